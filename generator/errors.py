@@ -1,0 +1,99 @@
+"""The one error root: a problem has a code, a message and, where there is one, a place in a file.
+
+Floor 0: imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+DONE = 0
+BAD_INPUT = 1
+USAGE = 2
+DIFFERENCES = 3
+NOTHING_FITS = 4
+CANNOT_WRITE = 5
+
+
+class Place(NamedTuple):
+    """A position in a file, as editors count: line and column start at 1."""
+
+    path: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong, printed as `file:line:column: error[code]: message`."""
+
+    code: str
+    message: str
+    place: Place | None = None
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return printable(f"{where}{self.severity}[{self.code}]: {self.message}")
+
+
+class GenDeployError(Exception):
+    """Root of every error that a user may see; `exit_code` is what the command returns."""
+
+    exit_code = BAD_INPUT
+
+    def __init__(self, problems: Problem | Iterable[Problem]) -> None:
+        self.problems: tuple[Problem, ...] = (
+            (problems,) if isinstance(problems, Problem) else tuple(problems)
+        )
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class InputError(GenDeployError):
+    """The spec, a rule set, a model config or a pin is wrong (exit 1)."""
+
+
+class UsageError(GenDeployError):
+    """The command line is wrong (exit 2)."""
+
+    exit_code = USAGE
+
+
+class WriteError(GenDeployError):
+    """Files could not be written: permission, full disk, locked, edited by hand (exit 5)."""
+
+    exit_code = CANNOT_WRITE
+
+
+def fail(code: str, message: str, place: Place | None = None) -> InputError:
+    """An `InputError` of one problem, ready to raise."""
+    return InputError(Problem(code, message, place))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'X'?"` where a known word is near, else an empty string."""
+    candidates: Sequence[str] = list(known)
+    folded = {fold(k): k for k in candidates}
+    if fold(word) in folded:
+        return f"; did you mean {folded[fold(word)]!r}?"
+    from difflib import get_close_matches  # only errors pay for it
+
+    near = get_close_matches(fold(word), list(folded), n=1, cutoff=0.6)
+    return f"; did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def fold(word: str) -> str:
+    """A name as people mean it: case, spaces, dashes and underscores do not count."""
+    return word.lower().replace(" ", "").replace("-", "").replace("_", "")
+
+
+def printable(text: str) -> str:
+    """Text that cannot move a terminal's cursor: control and direction characters are shown escaped."""
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )

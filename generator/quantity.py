@@ -1,0 +1,45 @@
+"""Units. GiB is 2**30 bytes (what drivers and engines print), GB is 10**9 (what is on the box).
+
+Floor 0: imports nothing of the project.
+"""
+
+from __future__ import annotations
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+GB = 10**9
+
+
+def gib(size: float) -> float:
+    """Bytes as GiB."""
+    return size / GIB
+
+
+def floor_to(value: int, multiple: int) -> int:
+    """The largest multiple of `multiple` that is not above `value`."""
+    return value // multiple * multiple
+
+
+def ceil_to(value: int, multiple: int) -> int:
+    """The smallest multiple of `multiple` that is not below `value`."""
+    return -(-value // multiple) * multiple
+
+
+def ceil_div(value: int, divisor: int) -> int:
+    """Integer division, rounded up."""
+    return -(-value // divisor)
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """A version or build number as comparable numbers: `0.10.1` > `0.9`, `b11434` > `b999`.
+
+    A release candidate sorts before its release (`0.33.0-rc2` < `0.33.0`).
+    """
+    main, _, suffix = version.lower().removeprefix("v").partition("-")
+    if not suffix and "rc" in main:
+        main, _, suffix = main.partition("rc")
+        suffix = "rc" + suffix
+    numbers = [int("".join(c for c in part if c.isdigit()) or 0) for part in main.split(".")]
+    numbers += [0] * (4 - len(numbers))
+    return (*numbers, 0 if suffix else 1, int("".join(c for c in suffix if c.isdigit()) or 0))

@@ -1,0 +1,32 @@
+"""Where `rules/` and `templates/` are: inside the package in a wheel, beside it in a checkout.
+
+Floor 0.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def folder(name: str) -> Path:
+    """The folder `rules`, `templates` or `compiled` that belongs to this installation."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def shown(path: Path) -> str:
+    """A path as messages and traces show it: `rules/default/reject.yaml` wherever the tool is installed."""
+    base = folder("rules").parent
+    try:
+        return path.resolve().relative_to(base).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for this tool (XDG); it may not exist and may not be writable."""
+    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(root) / "gen-deploy"

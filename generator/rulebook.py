@@ -1,0 +1,128 @@
+"""A rule set in memory: sections read when they are asked for, thresholds by version, tables ready to match.
+
+Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built; a checkout keeps the
+same files in the user's cache folder, by the hash of the YAML. Any other folder is read as YAML.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from generator import resources
+from generator.quantity import version_key
+from generator.rulesets import SHIPPED, find, fingerprint, layers, put_together
+from generator.table import STAGES, Table, build_table
+
+POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
+SECTIONS = ("policy", "sources", "gpus", "models", "methods", "engines", "support", "kv_cache", "quality", "ggml_types")
+
+
+class RuleBook:
+    """One rule set. Sections are plain data under the names of the files that hold them."""
+
+    def __init__(self, sections: dict[str, Any] | None, compiled: Path | None = None) -> None:
+        self._sections = sections or {}
+        self._compiled = compiled
+
+    def section(self, name: str) -> Any:
+        """A section's data; from the compiled file at its first use."""
+        if name not in self._sections and self._compiled is not None:
+            self._sections[name] = json.loads((self._compiled / f"{name}.json").read_bytes())
+        return self._sections[name]
+
+    @property
+    def name(self) -> str:
+        """The rule set's name."""
+        return str(self.section("policy")["ruleset"]["name"])
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything the set decides with."""
+        return str(self.section("policy")["ruleset"]["digest"])
+
+    @cached_property
+    def names(self) -> dict[str, dict[str, Any]]:
+        """The vocabulary: what rules may read."""
+        return dict(self.section("policy")["names"])
+
+    @cached_property
+    def stages(self) -> dict[str, int]:
+        """For each name, the index in `STAGES` of when it is known."""
+        return {name: STAGES.index(entry["stage"]) for name, entry in self.names.items()}
+
+    @cached_property
+    def thresholds(self) -> dict[str, dict[str, Any]]:
+        """Thresholds by name, each with value or by_version, unit, source and the day it was checked."""
+        return dict(self.section("policy")["thresholds"])
+
+    def number(self, name: str, version: str | None = None) -> float:
+        """A threshold's value (for an engine version, where it has several)."""
+        value: float = self.threshold(name, version)["value"]
+        return value
+
+    def threshold(self, name: str, version: str | None = None) -> dict[str, Any]:
+        """A threshold's entry with the value for this version: the last row whose `since` is not above it."""
+        entry = self.thresholds[name]
+        if "by_version" not in entry:
+            return entry
+        chosen = entry["by_version"][0]
+        if version is not None:
+            key = version_key(version)
+            for row in entry["by_version"]:
+                if version_key(row["since"]) <= key:
+                    chosen = row
+        return {**entry, **chosen}
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """Tables by name."""
+        data = self.section("policy")["tables"]
+        return {name: build_table(name, table, self.stages, self._bound) for name, table in data.items()}
+
+    def _bound(self, limit: Any) -> Any:
+        return self.thresholds[limit]["value"] if isinstance(limit, str) else limit
+
+    def source(self, key: str | None) -> dict[str, Any] | None:
+        """A source's entry (title, url or where, read)."""
+        return self.section("sources").get(key) if key else None
+
+
+def load(name_or_dir: str = "default") -> RuleBook:
+    """A rule set by shipped name or folder; raises `InputError` for what is unknown or wrong in it."""
+    if name_or_dir in SHIPPED:
+        built = resources.folder("compiled") / name_or_dir
+        if built.is_dir():
+            return RuleBook(None, built)
+    path = find(name_or_dir)
+    if name_or_dir not in SHIPPED:
+        return RuleBook(sections_of(put_together(path)))
+    cached = resources.cache_folder() / "rules" / fingerprint(layers(path))[:32]
+    if not (cached / "policy.json").is_file():
+        sections = sections_of(put_together(path))
+        compile_to(cached, sections)
+        return RuleBook(sections)
+    return RuleBook(None, cached)
+
+
+def sections_of(merged: dict[str, Any]) -> dict[str, Any]:
+    """The sections of a rule set as they are compiled."""
+    sections = {name: merged[name] for name in SECTIONS if name != "policy"}
+    return {"policy": {name: merged[name] for name in POLICY}, **sections}
+
+
+def compile_to(target: Path, sections: dict[str, Any]) -> bool:
+    """Write the sections as JSON files into a new folder, whole or not at all; False where that is not possible."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=target.parent))
+        for name, data in sections.items():
+            (staging / f"{name}.json").write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+        os.rename(staging, target)
+    except OSError:  # a read-only home, or another process was faster: the set is in memory all the same
+        return False
+    return True

@@ -1,0 +1,98 @@
+"""The terms of one GPU's memory, in bytes.
+
+Floor 2, pure. All figures are of the fullest GPU of the deployment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Numbers = Callable[[str], float]
+"""A threshold by name, as the rule set gives it for the engine version that is planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the model is split over GPUs; `replicas` are whole copies of it."""
+
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    expert_parallel: bool = False
+    replicas: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one replica."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the engine is asked to hold at once (tokens, sequences).
+
+    `batched_tokens` is the engine's step size: `max_num_batched_tokens` of vLLM, `chunked_prefill_size` of
+    SGLang, `max_num_tokens` of TensorRT-LLM, `max_batch_prefill_tokens` of TGI, `ubatch-size` of llama.cpp.
+    """
+
+    max_model_len: int
+    max_num_seqs: int
+    batched_tokens: int
+    kv_bits: float = 16.0
+    enforce_eager: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One GPU (or the host's RAM for `cpu`) as sizing sees it.
+
+    `capacity` is what the driver reports, in bytes; `count` how many the deployment may use.
+    """
+
+    capacity: int
+    vendor: str = "nvidia"
+    compute_capability: float = 0.0
+    multiprocessors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Memory that does not depend on how many tokens are cached, in bytes, weights apart."""
+
+    activations: int
+    cuda_graphs: int
+    runtime: int
+
+    @property
+    def total(self) -> int:
+        """The three together."""
+        return self.activations + self.cuda_graphs + self.runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """One GPU's memory under a plan, in bytes.
+
+    `kv_cache` is what the engine will allocate, `kv_needed` what the workload needs of it, `budget` what the
+    engine may use in all, `capacity` what the driver reports.
+    """
+
+    weights: int
+    kv_cache: int
+    kv_needed: int
+    activations: int
+    cuda_graphs: int
+    runtime: int
+    budget: int
+    capacity: int
+
+    @property
+    def total(self) -> int:
+        """What will be in use once the engine has started."""
+        return self.weights + self.kv_cache + self.activations + self.cuda_graphs + self.runtime
+
+    @property
+    def headroom(self) -> float:
+        """What is left of the budget under this workload, as a fraction of the budget (negative: too much)."""
+        rest = self.budget - self.weights - self.activations - self.cuda_graphs - self.runtime
+        return (rest - self.kv_needed) / self.budget if self.budget > 0 else -1.0

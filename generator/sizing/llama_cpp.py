@@ -1,0 +1,111 @@
+"""llama.cpp, and Ollama which runs its server: the compute buffer of one device, in bytes.
+
+Floor 2, pure. There is no memory fraction: the KV cache is what `--ctx-size` says, and the budget is the device less
+the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 · ub · x bytes (one fp32 row per token):
+
+    logits   unit(V + k·E) while every output is reserved; 4 · S · V since the builds that reserve a few
+    layer    unit(3·I + 4·E) + mask, I the active feed-forward width, mask = 2 · ub · cells (f16); an upper bound
+    scores   without flash attention: unit(H·C + C + 2·H·d + 2·E)
+
+The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs
+the scheduler keeps copies of its inputs on each; the fullest one also holds the output layer, the last. The context is
+that of all slots together: cells = max_model_len · max_num_seqs, one cache for all of them (`--kv-unified`); a
+cache per slot needs less. MLA models have no closed form here and are under-estimated for long contexts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generator.architecture.shape import ModelArchitecture
+from generator.quantity import GIB, MIB, ceil_to
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.forward import FLOAT, HALF
+
+
+def cells(load: Load, numbers: Numbers) -> int:
+    """Cells of the KV cache: the context of every slot, padded as llama.cpp pads it (tokens)."""
+    return ceil_to(load.max_model_len * load.max_num_seqs, int(numbers("llama_cpp.context_padding")))
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaCppMemory:
+    """The three functions; `name` prefixes the thresholds that go by the engine's own version."""
+
+    name: str
+
+    def fixed(
+        self,
+        architecture: ModelArchitecture,
+        layout: Layout,
+        load: Load,
+        device: Device,
+        weights: int,
+        numbers: Numbers,
+    ) -> Fixed:
+        """Compute buffer of the device with the output layer, and the CUDA context (or the host's share), in bytes."""
+        cpu = device.vendor == "cpu"
+        size = self._compute(architecture, load, cpu, numbers)
+        if layout.gpus > 1 and not cpu:
+            size += _copies(architecture, load, numbers)
+        runtime = numbers("llama_cpp.host_gib" if cpu else "llama_cpp.context_mib")
+        return Fixed(int(size), 0, int(runtime * (GIB if cpu else MIB)))
+
+    def budget(self, device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
+        """Bytes that may be used: the device less the margin that is kept free (`--fit-target` on a GPU)."""
+        name = "llama_cpp.host_margin_gib" if device.vendor == "cpu" else "llama_cpp.fit_margin_gib"
+        return max(0, int(device.capacity * fraction - numbers(name) * GIB))
+
+    def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+        """1.0: there is no such setting."""
+        return 1.0
+
+    def _compute(self, architecture: ModelArchitecture, load: Load, cpu: bool, numbers: Numbers) -> float:
+        """The compute buffer with one copy of the inputs, in bytes."""
+        unit = FLOAT * load.batched_tokens
+        hidden = architecture.hidden_size
+        if numbers(self.name + ".full_logits"):
+            copies = numbers("llama_cpp.logits_hidden_copies_cpu" if cpu else "llama_cpp.logits_hidden_copies")
+            logits = unit * (architecture.vocab_size + copies * hidden)
+        else:
+            logits = FLOAT * load.max_num_seqs * architecture.vocab_size
+        width = architecture.intermediate_size
+        if architecture.experts:
+            width = architecture.experts_per_token * architecture.moe_intermediate_size
+        layer = unit * (
+            numbers("llama_cpp.layer_ffn_copies") * width + numbers("llama_cpp.layer_hidden_copies") * hidden
+        )
+        context = cells(load, numbers)
+        layer += HALF * load.batched_tokens * (context + _sliding_cells(architecture, load, context))
+        if numbers("llama_cpp.flash_attention"):
+            return max(logits, layer)
+        heads = architecture.attention_heads
+        scores = unit * (heads * context + context + 2 * heads * architecture.head_dim + 2 * hidden)
+        return max(logits, layer, scores)
+
+
+def _sliding_cells(architecture: ModelArchitecture, load: Load, context: int) -> int:
+    """Cells of the cache of sliding-window layers, which has a mask of its own; 0 without such layers."""
+    window = max((c.window for c in architecture.caches if c.kind == "sliding"), default=0)
+    return min(context, window * load.max_num_seqs + load.batched_tokens) if window else 0
+
+
+def _copies(architecture: ModelArchitecture, load: Load, numbers: Numbers) -> float:
+    """What pipelining over several GPUs adds to each: copies of the embeddings and of the mask, in bytes.
+
+    With flash attention the mask is f16 and comes on top; without, it is fp32 and one is already in the buffer.
+    """
+    copies = numbers("llama_cpp.pipeline_copies")
+    mask = load.batched_tokens * cells(load, numbers)
+    embeddings = copies * FLOAT * load.batched_tokens * architecture.hidden_size
+    if numbers("llama_cpp.flash_attention"):
+        return embeddings + copies * HALF * mask
+    return embeddings + (copies - 1) * FLOAT * mask
+
+
+LLAMA_CPP = LlamaCppMemory("llama_cpp")
+OLLAMA = LlamaCppMemory("ollama")
+
+fixed = LLAMA_CPP.fixed
+budget = LLAMA_CPP.budget
+fraction_for = LLAMA_CPP.fraction_for

@@ -1,0 +1,105 @@
+"""vLLM: the law of its memory profile, from 0.4 to 0.33, in bytes on the fullest GPU.
+
+Floor 2, pure. vLLM runs one dummy step at start and gives to the KV cache what its fraction leaves:
+
+    KV pool = ceil(capacity · fraction) - weights - activations - runtime [- CUDA graphs, where the version does so]
+
+The dummy step peaks either in the forward pass over `max_num_batched_tokens` or in the sampler's warm-up over
+`max_num_seqs` × vocabulary; the latter depends on neither the model's depth nor tensor parallelism. The shape of the
+law was read in the profile of 0.33.0 (source `vllm-profile-0-33`), its factors by version are thresholds with their
+sources. The CUDA context is outside the account: the baseline is taken once it exists.
+"""
+
+from __future__ import annotations
+
+from math import ceil, floor
+
+from generator.architecture.shape import ModelArchitecture
+from generator.quantity import GIB, ceil_div
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
+
+
+def fixed(
+    architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers
+) -> Fixed:
+    """Activations, graphs and runtime, in bytes, of the GPU with the last pipeline stage (it runs the sampler)."""
+    return Fixed(
+        activations=_activations(architecture, layout, load, device, numbers),
+        cuda_graphs=0 if load.enforce_eager else _graphs(architecture, layout, numbers),
+        runtime=_runtime(architecture, layout, load, device, numbers),
+    )
+
+
+def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
+    """Bytes that vLLM will use in all under `gpu_memory_utilization`.
+
+    Where the version does not subtract the graphs (`vllm.graphs_in_budget` 0) they come on top of its request.
+    """
+    requested = ceil(device.capacity * fraction)
+    return requested if numbers("vllm.graphs_in_budget") else requested + fixed.cuda_graphs
+
+
+def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+    """`gpu_memory_utilization` to emit: the ceiling, or less where context and uncounted graphs need the room."""
+    reserve = numbers("vllm.reserve_gib") * GIB
+    if not numbers("vllm.graphs_in_budget"):
+        reserve += fixed.cuda_graphs
+    room = 1.0 - reserve / device.capacity
+    return max(0.0, min(numbers("vllm.fraction_ceiling"), floor(room * 100) / 100))
+
+
+def _sampled_entries(architecture: ModelArchitecture, load: Load) -> int:
+    """Elements of one logits tensor in the sampler's warm-up: min(max_num_seqs, batched tokens) × vocabulary."""
+    return min(load.max_num_seqs, load.batched_tokens) * architecture.vocab_size
+
+
+def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
+    """max(c·S·V + B + T·h·2 + E + W + base, T·2·(3·I/tp + n·h) + W), in bytes; S·V is replicated, not divided by tp.
+
+    c `sampler_bytes`, B the Triton sampler's scratch of one row per multiprocessor, E the encoder cache of a
+    multimodal model (T·h·2), W the workspace of the experts. A later pipeline stage also keeps the two tensors that it
+    receives (T·h·2 each): with pp 2 the log says 2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`).
+    """
+    tokens = load.batched_tokens
+    hidden = hidden_bytes(architecture, tokens)
+    workspace = moe_workspace(architecture, layout, tokens)
+    multiprocessors = device.multiprocessors or numbers("vllm.multiprocessors_unknown")
+    sampler = (
+        numbers("vllm.sampler_bytes") * _sampled_entries(architecture, load)
+        + numbers("vllm.sampler_scratch_bytes") * multiprocessors * architecture.vocab_size
+        + hidden
+        + numbers("vllm.activation_base_gib") * GIB
+    )
+    if architecture.multimodal:
+        sampler += hidden
+    mlp_copies, hidden_copies = numbers("vllm.forward_mlp_copies"), numbers("vllm.forward_hidden_copies")
+    peak = max(sampler, forward_bytes(architecture, layout, tokens, mlp_copies, hidden_copies)) + workspace
+    if layout.pipeline_parallel > 1:
+        peak += 2 * hidden
+    if architecture.multimodal:
+        peak = max(peak, numbers("vllm.multimodal_floor_gib") * GIB)
+    return int(peak)
+
+
+def _graphs(architecture: ModelArchitecture, layout: Layout, numbers: Numbers) -> int:
+    """Captured CUDA graphs: a base and a share per layer of the stage, part of which tensor parallelism divides."""
+    layers = ceil_div(architecture.layers, layout.pipeline_parallel)
+    split = numbers("vllm.graph_split_share")
+    size = numbers("vllm.graph_base_gib")
+    size += numbers("vllm.graph_layer_mib") / 1024 * layers * (1 - split + split / layout.tensor_parallel)
+    if architecture.experts:
+        size += numbers("vllm.graph_moe_gib")
+    return int(size * GIB)
+
+
+def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
+    """What is neither weights nor torch's peak (NCCL, all-reduce), and the V2 runner's sampler state, in bytes."""
+    if layout.tensor_parallel > 1:
+        fast = device.compute_capability >= numbers("vllm.fast_allreduce_capability")
+        size = numbers("vllm.non_torch_tp_fast_gib" if fast else "vllm.non_torch_tp_gib")
+    elif layout.pipeline_parallel > 1:
+        size = numbers("vllm.non_torch_pp_gib")
+    else:
+        size = numbers("vllm.non_torch_gib")
+    return int(size * GIB + numbers("vllm.sampler_state_bytes") * _sampled_entries(architecture, load))

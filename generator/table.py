@@ -1,0 +1,123 @@
+"""Decision tables: a row's cells become tests, and facts go through them.
+
+Floor 1. A cell is a word or number, a list (any of them), `{not: x}`, a comparison `{min, over, below, max}`
+with a number or the name of a threshold, or `unknown`. A fact without a value matches only `unknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+STAGES = ("spec", "pair", "layout", "sized")
+"""When a name gets its value: for the spec, per engine and method, per parallelism, once sized."""
+
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "min": lambda value, bound: value >= bound,
+    "over": lambda value, bound: value > bound,
+    "below": lambda value, bound: value < bound,
+    "max": lambda value, bound: value <= bound,
+}
+
+Test = Callable[[Any], bool]
+Facts = Mapping[str, Any]
+
+
+class Row(NamedTuple):
+    """One row of a table, ready to be tested.
+
+    `at` is `file:line`. `rank` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows.
+    """
+
+    id: str
+    when: Mapping[str, Any]
+    tests: tuple[tuple[str, Test], ...]
+    stage: int
+    because: str
+    source: str | None
+    at: str
+    set: Mapping[str, Any]
+    rank: tuple[str, bool] | None
+    order: tuple[str, Mapping[Any, int]] | None
+
+    def matches(self, facts: Facts) -> bool:
+        """Whether every cell of the row accepts its fact."""
+        for name, test in self.tests:
+            if not test(facts[name]):
+                return False
+        return True
+
+
+class Table(NamedTuple):
+    """A table's rows in order, and the same rows by the stage at which all their names are known."""
+
+    name: str
+    hit: str
+    rows: tuple[Row, ...]
+    by_stage: tuple[tuple[Row, ...], ...]
+
+    def matching(self, facts: Facts, stage: int) -> list[Row]:
+        """Rows of exactly this stage that match (`collect`)."""
+        return [row for row in self.by_stage[stage] if row.matches(facts)]
+
+
+def cell_test(cell: Any, bound: Callable[[Any], Any]) -> Test:
+    """The test of one cell; `bound` turns a threshold's name into its number."""
+    if isinstance(cell, dict):
+        if "not" in cell:
+            refused = _words(cell["not"])
+            if "unknown" in refused:
+                return lambda value: value is not None
+            return lambda value: value is not None and not _is_one_of(value, refused)
+        pairs = [(COMPARISONS[key], bound(limit)) for key, limit in cell.items()]
+        if len(pairs) == 1:
+            compare, limit = pairs[0]
+            return lambda value: value is not None and compare(value, limit)
+        return lambda value: value is not None and all(compare(value, limit) for compare, limit in pairs)
+    wanted = _words(cell)
+    if "unknown" in wanted:
+        return lambda value: value is None or _is_one_of(value, wanted)
+    return lambda value: _is_one_of(value, wanted)
+
+
+def _words(cell: Any) -> frozenset[Any]:
+    return frozenset(cell if isinstance(cell, list) else [cell])
+
+
+def _is_one_of(value: Any, words: frozenset[Any]) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, frozenset):
+        return not value.isdisjoint(words)
+    # `1` and `true` are equal in Python, and not in a rule.
+    return any(value == word and isinstance(value, bool) is isinstance(word, bool) for word in words)
+
+
+def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Row:
+    """A compiled row from its checked data."""
+    when: Mapping[str, Any] = row.get("when") or {}
+    tests = [(name, cell_test(cell, bound)) for name, cell in when.items()]
+    rank = order = None
+    if "rank" in row:
+        ((direction, name),) = row["rank"].items()
+        rank = (name, direction == "higher")
+    if "order" in row:
+        ((name, words),) = row["order"].items()
+        order = (name, {word: i for i, group in enumerate(words) for word in _words(group)})
+    stage = max((stages[name] for name in when), default=0)
+    return Row(
+        row["id"], when, tuple(tests), stage, row.get("because", ""), row.get("source"), row.get("at", ""),
+        row.get("set") or {}, rank, order,
+    )  # fmt: skip
+
+
+def build_table(name: str, data: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Table:
+    """A table from its checked data; rows that only say `otherwise: true` match always."""
+    rows = tuple(build_row(row, stages, bound) for row in data["rows"])
+    by_stage = tuple(tuple(row for row in rows if row.stage == i) for i in range(len(STAGES)))
+    return Table(name, data["hit"], rows, by_stage)
+
+
+def names_read(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Every vocabulary name that these rows read."""
+    return {name for row in rows for name in row.get("when") or {}}

@@ -1,0 +1,61 @@
+"""SGLang's pool rule and the fraction that we emit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from memory_rows import SMALL, data, numbers
+
+from generator.quantity import GIB
+from generator.sizing import sglang
+from generator.sizing.footprint import Device, Fixed, Layout, Load
+
+BOUND = numbers("0.5.23")
+ROWS: list[dict[str, Any]] = data("sglang")["rows"]
+
+
+def pool(capacity: float, weights: float, fixed: Fixed, fraction: float) -> float:
+    device, used = Device(int(capacity)), int(weights * GIB)
+    return (sglang.budget(device, used, fixed, fraction, BOUND) - used - fixed.total) / GIB
+
+
+def fixed_of(logged: dict[str, Any], seqs: int = 32) -> Fixed:
+    layout, load = Layout(logged["tensor_parallel"]), Load(8192, seqs, logged.get("chunked_prefill_size", 4096))
+    return sglang.fixed(SMALL, layout, load, Device(1), 0, BOUND)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: r["id"])
+def test_pool_from_free_memory(row: dict[str, Any]) -> None:
+    logged = row["logged"]
+    fixed = fixed_of(logged)
+    weights = logged["free_before_gib"] - logged["free_after_weights_gib"]
+    told = pool(logged["free_before_gib"] * GIB + fixed.runtime, weights, fixed, logged["fraction"])
+    assert told == pytest.approx(logged["kv_pool_gib"], abs=0.1), row["source"]
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if "capacity_gib" in r["logged"]], ids=lambda r: r["id"])
+def test_pool_from_capacity(row: dict[str, Any]) -> None:
+    logged = row["logged"]
+    weights = logged["free_before_gib"] - logged["free_after_weights_gib"]
+    told = pool(logged["capacity_gib"] * GIB, weights, fixed_of(logged), logged["fraction"])
+    assert told == pytest.approx(logged["kv_pool_gib"], rel=0.02), row["source"]
+
+
+@pytest.mark.parametrize("capacity", [22.06, 23.58, 44.4, 79.18, 139.8])
+@pytest.mark.parametrize("chunk", [2048, 8192, 16384])
+def test_fraction_leaves_activations_graphs_and_margin(capacity: float, chunk: int) -> None:
+    device = Device(int(capacity * GIB))
+    fixed = sglang.fixed(SMALL, Layout(), Load(8192, 256, chunk), device, 0, BOUND)
+    fraction = sglang.fraction_for(device, 0, fixed, BOUND)
+    outside = (device.capacity - fixed.runtime) * (1 - fraction)
+    assert outside >= fixed.activations + fixed.cuda_graphs + BOUND("sglang.margin_gib") * GIB
+    assert 0.5 < fraction <= BOUND("sglang.fraction_ceiling")
+    assert sglang.budget(device, 0, fixed, fraction, BOUND) <= device.capacity
+
+
+def test_nothing_left() -> None:
+    assert sglang.fraction_for(Device(GIB), 0, Fixed(GIB, GIB, GIB), BOUND) == 0
+    assert (
+        sglang.fixed(SMALL, Layout(), Load(8192, 32, 2048, enforce_eager=True), Device(GIB), 0, BOUND).cuda_graphs == 0
+    )

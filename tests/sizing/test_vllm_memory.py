@@ -1,0 +1,113 @@
+"""vLLM's memory law against logged starts."""
+
+from __future__ import annotations
+
+import statistics
+import timeit
+from typing import Any
+
+import pytest
+from memory_rows import SMALL, architecture, data, numbers, percent
+
+from generator.quantity import GIB
+from generator.sizing import vllm
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+
+DATA = data("vllm")
+ROWS: list[dict[str, Any]] = DATA["rows"]
+
+
+def sized(row: dict[str, Any]) -> tuple[Fixed, Device, int, Numbers]:
+    setup = row["setup"]
+    device = Device(
+        capacity=int(setup.get("capacity_gib", 80) * GIB),
+        compute_capability=setup["compute_capability"],
+        multiprocessors=setup["multiprocessors"],
+    )
+    load = Load(8192, setup["max_num_seqs"], setup["max_num_batched_tokens"])
+    layout = Layout(setup["tensor_parallel"], setup["pipeline_parallel"])
+    weights = int(row["logged"].get("weights_gib", 0) * GIB)
+    bound = numbers(setup["version"])
+    model = architecture(DATA["models"][setup["model"]])
+    return vllm.fixed(model, layout, load, device, weights, bound), device, weights, bound
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if "activation" in r["tolerance_percent"]], ids=lambda r: r["id"])
+def test_activation_peak(row: dict[str, Any]) -> None:
+    fixed, *_ = sized(row)
+    error = percent(fixed.activations / GIB, row["logged"]["activation_gib"])
+    assert abs(error) <= row["tolerance_percent"]["activation"], f"{error:+.1f} %, {row['source']}"
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if "kv_pool" in r["tolerance_percent"]], ids=lambda r: r["id"])
+def test_kv_pool(row: dict[str, Any]) -> None:
+    fixed, device, weights, bound = sized(row)
+    pool = vllm.budget(device, weights, fixed, row["setup"]["fraction"], bound) - weights - fixed.total
+    error = percent(pool / GIB, row["logged"]["kv_gib"])
+    assert abs(error) <= row["tolerance_percent"]["kv_pool"], f"{error:+.1f} %, {row['source']}"
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if "graphs" in r["tolerance_percent"]], ids=lambda r: r["id"])
+def test_graphs(row: dict[str, Any]) -> None:
+    fixed, *_ = sized(row)
+    error = percent(fixed.cuda_graphs / GIB, row["logged"]["cuda_graph_gib"])
+    assert abs(error) <= row["tolerance_percent"]["graphs"], f"{error:+.1f} %, {row['source']}"
+
+
+def test_activation_over_all_rows() -> None:
+    errors = [
+        abs(percent(sized(row)[0].activations / GIB, row["logged"]["activation_gib"]))
+        for row in ROWS
+        if "activation" in row["tolerance_percent"]
+    ]
+    assert len(errors) >= 15
+    assert statistics.median(errors) <= 2
+
+
+H100 = Device(int(79.18 * GIB), compute_capability=9.0, multiprocessors=132)
+
+
+def activations(version: str, seqs: int = 1024, tokens: int = 8192, layout: Layout | None = None) -> float:
+    return vllm.fixed(SMALL, layout or Layout(), Load(8192, seqs, tokens), H100, 0, numbers(version)).activations / GIB
+
+
+def test_sampler_falls_with_the_versions() -> None:
+    assert activations("0.11.0") == pytest.approx(4.76, rel=0.02)
+    assert activations("0.19.0") == pytest.approx(1.89, rel=0.02)
+    assert activations("0.27.1") < activations("0.19.0") < activations("0.11.0")
+    assert activations("0.33.0") > activations("0.27.1")
+
+
+def test_sampler_is_not_split_and_sequences_are_capped_by_the_batch() -> None:
+    assert activations("0.19.0", layout=Layout(4)) == activations("0.19.0")
+    assert activations("0.19.0", seqs=8192, tokens=512) == activations("0.19.0", seqs=512, tokens=512)
+
+
+def test_eager_has_no_graphs_and_v2_keeps_its_state() -> None:
+    load = Load(8192, 1024, 8192, enforce_eager=True)
+    eager = vllm.fixed(SMALL, Layout(), load, H100, 0, numbers("0.33.0"))
+    assert eager.cuda_graphs == 0
+    assert eager.runtime / GIB == pytest.approx(0.13 + 4.125 * 1024 * 128256 / GIB)
+
+
+def test_graphs_lie_outside_the_budget_of_old_versions() -> None:
+    fixed = Fixed(GIB, GIB, GIB)
+    assert (
+        vllm.budget(H100, 0, fixed, 0.9, numbers("0.19.0")) - vllm.budget(H100, 0, fixed, 0.9, numbers("0.21.0")) == GIB
+    )
+
+
+@pytest.mark.parametrize("version", ["0.6.0", "0.19.0", "0.33.0"])
+@pytest.mark.parametrize("capacity", [14.56, 22.06, 79.18, 178.0])
+def test_fraction_leaves_room(version: str, capacity: float) -> None:
+    device = Device(int(capacity * GIB))
+    fixed = Fixed(GIB, GIB, GIB)
+    fraction = vllm.fraction_for(device, 0, fixed, numbers(version))
+    assert 0.5 < fraction <= 0.92
+    assert vllm.budget(device, 0, fixed, fraction, numbers(version)) < device.capacity
+
+
+def test_fixed_is_cheap() -> None:
+    bound, load = numbers("0.33.0"), Load(8192, 256, 8192)
+    taken = min(timeit.repeat(lambda: vllm.fixed(SMALL, Layout(2), load, H100, 0, bound), number=200, repeat=5)) / 200
+    assert taken < 100e-6
