@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from generator import resources
+from generator.errors import fold
 from generator.quantity import version_key
 from generator.rulesets import SHIPPED, find, fingerprint, layers, put_together
 from generator.table import STAGES, Table, build_table
 
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
-SECTIONS = ("policy", "sources", "gpus", "models", "methods", "engines", "support", "kv_cache", "quality", "ggml_types")
+SECTIONS = (
+    "policy", "sources", "gpus", "architectures", "models", "methods", "engines", "support", "kv_cache", "quality", "ggml_types",
+)  # fmt: skip
 
 
 class RuleBook:
@@ -28,6 +31,7 @@ class RuleBook:
     def __init__(self, sections: dict[str, Any] | None, compiled: Path | None = None) -> None:
         self._sections = sections or {}
         self._compiled = compiled
+        self._indexes: dict[str, dict[str, str]] = {}
 
     def section(self, name: str) -> Any:
         """A section's data; from the compiled file at its first use."""
@@ -39,6 +43,24 @@ class RuleBook:
     def name(self) -> str:
         """The rule set's name."""
         return str(self.section("policy")["ruleset"]["name"])
+
+    def index(self, section: str) -> dict[str, str]:
+        """Folded names and aliases of a section's entries, to the entries' own names."""
+        if section not in self._indexes:
+            entries = self.section(section)
+            index = {fold(alias): name for name, entry in entries.items() for alias in entry.get("aliases") or ()}
+            self._indexes[section] = index | {fold(name): name for name in entries}
+        return self._indexes[section]
+
+    def fallback(self, kind: str) -> str | None:
+        """The entry that stands for what is not in the catalogue (`gpu`, `model`), where the set has one."""
+        name = (self.section("policy")["ruleset"].get("fallback") or {}).get(kind)
+        return None if name is None else str(name)
+
+    @property
+    def sizing(self) -> str:
+        """How this set sizes: `detailed`, or `rule-of-thumb` as the handbook does."""
+        return str(self.section("policy")["ruleset"].get("sizing", "detailed"))
 
     @property
     def digest(self) -> str:
@@ -77,6 +99,14 @@ class RuleBook:
                 if version_key(row["since"]) <= key:
                     chosen = row
         return {**entry, **chosen}
+
+    @cached_property
+    def quality(self) -> dict[str, list[dict[str, Any]]]:
+        """Rows of published quality loss by method."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for row in self.section("quality"):
+            rows.setdefault(row["method"], []).append(row)
+        return rows
 
     @cached_property
     def tables(self) -> dict[str, Table]:

@@ -12,7 +12,9 @@ from generator.errors import Place, Problem, did_you_mean
 from generator.source import Document
 from generator.table import COMPARISONS, STAGES
 
-HITS = {"reject": "collect", "warn": "collect", "settings": "collect", "prefer": "first", "workload": "collect"}
+HITS = {
+    "workload": "collect", "reject": "collect", "fit": "collect", "prefer": "first", "settings": "collect", "warn": "collect",
+}  # fmt: skip
 ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "at", "index"}
 
 Data = Mapping[str, Any]

@@ -1,7 +1,7 @@
 """Rule sets on disk: folders of YAML files, laid over one another, checked, and put together.
 
 Floor 1. A file says by its top-level key what it holds: `table`, `thresholds`, `sources`, `names`, `settings`,
-`gpus`, `models`, `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `engine`, `ruleset`, `profiles`.
+`gpus`, `architectures`, `models`, `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `engine`, `ruleset`, `profiles`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from generator.source import Document, read_yaml
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
-MERGED = ("gpus", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types")
+MERGED = ("gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types")
 """Sections that are mappings by name; a later layer replaces fields of facts and whole thresholds."""
 FACTS = ("gpus", "models", "methods")
 

@@ -16,12 +16,30 @@ Shard = Literal["column", "row", "vocab", "expert", "replicated"]
 
 
 @dataclass(frozen=True, slots=True)
+class Storage:
+    """How one weight matrix is stored, where it is not plain 16-bit values.
+
+    `bits` of one weight, `group_size` weights of a row that share a scale (0: none), `block` a scale per block of
+    rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point.
+    """
+
+    bits: float
+    group_size: int = 0
+    block: tuple[int, int] | None = None
+    channel: bool = False
+    scale_bits: int = 0
+    zero_bits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Matrix:
     """`count` equal weight matrices of `rows` × `columns` (output × input features); a vector has one column.
 
     `shard` says how tensor parallelism splits it: its rows (`column` parallel, as the field calls it), its
     columns (`row` parallel), the vocabulary (padded), by experts (each expert is split like `column`/`row`
-    without expert parallelism and kept whole with it; `split` says which), or not at all.
+    without expert parallelism and kept whole with it; `split` says which), or not at all. `heads` are units that are
+    not split further: with more GPUs than heads each GPU keeps one (KV heads). `storage` is how the checkpoint itself
+    stores it, where it is quantised; None leaves it to the method.
     """
 
     name: str
@@ -34,6 +52,8 @@ class Matrix:
     quantizable: bool = False
     layer_first: int = 0
     layer_last: int = 0
+    heads: int = 0
+    storage: Storage | None = None
 
     @property
     def parameters(self) -> int:
@@ -50,6 +70,11 @@ class CacheGroup:
     sliding   keys and values of the last `window` tokens
     latent    one latent vector of `latent_dim` values per token (MLA), not split by tensor parallelism
     state     `state_bytes` per sequence, whatever its length (Mamba, linear attention), split by tp
+
+    `chunked` marks sliding layers whose window is a fixed chunk (Llama 4): some engines keep all of them. `stride` is
+    how many tokens share one latent vector. `index_bytes` per token and layer are kept for an indexer (sparse
+    attention), not split. `state_bytes` and the rest are of one layer: `state_bytes` counts `conv_values` in 16 bits
+    and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
     """
 
     kind: Literal["full", "sliding", "latent", "state"]
@@ -60,6 +85,12 @@ class CacheGroup:
     window: int = 0
     latent_dim: int = 0
     state_bytes: int = 0
+    chunked: bool = False
+    stride: int = 1
+    index_bytes: int = 0
+    conv_values: int = 0
+    ssm_values: int = 0
+    ssm_bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +117,8 @@ class ModelArchitecture:
     """Layers, heads and experts of one model.
 
     `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown.
-    `bytes_on_disk` and `tensor_bytes` are exact where a GGUF or safetensors header gave them, else 0.
+    `tensor_bytes` is exact where a GGUF or safetensors header gave it, else 0. `rotary_rows` are the positions of all
+    rotary tables that an engine precomputes (each row `rotary_dim` values).
     """
 
     model_type: str
@@ -107,6 +139,7 @@ class ModelArchitecture:
     tied_embeddings: bool = False
     multimodal: bool = False
     rotary_dim: int = 0
+    rotary_rows: int = 0
     quantization: CheckpointQuantization | None = None
     tensor_bytes: int = 0
     basis: Literal["config", "gguf", "parameters"] = "config"

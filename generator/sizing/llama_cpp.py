@@ -1,16 +1,16 @@
-"""llama.cpp, and Ollama which runs its server: the compute buffer of one device, in bytes.
+"""llama.cpp, and Ollama which runs its server: the compute buffer of one device, and the KV cache, in bytes.
 
 Floor 2, pure. There is no memory fraction: the KV cache is what `--ctx-size` says, and the budget is the device less
 the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 · ub · x bytes (one fp32 row per token):
 
     logits   unit(V + k·E) while every output is reserved; 4 · S · V since the builds that reserve a few
-    layer    unit(3·I + 4·E) + mask, I the active feed-forward width, mask = 2 · ub · cells (f16); an upper bound
+    layer    unit(width) + mask, the width as `generator.sizing.llama_cpp_graph` counts it, mask = 2 · ub · cells (f16)
     scores   without flash attention: unit(H·C + C + 2·H·d + 2·E)
 
 The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs
 the scheduler keeps copies of its inputs on each; the fullest one also holds the output layer, the last. The context is
 that of all slots together: cells = max_model_len · max_num_seqs, one cache for all of them (`--kv-unified`); a
-cache per slot needs less. MLA models have no closed form here and are under-estimated for long contexts.
+cache per slot needs less for the mask.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from generator.architecture.shape import ModelArchitecture
-from generator.quantity import GIB, MIB, ceil_to
+from generator.quantity import GIB, MIB, ceil_div, ceil_to
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import FLOAT, HALF
+from generator.sizing.llama_cpp_graph import layer_width
 
 
 def cells(load: Load, numbers: Numbers) -> int:
@@ -65,16 +66,12 @@ class LlamaCppMemory:
         unit = FLOAT * load.batched_tokens
         hidden = architecture.hidden_size
         if numbers(self.name + ".full_logits"):
-            copies = numbers("llama_cpp.logits_hidden_copies_cpu" if cpu else "llama_cpp.logits_hidden_copies")
-            logits = unit * (architecture.vocab_size + copies * hidden)
+            kept = numbers("llama_cpp.logits_hidden_copies_cpu" if cpu else "llama_cpp.logits_hidden_copies")
+            logits = unit * (architecture.vocab_size + kept * hidden)
         else:
             logits = FLOAT * load.max_num_seqs * architecture.vocab_size
-        width = architecture.intermediate_size
-        if architecture.experts:
-            width = architecture.experts_per_token * architecture.moe_intermediate_size
-        layer = unit * (
-            numbers("llama_cpp.layer_ffn_copies") * width + numbers("llama_cpp.layer_hidden_copies") * hidden
-        )
+        copies = int(numbers("llama_cpp.layer_ffn_copies")), int(numbers("llama_cpp.layer_hidden_copies"))
+        layer = unit * layer_width(architecture, cpu, *copies)
         context = cells(load, numbers)
         layer += HALF * load.batched_tokens * (context + _sliding_cells(architecture, load, context))
         if numbers("llama_cpp.flash_attention"):
@@ -82,6 +79,35 @@ class LlamaCppMemory:
         heads = architecture.attention_heads
         scores = unit * (heads * context + context + 2 * heads * architecture.head_dim + 2 * hidden)
         return max(logits, layer, scores)
+
+
+def cache_bytes(architecture: ModelArchitecture, load: Load, numbers: Numbers, unified: bool = True) -> int:
+    """Bytes of the caches of all layers, in whole: exactly what the server allocates.
+
+    Full layers keep every cell; sliding ones a window and a micro-batch, the windows of all slots where they share one
+    cache (`unified`, `--kv-unified`) and one of each per slot where they do not. A state is kept per slot, in fp32.
+    """
+    padding = int(numbers("llama_cpp.context_padding"))
+    streams = 1 if unified else load.max_num_seqs
+    context = cells(load, numbers) if unified else ceil_to(load.max_model_len, padding)
+    windows = load.max_num_seqs if unified else 1
+    batch = min(context * streams, load.batched_tokens)
+    value = load.kv_bits / 8
+    size = 0.0
+    for group in architecture.caches:
+        width = group.kv_heads * (group.key_dim + group.value_dim)
+        if group.kind == "full":
+            size += group.layers * streams * context * width * value
+        elif group.kind == "sliding":
+            held = ceil_to(min(context, group.window * windows + batch), padding)
+            size += group.layers * streams * held * width * value
+        elif group.kind == "latent":
+            held = ceil_div(context, group.stride)
+            size += group.layers * streams * held * (group.latent_dim * value + group.index_bytes)
+        else:
+            values = group.conv_values + group.ssm_values
+            size += group.layers * load.max_num_seqs * (FLOAT * values if values else group.state_bytes)
+    return int(size)
 
 
 def _sliding_cells(architecture: ModelArchitecture, load: Load, context: int) -> int:

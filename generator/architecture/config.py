@@ -1,0 +1,168 @@
+"""A model's architecture from its Hugging Face `config.json`.
+
+Floor 2, pure. `FAMILIES` says what the code of each `model_type` fixes; a type that is not there is an error, never
+a guess. Layers that only serve speculative decoding (MTP, next-n) are not counted: engines load them on request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from generator.architecture.experts import Experts, read_experts
+from generator.architecture.families import FAMILIES, TEXT_OF, Family
+from generator.architecture.fields import MAX_LAYERS, Fields
+from generator.architecture.parts import Collector, Part, vector
+from generator.architecture.positions import max_context, rotary
+from generator.architecture.quantization import Scheme, read_quantization
+from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
+from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
+from generator.architecture.vision import molmo, tower
+from generator.errors import Place, did_you_mean, fail
+
+_HALVED = ("qwen", "molmo")
+"""Families whose `intermediate_size` counts the gate and the up projection together."""
+
+
+def from_config(config: Mapping[str, Any], place: Place | None = None) -> ModelArchitecture:
+    """The architecture that a `config.json` describes; an `InputError` names what is missing, unknown or impossible."""
+    if not isinstance(config, Mapping):
+        raise fail("bad-model-config", "model config: must be a mapping", place)
+    outer = Fields(config, place)
+    fields, kind = _text(outer)
+    family = FAMILIES[kind]
+    context = _context(fields, family, kind)
+    stack = STACKS[family.kind](context)
+    scheme = read_quantization(outer, fields)
+    collector = Collector(scheme)
+    for parts, layers in stack.parts:
+        collector.add(parts, layers)
+    tied = _tied(outer, fields, family)
+    vocab = fields.integer("padded_vocab_size", "vocab_size")
+    matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
+    seen = molmo(context.hidden, 2 * context.width) if kind == "molmo" else tower(outer, context.hidden)
+    dim, rows = rotary(fields, family, stack, context.tokens)
+    experts = context.experts or Experts(0, 0, 0)
+    return ModelArchitecture(
+        model_type=kind,
+        layers=context.layers,
+        hidden_size=context.hidden,
+        intermediate_size=context.width or experts.width,
+        vocab_size=vocab,
+        attention_heads=stack.heads,
+        kv_heads=stack.kv_heads,
+        head_dim=stack.head_dim,
+        max_context=context.tokens,
+        dtype=_dtype(outer, fields),
+        matrices=tuple(matrices + seen),
+        caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()),
+        experts=experts.count,
+        experts_per_token=experts.used,
+        moe_intermediate_size=experts.width if experts.count else 0,
+        tied_embeddings=tied,
+        multimodal=bool(seen),
+        rotary_dim=dim,
+        rotary_rows=rows,
+        quantization=_summary(scheme, matrices),
+    )
+
+
+def _text(outer: Fields) -> tuple[Fields, str]:
+    """The language model's fields and its `model_type`, of a known family."""
+    kind = outer.word("model_type")
+    if not kind:
+        raise outer.missing("model_type")
+    inside = outer.child("text_config", "llm_config", "language_config")
+    fields = inside or outer
+    name = inside.word("model_type", default=TEXT_OF.get(kind, "")) if inside else kind
+    if name not in FAMILIES:
+        name = TEXT_OF.get(name, name)
+    if name not in FAMILIES:
+        where = f"{inside.where if inside else ''}model_type {name or kind!r}"
+        hint = did_you_mean(name[:60], FAMILIES)
+        raise fail("unknown-architecture", f"model config: {where[:120]} is not known{hint}", outer.place)
+    if name == "kimi_k2" or name == "deepseek_v3":
+        return fields, name
+    return fields, name
+
+
+def _context(fields: Fields, family: Family, kind: str) -> Context:
+    """Sizes that every stack reads."""
+    if family.kind == "nemotron_h":
+        layers = len(hybrid_blocks(fields))
+        if layers > MAX_LAYERS:
+            raise fields.problem("hybrid_override_pattern", f"must not have more than {MAX_LAYERS} layers")
+    else:
+        layers = fields.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers", high=MAX_LAYERS)
+    hidden = fields.integer("hidden_size", "n_embd", "d_model")
+    experts = read_experts(fields)
+    width = _width(fields, family, kind, hidden, experts)
+    if kind in _HALVED:
+        width //= 2
+    return Context(fields, family, kind, layers, hidden, width, max_context(fields, kind), experts)
+
+
+def _width(fields: Fields, family: Family, kind: str, hidden: int, experts: Experts | None) -> int:
+    """Width of a dense feed-forward layer; 0 for models that have none."""
+    names = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim")
+    if family.kind in ("nas", "deepseek_v4") or (experts and not fields.has(*names)):
+        return fields.integer(*names, default=0, low=0)
+    if kind in ("falcon", "phi-msft", "gpt2", "gpt_bigcode"):
+        return fields.integer("ffn_hidden_size", "n_inner", default=4 * hidden)
+    return fields.integer(*names)
+
+
+def _tied(outer: Fields, fields: Fields, family: Family) -> bool:
+    """Whether the output embedding is the input embedding; what the model as a whole says goes first."""
+    for part in (outer, fields):
+        if part.has("tie_word_embeddings"):
+            return part.flag("tie_word_embeddings")
+    return family.tie
+
+
+def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None) -> list[Matrix]:
+    """Input and output embeddings and the last norm, in the layers where a pipeline keeps them."""
+    fields, hidden, last = context.fields, context.hidden, context.layers - 1
+    rows = fields.integer("embedding_size", default=vocab)
+    found = [Matrix("token_embd", "embedding", rows, hidden, 1, "vocab")]
+    if not tied:
+        storage = scheme("lm_head", None) if scheme else None
+        head = Matrix("output", "lm_head", vocab, hidden, 1, "vocab", "column", storage is not None, last, last)
+        found.append(replace(head, storage=storage))
+    if context.family.lm_head_bias or fields.flag("lm_head_bias"):
+        found.append(Matrix("output.bias", "lm_head", vocab, 1, 1, "vocab", layer_first=last, layer_last=last))
+    if context.family.learned_positions or (context.kind in ("gpt2", "gpt_bigcode") and context.tokens):
+        found.append(Matrix("position_embd", "embedding", max(1, context.tokens), hidden, 1))
+    norms = [vector("output_norm", "norm", hidden)]
+    if context.family.norm_bias:
+        norms.append(vector("output_norm.bias", "norm", hidden))
+    if context.family.kind == "deepseek_v4":
+        norms.append(Part("hc_head_fn", "other", fields.integer("hc_mult", high=64, default=1), 2 * hidden, linear=False))
+    found += [Matrix(p.name, p.role, p.rows, p.columns, 1, layer_first=last, layer_last=last) for p in norms]
+    per_layer = fields.integer("hidden_size_per_layer_input", low=0, default=0)
+    if per_layer:
+        width = per_layer * context.layers
+        rows = fields.integer("vocab_size_per_layer_input", default=vocab)
+        found.append(Matrix("per_layer_token_embd", "embedding", rows, width, 1, "vocab"))
+        found.append(Matrix("per_layer_model_proj", "other", width, hidden, 1))
+        found.append(Matrix("per_layer_proj_norm", "norm", per_layer, 1, 1))
+    return found
+
+
+def _summary(scheme: Scheme | None, matrices: list[Matrix]) -> CheckpointQuantization | None:
+    """What the checkpoint says of itself, with the roles that it leaves in 16 bits."""
+    if scheme is None:
+        return None
+    stored: set[Role] = {m.role for m in matrices if m.storage is not None}
+    return replace(scheme.summary, keeps=frozenset(m.role for m in matrices if m.role not in stored))
+
+
+def _dtype(outer: Fields, fields: Fields) -> Literal["bf16", "fp16", "fp32"]:
+    """The 16-bit type that the config names; bf16 where it names none."""
+    word = fields.word("torch_dtype", "dtype") or outer.word("torch_dtype", "dtype")
+    word = word.removeprefix("torch.")
+    return "fp16" if word in ("float16", "half") else "fp32" if word == "float32" else "bf16"
+
+
+__all__ = ["Stack", "from_config"]

@@ -1,0 +1,134 @@
+"""Typed reading of a model's `config.json`, which is as trustworthy as any file from the internet.
+
+Floor 2, pure. Every value is checked for type and range before it is used, so that a wrong one is an `InputError` with
+the key's name, never an exception of arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from generator.errors import InputError, Place, fail
+
+MAX_WIDTH = 1 << 24
+"""Largest width, count of heads or experts, or vocabulary that is taken for a model."""
+
+MAX_LAYERS = 4096
+MAX_TOKENS = 1 << 32
+"""Largest context length, in tokens."""
+
+
+class Fields:
+    """One mapping of a config; `where` names it in messages (`text_config`)."""
+
+    __slots__ = ("place", "values", "where")
+
+    def __init__(self, values: Mapping[str, Any], place: Place | None = None, where: str = "") -> None:
+        self.values = values
+        self.place = place
+        self.where = where
+
+    def problem(self, key: str, message: str) -> InputError:
+        """A wrong value of a known key."""
+        return fail("bad-model-config", f"model config: {self.where}{key} {message}", self.place)
+
+    def missing(self, *keys: str) -> InputError:
+        """None of `keys` is there."""
+        names = " or ".join(f"{self.where}{k}" for k in keys)
+        return fail("unknown-architecture", f"model config: {names} is missing", self.place)
+
+    def has(self, *keys: str) -> bool:
+        """Whether one of `keys` has a value."""
+        return any(self.values.get(k) is not None for k in keys)
+
+    def integer(self, *keys: str, low: int = 1, high: int = MAX_WIDTH, default: int | None = None) -> int:
+        """The first of `keys` that has a value, as a whole number between `low` and `high`."""
+        for key in keys:
+            value = self.values.get(key)
+            if value is not None:
+                return self._whole(key, value, low, high)
+        if default is None:
+            raise self.missing(*keys)
+        return default
+
+    def _whole(self, key: str, value: Any, low: int, high: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.problem(key, f"must be a whole number, not {_shown(value)}")
+        if not math.isfinite(value) or value != int(value):
+            raise self.problem(key, f"must be a whole number, not {_shown(value)}")
+        if not low <= value <= high:
+            raise self.problem(key, f"must lie between {low} and {high}, not {_shown(value)}")
+        return int(value)
+
+    def number(self, key: str, low: float, high: float, default: float) -> float:
+        """A number between `low` and `high`."""
+        value = self.values.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise self.problem(key, f"must be a number, not {_shown(value)}")
+        if not low <= value <= high:
+            raise self.problem(key, f"must lie between {low} and {high}, not {_shown(value)}")
+        return float(value)
+
+    def flag(self, *keys: str, default: bool = False) -> bool:
+        """A truth value."""
+        for key in keys:
+            value = self.values.get(key)
+            if value is not None:
+                if not isinstance(value, bool):
+                    raise self.problem(key, f"must be true or false, not {_shown(value)}")
+                return value
+        return default
+
+    def word(self, *keys: str, default: str = "") -> str:
+        """A string."""
+        for key in keys:
+            value = self.values.get(key)
+            if value is not None:
+                if not isinstance(value, str):
+                    raise self.problem(key, f"must be a string, not {_shown(value)}")
+                return value
+        return default
+
+    def sequence(self, key: str, kind: type, length: int | None = None) -> list[Any] | None:
+        """A list of `kind` (of `length` items at least), or None where the key has no value."""
+        value = self.values.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
+            raise self.problem(key, f"must be a list, not {_shown(value)}")
+        wrong = next((v for v in value if not isinstance(v, kind) or (kind is int and isinstance(v, bool))), None)
+        if wrong is not None or any(v is None for v in value):
+            raise self.problem(key, f"must hold values of type {kind.__name__}, not {_shown(wrong)}")
+        if length is not None and len(value) < length:
+            raise self.problem(key, f"must have {length} items, one per layer, not {len(value)}")
+        return list(value)
+
+    def integers(self, key: str, length: int, low: int = 0, high: int = MAX_WIDTH) -> list[int] | None:
+        """A list of whole numbers, one per layer."""
+        values = self.sequence(key, int, length)
+        for value in values or ():
+            self._whole(key, value, low, high)
+        return values
+
+    def child(self, *keys: str) -> Fields | None:
+        """A nested mapping, or None."""
+        for key in keys:
+            value = self.values.get(key)
+            if value is not None:
+                if not isinstance(value, Mapping):
+                    raise self.problem(key, f"must be a mapping, not {_shown(value)}")
+                return Fields(value, self.place, f"{self.where}{key}.")
+        return None
+
+
+def _shown(value: Any) -> str:
+    """A value as messages show it, cut short."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        return "a number of too many digits"
+    return text if len(text) <= 40 else text[:37] + "..."

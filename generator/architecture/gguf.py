@@ -1,0 +1,133 @@
+"""A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape that sizing needs.
+
+Floor 2, pure. Works for every architecture of llama.cpp that generates text and whose keys say what its layers keep.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+from typing import Literal
+
+from generator.architecture.gguf_caches import caches
+from generator.architecture.gguf_keys import MAX_TOKENS, Keys
+from generator.architecture.gguf_tensors import LayerTensors, gather
+from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
+from generator.errors import Place, fail
+from generator.gguf_header import GgufHeader
+
+FILE_TYPES = {
+    0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",
+    13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k", 19: "iq2_xxs", 20: "iq2_xs",
+    21: "q2_k_s", 22: "iq3_xs", 23: "iq3_xxs", 24: "iq1_s", 25: "iq4_nl", 26: "iq3_s", 27: "iq3_m", 28: "iq2_s",
+    29: "iq2_m", 30: "iq4_xs", 31: "iq1_m", 32: "bf16", 36: "tq1_0", 37: "tq2_0", 38: "mxfp4", 39: "nvfp4",
+}  # fmt: skip
+"""`general.file_type` -> the word after `gguf-` in a method's name (`enum llama_ftype` of llama.cpp's llama.h)."""
+
+_GUESSED = 1024
+_USUAL = {"q4_K": "q4_k_m", "q5_K": "q5_k_m", "q3_K": "q3_k_m"}
+
+MODEL_TYPES = {
+    "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl", "qwen3moe": "qwen3_moe", "qwen3next": "qwen3_next",
+    "qwen3vl": "qwen3_vl", "qwen3vlmoe": "qwen3_vl_moe", "qwen35": "qwen3_5", "qwen35moe": "qwen3_5_moe",
+    "gpt-oss": "gpt_oss", "glm4moe": "glm4_moe", "nemotron_h_moe": "nemotron_h", "deepseek2": "deepseek_v3",
+    "deepseek32": "deepseek_v32", "gemma3": "gemma3_text", "command-r": "cohere", "granitemoe": "granitemoe",
+    "granitehybrid": "granitemoehybrid", "falcon-h1": "falcon_h1", "lfm2moe": "lfm2_moe", "minimax-m2": "minimax_m2",
+}  # fmt: skip
+"""llama.cpp's word for an architecture -> `model_type` of Hugging Face's config.json, where they differ."""
+
+
+def from_gguf(header: GgufHeader) -> ModelArchitecture:
+    """The architecture that `header` describes; `tensor_bytes` is exact.
+
+    Raises `InputError`: `unknown-architecture` (what is missing), `gguf-corrupt` (a key's value cannot be).
+    """
+    keys = Keys(header) if "general.architecture" in header.metadata else _no_keys(header)
+    if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
+        raise keys.unknown("this is a vision projector (mmproj), name the language model's file instead")
+    if keys.false("attention.causal"):
+        raise keys.unknown("this is an encoder, which does not generate text")
+    predicting = keys.integer("nextn_predict_layers", 0, high=keys.layers)
+    main_layers = keys.layers - predicting
+    if not main_layers:
+        raise keys.unknown("all its layers are for multi-token prediction")
+    tensors = gather(header.tensors, keys.layers, main_layers)
+    embedding = next((m for m in tensors.matrices if m.name == "token_embd"), None)
+    if embedding is None:
+        raise keys.unknown("the tensor token_embd.weight is missing")
+    hidden = keys.integer("embedding_length", low=1)
+    heads = keys.integer("attention.head_count", 0)
+    head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
+    experts = keys.integer("expert_count", 0)
+    kind = _gguf_type(header)
+    return ModelArchitecture(
+        model_type=_model_type(keys.arch, experts, header),
+        layers=main_layers,
+        hidden_size=hidden,
+        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0),
+        vocab_size=embedding.rows,
+        attention_heads=heads,
+        kv_heads=keys.integer("attention.head_count_kv", heads),
+        head_dim=keys.integer("attention.key_length_mla", head_dim),
+        max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
+        dtype=_dtype(header),
+        matrices=tensors.matrices,
+        caches=caches(keys, tensors, main_layers),
+        experts=experts,
+        experts_per_token=min(experts, keys.integer("expert_used_count", 0)),
+        moe_intermediate_size=_width(tensors, "ffn_down_exps"),
+        tied_embeddings=not any(m.name == "output" for m in tensors.matrices),
+        rotary_dim=keys.integer("rope.dimension_count", head_dim),
+        quantization=_quantization(header, kind),
+        tensor_bytes=header.tensor_bytes,
+        basis="gguf",
+        gguf_type=kind,
+    )
+
+
+def _no_keys(header: GgufHeader) -> Keys:
+    raise fail("unknown-architecture", "general.architecture is missing, so this is no model", Place(header.name))
+
+
+def _width(tensors: LayerTensors, word: str) -> int:
+    """The widest input of the matrices of this name."""
+    return max((m.columns for m in tensors.matrices if m.name == word), default=0)
+
+
+def _model_type(arch: str, experts: int, header: GgufHeader) -> str:
+    if arch == "llama" and experts:
+        return "mixtral"
+    if arch == "deepseek2" and f"{arch}.attention.q_lora_rank" not in header.metadata:
+        return "deepseek_v2"
+    return MODEL_TYPES.get(arch, arch)
+
+
+def _gguf_type(header: GgufHeader) -> str | None:
+    """The file's type in the words of the contract, `gguf-q4_k_m`; by its most frequent tensor type if it says none."""
+    said = header.metadata.get("general.file_type")
+    if type(said) is int and said & ~_GUESSED in FILE_TYPES:
+        return "gguf-" + FILE_TYPES[said & ~_GUESSED]
+    main = _bytes_by_type(header).most_common(1)
+    return "gguf-" + _USUAL.get(main[0][0], main[0][0].lower()) if main else None
+
+
+def _bytes_by_type(header: GgufHeader) -> Counter[str]:
+    sizes: Counter[str] = Counter()
+    for tensor in header.tensors:
+        if len(tensor.shape) > 1:
+            sizes[tensor.type] += tensor.size
+    return sizes
+
+
+def _dtype(header: GgufHeader) -> Literal["bf16", "fp16", "fp32"]:
+    types = _bytes_by_type(header)
+    if "bf16" in types:
+        return "bf16"
+    return "fp32" if set(types) == {"f32"} else "fp16"
+
+
+def _quantization(header: GgufHeader, kind: str | None) -> CheckpointQuantization | None:
+    if kind is None or kind in ("gguf-f32", "gguf-f16", "gguf-bf16"):
+        return None
+    values = sum(prod(t.shape) for t in header.tensors)
+    return CheckpointQuantization(kind, "gguf", round(8 * header.tensor_bytes / values, 4))

@@ -1,0 +1,162 @@
+"""What each layer of a GGUF model keeps, as llama.cpp allocates it.
+
+Floor 2, pure. Which layers slide is read from the file where it says so; else it is the default that llama.cpp applies
+to the architecture (its src/models/*.cpp at 0c1e57098). Architectures that llama.cpp runs without a window in spite of
+the key, such as phi3, are listed: for any other a window without a pattern is an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from generator.architecture.gguf_keys import Keys
+from generator.architecture.gguf_tensors import LayerTensors
+from generator.architecture.shape import CacheGroup
+
+
+class Pattern(NamedTuple):
+    """Of `every` layers one sees everything: the last of them, or the first; `window` where the file gives none."""
+
+    every: int
+    first: bool = False
+    window: int = 0
+    chunked: bool = False
+
+
+SLIDING = {
+    "afmoe": Pattern(4),
+    "cohere2": Pattern(4),
+    "cohere2moe": Pattern(4, first=True),
+    "exaone-moe": Pattern(4, window=128),
+    "exaone4": Pattern(4, window=4096),
+    "gemma2": Pattern(2, window=4096),
+    "gemma3": Pattern(6),
+    "gemma3n": Pattern(5),
+    "gpt-oss": Pattern(2),
+    "laguna": Pattern(4, first=True),
+    "llama4": Pattern(4, window=8192, chunked=True),
+    "mellum": Pattern(4),
+    "muse-glimmer": Pattern(4),
+    "olmo2": Pattern(4),
+    "plamo3": Pattern(8),
+    "smallthinker": Pattern(4, first=True),
+}
+
+NEVER_SLIDES = frozenset({
+    "llama", "mistral3", "mistral4", "qwen2", "qwen2vl", "qwen2moe", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe",
+    "qwen3next", "qwen35", "qwen35moe", "phi2", "phi3", "phimoe", "starcoder2", "gemma", "glm4", "glm4moe", "chatglm",
+    "deepseek", "deepseek2", "deepseek32", "minicpm", "internlm2", "falcon", "stablelm", "granite", "granitemoe",
+    "seed_oss",
+})  # fmt: skip
+
+_SHARED_FROM = {"gemma3n": 20}
+"""From this layer on, layers use the cache of an earlier one."""
+
+
+def caches(keys: Keys, tensors: LayerTensors, main_layers: int) -> tuple[CacheGroup, ...]:
+    """Cache groups, equal layers together in the order of their first layer."""
+    sliding, chunked = _sliding(keys, main_layers)
+    counts: dict[CacheGroup, int] = {}
+    kv_heads = keys.per_layer("attention.head_count_kv", keys.integer("attention.head_count", 0))
+    owners = keys.layers - keys.integer("attention.shared_kv_layers", 0)
+    owners = min(owners, _SHARED_FROM.get(keys.arch, owners))
+    for layer in range(main_layers):
+        found = False
+        if tensors.has(layer, "attn_kv_a_mqa"):
+            group = _latent(keys, tensors, kv_heads[layer])
+        elif not _attends(tensors, layer):
+            group = None
+        else:
+            found = True
+            group = _attention(keys, kv_heads[layer], sliding[layer], chunked) if layer < owners else None
+        for one in (group, _state(keys) if tensors.stateful(layer) else None):
+            if one is not None:
+                found = True
+                counts[one] = counts.get(one, 0) + 1
+        if not found and not any(w.startswith("ffn_") for w in tensors.words[layer]):
+            raise keys.unknown(f"layer {layer} has no tensors of attention, state space or feed-forward")
+    if not counts:
+        raise keys.unknown("no layer keeps keys and values or a state, so it is no text generator")
+    return tuple(replace(group, layers=layers) for group, layers in counts.items())
+
+
+def _attends(tensors: LayerTensors, layer: int) -> bool:
+    """Whether the layer has attention proper; linear attention has `attn_qkv` too, with state-space tensors."""
+    if tensors.has(layer, "attn_k", "attn_q", "attn_v"):
+        return True
+    return tensors.has(layer, "attn_qkv") and not tensors.stateful(layer)
+
+
+def _lengths(keys: Keys, suffix: str = "") -> tuple[int, int]:
+    """Values of one key and of one value vector."""
+    heads = keys.integer("attention.head_count", low=1)
+    even = max(1, keys.integer("embedding_length", low=1) // heads)
+    key = keys.integer("attention.key_length", even, low=1)
+    value = keys.integer("attention.value_length", even, low=1)
+    if suffix:
+        key = keys.integer("attention.key_length" + suffix, key, low=1)
+        value = keys.integer("attention.value_length" + suffix, value, low=1)
+    return key, value
+
+
+def _attention(keys: Keys, heads: int, window: int, chunked: bool) -> CacheGroup | None:
+    if not heads:
+        return None
+    key, value = _lengths(keys, "_swa" if window else "")
+    kind = "sliding" if window else "full"
+    if kind == "full":
+        return CacheGroup("full", 1, heads, key, value)
+    return CacheGroup("sliding", 1, heads, key, value, window, chunked=chunked)
+
+
+def _latent(keys: Keys, tensors: LayerTensors, heads: int) -> CacheGroup | None:
+    """MLA: one latent vector; files from before the split of attn_kv_b keep whole keys and values."""
+    if not keys.has("attention.key_length_mla"):
+        return _attention(keys, heads, 0, False)
+    latent = next(m.rows for m in tensors.matrices if m.name == "attn_kv_a_mqa")
+    index = 2 * keys.integer("attention.indexer.key_length", 0)
+    return CacheGroup("latent", 1, latent_dim=latent, index_bytes=index)
+
+
+def _state(keys: Keys) -> CacheGroup:
+    """The state of one sequence; llama.cpp keeps it and the convolution's last inputs in fp32."""
+    if keys.has("shortconv.l_cache"):
+        convolution = keys.integer("embedding_length") * (keys.integer("shortconv.l_cache", low=1) - 1)
+        recurrent = 0
+    elif keys.has("kda.head_dim"):
+        head, heads = keys.integer("kda.head_dim", low=1), keys.integer("attention.head_count", low=1)
+        convolution = 3 * (keys.integer("ssm.conv_kernel", 4, low=1) - 1) * heads * head
+        recurrent = head * head * heads
+    elif keys.has("ssm.state_size"):
+        state, inner = keys.integer("ssm.state_size", low=1), keys.integer("ssm.inner_size", low=1)
+        width = inner + 2 * keys.integer("ssm.group_count", 0) * state
+        convolution = (keys.integer("ssm.conv_kernel", low=1) - 1) * width
+        recurrent = state * inner
+    else:
+        raise keys.unknown("its recurrent layers have no ssm.state_size, shortconv.l_cache or kda.head_dim")
+    size = 4 * (convolution + recurrent)
+    return CacheGroup("state", 1, state_bytes=size, conv_values=convolution, ssm_values=recurrent, ssm_bits=32)
+
+
+def _sliding(keys: Keys, main_layers: int) -> tuple[list[int], bool]:
+    """The window of each layer, in tokens (0: it sees everything), and whether windows are fixed chunks."""
+    none = [0] * keys.layers
+    default = SLIDING.get(keys.arch)
+    window = keys.integer("attention.sliding_window", default.window if default else 0, high=1 << 32)
+    if keys.arch == "llama4" and window:
+        window = 8192  # whatever the file says
+    if not window or keys.arch in NEVER_SLIDES or (keys.arch == "exaone4" and main_layers != 64):
+        return none, False
+    said = keys.flags("attention.sliding_window_pattern")
+    if said is not None:
+        return [window if slides else 0 for slides in said], bool(default and default.chunked)
+    if keys.arch in ("lfm2", "lfm2moe"):
+        return [window] * keys.layers, False
+    every = keys.integer("attention.sliding_window_pattern", default.every if default else -1)
+    if every < 0:
+        raise keys.unknown("it has a sliding window, and which of its layers slide is not known")
+    whole = 0 if default and default.first else every - 1
+    return [0 if every and layer % every == whole else window for layer in range(keys.layers)], bool(
+        default and default.chunked
+    )

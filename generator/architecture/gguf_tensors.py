@@ -1,0 +1,117 @@
+"""The tensors of a GGUF file as matrices: names say what they are for, shapes how large they are.
+
+Floor 2, pure. This needs no knowledge of the architecture: llama.cpp uses the same words in all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import prod
+
+from generator.architecture.shape import Matrix, Role, Shard
+from generator.gguf_header import GgufTensor
+
+_BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)\Z")
+_STATE = ("ssm_", "time_mix_", "channel_mix_", "shortconv.")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTensors:
+    """The words of each layer's tensors, and the matrices of the whole file."""
+
+    words: tuple[frozenset[str], ...]
+    matrices: tuple[Matrix, ...]
+
+    def has(self, layer: int, *words: str) -> bool:
+        """Whether a tensor of the layer has one of these names."""
+        return any(w in self.words[layer] for w in words)
+
+    def stateful(self, layer: int) -> bool:
+        """Whether the layer keeps a state for each sequence (Mamba, linear attention, short convolution)."""
+        return any(w.startswith(_STATE) for w in self.words[layer])
+
+
+def split_name(name: str) -> tuple[int | None, str]:
+    """`blk.3.attn_q.weight` as (3, `attn_q`); tensors outside the layers have None."""
+    found = _BLOCK.match(name)
+    layer, word = (int(found[1]), found[2]) if found else (None, name)
+    return layer, word.removesuffix(".weight")
+
+
+def gather(tensors: Iterable[GgufTensor], layers: int, main_layers: int) -> LayerTensors:
+    """Matrices by name, shape and run of layers; layers from `main_layers` on are for multi-token prediction."""
+    words: list[set[str]] = [set() for _ in range(layers)]
+    placed = []
+    for tensor in tensors:
+        layer, word = split_name(tensor.name)
+        if layer is not None and layer < layers:
+            words[layer].add(word)
+        placed.append((layer, word, tensor.shape))
+    groups: dict[tuple[str, Role, tuple[int, ...]], list[int]] = {}
+    for layer, word, shape in placed:
+        linear = layer is not None and layer < layers and any(w.startswith("ssm_") for w in words[layer])
+        role: Role = "mtp" if layer is not None and layer >= main_layers else _role(word, linear)
+        groups.setdefault((word, role, shape), []).append(layer or 0)
+    matrices = [m for (word, role, shape), at in groups.items() for m in _matrices(word, role, shape, at)]
+    return LayerTensors(tuple(frozenset(w) for w in words), tuple(matrices))
+
+
+def _matrices(word: str, role: Role, shape: tuple[int, ...], layers: list[int]) -> Iterator[Matrix]:
+    rows, columns, many = (shape[0], 1, 1) if len(shape) == 1 else (shape[1], shape[0], prod(shape[2:]))
+    if len(shape) == 2 and word.endswith(".bias"):  # one bias vector for each expert
+        rows, columns, many = shape[0], 1, shape[1]
+    shard, split_row = _shard(word, role)
+    quantizable = min(rows, columns) > 1 and role not in ("norm", "router")
+    for first, last in _runs(layers):
+        count = many * (last - first + 1)
+        yield Matrix(
+            word, role, rows, columns, count, shard, "row" if split_row else "column", quantizable, first, last
+        )
+
+
+def _runs(layers: list[int]) -> Iterator[tuple[int, int]]:
+    """Runs of consecutive numbers."""
+    ordered = sorted(layers)
+    first = previous = ordered[0]
+    for layer in ordered[1:]:
+        if layer != previous + 1:
+            yield first, previous
+            first = layer
+        previous = layer
+    yield first, previous
+
+
+def _role(word: str, linear_layer: bool) -> Role:
+    base = word.removesuffix(".bias")
+    if base.startswith(("v.", "mm.", "a.")):
+        return "vision"
+    if base.endswith("_norm") or "_norm." in base or base == "norm":
+        return "norm"
+    if base.endswith("token_embd") or base in ("position_embd", "token_types"):
+        return "embedding"
+    if base == "output":
+        return "lm_head"
+    if base.startswith(("ffn_gate_inp", "ffn_exp_probs_b", "exp_probs_b")):
+        return "router"
+    if base.startswith("ffn_"):
+        return "expert" if base.endswith("_exps") else "shared_expert" if base.endswith("_shexp") else "mlp"
+    if base.startswith(_STATE):
+        return "linear_attention"
+    if base.startswith(("attn_", "indexer")):
+        return "linear_attention" if linear_layer and base in ("attn_qkv", "attn_gate") else "attention"
+    return "mtp" if base.startswith("nextn.") else "other"
+
+
+def _shard(word: str, role: Role) -> tuple[Shard, bool]:
+    """How tensor parallelism splits it, and whether by columns."""
+    base = word.removesuffix(".bias")
+    row = base.startswith(("attn_output", "ffn_down", "ssm_out"))
+    if role in ("embedding", "lm_head"):
+        return "vocab", False
+    if role == "expert":
+        return "expert", row
+    if role in ("norm", "router", "vision", "mtp", "other") or base.endswith(("_a", "_a_mqa")):
+        return "replicated", row
+    return ("row" if row else "column"), row

@@ -1,0 +1,99 @@
+"""The parts of one layer, and how equal parts of many layers become the matrices of an architecture.
+
+Floor 2, pure. Names are llama.cpp's words for tensors, without layer number and `.weight`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from generator.architecture.shape import Matrix, Role, Shard, Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`many` equal matrices of one layer; `module` is the Hugging Face name inside the layer, as ignore lists use it."""
+
+    name: str
+    role: Role
+    rows: int
+    columns: int
+    shard: Shard = "replicated"
+    module: str = ""
+    many: int = 1
+    split: Literal["column", "row"] = "column"
+    heads: int = 0
+    linear: bool = True
+
+    @property
+    def quantizable(self) -> bool:
+        """Whether quantisation tools touch it: a linear layer with more than one input and output."""
+        return self.linear and min(self.rows, self.columns) > 1 and bool(self.module)
+
+
+class Decides(Protocol):
+    """Says how the checkpoint stores a module of a layer (None: 16 bits)."""
+
+    def __call__(self, module: str, layer: int | None) -> Storage | None: ...
+
+
+def vector(name: str, role: Role, size: int, shard: Shard = "replicated", heads: int = 0) -> Part:
+    """A norm, bias or other vector."""
+    return Part(name, role, size, 1, shard, heads=heads, linear=False)
+
+
+def biased(part: Part, bias: bool) -> list[Part]:
+    """A linear layer with its bias vector, where it has one; the bias of a row-parallel layer is not split."""
+    if not bias:
+        return [part]
+    shard: Shard = part.shard
+    if shard == "row" or (shard == "expert" and part.split == "row"):
+        shard = "replicated" if shard == "row" else "expert"
+    return [part, replace(part, name=f"{part.name}.bias", columns=1, shard=shard, linear=False, module="")]
+
+
+class Collector:
+    """Gathers parts by layer and merges equal parts of many layers into matrices."""
+
+    def __init__(self, decides: Decides | None) -> None:
+        self._decides = decides
+        self._layers: dict[Part, list[int]] = {}
+
+    def add(self, parts: Iterable[Part], layers: Sequence[int]) -> None:
+        """The same `parts` in each of `layers`."""
+        for part in parts:
+            self._layers.setdefault(part, []).extend(layers)
+
+    def matrices(self) -> list[Matrix]:
+        """The matrices of all layers; layers whose checkpoint stores a part differently are apart."""
+        return [m for part, layers in self._layers.items() for m in self._of(part, layers)]
+
+    def _of(self, part: Part, layers: list[int]) -> Iterable[Matrix]:
+        if self._decides is None or not part.quantizable:
+            yield matrix(part, layers, None, part.quantizable)
+            return
+        groups: dict[Storage | None, list[int]] = {}
+        for layer in layers:
+            groups.setdefault(self._decides(part.module, layer), []).append(layer)
+        for storage, some in groups.items():
+            yield matrix(part, some, storage, storage is not None)
+
+
+def matrix(part: Part, layers: Sequence[int], storage: Storage | None, quantizable: bool) -> Matrix:
+    """`part` in each of `layers` as one entry."""
+    return Matrix(
+        part.name,
+        part.role,
+        part.rows,
+        part.columns,
+        part.many * len(layers),
+        part.shard,
+        part.split,
+        quantizable,
+        min(layers),
+        max(layers),
+        part.heads,
+        storage,
+    )

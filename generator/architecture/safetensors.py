@@ -1,0 +1,64 @@
+"""Exact bytes of a safetensors checkpoint, from the headers of its files or from its index.
+
+Floor 2. Reads what the user names (through floor 0) and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from generator.architecture.shape import ModelArchitecture
+from generator.errors import Place, fail
+from generator.safetensors_header import read_index, read_safetensors
+
+
+@dataclass(frozen=True, slots=True)
+class ExactBytes:
+    """`total` bytes of all tensors; `by_tensor` is empty where only an index without its files said so."""
+
+    total: int
+    by_tensor: Mapping[str, int]
+    basis: Literal["headers", "index"]
+
+
+def tensor_bytes(path: Path, name: str | None = None) -> ExactBytes:
+    """Bytes of a checkpoint: of `model.safetensors`, or of the files that `model.safetensors.index.json` names.
+
+    The headers of the files count where all of them lie beside the index; else its own `total_size`. Raises
+    `InputError`: `safetensors-part-missing` where neither is there, and whatever is wrong with a file.
+    """
+    name = name or str(path)
+    if path.suffix != ".json":
+        sizes = {t.name: t.size for t in read_safetensors(path, name)}
+        return ExactBytes(sum(sizes.values()), MappingProxyType(sizes), "headers")
+    index = read_index(path, name)
+    missing = [file for file in index.files if not path.with_name(file).exists()]
+    if not missing and index.files:
+        return _from_files(path, name, index.weight_map, index.files)
+    if index.total_size:
+        return ExactBytes(index.total_size, MappingProxyType({}), "index")
+    message = f"no metadata.total_size, and {missing[0]} does not lie beside it" if missing else "it names no files"
+    raise fail("safetensors-part-missing", message, Place(name))
+
+
+def _from_files(path: Path, name: str, weight_map: Mapping[str, str], files: tuple[str, ...]) -> ExactBytes:
+    """The tensors that the index names, each from its file: a file may hold others, which are not loaded."""
+    folder = name[: -len(path.name)] if name.endswith(path.name) else ""
+    sizes: dict[str, int] = {}
+    for file in files:
+        for tensor in read_safetensors(path.with_name(file), folder + file):
+            if weight_map.get(tensor.name) == file:
+                sizes[tensor.name] = tensor.size
+    absent = next((tensor for tensor in weight_map if tensor not in sizes), None)
+    if absent is not None:
+        raise fail("safetensors-corrupt", f"{weight_map[absent]} does not hold {absent!r}", Place(name))
+    return ExactBytes(sum(sizes.values()), MappingProxyType(sizes), "headers")
+
+
+def with_exact_bytes(architecture: ModelArchitecture, exact: ExactBytes) -> ModelArchitecture:
+    """The same architecture, which now knows what its checkpoint weighs."""
+    return replace(architecture, tensor_bytes=exact.total)

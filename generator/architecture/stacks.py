@@ -1,0 +1,296 @@
+"""The layers of each kind of stack: which parts each layer has, and what it caches.
+
+Floor 2, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from generator.architecture.attention import compressed, grouped, latent
+from generator.architecture.experts import Experts, dense, mixture, sparse_layers
+from generator.architecture.families import Family
+from generator.architecture.fields import Fields
+from generator.architecture.linear import delta_net, kimi_delta, mamba2
+from generator.architecture.parts import Part, vector
+from generator.architecture.shape import CacheGroup
+from generator.architecture.windows import FULL, LINEAR, head_counts, heads_of, layer_types
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stack needs to know."""
+
+    fields: Fields
+    family: Family
+    kind: str
+    layers: int
+    hidden: int
+    width: int
+    tokens: int
+    experts: Experts | None
+
+
+@dataclass
+class Stack:
+    """Parts with their layers, caches of one layer with the number of layers, and the head shape for the summary."""
+
+    parts: list[tuple[list[Part], list[int]]] = field(default_factory=list)
+    caches: dict[CacheGroup, int] = field(default_factory=dict)
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    rotary_dim: int = 0
+
+    def add(self, parts: list[Part], layers: list[int], *caches: CacheGroup) -> None:
+        """The same parts and caches in each of `layers`."""
+        if layers:
+            self.parts.append((parts, layers))
+            for cache in caches:
+                self.caches[cache] = self.caches.get(cache, 0) + len(layers)
+
+
+def _split(values: Sequence[object]) -> Iterator[tuple[object, list[int]]]:
+    """Distinct values with the layers that have them."""
+    found: dict[object, list[int]] = {}
+    for layer, value in enumerate(values):
+        found.setdefault(value, []).append(layer)
+    yield from found.items()
+
+
+def _norms(context: Context) -> list[Part]:
+    """Norms as wide as the hidden state: before attention, before the feed-forward layer, and after each."""
+    names = ("attn_norm", "ffn_norm", "post_attention_norm", "post_ffw_norm")[: context.family.norms]
+    norms = [vector(name, "norm", context.hidden) for name in names]
+    if context.family.norm_bias:
+        norms += [vector(f"{name}.bias", "norm", context.hidden) for name in names]
+    return norms
+
+
+def _feed_forward(context: Context, stack: Stack) -> None:
+    """Dense layers and mixtures."""
+    experts = context.experts
+    sparse = sparse_layers(context.fields, context.layers) if experts else [False] * context.layers
+    some = [i for i, value in enumerate(sparse) if not value]
+    stack.add(dense(context.width, context.hidden, context.family, context.fields), some)
+    if experts:
+        layers = [i for i, value in enumerate(sparse) if value]
+        stack.add(mixture(experts, context.hidden, context.family), layers)
+
+
+def standard(context: Context) -> Stack:
+    """Grouped-query attention, full, sliding or mixed with delta-net layers, and a feed-forward part per layer."""
+    fields, stack = context.fields, Stack()
+    full = head_counts(fields, context.family, context.kind, context.hidden)
+    stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
+    for word, layers in _split(layer_types(fields, context.kind, context.layers)):
+        if word == LINEAR:
+            parts, cache = delta_net(fields, context.hidden)
+            stack.add(parts, layers, cache)
+            continue
+        heads = heads_of(fields, full, context.kind, str(word), context.tokens)
+        cache = heads.cache
+        parts = grouped(heads, context.hidden, context.family, fields)
+        indexed = _indexed(fields, layers)
+        stack.add(parts, [i for i in layers if i not in indexed], cache)
+        if indexed:
+            index, size = _sparse_index(fields, context.hidden)
+            stack.add(parts + index, indexed, replace(cache, index_bytes=size))
+    stack.add(_norms(context), list(range(context.layers)))
+    _feed_forward(context, stack)
+    return stack
+
+
+def _indexed(fields: Fields, layers: list[int]) -> list[int]:
+    """Layers whose sparse attention has an indexer of its own (MiniMax-M3)."""
+    sparse = fields.child("sparse_attention_config")
+    if sparse is None or not sparse.flag("use_sparse_attention", default=True):
+        return []
+    chosen = sparse.integers("sparse_attention_freq", max(layers) + 1)
+    return [i for i in layers if chosen is None or chosen[i]]
+
+
+def _sparse_index(fields: Fields, hidden: int) -> tuple[list[Part], int]:
+    """Query and key projections of that indexer; its keys are cached in 16 bits."""
+    sparse = fields.child("sparse_attention_config") or fields
+    heads, dim = sparse.integer("sparse_num_index_heads"), sparse.integer("sparse_index_dim")
+    parts = [
+        Part("indexer.attn_q_b", "attention", heads * dim, hidden, "replicated", "self_attn.index_q_proj"),
+        Part("indexer.attn_k", "attention", dim, hidden, "replicated", "self_attn.index_k_proj"),
+    ]
+    return parts, 2 * dim
+
+
+def mla(context: Context) -> Stack:
+    """Latent attention in every layer, with an indexer where the config has one (and where layers share it)."""
+    fields, stack = context.fields, Stack()
+    indexer = fields.has("index_topk")
+    kinds = fields.sequence("indexer_types", str, context.layers) or ["full"] * context.layers
+    for word, layers in _split(kinds[: context.layers]):
+        parts, cache, rope = latent(fields, context.hidden, context.family, indexer and word == "full")
+        stack.add(parts, layers, cache)
+    stack.heads = fields.integer("num_attention_heads")
+    stack.kv_heads, stack.head_dim, stack.rotary_dim = 1, cache.latent_dim, rope
+    stack.add(_norms(context), list(range(context.layers)))
+    _feed_forward(context, stack)
+    return stack
+
+
+def kimi_linear(context: Context) -> Stack:
+    """Kimi delta attention in most layers, latent attention without positions in the others."""
+    fields, stack = context.fields, Stack()
+    config = fields.child("linear_attn_config")
+    if config is None:
+        raise fields.missing("linear_attn_config")
+    full = {i - 1 for i in config.sequence("full_attn_layers", int) or []}
+    linear_layers = [i for i in range(context.layers) if i not in full]
+    parts, cache = kimi_delta(config, fields, context.hidden)
+    stack.add(parts, linear_layers, cache)
+    parts, cache, rope = latent(fields, context.hidden, context.family, False)
+    stack.add(parts, [i for i in range(context.layers) if i in full], cache)
+    stack.heads = fields.integer("num_attention_heads")
+    stack.kv_heads, stack.head_dim = 1, cache.latent_dim
+    stack.rotary_dim = 0 if fields.flag("mla_use_nope") else rope
+    stack.add(_norms(context), list(range(context.layers)))
+    _feed_forward(context, stack)
+    return stack
+
+
+_BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
+
+
+def nemotron_h(context: Context) -> Stack:
+    """One mixer per layer: Mamba-2, attention, a dense feed-forward layer or a mixture of experts."""
+    fields, stack = context.fields, Stack()
+    blocks = hybrid_blocks(fields)
+    full = head_counts(fields, context.family, context.kind, context.hidden)
+    stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
+    for word, layers in _split(blocks):
+        if word == "mamba":
+            parts, cache = mamba2(fields, context.hidden, "mixer")
+            stack.add(parts, layers, cache)
+        elif word == "attention":
+            stack.add(grouped(full, context.hidden, context.family, fields), layers, full.cache)
+        elif word == "mlp":
+            stack.add(dense(context.width, context.hidden, context.family, fields), layers)
+        elif context.experts:
+            stack.add(mixture(context.experts, context.hidden, context.family), layers)
+        else:
+            raise fields.missing("n_routed_experts")
+    stack.add(_norms(context), list(range(context.layers)))
+    return stack
+
+
+def hybrid_blocks(fields: Fields) -> list[str]:
+    """The mixer of each layer: mamba, attention, mlp or moe."""
+    given = fields.sequence("layers_block_type", str)
+    if given is None:
+        given = [_BLOCKS.get(c, c) for c in fields.word("hybrid_override_pattern")]
+    if not given:
+        raise fields.missing("hybrid_override_pattern", "layers_block_type")
+    wrong = next((w for w in given if w not in _BLOCKS.values()), None)
+    if wrong is not None:
+        raise fields.problem("hybrid_override_pattern", f"names a layer type that is not known, {wrong[:20]!r}")
+    return given
+
+
+def deepseek_v4(context: Context) -> Stack:
+    """Compressed attention, mixtures in every layer, and hyper-connections between the layers (kept in fp32)."""
+    fields, stack = context.fields, Stack()
+    ratios = fields.integers("compress_ratios", context.layers, 0, 1 << 20)
+    if ratios is None:
+        raise fields.missing("compress_ratios")
+    for ratio, layers in _split(ratios[: context.layers]):
+        parts, caches = compressed(fields, context.hidden, int(str(ratio)))
+        stack.add(parts, layers, *caches)
+    streams = fields.integer("hc_mult", high=64, default=1)
+    everywhere = _norms(context)
+    for name in ("hc_attn_fn", "hc_ffn_fn"):  # fp32: twice the columns of 16-bit values
+        everywhere.append(Part(name, "other", (2 + streams) * streams, 2 * streams * context.hidden, linear=False))
+    stack.add(everywhere, list(range(context.layers)))
+    if context.experts is None:
+        raise fields.missing("n_routed_experts")
+    stack.add(mixture(context.experts, context.hidden, replace(context.family, experts="ffn.experts", router="ffn.gate", shared="ffn.shared_experts", router_bias=True)), list(range(context.layers)))
+    hashed = min(context.layers, fields.integer("num_hash_layers", low=0, default=0))
+    table = Part("ffn_tid2eid", "router", fields.integer("vocab_size"), 4 * context.experts.used, linear=False)
+    stack.add([table], list(range(hashed)))
+    stack.heads, stack.kv_heads = fields.integer("num_attention_heads"), 1
+    stack.head_dim, stack.rotary_dim = fields.integer("head_dim"), fields.integer("qk_rope_head_dim")
+    return stack
+
+
+def gemma4(context: Context) -> Stack:
+    """Gemma 4: wider global layers, layers that reuse keys and values, and a dense part beside the experts."""
+    fields, stack, hidden = context.fields, Stack(), context.hidden
+    full = head_counts(fields, context.family, context.kind, hidden)
+    stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
+    shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
+    first_shared = context.layers - shared
+    types = layer_types(fields, context.kind, context.layers)
+    for key, layers in _split([(word, i < first_shared) for i, word in enumerate(types)]):
+        word, own = key  # type: ignore[misc]
+        heads = replace(heads_of(fields, full, context.kind, word, context.tokens), own_kv=own)
+        parts = grouped(heads, hidden, context.family, fields)
+        stack.add(parts, layers, *([heads.cache] if own else []))
+    everywhere = _norms(context)
+    experts = context.experts if fields.flag("enable_moe_block") else None
+    if experts:
+        everywhere += mixture(experts, hidden, context.family)
+        everywhere += [vector(f"ffn_moe_norm_{i}", "norm", hidden) for i in range(4)]
+    per_layer = fields.integer("hidden_size_per_layer_input", low=0, default=0)
+    if per_layer:
+        everywhere.append(Part("inp_gate", "other", per_layer, hidden, module="per_layer_input_gate"))
+        everywhere.append(Part("proj", "other", hidden, per_layer, module="per_layer_projection"))
+        everywhere.append(vector("post_norm", "norm", hidden))
+    stack.add(everywhere, list(range(context.layers)))
+    wide = 2 if fields.flag("use_double_wide_mlp") else 1
+    stack.add(dense(context.width, hidden, context.family, fields), list(range(first_shared)))
+    late = list(range(first_shared, context.layers))
+    stack.add(dense(wide * context.width, hidden, context.family, fields), late)
+    return stack
+
+
+def nas(context: Context) -> Stack:
+    """Nemotron-NAS: each block has its own heads and width, or none."""
+    fields, stack, hidden = context.fields, Stack(), context.hidden
+    blocks = fields.sequence("block_configs", dict, context.layers)
+    if blocks is None:
+        raise fields.missing("block_configs")
+    heads = fields.integer("num_attention_heads")
+    dim = fields.integer("head_dim", default=max(1, hidden // heads))
+    for layer, block in enumerate(blocks[: context.layers]):
+        entry = Fields(block, fields.place, f"{fields.where}block_configs.")
+        attention, ffn = entry.child("attention"), entry.child("ffn")
+        if attention is not None and not attention.flag("no_op") and not attention.flag("replace_with_linear"):
+            group = attention.integer("n_heads_in_group", high=heads)
+            full = replace(head_counts(fields, context.family, context.kind, hidden), kv=heads // group, key_dim=dim)
+            stack.kv_heads = max(stack.kv_heads, full.kv)
+            stack.add(grouped(full, hidden, context.family, fields), [layer], full.cache)
+            stack.add([vector("attn_norm", "norm", hidden)], [layer])
+        elif attention is not None and attention.flag("replace_with_linear"):
+            stack.add([Part("attn_output", "attention", hidden, hidden, module="self_attn.linear_attn")], [layer])
+        if ffn is not None and not ffn.flag("no_op"):
+            width = _nas_width(ffn.number("ffn_mult", 0.001, 64, 0), hidden)
+            stack.add([vector("ffn_norm", "norm", hidden), *dense(width, hidden, context.family, fields)], [layer])
+    stack.heads, stack.head_dim = heads, dim
+    stack.kv_heads = stack.kv_heads or heads
+    return stack
+
+
+def _nas_width(multiple: float, hidden: int) -> int:
+    """Two thirds of the multiple, rounded up to 256, as Nemotron-NAS does."""
+    return max(1, -(-int(2 * multiple * hidden / 3) // 256) * 256)
+
+
+STACKS = {
+    "": standard,
+    "mla": mla,
+    "kimi_linear": kimi_linear,
+    "nemotron_h": nemotron_h,
+    "deepseek_v4": deepseek_v4,
+    "gemma4": gemma4,
+    "nas": nas,
+}
+
+__all__ = ["FULL", "STACKS", "Context", "Stack", "hybrid_blocks"]

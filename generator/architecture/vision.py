@@ -1,0 +1,218 @@
+"""Vision towers and their projectors: small beside the language model, replicated in nothing but their norms.
+
+Floor 2, pure. Engines split a tower's layers by tensor parallelism as they split the model's.
+"""
+
+from __future__ import annotations
+
+from generator.architecture.fields import Fields
+from generator.architecture.shape import Matrix, Shard
+
+
+def tower(config: Fields, text_hidden: int) -> list[Matrix]:
+    """The matrices of the vision tower that `config` describes; empty without one."""
+    fields = config.child("vision_config", "visual", "vision_tower")
+    if fields is None or not fields.values:
+        if config.word("model_type") != "llama4":
+            return []
+        fields = Fields(_LLAMA4, config.place, "vision_config.")  # all published ones have the same
+    kind = fields.word("model_type")
+    if kind.startswith(("qwen3_vl", "qwen3_5")) or fields.has("num_position_embeddings"):
+        return _qwen3(fields)
+    if kind.startswith("qwen2") or (fields.has("depth") and fields.has("embed_dim")):
+        return _qwen2(fields, text_hidden)
+    if fields.has("vt_hidden_size"):
+        return _moonvit(fields, text_hidden)
+    if fields.has("mlp_ratio", "width") and fields.has("width"):
+        return _qwen1(fields)
+    return _vit(config, fields, kind, text_hidden)
+
+
+_LLAMA4 = {
+    "model_type": "llama4_vision_model",
+    "hidden_size": 1408,
+    "intermediate_size": 5632,
+    "num_hidden_layers": 34,
+    "image_size": 336,
+    "patch_size": 14,
+    "pixel_shuffle_ratio": 0.5,
+    "projector_input_dim": 4096,
+    "projector_output_dim": 4096,
+    "vision_output_dim": 4096,
+}
+
+
+class _Tower:
+    """Collects matrices; `add` makes one with an optional bias."""
+
+    def __init__(self, layers: int) -> None:
+        self.layers = layers
+        self.found: list[Matrix] = []
+
+    def add(self, name: str, rows: int, columns: int, count: int, shard: Shard, bias: bool = False) -> None:
+        self.found.append(Matrix(f"v.{name}", "vision", rows, columns, count, shard))
+        if bias:
+            of: Shard = "column" if shard == "column" else "replicated"
+            self.found.append(Matrix(f"v.{name}.bias", "vision", rows, 1, count, of))
+
+    def norm(self, name: str, width: int, count: int, bias: bool) -> None:
+        self.add(name, width, 2 if bias else 1, count, "replicated")
+
+    def block(
+        self, hidden: int, width: int, attention: int, bias: bool, gated: bool, mlp_bias: bool, norms: int, norm_bias: bool
+    ) -> None:
+        """All transformer layers: q, k, v and output, feed-forward, norms."""
+        n = self.layers
+        self.add("attn_qkv", 3 * attention, hidden, n, "column", bias)
+        self.add("attn_output", hidden, attention, n, "row", bias)
+        self.add("ffn_up", width * (2 if gated else 1), hidden, n, "column", mlp_bias)
+        self.add("ffn_down", hidden, width, n, "row", mlp_bias)
+        self.norm("norms", hidden, norms * n, norm_bias)
+
+
+def _qwen3(fields: Fields) -> list[Matrix]:
+    """Qwen3-VL and Qwen3.5: a merger, and more of them where deep layers are fed in too."""
+    hidden, width, depth = fields.integer("hidden_size"), fields.integer("intermediate_size"), fields.integer("depth")
+    out, patch = fields.integer("out_hidden_size"), fields.integer("patch_size", high=4096)
+    merge = fields.integer("spatial_merge_size", high=64) ** 2 * hidden
+    found = _Tower(depth)
+    pixels = fields.integer("in_channels", "in_chans", default=3, high=64) * patch**2
+    found.add("patch_embd", hidden, pixels * fields.integer("temporal_patch_size", high=64), 1, "replicated", True)
+    found.add("position_embd", fields.integer("num_position_embeddings", default=1), hidden, 1, "replicated")
+    found.block(hidden, width, hidden, True, False, True, 2, True)
+    deep = len(fields.sequence("deepstack_visual_indexes", int) or [])
+    found.norm("merger_norm", hidden, 1, True)
+    if deep:
+        found.norm("deepstack_norm", merge, deep, True)
+    found.add("merger_up", merge, merge, 1 + deep, "column", True)
+    found.add("merger_down", out, merge, 1 + deep, "row", True)
+    return found.found
+
+
+def _qwen2(fields: Fields, text_hidden: int) -> list[Matrix]:
+    """Qwen2-VL (`embed_dim`, a plain feed-forward layer) and Qwen2.5-VL (gated)."""
+    old = fields.has("embed_dim")
+    hidden = fields.integer("embed_dim") if old else fields.integer("hidden_size")
+    width = int(hidden * fields.number("mlp_ratio", 0.1, 64, 4)) if old else fields.integer("intermediate_size")
+    out = text_hidden if old else fields.integer("out_hidden_size", default=text_hidden)
+    patch, merge = fields.integer("patch_size", default=14, high=4096), fields.integer("spatial_merge_size", default=2, high=64) ** 2 * hidden
+    found = _Tower(fields.integer("depth"))
+    pixels = 3 * patch**2 * fields.integer("temporal_patch_size", default=2, high=64)
+    found.add("patch_embd", hidden, pixels, 1, "replicated")
+    found.block(hidden, width, hidden, True, not old, True, 2, old)
+    found.norm("merger_norm", hidden, 1, old)
+    found.add("merger_up", merge, merge, 1, "column", True)
+    found.add("merger_down", out, merge, 1, "row", True)
+    return found.found
+
+
+def _moonvit(fields: Fields, text_hidden: int) -> list[Matrix]:
+    """MoonViT of Kimi-K2.5 and K3."""
+    hidden, width = fields.integer("vt_hidden_size"), fields.integer("vt_intermediate_size")
+    layers, patch = fields.integer("vt_num_hidden_layers"), fields.integer("patch_size", high=4096)
+    qkv = fields.integer("qkv_hidden_size", default=hidden)
+    bias = fields.flag("attn_bias", default=True)
+    rms = fields.word("norm_type") == "rmsnorm"
+    kernel = fields.integers("merge_kernel_size", 2, 1, 64) or [2, 2]
+    merged = hidden * kernel[0] * kernel[1]
+    found = _Tower(layers)
+    found.add("patch_embd", hidden, 3 * patch**2, 1, "replicated", fields.flag("patch_embed_proj_bias", default=True))
+    rows = fields.integer("init_pos_emb_height", high=65536) * fields.integer("init_pos_emb_width", high=65536)
+    found.add("position_embd", rows, hidden, 1, "replicated")
+    found.block(hidden, width, qkv, bias, False, fields.flag("linear_bias", default=True), 2, not rms)
+    found.norm("post_norm", hidden, 1, not rms)
+    found.norm("mm_norm", hidden, 1, not rms)
+    found.add("mm_up", merged, merged, 1, "replicated", True)
+    found.add("mm_down", fields.integer("text_hidden_size", default=text_hidden), merged, 1, "replicated", True)
+    return found.found
+
+
+def _qwen1(fields: Fields) -> list[Matrix]:
+    """Qwen-VL: ViT-bigG and a resampler of 256 queries."""
+    hidden, out = fields.integer("width"), fields.integer("output_dim")
+    width = int(hidden * fields.number("mlp_ratio", 0.1, 64, 4))
+    patch, image = fields.integer("patch_size", high=4096), fields.integer("image_size", high=65536)
+    found = _Tower(fields.integer("layers"))
+    found.add("patch_embd", hidden, 3 * patch**2, 1, "replicated")
+    found.add("position_embd", (image // patch) ** 2, hidden, 1, "replicated")
+    found.block(hidden, width, hidden, True, False, True, 2, True)
+    found.add("resampler_kv", out, hidden, 1, "replicated")
+    found.add("resampler_attn", 4 * out, out, 1, "replicated", True)
+    found.add("resampler_query", 256, 2 * out, 1, "replicated")
+    found.add("resampler_out", out, out, 1, "replicated")
+    return found.found
+
+
+def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int) -> list[Matrix]:
+    """SigLIP, CLIP, Pixtral, Llama 4's and Gemma 4's towers: plain transformers that differ in biases and projector."""
+    hidden, width = fields.integer("hidden_size"), fields.integer("intermediate_size")
+    layers, patch = fields.integer("num_hidden_layers"), fields.integer("patch_size", default=14, high=4096)
+    found = _Tower(layers)
+    pixels = fields.integer("num_channels", default=3, high=64) * patch**2
+    patches = (fields.integer("image_size", default=336, high=65536) // patch) ** 2
+    if kind in ("pixtral", "gemma4_vision") or fields.has("pooling_kernel_size"):
+        gemma = kind != "pixtral"
+        found.add("patch_embd", hidden, pixels, 1, "replicated")
+        if gemma:
+            rows = 2 * fields.integer("position_embedding_size", default=10240, high=1 << 20)
+            found.add("position_embd", rows, hidden, 1, "replicated")
+        found.block(hidden, width, hidden, False, True, False, 4 if gemma else 2, False)
+        found.norm("pre_norm", hidden, 1, False)
+        return found.found + (_linear("mm", text_hidden, hidden) if gemma else _mistral_projector(config, hidden, text_hidden))
+    llama4 = kind == "llama4_vision_model"
+    found.add("patch_embd", hidden, pixels, 1, "replicated", not llama4)
+    if fields.word("position_embedding_type") != "rope":
+        found.add("position_embd", patches + int(llama4), hidden, 1, "replicated")
+    found.block(hidden, width, hidden, True, False, True, 2, True)
+    found.norm("post_norm", hidden, 1 + int(llama4), True)
+    if llama4:
+        ratio = fields.number("pixel_shuffle_ratio", 0.05, 1.0, 0.5)
+        shuffled = int(hidden / ratio**2)
+        middle, out = fields.integer("projector_input_dim"), fields.integer("projector_output_dim")
+        found.add("mm_adapter_up", middle, shuffled, 1, "column")
+        found.add("mm_adapter_down", out, middle, 1, "row")
+        found.add("mm", text_hidden, fields.integer("vision_output_dim", default=out), 1, "replicated")
+    elif config.has("projector_hidden_size"):  # MiniMax-M3: two layers, and two more over the merged patches
+        middle = config.integer("projector_hidden_size")
+        found.add("mm_up", middle, hidden, 1, "replicated", True)
+        found.add("mm_down", text_hidden, middle, 1, "replicated", True)
+        found.add("mm_merge_up", text_hidden, 4 * text_hidden, 1, "replicated", True)
+        found.add("mm_merge_down", text_hidden, text_hidden, 1, "replicated", True)
+    elif config.word("model_type").startswith(("llava", "internvl")):
+        scale = 4 if config.word("model_type").startswith("internvl") else 1
+        found.add("mm_up", text_hidden, scale * hidden, 1, "replicated", True)
+        found.add("mm_down", text_hidden, text_hidden, 1, "replicated", True)
+    else:
+        found.norm("mm_norm", hidden, 1, False)
+        found.add("mm", text_hidden, hidden, 1, "replicated")
+    return found.found
+
+
+def _linear(name: str, rows: int, columns: int) -> list[Matrix]:
+    return [Matrix(f"v.{name}", "vision", rows, columns, 1)]
+
+
+def _mistral_projector(config: Fields, hidden: int, text_hidden: int) -> list[Matrix]:
+    """Mistral 3: merges patches, then two layers."""
+    merge = config.integer("spatial_merge_size", default=1, high=64) ** 2
+    found = _Tower(1)
+    found.norm("mm_norm", hidden, 1, False)
+    if merge > 1:
+        found.add("mm_merge", hidden, hidden * merge, 1, "replicated")
+    found.add("mm_up", text_hidden, hidden, 1, "column")
+    found.add("mm_down", text_hidden, text_hidden, 1, "row")
+    return found.found
+
+
+def molmo(text_hidden: int, text_width: int) -> list[Matrix]:
+    """Molmo's CLIP ViT-L/14-336 (23 layers used), attention pooling and gated projector; its config does not say."""
+    found = _Tower(23)
+    found.add("patch_embd", 1024, 3 * 14**2, 1, "replicated")
+    found.add("position_embd", 577, 1024, 1, "replicated")
+    found.block(1024, 4096, 1024, True, False, True, 2, True)
+    found.add("pool_qkv", 3 * 1024, 2048, 1, "replicated", True)
+    found.add("pool_output", 1024, 1024, 1, "replicated", True)
+    found.add("mm_up", text_width, 1024, 1, "replicated")
+    found.add("mm_down", text_hidden, text_width // 2, 1, "replicated")
+    found.add("new_embd", 128, text_hidden, 1, "replicated")
+    return found.found

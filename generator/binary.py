@@ -1,0 +1,108 @@
+"""Binary files in: a regular file, read forwards from its start and never past a budget.
+
+Floor 0. Shared by the headers of GGUF and safetensors. Whatever is wrong with a file is an `InputError`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from generator.errors import InputError, Place, fail
+
+_STEP = 1 << 20
+
+
+def open_regular(path: Path, name: str) -> tuple[BinaryIO, int]:
+    """An open regular file and its size in bytes.
+
+    Raises `InputError` for what is missing, unreadable, or no regular file (a FIFO would block).
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise fail("unreadable", f"cannot read the file: {error.strerror}", Place(name)) from None
+    except ValueError:
+        raise fail("unreadable", "the path holds a NUL character", Place(name)) from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise fail("unreadable", "not a regular file", Place(name))
+    return os.fdopen(handle, "rb", buffering=0), status.st_size
+
+
+class Reader:
+    """Little-endian values from the start of a file; at most `budget` bytes of it are ever read.
+
+    Raises `InputError`: `truncated` where the file ends early, `too-large` where the budget does.
+    """
+
+    def __init__(self, path: Path, name: str, budget: int) -> None:
+        self.name, self.budget = name, budget
+        self._file, self.size = open_regular(path, name)
+        self._data = bytearray()
+        self.position = 0
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def error(self, code: str, message: str) -> InputError:
+        """An error of this file, ready to raise."""
+        return fail(code, message, Place(self.name))
+
+    def _need(self, end: int) -> None:
+        """Have the bytes up to `end` in memory."""
+        if end > self.size:
+            raise self.error("truncated", f"the file ends at byte {self.size}, within its header")
+        if end > self.budget:
+            raise self.error("too-large", f"the header is longer than the {self.budget} bytes that are read")
+        while len(self._data) < end:
+            wanted = min(self.budget, self.size, max(end, len(self._data) + _STEP)) - len(self._data)
+            try:
+                piece = self._file.read(wanted)
+            except OSError as error:
+                raise self.error("unreadable", f"cannot read the file: {error.strerror}") from None
+            if not piece:
+                raise self.error("truncated", f"the file ends at byte {len(self._data)}, within its header")
+            self._data += piece
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        start, end = self.position, self.position + count
+        if end > len(self._data):
+            self._need(end)
+        self.position = end
+        return bytes(self._data[start:end])
+
+    def number(self, form: struct.Struct) -> int | float | bool:
+        """The next value of a one-value struct."""
+        start, end = self.position, self.position + form.size
+        if end > len(self._data):
+            self._need(end)
+        self.position = end
+        value: int | float | bool = form.unpack_from(self._data, start)[0]
+        return value
+
+    def skip(self, count: int) -> None:
+        """Pass over `count` bytes, which must be there."""
+        self._need(self.position + count)
+        self.position += count
+
+    def skip_strings(self, count: int) -> None:
+        """Pass over `count` strings, each a 64-bit length and its bytes."""
+        at, data, from_bytes = self.position, self._data, int.from_bytes
+        loaded = len(data)
+        for _ in range(count):
+            if at + 8 > loaded:
+                self._need(at + 8)
+                loaded = len(data)
+            at += 8 + from_bytes(data[at : at + 8], "little")
+        self._need(at)
+        self.position = at

@@ -1,0 +1,36 @@
+"""`gen-deploy explain`: the decision, row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from generator.cli import options
+from generator.cli.output import show
+from generator.decide.decision import decide
+from generator.errors import DONE, NOTHING_FITS, Problem, UsageError, did_you_mean
+from generator.report.explain import explain
+from generator.rulebook import RuleBook, load
+
+
+@click.command("explain")
+@click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC")
+@click.option("--why-not", metavar="ENGINE[/METHOD]", help="Why this engine, or this engine with this method, was not chosen.")
+@options.options(options.rules_option, options.engine_option)
+def command(spec: Path, why_not: str | None, rules: str, engine: str | None) -> int:
+    """The decision for SPEC, row by row, with sources and file:line."""
+    book = load(rules)
+    if why_not is not None:
+        _check(why_not, book)
+    outcome = decide(options.read_spec(spec, engine), book)
+    show(explain(outcome.plan, book, why_not).rstrip("\n"))
+    return DONE if outcome.plan.choice else NOTHING_FITS
+
+
+def _check(why_not: str, book: RuleBook) -> None:
+    engine, _, method = why_not.partition("/")
+    for word, section in ((engine, "engines"), (method, "methods")):
+        known = book.section(section)
+        if word and word not in known:
+            raise UsageError(Problem(f"unknown-{section[:-1]}", f"--why-not: {word!r} is no {section[:-1]}{did_you_mean(word, known)}"))

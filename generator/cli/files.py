@@ -1,0 +1,84 @@
+"""From a decided spec to its files, in memory: shared by the main job and `check`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from generator.cli.output import say
+from generator.decide.decision import Outcome, decide
+from generator.errors import BAD_INPUT, InputError, Problem, did_you_mean
+from generator.facts.engine import resolve_engine
+from generator.plan import Candidate
+from generator.quantity import version_key
+from generator.render import artifacts
+from generator.render.artifact import Artifact
+from generator.rulebook import RuleBook, load
+from generator.spec import DeploymentSpec
+
+
+def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
+    """What files are written for: the choice, or the best of each engine that works."""
+    found: list[Candidate] = []
+    for one in outcome.ranked:
+        if one.candidate.engine not in {c.engine for c in found}:
+            found.append(one.candidate)
+    return found if all_engines else found[:1]
+
+
+def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> tuple[Artifact, ...]:
+    """The files of a decided spec.
+
+    Raises `InputError` where a version is planned that is not in the catalogue: no files are written for it.
+    """
+    spec = outcome.context.spec
+    chosen = candidates(outcome, all_engines)
+    check_versions(spec, chosen, book)
+    engine_folder = out / spec.name / "engine"
+    back = os.path.relpath(spec.folder.resolve(), engine_folder.resolve()).replace(os.sep, "/")
+    return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back)
+
+
+def check_versions(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:
+    """Refuse versions that are not in the catalogue, naming the nearest ones."""
+    for candidate in chosen:
+        engine = resolve_engine(candidate.engine, candidate.engine_version, book)
+        if not engine.listed:
+            known = list(engine.facts["versions"])
+            after = sorted(known, key=version_key)
+            wanted = version_key(candidate.engine_version)
+            near = [v for v in after if version_key(v) <= wanted][-1:] + [v for v in after if version_key(v) > wanted][:1]
+            message = f"files are written for catalogued versions of {candidate.engine} only; the nearest to {candidate.engine_version!r}: {', '.join(near)}"
+            raise InputError(spec.problem(("pin", "engine_version"), "unknown-engine-version", message + did_you_mean(candidate.engine_version, known)))
+
+
+def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:
+    """For a rule set that sizes by the rule of thumb: the same candidate as `default` sizes it, which files need.
+
+    Where `default` rejects it the outcome has no choice.
+    """
+    choice = outcome.plan.choice
+    if choice is None or outcome.context.book.sizing == "detailed":
+        return outcome
+    pin = {
+        **spec.pin,
+        "engine": choice.engine,
+        "quantization": choice.method,
+        "tensor_parallel": choice.tensor_parallel,
+        "pipeline_parallel": choice.pipeline_parallel,
+    }
+    return decide(replace(spec, pin=pin), load("default"))
+
+
+def decided(spec: DeploymentSpec, book: RuleBook) -> tuple[Outcome | None, int]:
+    """Decide a spec for writing; problems are printed, and the code says what became of it."""
+    try:
+        outcome = decide(spec, book)
+        final = agreed(outcome, spec)
+    except InputError as error:
+        say(error.problems)
+        return None, BAD_INPUT
+    if final is not outcome and final.plan.choice is None and outcome.plan.choice is not None:
+        say([Problem("default-rejects", f"{book.name} chose {outcome.plan.choice.id}, which the default rule set rejects", spec.document.place())])
+    return final, 0

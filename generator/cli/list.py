@@ -1,0 +1,24 @@
+"""`gen-deploy list`: the catalogue."""
+
+from __future__ import annotations
+
+import click
+
+from generator.cli import options
+from generator.cli.output import show, show_json
+from generator.errors import DONE
+from generator.report.catalogue import KINDS, rows_of, table
+from generator.rulebook import load
+
+
+@click.command("list")
+@click.argument("kind", type=click.Choice(list(KINDS)), metavar="gpus|models|methods|engines|rules")
+@options.options(options.rules_option, options.json_option)
+def command(kind: str, rules: str, as_json: bool) -> int:
+    """What the rule set knows."""
+    rows = rows_of(kind, load(rules))
+    if as_json:
+        show_json(rows)
+    else:
+        show(table(rows, KINDS[kind]))
+    return DONE

@@ -1,0 +1,95 @@
+"""Which candidates there are: engine × method × parallelism × replicas, within what the spec pins.
+
+Floor 3, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from generator.decide.context import Context
+from generator.decide.names import pin_accepts
+from generator.facts.engine import Engine, resolve_engine
+from generator.facts.model import Checkpoint
+from generator.sizing.footprint import Layout
+
+
+class Pair(NamedTuple):
+    """An engine with a method, and where the weights come from."""
+
+    engine: Engine
+    method: str
+    checkpoint: Checkpoint | None
+    origin: str
+
+
+def pairs(context: Context) -> Iterator[Pair]:
+    """Every engine with every method, or those that the spec pins."""
+    methods = context.book.section("methods")
+    wanted = context.pinned("quantization")
+    names = [name for name in methods if wanted is None or pin_accepts(wanted, name)]
+    for name in context.book.section("engines"):
+        if context.pinned("engine") in (None, name):
+            engine = resolve_engine(name, context.pinned("engine_version"), context.book)
+            for method in names:
+                checkpoint, origin = weights_of(context, engine, method)
+                yield Pair(engine, method, checkpoint, origin)
+
+
+def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoint | None, str]:
+    """Where an engine gets a model's weights in a method from, and the checkpoint if there is one to load."""
+    model = context.model
+    own = model.own_method
+    entry = context.book.section("methods")[method]
+    if own == method:
+        quantization = model.architecture.quantization
+        layout = quantization.layout if quantization else ("gguf" if entry["family"] == "gguf" else None)
+        word = method.removeprefix("gguf-") if entry["family"] == "gguf" else None
+        target = context.spec.model.gguf or model.id
+        return Checkpoint(target, "given", layout, quantization.group_size if quantization else None, word), "given"
+    found = model.checkpoints.get(method)
+    if found is not None:
+        return found, found.origin
+    if own is None and not context.spec.model.gguf:
+        if entry["checkpoint"] == "native":
+            return None, "native"
+        if engine.name in (entry.get("online") or {}) and _spells(engine, method):
+            return None, "online"
+    return None, "missing"
+
+
+def _spells(engine: Engine, method: str) -> bool:
+    """Whether this version of the engine has a word for quantising to the method while it loads."""
+    spelling = engine.spelling("quantization")
+    return spelling is not None and method in (spelling.get("values") or spelling.get("choices") or ())
+
+
+def layouts(context: Context, engine: Engine) -> Iterator[Layout]:
+    """The ways to use the spec's GPUs: those of one node, or all nodes with a pipeline stage for each."""
+    hardware = context.spec.hardware
+    per_node, nodes = hardware.gpus_per_node, hardware.nodes
+    tensor, pipeline = context.pinned("tensor_parallel"), context.pinned("pipeline_parallel")
+    fixed = context.spec.deploy.get("replicas")
+    gguf = "gguf" in engine.facts["formats"]
+    shapes: list[tuple[int, int]] = []
+    if tensor is not None or pipeline is not None:
+        splits = [tensor] if tensor is not None else _parts(per_node)
+        shapes = [(t, pipeline or 1) for t in splits if t * (pipeline or 1) <= per_node * nodes]
+        if pipeline is None and nodes > 1 and tensor is not None:
+            shapes.append((tensor, per_node * nodes // tensor))
+    elif gguf:
+        shapes = [(1, stages) for stages in _parts(per_node)]
+    else:
+        shapes = [(t, 1) for t in _parts(per_node)]
+        if nodes > 1:
+            shapes.append((per_node, nodes))
+    for t, p in shapes:
+        most = max(1, per_node // (t * p))
+        for replicas in sorted({fixed} if fixed else {1, most}):
+            yield Layout(t, p, expert_parallel=False, replicas=replicas)
+
+
+def _parts(gpus: int) -> list[int]:
+    """Numbers of GPUs that one replica may have: divisors of those there are, and powers of two."""
+    return [n for n in range(1, gpus + 1) if gpus % n == 0 or n & (n - 1) == 0]

@@ -1,0 +1,123 @@
+"""What one decision works with: the spec resolved against a rule book.
+
+Floor 3, pure but for the files that the spec names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.errors import fail
+from generator.facts.gpu import Gpu, resolve_gpu
+from generator.facts.model import Model, resolve_model
+from generator.facts.pins import check_pins
+from generator.facts.workload import Workload, resolve_workload
+from generator.plan import Read, Trace
+from generator.rulebook import RuleBook
+from generator.spec import DeploymentSpec
+from generator.table import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One spec, resolved: its model, GPU and workload, and how the defaults came about."""
+
+    spec: DeploymentSpec
+    book: RuleBook
+    model: Model
+    gpu: Gpu
+    workload: Workload
+    trace: tuple[Trace, ...]
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the whole spec."""
+        return self.spec.hardware.gpus_per_node * self.spec.hardware.nodes
+
+    def pinned(self, key: str) -> Any:
+        """What the spec pins under a key, or None."""
+        return self.spec.pin.get(key)
+
+
+def resolve(spec: DeploymentSpec, book: RuleBook) -> Context:
+    """Resolve a spec; raises `InputError` for what is unknown in it."""
+    check_pins(spec, book)
+    gpu, model = resolve_gpu(spec, book), resolve_model(spec, book)
+    defaults, trace = _defaults(spec, book)
+    workload = resolve_workload(spec, defaults, model.architecture.max_context)
+    return Context(spec, book, model, gpu, workload, trace)
+
+
+def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, Any], tuple[Trace, ...]]:
+    """The workload's defaults, row by row: the profile first, since the other rows read it."""
+    values: dict[str, Any] = {key: spec.workload[key] for key in ("profile", "goal") if key in spec.workload}
+    trace: list[Trace] = []
+    rows = book.tables["workload"].rows
+    for _ in range(2):
+        facts = {"profile": values.get("profile"), "goal": values.get("goal")}
+        for row in rows:
+            if row.id in {t.row for t in trace} or not row.matches(facts):
+                continue
+            did = {key: set_value(value, {}, book, None) for key, value in row.set.items()}
+            values |= {key: value for key, value in did.items() if key not in values}
+            shown = {key: value for key, value in did.items() if key not in spec.workload}
+            if shown:
+                trace.append(trace_of("workload", row, {"set": shown}, facts, {}, book))
+    for key in ("profile", "goal", "concurrency", "input_tokens", "output_tokens", "max_context"):
+        if key not in values:
+            raise fail("rules-gap", f"no row of the table `workload` sets {key} for the profile {values.get('profile')!r}")
+    return values, tuple(trace)
+
+
+def set_value(value: Any, facts: Mapping[str, Any], book: RuleBook, version: str | None) -> Any:
+    """What a row sets: a threshold's number, a name's value, or the literal itself."""
+    if isinstance(value, str):
+        if value in book.thresholds:
+            number = book.number(value, version)
+            return int(number) if float(number).is_integer() and book.thresholds[value].get("unit") != "fraction" else number
+        if value in facts:
+            return facts[value]
+    return value
+
+
+def trace_of(
+    step: str, row: Row, did: Mapping[str, Any], facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
+) -> Trace:
+    """A step of the decision as the trace keeps it."""
+    return Trace(step, row.id, did, reads(row, facts, sources, book), row.because, row.source, row.at)
+
+
+def reads(
+    row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
+) -> dict[str, Read]:
+    """What a row read: the facts of its cells, and the thresholds that they name, each with its source."""
+    found: dict[str, Read] = {}
+    for name, cell in row.when.items():
+        origin = sources.get(name) or (book.names.get(name) or {}).get("origin")
+        found[name] = Read(facts.get(name), origin)
+        if isinstance(cell, dict) and "not" not in cell:
+            for bound in cell.values():
+                if isinstance(bound, str):
+                    threshold = book.threshold(bound)
+                    found[bound] = Read(threshold["value"], threshold.get("source"))
+    return found
+
+
+class Numbers:
+    """Thresholds for one engine version, looked up once; call it with a name."""
+
+    def __init__(self, book: RuleBook, version: str) -> None:
+        self._book, self._version = book, version
+        self._known: dict[str, float] = {}
+
+    def __call__(self, name: str) -> float:
+        """The threshold's value for this version."""
+        value = self._known.get(name)
+        if value is None:
+            value = self._known[name] = float(self._book.number(name, self._version))
+        return value
+
+
+NumbersOf = Callable[[str, str], Numbers]

@@ -1,0 +1,237 @@
+"""The decision for one spec: every candidate with its figures or its reasons, and the best of them.
+
+Floor 3, pure but for the files that the spec names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from generator.decide import prefer, thumb
+from generator.decide.consider import Pair, layouts, pairs
+from generator.decide.context import Context, Numbers, resolve, trace_of
+from generator.decide.fit import Fitted, fit
+from generator.decide.names import Names, Sources, pair_names, spec_names
+from generator.decide.normal import normalised
+from generator.decide.parallel import layout_names, with_experts
+from generator.decide.prefer import Ranked
+from generator.decide.reasons import LAYOUT, PAIR, SIZED, SPEC, reasons
+from generator.decide.settings import collected, emitted
+from generator.decide.sized import revision_of, sized_names, target_of
+from generator.decide.weigh import weights_on_gpu
+from generator.facts.engine import kv_support_of, resolve_engine
+from generator.plan import Candidate, Plan, Quality, Reason, Rejection, Trace
+from generator.rulebook import RuleBook
+from generator.sizing.footprint import Layout, Load
+from generator.sizing.split import Cuts, cuts
+from generator.spec import DeploymentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A decided spec: the plan, and the candidates that work, best first, with what the rules read of each."""
+
+    plan: Plan
+    ranked: tuple[Ranked, ...]
+    context: Context
+
+
+def decide(spec: DeploymentSpec, book: RuleBook) -> Outcome:
+    """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec."""
+    return _Decision(resolve(spec, book)).outcome()
+
+
+class _Decision:
+    def __init__(self, context: Context) -> None:
+        self.context, self.book = context, context.book
+        self.names, self.sources = spec_names(context)
+        self.everywhere = reasons("reject", SPEC, self.names, self.sources, self.book)
+        self.rejected: list[Rejection] = []
+        self.working: list[Ranked] = []
+        self._numbers: dict[str, Numbers] = {}
+
+    @cached_property
+    def cuts(self) -> Cuts:
+        return cuts(self.context.model.architecture)
+
+    @cached_property
+    def pinning(self) -> bool:
+        """Whether the spec pins a candidate closely enough that its figures are wanted even if it is rejected."""
+        return bool(self.context.spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
+
+    def outcome(self) -> Outcome:
+        for pair in pairs(self.context):
+            self._pair(pair)
+        rows = prefer.criteria(self.book.tables["prefer"], self.names)
+        best_first = prefer.ranked(self.working, rows)
+        finished, steps = self._best_of_engines(best_first)
+        choice = finished[0] if finished else None
+        trace = (*self.context.trace, *self._dropped(), *self._preferred(rows, best_first), *steps)
+        plan = Plan(
+            name=self.context.spec.name,
+            rules_name=self.book.name,
+            rules_digest=self.book.digest,
+            spec=normalised(self.context),
+            choice=choice.candidate if choice else None,
+            alternatives=self._alternatives(finished),
+            rejected=tuple(sorted(self.rejected, key=lambda r: (r.candidate.memory is None, len(r.reasons)))),
+            warnings=self._warnings(choice),
+            trace=trace,
+            facts=choice.facts if choice else self.names,
+        )
+        return Outcome(plan, tuple(finished), self.context)
+
+    # -- candidates
+
+    def _pair(self, pair: Pair) -> None:
+        names, sources, quality = pair_names(self.context, pair.engine, pair.method, pair.checkpoint, pair.origin)
+        names, sources = {**self.names, **names}, {**self.sources, **sources}
+        found = (*self.everywhere, *reasons("reject", PAIR, names, sources, self.book))
+        candidate = self._candidate(pair, names, quality)
+        if found and not self._wants_figures(pair):
+            self.rejected.append(Rejection(candidate, found))
+            return
+        for layout in layouts(self.context, pair.engine):
+            self._layout(pair, layout, candidate, names, sources, found)
+
+    def _wants_figures(self, pair: Pair) -> bool:
+        """A pinned candidate keeps its estimate even where it is rejected, if its format can be sized for the engine."""
+        formats = pair.engine.facts["formats"]
+        gguf = self.book.section("methods")[pair.method]["family"] == "gguf"
+        own = self.context.model.own_method
+        same = pair.method == own if own is not None and "quantization" not in self.context.spec.pin else True
+        return self.pinning and ("gguf" if gguf else "safetensors") in formats and same
+
+    def _candidate(self, pair: Pair, names: Names, quality: Quality) -> Candidate:
+        entry = self.book.section("methods")[pair.method]
+        checkpoint = pair.checkpoint
+        return Candidate(
+            engine=pair.engine.name,
+            engine_version=pair.engine.version,
+            method=pair.method,
+            bits=entry["weight_bits"],
+            group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
+            checkpoint=target_of(self.context, pair),
+            revision=revision_of(self.context, pair),
+            gguf_file=checkpoint.file if checkpoint else None,
+            origin=pair.origin,
+            dtype=names["dtype"],
+            quality=quality,
+        )
+
+    def _layout(
+        self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources, found: tuple[Reason, ...]
+    ) -> None:
+        layout = with_experts(self.context, pair, layout, self.cuts)
+        names = {**names, **layout_names(self.context, pair, layout, self.cuts)}
+        candidate = replace(
+            candidate,
+            tensor_parallel=layout.tensor_parallel,
+            pipeline_parallel=layout.pipeline_parallel,
+            replicas=layout.replicas,
+        )
+        found = (*found, *reasons("reject", LAYOUT, names, sources, self.book))
+        if found and not self._wants_figures(pair):
+            self.rejected.append(Rejection(candidate, found))
+            return
+        candidate, names, sources = self._sized(pair, layout, candidate, names, sources)
+        found = (*found, *reasons("reject", SIZED, names, sources, self.book))
+        if found:
+            self.rejected.append(Rejection(candidate, found))
+        else:
+            self.working.append(Ranked(candidate, {**names, "_sources": sources}))
+
+    def _sized(
+        self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources
+    ) -> tuple[Candidate, Names, Sources]:
+        engine = pair.engine
+        base, _ = collected("fit", names, sources, self.book, engine.version)
+        kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
+        if self.context.pinned("enforce_eager") is not None:
+            base["enforce_eager"] = self.context.pinned("enforce_eager")
+        kv_support, kv_source = kv_support_of(self.book, engine.name, kv_dtype, self.context.gpu.architecture)
+        fitted = self._fitted(pair, layout, base, kv_dtype)
+        names = {**names, **sized_names(self.context, pair, layout, fitted, kv_dtype, kv_support)}
+        candidate = replace(
+            candidate,
+            kv_cache_dtype=kv_dtype,
+            max_model_len=fitted.load.max_model_len,
+            max_num_seqs=fitted.load.max_num_seqs,
+            max_num_batched_tokens=fitted.load.batched_tokens,
+            gpu_memory_utilization=fitted.fraction,
+            memory=fitted.footprint,
+            kv_cache=fitted.kv_cache,
+        )
+        return candidate, names, {**sources, "kv_cache.support": kv_source}
+
+    def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Any], kv_dtype: str) -> Fitted:
+        if self.book.sizing == "rule-of-thumb":
+            footprint, kv_cache = thumb.thumb_footprint(self.context, pair.method)
+            workload = self.context.workload
+            load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
+            return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0)
+        numbers = self._numbers.setdefault(pair.engine.version, Numbers(self.book, pair.engine.version))
+        weights = weights_on_gpu(self.context, pair.method, layout)
+        bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
+        return fit(self.context, pair.engine.name, layout, weights, base, bits, numbers)
+
+    # -- the best, and why
+
+    def _best_of_engines(self, best_first: list[Ranked]) -> tuple[list[Ranked], list[Trace]]:
+        """All that work, best first; the first of each engine with its settings, and the trace of the choice's."""
+        seen: set[str] = set()
+        finished: list[Ranked] = []
+        trace: list[Trace] = []
+        for one in best_first:
+            candidate = replace(one.candidate, thumb=thumb.thumb(self.context, one.candidate.method))
+            if candidate.engine not in seen:
+                engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
+                sources = one.facts["_sources"]
+                if not seen:
+                    trace += collected("fit", one.facts, sources, self.book, engine.version)[1]
+                settings, steps = emitted(one.facts, sources, self.book, engine)
+                if not seen:
+                    trace += steps
+                candidate = replace(candidate, settings=settings)
+                seen.add(candidate.engine)
+            finished.append(Ranked(candidate, one.facts))
+        return finished, trace
+
+    def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
+        """The runners-up: the best layout of each other engine and method."""
+        seen = {(one.candidate.engine, one.candidate.method) for one in finished[:1]}
+        kept = []
+        for one in finished[1:]:
+            key = (one.candidate.engine, one.candidate.method)
+            if key not in seen:
+                seen.add(key)
+                kept.append(one.candidate)
+        return tuple(kept[: int(self.book.number("plan.alternatives"))])
+
+    def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
+        if choice is None:
+            return reasons("warn", SPEC, self.names, self.sources, self.book)
+        sources = choice.facts["_sources"]
+        return tuple(r for stage in (SPEC, PAIR, LAYOUT, SIZED) for r in reasons("warn", stage, choice.facts, sources, self.book))
+
+    def _dropped(self) -> Iterator[Trace]:
+        """How many candidates each reject row dropped."""
+        counts: dict[str, int] = {}
+        first: dict[str, Reason] = {}
+        for rejection in self.rejected:
+            for reason in rejection.reasons:
+                counts[reason.row] = counts.get(reason.row, 0) + 1
+                first.setdefault(reason.row, reason)
+        for row, count in counts.items():
+            reason = first[row]
+            yield Trace("reject", row, {"dropped": count}, reason.read, reason.because, reason.source, reason.at)
+
+    def _preferred(self, rows: list[Any], best_first: list[Ranked]) -> Iterator[Trace]:
+        if best_first:
+            for step in prefer.steps(best_first, rows):
+                read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read
+                did = {"kept": step.after, "dropped": step.before - step.after, "value": step.value}
+                yield Trace("prefer", step.row.id, did, read, step.row.because, step.row.source, step.row.at)

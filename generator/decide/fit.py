@@ -1,0 +1,162 @@
+"""Fit: the largest context, number of sequences and batch that one GPU's memory holds for the workload.
+
+Floor 3, pure. What the user wrote or pinned is never lowered; what came from the profile is, in this order: tokens per
+step, sequences, context. Each trial asks the engine's own memory law.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.decide.context import Context, Numbers
+from generator.plan import KvCache
+from generator.quantity import ceil_div
+from generator.sizing.cache import CacheCost, cache_cost
+from generator.sizing.engines import MEMORY
+from generator.sizing.footprint import Footprint, Layout, Load
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU."""
+
+    load: Load
+    fraction: float
+    footprint: Footprint
+    kv_cache: KvCache
+    context_lowered: bool
+    sequences_lowered: bool
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for, and how far each part may be lowered (least = asked: not at all)."""
+
+    context: int
+    least_context: int
+    sequences: int
+    least_sequences: int
+    batched: int
+    least_batched: int
+
+
+def fit(
+    context: Context, engine: str, layout: Layout, weights: int, base: Mapping[str, Any], kv_bits: float, numbers: Numbers
+) -> Fitted:
+    """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU."""
+    sizer = _Sizer(context, engine, layout, weights, kv_bits, bool(base.get("enforce_eager", False)), numbers)
+    wish = wish_of(context, engine, layout, base, numbers)
+    floor = numbers("headroom.floor")
+    first = last = None
+    for length, sequences, batched in trials(wish):
+        last = sizer.size(length, sequences, batched)
+        first = first or last
+        if last.footprint.headroom >= floor:
+            break
+    assert first is not None and last is not None  # there is always a first trial
+    fits = last.footprint.headroom >= floor
+    if fits and context.workload.concurrency is None and context.pinned("max_num_seqs") is None:
+        last = sizer.filled(last, floor)
+    return Fitted(
+        last.load, last.fraction, last.footprint, last.kv_cache,
+        context_lowered=last.load.max_model_len < wish.context,
+        sequences_lowered=last.load.max_num_seqs < wish.sequences and context.workload.concurrency is not None,
+        fits=fits,
+    )  # fmt: skip
+
+
+def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, Any], numbers: Numbers) -> Wish:
+    """The context, sequences and batch that the spec and the `fit` rows ask for."""
+    workload, given = context.workload, context.workload.given
+    length = context.pinned("max_model_len") or workload.max_context
+    length_fixed = context.pinned("max_model_len") is not None or "max_context" in given
+    most = int(base["sequences_most"])
+    pinned = context.pinned("max_num_seqs")
+    if pinned is not None:
+        sequences = least = int(pinned)
+    elif workload.concurrency is None:
+        sequences, least = most, 1
+    else:
+        sequences = ceil_div(workload.concurrency, layout.replicas)
+        least = sequences if "concurrency" in given else 1
+    batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
+    if context.pinned("max_num_batched_tokens") is not None:
+        return Wish(length, length if length_fixed else min(length, workload.tokens), sequences, least, batched, batched)
+    least_batched = min(batched, int(base["batched_tokens_least"]))
+    if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
+        batched, least_batched = max(batched, sequences), max(least_batched, least)
+    return Wish(length, length if length_fixed else min(length, workload.tokens), sequences, least, batched, least_batched)
+
+
+def trials(wish: Wish) -> Iterator[tuple[int, int, int]]:
+    """(context, sequences, batch) from what is asked to the least, one part lowered after the other, by halves."""
+    length, sequences, batched = wish.context, wish.sequences, wish.batched
+    yield length, sequences, batched
+    while batched > wish.least_batched:
+        batched = max(wish.least_batched, batched // 2)
+        yield length, sequences, batched
+    while sequences > wish.least_sequences:
+        sequences = max(wish.least_sequences, sequences // 2)
+        yield length, sequences, batched
+    while length > wish.least_context:
+        length = max(wish.least_context, length // 2)
+        yield length, sequences, batched
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    load: Load
+    fraction: float
+    footprint: Footprint
+    kv_cache: KvCache
+
+
+class _Sizer:
+    """Sizes trials of one candidate: all but the load is fixed."""
+
+    def __init__(
+        self, context: Context, engine: str, layout: Layout, weights: int, kv_bits: float, eager: bool, numbers: Numbers
+    ) -> None:
+        self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
+        self.kv_bits, self.eager, self.numbers = kv_bits, eager, numbers
+        self.whole = "gguf" in context.book.section("engines")[engine]["formats"]
+        self.pinned = context.pinned("gpu_memory_utilization")
+        self.device = context.gpu.device
+
+    def size(self, length: int, sequences: int, batched: int) -> _Trial:
+        """The memory of one trial."""
+        architecture, tokens = self.context.model.architecture, self.context.workload.tokens
+        memory = MEMORY[self.engine]
+        load = Load(length, sequences, batched, self.kv_bits, self.eager)
+        cost: CacheCost = cache_cost(
+            architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=sequences
+        )
+        fixed = memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
+        fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers)
+        budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
+        if self.whole:
+            needed = pool = cost.bytes_for(length, sequences)
+        else:
+            needed = max(cost.bytes_for(length, 1), cost.bytes_for(min(tokens, length), sequences))
+            pool = max(0, budget - self.weights - fixed.total)
+        held = length * sequences if self.whole else cost.tokens_in(pool, length)
+        footprint = Footprint(
+            self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity
+        )
+        return _Trial(load, fraction, footprint, KvCache(cost.bytes_per_token, held, held / length if length else 0.0))
+
+    def filled(self, trial: _Trial, floor: float) -> _Trial:
+        """The most sequences that still fit, between what fits already and twice that (concurrency `max`)."""
+        low, high = trial.load.max_num_seqs, trial.load.max_num_seqs * 2
+        best = trial
+        while high - low > max(1, low // 16):
+            middle = (low + high) // 2
+            tried = self.size(trial.load.max_model_len, middle, trial.load.batched_tokens)
+            if tried.footprint.headroom >= floor:
+                low, best = middle, tried
+            else:
+                high = middle
+        return best

@@ -1,0 +1,134 @@
+"""The values of the vocabulary's names, stage by stage.
+
+Floor 3, pure. Each function gives the names of its stage; the caller lays them over those of the stages before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from generator.decide.context import Context
+from generator.facts.engine import Engine, support_of
+from generator.facts.model import Checkpoint
+from generator.facts.quality import quality_of
+from generator.plan import Quality
+from generator.quantity import version_key
+
+Names = dict[str, Any]
+Sources = dict[str, str | None]
+
+LOOPBACK = ("127.", "localhost", "::1")
+
+
+def spec_names(context: Context) -> tuple[Names, Sources]:
+    """Names of the stage `spec`, and the sources of those that come from facts."""
+    spec, model, gpu, workload = context.spec, context.model, context.gpu, context.workload
+    architecture = model.architecture
+    hardware, deploy = spec.hardware, spec.deploy
+    limit = architecture.max_context
+    names: Names = {
+        "profile": workload.profile,
+        "goal": workload.goal,
+        "concurrency": workload.concurrency,
+        "input_tokens": workload.input_tokens,
+        "output_tokens": workload.output_tokens,
+        "max_context": workload.max_context,
+        "context.beyond_model": bool(limit) and workload.max_context > limit,
+        "context.too_short": workload.tokens > workload.max_context,
+        "pinned": frozenset(spec.pin),
+        "gpu.vendor": gpu.vendor,
+        "gpu.architecture": gpu.architecture,
+        "gpu.bf16": bool(context.book.section("architectures").get(gpu.architecture, {}).get("bf16")),
+        "gpu.capacity_gib": gpu.capacity_gib,
+        "gpu.capacity_basis": gpu.basis,
+        "gpu.interconnect": gpu.interconnect,
+        "gpu.listed": gpu.listed,
+        "gpus": context.gpus,
+        "gpus_per_node": hardware.gpus_per_node,
+        "nodes": hardware.nodes,
+        "expose.loopback": str(deploy.get("host", "127.0.0.1")).startswith(LOOPBACK),
+        "expose.api_key": "api_key_from" in deploy,
+        "model.basis": model.basis,
+        "model.billion": model.billion,
+        "model.size_known": model.basis != "fallback",
+        "model.family": model.family,
+        "model.moe": architecture.moe,
+        "model.mla": architecture.mla,
+        "model.hybrid": architecture.hybrid,
+        "model.multimodal": architecture.multimodal,
+        "model.dtype": architecture.dtype,
+        "model.chat": model.chat,
+        "model.gated": model.gated,
+        "model.needs_remote_code": model.needs_remote_code,
+        "model.pinned_revision": bool(model.revision) or bool(spec.model.gguf) or is_path(spec.model.id),
+        "trust_remote_code": bool(deploy.get("trust_remote_code")),
+        "served_name": deploy.get("served_name") or spec.name,
+        "host": deploy.get("host", "127.0.0.1"),
+    }
+    sources: Sources = {name: gpu.source for name in names if name.startswith("gpu.")}
+    sources |= {name: model.source for name in names if name.startswith("model.")}
+    return names, sources
+
+
+def is_path(word: str) -> bool:
+    """Whether a model id names a place on this machine rather than a repository."""
+    return word.startswith(("/", "./", "../", "~"))
+
+
+def pair_names(
+    context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None, origin: str
+) -> tuple[Names, Sources, Quality]:
+    """Names of the stage `pair`: one engine with one method, whose weights come from `checkpoint` or are `origin`."""
+    book, model, gpu = context.book, context.model, context.gpu
+    entry = book.section("methods")[method]
+    layout = checkpoint.layout if checkpoint else None
+    own = model.architecture.quantization
+    if layout is None and origin == "given" and own is not None:
+        layout = own.layout
+    keys: Mapping[str, str] = entry.get("support_key") or {}
+    family = entry["family"]
+    key = keys.get(layout or ("gguf" if family == "gguf" else ""), method)
+    support, source = support_of(book, engine.name, key, gpu.architecture)
+    quality = quality_of(book, method, model.billion)
+    limit = context.spec.workload.get("max_quality_loss_percent")
+    least = model.min_version.get(engine.name)
+    dtype = dtype_of(context, method)
+    names: Names = {
+        "engine": engine.name,
+        "engine.status": engine.facts["status"],
+        "engine.runs_on_vendor": gpu.vendor in engine.facts["vendors"],
+        "engine.reads_format": ("gguf" if family == "gguf" else "safetensors") in engine.facts["formats"],
+        "engine.version_listed": engine.listed,
+        "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
+        "engine.too_old": least is not None and version_key(engine.version) < version_key(least),
+        "engine.pinned": context.pinned("engine") == engine.name,
+        "pair.pinned": context.pinned("engine") == engine.name and context.pinned("quantization") is not None,
+        "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
+        "method": method,
+        "method.family": family,
+        "method.bits": entry["weight_bits"],
+        "method.pinned": context.pinned("quantization") is not None and pin_accepts(context.pinned("quantization"), method),
+        "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
+        "support": support,
+        "weights.origin": origin,
+        "dtype": dtype,
+        "dtype.narrower": dtype == "float16" and model.architecture.dtype == "bf16" and family != "gguf",
+        "quality.loss": quality.value,
+        "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
+        "tools.parser": engine.name in model.tool_call_parser,
+    }
+    return names, {"support": source, "quality.loss": quality.source, "quality.over_limit": quality.source}, quality
+
+
+def pin_accepts(pin: str, method: str) -> bool:
+    """Whether a pinned word means this method: `fp8` accepts any FP8 checkpoint."""
+    return method == pin or (pin == "fp8" and method == "fp8-block")
+
+
+def dtype_of(context: Context, method: str) -> str:
+    """The 16-bit type of what is not quantised: as trained, where the hardware computes in it."""
+    if method in ("bf16", "fp16"):
+        return "bfloat16" if method == "bf16" else "float16"
+    bf16 = bool(context.book.section("architectures").get(context.gpu.architecture, {}).get("bf16"))
+    return "bfloat16" if bf16 and context.model.architecture.dtype != "fp16" else "float16"

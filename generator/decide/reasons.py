@@ -1,0 +1,31 @@
+"""Rows that match, as reasons.
+
+Floor 3, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from generator.decide.context import reads
+from generator.plan import Reason
+from generator.rulebook import RuleBook
+from generator.table import STAGES, Row
+
+SPEC, PAIR, LAYOUT, SIZED = range(len(STAGES))
+
+
+def reason_of(row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook) -> Reason:
+    """One row that matched; a row that only reads a cell of a matrix brings that cell's source."""
+    source = row.source
+    if source is None:
+        source = next((sources[name] for name in row.when if sources.get(name)), None)
+    return Reason(row.id, row.because, source, reads(row, facts, sources, book), row.at)
+
+
+def reasons(
+    table: str, stage: int, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
+) -> tuple[Reason, ...]:
+    """Reasons of the rows of a table that are decided at this stage."""
+    return tuple(reason_of(row, facts, sources, book) for row in book.tables[table].matching(facts, stage))

@@ -1,0 +1,48 @@
+"""Settings: what is written for a candidate, in neutral words, as the `settings` rows say.
+
+Floor 3, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from generator.decide.context import set_value, trace_of
+from generator.errors import fail
+from generator.facts.engine import Engine
+from generator.plan import Trace, Value
+from generator.rulebook import RuleBook
+
+
+def collected(
+    table: str, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook, version: str | None
+) -> tuple[dict[str, Any], list[Trace]]:
+    """Everything that the matching rows of a `collect` table set; two rows that differ on one key are an error."""
+    values: dict[str, Any] = {}
+    set_by: dict[str, str] = {}
+    trace: list[Trace] = []
+    for row in book.tables[table].rows:
+        if not row.matches(facts):
+            continue
+        did = {}
+        for key, word in row.set.items():
+            value = set_value(word, facts, book, version)
+            if value is None:
+                continue
+            if key in values and values[key] != value:
+                raise fail("rules-conflict", f"rows {set_by[key]!r} and {row.id!r} of `{table}` both set {key}: {values[key]!r} and {value!r}")
+            values[key], set_by[key], did[key] = value, row.id, value
+        trace.append(trace_of(table, row, {"set": did}, facts, sources, book))
+    return values, trace
+
+
+def emitted(
+    facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook, engine: Engine
+) -> tuple[dict[str, Value], list[Trace]]:
+    """The settings of a candidate; a row may only set what this version of the engine can spell."""
+    values, trace = collected("settings", facts, sources, book, engine.version)
+    for key in values:
+        if not engine.has(key):
+            raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no word for it")
+    return values, trace

@@ -1,0 +1,70 @@
+"""Names of the stage `sized`, once a candidate has been fitted.
+
+Floor 3, pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generator.decide.consider import Pair
+from generator.decide.context import Context
+from generator.decide.fit import Fitted
+from generator.decide.names import Names, is_path
+from generator.quantity import gib
+from generator.sizing.footprint import Layout
+
+
+def target_of(context: Context, pair: Pair) -> str:
+    """What the engine loads: the checkpoint, or the model itself."""
+    return pair.checkpoint.id if pair.checkpoint else context.model.id
+
+
+def sized_names(
+    context: Context, pair: Pair, layout: Layout, fitted: Fitted, kv_dtype: str, kv_support: str
+) -> Names:
+    """Names of the stage `sized`."""
+    load, footprint = fitted.load, fitted.footprint
+    target, engine = target_of(context, pair), pair.engine
+    gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
+    local = gguf and (pair.origin == "given" or is_path(target) or target.endswith(".gguf"))
+    word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
+    revision = revision_of(context, pair)
+    deploy = context.spec.deploy
+    return {
+        "kv_cache.dtype": kv_dtype,
+        "kv_cache.support": kv_support,
+        "kv_cache.tokens": fitted.kv_cache.tokens,
+        "kv_cache.max_concurrency": fitted.kv_cache.max_concurrency,
+        "kv_cache.gib": gib(footprint.kv_cache),
+        "max_model_len": load.max_model_len,
+        "max_num_seqs": load.max_num_seqs,
+        "max_num_batched_tokens": load.batched_tokens,
+        "cache_tokens": load.max_model_len * load.max_num_seqs,
+        "gpu_memory_utilization": fitted.fraction,
+        "max_input_tokens": max(1, load.max_model_len - max(1, min(context.workload.output_tokens, load.max_model_len // 2))),
+        "enforce_eager": load.enforce_eager,
+        "gpu_layers": 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1,
+        "context.lowered": fitted.context_lowered,
+        "sequences.lowered": fitted.sequences_lowered,
+        "memory.headroom": footprint.headroom,
+        "memory.weights_gib": gib(footprint.weights),
+        "memory.budget_gib": gib(footprint.budget),
+        "memory.uncounted": 1 - max(footprint.budget, footprint.total) / footprint.capacity if footprint.capacity else None,
+        "checkpoint": target,
+        "gguf.hub": f"{target}:{word}" if gguf and not local and ":" not in target else (target if gguf and not local else None),
+        "gguf.path": target if local else None,
+        "gguf.is_local": local,
+        "revision": revision,
+        "has_revision": revision is not None,
+        "port": deploy.get("port") or engine.facts["port"],
+        "tool_call_parser": context.model.tool_call_parser.get(engine.name),
+        "reasoning_parser": context.model.reasoning_parser.get(engine.name),
+        "reasoning.parser": engine.name in context.model.reasoning_parser,
+    }
+
+
+def revision_of(context: Context, pair: Pair) -> str | None:
+    """The commit of what is loaded: the model's, where the model's own repository is loaded."""
+    own: Any = context.model.revision
+    return own if pair.checkpoint is None or pair.origin == "given" else None

@@ -1,0 +1,24 @@
+"""Bytes of a candidate's weights on the fullest GPU: which of the formulas holds for its form.
+
+Floor 3, pure.
+"""
+
+from __future__ import annotations
+
+from generator.decide.context import Context
+from generator.sizing.footprint import Layout
+from generator.sizing.gguf import gguf_weights
+from generator.sizing.weights import checkpoint_bytes, weight_bytes
+
+
+def weights_on_gpu(context: Context, method: str, layout: Layout) -> int:
+    """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out."""
+    architecture, model = context.model.architecture, context.model
+    entry = context.book.section("methods")[method]
+    own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
+    exact = architecture.tensor_bytes if own else 0
+    if entry["family"] == "gguf":
+        types = context.book.section("ggml_types")
+        return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.vendor == "cpu", exact=exact)
+    size = weight_bytes(architecture, entry, layout)
+    return int(size * exact / checkpoint_bytes(architecture, entry)) if exact else size

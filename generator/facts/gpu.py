@@ -1,0 +1,143 @@
+"""The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives.
+
+Floor 2, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.errors import InputError, did_you_mean, fold
+from generator.quantity import GIB
+from generator.rulebook import RuleBook
+from generator.sizing.footprint import Device
+from generator.spec import DeploymentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One accelerator, or the host for `cpu`.
+
+    `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned
+    with; `basis` says where that figure comes from: spec, catalogue, or assumed (a share of what the box says).
+    `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown.
+    """
+
+    name: str
+    vendor: str
+    architecture: str
+    compute_capability: float
+    memory_gb: float
+    capacity_gib: float
+    basis: str
+    bandwidth: float = 0.0
+    interconnect: str = "pcie"
+    interconnect_bandwidth: float = 0.0
+    multiprocessors: int = 0
+    unified: bool = False
+    listed: bool = True
+    source: str | None = None
+
+    @property
+    def device(self) -> Device:
+        """This GPU as sizing sees it."""
+        return Device(int(self.capacity_gib * GIB), self.vendor, self.compute_capability, self.multiprocessors)
+
+
+def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
+    """The GPU of a spec.
+
+    Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
+    unlisted GPU whose architecture can be neither read nor derived.
+    """
+    wanted = spec.hardware.gpu
+    entry: Mapping[str, Any]
+    if isinstance(wanted, str):
+        name, entry = _listed(spec, wanted, book)
+    else:
+        name, entry = str(wanted.get("name") or "custom GPU"), _described(spec, wanted, book)
+    capacity, basis = _capacity(spec, entry, book)
+    return Gpu(
+        name=name,
+        vendor=entry["vendor"],
+        architecture=entry["architecture"],
+        compute_capability=float(entry.get("compute_capability") or 0),
+        memory_gb=float(entry.get("memory_gb") or capacity * GIB / 1e9),
+        capacity_gib=capacity,
+        basis=basis,
+        bandwidth=float(entry.get("bandwidth_gb_per_s") or 0),
+        interconnect=spec.hardware.interconnect or entry.get("interconnect") or "pcie",
+        interconnect_bandwidth=float(entry.get("interconnect_gb_per_s") or 0),
+        multiprocessors=int(entry.get("multiprocessors") or 0),
+        unified=bool(entry.get("unified_memory")),
+        listed=isinstance(wanted, str) and name in book.section("gpus"),
+        source=_first(entry.get("source")),
+    )
+
+
+def _first(source: Any) -> str | None:
+    if isinstance(source, list):
+        return str(source[0]) if source else None
+    return None if source is None else str(source)
+
+
+def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Mapping[str, Any]]:
+    gpus = book.section("gpus")
+    name = book.index("gpus").get(fold(wanted))
+    if name is not None:
+        return name, gpus[name]
+    fallback = book.fallback("gpu")
+    if fallback is not None:
+        return wanted, gpus[fallback]
+    known = [name for name, entry in gpus.items() if entry.get("vendor")]
+    near = did_you_mean(wanted, known)
+    raise InputError(
+        spec.problem(("hardware", "gpu"), "unknown-gpu", f"{wanted!r} is not a known GPU{near} (`gen-deploy list gpus` lists them)")
+    )
+
+
+def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) -> Mapping[str, Any]:
+    architectures = book.section("architectures")
+    vendor = wanted.get("vendor", "nvidia")
+    capability = wanted.get("compute_capability")
+    if capability is not None:
+        try:
+            capability = float(capability)
+        except ValueError:
+            place = ("hardware", "gpu", "compute_capability")
+            raise InputError(spec.problem(place, "wrong-type", f"{capability!r} is no compute capability such as 8.9")) from None
+    architecture = wanted.get("architecture")
+    if architecture is not None and architecture not in architectures:
+        near = did_you_mean(architecture, architectures)
+        place = ("hardware", "gpu", "architecture")
+        raise InputError(spec.problem(place, "unknown-architecture", f"{architecture!r} is no architecture{near} (one of {', '.join(architectures)})"))
+    if architecture is None and capability is not None:
+        architecture = next((a for a, e in architectures.items() if capability in (e.get("compute_capabilities") or ())), None)
+    if architecture is None:
+        alone = [a for a, e in architectures.items() if e["vendor"] == vendor]
+        architecture = alone[0] if len(alone) == 1 or vendor == "cpu" else None
+    if architecture is None:
+        message = f"give the `architecture` of this GPU (one of {', '.join(architectures)}), or its `compute_capability`"
+        raise InputError(spec.problem(("hardware", "gpu"), "missing-key", message))
+    vendor = architectures[architecture]["vendor"]
+    if vendor == "nvidia" and capability is None:
+        capability = architectures[architecture]["compute_capabilities"][0]
+    return {**wanted, "vendor": vendor, "architecture": architecture, "compute_capability": capability, "memory_gib": wanted["memory_gib"]}
+
+
+def _capacity(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook) -> tuple[float, str]:
+    """What the driver reports, in GiB, and where that comes from."""
+    if spec.hardware.memory_gib is not None:
+        return spec.hardware.memory_gib, "spec"
+    if entry["vendor"] == "cpu" and "memory_gib" not in entry:
+        if spec.hardware.host_memory_gib is not None:
+            return spec.hardware.host_memory_gib, "spec"
+        return book.number("cpu.memory_gib"), "assumed"
+    if "memory_gib" in entry:
+        return float(entry["memory_gib"]), "spec"
+    if entry.get("capacity_gib"):
+        return float(entry["capacity_gib"]), "catalogue"
+    share = book.number("gpu.unified_share" if entry.get("unified_memory") else "gpu.capacity_share")
+    return float(entry["memory_gb"]) * share, "assumed"

@@ -1,0 +1,199 @@
+"""The model of a spec: its architecture, and where its weights are to be had in which form.
+
+Floor 2; reads only the files that the spec names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from generator.architecture.shape import ModelArchitecture
+from generator.errors import InputError, Place, did_you_mean, fail, fold
+from generator.rulebook import RuleBook
+from generator.source import read_json
+from generator.spec import DeploymentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights in a prepared form.
+
+    `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
+    this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF).
+    """
+
+    id: str
+    origin: str
+    layout: str | None = None
+    group_size: int | None = None
+    file: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model. `own_method` is the method in which its own weights are stored, None for 16 bits."""
+
+    id: str
+    revision: str | None
+    architecture: ModelArchitecture
+    basis: str
+    family: str | None = None
+    chat: bool | None = None
+    gated: bool = False
+    needs_remote_code: bool = False
+    own_method: str | None = None
+    checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
+    tool_call_parser: Mapping[str, str] = field(default_factory=dict)
+    reasoning_parser: Mapping[str, str] = field(default_factory=dict)
+    min_version: Mapping[str, str] = field(default_factory=dict)
+    fp16_gb: float | None = None
+    stated_billion: float | None = None
+    source: str | None = None
+
+    @property
+    def parameters(self) -> int:
+        """Parameters in all, as the architecture has them."""
+        return self.architecture.parameters
+
+    @property
+    def billion(self) -> float:
+        """The size in billions of parameters: as stated by the spec or the catalogue, else counted."""
+        return self.stated_billion or self.parameters / 1e9
+
+
+def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
+    """The model of a spec: by its own files where it names some, else from the catalogue.
+
+    Raises `InputError` for a model that is neither, for files that cannot be read or understood, and for checkpoints
+    of methods that do not exist.
+    """
+    request = spec.model
+    name = book.index("models").get(fold(request.id))
+    entry = _entry(name, book) if name is not None else {}
+    fallen = name is None and not (request.config or request.gguf or request.parameters)
+    if fallen:
+        fallback = book.fallback("model")
+        if fallback is None:
+            raise InputError(_unknown(spec, book))
+        entry = _entry(fallback, book)
+    architecture, basis = _architecture(spec, name, entry)
+    own = architecture.quantization.method if architecture.quantization else None
+    if request.gguf:
+        own = architecture.gguf_type
+    if own is not None and own not in book.section("methods"):
+        place = spec.document.place(("model",))
+        raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, book.section('methods'))}", place)
+    return Model(
+        id=request.id if name is None or request.config or request.gguf else name,
+        revision=request.revision or entry.get("revision"),
+        architecture=architecture,
+        basis="fallback" if fallen else basis,
+        family=entry.get("family"),
+        chat=entry.get("chat"),
+        gated=bool(entry.get("gated")),
+        needs_remote_code=bool(entry.get("trust_remote_code")),
+        own_method=own,
+        checkpoints=_checkpoints(spec, entry, book),
+        tool_call_parser=entry.get("tool_call_parser") or {},
+        reasoning_parser=entry.get("reasoning_parser") or {},
+        min_version=entry.get("min_version") or {},
+        fp16_gb=entry.get("fp16_gb"),
+        stated_billion=request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"),
+        source=_first(entry.get("source")),
+    )
+
+
+def _first(source: Any) -> str | None:
+    return str(source[0]) if isinstance(source, list) and source else (None if source is None else str(source))
+
+
+def _unknown(spec: DeploymentSpec, book: RuleBook) -> Any:
+    wanted = spec.model.id
+    models = book.section("models")
+    near = did_you_mean(wanted, [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())])
+    message = f"{wanted!r} is not in the catalogue{near}; or give its config.json, a GGUF file, or its number of parameters (`model: {{id: …, config: …}}`)"
+    path = ("model", "id") if isinstance(spec.document.data["model"], dict) else ("model",)
+    return spec.problem(path, "unknown-model", message)
+
+
+def _entry(name: str, book: RuleBook) -> Mapping[str, Any]:
+    """A catalogue entry with its shape: `same_shape_as` lends a config, `config_overrides` changes parts of it."""
+    models = book.section("models")
+    entry = models[name]
+    config = entry.get("config")
+    seen = {name}
+    lender = entry
+    while config is None and lender.get("same_shape_as") not in (None, *seen):
+        seen.add(lender["same_shape_as"])
+        lender = models[lender["same_shape_as"]]
+        config = lender.get("config")
+    return {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
+
+
+def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any]) -> tuple[ModelArchitecture, str]:
+    request = spec.model
+    if request.gguf:
+        from generator.architecture.gguf import from_gguf
+        from generator.gguf_header import read_gguf
+
+        path = spec.folder / request.gguf
+        return from_gguf(read_gguf(path)), "gguf"
+    if request.config:
+        from generator.architecture.config import from_config
+
+        path = _config_path(spec.folder / request.config)
+        architecture = from_config(read_json(path), Place(str(path)))
+        if request.safetensors:
+            from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
+
+            architecture = with_exact_bytes(architecture, tensor_bytes(spec.folder / request.safetensors))
+        return architecture, "config"
+    if entry.get("config"):
+        from generator.architecture.config import from_config
+
+        return from_config(entry["config"]), "catalogue"
+    from generator.architecture.typical import typical
+
+    parameters = request.parameters or 1e9 * float(entry.get("parameters_billion") or 0)
+    if not parameters:
+        raise fail("unknown-model", f"the catalogue does not say how {name!r} is built", spec.document.place(("model",)))
+    return typical(parameters), "parameters" if request.parameters else "catalogue"
+
+
+def shape_of(name: str, book: RuleBook) -> ModelArchitecture | None:
+    """The architecture of a catalogue entry; None where the catalogue has only a size."""
+    from generator.architecture.config import from_config
+
+    config = _entry(name, book)["config"]
+    return from_config(config) if config else None
+
+
+def _config_path(path: Path) -> Path:
+    """A folder stands for the config.json in it."""
+    return path / "config.json" if path.is_dir() else path
+
+
+def _checkpoints(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Checkpoint]:
+    methods = book.section("methods")
+    found: dict[str, Checkpoint] = {}
+    for method, listed in (entry.get("checkpoints") or {}).items():
+        if method == "gguf":
+            for word in listed.get("types") or ():
+                found[f"gguf-{word}"] = Checkpoint(listed["id"], "published", "gguf", None, word, _first(listed.get("source")))
+        else:
+            found[method] = Checkpoint(
+                listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, _first(listed.get("source"))
+            )
+    for method, target in spec.model.checkpoints.items():
+        if method not in methods:
+            near = did_you_mean(method, methods)
+            place = spec.document.place(("model", "checkpoints", method), key=True)
+            raise fail("unknown-method", f"{method!r} is no method{near} (`gen-deploy list methods` lists them)", place)
+        layout = "gguf" if method.startswith("gguf") else None
+        word = method.removeprefix("gguf-") if layout else None
+        found[method] = Checkpoint(target, "named", layout, None, word, None)
+    return found

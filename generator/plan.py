@@ -1,0 +1,247 @@
+"""What a decision is: the candidates with their figures and reasons, the choice among them, and how it came about.
+
+Floor 2, pure. `as_json` gives the object of `gen-deploy plan --json`; everything later reads these types or that object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from generator.quantity import gib
+from generator.sizing.footprint import Footprint
+
+SCHEMA_VERSION = 1
+
+Value = str | int | float | bool
+"""A setting's value, in our own words."""
+
+
+class Read(NamedTuple):
+    """What a row read: a fact's value and where it comes from (a source key, `spec`, or the name of a formula)."""
+
+    value: Any
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One row that matched, with what it read; `at` is `file:line` of the row."""
+
+    row: str
+    because: str
+    source: str | None
+    read: Mapping[str, Read]
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KvCache:
+    """The KV cache that a candidate gets: bytes per token on one GPU, tokens held, sequences of full length."""
+
+    bytes_per_token: int
+    tokens: int
+    max_concurrency: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Loss against 16 bits in percent, from published evaluations; None where there is none."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One deployment: engine × method × parallelism, with the settings that were fitted for it.
+
+    `checkpoint` is what the engine loads (a repository or a path), `gguf_file` the file of a GGUF repository or the
+    quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
+    missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
+    until the candidate has been fitted. Figures are None until it has been sized.
+    """
+
+    engine: str
+    engine_version: str
+    method: str
+    bits: float
+    group_size: int | None
+    checkpoint: str
+    revision: str | None
+    gguf_file: str | None
+    origin: str
+    dtype: str
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    replicas: int = 1
+    kv_cache_dtype: str = "auto"
+    max_model_len: int = 0
+    max_num_seqs: int = 0
+    max_num_batched_tokens: int = 0
+    gpu_memory_utilization: float | None = None
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    memory: Footprint | None = None
+    kv_cache: KvCache | None = None
+    quality: Quality = Quality()
+    thumb: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """A stable word for this candidate: `vllm/awq/tp2` (with pp and replicas where they are not 1)."""
+        word = f"{self.engine}/{self.method}/tp{self.tensor_parallel}"
+        if self.pipeline_parallel > 1:
+            word += f"/pp{self.pipeline_parallel}"
+        return word + (f"/x{self.replicas}" if self.replicas > 1 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A candidate that cannot be deployed, and every row that says so."""
+
+    candidate: Candidate
+    reasons: tuple[Reason, ...]
+
+
+class Trace(NamedTuple):
+    """One step of the decision: what a row set, kept or dropped."""
+
+    step: str
+    row: str
+    did: Mapping[str, Any]
+    read: Mapping[str, Read]
+    because: str = ""
+    source: str | None = None
+    at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decision for one spec.
+
+    `spec` is the normalised spec as plain data (defaults filled in), `choice` None where nothing fits, `alternatives`
+    the runners-up, best first. `facts` are the names and values that the spec and the choice gave the rules.
+    """
+
+    name: str
+    rules_name: str
+    rules_digest: str
+    spec: Mapping[str, Any]
+    choice: Candidate | None
+    alternatives: tuple[Candidate, ...]
+    rejected: tuple[Rejection, ...]
+    warnings: tuple[Reason, ...]
+    trace: tuple[Trace, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def choice_json(candidate: Candidate) -> dict[str, Any]:
+    """The words of a candidate, as in `plan --json`."""
+    return {
+        "engine": candidate.engine,
+        "engine_version": candidate.engine_version,
+        "quantization": candidate.method,
+        "bits": candidate.bits,
+        "group_size": candidate.group_size,
+        "checkpoint": candidate.checkpoint,
+        "revision": candidate.revision,
+        "gguf_file": candidate.gguf_file,
+        "weights": candidate.origin,
+        "kv_cache_dtype": candidate.kv_cache_dtype,
+        "dtype": candidate.dtype,
+        "tensor_parallel": candidate.tensor_parallel,
+        "pipeline_parallel": candidate.pipeline_parallel,
+        "replicas": candidate.replicas,
+        "max_model_len": candidate.max_model_len,
+        "max_num_seqs": candidate.max_num_seqs,
+        "max_num_batched_tokens": candidate.max_num_batched_tokens,
+        "gpu_memory_utilization": candidate.gpu_memory_utilization,
+        "settings": dict(candidate.settings),
+    }
+
+
+def memory_json(memory: Footprint | None) -> dict[str, float] | None:
+    """GiB of the fullest GPU, rounded to 0.001."""
+    if memory is None:
+        return None
+    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "total", "budget", "capacity")
+    figures = {name: round(gib(getattr(memory, name)), 3) for name in names}
+    return {**figures, "headroom": round(memory.headroom, 4)}
+
+
+def figures_json(candidate: Candidate) -> dict[str, Any]:
+    """The figures of a candidate, as in `plan --json`."""
+    kv, quality = candidate.kv_cache, candidate.quality
+    return {
+        "memory": memory_json(candidate.memory),
+        "kv_cache": kv
+        and {
+            "bytes_per_token": kv.bytes_per_token,
+            "tokens": kv.tokens,
+            "max_concurrency": round(kv.max_concurrency, 2),
+        },
+        "performance": dict.fromkeys(("output_tokens_per_second", "ttft_ms", "tpot_ms", "basis", "error_band")),
+        "quality": {
+            "loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high},
+            "source": quality.source,
+        },
+        "rule_of_thumb": dict(candidate.thumb),
+    }
+
+
+def read_json(read: Mapping[str, Read]) -> dict[str, Any]:
+    """What a row read, as plain data."""
+    return {
+        name: {"value": sorted(r.value) if isinstance(r.value, frozenset) else r.value, "source": r.source}
+        for name, r in read.items()
+    }
+
+
+def reason_json(reason: Reason) -> dict[str, Any]:
+    """A reason as plain data."""
+    return {
+        "id": reason.row,
+        "because": reason.because,
+        "source": reason.source,
+        "at": reason.at,
+        "read": read_json(reason.read),
+    }
+
+
+def rejection_json(rejection: Rejection) -> dict[str, Any]:
+    """A rejected candidate: its words, its figures where it was sized, and its reasons."""
+    words = {key: value for key, value in choice_json(rejection.candidate).items() if key != "settings"}
+    sized = rejection.candidate.memory is not None
+    figures = figures_json(rejection.candidate) if sized else {"memory": None, "kv_cache": None}
+    return {**words, **figures, "rows": [reason_json(reason) for reason in rejection.reasons]}
+
+
+def as_json(plan: Plan) -> dict[str, Any]:
+    """The object of `gen-deploy plan --json`."""
+    choice = plan.choice
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": plan.name,
+        "rules": {"name": plan.rules_name, "digest": plan.rules_digest},
+        "spec": dict(plan.spec),
+        "choice": choice and choice_json(choice),
+        **(figures_json(choice) if choice else dict.fromkeys(("memory", "kv_cache", "performance", "quality", "rule_of_thumb"))),
+        "alternatives": [{**choice_json(c), **figures_json(c)} for c in plan.alternatives],
+        "rejected": [rejection_json(r) for r in plan.rejected],
+        "warnings": [reason_json(w) for w in plan.warnings],
+        "trace": [
+            {
+                "step": t.step,
+                "row": t.row,
+                **t.did,
+                "read": read_json(t.read),
+                "because": t.because,
+                "source": t.source,
+                "at": t.at,
+            }
+            for t in plan.trace
+        ],
+    }  # fmt: skip

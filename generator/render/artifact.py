@@ -1,0 +1,22 @@
+"""One file to be written.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file's path (relative to the spec's folder, with `/`), its text, and whether it is a program."""
+
+    path: str
+    text: str
+    executable: bool = False
+
+    @property
+    def data(self) -> bytes:
+        """The bytes to be written."""
+        return self.text.encode()

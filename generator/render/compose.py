@@ -1,0 +1,227 @@
+"""`compose.yaml`: the engine's image with the same words as the script, inside a container.
+
+Floor 4, pure. Compose expands `$` in every value, so data has it doubled; `Expand` marks the few values that are meant to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from generator.quantity import version_key
+from generator.render import modelfile, templates
+from generator.render.artifact import Artifact
+from generator.render.launch import CONFIG_INSIDE, Launch
+from generator.render.script import summary, takes_key
+from generator.render.weights import compose_path, is_path
+from generator.render.words import Beside, Home, Ref, Word, internal
+from generator.render.yaml_text import block
+from generator.verify.data import same_yaml
+
+Data = dict[str, Any]
+
+
+class Expand(str):
+    """A text that Compose expands; our own, never a user's."""
+
+    __slots__ = ()
+
+
+def image_of(launch: Launch) -> str | None:
+    """The image: the spec's for the engine that was chosen, else the one for this maker's GPU at this version, if there is one."""
+    choice = launch.plan.choice
+    if launch.deploy.get("image") and choice is not None and choice.engine == launch.engine.name:
+        return str(launch.deploy["image"])
+    key = version_key(launch.engine.version)
+    for row in launch.facts["images"]:
+        since, until = row.get("since"), row.get("until")
+        fits = (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
+        if row["vendor"] == launch.vendor and fits:
+            return str(row["image"]).replace("{version}", launch.engine.version)
+    return None
+
+
+def compose(launch: Launch, header: str) -> Artifact | None:
+    """The Compose file of a candidate; None where there is no image, or where it spans nodes."""
+    image = image_of(launch)
+    if image is None or launch.nodes > 1:
+        return None
+    data: Data = {"name": launch.plan.name, "services": services(launch, image)}
+    if not launch.deploy.get("cache_dir"):
+        data["volumes"] = {"cache": {}}
+    written = escaped(data)
+    notes = [summary(launch), *_notes(launch)]
+    text = templates.render("data.yaml.j2", header=header, notes=notes, body=block(written))
+    same_yaml(text, written, "compose.yaml")
+    return Artifact(f"{launch.folder}/compose.yaml", text)
+
+
+def _notes(launch: Launch) -> list[str]:
+    probe = launch.facts["container"]["probe"]
+    asked = probe if isinstance(probe, str) else probe[0]
+    notes = [
+        "Run: docker compose up -d",
+        f"The health check assumes that the image has {asked}; start_period covers the download and loading of the weights.",
+    ]
+    if launch.deploy.get("api_key_from") and not takes_key(launch):
+        notes.append(
+            f"{launch.facts['title']} has no API key of its own: {launch.deploy['api_key_from']} is not used. Keep it behind a proxy that asks for one."
+        )
+    if launch.vendor == "amd":
+        notes.append(
+            "The group `video` must own /dev/kfd and /dev/dri on this machine; where it does not, write that group's number."
+        )
+    return notes
+
+
+def escaped(value: Any) -> Any:
+    """Data with `$` doubled in every value but those that Compose is to expand."""
+    if isinstance(value, Mapping):
+        return {name: escaped(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [escaped(item) for item in value]
+    if isinstance(value, str):
+        return str(value) if isinstance(value, Expand) else value.replace("$", "$$")
+    return value
+
+
+def word(value: Word) -> str:
+    """A word as Compose reads it."""
+    match value:
+        case Ref(name, hint, suffix):
+            return Expand(f"${{{name}:?{hint}}}" + suffix.replace("$", "$$"))
+        case Beside() | Home():
+            raise internal("bad-word", "a path of this machine has no place in a container")
+        case _:
+            return value
+
+
+def services(launch: Launch, image: str) -> Data:
+    """The services of a Compose file: the server, and for Ollama the step that creates the model."""
+    inside, facts = launch.facts["container"], launch.facts
+    server: Data = {"image": image}
+    if inside.get("explicit_entrypoint"):
+        server["entrypoint"] = list(inside["entrypoint"])
+    server["command"] = [*inside["prefix"], *(word(w) for w in launch.words(inside=True))]
+    server["environment"] = environment(launch)
+    server["ports"] = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
+    server["volumes"] = [_cache(launch), *_mounts(launch)]
+    server |= _devices(launch)
+    if inside["shm_gib"]:
+        server["shm_size"] = f"{inside['shm_gib']}gb"
+    if inside.get("ulimits"):
+        server["ulimits"] = dict(inside["ulimits"])
+    server["healthcheck"] = _health(launch)
+    server["restart"] = "unless-stopped"
+    result: Data = {facts["engine"]: server}
+    if launch.is_ollama:
+        result["create"] = _create(launch, image)
+    return result
+
+
+def environment(launch: Launch) -> Data:
+    """The container's environment; a token of the reader's own passes through where it is set."""
+    inside = launch.facts["container"]
+    env: Data = {}
+    if launch.facts.get("token_env"):
+        env[launch.facts["token_env"]] = None
+    if inside.get("cache_env"):
+        env[inside["cache_env"]] = inside["cache_path"]
+    if launch.is_ollama:
+        env["OLLAMA_HOST"] = f"0.0.0.0:{inside['port']}"
+    return {**env, **{name: word(value) for name, value in launch.env().items()}}
+
+
+def _published(host: str) -> str:
+    """The address of this machine that a port is published on; what is no address stays on the loopback."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _bind(source: str, target: str, back: str, read_only: bool) -> Data:
+    prefix, rest = compose_path(source, back)
+    path: str = Expand(prefix + rest.replace("$", "$$")) if prefix else rest
+    return {"type": "bind", "source": path, "target": target, **({"read_only": True} if read_only else {})}
+
+
+def _cache(launch: Launch) -> Data:
+    target, folder = launch.facts["container"]["cache_path"], launch.deploy.get("cache_dir")
+    if not folder:
+        return {"type": "volume", "source": "cache", "target": target}
+    return _bind(str(folder) if is_path(str(folder)) else f"./{folder}", target, launch.back, read_only=False)
+
+
+def _mounts(launch: Launch) -> list[Data]:
+    if launch.is_ollama:
+        return []
+    mounts = []
+    if launch.config_name:
+        mounts.append(_file(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
+    if launch.weights.local:
+        source, target = launch.weights.mount
+        mounts.append(_bind(source if is_path(source) else f"./{source}", target, launch.back, read_only=True))
+    return mounts
+
+
+def _file(name: str, target: str) -> Data:
+    return {"type": "bind", "source": f"./{name}", "target": target, "read_only": True}
+
+
+def _devices(launch: Launch) -> Data:
+    match launch.vendor:
+        case "nvidia":
+            gpu = {"driver": "nvidia", "count": min(launch.gpus, launch.gpus_per_node), "capabilities": ["gpu"]}
+            return {"deploy": {"resources": {"reservations": {"devices": [gpu]}}}}
+        case "amd":
+            return {"devices": ["/dev/kfd", "/dev/dri"], "group_add": ["video"]}
+        case "intel":
+            return {"devices": ["/dev/dri"], "group_add": ["video"]}
+        case _:
+            return {}
+
+
+def _health(launch: Launch) -> Data:
+    inside = launch.facts["container"]
+    times, probe = inside["health_check"], inside["probe"]
+    url = f"http://127.0.0.1:{inside['port']}{launch.facts['health']}"
+    if probe == "python3":
+        test = ["CMD", "python3", "-c", f"import urllib.request as r; r.urlopen({url!r}, timeout={times['timeout_s']})"]
+    elif probe == "curl":
+        test = ["CMD", "curl", "-fsS", "-o", "/dev/null", url]
+    else:
+        test = ["CMD", *probe]
+    return {
+        "test": test,
+        "interval": f"{times['interval_s']}s",
+        "timeout": f"{times['timeout_s']}s",
+        "retries": times["retries"],
+        "start_period": f"{times['start_period_s']}s",
+    }
+
+
+def _create(launch: Launch, image: str) -> Data:
+    """The one-shot service that creates the model in the running server."""
+    folder, model = modelfile.inside(launch)
+    volumes = [_file("Modelfile", f"{folder}/Modelfile")]
+    if model is not None:
+        volumes.append(
+            _bind(
+                launch.weights.name if is_path(launch.weights.name) else f"./{launch.weights.name}",
+                model,
+                launch.back,
+                read_only=True,
+            )
+        )
+    return {
+        "image": image,
+        "entrypoint": ["ollama"],
+        "command": ["create", launch.served, "-f", f"{folder}/Modelfile"],
+        "environment": {"OLLAMA_HOST": f"http://ollama:{launch.facts['container']['port']}"},
+        "volumes": volumes,
+        "depends_on": {"ollama": {"condition": "service_healthy"}},
+        "restart": "on-failure",
+    }

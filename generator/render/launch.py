@@ -1,0 +1,228 @@
+"""How one candidate is started: its words on this machine and in a container, its environment, its files.
+
+Floor 4, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+from typing import Any
+
+from generator.errors import fold
+from generator.facts.engine import Engine, resolve_engine
+from generator.plan import Candidate, Plan
+from generator.quantity import ceil_div
+from generator.render.spelling import LAUNCH, Spelled, add_extra, check_dash, entry_of, put, spell, takes_file
+from generator.render.weights import Weights, weights_of
+from generator.render.words import Beside, Ref, Word, internal
+from generator.rulebook import RuleBook
+
+CONFIG_INSIDE = "/gen-deploy"
+ANY = {"0.0.0.0", "::"}
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One candidate, ready to be written. `deploy` is the spec's part of that name with its defaults."""
+
+    plan: Plan
+    candidate: Candidate
+    engine: Engine
+    deploy: Mapping[str, Any]
+    vendor: str
+    gpus_per_node: int
+    back: str
+
+    @property
+    def folder(self) -> str:
+        """The folder of this engine's files."""
+        return self.engine.name
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the engine."""
+        return self.engine.facts
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Where the weights are."""
+        return weights_of(self.plan, self.candidate, self.back)
+
+    @cached_property
+    def spelled(self) -> Spelled:
+        """The settings in the engine's words, with what the user added."""
+        spelled = spell(self.engine, self.candidate.settings)
+        if self.nodes > 1:
+            put(spelled, self.engine, "nodes", self.nodes)
+        add_extra(spelled, self.engine, (self.deploy.get("extra_args") or {}).get(self.engine.name) or {})
+        if takes_file(self.engine) == "all" and self.has("served_name"):
+            spelled.config = {entry_of(self.engine, "served_name")["key"]: self.served, **spelled.config}
+        return spelled
+
+    @property
+    def gpus(self) -> int:
+        """GPUs that this deployment uses, over all nodes."""
+        shape = self.candidate
+        return shape.tensor_parallel * shape.pipeline_parallel * int(shape.settings.get("data_parallel", 1))
+
+    @property
+    def nodes(self) -> int:
+        """Machines that one copy of the model spans."""
+        return max(1, ceil_div(self.gpus, self.gpus_per_node))
+
+    @property
+    def host(self) -> str:
+        """The address to listen on."""
+        return str(self.candidate.settings.get("host") or self.deploy.get("host") or "127.0.0.1")
+
+    @property
+    def port(self) -> int:
+        """The port on this machine."""
+        return int(self.candidate.settings.get("port") or self.deploy.get("port") or self.facts["port"])
+
+    @property
+    def base_url(self) -> str:
+        """Where a program on this machine finds the server."""
+        host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def served(self) -> str:
+        """The name that was asked for."""
+        return str(self.candidate.settings.get("served_name") or self.deploy.get("served_name") or self.plan.name)
+
+    @property
+    def request_name(self) -> str:
+        """The name that requests give: what was asked for, or the model's own where the engine knows no other."""
+        return self.served if self.has("served_name") or self.is_ollama else self.weights.shown
+
+    @property
+    def is_ollama(self) -> bool:
+        """Whether the server takes its models by `create`, not at its start."""
+        return bool(self.facts.get("api") == "ollama")
+
+    def has(self, setting: str) -> bool:
+        """Whether the engine can spell a setting at this version."""
+        return self.engine.spelling(setting) is not None
+
+    @property
+    def config_name(self) -> str | None:
+        """The name of the engine's own YAML file, where it has one and something stands in it."""
+        return (
+            str(self.facts["config_file"]["name"])
+            if takes_file(self.engine) != "nothing" and self.spelled.config
+            else None
+        )
+
+    def program(self) -> list[Word]:
+        """The words that start the engine on this machine."""
+        return list(self.facts["command"])
+
+    def words(self, inside: bool = False) -> list[Word]:
+        """The arguments, on this machine or inside a container."""
+        if self.is_ollama:
+            return []
+        address = (
+            {"host": "0.0.0.0", "port": self.facts["container"]["port"]}
+            if inside
+            else {"host": self.host, "port": self.port}
+        )
+        positional, flags = self._model(inside)
+        if self.config_name:
+            file = f"{CONFIG_INSIDE}/{self.config_name}" if inside else Beside(self.config_name)
+            flags[self.facts["config_file"]["flag"]] = [file]
+        if takes_file(self.engine) != "all" and self.has("served_name"):
+            flags[entry_of(self.engine, "served_name")["flag"]] = [self.served]
+        flags |= {flag: values for flag, values in self.spelled.flags.items() if flag not in flags}
+        flags |= {entry_of(self.engine, name)["flag"]: [str(value)] for name, value in address.items()}
+        if self.deploy.get("api_key_from") and "api_key_flag" in self.facts:
+            flags[self.facts["api_key_flag"]] = [self.api_key]
+        return [*positional, *Spelled(flags).argv()]
+
+    def _model(self, inside: bool) -> tuple[list[Word], dict[str, list[Word] | None]]:
+        weights = self.weights
+        place: Word = (weights.inside if inside else weights.host) if weights.local else weights.name
+        if isinstance(place, str):
+            check_dash(self.engine, "the model", place)
+        check_dash(self.engine, "the served name", self.served)
+        if self.has("hf_repo") and not weights.local:
+            return [], self._repository()
+        entry = entry_of(self.engine, "model")
+        return ([place], {}) if entry.get("positional") else ([], {entry["flag"]: [place]})
+
+    def _repository(self) -> dict[str, list[Word] | None]:
+        weights = self.weights
+        repo, file = entry_of(self.engine, "hf_repo")["flag"], entry_of(self.engine, "hf_file")["flag"]
+        if weights.is_file_name:
+            return {repo: [weights.name], file: [str(weights.file)]}
+        return {repo: [f"{weights.name}:{weights.file.upper()}" if weights.file else weights.name]}
+
+    @property
+    def api_key(self) -> Ref:
+        """The key, by the name of the variable that holds it."""
+        name = str(self.deploy["api_key_from"])
+        return Ref(name, f"set {name} to the key that clients must send")
+
+    def env(self) -> dict[str, Word]:
+        """Environment that both the script and the container need: the engine's, the key by reference, the spec's."""
+        env: dict[str, Word] = dict(self.spelled.env)
+        if self.deploy.get("api_key_from") and "api_key_env" in self.facts:
+            env[self.facts["api_key_env"]] = self.api_key
+        return {**env, **(self.deploy.get("env") or {})}
+
+    @property
+    def visible(self) -> tuple[str, str] | None:
+        """The variable that keeps the engine to the GPUs it was planned for, where it would take all."""
+        name = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES"}.get(self.vendor)
+        if name is None or not self.facts.get("uses_all_gpus") or self.gpus >= self.gpus_per_node:
+            return None
+        return name, ",".join(map(str, range(self.gpus)))
+
+
+def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> Launch:
+    """The launch of a candidate.
+
+    Raises an internal error where the candidate spans nodes and the engine has no words for that.
+    """
+    engine = resolve_engine(candidate.engine, candidate.engine_version, book)
+    hardware = plan.spec["hardware"]
+    launch = Launch(
+        plan,
+        candidate,
+        engine,
+        plan.spec.get("deploy") or {},
+        vendor_of(plan, book),
+        int(hardware.get("gpus_per_node") or 1),
+        back,
+    )
+    if launch.nodes > 1 and not launch.has("nodes"):
+        raise internal(
+            "no-flag",
+            f"{candidate.engine} {candidate.engine_version} is started on one node only, and {launch.gpus} GPUs are planned",
+        )
+    unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]
+    if unknown:
+        raise internal("no-flag", f"{engine.name} {engine.version} has no spelling for {', '.join(map(repr, unknown))}")
+    return launch
+
+
+def vendor_of(plan: Plan, book: RuleBook) -> str:
+    """Who made the GPU: what the rules read, else the catalogue, else what the spec says."""
+    if plan.facts.get("gpu.vendor"):
+        return str(plan.facts["gpu.vendor"])
+    gpu = plan.spec["hardware"]["gpu"]
+    if isinstance(gpu, Mapping):
+        return str(gpu.get("vendor") or "nvidia")
+    names = {fold(name): entry for name, entry in book.section("gpus").items()}
+    return "cpu" if fold(gpu) == "cpu" else str(names.get(fold(gpu), {}).get("vendor") or "nvidia")

@@ -1,0 +1,34 @@
+"""Text inside Markdown: literal whatever it holds, in running text, in code and in cells of a table.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from generator.render.words import comment
+
+_SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
+
+
+def md(text: Any) -> str:
+    """Running text: what Markdown or HTML would take for its own is escaped."""
+    return _SPECIAL.sub(r"\\\1", comment(text))
+
+
+def code(text: Any) -> str:
+    """A code span, also in a table's cell."""
+    body = comment(text).replace("|", "\\|")
+    longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if body[:1] in ("`", " ", "") or body[-1:] in ("`", " ") else ""
+    return f"{fence}{pad}{body}{pad}{fence}"
+
+
+def number(value: Any) -> str:
+    """A number for people: thousands apart, no more than two decimals."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"

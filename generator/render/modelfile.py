@@ -1,0 +1,66 @@
+"""Ollama's Modelfile: where the model comes from, and the parameters that belong to it (the rest is the server's environment).
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+from posixpath import normpath
+
+from generator.errors import fail
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.launch import CONFIG_INSIDE, Launch
+from generator.render.script import summary
+from generator.render.weights import compose_path
+from generator.render.words import Home, internal
+from generator.verify.modelfile import Command, ModelfileError, quote, read
+
+
+def modelfile(launch: Launch, header: str) -> Artifact:
+    """The Modelfile for this machine, read back."""
+    return Artifact(f"{launch.folder}/Modelfile", _text(launch, header, source(launch)))
+
+
+def inside(launch: Launch) -> tuple[str, str | None]:
+    """Where the same Modelfile lies in a container, and the local model, so that FROM finds it there too."""
+    model = source(launch)
+    depth = model.count("../")
+    folder = CONFIG_INSIDE + "/from" * depth
+    if not launch.weights.local:
+        return folder, None
+    return folder, f"/root{model[1:]}" if model.startswith("~/") else normpath(
+        f"{folder}/{model}" if model[0] == "." else model
+    )
+
+
+def source(launch: Launch) -> str:
+    """What FROM says: a path (from the Modelfile's folder), a Hugging Face repository with its type, or Ollama's own name."""
+    weights = launch.weights
+    if weights.local:
+        if isinstance(weights.host, Home):
+            return weights.name
+        return compose_path(weights.name, weights.back)[1]
+    if "/" not in weights.name:
+        return weights.name
+    repo = weights.name if weights.name.startswith(("hf.co/", "huggingface.co/")) else f"hf.co/{weights.name}"
+    tag = weights.file if weights.is_file_name or weights.file is None else weights.file.upper()
+    return f"{repo}:{tag}" if tag else repo
+
+
+def _text(launch: Launch, header: str, model: str) -> str:
+    if any(c in model for c in "\n\r"):
+        raise fail("bad-text", f"a Modelfile cannot hold {model!r}")
+    pairs = [(name, value) for name, values in launch.spelled.parameters.items() for value in values]
+    meant = [Command("FROM", "", model), *(Command("PARAMETER", name, value) for name, value in pairs)]
+    try:
+        parameters = [[name, quote(value)] for name, value in pairs]
+        text = templates.render(
+            "Modelfile.j2", header=header, what=summary(launch), model=quote(model), parameters=parameters
+        )
+        found = read(text)
+    except ModelfileError as error:
+        raise fail("bad-text", str(error)) from None
+    if found != meant:
+        raise internal("not-as-meant", f"the Modelfile does not read back as it was meant: {found!r}")
+    return text

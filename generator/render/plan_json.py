@@ -1,0 +1,48 @@
+"""`plan.json`: the plan as it is kept in a repository, with nothing in it that changes when a row moves.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from generator.plan import Plan, as_json
+from generator.render.artifact import Artifact
+from generator.render.yaml_text import json_text
+from generator.verify.data import same_json
+
+
+def kept(plan: Plan) -> dict[str, Any]:
+    """The object of `plan --json` with `rejected` folded to counts per row, and without the places of rows."""
+    data = as_json(plan)
+    counts = Counter(row["id"] for entry in data["rejected"] for row in {r["id"]: r for r in entry["rows"]}.values())
+    data["rejected"] = dict(sorted(counts.items()))
+    data["warnings"] = sorted(data["warnings"], key=lambda warning: str(warning["id"]))
+    steps = list(dict.fromkeys(entry["step"] for entry in data["trace"]))
+    # the order of preferences is a decision, that of all other rows is not
+    data["trace"] = sorted(
+        data["trace"], key=lambda e: (steps.index(e["step"]), "" if e["step"] == "prefer" else str(e["row"]))
+    )
+    result: dict[str, Any] = without_places(data)
+    return result
+
+
+def without_places(value: Any) -> Any:
+    """Data without `at`: where a row stands is no part of what was decided."""
+    if isinstance(value, dict):
+        return {key: without_places(item) for key, item in value.items() if key != "at"}
+    if isinstance(value, list | tuple):
+        return [without_places(item) for item in value]
+    if isinstance(value, frozenset | set):
+        return sorted(value)
+    return value
+
+
+def plan_json(plan: Plan) -> Artifact:
+    """The file, read back."""
+    data = kept(plan)
+    text = json_text(data)
+    same_json(text, data, "plan.json")
+    return Artifact("plan.json", text)

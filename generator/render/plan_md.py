@@ -1,0 +1,214 @@
+"""`PLAN.md`: the plan for a person.
+
+Floor 4, pure. What it says is put together here as plain data; how it looks stands in the template.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from generator.plan import Plan, Reason, Rejection
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.compose import image_of
+from generator.render.launch import Launch
+from generator.render.markdown import code
+from generator.render.plan_json import kept
+from generator.render.script import takes_key
+from generator.rulebook import RuleBook
+
+BAR = 60
+"""Characters of the memory bar."""
+
+TERMS = (
+    ("weights", "weights", "█"),
+    ("kv_cache", "KV cache", "▓"),
+    ("activations", "activations", "▒"),
+    ("cuda_graphs", "CUDA graphs", "░"),
+    ("runtime", "run-time buffers", "▚"),
+)
+
+Data = dict[str, Any]
+
+
+def plan_md(plan: Plan, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]) -> Artifact:
+    """The page of a plan; `paths` are the other files that are written."""
+    data = kept(plan)
+    text = templates.render(
+        "PLAN.md.j2",
+        header=header,
+        name=plan.name,
+        rules=plan.rules_name,
+        spec=data["spec"],
+        choice=data["choice"],
+        title=launches[0].facts["title"] if launches else "",
+        gpus=launches[0].gpus if launches else 0,
+        memory=data["memory"],
+        bar=bar(data["memory"]),
+        terms=terms(data["memory"]),
+        kv=data["kv_cache"],
+        thumb=thumb(data),
+        quality=data["quality"],
+        settings=[[name, str(value)] for name, value in sorted((data["choice"] or {}).get("settings", {}).items())],
+        trace=[_row(entry, book) for entry in data["trace"] if entry["row"] and entry["because"]],
+        alternatives=[_alternative(c) for c in data["alternatives"]],
+        rejected=rejected(plan.rejected, book),
+        warnings=[
+            {"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]
+        ],
+        notes=[note for launch in launches for note in notes(launch)],
+        runs=[_run(launch, paths) for launch in launches],
+        smoke="smoke.sh" in paths,
+    )
+    return Artifact("PLAN.md", text)
+
+
+def bar(memory: Mapping[str, float] | None) -> Data | None:
+    """One GPU's memory as a line of characters, with what they mean; cut where the terms exceed the capacity."""
+    if memory is None or not memory["capacity"]:
+        return None
+    cells, done = "", 0.0
+    for key, _, mark in TERMS:
+        done += memory[key]
+        cells += mark * (min(BAR, round(done / memory["capacity"] * BAR)) - len(cells))
+    legend = "  ".join(f"{mark} {label} {memory[key]:.2f}" for key, label, mark in TERMS if memory[key])
+    return {
+        "cells": cells + "·" * (BAR - len(cells)),
+        "legend": f"{legend}  · free {memory['capacity'] - memory['total']:.2f}",
+    }
+
+
+def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
+    """The terms of the memory with their share of the GPU."""
+    if memory is None:
+        return []
+    total = memory["capacity"] or 1.0
+    rows = [[label, f"{memory[key]:.2f}", f"{100 * memory[key] / total:.0f} %"] for key, label, _ in TERMS]
+    rows += [
+        [label, f"{memory[key]:.2f}", f"{100 * memory[key] / total:.0f} %"]
+        for key, label in (("total", "in use"), ("budget", "budget"), ("capacity", "capacity"))
+    ]
+    return rows
+
+
+def thumb(data: Data) -> Data | None:
+    """The rule of thumb beside the detailed figures (GB to GB), and how far apart they are."""
+    memory, rule = data["memory"], data["rule_of_thumb"]
+    if not memory or not rule or not rule.get("memory_gb"):
+        return None
+    gpus = data["choice"]["tensor_parallel"] * data["choice"]["pipeline_parallel"]
+    used = memory["total"] - memory["kv_cache"] + memory["kv_needed"]
+    detailed = used * gpus * (1 << 30) / 1e9
+    return {
+        "memory_gb": f"{rule['memory_gb']:.1f}",
+        "detailed_gb": f"{detailed:.1f}",
+        "apart": f"{100 * (rule['memory_gb'] / detailed - 1):+.0f} %" if detailed else "-",
+    }
+
+
+def source(key: str | None, book: RuleBook) -> Data | None:
+    """A source for a reader: its title and address."""
+    entry = book.source(key)
+    if entry is None:
+        return None
+    return {"title": str(entry.get("title") or key), "url": str(entry.get("url") or "")}
+
+
+def _row(entry: Data, book: RuleBook) -> Data:
+    did = [f"{name} {shown}" for name, shown in _did(entry)]
+    return {
+        "step": entry["step"],
+        "row": entry["row"],
+        "did": "; ".join(did),
+        "because": entry["because"],
+        "source": source(entry["source"], book),
+    }
+
+
+def _did(entry: Data) -> Iterable[tuple[str, str]]:
+    for name, value in entry.items():
+        if name in ("step", "row", "read", "because", "source"):
+            continue
+        if isinstance(value, dict):
+            yield name, ", ".join(f"{k} = {v}" for k, v in value.items())
+        else:
+            yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _alternative(c: Data) -> Data:
+    memory = c["memory"] or {}
+    return {
+        "what": f"{c['engine']} {c['engine_version']}",
+        "method": c["quantization"],
+        "gpus": f"tp {c['tensor_parallel']}, pp {c['pipeline_parallel']}"
+        + (f", {c['replicas']} replicas" if c["replicas"] > 1 else ""),
+        "total": f"{memory['total']:.2f}" if memory else "-",
+        "headroom": f"{100 * memory['headroom']:.0f} %" if memory else "-",
+    }
+
+
+def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
+    """What was rejected, folded by engine and method, with the reason that most of them share."""
+    groups: dict[tuple[str, str], list[Rejection]] = {}
+    for rejection in rejections:
+        groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
+    return [_folded(engine, method, found, book) for (engine, method), found in sorted(groups.items())]
+
+
+def _folded(engine: str, method: str, found: list[Rejection], book: RuleBook) -> Data:
+    reasons: dict[str, Reason] = {reason.row: reason for rejection in found for reason in rejection.reasons}
+    counts = Counter(row for rejection in found for row in {reason.row for reason in rejection.reasons})
+    row = min(counts, key=lambda name: (-counts[name], name)) if counts else ""
+    reason = reasons.get(row)
+    return {
+        "engine": engine,
+        "method": method,
+        "count": len(found),
+        "row": row,
+        "because": reason.because if reason else "",
+        "more": len(counts) - 1 if counts else 0,
+        "source": source(reason.source, book) if reason else None,
+    }
+
+
+def notes(launch: Launch) -> list[str]:
+    """What a reader must know of the files of one engine."""
+    title, found = launch.facts["title"], []
+    if not launch.loopback and not launch.deploy.get("api_key_from"):
+        found.append(
+            f"{title} listens on {code(launch.host)}, which other machines can reach, and asks for no API key: name a variable in {code('deploy.api_key_from')}, or put a proxy in front."
+        )
+    if launch.deploy.get("api_key_from") and not takes_key(launch):
+        found.append(
+            f"{title} has no API key of its own: {code(launch.deploy['api_key_from'])} is not used. Put a proxy in front that asks for it."
+        )
+    if launch.nodes > 1:
+        found.append(
+            f"{title} runs on {launch.nodes} nodes: start {code(launch.folder + '/serve.sh')} on each, with {code('HEAD_ADDRESS')} and {code('NODE_RANK')} set. No Compose file is written for several nodes."
+        )
+    elif "compose" in (launch.deploy.get("targets") or ["compose"]) and image_of(launch) is None:
+        found.append(f"There is no image of {title} for {launch.vendor}: no Compose file is written.")
+    if launch.request_name != launch.served:
+        found.append(
+            f"{title} {launch.engine.version} cannot be given a name: clients ask for {code(launch.request_name)}, not for {code(launch.served)}."
+        )
+    copies = launch.candidate.replicas
+    if copies > 1 and "data_parallel" not in launch.candidate.settings:
+        found.append(
+            f"The plan has {copies} copies of the model; the files start one. Start the others on GPUs and ports of their own."
+        )
+    return found
+
+
+def _run(launch: Launch, paths: Sequence[str]) -> Data:
+    folder = launch.folder
+    files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml") if f"{folder}/{name}" in paths}
+    return {
+        "title": launch.facts["title"],
+        "name": launch.engine.name,
+        "files": files,
+        "url": launch.base_url,
+        "model": launch.request_name,
+    }

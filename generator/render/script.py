@@ -1,0 +1,121 @@
+"""`serve.sh`: runs the engine that is on PATH, with `exec`; and the file that the engine reads, where it has one.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.launch import Launch
+from generator.render.spelling import entry_of
+from generator.render.weights import host_path, is_path
+from generator.render.words import Beside, Ref, Word, bash, comment, expected, plain
+from generator.render.yaml_text import block
+from generator.verify.data import same_yaml
+from generator.verify.shell import same_words
+
+
+def script(launch: Launch, header: str) -> Artifact:
+    """The script of one candidate, checked by reading its words and exports back."""
+    words = [*launch.program(), *launch.words()]
+    create: list[Word] = ["ollama", "create", launch.served, "-f", Beside("Modelfile")] if launch.is_ollama else []
+    env = host_env(launch)
+    args, exports = array("args", words), [export(name, value) for name, value in env.items()]
+    text = templates.render(
+        "serve.sh.j2",
+        header=header,
+        what=summary(launch),
+        title=str(launch.facts["title"]),
+        program=str(launch.facts["command"][0]),
+        version=launch.engine.version,
+        version_token=launch.engine.version.removeprefix("b"),
+        version_command=plain(launch.facts["version_command"]),
+        version_package=str(launch.facts.get("version_package") or ""),
+        uses_here=any(isinstance(word, Beside) for word in [*words, *create, *env.values()]),
+        args=args,
+        exports=exports,
+        visible=list(launch.visible or ()),
+        multi=_multi(launch),
+        no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
+        key_name=str(launch.deploy.get("api_key_from") or ""),
+        loopback=launch.loopback,
+        create=plain(create),
+        client_host=bash(launch.base_url.removeprefix("http://")),
+    )
+    same_words(args, ["args=(", *map(expected, words), ")"], text)
+    same_words(
+        "\n".join(exports), [w for name, value in env.items() for w in ("export", f"{name}={expected(value)}")], text
+    )
+    return Artifact(f"{launch.folder}/serve.sh", text, executable=True)
+
+
+def array(name: str, words: list[Word]) -> str:
+    """A bash array, one flag with its values a line."""
+    lines: list[str] = []
+    for word in words:
+        if lines and not (isinstance(word, str) and word.startswith("-")) and lines[-1].startswith("--"):
+            lines[-1] += " " + bash(word)
+        else:
+            lines.append(bash(word))
+    return "\n".join([f"{name}=(", *(f"  {line}" for line in lines), ")"])
+
+
+def export(name: str, value: Word) -> str:
+    """An exported variable."""
+    return f"export {name}={bash(value)}"
+
+
+def takes_key(launch: Launch) -> bool:
+    """Whether the engine can ask its clients for a key."""
+    return "api_key_env" in launch.facts or "api_key_flag" in launch.facts
+
+
+def host_env(launch: Launch) -> dict[str, Word]:
+    """The environment of the script: the engine's own, its cache folder, the spec's."""
+    env = launch.env()
+    if launch.is_ollama:
+        host = f"[{launch.host}]" if ":" in launch.host else launch.host
+        env = {"OLLAMA_HOST": f"{host}:{launch.port}", **env}
+    if launch.deploy.get("cache_dir"):
+        name = launch.facts["container"].get("cache_env")
+        if name is None and launch.has("models_dir"):
+            name = entry_of(launch.engine, "models_dir")["env"]
+        if name:
+            folder = str(launch.deploy["cache_dir"])
+            env = {name: host_path(folder if is_path(folder) else f"./{folder}", launch.back), **env}
+    return env
+
+
+def summary(launch: Launch) -> str:
+    """The candidate in a line."""
+    c = launch.candidate
+    gpus = f"{launch.gpus} GPU{'s' if launch.gpus > 1 else ''}" if launch.vendor != "cpu" else "CPU"
+    return comment(f"{launch.facts['title']} {launch.engine.version}, {launch.weights.name}, {c.method}, {gpus}")
+
+
+def _multi(launch: Launch) -> dict[str, str | int]:
+    """What a script on several nodes adds, in shell words; empty on one node."""
+    if launch.nodes < 2:
+        return {}
+    address = entry_of(launch.engine, "head_address")
+    port = address.get("with_port")
+    head = Ref("HEAD_ADDRESS", "set HEAD_ADDRESS to the address of the head node", f":{port}" if port else "")
+    headless = launch.engine.spelling("headless")
+    return {
+        "nodes": launch.nodes,
+        "rank_flag": entry_of(launch.engine, "node_rank")["flag"],
+        "address_flag": address["flag"],
+        "address": bash(head),
+        "headless": headless["flag"] if headless else "",
+    }
+
+
+def config(launch: Launch, header: str) -> Artifact | None:
+    """The engine's own YAML file, or None where nothing stands in it."""
+    name = launch.config_name
+    if name is None:
+        return None
+    text = templates.render("data.yaml.j2", header=header, notes=[summary(launch)], body=block(launch.spelled.config))
+    same_yaml(text, launch.spelled.config, name)
+    return Artifact(f"{launch.folder}/{name}", text)

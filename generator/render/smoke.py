@@ -1,0 +1,72 @@
+"""`smoke.sh`: waits for a server, asks one question, wants a text back.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.launch import Launch
+from generator.render.script import takes_key
+from generator.render.words import Ref, bash, internal
+from generator.verify.data import same_json
+
+QUESTION = "Say hello in one short sentence."
+
+
+def smoke(launches: Sequence[Launch], header: str) -> Artifact:
+    """The smoke test of a spec; without an argument it asks the first engine."""
+    times = launches[0].facts["container"]["health_check"]
+    text = templates.render(
+        "smoke.sh.j2",
+        header=header,
+        engines=[_engine(launch) for launch in launches],
+        timeout=times["start_period_s"],
+        probe_s=times["timeout_s"],
+        answer_s=launches[0].facts["smoke"]["answer_s"],
+    )
+    return Artifact("smoke.sh", text, executable=True)
+
+
+def _engine(launch: Launch) -> dict[str, str]:
+    """What differs between engines, in shell words."""
+    path, question = request(launch)
+    ready = ("/api/show", {"model": launch.served}) if launch.is_ollama else (launch.facts["health"], None)
+    key = (
+        Ref(launch.api_key.name, launch.api_key.hint)
+        if launch.deploy.get("api_key_from") and takes_key(launch)
+        else None
+    )
+    return {
+        "name": launch.engine.name,
+        "base_url": bash(launch.base_url),
+        "ready_path": bash(ready[0]),
+        "ready_body": _body(ready[1]) if ready[1] else "",
+        "path": bash(path),
+        "body": _body(question),
+        "key": bash(key) if key else "",
+    }
+
+
+def request(launch: Launch) -> tuple[str, dict[str, Any]]:
+    """The path and the data of one question: a chat, or a completion for a model that was not tuned for chat."""
+    common = {"model": launch.request_name, "max_tokens": launch.facts["smoke"]["max_tokens"]}
+    if launch.plan.facts.get("model.chat") is False:
+        return "/v1/completions", {**common, "prompt": QUESTION}
+    return "/v1/chat/completions", {**common, "messages": [{"role": "user", "content": QUESTION}]}
+
+
+def _body(data: dict[str, Any]) -> str:
+    """JSON as one shell word, read back."""
+    word = bash(json.dumps(data))
+    (text,) = shlex.split(word) or [""]
+    if text.startswith("@"):
+        raise internal("bad-word", "curl would take the data for a file")
+    same_json(text, data, "the question of smoke.sh")
+    return word

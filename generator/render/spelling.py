@@ -1,0 +1,176 @@
+"""From neutral settings to the words of one engine at one version: its command line, its file, its environment.
+
+Floor 4, pure. What an engine has no word for is an error, never left out in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from generator.errors import fail
+from generator.facts.engine import Engine
+from generator.render.words import Word, internal
+
+LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
+"""Settings that say where and what, not how: whoever puts the command together writes them, each in its place."""
+
+Entry = Mapping[str, Any]
+
+
+@dataclass
+class Spelled:
+    """What settings became. `flags` are in order, None for a switch; `config` is nested as in the file."""
+
+    flags: dict[str, list[Word] | None] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, list[str]] = field(default_factory=dict)
+
+    def argv(self) -> list[Word]:
+        """The flags as words."""
+        return [word for flag, values in self.flags.items() for word in (flag, *(values or ()))]
+
+
+def spell(engine: Engine, settings: Mapping[str, Any]) -> Spelled:
+    """The words for all settings but those of `LAUNCH`; raises an internal error for one without a spelling."""
+    spelled = Spelled()
+    for name, value in settings.items():
+        if name in LAUNCH or value is None:
+            continue
+        put(spelled, engine, name, value)
+    return spelled
+
+
+def entry_of(engine: Engine, name: str) -> Entry:
+    """How a setting is spelled; raises an internal error where it is not."""
+    entry = engine.spelling(name)
+    if entry is None:
+        raise internal("no-flag", f"{engine.name} {engine.version} has no spelling for {name!r}")
+    return entry
+
+
+def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
+    """Add one setting."""
+    entry = entry_of(engine, name)
+    if entry["type"] == "secret":
+        raise internal("secret", f"{name!r} is a secret and is never written")
+    word = _word(engine, name, value, entry)
+    if word is None:
+        return
+    where = entry.get("where", "argv")
+    if where == "env":
+        spelled.env[entry["env"]] = _text(word)
+    elif where == "modelfile":
+        spelled.parameters[entry["parameter"]] = [_text(word)]
+    elif where == "config" or takes_file(engine) == "all":
+        for key in (entry["key"], *(flag.lstrip("-") for flag in entry.get("also", ()))):
+            nest(spelled.config, key, None if entry["type"] == "null" else word)
+    else:
+        for flag in (entry["flag"], *entry.get("also", ())):
+            spelled.flags[flag] = None if entry["type"] == "switch" else [_text(word)]
+
+
+def takes_file(engine: Engine) -> str:
+    """What goes into the engine's own file: `all` that can, only what has no flag (`config`), or `nothing`."""
+    file = engine.facts.get("config_file") or {}
+    return str(file.get("holds", "all")) if file.get("format") == "yaml" else "nothing"
+
+
+def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
+    """The engine's own word for a value; None where it is said by saying nothing."""
+    kind = entry["type"]
+    if kind in ("switch", "null"):
+        if not isinstance(value, bool):
+            raise internal("bad-word", f"{name} of {engine.name} is on or off, not {value!r}")
+        return True if value else None
+    words = entry.get("values") or {}
+    if value in words:
+        value = words[value]
+    if value is None:
+        return None
+    if kind == "bool":
+        return {"on": True, "off": False, "auto": None}.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    if kind == "int" and not isinstance(value, int):
+        raise internal("bad-word", f"{name} of {engine.name} is a whole number, not {value!r}")
+    choices = entry.get("choices")
+    if choices and value not in choices:
+        raise internal(
+            "bad-word", f"{engine.name} {engine.version} knows no {value!r} for {name} ({', '.join(choices)})"
+        )
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
+
+
+def nest(target: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested mappings."""
+    *outer, last = key.split(".")
+    for part in outer:
+        inside = target.setdefault(part, {})
+        if not isinstance(inside, dict):
+            raise internal("config-clash", f"{key!r} cannot be set: {part!r} is already a value")
+        target = inside
+    target[last] = value
+
+
+def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any]) -> None:
+    """Add what the user wrote for the engine, in its own words; it replaces what we would have written.
+
+    Raises `InputError` for a secret, and for a text that the engine would take for an option.
+    """
+    secret = {str(e.get("key")).replace("_", "-") for e in engine.facts["flags"].get("api_key", ())}
+    for name, value in extra.items():
+        if name.replace("_", "-") in secret:
+            raise fail(
+                "secret",
+                f"extra_args.{engine.name}.{name}: a key is never written into a file; name its variable in deploy.api_key_from",
+            )
+        values = value if isinstance(value, list) else [value]
+        for text in values:
+            check_dash(engine, f"extra_args.{engine.name}.{name}", text)
+        negation = engine.facts.get("negation")
+        if value is False:
+            if negation is None:
+                spelled.config.pop(name, None)
+                spelled.flags.pop(f"--{name}", None)
+                continue
+            name, value = (name.removeprefix(negation), True) if name.startswith(negation) else (negation + name, True)
+        _extra(spelled, engine, name, value)
+
+
+def _extra(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
+    if engine.facts.get("api") == "ollama":
+        if name.isupper():
+            spelled.env[name] = _text(value)
+        else:
+            spelled.parameters[name] = [_text(v) for v in (value if isinstance(value, list) else [value])]
+    elif takes_file(engine) == "all":
+        spelled.config[name] = value
+    elif takes_file(engine) == "config" and "." in name:
+        nest(spelled.config, name, value)
+    else:
+        values = value if isinstance(value, list) else [value]
+        spelled.flags[f"--{name}"] = None if value is True else [_text(v) for v in values]
+
+
+def check_dash(engine: Engine, what: str, text: Any) -> None:
+    """Refuse a text that an option parser takes for an option, however it is quoted."""
+    if isinstance(text, str) and text.startswith("-") and engine.facts.get("api") != "ollama" and not _number(text):
+        raise fail("bad-text", f"{what}: {engine.name} takes {text!r} for an option, because it begins with a dash")
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

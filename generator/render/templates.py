@@ -1,0 +1,40 @@
+"""The templates: framing of files, wording. Data never becomes a template.
+
+Floor 4. Jinja2 is imported at the first file that is rendered, not before.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from generator.render.markdown import code, md, number
+from generator.render.words import comment
+from generator.resources import folder
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+@lru_cache(1)
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(folder("templates")),
+        undefined=StrictUndefined,
+        autoescape=False,  # each language has its own filter; HTML is none of them
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+        comment_start_string="{##",  # bash says ${#array[@]}
+        comment_end_string="##}",
+    )
+    environment.filters |= {"comment": comment, "md": md, "code": code, "number": number}
+    return environment
+
+
+def render(template: str, /, **values: Any) -> str:
+    """The text of a template with plain values (str, int, float, list, dict) filled in."""
+    return _environment().get_template(template).render(values)

@@ -1,0 +1,93 @@
+"""Where a candidate's weights are: a repository, or a file or folder on this machine, seen from the host and from a container.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from posixpath import basename, dirname, normpath
+from typing import Any
+
+from generator.plan import Candidate, Plan
+from generator.render.words import Beside, Home, Word
+
+MOUNTED = "/gen-deploy/model"
+"""Where a local model appears inside a container."""
+
+_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """`name` is a repository or a path as the spec has it; `file` is a GGUF file, or the word to find it by."""
+
+    name: str
+    file: str | None
+    local: bool
+    back: str
+
+    @property
+    def shown(self) -> str:
+        """The name that a server gives a model it was started with, where it knows no other."""
+        return basename(normpath(self.name)) if self.local else self.name
+
+    @property
+    def host(self) -> Word:
+        """The path on this machine, for a script in the engine's folder."""
+        return host_path(self.name, self.back)
+
+    @property
+    def inside(self) -> str:
+        """The path inside a container."""
+        return f"{MOUNTED}/{self.shown}"
+
+    @property
+    def mount(self) -> tuple[str, str]:
+        """What is mounted where: the file or folder; of a model in several GGUF files, the folder they lie in."""
+        if _SPLIT.search(self.name):
+            return dirname(self.name) or ".", MOUNTED
+        return self.name, self.inside
+
+    @property
+    def is_file_name(self) -> bool:
+        """Whether `file` is a file of a repository (else a word such as q4_k_m)."""
+        return self.file is not None and self.file.lower().endswith(".gguf")
+
+
+def is_path(text: str) -> bool:
+    """Whether a checkpoint is written as a path."""
+    return text.startswith(("/", "./", "../", "~/")) or text in (".", "..")
+
+
+def host_path(path: str, back: str) -> Word:
+    """A path of the spec as a word; a relative one is found from the script's folder over `back`."""
+    if path.startswith("/"):
+        return path
+    if path.startswith("~/"):
+        return Home(path[2:])
+    return Beside(normpath(f"{back}/{path}"))
+
+
+def compose_path(path: str, back: str) -> tuple[str, str]:
+    """A path of the spec as a Compose bind source: what Compose is to expand (`${HOME}`), and the literal rest."""
+    if path.startswith("/"):
+        return "", path
+    if path.startswith("~/"):
+        return "${HOME}", path[1:]
+    relative = normpath(f"{back}/{path}")
+    return "", relative if relative.startswith("../") or relative == ".." else f"./{relative}"
+
+
+def weights_of(plan: Plan, candidate: Candidate, back: str) -> Weights:
+    """The weights of a candidate; `back` leads from an engine's folder to the spec's."""
+    model: Any = plan.spec.get("model")
+    given = model.get("gguf") if isinstance(model, Mapping) else None
+    name, file = candidate.checkpoint, candidate.gguf_file
+    if candidate.origin == "given":
+        paths = [p for p in (given, file, name) if isinstance(p, str) and p.lower().endswith(".gguf")]
+        if paths:
+            return Weights(paths[0], None, True, back)
+    return Weights(name, file, is_path(name), back)

@@ -1,0 +1,87 @@
+"""Data as YAML and JSON text: order kept, every string in double quotes, so that no reader takes one for something else.
+
+Floor 4, pure. A plain `1e3` is a string to YAML 1.1 and a number to Compose, which is written in Go.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from generator.render.words import internal
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_RESERVED = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+
+
+def quoted(text: str) -> str:
+    """A string in double quotes, as both YAML and JSON read it."""
+    body = json.dumps(text, ensure_ascii=False)
+    if body.isprintable():
+        return body
+    return "".join(c if c.isprintable() else _escaped(c) for c in body)
+
+
+def _escaped(c: str) -> str:
+    code = ord(c)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def scalar(value: Any) -> str:
+    """One value on one line."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(int(value))
+        case float():
+            text = format(Decimal(repr(value)), "f")
+            return text if "." in text else text + ".0"
+        case str():
+            return quoted(value)
+    raise internal("bad-data", f"{type(value).__name__} cannot be written as YAML")
+
+
+def key(name: str) -> str:
+    """A key, plain where every reader takes it for a string."""
+    return name if _KEY.match(name) and name.lower() not in _RESERVED else quoted(name)
+
+
+def block(data: Any, indent: int = 0) -> str:
+    """A mapping or list as block YAML, ending in a newline."""
+    return "".join(f"{' ' * indent}{line}\n" for line in _lines(data))
+
+
+def _lines(data: Any) -> list[str]:
+    if isinstance(data, Mapping):
+        return [line for name, value in data.items() for line in _entry(f"{key(name)}:", value)]
+    if isinstance(data, list | tuple):
+        return [line for value in data for line in _item(value)]
+    return [scalar(data)]
+
+
+def _entry(head: str, value: Any) -> list[str]:
+    if isinstance(value, Mapping | list | tuple):
+        if not value:
+            return [f"{head} {'{}' if isinstance(value, Mapping) else '[]'}"]
+        return [head, *("  " + line for line in _lines(value))]
+    return [f"{head} {scalar(value)}"]
+
+
+def _item(value: Any) -> list[str]:
+    if isinstance(value, Mapping | list | tuple):
+        if not value:
+            return [f"- {'{}' if isinstance(value, Mapping) else '[]'}"]
+        first, *rest = _lines(value)
+        return [f"- {first}", *("  " + line for line in rest)]
+    return [f"- {scalar(value)}"]
+
+
+def json_text(data: Any) -> str:
+    """Data as JSON, two spaces, order kept, ending in a newline."""
+    return json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False) + "\n"

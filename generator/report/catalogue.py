@@ -1,0 +1,110 @@
+"""The catalogue as rows: GPUs, models, methods, engines and rules, the handbook's words beside today's.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from generator.errors import printable
+from generator.rulebook import RuleBook
+
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "gpus": ("name", "vendor", "architecture", "memory_gb", "capacity_gib", "bandwidth_gb_per_s", "fp16_tflops"),
+    "models": ("name", "family", "billion", "checkpoints"),
+    "methods": ("name", "bits", "group_size", "handbook_precision", "handbook_compression", "handbook_speed", "loss_percent", "use"),
+    "engines": ("name", "version", "status", "formats", "vendors", "handbook_throughput", "use"),
+    "rules": ("name", "table", "because", "source", "at"),
+}
+"""The columns of each kind in the text table; JSON has more."""
+
+
+def rows_of(kind: str, book: RuleBook) -> list[dict[str, Any]]:
+    """The rows of a kind, as plain data."""
+    if kind == "rules":
+        return [
+            {"name": row.id, "table": table.name, "because": row.because, "source": row.source, "at": row.at}
+            for table in book.tables.values()
+            for row in table.rows
+        ]
+    entries = book.section(kind)
+    make = {"gpus": _gpu, "models": _model, "methods": _method, "engines": _engine}[kind]
+    return [{"name": name, **make(name, entry, book)} for name, entry in entries.items()]
+
+
+def _gpu(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
+    return {k: v for k, v in entry.items() if k != "at"}
+
+
+def _model(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
+    from generator.facts.model import shape_of
+
+    kept = {k: v for k, v in entry.items() if k not in ("config", "config_overrides", "checkpoints")}
+    architecture = shape_of(name, book)
+    billion = round(architecture.parameters / 1e9, 2) if architecture else None
+    return {**kept, "billion": billion, "checkpoints": sorted(entry.get("checkpoints") or {})}
+
+
+def _method(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
+    handbook = entry.get("handbook") or {}
+    losses = {
+        f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())
+    }
+    values = [loss["value"] for loss in losses.values()]
+    return {
+        "title": entry.get("title"),
+        "family": entry["family"],
+        "bits": entry["weight_bits"],
+        "activation_bits": entry["activation_bits"],
+        "group_size": entry.get("group_size"),
+        "desc_act": entry.get("desc_act"),
+        "kernel": entry.get("kernel"),
+        "keeps_16bit": entry.get("keeps_16bit"),
+        "checkpoint": entry.get("checkpoint"),
+        "use": entry.get("use"),
+        "compression_vs_fp32": round(32 / entry["weight_bits"], 2),
+        "handbook_precision": handbook.get("precision"),
+        "handbook_compression": handbook.get("compression_vs_fp32"),
+        "handbook_speed": handbook.get("speed"),
+        "loss_percent": None if not values else f"{min(values):g} to {max(values):g}" if len(values) > 1 else f"{values[0]:g}",
+        "losses": losses,
+        "source": entry.get("source"),
+    }
+
+
+def _engine(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
+    handbook = entry.get("handbook") or {}
+    rows = book.section("support").get(name, {}).get("support", {})
+    works = sorted(method for method, row in rows.items() if "yes" in row.values())
+    return {
+        "title": entry.get("title"),
+        "version": entry["default_version"],
+        "versions": list(entry["versions"]),
+        "status": entry["status"],
+        "formats": entry["formats"],
+        "vendors": entry["vendors"],
+        "methods": works,
+        "features": handbook.get("features"),
+        "handbook_methods": handbook.get("methods"),
+        "handbook_throughput": handbook.get("throughput"),
+        "use": entry.get("use") or handbook.get("use"),
+        "source": entry.get("source"),
+    }
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Rows as aligned text, the columns' names first."""
+    cells = [[column.replace("_", " ") for column in columns]]
+    cells += [[_word(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return printable("\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in cells))
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "-"
+    return str(value)

@@ -1,0 +1,168 @@
+"""The decision for a reader at a terminal: row by row, with what was read, whose word it is, and where the row stands.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from generator.errors import did_you_mean, fail, printable
+from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
+from generator.quantity import gib
+from generator.rulebook import RuleBook
+
+
+def explain(plan: Plan, book: RuleBook, why_not: str | None = None) -> str:
+    """The decision of a plan as text, or why `ENGINE[/METHOD]` was not chosen.
+
+    Raises `InputError` for an engine or a method that there is none of.
+    """
+    lines = _why_not(plan, book, why_not) if why_not else _whole(plan, book)
+    return printable("\n".join(lines)) + "\n"
+
+
+def _whole(plan: Plan, book: RuleBook) -> Iterator[str]:
+    yield f"{plan.name}: {described(plan.choice) if plan.choice else 'nothing fits'}"
+    yield f"rules: {plan.rules_name} {plan.rules_digest}"
+    step = ""
+    for entry in plan.trace:
+        if entry.step != step:
+            step = entry.step
+            yield from ("", step)
+        yield from _trace(entry, book)
+    if plan.warnings:
+        yield from ("", "warnings")
+        for warning in plan.warnings:
+            yield from _reason(warning, book, "  ")
+    if plan.alternatives:
+        yield from ("", "next best")
+        for candidate in plan.alternatives:
+            yield f"  {candidate.id}: {_sized(candidate)}"
+    yield from ("", *_rejected(plan.rejected))
+
+
+def described(candidate: Candidate) -> str:
+    """A candidate in a line."""
+    where = f"{candidate.tensor_parallel * candidate.pipeline_parallel * candidate.replicas} GPU(s)"
+    return f"{candidate.engine} {candidate.engine_version}, {candidate.method}, {where} ({candidate.id}); {_sized(candidate)}"
+
+
+def _sized(candidate: Candidate) -> str:
+    memory = candidate.memory
+    if memory is None:
+        return "not sized"
+    return (
+        f"{gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB on the fullest GPU, headroom {memory.headroom:.1%}, "
+        f"context {candidate.max_model_len}, {candidate.max_num_seqs} sequences"
+    )
+
+
+def _trace(entry: Trace, book: RuleBook) -> Iterator[str]:
+    did = "; ".join(f"{name} {_value(value)}" for name, value in entry.did.items())
+    yield f"  {entry.row}: {did}" if did else f"  {entry.row}"
+    yield from _details(entry.because, entry.read, entry.source, entry.at, book, "      ")
+
+
+def _reason(reason: Reason, book: RuleBook, indent: str) -> Iterator[str]:
+    yield f"{indent}{reason.row}"
+    yield from _details(reason.because, reason.read, reason.source, reason.at, book, indent + "    ")
+
+
+def _details(
+    because: str, read: Mapping[str, Read], source: str | None, at: str, book: RuleBook, indent: str
+) -> Iterator[str]:
+    if because:
+        yield f"{indent}because {' '.join(because.split())}"
+    for name, value in read.items():
+        whose = f"   ({value.source})" if value.source else ""
+        yield f"{indent}read    {name} = {_value(value.value)}{whose}"
+    entry = book.source(source)
+    if source and entry is not None:
+        yield f"{indent}source  {source}: {' '.join(str(entry.get('title', '')).split())} {entry.get('url', '')}".rstrip()
+    if at:
+        yield f"{indent}at      {at}"
+
+
+def _value(value: Any) -> str:
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case dict():
+            return ", ".join(f"{name} = {_value(item)}" for name, item in value.items())
+        case list() | tuple() | set() | frozenset():
+            items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+            return ", ".join(map(_value, items)) or "nothing"
+        case _:
+            return str(value)
+
+
+def _rejected(rejections: Sequence[Rejection]) -> Iterator[str]:
+    groups: dict[tuple[str, str], list[Rejection]] = {}
+    for rejection in rejections:
+        groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
+    yield f"rejected: {len(rejections)} candidates (`--why-not ENGINE[/METHOD]` says more)"
+    for (engine, method), found in sorted(groups.items()):
+        rows = dict.fromkeys(reason.row for rejection in found for reason in rejection.reasons)
+        yield f"  {engine}/{method} ({len(found)}): {', '.join(rows)}"
+
+
+def _why_not(plan: Plan, book: RuleBook, wanted: str) -> Iterator[str]:
+    engine, _, method = wanted.partition("/")
+    engines = book.section("engines")
+    if engine not in engines:
+        raise fail("unknown-engine", f"--why-not: there is no engine {engine!r}{did_you_mean(engine, engines)}")
+    methods = {c.method for c in _candidates(plan)} | set(book.section("methods"))
+    if method and method not in methods:
+        raise fail("unknown-method", f"--why-not: there is no method {method!r}{did_you_mean(method, methods)}")
+
+    def asked(candidate: Candidate) -> bool:
+        return candidate.engine == engine and method in ("", candidate.method)
+
+    choice = plan.choice
+    if choice is not None and asked(choice):
+        yield f"{wanted} is what was chosen: {described(choice)}"
+    lower = [c for c in plan.alternatives if asked(c)]
+    for candidate in lower:
+        yield f"{candidate.id} works and ranks lower: {_sized(candidate)}"
+    if lower:
+        yield from ("", "what the choice was made by")
+        for entry in plan.trace:
+            if entry.step == "prefer":
+                yield from _trace(entry, book)
+    found = [r for r in plan.rejected if asked(r.candidate)]
+    for same in _alike(found):
+        first = same[0]
+        more = (
+            f" (and {len(same) - 1} more like it: {', '.join(r.candidate.id for r in same[1:])})"
+            if len(same) > 1
+            else ""
+        )
+        yield from ("", f"{first.candidate.id} is rejected{more}: {_sized(first.candidate)}")
+        for reason in first.reasons:
+            yield from _reason(reason, book, "  ")
+    if not found and not lower and not (choice is not None and asked(choice)):
+        yield f"{wanted} works or was not considered: it is neither among the runners-up nor rejected (does the spec pin another?)"
+
+
+def _candidates(plan: Plan) -> Iterator[Candidate]:
+    if plan.choice is not None:
+        yield plan.choice
+    yield from plan.alternatives
+    yield from (rejection.candidate for rejection in plan.rejected)
+
+
+def _alike(found: Iterable[Rejection]) -> list[list[Rejection]]:
+    """Rejections with the same rows that read the same values, together."""
+    groups: dict[str, list[Rejection]] = {}
+    for rejection in found:
+        key = repr(
+            [(reason.row, sorted((n, str(r.value)) for n, r in reason.read.items())) for reason in rejection.reasons]
+        )
+        groups.setdefault(key, []).append(rejection)
+    return list(groups.values())

@@ -1,0 +1,110 @@
+"""A decision in a few lines, for a terminal.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from generator.errors import printable
+from generator.plan import Candidate, Plan, Reason, Rejection
+from generator.quantity import gib
+from generator.rulebook import RuleBook
+
+MOST = 6
+"""Rejections that a refusal spells out; `explain` has them all."""
+
+
+def chosen_line(candidate: Candidate) -> str:
+    """A candidate in one line: what runs, how it is split, what it holds, what it takes."""
+    words = [f"{candidate.engine} {candidate.engine_version}", candidate.method, f"tp {candidate.tensor_parallel}"]
+    if candidate.pipeline_parallel > 1:
+        words.append(f"pp {candidate.pipeline_parallel}")
+    if candidate.replicas > 1:
+        words.append(f"{candidate.replicas} replicas")
+    line = f"{' · '.join(words)} · context {candidate.max_model_len} × {candidate.max_num_seqs} sequences"
+    memory = candidate.memory
+    if memory is not None:
+        line += f" · {gib(memory.total):.1f} of {gib(memory.capacity):.1f} GiB"
+    return printable(line)
+
+
+def summary(plan: Plan, book: RuleBook, all_engines: bool = False) -> str:
+    """The choice with its memory, what was not chosen, and the warnings."""
+    return printable("\n".join(_lines(plan, all_engines)))
+
+
+def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
+    if plan.choice is None:
+        yield refusal(plan, plan.name)
+        return
+    yield f"{plan.name}: {chosen_line(plan.choice)}"
+    memory, kv = plan.choice.memory, plan.choice.kv_cache
+    if memory is not None and memory.budget:
+        terms = [("weights", memory.weights), ("KV cache", memory.kv_cache), ("activations", memory.activations)]
+        terms += [("CUDA graphs", memory.cuda_graphs), ("run-time", memory.runtime)]
+        shown = ", ".join(f"{name} {gib(size):.2f}" for name, size in terms if size)
+        yield f"  memory (GiB, estimated): {shown}; budget {gib(memory.budget):.2f}, free under the workload {memory.headroom:.0%}"
+    if kv is not None and kv.tokens:
+        yield f"  KV cache: {kv.tokens} tokens, {kv.max_concurrency:.1f} sequences of full length"
+    thumb = plan.choice.thumb.get("memory_gb")
+    if thumb is not None:
+        yield f"  the rule of thumb would say {thumb:g} GB"
+    others = plan.alternatives if all_engines else plan.alternatives[:3]
+    for other in others:
+        yield f"  or {chosen_line(other)}"
+    for line in warning_lines(plan, verbose=False):
+        yield f"  {line}"
+
+
+def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
+    """The warnings of a plan; with `verbose` what each row read."""
+    for warning in plan.warnings:
+        yield printable(f"warning[{warning.row}]: {warning.because}")
+        if verbose:
+            for name, read in warning.read.items():
+                yield printable(f"    {name} = {read.value!r} ({read.source})")
+
+
+def refusal(plan: Plan, name: str) -> str:
+    """Why nothing fits: the candidates that came nearest first, then how many each row dropped."""
+    lines = [f"{name}: error[nothing-fits]: no candidate can be deployed"]
+    near = nearest(plan.rejected)
+    for rejection in near[:MOST]:
+        candidate = rejection.candidate
+        lines.append(f"  {candidate.id}: {'; '.join(_because(reason, candidate) for reason in rejection.reasons)}")
+    counts: dict[str, int] = {}
+    for rejection in plan.rejected:
+        for reason in rejection.reasons:
+            counts[reason.row] = counts.get(reason.row, 0) + 1
+    if len(plan.rejected) > len(near[:MOST]):
+        worst = ", ".join(f"{row} {count}" for row, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        lines.append(f"  {len(plan.rejected)} candidates in all; dropped by {worst}")
+    return printable("\n".join(lines))
+
+
+def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
+    """Rejections by how little was in the way: few reasons, sized, most headroom; one for each engine and method."""
+    order = sorted(rejected, key=_distance)
+    seen: set[tuple[str, str]] = set()
+    found = []
+    for rejection in order:
+        key = (rejection.candidate.engine, rejection.candidate.method)
+        if key not in seen:
+            seen.add(key)
+            found.append(rejection)
+    return found
+
+
+def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
+    memory = rejection.candidate.memory
+    return (memory is None, len(rejection.reasons), -(memory.headroom if memory else 0.0), rejection.candidate.id)
+
+
+def _because(reason: Reason, candidate: Candidate) -> str:
+    memory = candidate.memory
+    if "memory.headroom" in reason.read and memory is not None:
+        needed = memory.total - memory.kv_cache + memory.kv_needed
+        return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(memory.budget):.1f} [{reason.row}]"
+    return f"{reason.because} [{reason.row}]"

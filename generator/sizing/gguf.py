@@ -1,0 +1,137 @@
+"""Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone.
+
+Floor 2, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor
+gets which clause, and what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source
+`lcpp-quant-src`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from generator.architecture.shape import ModelArchitecture
+from generator.quantity import ceil_div
+from generator.sizing.footprint import Layout
+from generator.sizing.gguf_mixture import Mixture, tensors
+
+AVX2_REPACKED = ("q4_0", "q4_K", "iq4_nl", "mxfp4")
+"""Types of which the CPU backend makes a second, interleaved copy on x86 with AVX2 (ggml-cpu/repack.cpp)."""
+
+_MOST_CACHED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class GgufSizes:
+    """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
+
+    With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
+    copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type.
+    """
+
+    layers: tuple[int, ...]
+    embedding: int
+    output: int
+    file: int
+    by_type: Mapping[str, int]
+
+
+_cache: dict[tuple[int, int, int, bool], tuple[object, object, object, GgufSizes]] = {}
+
+
+def gguf_sizes(
+    architecture: ModelArchitecture,
+    method: Mapping[str, Any],
+    ggml_types: Mapping[str, Mapping[str, Any]],
+    imatrix: bool = False,
+) -> GgufSizes:
+    """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
+
+    Remembered for the same three objects; they must not change afterwards.
+    """
+    key = (id(architecture), id(method), id(ggml_types), imatrix)
+    found = _cache.get(key)
+    if found is not None:
+        return found[3]
+    sizes = _sizes(architecture, Mixture.of(method, ggml_types, architecture, imatrix))
+    if len(_cache) >= _MOST_CACHED:
+        _cache.clear()
+    _cache[key] = (architecture, method, ggml_types, sizes)  # kept alive, so that no other object gets their ids
+    return sizes
+
+
+def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
+    layers = [0] * architecture.layers
+    last = architecture.layers - 1
+    embedding = output = file = 0
+    by_type: dict[str, int] = {}
+    for tensor in tensors(architecture, mixture):
+        size = tensor.size * max(1, len(tensor.layers))
+        file += size
+        if tensor.role == "embedding":
+            embedding += size
+            if mixture.tied and tensor.name == "token_embd":
+                output += size
+            continue
+        by_type[tensor.type] = by_type.get(tensor.type, 0) + size
+        if not tensor.layers:
+            output += size
+        for layer in tensor.layers:
+            layers[min(layer, last)] += tensor.size
+    return GgufSizes(tuple(layers), embedding, output, file, by_type)
+
+
+def gguf_bytes(
+    architecture: ModelArchitecture,
+    method: Mapping[str, Any],
+    ggml_types: Mapping[str, Mapping[str, Any]],
+    imatrix: bool = False,
+) -> int:
+    """Bytes of all tensors in the file; the header, some megabytes of vocabulary, is not in it."""
+    return gguf_sizes(architecture, method, ggml_types, imatrix).file
+
+
+def gguf_weights(
+    architecture: ModelArchitecture,
+    method: Mapping[str, Any],
+    ggml_types: Mapping[str, Mapping[str, Any]],
+    layout: Layout,
+    cpu: bool = False,
+    imatrix: bool = False,
+    exact: int = 0,
+) -> int:
+    """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs.
+
+    Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file
+    is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it.
+    """
+    sizes = gguf_sizes(architecture, method, ggml_types, imatrix)
+    most = sizes.file if cpu else max(_by_device(sizes, layout.pipeline_parallel))
+    if not cpu:
+        most = ceil_div(most, layout.tensor_parallel)
+    return most * exact // sizes.file if exact and sizes.file else most
+
+
+def _by_device(sizes: GgufSizes, devices: int) -> list[int]:
+    """Bytes of each device: layer i of n goes where i / (n + 1) falls among equal parts, the output where n does."""
+    parts = [*sizes.layers, sizes.output]
+    ends = [(device + 1) / devices for device in range(devices)]
+    ends[-1] = 1.0
+    totals = [0] * devices
+    for index, size in enumerate(parts):
+        totals[bisect_right(ends, index / len(parts))] += size
+    return totals
+
+
+def repack_bytes(
+    architecture: ModelArchitecture,
+    method: Mapping[str, Any],
+    ggml_types: Mapping[str, Mapping[str, Any]],
+    types: Collection[str] = AVX2_REPACKED,
+    imatrix: bool = False,
+) -> int:
+    """Bytes of the second copy that a CPU-only server keeps beside a mapped file (none with `--no-repack`)."""
+    by_type = gguf_sizes(architecture, method, ggml_types, imatrix).by_type
+    return sum(by_type.get(name, 0) for name in types)

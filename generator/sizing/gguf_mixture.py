@@ -1,0 +1,232 @@
+"""Which ggml type each tensor of a GGUF gets, as llama-quantize chooses it.
+
+Floor 2, pure. See `generator.sizing.gguf`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from generator.architecture.shape import Matrix, ModelArchitecture, Role
+
+_FALLBACK = {"q2_K": "q4_0", "q3_K": "q4_0", "q4_K": "q5_0", "q5_K": "q5_1", "q6_K": "q8_0"}
+"""Where rows do not divide into blocks of 256 values; `iq…` becomes iq4_nl, and f16 follows where 32 do not either."""
+
+_ATTENTION_V = ("attn_v", "attn_qkv", "attn_kv_b")
+_SPLIT_LATENT = ("attn_k_b", "attn_v_b")
+"""MLA's projections by head: the quantiser takes their third dimension for experts."""
+
+_NEVER_QUANTIZED = ("ssm_conv1d", "shortconv.conv", "altup", "laurel", "per_layer_model_proj")
+_OUTSIDE = ("output", "token_embd", "rope_")
+_LEFT_OUT = ("vision", "mtp")
+
+
+class Tensor(NamedTuple):
+    """Equal tensors of one kind and type, one in each of `layers` (empty: outside of them); `size` of one, in bytes."""
+
+    name: str
+    role: Role
+    layers: list[int]
+    type: str
+    size: int
+
+
+class _Kind(NamedTuple):
+    """One tensor per layer: `values` of it, in rows of `columns`."""
+
+    name: str
+    role: Role
+    category: str
+    columns: int
+    values: int
+    layers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A method's mixture, ready to be asked for one model."""
+
+    base: str
+    output: str
+    token_embedding: str
+    kept: str
+    experts: str | None
+    fixed: Mapping[str, str]
+    clauses: Mapping[str, tuple[tuple[str, str], ...]]
+    raised: Mapping[str, str]
+    types: Mapping[str, tuple[float, int]]
+    tied: bool
+    quantized: bool
+
+    @classmethod
+    def of(
+        cls, method: Mapping[str, Any], ggml_types: Mapping[str, Any], architecture: ModelArchitecture, imatrix: bool
+    ) -> Mixture:
+        """The mixture of `method`; clauses that cannot hold for this model are left out."""
+        gguf = method.get("gguf", method)
+        base = gguf["base"]
+        experts = architecture.experts
+        clauses = {}
+        for category in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
+            found = gguf.get(category, ())
+            some = [found] if isinstance(found, Mapping) else found
+            held = [_clause(clause, architecture, imatrix) for clause in some]
+            clauses[category] = tuple(clause for clause in held if clause is not None)
+        large = architecture.layers == 80 and 8 * architecture.kv_heads == architecture.attention_heads
+        types = {name: (entry["bits_per_weight"] / 8, entry["block"]) for name, entry in ggml_types.items()}
+        return cls(
+            base=base,
+            output=gguf["output"],
+            token_embedding=gguf["token_embedding"],
+            kept=gguf["norm"],
+            experts=gguf["experts"]["type"] if "experts" in gguf else None,
+            fixed=gguf.get("experts_8", {}) if experts == 8 else {},
+            clauses=clauses,
+            raised=gguf.get("class_70b", {}).get("attn_v", {}) if large else {},
+            types=types,
+            tied=not any(m.role == "lm_head" for m in architecture.matrices),
+            quantized=types[base][1] > 1,
+        )
+
+    def choose(self, kind: _Kind, index: int, many: int) -> str:
+        """The type of one tensor: the `index`-th of its category, or its layer, of `many`."""
+        category = kind.category
+        if category == "kept":
+            return self.kept
+        if not self.quantized:
+            return self.base
+        if category == "output" or (category == "token_embd" and self.tied):
+            divides = kind.columns % self.types[self.base][1] == 0
+            return self.fit(self.output if divides else "q8_0", kind.columns)
+        if category == "token_embd":
+            return self.fit(self.token_embedding, kind.columns)
+        if self.experts is not None and (kind.role == "expert" or kind.name in _SPLIT_LATENT):
+            return self.fit(self.experts, kind.columns)
+        if category in self.fixed:
+            return self.fit(self.fixed[category], kind.columns)
+        chosen = next((t for t, where in self.clauses.get(category, ()) if _holds(where, index, many)), self.base)
+        if category == "attn_v":
+            chosen = self.raised.get(chosen, chosen)
+        return self.fit(chosen, kind.columns)
+
+    def fit(self, wanted: str, columns: int) -> str:
+        """`wanted`, or what replaces it in rows that its blocks do not divide."""
+        if columns % self.types[wanted][1] == 0:
+            return wanted
+        replaced = "iq4_nl" if wanted.startswith("iq") else _FALLBACK.get(wanted, wanted)
+        return replaced if columns % self.types[replaced][1] == 0 else "f16"
+
+
+def _clause(clause: Mapping[str, Any], architecture: ModelArchitecture, imatrix: bool) -> tuple[str, str] | None:
+    """Type and place of a clause, or None where it cannot hold for this model."""
+    if clause.get("imatrix", imatrix) != imatrix or clause.get("experts", architecture.experts) != architecture.experts:
+        return None
+    where = clause.get("where", "all")
+    if where in ("gqa_4", "gqa_4_or_experts_4"):
+        shared = not _no_heads_first(architecture) and architecture.attention_heads >= 4 * architecture.kv_heads
+        many = where == "gqa_4_or_experts_4" and architecture.experts >= 4
+        return (clause["type"], "all") if shared or many else None
+    return clause["type"], where
+
+
+def _no_heads_first(architecture: ModelArchitecture) -> bool:
+    """Whether the file lists KV heads by layer and begins with a layer without: the quantiser looks at the first only."""
+    names = {m.name for m in architecture.matrices}
+    first = min((m.layer_first for m in architecture.matrices if m.name in ("attn_k", "attn_qkv")), default=0)
+    return first > 0 and ("ssm_in" in names or any(n.startswith("shortconv") for n in names))
+
+
+def _holds(where: str, i: int, n: int) -> bool:
+    """Whether place `i` of `n` lies where a clause says."""
+    if where == "all":
+        return True
+    if where == "more_bits":
+        return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
+    if where == "first_eighth":
+        return i < n // 8
+    if where == "first_sixteenth":
+        return i < n // 16
+    if where == "middle":
+        return n // 8 <= i < 7 * n // 8
+    return i < int(where.removeprefix("first_"))
+
+
+def tensors(architecture: ModelArchitecture, mixture: Mixture) -> Iterator[Tensor]:
+    """Every tensor of the text model, equal ones together."""
+    text = [matrix for matrix in architecture.matrices if matrix.role not in _LEFT_OUT]
+    kinds = [kind for matrix in text for kind in _kinds(architecture, matrix)]
+    for kind in kinds:
+        outside = kind.category in ("token_embd", "output") or kind.name.startswith(_OUTSIDE)
+        for chosen, layers in _types(kind, kinds, architecture, mixture):
+            size = int(kind.values * mixture.types[chosen][0])
+            yield Tensor(kind.name, kind.role, [] if outside else layers, chosen, size)
+
+
+def _types(
+    kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mixture: Mixture
+) -> Iterator[tuple[str, list[int]]]:
+    """The types that tensors of one kind get, and in which layers."""
+    if not any(where != "all" for _, where in mixture.clauses.get(kind.category, ())):
+        yield mixture.choose(kind, 0, 1), kind.layers
+        return
+    counted = kind.category == "attn_v" or mixture.base.startswith(("iq1", "iq2"))
+    by_layer = architecture.experts > 1 and not counted
+    places = {} if by_layer else _ordinals(kinds, kind.category)
+    many = len(places) if kind.category == "attn_v" else architecture.layers
+    groups: dict[str, list[int]] = {}
+    for layer in kind.layers:
+        index = layer if by_layer else places[(layer, kind.name)]
+        groups.setdefault(mixture.choose(kind, index, many), []).append(layer)
+    yield from groups.items()
+
+
+def _ordinals(kinds: list[_Kind], category: str) -> dict[tuple[int, str], int]:
+    """The number of each tensor among those of its category, in the quantiser's order: by layer, then by name."""
+    names = sorted((layer, kind.name) for kind in kinds if kind.category == category for layer in kind.layers)
+    return {name: number for number, name in enumerate(names)}
+
+
+def _kinds(architecture: ModelArchitecture, matrix: Matrix) -> Iterator[_Kind]:
+    per_layer = max(1, architecture.experts) if matrix.role == "expert" else 1
+    span = matrix.layer_last - matrix.layer_first + 1
+    count = max(1, matrix.count // per_layer)
+    if count <= span:  # of interleaved kinds only the number of layers is known: they lie evenly
+        layers = [matrix.layer_first + place * span // count for place in range(count)]
+        values = matrix.rows * matrix.columns * (matrix.count // count)
+    else:
+        layers = list(range(matrix.layer_first, matrix.layer_last + 1))
+        values = matrix.rows * matrix.columns * matrix.count // span
+    if matrix.name == "attn_kv_b" and architecture.mla:
+        yield from _split_latent(architecture, matrix, layers)
+        return
+    yield _Kind(matrix.name, matrix.role, _category(matrix), matrix.columns, values, layers)
+
+
+def _split_latent(architecture: ModelArchitecture, matrix: Matrix, layers: list[int]) -> Iterator[_Kind]:
+    """MLA: converters split `attn_kv_b`, and lay the keys' half across, so that its rows are as long as a key is."""
+    rank, heads = matrix.columns, max(1, architecture.attention_heads)
+    latent = max(c.latent_dim for c in architecture.caches if c.kind == "latent")
+    query = next((m.rows for m in architecture.matrices if m.name in ("attn_q_b", "attn_q")), 0)
+    keys = query // heads - (latent - rank)
+    both = matrix.rows // heads
+    keys = keys if 0 < keys < both else both // 2
+    yield _Kind("attn_k_b", matrix.role, "other", keys, heads * keys * rank, layers)
+    yield _Kind("attn_v_b", matrix.role, "other", rank, heads * (both - keys) * rank, layers)
+
+
+def _category(matrix: Matrix) -> str:
+    """The quantiser's word for a tensor's kind; `kept` ones it leaves as they are."""
+    name = matrix.name
+    if min(matrix.rows, matrix.columns) == 1 or matrix.role in ("norm", "router") or name.endswith(".bias"):
+        return "kept"
+    if name.startswith(_NEVER_QUANTIZED) or name == "position_embd":
+        return "kept"
+    if matrix.role == "lm_head":
+        return "output"
+    if matrix.role == "embedding":
+        return "token_embd"
+    if name in _ATTENTION_V:
+        return "attn_v"
+    return next((c for c in ("ffn_gate", "ffn_up", "ffn_down") if name.startswith(c)), name)

@@ -1,0 +1,51 @@
+"""Whether a model's matrices can be cut for tensor parallelism: heads, scale groups, FP8 blocks.
+
+Floor 2, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generator.architecture.shape import Matrix, ModelArchitecture
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """The lengths, in values, that tensor parallelism divides: each once.
+
+    `inputs` are cut along the input of a row-parallel matrix, `outputs` along the output of a column-parallel one;
+    `expert_inputs` and `expert_outputs` the same of routed experts, which expert parallelism leaves whole.
+    """
+
+    inputs: frozenset[int]
+    outputs: frozenset[int]
+    expert_inputs: frozenset[int]
+    expert_outputs: frozenset[int]
+
+    def divide(self, parts: int, unit: int, experts_whole: bool, outputs_too: bool) -> bool:
+        """Whether every cut length, divided by `parts`, is a whole number of `unit` values."""
+        lengths = self.inputs | (self.outputs if outputs_too else frozenset())
+        if not experts_whole:
+            lengths |= self.expert_inputs | (self.expert_outputs if outputs_too else frozenset())
+        return all(length % (parts * unit) == 0 for length in lengths)
+
+
+def cuts(architecture: ModelArchitecture) -> Cuts:
+    """The lengths of a model that may be quantised in groups or blocks.
+
+    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut.
+    """
+    quantized = [m for m in architecture.matrices if m.quantizable and m.name not in ("attn_k", "attn_v")]
+    return Cuts(
+        inputs=frozenset(m.columns for m in quantized if m.shard == "row"),
+        outputs=frozenset(m.rows for m in quantized if m.shard == "column"),
+        expert_inputs=_experts(quantized, "row"),
+        expert_outputs=_experts(quantized, "column"),
+    )
+
+
+def _experts(matrices: list[Matrix], split: str) -> frozenset[int]:
+    return frozenset(
+        (m.columns if split == "row" else m.rows) for m in matrices if m.shard == "expert" and m.split == split
+    )

@@ -1,0 +1,178 @@
+"""Weight bytes on the fullest GPU, tensor by tensor, for checkpoints in safetensors.
+
+Floor 2, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method
+quantises, the method's own list of what stays in 16 bits does. What one figure of bits per weight misses: embeddings,
+lm_head, norms, routers and vision towers in 16 bits, scales and zero points, what tensor parallelism replicates, the
+rotary table, and the allocator's rounding.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from math import lcm
+from typing import Any
+
+from generator.architecture.shape import Matrix, ModelArchitecture, Storage
+from generator.quantity import ceil_div, ceil_to
+from generator.sizing.footprint import Layout
+from generator.sizing.tensors import Split, Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
+
+_VOCABULARY_PADDING = 64
+"""vLLM and SGLang pad the vocabulary to a multiple of this (and of the ways it is split)."""
+
+_REMEMBERED = 256
+_tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...]]] = OrderedDict()
+_answers: OrderedDict[tuple[object, ...], tuple[object, object, int]] = OrderedDict()
+
+
+def weight_bytes(
+    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float = 9.0
+) -> int:
+    """Bytes of the weights on the fullest GPU, as an engine holds them, for one of `methods` that is not GGUF.
+
+    Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
+    with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
+    capability: the kernels for MXFP4 experts pad their weights differently.
+    """
+    key = (id(architecture), id(method), layout, capability)
+    known = _answers.get(key)
+    if known is not None and known[0] is architecture and known[1] is method:
+        return known[2]
+    size = _weight_bytes(architecture, method, layout, capability)
+    _answers[key] = (architecture, method, size)
+    if len(_answers) > 16 * _REMEMBERED:
+        _answers.popitem(last=False)
+    return size
+
+
+def checkpoint_bytes(architecture: ModelArchitecture, method: Mapping[str, Any]) -> int:
+    """Bytes of the same weights as files: nothing rounded, no rotary table."""
+    own = own_checkpoint(architecture, method)
+    default = None if own else method_storage(method)
+    keeps = frozenset(method.get("keeps_16bit", ()))
+    total = 0
+    for m in architecture.matrices:
+        total += sum(stored(m.rows, m.columns, _storage(m, own, default, keeps))) * m.count
+    return total
+
+
+def own_checkpoint(architecture: ModelArchitecture, method: Mapping[str, Any]) -> bool:
+    """Whether the architecture's own quantisation is what `method` means."""
+    own = architecture.quantization
+    if own is None:
+        return False
+    if not method:
+        return True
+    family, bits = method.get("family"), method.get("weight_bits")
+    families = {"awq": "int4", "gptq": "int4", "nvfp4": "fp4", "mxfp4": "fp4", "int8": "int8"}
+    mine = families.get(own.method, "fp8" if own.method.startswith("fp8") else own.method)
+    return mine == family or (family not in ("float", "gguf") and bits == own.bits)
+
+
+def method_storage(method: Mapping[str, Any]) -> Storage | None:
+    """How a method stores a matrix that it quantises; None for 16 bits."""
+    bits = method.get("weight_bits", 16)
+    if bits >= 16:
+        return None
+    block = method.get("block")
+    return Storage(
+        bits,
+        int(method.get("group_size") or 0),
+        (int(block[0]), int(block[1])) if block else None,
+        method.get("strategy") == "channel",
+        int(method.get("scale_bits") or 0),
+        int(method.get("zero_bits") or 0) if method.get("zero_point") else 0,
+    )
+
+
+def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozenset[str]) -> Storage | None:
+    if own:
+        return matrix.storage
+    quantised = matrix.quantizable and matrix.role != "lm_head" and matrix.role not in keeps
+    return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
+
+
+def _weight_bytes(
+    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float
+) -> int:
+    own = own_checkpoint(architecture, method)
+    default = None if own else method_storage(method)
+    keeps = frozenset(method.get("keeps_16bit", ()))
+    stages = [0.0] * layout.pipeline_parallel
+    bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
+    split = Split(layout.tensor_parallel, layout.expert_parallel, capability)
+    for tensor in _tensors_of(architecture):
+        size = _on_gpu(tensor, architecture, split, _storage(tensor.lead, own, default, keeps))
+        for stage, share in _shares(tensor, bounds, architecture.tied_embeddings):
+            stages[stage] += size * share
+    return int(max(stages)) + 2 * architecture.rotary_dim * architecture.rotary_rows
+
+
+def _tensors_of(architecture: ModelArchitecture) -> tuple[Tensor, ...]:
+    known = _tensors.get(id(architecture))
+    if known is None or known[0] is not architecture:
+        known = (architecture, tensors(architecture))
+        _tensors[id(architecture)] = known
+        if len(_tensors) > _REMEMBERED:
+            _tensors.popitem(last=False)
+    return known[1]
+
+
+def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, split: Split, storage: Storage | None) -> float:
+    """Bytes of one such tensor (of one layer) on one GPU, as allocated."""
+    ways, lead = split.tensor_parallel, tensor.lead
+    copies = 1
+    if lead.shard == "expert" and architecture.experts:
+        copies = ceil_div(architecture.experts, ways) if split.expert_parallel else architecture.experts
+    if lead.shard == "vocab":
+        rows = ceil_to(lead.rows, lcm(_VOCABULARY_PADDING, ways)) // ways
+        return sum(allocated(size) for size in stored(rows, lead.columns, storage))
+    sizes: list[int] = []
+    padded = architecture.quantization is not None and architecture.quantization.layout == "mxfp4"
+    for matrix in tensor.matrices:
+        rows, columns = shape_on_gpu(matrix, split, architecture.head_dim)
+        if padded and matrix.role == "expert" and storage is not None:
+            rows, columns = padded_mxfp4(matrix, rows, columns, capability=split.capability)
+        for index, size in enumerate(stored(rows, columns, storage, copies)):
+            if index < len(sizes):
+                sizes[index] += size
+            else:
+                sizes.append(size)
+    total = sum(allocated(size) for size in sizes)
+    if lead.name == "attn_kv_b" and storage is not None:
+        # the absorbed form of latent attention is computed from an unpacked copy, which stays
+        total += allocated(sum(2 * m.columns * ceil_div(m.rows, ways) for m in tensor.matrices))
+    return total
+
+
+def stage_bounds(layers: int, stages: int) -> list[tuple[int, int]]:
+    """First and last layer (exclusive) of each pipeline stage; left-over layers go to the stages before the last."""
+    sizes = [layers // stages] * stages
+    for index in range(2, layers % stages + 2):
+        sizes[-index % stages] += 1
+    bounds, start = [], 0
+    for size in sizes:
+        bounds.append((start, start + size))
+        start += size
+    return bounds
+
+
+def _shares(tensor: Tensor, bounds: list[tuple[int, int]], tied: bool) -> list[tuple[int, float]]:
+    """For each pipeline stage how many layers' worth of this tensor it holds."""
+    last = len(bounds) - 1
+    if last == 0:
+        return [(0, tensor.layers)]
+    role = tensor.lead.role
+    if role in ("embedding", "vision"):
+        # tied embeddings are needed again where the logits are made
+        return [(0, tensor.layers), (last, tensor.layers)] if tied and role == "embedding" else [(0, tensor.layers)]
+    if role == "lm_head" or (tensor.layers == 1 and tensor.first == tensor.last == bounds[-1][1] - 1):
+        return [(last, tensor.layers)]
+    density = tensor.layers / (tensor.last - tensor.first + 1)
+    shares = []
+    for stage, (start, end) in enumerate(bounds):
+        overlap = min(end, tensor.last + 1) - max(start, tensor.first)
+        if overlap > 0:
+            shares.append((stage, overlap * density))
+    return shares

@@ -1,0 +1,102 @@
+"""A reader of Ollama's Modelfile, as Ollama's own parser reads it: commands by line, no escapes, comments only between commands.
+
+Floor 4, pure. Written from the grammar in Ollama's `parser` package; it reads what we write, and says where it is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+COMMANDS = (
+    "FROM",
+    "LICENSE",
+    "TEMPLATE",
+    "SYSTEM",
+    "ADAPTER",
+    "DRAFT",
+    "RENDERER",
+    "PARSER",
+    "PARAMETER",
+    "MESSAGE",
+    "REQUIRES",
+)
+ROLES = ("system", "user", "assistant")
+
+
+class Command(NamedTuple):
+    """One command; `name` is that of a PARAMETER or the role of a MESSAGE, else empty."""
+
+    word: str
+    name: str
+    value: str
+
+
+class ModelfileError(ValueError):
+    """What Ollama would refuse, with the line."""
+
+
+def read(text: str) -> list[Command]:
+    """The commands of a Modelfile.
+
+    Raises `ModelfileError` for an unknown command, a name without a value, a quote that does not end, an empty value,
+    and a file without FROM.
+    """
+    commands: list[Command] = []
+    lines = text.split("\n")
+    number = 0
+    while number < len(lines):
+        start, line = number + 1, lines[number]
+        number += 1
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        word, name, value = _head(line.lstrip(), start)
+        while (closed := unquote(value.strip())) is None:
+            if number >= len(lines):
+                raise ModelfileError(f"line {start}: the quote does not end")
+            value += "\n" + lines[number]
+            number += 1
+        if not closed.strip():
+            raise ModelfileError(f"line {start}: {word} has no value")
+        commands.append(Command(word, name, closed))
+    if not any(command.word == "FROM" for command in commands):
+        raise ModelfileError("there is no FROM")
+    return commands
+
+
+def _head(line: str, number: int) -> tuple[str, str, str]:
+    match = re.match(r"([A-Za-z]+)[ \t]+(.*)\Z", line)
+    word = match.group(1).upper() if match else ""
+    if match is None or word not in COMMANDS:
+        raise ModelfileError(f"line {number}: no command of a Modelfile: {line!r}")
+    if word not in ("PARAMETER", "MESSAGE"):
+        return word, "", match.group(2)
+    rest = re.match(r"([A-Za-z0-9_]+)[ \t]+(.*)\Z", match.group(2))
+    if rest is None or (word == "MESSAGE" and rest.group(1) not in ROLES):
+        raise ModelfileError(f"line {number}: {word} needs a name and a value")
+    return word, rest.group(1), rest.group(2)
+
+
+def unquote(text: str) -> str | None:
+    """A value without its quotes; None where a quote is still open."""
+    for quote in ('"""', '"'):
+        if text.startswith(quote):
+            return text[len(quote) : -len(quote)] if len(text) >= 2 * len(quote) and text.endswith(quote) else None
+    return text
+
+
+def quote(text: str) -> str:
+    """A value as a Modelfile holds it: it has no escapes, so what cannot be quoted is refused with `ModelfileError`."""
+    if text and text == text.strip() and not text.startswith('"') and "\n" not in text and "\r" not in text:
+        return text
+    for mark in ('"', '"""'):
+        quoted = mark + text + mark
+        if "\r" not in text and text.strip() and unquote(quoted) == text and ("\n" not in text or _whole(quoted)):
+            return quoted
+    raise ModelfileError(f"a Modelfile cannot hold {text!r}")
+
+
+def _whole(quoted: str) -> bool:
+    """Whether no line of a quoted text before the last one ends the quote."""
+    lines = quoted.split("\n")
+    return all(unquote("\n".join(lines[:n]).strip()) is None for n in range(1, len(lines)))

@@ -1,0 +1,123 @@
+"""The catalogue of GPUs: complete, unambiguous, within what physics allows, every figure with its source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from generator.errors import fold
+from generator.resources import folder
+from generator.source import read_yaml
+
+Entry = dict[str, Any]
+
+ARCHITECTURE_OF = {
+    7.0: "volta_70", 7.5: "turing_75", 8.0: "ampere_80", 8.6: "ampere_86", 8.9: "ada_89", 9.0: "hopper_90",
+    10.0: "blackwell_100", 10.3: "blackwell_100", 12.0: "blackwell_120", 12.1: "blackwell_120",
+}  # fmt: skip
+VENDOR_OF = {"amd": "amd", "intel": "intel", "apple": "apple", "cpu": "cpu"}
+FP8 = {"ada_89", "hopper_90", "blackwell_100", "blackwell_120", "amd_cdna3", "amd_cdna4"}
+FP4 = {"blackwell_100", "blackwell_120", "amd_cdna4"}
+FIELDS = {
+    "aliases", "vendor", "architecture", "compute_capability", "memory_gb", "capacity_gib", "bandwidth_gb_per_s",
+    "fp16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "multiprocessors", "interconnect", "interconnect_gb_per_s",
+    "tdp_w", "unified_memory", "source", "notes",
+}  # fmt: skip
+NAMED = [
+    "A100-80GB", "A100-40GB", "H100-80GB", "L40S-48GB", "RTX4090-24GB", "T4-16GB", "V100-32GB", "A10G-24GB", "L4-24GB",
+    "H200-141GB", "B200-180GB", "RTX3090-24GB", "RTX-PRO-6000-96GB", "MI300X-192GB", "W7900-48GB", "M3-Max-128GB",
+    "cpu",
+]  # fmt: skip
+BANDWIDTH = {"nvidia": (250, 8200), "amd": (250, 8200), "intel": (200, 3500), "apple": (60, 850)}
+FP16 = {"nvidia": (20, 2600), "amd": (50, 2600), "intel": (50, 1000), "apple": (1, 100)}
+POWER = {"nvidia": (40, 1450), "amd": (45, 1450), "intel": (100, 650), "apple": (10, 400)}
+
+
+def _entries(*parts: str, section: str) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for path in sorted(folder("rules").joinpath(*parts).glob("*.yaml")):
+        data = read_yaml(path, path.name).data[section]
+        assert not found.keys() & data.keys(), f"{path.name} repeats an entry"
+        found |= data
+    return found
+
+
+GPUS = _entries("facts", "gpus", section="gpus")
+SOURCES = _entries("sources", section="sources")
+ACCELERATORS = {name: entry for name, entry in GPUS.items() if entry["vendor"] != "cpu"}
+
+
+def test_enough_entries() -> None:
+    assert len(ACCELERATORS) >= 60
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_promised_names(name: str) -> None:
+    assert name in GPUS
+
+
+def test_names_and_aliases_are_unambiguous() -> None:
+    owner: dict[str, str] = {}
+    for name, entry in GPUS.items():
+        for word in (name, *entry.get("aliases", ())):
+            assert owner.setdefault(fold(word), name) == name, f"{word} is {owner[fold(word)]} and {name}"
+
+
+SEVERAL = ["A100", "V100", "RTX3080", "RTX4060Ti", "RTX5060Ti", "GH200", "M3-Max", "RTX-PRO-5000"]
+
+
+@pytest.mark.parametrize("bare", SEVERAL)
+def test_a_bare_name_with_several_memory_sizes_does_not_resolve(bare: str) -> None:
+    words = {fold(word) for name, entry in GPUS.items() for word in (name, *entry.get("aliases", ()))}
+    assert fold(bare) not in words
+
+
+@pytest.mark.parametrize("name", GPUS)
+def test_entry(name: str) -> None:
+    entry = GPUS[name]
+    vendor, architecture = entry["vendor"], entry["architecture"]
+    assert entry.keys() <= FIELDS, entry.keys() - FIELDS
+    assert entry["source"], "no source"
+    assert not [key for key in entry["source"] if key not in SOURCES]
+    assert entry["interconnect"] in ("nvlink", "pcie", "xgmi", "none")
+    assert architecture.startswith(VENDOR_OF[vendor]) if vendor in VENDOR_OF else True
+    if vendor == "nvidia":
+        assert ARCHITECTURE_OF[entry["compute_capability"]] == architecture
+    else:
+        assert "compute_capability" not in entry
+    assert "fp8_tflops" not in entry or architecture in FP8
+    assert "fp4_tflops" not in entry or architecture in FP4
+
+
+@pytest.mark.parametrize("name", ACCELERATORS)
+def test_figures_are_plausible(name: str) -> None:
+    entry = ACCELERATORS[name]
+    vendor, memory = entry["vendor"], entry["memory_gb"]
+    assert name.endswith(f"-{memory:g}GB"), "the name says another size"
+    _between(entry["bandwidth_gb_per_s"], BANDWIDTH[vendor])
+    for field, bounds in (("fp16_tflops", FP16[vendor]), ("tdp_w", POWER[vendor]), ("multiprocessors", (20, 200))):
+        if field in entry:
+            _between(entry[field], bounds)
+    if "capacity_gib" in entry:
+        box = memory * 1e9 / 2**30
+        assert 0.85 * memory <= entry["capacity_gib"] <= 1.08 * box
+    # Twice the rate of the 16-bit units, give or take a data sheet's rounding; a sparse figure would be four times.
+    if "fp8_tflops" in entry and "fp16_tflops" in entry:
+        assert 1.9 <= entry["fp8_tflops"] / entry["fp16_tflops"] <= 2.1
+    if "fp4_tflops" in entry and "fp8_tflops" in entry:
+        assert 1.9 <= entry["fp4_tflops"] / entry["fp8_tflops"] <= 3.1
+    if "interconnect_gb_per_s" in entry:
+        links = {"pcie": (50, 130), "nvlink": (300, 1800), "xgmi": (500, 1200), "none": (0, 0)}
+        _between(entry["interconnect_gb_per_s"], links[entry["interconnect"]])
+
+
+def _between(value: float, bounds: tuple[float, float]) -> None:
+    assert bounds[0] <= value <= bounds[1], (value, bounds)
+
+
+def test_what_a_log_reports_is_close_to_the_box() -> None:
+    """Most cards report 91 to 100 % of the box's figure read as GiB; ECC on GDDR takes the most."""
+    shares = {name: e["capacity_gib"] / e["memory_gb"] for name, e in ACCELERATORS.items() if "capacity_gib" in e}
+    assert len(shares) >= 15
+    assert all(0.9 <= share <= 1.0 for share in shares.values()), shares
