@@ -1,7 +1,8 @@
 """Files of a spec onto disk: all of them or none, and never over what somebody else wrote.
 
 Floor 6: one of the few modules that write. New files are staged in a folder beside the spec's own, on the same file
-system, then put in place by renames; what stood there is kept until the last rename has succeeded, and put back if one fails.
+system, then put in place by renames; what stood there is kept until the last rename has succeeded, and put back if one
+fails.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ LOCK_POLL_S = 0.05
 
 
 class Finding(NamedTuple):
-    """How one file differs: `missing`, `differs` (not what would be generated now), `edited` (by hand) or `stale` (no longer generated)."""
+    """How one file differs.
+
+    `missing`, `differs` (not what would be generated now), `edited` (by hand) or `stale` (no longer generated).
+    """
 
     kind: str
     path: str
@@ -62,11 +66,12 @@ def compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> list[Finding
     """What `check` reports, by path: nothing where every file is as it would be generated."""
     folder = out / name
     with _reported(folder):
-        return sorted(_compare(folder, artifacts), key=lambda finding: finding.path)
+        return sorted(_compare(out, name, artifacts), key=lambda finding: finding.path)
 
 
-def _compare(folder: Path, artifacts: Sequence[Artifact]) -> Iterator[Finding]:
-    _check_paths(folder, [a.path for a in artifacts])
+def _compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> Iterator[Finding]:
+    folder = out / name
+    _check_paths(out, name, [a.path for a in artifacts])
     old = _recorded(folder)
     for artifact in artifacts:
         found = _content(folder / artifact.path)
@@ -103,7 +108,7 @@ def write_spec(
     """
     folder = out / name
     with _reported(folder), _alone(out):
-        _check_paths(folder, [a.path for a in artifacts])
+        _check_paths(out, name, [a.path for a in artifacts])
         old = _recorded(folder)
         everything = [*artifacts, manifest(artifacts, manifest_extra)]
         changed = [a for a in everything if _differs(folder, a)]
@@ -168,10 +173,11 @@ def refused(code: str, message: str) -> WriteError:
     return WriteError(Problem(code, message))
 
 
-def _check_paths(folder: Path, paths: Iterable[str]) -> None:
+def _check_paths(out: Path, name: str, paths: Iterable[str]) -> None:
     """Every path stays inside the folder, and nothing on the way is a symlink or no folder."""
-    if folder.name in ("", ".", "..") or len(PurePosixPath(folder.name).parts) != 1:
-        raise refused("bad-path", f"{folder.name!r} is no name for a folder")
+    if name in ("", ".", "..") or "/" in name:
+        raise refused("bad-path", f"{name!r} is no name for a folder")
+    folder = out / name
     for path in [*paths, MANIFEST]:
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts:

@@ -82,8 +82,6 @@ def _text(outer: Fields) -> tuple[Fields, str]:
         where = f"{inside.where if inside else ''}model_type {name or kind!r}"
         hint = did_you_mean(name[:60], FAMILIES)
         raise fail("unknown-architecture", f"model config: {where[:120]} is not known{hint}", outer.place)
-    if name == "kimi_k2" or name == "deepseek_v3":
-        return fields, name
     return fields, name
 
 
@@ -92,7 +90,7 @@ def _context(fields: Fields, family: Family, kind: str) -> Context:
     if family.kind == "nemotron_h":
         layers = len(hybrid_blocks(fields))
         if layers > MAX_LAYERS:
-            raise fields.problem("hybrid_override_pattern", f"must not have more than {MAX_LAYERS} layers")
+            raise fields.problem("layers_block_type", f"must not have more than {MAX_LAYERS} layers")
     else:
         layers = fields.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers", high=MAX_LAYERS)
     hidden = fields.integer("hidden_size", "n_embd", "d_model")
@@ -105,7 +103,16 @@ def _context(fields: Fields, family: Family, kind: str) -> Context:
 
 def _width(fields: Fields, family: Family, kind: str, hidden: int, experts: Experts | None) -> int:
     """Width of a dense feed-forward layer; 0 for models that have none."""
-    names = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim")
+    names = (
+        "dense_intermediate_size",
+        "intermediate_size_mlp",
+        "intermediate_size",
+        "ffn_hidden_size",
+        "n_inner",
+        "ffn_dim",
+    )
+    if kind == "granitemoehybrid" and not experts:
+        return fields.integer("shared_intermediate_size")
     if family.kind in ("nas", "deepseek_v4") or (experts and not fields.has(*names)):
         return fields.integer(*names, default=0, low=0)
     if kind in ("falcon", "phi-msft", "gpt2", "gpt_bigcode"):
@@ -138,7 +145,8 @@ def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None)
     if context.family.norm_bias:
         norms.append(vector("output_norm.bias", "norm", hidden))
     if context.family.kind == "deepseek_v4":
-        norms.append(Part("hc_head_fn", "other", fields.integer("hc_mult", high=64, default=1), 2 * hidden, linear=False))
+        streams = fields.integer("hc_mult", high=64, default=1)
+        norms.append(Part("hc_head_fn", "other", streams, 2 * streams * hidden, linear=False))
     found += [Matrix(p.name, p.role, p.rows, p.columns, 1, layer_first=last, layer_last=last) for p in norms]
     per_layer = fields.integer("hidden_size_per_layer_input", low=0, default=0)
     if per_layer:

@@ -117,7 +117,8 @@ def sparse_layers(fields: Fields, layers: int) -> list[bool]:
         return [kind == "sparse" for kind in kinds[:layers]]
     moe_layers = fields.sequence("moe_layers", int)
     if moe_layers is not None:
-        return [i in moe_layers for i in range(layers)]
+        chosen_layers = set(moe_layers)
+        return [i in chosen_layers for i in range(layers)]
     if isinstance(fields.values.get("moe_layer_freq"), list):
         chosen = fields.integers("moe_layer_freq", layers) or []
         return [bool(value) for value in chosen[:layers]]
@@ -126,7 +127,7 @@ def sparse_layers(fields: Fields, layers: int) -> list[bool]:
         return [step > 0 and (i + 1) % step == 0 for i in range(layers)]
     first = fields.integer("first_k_dense_replace", "moe_layer_start_index", low=0, default=0)
     step = fields.integer("decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", low=1, high=4096, default=1)
-    skipped = fields.sequence("mlp_only_layers", int) or []
+    skipped = set(fields.sequence("mlp_only_layers", int) or ())
     if fields.has("decoder_sparse_step"):
         return [i not in skipped and (i + 1) % step == 0 for i in range(layers)]
     return [i >= first and i % step == 0 for i in range(layers)]

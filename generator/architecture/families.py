@@ -79,6 +79,16 @@ _LLAMA4 = Family(
     shared="feed_forward.shared_expert",
 )
 _MINIMAX = replace(_MIXTRAL, qk_norm="full", router_bias=True)
+_DEEPSEEK_V4 = Family(
+    kind="deepseek_v4",
+    router_bias=True,
+    attn="attn",
+    ffn="ffn",
+    experts="ffn.experts",
+    router="ffn.gate",
+    shared="ffn.shared_experts",
+    expert_names=_W123,
+)
 _GRANITE = Family(out_bias=None, mlp_bias=None, tie=True)
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
@@ -89,11 +99,11 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "chatglm": Family(qkv_bias=True, fused_qkv=True, fused_gate_up=True, attn="self_attention"),
         "cohere": Family(tie=True, out_bias=None, norms=1),
         "cohere2": Family(tie=True, out_bias=None, norms=1),
-        "deepseek_ref": Family(kind="deepseek_v4", attn="attn", ffn="ffn"),
+        "deepseek_ref": _DEEPSEEK_V4,
         "deepseek_v2": _MLA,
         "deepseek_v3": _MLA,
         "deepseek_v32": _MLA,
-        "deepseek_v4": Family(kind="deepseek_v4", attn="attn", ffn="ffn"),
+        "deepseek_v4": _DEEPSEEK_V4,
         "ernie4_5": Family(tie=True, qkv_bias=False),
         "ernie4_5_moe": Family(tie=True, qkv_bias=False, router_bias=True),
         "exaone4": Family(qkv_bias=False, qk_norm="head"),
@@ -122,6 +132,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "granite": _GRANITE,
         "granitemoe": replace(
             _GRANITE, experts="block_sparse_moe", router="block_sparse_moe.router", shared="shared_mlp"
+        ),
+        "granitemoehybrid": replace(
+            _GRANITE,
+            ffn="shared_mlp",
+            experts="block_sparse_moe",
+            router="block_sparse_moe.router",
+            shared="shared_mlp",
         ),
         "hunyuan_v1_dense": Family(out_bias=None, tie=True, qk_norm="head"),
         "internlm2": Family(attn="attention", ffn="feed_forward"),

@@ -56,7 +56,7 @@ class Fields:
     def _whole(self, key: str, value: Any, low: int, high: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.problem(key, f"must be a whole number, not {_shown(value)}")
-        if not math.isfinite(value) or value != int(value):
+        if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
             raise self.problem(key, f"must be a whole number, not {_shown(value)}")
         if not low <= value <= high:
             raise self.problem(key, f"must lie between {low} and {high}, not {_shown(value)}")
@@ -67,7 +67,7 @@ class Fields:
         value = self.values.get(key)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.problem(key, f"must be a number, not {_shown(value)}")
         if not low <= value <= high:
             raise self.problem(key, f"must lie between {low} and {high}, not {_shown(value)}")

@@ -116,7 +116,7 @@ def _latent(keys: Keys, tensors: LayerTensors, heads: int) -> CacheGroup | None:
         return _attention(keys, heads, 0, False)
     latent = next(m.rows for m in tensors.matrices if m.name == "attn_kv_a_mqa")
     index = 2 * keys.integer("attention.indexer.key_length", 0)
-    return CacheGroup("latent", 1, latent_dim=latent, index_bytes=index)
+    return CacheGroup("latent", 1, 1, latent_dim=latent, index_bytes=index)
 
 
 def _state(keys: Keys) -> CacheGroup:

@@ -14,7 +14,7 @@ from generator.architecture.shape import Matrix, Role, Shard, Storage
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`many` equal matrices of one layer; `module` is the Hugging Face name inside the layer, as ignore lists use it."""
+    """`many` equal matrices of one layer; `module` is its Hugging Face name in the layer, as ignore lists use it."""
 
     name: str
     role: Role

@@ -24,8 +24,8 @@ def _scaling(fields: Fields) -> Fields | None:
 
 def _base(fields: Fields) -> int:
     """`max_position_embeddings` in its spellings; 0 where unknown."""
-    names = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length", "model_max_length")
-    return fields.integer(*names, low=0, high=MAX_TOKENS, default=0)
+    names = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length")
+    return fields.integer(*names, "model_max_length", low=0, high=MAX_TOKENS, default=0)
 
 
 def max_context(fields: Fields, kind: str) -> int:

@@ -5,17 +5,18 @@ Floor 2, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from generator.architecture.attention import compressed, grouped, latent
 from generator.architecture.experts import Experts, dense, mixture, sparse_layers
 from generator.architecture.families import Family
-from generator.architecture.fields import Fields
+from generator.architecture.fields import MAX_LAYERS, Fields
 from generator.architecture.linear import delta_net, kimi_delta, mamba2
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
-from generator.architecture.windows import FULL, LINEAR, head_counts, heads_of, layer_types
+from generator.architecture.windows import LINEAR, MAMBA, head_counts, heads_of, layer_types
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,12 @@ class Stack:
                 self.caches[cache] = self.caches.get(cache, 0) + len(layers)
 
 
-def _split(values: Sequence[object]) -> Iterator[tuple[object, list[int]]]:
+Value = TypeVar("Value", bound=Hashable)
+
+
+def _split(values: Sequence[Value]) -> Iterator[tuple[Value, list[int]]]:
     """Distinct values with the layers that have them."""
-    found: dict[object, list[int]] = {}
+    found: dict[Value, list[int]] = {}
     for layer, value in enumerate(values):
         found.setdefault(value, []).append(layer)
     yield from found.items()
@@ -85,11 +89,11 @@ def standard(context: Context) -> Stack:
     full = head_counts(fields, context.family, context.kind, context.hidden)
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
     for word, layers in _split(layer_types(fields, context.kind, context.layers)):
-        if word == LINEAR:
-            parts, cache = delta_net(fields, context.hidden)
-            stack.add(parts, layers, cache)
+        if word in (LINEAR, MAMBA):
+            layer = delta_net(fields, context.hidden) if word == LINEAR else mamba2(fields, context.hidden, "mamba")
+            stack.add(layer[0], layers, layer[1])
             continue
-        heads = heads_of(fields, full, context.kind, str(word), context.tokens)
+        heads = heads_of(fields, full, context.kind, word, context.tokens)
         cache = heads.cache
         parts = grouped(heads, context.hidden, context.family, fields)
         indexed = _indexed(fields, layers)
@@ -186,6 +190,8 @@ def hybrid_blocks(fields: Fields) -> list[str]:
     """The mixer of each layer: mamba, attention, mlp or moe."""
     given = fields.sequence("layers_block_type", str)
     if given is None:
+        if len(fields.word("hybrid_override_pattern")) > MAX_LAYERS:
+            raise fields.problem("hybrid_override_pattern", f"must not have more than {MAX_LAYERS} layers")
         given = [_BLOCKS.get(c, c) for c in fields.word("hybrid_override_pattern")]
     if not given:
         raise fields.missing("hybrid_override_pattern", "layers_block_type")
@@ -202,7 +208,7 @@ def deepseek_v4(context: Context) -> Stack:
     if ratios is None:
         raise fields.missing("compress_ratios")
     for ratio, layers in _split(ratios[: context.layers]):
-        parts, caches = compressed(fields, context.hidden, int(str(ratio)))
+        parts, caches = compressed(fields, context.hidden, ratio)
         stack.add(parts, layers, *caches)
     streams = fields.integer("hc_mult", high=64, default=1)
     everywhere = _norms(context)
@@ -211,7 +217,7 @@ def deepseek_v4(context: Context) -> Stack:
     stack.add(everywhere, list(range(context.layers)))
     if context.experts is None:
         raise fields.missing("n_routed_experts")
-    stack.add(mixture(context.experts, context.hidden, replace(context.family, experts="ffn.experts", router="ffn.gate", shared="ffn.shared_experts", router_bias=True)), list(range(context.layers)))
+    stack.add(mixture(context.experts, context.hidden, context.family), list(range(context.layers)))
     hashed = min(context.layers, fields.integer("num_hash_layers", low=0, default=0))
     table = Part("ffn_tid2eid", "router", fields.integer("vocab_size"), 4 * context.experts.used, linear=False)
     stack.add([table], list(range(hashed)))
@@ -228,8 +234,7 @@ def gemma4(context: Context) -> Stack:
     shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     first_shared = context.layers - shared
     types = layer_types(fields, context.kind, context.layers)
-    for key, layers in _split([(word, i < first_shared) for i, word in enumerate(types)]):
-        word, own = key  # type: ignore[misc]
+    for (word, own), layers in _split([(word, i < first_shared) for i, word in enumerate(types)]):
         heads = replace(heads_of(fields, full, context.kind, word, context.tokens), own_kv=own)
         parts = grouped(heads, hidden, context.family, fields)
         stack.add(parts, layers, *([heads.cache] if own else []))
@@ -293,4 +298,4 @@ STACKS = {
     "nas": nas,
 }
 
-__all__ = ["FULL", "STACKS", "Context", "Stack", "hybrid_blocks"]
+__all__ = ["STACKS", "Context", "Stack", "hybrid_blocks"]

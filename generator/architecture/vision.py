@@ -59,7 +59,15 @@ class _Tower:
         self.add(name, width, 2 if bias else 1, count, "replicated")
 
     def block(
-        self, hidden: int, width: int, attention: int, bias: bool, gated: bool, mlp_bias: bool, norms: int, norm_bias: bool
+        self,
+        hidden: int,
+        width: int,
+        attention: int,
+        bias: bool,
+        gated: bool,
+        mlp_bias: bool,
+        norms: int,
+        norm_bias: bool,
     ) -> None:
         """All transformer layers: q, k, v and output, feed-forward, norms."""
         n = self.layers
@@ -95,7 +103,8 @@ def _qwen2(fields: Fields, text_hidden: int) -> list[Matrix]:
     hidden = fields.integer("embed_dim") if old else fields.integer("hidden_size")
     width = int(hidden * fields.number("mlp_ratio", 0.1, 64, 4)) if old else fields.integer("intermediate_size")
     out = text_hidden if old else fields.integer("out_hidden_size", default=text_hidden)
-    patch, merge = fields.integer("patch_size", default=14, high=4096), fields.integer("spatial_merge_size", default=2, high=64) ** 2 * hidden
+    patch = fields.integer("patch_size", default=14, high=4096)
+    merge = fields.integer("spatial_merge_size", default=2, high=64) ** 2 * hidden
     found = _Tower(fields.integer("depth"))
     pixels = 3 * patch**2 * fields.integer("temporal_patch_size", default=2, high=64)
     found.add("patch_embd", hidden, pixels, 1, "replicated")
@@ -158,7 +167,9 @@ def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int) -> list[Ma
             found.add("position_embd", rows, hidden, 1, "replicated")
         found.block(hidden, width, hidden, False, True, False, 4 if gemma else 2, False)
         found.norm("pre_norm", hidden, 1, False)
-        return found.found + (_linear("mm", text_hidden, hidden) if gemma else _mistral_projector(config, hidden, text_hidden))
+        if gemma:
+            return [*found.found, Matrix("v.mm", "vision", text_hidden, hidden, 1)]
+        return found.found + _mistral_projector(config, hidden, text_hidden)
     llama4 = kind == "llama4_vision_model"
     found.add("patch_embd", hidden, pixels, 1, "replicated", not llama4)
     if fields.word("position_embedding_type") != "rope":
@@ -186,10 +197,6 @@ def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int) -> list[Ma
         found.norm("mm_norm", hidden, 1, False)
         found.add("mm", text_hidden, hidden, 1, "replicated")
     return found.found
-
-
-def _linear(name: str, rows: int, columns: int) -> list[Matrix]:
-    return [Matrix(f"v.{name}", "vision", rows, columns, 1)]
 
 
 def _mistral_projector(config: Fields, hidden: int, text_hidden: int) -> list[Matrix]:

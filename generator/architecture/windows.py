@@ -10,15 +10,23 @@ from dataclasses import replace
 from generator.architecture.attention import Heads
 from generator.architecture.families import Family
 from generator.architecture.fields import MAX_TOKENS, Fields
+from generator.errors import fail
 
-FULL, SLIDING, LINEAR = "full_attention", "sliding_attention", "linear_attention"
+FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
+LINEAR, MAMBA = "linear_attention", "mamba"
+_SPELLINGS = {"attention": FULL, "sparse": FULL}
 
 
 def layer_types(fields: Fields, kind: str, layers: int) -> list[str]:
     """The attention type of each layer: full, sliding, chunked or linear."""
     given = fields.sequence("layer_types", str, layers)
     if given is not None:
-        return given[:layers]
+        words = [_SPELLINGS.get(word, word) for word in given[:layers]]
+        wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR, MAMBA)), None)
+        if wrong is not None:
+            message = f"model config: {fields.where}layer_types names {wrong[:40]!r}, which is not known"
+            raise fail("unknown-architecture", message, fields.place)
+        return words
     pattern = fields.integers("hybrid_layer_pattern", layers)
     if pattern is not None:  # MiMo-V2: 1 is sliding
         return [SLIDING if value else FULL for value in pattern[:layers]]
@@ -28,9 +36,12 @@ def layer_types(fields: Fields, kind: str, layers: int) -> list[str]:
     if kind == "llama4_text":
         if fields.integer("attention_chunk_size", low=0, high=MAX_TOKENS, default=0) == 0:
             return [FULL] * layers
-        return ["chunked_attention" if (i + 1) % 4 else FULL for i in range(layers)]
+        return [CHUNKED if (i + 1) % 4 else FULL for i in range(layers)]
     if kind == "gemma2":
         return [SLIDING if i % 2 == 0 else FULL for i in range(layers)]
+    pattern_word = fields.values.get("sliding_window_pattern")
+    if isinstance(pattern_word, str) and pattern_word:  # EXAONE: LLLG
+        return [FULL if pattern_word[i % len(pattern_word)] == "G" else SLIDING for i in range(layers)]
     every = fields.integer("sliding_window_pattern", low=0, high=4096, default=0)
     if kind.startswith("gemma3") or kind in ("cohere2", "exaone4"):
         every = every or (6 if kind.startswith("gemma3") else 4)
@@ -51,7 +62,7 @@ def _window_everywhere(fields: Fields, kind: str) -> bool:
 
 def window_of(fields: Fields, word: str, context: int) -> int:
     """Tokens that a layer of type `word` keeps; 0 for all, also where the window covers the whole context."""
-    if word == "chunked_attention":
+    if word == CHUNKED:
         size = fields.integer("attention_chunk_size", high=MAX_TOKENS)
     elif word == SLIDING:
         size = fields.integer("sliding_window", "sliding_window_size", low=0, high=MAX_TOKENS)
@@ -85,7 +96,7 @@ def head_counts(fields: Fields, family: Family, kind: str, hidden: int) -> Heads
 def heads_of(fields: Fields, full: Heads, kind: str, word: str, context: int) -> Heads:
     """Heads of a layer of type `word`, where it differs from full attention."""
     window = window_of(fields, word, context)
-    heads = replace(full, window=window, chunked=word == "chunked_attention")
+    heads = replace(full, window=window, chunked=word == CHUNKED)
     if kind == "mimo_v2_flash" and word == SLIDING:
         dim = fields.integer("swa_head_dim", default=full.key_dim)
         return replace(

@@ -23,7 +23,7 @@ def command(spec: Path, why_not: str | None, rules: str, engine: str | None) -> 
     book = load(rules)
     if why_not is not None:
         _check(why_not, book)
-    outcome = decide(options.read_spec(spec, engine), book)
+    outcome = decide(options.read_spec(spec, engine), book, thorough=why_not is not None)
     show(explain(outcome.plan, book, why_not).rstrip("\n"))
     return DONE if outcome.plan.choice else NOTHING_FITS
 

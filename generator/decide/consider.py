@@ -29,10 +29,14 @@ def pairs(context: Context) -> Iterator[Pair]:
     methods = context.book.section("methods")
     wanted = context.pinned("quantization")
     names = [name for name in methods if wanted is None or pin_accepts(wanted, name)]
+    both = context.thorough or context.book.sizing != "detailed" or (wanted is not None and context.pinned("engine") is not None)
     for name in context.book.section("engines"):
         if context.pinned("engine") in (None, name):
             engine = resolve_engine(name, context.pinned("engine_version"), context.book)
             for method in names:
+                form = "gguf" if methods[method]["family"] == "gguf" else "safetensors"
+                if form not in engine.facts["formats"] and not both:
+                    continue
                 checkpoint, origin = weights_of(context, engine, method)
                 yield Pair(engine, method, checkpoint, origin)
 
@@ -88,6 +92,17 @@ def layouts(context: Context, engine: Engine) -> Iterator[Layout]:
         most = max(1, per_node // (t * p))
         for replicas in sorted({fixed} if fixed else {1, most}):
             yield Layout(t, p, expert_parallel=False, replicas=replicas)
+
+
+def stages(context: Context, engine: Engine) -> Iterator[Layout]:
+    """Pipelines within a node, for when no other way works: weights that do not divide, or odd numbers of GPUs."""
+    per_node = context.spec.hardware.gpus_per_node
+    if "gguf" in engine.facts["formats"] or context.spec.pin.keys() & {"tensor_parallel", "pipeline_parallel"}:
+        return
+    for t in _parts(per_node):
+        for p in range(2, per_node // t + 1):
+            if per_node % (t * p) == 0:
+                yield Layout(t, p, replicas=context.spec.deploy.get("replicas") or 1)
 
 
 def _parts(gpus: int) -> list[int]:

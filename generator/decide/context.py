@@ -22,7 +22,10 @@ from generator.table import Row
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One spec, resolved: its model, GPU and workload, and how the defaults came about."""
+    """One spec, resolved: its model, GPU and workload, and how the defaults came about.
+
+    `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
+    """
 
     spec: DeploymentSpec
     book: RuleBook
@@ -30,6 +33,7 @@ class Context:
     gpu: Gpu
     workload: Workload
     trace: tuple[Trace, ...]
+    thorough: bool = False
 
     @property
     def gpus(self) -> int:
@@ -41,13 +45,13 @@ class Context:
         return self.spec.pin.get(key)
 
 
-def resolve(spec: DeploymentSpec, book: RuleBook) -> Context:
+def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False) -> Context:
     """Resolve a spec; raises `InputError` for what is unknown in it."""
     check_pins(spec, book)
     gpu, model = resolve_gpu(spec, book), resolve_model(spec, book)
     defaults, trace = _defaults(spec, book)
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
-    return Context(spec, book, model, gpu, workload, trace)
+    return Context(spec, book, model, gpu, workload, trace, thorough)
 
 
 def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, Any], tuple[Trace, ...]]:

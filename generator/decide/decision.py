@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from generator.decide import prefer, thumb
-from generator.decide.consider import Pair, layouts, pairs
+from generator.decide.consider import Pair, layouts, pairs, stages
 from generator.decide.context import Context, Numbers, resolve, trace_of
-from generator.decide.fit import Fitted, fit
+from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.names import Names, Sources, pair_names, spec_names
 from generator.decide.normal import normalised
 from generator.decide.parallel import layout_names, with_experts
@@ -39,9 +39,12 @@ class Outcome:
     context: Context
 
 
-def decide(spec: DeploymentSpec, book: RuleBook) -> Outcome:
-    """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec."""
-    return _Decision(resolve(spec, book)).outcome()
+def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False) -> Outcome:
+    """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec.
+
+    `thorough` also considers what is out of the question from the start, for whoever asks why not.
+    """
+    return _Decision(resolve(spec, book, thorough)).outcome()
 
 
 class _Decision:
@@ -94,8 +97,12 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(candidate, found))
             return
+        before = len(self.working)
         for layout in layouts(self.context, pair.engine):
             self._layout(pair, layout, candidate, names, sources, found)
+        if len(self.working) == before:
+            for layout in stages(self.context, pair.engine):
+                self._layout(pair, layout, candidate, names, sources, found)
 
     def _wants_figures(self, pair: Pair) -> bool:
         """A pinned candidate keeps its estimate even where it is rejected, if its format can be sized for the engine."""
@@ -172,7 +179,8 @@ class _Decision:
             footprint, kv_cache = thumb.thumb_footprint(self.context, pair.method)
             workload = self.context.workload
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
-            return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0)
+            asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
+            return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
         numbers = self._numbers.setdefault(pair.engine.version, Numbers(self.book, pair.engine.version))
         weights = weights_on_gpu(self.context, pair.method, layout)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)

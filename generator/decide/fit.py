@@ -19,6 +19,18 @@ from generator.sizing.footprint import Footprint, Layout, Load
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for, and how far each part may be lowered (least = asked: not at all)."""
+
+    context: int
+    least_context: int
+    sequences: int
+    least_sequences: int
+    batched: int
+    least_batched: int
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU."""
 
@@ -29,18 +41,7 @@ class Fitted:
     context_lowered: bool
     sequences_lowered: bool
     fits: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for, and how far each part may be lowered (least = asked: not at all)."""
-
-    context: int
-    least_context: int
-    sequences: int
-    least_sequences: int
-    batched: int
-    least_batched: int
+    asked: Wish
 
 
 def fit(
@@ -65,6 +66,7 @@ def fit(
         context_lowered=last.load.max_model_len < wish.context,
         sequences_lowered=last.load.max_num_seqs < wish.sequences and context.workload.concurrency is not None,
         fits=fits,
+        asked=wish,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.names import Names
 from generator.sizing.footprint import Layout
-from generator.sizing.split import Cuts
+from generator.sizing.split import NOT_PADDED, Cuts
 
 
 def with_experts(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> Layout:
@@ -36,7 +36,8 @@ def _groups(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> bool:
     if entry["family"] not in ("int4", "fp4") or layout.tensor_parallel == 1:
         return True
     group = (pair.checkpoint.group_size if pair.checkpoint else None) or entry.get("group_size") or 1
-    return cut.divide(layout.tensor_parallel, group, layout.expert_parallel, outputs_too=False)
+    padded = pair.checkpoint.padded if pair.checkpoint else NOT_PADDED
+    return cut.divide(layout.tensor_parallel, group, layout.expert_parallel, outputs_too=False, padded=padded)
 
 
 def _blocks(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> bool:

@@ -5,6 +5,7 @@ Floor 3, pure.
 
 from __future__ import annotations
 
+from math import ceil, log2
 from typing import Any
 
 from generator.decide.consider import Pair
@@ -45,6 +46,8 @@ def sized_names(
         "max_input_tokens": max(1, load.max_model_len - max(1, min(context.workload.output_tokens, load.max_model_len // 2))),
         "enforce_eager": load.enforce_eager,
         "gpu_layers": 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1,
+        "context.halvings": halvings(fitted.asked.context, load.max_model_len),
+        "sequences.halvings": halvings(fitted.asked.sequences, load.max_num_seqs) if context.workload.concurrency else 0,
         "context.lowered": fitted.context_lowered,
         "sequences.lowered": fitted.sequences_lowered,
         "memory.headroom": footprint.headroom,
@@ -62,6 +65,11 @@ def sized_names(
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
         "reasoning.parser": engine.name in context.model.reasoning_parser,
     }
+
+
+def halvings(asked: int, got: int) -> int:
+    """How often `asked` was halved, rounded up, to reach `got`."""
+    return ceil(log2(asked / got)) if 0 < got < asked else 0
 
 
 def revision_of(context: Context, pair: Pair) -> str | None:

@@ -22,7 +22,8 @@ class Checkpoint:
     """Weights in a prepared form.
 
     `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
-    this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF).
+    this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
+    lengths of matrices that its maker rounded up so that they divide.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Checkpoint:
     group_size: int | None = None
     file: str | None = None
     source: str | None = None
+    padded: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,9 @@ def _checkpoints(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook)
                 found[f"gguf-{word}"] = Checkpoint(listed["id"], "published", "gguf", None, word, _first(listed.get("source")))
         else:
             found[method] = Checkpoint(
-                listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, _first(listed.get("source"))
-            )
+                listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, _first(listed.get("source")),
+                {int(k): v for k, v in (listed.get("padded") or {}).items()},
+            )  # fmt: skip
     for method, target in spec.model.checkpoints.items():
         if method not in methods:
             near = did_you_mean(method, methods)

@@ -1,6 +1,6 @@
 """`compose.yaml`: the engine's image with the same words as the script, inside a container.
 
-Floor 4, pure. Compose expands `$` in every value, so data has it doubled; `Expand` marks the few values that are meant to.
+Floor 4, pure. Compose expands `$` in every value, so data has it doubled; `Expand` marks the few that are meant to be.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import summary, takes_key
 from generator.render.weights import compose_path, is_path
-from generator.render.words import Beside, Home, Ref, Word, internal
+from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
 from generator.verify.data import same_yaml
+from generator.verify.meant import internal
 
 Data = dict[str, Any]
 
@@ -29,7 +30,7 @@ class Expand(str):
 
 
 def image_of(launch: Launch) -> str | None:
-    """The image: the spec's for the engine that was chosen, else the one for this maker's GPU at this version, if there is one."""
+    """The image: the spec's for the engine that was chosen, else the one for this maker's GPU at this version, if any."""
     choice = launch.plan.choice
     if launch.deploy.get("image") and choice is not None and choice.engine == launch.engine.name:
         return str(launch.deploy["image"])
@@ -62,16 +63,18 @@ def _notes(launch: Launch) -> list[str]:
     asked = probe if isinstance(probe, str) else probe[0]
     notes = [
         "Run: docker compose up -d",
-        f"The health check assumes that the image has {asked}; start_period covers the download and loading of the weights.",
+        f"The health check assumes that the image has {asked}; its start_period covers download and loading of the weights.",
     ]
     if launch.deploy.get("api_key_from") and not takes_key(launch):
-        notes.append(
-            f"{launch.facts['title']} has no API key of its own: {launch.deploy['api_key_from']} is not used. Keep it behind a proxy that asks for one."
-        )
+        notes += [
+            f"{launch.facts['title']} has no API key of its own: {launch.deploy['api_key_from']} is not used.",
+            "Keep it behind a proxy that asks for one.",
+        ]
     if launch.vendor == "amd":
-        notes.append(
-            "The group `video` must own /dev/kfd and /dev/dri on this machine; where it does not, write that group's number."
-        )
+        notes += [
+            "The group `video` must own /dev/kfd and /dev/dri on this machine;",
+            "where it does not, write the number of the group that does.",
+        ]
     return notes
 
 

@@ -17,8 +17,9 @@ from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
 from generator.render.spelling import LAUNCH, Spelled, add_extra, check_dash, entry_of, put, spell, takes_file
 from generator.render.weights import Weights, weights_of
-from generator.render.words import Beside, Ref, Word, internal
+from generator.render.words import Beside, Ref, Word
 from generator.rulebook import RuleBook
+from generator.verify.meant import internal
 
 CONFIG_INSIDE = "/gen-deploy"
 ANY = {"0.0.0.0", "::"}
@@ -209,7 +210,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     if launch.nodes > 1 and not launch.has("nodes"):
         raise internal(
             "no-flag",
-            f"{candidate.engine} {candidate.engine_version} is started on one node only, and {launch.gpus} GPUs are planned",
+            f"{engine.name} {engine.version} is started on one node only, and {launch.gpus} GPUs are planned",
         )
     unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]
     if unknown:

@@ -1,4 +1,4 @@
-"""Ollama's Modelfile: where the model comes from, and the parameters that belong to it (the rest is the server's environment).
+"""Ollama's Modelfile: where the model comes from, and its parameters (the rest is the server's environment).
 
 Floor 4, pure.
 """
@@ -13,7 +13,8 @@ from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import summary
 from generator.render.weights import compose_path
-from generator.render.words import Home, internal
+from generator.render.words import Home
+from generator.verify.meant import internal
 from generator.verify.modelfile import Command, ModelfileError, quote, read
 
 
@@ -35,7 +36,7 @@ def inside(launch: Launch) -> tuple[str, str | None]:
 
 
 def source(launch: Launch) -> str:
-    """What FROM says: a path (from the Modelfile's folder), a Hugging Face repository with its type, or Ollama's own name."""
+    """What FROM says: a path (from the Modelfile's folder), a Hugging Face repository, or Ollama's own name."""
     weights = launch.weights
     if weights.local:
         if isinstance(weights.host, Home):

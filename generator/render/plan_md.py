@@ -12,11 +12,9 @@ from typing import Any
 from generator.plan import Plan, Reason, Rejection
 from generator.render import templates
 from generator.render.artifact import Artifact
-from generator.render.compose import image_of
 from generator.render.launch import Launch
-from generator.render.markdown import code
+from generator.render.notes import notes
 from generator.render.plan_json import kept
-from generator.render.script import takes_key
 from generator.rulebook import RuleBook
 
 BAR = 60
@@ -171,35 +169,6 @@ def _folded(engine: str, method: str, found: list[Rejection], book: RuleBook) ->
         "more": len(counts) - 1 if counts else 0,
         "source": source(reason.source, book) if reason else None,
     }
-
-
-def notes(launch: Launch) -> list[str]:
-    """What a reader must know of the files of one engine."""
-    title, found = launch.facts["title"], []
-    if not launch.loopback and not launch.deploy.get("api_key_from"):
-        found.append(
-            f"{title} listens on {code(launch.host)}, which other machines can reach, and asks for no API key: name a variable in {code('deploy.api_key_from')}, or put a proxy in front."
-        )
-    if launch.deploy.get("api_key_from") and not takes_key(launch):
-        found.append(
-            f"{title} has no API key of its own: {code(launch.deploy['api_key_from'])} is not used. Put a proxy in front that asks for it."
-        )
-    if launch.nodes > 1:
-        found.append(
-            f"{title} runs on {launch.nodes} nodes: start {code(launch.folder + '/serve.sh')} on each, with {code('HEAD_ADDRESS')} and {code('NODE_RANK')} set. No Compose file is written for several nodes."
-        )
-    elif "compose" in (launch.deploy.get("targets") or ["compose"]) and image_of(launch) is None:
-        found.append(f"There is no image of {title} for {launch.vendor}: no Compose file is written.")
-    if launch.request_name != launch.served:
-        found.append(
-            f"{title} {launch.engine.version} cannot be given a name: clients ask for {code(launch.request_name)}, not for {code(launch.served)}."
-        )
-    copies = launch.candidate.replicas
-    if copies > 1 and "data_parallel" not in launch.candidate.settings:
-        found.append(
-            f"The plan has {copies} copies of the model; the files start one. Start the others on GPUs and ports of their own."
-        )
-    return found
 
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:

@@ -14,8 +14,9 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.script import takes_key
-from generator.render.words import Ref, bash, internal
+from generator.render.words import Ref, bash
 from generator.verify.data import same_json
+from generator.verify.meant import internal
 
 QUESTION = "Say hello in one short sentence."
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from generator.errors import fail
 from generator.facts.engine import Engine
-from generator.render.words import Word, internal
+from generator.render.words import Word
+from generator.verify.meant import internal
 
 LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
 """Settings that say where and what, not how: whoever puts the command together writes them, each in its place."""
@@ -130,10 +131,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any]) -> Non
     secret = {str(e.get("key")).replace("_", "-") for e in engine.facts["flags"].get("api_key", ())}
     for name, value in extra.items():
         if name.replace("_", "-") in secret:
-            raise fail(
-                "secret",
-                f"extra_args.{engine.name}.{name}: a key is never written into a file; name its variable in deploy.api_key_from",
-            )
+            where = f"extra_args.{engine.name}.{name}"
+            raise fail("secret", f"{where}: a key is never written; name its variable in deploy.api_key_from")
         values = value if isinstance(value, list) else [value]
         for text in values:
             check_dash(engine, f"extra_args.{engine.name}.{name}", text)

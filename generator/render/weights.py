@@ -1,4 +1,4 @@
-"""Where a candidate's weights are: a repository, or a file or folder on this machine, seen from the host and from a container.
+"""Where a candidate's weights are: a repository, or a path on this machine, seen from the host and from a container.
 
 Floor 4, pure.
 """

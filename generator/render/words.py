@@ -9,8 +9,6 @@ import shlex
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from generator.errors import GenDeployError, Problem
-
 
 class Ref(NamedTuple):
     """The value of an environment variable when the file is run; it must be set. `suffix` follows it literally."""
@@ -70,8 +68,3 @@ def plain(words: Iterable[Word]) -> list[str]:
 def comment(text: Any) -> str:
     """Text for one comment line: nothing in it can end the line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-
-
-def internal(code: str, message: str) -> GenDeployError:
-    """An error that says that we, not the user, are wrong."""
-    return GenDeployError(Problem(code, f"{message} (an error of gen-deploy: please report it)"))

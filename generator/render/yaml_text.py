@@ -1,4 +1,4 @@
-"""Data as YAML and JSON text: order kept, every string in double quotes, so that no reader takes one for something else.
+"""Data as YAML and JSON text: order kept, every string in double quotes, so that no reader takes it for another type.
 
 Floor 4, pure. A plain `1e3` is a string to YAML 1.1 and a number to Compose, which is written in Go.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from generator.render.words import internal
+from generator.verify.meant import internal
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _RESERVED = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}

@@ -45,8 +45,9 @@ def _whole(plan: Plan, book: RuleBook) -> Iterator[str]:
 
 def described(candidate: Candidate) -> str:
     """A candidate in a line."""
-    where = f"{candidate.tensor_parallel * candidate.pipeline_parallel * candidate.replicas} GPU(s)"
-    return f"{candidate.engine} {candidate.engine_version}, {candidate.method}, {where} ({candidate.id}); {_sized(candidate)}"
+    gpus = candidate.tensor_parallel * candidate.pipeline_parallel * candidate.replicas
+    what = f"{candidate.engine} {candidate.engine_version}, {candidate.method}, {gpus} GPU(s)"
+    return f"{what} ({candidate.id}); {_sized(candidate)}"
 
 
 def _sized(candidate: Candidate) -> str:
@@ -80,7 +81,8 @@ def _details(
         yield f"{indent}read    {name} = {_value(value.value)}{whose}"
     entry = book.source(source)
     if source and entry is not None:
-        yield f"{indent}source  {source}: {' '.join(str(entry.get('title', '')).split())} {entry.get('url', '')}".rstrip()
+        title = " ".join(str(entry.get("title", "")).split())
+        yield f"{indent}source  {source}: {title} {entry.get('url', '')}".rstrip()
     if at:
         yield f"{indent}at      {at}"
 
@@ -147,7 +149,7 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str) -> Iterator[str]:
         for reason in first.reasons:
             yield from _reason(reason, book, "  ")
     if not found and not lower and not (choice is not None and asked(choice)):
-        yield f"{wanted} works or was not considered: it is neither among the runners-up nor rejected (does the spec pin another?)"
+        yield f"{wanted} is neither among the runners-up nor rejected: the spec pins another, or it ranks lower still"
 
 
 def _candidates(plan: Plan) -> Iterator[Candidate]:

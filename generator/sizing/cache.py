@@ -101,7 +101,7 @@ class CacheCost:
         return ceil(tokens * (self._full_per_token + self._sliding_per_token)) + self.state_bytes * sequences
 
     def tokens_in(self, pool_bytes: int, max_model_len: int) -> int:
-        """Tokens that a pool holds, as the engine says it: where layers differ, sequences of full length × their length."""
+        """Tokens that a pool holds, as the engine says it: where layers differ, full sequences times their length."""
         if pool_bytes <= 0 or max_model_len <= 0:
             return 0
         if self.engine == "sglang" and (self.sliding or self.state_layers):
@@ -222,7 +222,7 @@ def _per_token(group: CacheGroup, ways: int, kv_bits: float) -> float:
 
 
 def _state(group: CacheGroup, engine: str) -> int:
-    """Bytes of one layer's state: llama.cpp keeps all of it in fp32, vLLM in the model's type unless the config says."""
+    """Bytes of one layer's state: llama.cpp keeps it in fp32, vLLM in the model's type unless the config says."""
     if not group.conv_values and not group.ssm_values:
         return group.state_bytes
     if engine in _LOCAL:

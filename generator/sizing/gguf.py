@@ -20,7 +20,7 @@ from generator.sizing.gguf_mixture import Mixture, tensors
 AVX2_REPACKED = ("q4_0", "q4_K", "iq4_nl", "mxfp4")
 """Types of which the CPU backend makes a second, interleaved copy on x86 with AVX2 (ggml-cpu/repack.cpp)."""
 
-_MOST_CACHED = 4096
+_REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,10 @@ class GgufSizes:
     by_type: Mapping[str, int]
 
 
-_cache: dict[tuple[int, int, int, bool], tuple[object, object, object, GgufSizes]] = {}
+_Key = tuple[int, int, int, bool]
+
+_cache: dict[_Key, tuple[object, object, object, GgufSizes]] = {}
+_fullest: dict[tuple[_Key, int], int] = {}
 
 
 def gguf_sizes(
@@ -56,8 +59,9 @@ def gguf_sizes(
     if found is not None:
         return found[3]
     sizes = _sizes(architecture, Mixture.of(method, ggml_types, architecture, imatrix))
-    if len(_cache) >= _MOST_CACHED:
+    if len(_cache) >= _REMEMBERED:
         _cache.clear()
+        _fullest.clear()
     _cache[key] = (architecture, method, ggml_types, sizes)  # kept alive, so that no other object gets their ids
     return sizes
 
@@ -108,9 +112,12 @@ def gguf_weights(
     is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it.
     """
     sizes = gguf_sizes(architecture, method, ggml_types, imatrix)
-    most = sizes.file if cpu else max(_by_device(sizes, layout.pipeline_parallel))
+    most = sizes.file
     if not cpu:
-        most = ceil_div(most, layout.tensor_parallel)
+        key = ((id(architecture), id(method), id(ggml_types), imatrix), layout.pipeline_parallel)
+        if key not in _fullest:
+            _fullest[key] = max(_by_device(sizes, layout.pipeline_parallel))
+        most = ceil_div(_fullest[key], layout.tensor_parallel)
     return most * exact // sizes.file if exact and sizes.file else most
 
 

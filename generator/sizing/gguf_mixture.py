@@ -132,7 +132,7 @@ def _clause(clause: Mapping[str, Any], architecture: ModelArchitecture, imatrix:
 
 
 def _no_heads_first(architecture: ModelArchitecture) -> bool:
-    """Whether the file lists KV heads by layer and begins with a layer without: the quantiser looks at the first only."""
+    """Whether the file lists KV heads by layer and the first layer, the only one that is looked at, has none."""
     names = {m.name for m in architecture.matrices}
     first = min((m.layer_first for m in architecture.matrices if m.name in ("attn_k", "attn_qkv")), default=0)
     return first > 0 and ("ssm_in" in names or any(n.startswith("shortconv") for n in names))

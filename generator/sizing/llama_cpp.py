@@ -24,6 +24,10 @@ from generator.sizing.forward import FLOAT, HALF
 from generator.sizing.llama_cpp_graph import layer_width
 
 
+_INPUTS = 2 * 4 + 4 + 2 * 2 * 8
+"""Bytes of a token's inputs: its number, its position, whether it is an output, its cells in two caches of K and V."""
+
+
 def cells(load: Load, numbers: Numbers) -> int:
     """Cells of the KV cache: the context of every slot, padded as llama.cpp pads it (tokens)."""
     return ceil_to(load.max_model_len * load.max_num_seqs, int(numbers("llama_cpp.context_padding")))
@@ -74,6 +78,7 @@ class LlamaCppMemory:
         layer = unit * layer_width(architecture, cpu, *copies)
         context = cells(load, numbers)
         layer += HALF * load.batched_tokens * (context + _sliding_cells(architecture, load, context))
+        layer += _INPUTS * load.batched_tokens
         if numbers("llama_cpp.flash_attention"):
             return max(logits, layer)
         heads = architecture.attention_heads

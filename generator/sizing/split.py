@@ -5,9 +5,13 @@ Floor 2, pure. Engines refuse to start where these do not divide (sources in `ru
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from generator.architecture.shape import Matrix, ModelArchitecture
+
+NOT_PADDED: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +27,14 @@ class Cuts:
     expert_inputs: frozenset[int]
     expert_outputs: frozenset[int]
 
-    def divide(self, parts: int, unit: int, experts_whole: bool, outputs_too: bool) -> bool:
-        """Whether every cut length, divided by `parts`, is a whole number of `unit` values."""
+    def divide(
+        self, parts: int, unit: int, experts_whole: bool, outputs_too: bool, padded: Mapping[int, int] = NOT_PADDED
+    ) -> bool:
+        """Whether every cut length, divided by `parts`, is a whole number of `unit` values; `padded` replaces lengths."""
         lengths = self.inputs | (self.outputs if outputs_too else frozenset())
         if not experts_whole:
             lengths |= self.expert_inputs | (self.expert_outputs if outputs_too else frozenset())
-        return all(length % (parts * unit) == 0 for length in lengths)
+        return all(padded.get(length, length) % (parts * unit) == 0 for length in lengths)
 
 
 def cuts(architecture: ModelArchitecture) -> Cuts:

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from generator.errors import GenDeployError, Problem
 from generator.source import parse_yaml
+from generator.verify.meant import internal
 
 _Loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
@@ -30,12 +30,7 @@ def same_json(text: str, data: Any, name: str) -> None:
 def _compare(read: Any, meant: Any, name: str) -> None:
     where = difference(read, meant)
     if where is not None:
-        raise GenDeployError(
-            Problem(
-                "not-as-meant",
-                f"{name} does not read back as it was meant at {where or 'its root'} (an error of gen-deploy: please report it)",
-            )
-        )
+        raise internal("not-as-meant", f"{name} does not read back as it was meant at {where or 'its root'}")
 
 
 def difference(read: Any, meant: Any, path: str = "") -> str | None:
@@ -47,16 +42,11 @@ def difference(read: Any, meant: Any, path: str = "") -> str | None:
     if isinstance(meant, dict):
         if not isinstance(read, dict) or list(read) != list(meant):
             return path
-        return next((d for k in meant if (d := difference(read[k], meant[k], f"{path}.{k}")) is not None), None)
+        inside = (difference(read[key], meant[key], f"{path}.{key}") for key in meant)
+        return next((where for where in inside if where is not None), None)
     if isinstance(meant, list):
         if not isinstance(read, list) or len(read) != len(meant):
             return path
-        return next(
-            (
-                d
-                for i, (a, b) in enumerate(zip(read, meant, strict=True))
-                if (d := difference(a, b, f"{path}[{i}]")) is not None
-            ),
-            None,
-        )
+        inside = (difference(read[i], item, f"{path}[{i}]") for i, item in enumerate(meant))
+        return next((where for where in inside if where is not None), None)
     return None if type(read) is type(meant) and read == meant else path

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from generator.render.words import internal
+from generator.verify.meant import internal
 
 
 def same_words(block: str, meant: Sequence[str], text: str) -> None:

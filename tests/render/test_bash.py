@@ -26,14 +26,52 @@ esac
 { printf '%s\\0' "$0" "$@"; } >"$STUB_OUT"
 env -0 >"$STUB_OUT.env"
 """
-PROGRAMS = {"vllm": "vllm", "sglang": "python3", "tgi": "text-generation-launcher", "tensorrt-llm": "trtllm-serve", "llama.cpp": "llama-server"}
+PROGRAMS = {
+    "vllm": "vllm",
+    "sglang": "python3",
+    "tgi": "text-generation-launcher",
+    "tensorrt-llm": "trtllm-serve",
+    "llama.cpp": "llama-server",
+}
 NASTY = [
-    "a b", "it's", 'say "x"', "$(touch pwned)", "`touch pwned`", "${HOME}", "$HOME", "a;b", "a&b", "a|b", "<x>", "*", "~", "!!", "\\", "a\\", "%s%n", "{{ 7*7 }}",
-    "{% x %}", "{# x #}", "yes", "0x1", "1e3", "null", ": x", "#x", "é漢字🙂", "[x]", "{a,b}", ")", "args=(", "'; touch pwned; '", "$'\\n'", "a\u00a0b",
-]  # fmt: skip
-TEXT = st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=20)).filter(
-    lambda text: not text.startswith("-") and text.strip() == text and text.isprintable()
-)
+    "a b",
+    "it's",
+    'say "x"',
+    "$(touch pwned)",
+    "`touch pwned`",
+    "${HOME}",
+    "$HOME",
+    "a;b",
+    "a&b",
+    "a|b",
+    "<x>",
+    "*",
+    "~",
+    "!!",
+    "\\",
+    "a\\",
+    "%s%n",
+    "{{ 7*7 }}",
+    "{% x %}",
+    "{# x #}",
+    "yes",
+    "0x1",
+    "1e3",
+    "null",
+    ": x",
+    "#x",
+    "é漢字🙂",
+    "[x]",
+    "{a,b}",
+    ")",
+    "args=(",
+    "'; touch pwned; '",
+    "$'\\n'",
+    "a\u00a0b",
+]
+TEXT = st.one_of(
+    st.sampled_from(NASTY), st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1, max_size=20)
+).filter(lambda text: not text.startswith("-") and text.strip() == text and text.isprintable())
 
 
 @dataclass
@@ -71,7 +109,15 @@ def run(folder: Path, engine: str, *, version: str = "", args: tuple[str, ...] =
     out = folder / "got"
     tools = stub(folder, PROGRAMS[engine])
     full = {"PATH": f"{tools}:/usr/bin:/bin", "HOME": "/home/x", "STUB_OUT": str(out), "STUB_VERSION": version, **env}
-    done = subprocess.run([str(folder / engine / "serve.sh"), *args], env=full, cwd=folder, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [str(folder / engine / "serve.sh"), *args],
+        env=full,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
     argv = out.read_bytes().decode().split("\0")[:-1] if out.exists() else []
     pairs = Path(f"{out}.env").read_bytes().decode().split("\0")[:-1] if out.exists() else []
     return Run(done.returncode, argv[1:], dict(p.split("=", 1) for p in pairs), done.stderr)
@@ -126,10 +172,18 @@ def test_the_key_is_asked_for(engine: str, tmp_path: Path) -> None:
 
 
 VERSIONS = [
-    ("vllm", "0.33.0", True), ("vllm", "0.33.0+cu130", True), ("vllm", "0.33.1", False), ("vllm", "10.33.0", False), ("sglang", "0.5.23", True), ("sglang", "0.5.2", False),
-    ("llama.cpp", "version: 0.5.0-dev (build 11312, commit 0c1e57098)", True), ("llama.cpp", "version: 0.5.0-dev (build 11313, commit 0c1e57098)", False),
-    ("tgi", "text-generation-launcher 3.3.7", True), ("tgi", "", False), ("tensorrt-llm", "", False),
-]  # fmt: skip
+    ("vllm", "0.33.0", True),
+    ("vllm", "0.33.0+cu130", True),
+    ("vllm", "0.33.1", False),
+    ("vllm", "10.33.0", False),
+    ("sglang", "0.5.23", True),
+    ("sglang", "0.5.2", False),
+    ("llama.cpp", "version: 0.5.0-dev (build 11312, commit 0c1e57098)", True),
+    ("llama.cpp", "version: 0.5.0-dev (build 11313, commit 0c1e57098)", False),
+    ("tgi", "text-generation-launcher 3.3.7", True),
+    ("tgi", "", False),
+    ("tensorrt-llm", "", False),
+]
 
 
 @pytest.mark.parametrize(("engine", "version", "same"), VERSIONS)
@@ -150,7 +204,9 @@ def test_a_missing_program_is_said_and_127(engine: str, tmp_path: Path) -> None:
     for tool in ("bash", "dirname", "env"):
         (bash / tool).symlink_to(f"/usr/bin/{tool}")
     script = str(tmp_path / engine / "serve.sh")
-    done = subprocess.run(["/usr/bin/env", "bash", script], env={"PATH": str(bash)}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["/usr/bin/env", "bash", script], env={"PATH": str(bash)}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 127
     assert "is not on PATH" in done.stderr
 
@@ -164,13 +220,30 @@ def test_scripts_parse(engine: str, tmp_path: Path) -> None:
         subprocess.run(["bash", "-n", str(path)], check=True)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(engine=st.sampled_from(sorted(PROGRAMS)), model=TEXT, name=TEXT, value=TEXT, cache=TEXT)
-def test_hostile_words_are_literal(engine: str, model: str, name: str, value: str, cache: str, tmp_path_factory: Any) -> None:
+def test_hostile_words_are_literal(
+    engine: str, model: str, name: str, value: str, cache: str, tmp_path_factory: Any
+) -> None:
     folder = tmp_path_factory.mktemp("run")
-    extra = {"vllm": "log-config-file", "sglang": "log-level", "tgi": "otlp-endpoint", "tensorrt-llm": "log_level", "llama.cpp": "chat-template"}
-    deploy = {"served_name": name, "env": {"HOSTILE": value + "\n" + value}, "cache_dir": cache, "extra_args": {engine: {extra[engine]: value}}}
-    made = plan(candidate(engine, checkpoint="org/" + model, gguf_file=None, settings={"served_name": None}), deploy=deploy)
+    extra = {
+        "vllm": "log-config-file",
+        "sglang": "log-level",
+        "tgi": "otlp-endpoint",
+        "tensorrt-llm": "log_level",
+        "llama.cpp": "chat-template",
+    }
+    deploy = {
+        "served_name": name,
+        "env": {"HOSTILE": value + "\n" + value},
+        "cache_dir": cache,
+        "extra_args": {engine: {extra[engine]: value}},
+    }
+    made = plan(
+        candidate(engine, checkpoint="org/" + model, gguf_file=None, settings={"served_name": None}), deploy=deploy
+    )
     put(folder, made)
     got = run(folder, engine)
     assert got.code == 0, got.stderr
@@ -196,7 +269,12 @@ def test_a_leading_dash_is_refused(field: str) -> None:
         artifacts(plan(one), [one], book())
 
 
-PATHS = [("./m/model.gguf", "{spec}/m/model.gguf"), ("model.gguf", "{spec}/model.gguf"), ("/abs/it's.gguf", "/abs/it's.gguf"), ("~/m $x.gguf", "/home/x/m $x.gguf")]
+PATHS = [
+    ("./m/model.gguf", "{spec}/m/model.gguf"),
+    ("model.gguf", "{spec}/model.gguf"),
+    ("/abs/it's.gguf", "/abs/it's.gguf"),
+    ("~/m $x.gguf", "/home/x/m $x.gguf"),
+]
 
 
 @pytest.mark.parametrize(("path", "meant"), PATHS)
@@ -222,7 +300,9 @@ def test_a_gguf_repository(checkpoint: str, file: str | None, meant: list[str], 
     assert run(tmp_path, "llama.cpp").argv[: len(meant)] == meant
 
 
-@pytest.mark.parametrize(("engine", "address"), [("vllm", ["--master-addr", "head"]), ("sglang", ["--dist-init-addr", "head:20000"])])
+@pytest.mark.parametrize(
+    ("engine", "address"), [("vllm", ["--master-addr", "head"]), ("sglang", ["--dist-init-addr", "head:20000"])]
+)
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_several_nodes(engine: str, address: list[str], rank: str, tmp_path: Path) -> None:
     put(tmp_path, plan(candidate(engine, tensor_parallel=4), hardware={"gpus_per_node": 2, "nodes": 2}))
@@ -250,9 +330,16 @@ def test_ollama_creates_its_model(works: bool, tmp_path: Path) -> None:
     made = plan(candidate("ollama"), deploy={"served_name": "my $(x) model"})
     put(tmp_path, made)
     tools = stub(tmp_path, "ollama", OLLAMA)
-    env = {"PATH": f"{tools}:/usr/bin:/bin", "HOME": "/", "STUB_OUT": str(tmp_path / "got"), "STUB_CREATE": "0" if works else "1"}
+    env = {
+        "PATH": f"{tools}:/usr/bin:/bin",
+        "HOME": "/",
+        "STUB_OUT": str(tmp_path / "got"),
+        "STUB_CREATE": "0" if works else "1",
+    }
     start = time.monotonic()
-    done = subprocess.run([str(tmp_path / "ollama" / "serve.sh")], env=env, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [str(tmp_path / "ollama" / "serve.sh")], env=env, capture_output=True, text=True, timeout=20, check=False
+    )
     assert time.monotonic() - start < 8
     created = (tmp_path / "got.create").read_bytes().decode().split("\0")[:-1]
     assert created == ["create", "my $(x) model", "-f", f"{tmp_path}/ollama/Modelfile"]

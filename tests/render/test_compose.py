@@ -73,7 +73,11 @@ def test_the_container_gets_the_words_of_the_script(engine: str) -> None:
 @pytest.mark.parametrize("engine", engines())
 def test_mounts_hold_what_the_words_name(engine: str) -> None:
     """Every path of ours in the words is a mount, or lies under one; and every file that is mounted is written."""
-    one = candidate(engine, origin="given" if engine in GGUF else "native", checkpoint="./w/m.gguf" if engine in GGUF else "./w/model")
+    one = candidate(
+        engine,
+        origin="given" if engine in GGUF else "native",
+        checkpoint="./w/m.gguf" if engine in GGUF else "./w/model",
+    )
     made = plan(one)
     written = {a.path for a in artifacts(made, [one], book())}
     for service in read(made, one)["services"].values():
@@ -89,7 +93,11 @@ def test_mounts_hold_what_the_words_name(engine: str) -> None:
 
 
 def test_from_is_found_in_the_container_too() -> None:
-    for path, model in [("./w/m.gguf", "/gen-deploy/w/m.gguf"), ("/abs/m.gguf", "/abs/m.gguf"), ("~/m.gguf", "/root/m.gguf")]:
+    for path, model in [
+        ("./w/m.gguf", "/gen-deploy/w/m.gguf"),
+        ("/abs/m.gguf", "/abs/m.gguf"),
+        ("~/m.gguf", "/root/m.gguf"),
+    ]:
         one = candidate("ollama", origin="given", checkpoint=path)
         create = read(plan(one), one)["services"]["create"]
         modelfile = create["command"][-1]
@@ -104,10 +112,15 @@ def test_from_is_found_in_the_container_too() -> None:
 
 
 VENDORS = [
-    ("A100-80GB", "vllm", "vllm/vllm-openai:v0.33.0"), ("MI300X-192GB", "vllm", "vllm/vllm-openai-rocm:v0.33.0"), ("cpu", "vllm", "vllm/vllm-openai-cpu:v0.33.0"),
-    ("MI300X-192GB", "sglang", None), ("M3-Max-128GB", "llama.cpp", None), ("cpu", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-b11312"),
-    ("Arc", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-intel-b11312"), ("mi300x_192gb", "ollama", "ollama/ollama:0.33.0-rocm"),
-]  # fmt: skip
+    ("A100-80GB", "vllm", "vllm/vllm-openai:v0.33.0"),
+    ("MI300X-192GB", "vllm", "vllm/vllm-openai-rocm:v0.33.0"),
+    ("cpu", "vllm", "vllm/vllm-openai-cpu:v0.33.0"),
+    ("MI300X-192GB", "sglang", None),
+    ("M3-Max-128GB", "llama.cpp", None),
+    ("cpu", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-b11312"),
+    ("Arc", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-intel-b11312"),
+    ("mi300x_192gb", "ollama", "ollama/ollama:0.33.0-rocm"),
+]
 
 
 @pytest.mark.parametrize(("gpu", "engine", "image"), VENDORS)
@@ -142,7 +155,14 @@ def test_the_image_of_the_spec_is_for_the_choice_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "published"), [("0.0.0.0", "0.0.0.0"), ("127.0.0.1", "127.0.0.1"), ("10.1.2.3", "10.1.2.3"), ("::", "[::]"), ("localhost", "127.0.0.1")]
+    ("host", "published"),
+    [
+        ("0.0.0.0", "0.0.0.0"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("::", "[::]"),
+        ("localhost", "127.0.0.1"),
+    ],
 )
 def test_the_address_that_is_published(host: str, published: str) -> None:
     one = candidate("vllm")
@@ -155,12 +175,17 @@ def test_the_address_that_is_published(host: str, published: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "source"), [("./c", "../../../c"), ("c", "../../../c"), ("/c $d", "/c $d"), ("~/c", "/home/x/c"), ("~/$c", "/home/x/$c")]
+    ("folder", "source"),
+    [("./c", "../../../c"), ("c", "../../../c"), ("/c $d", "/c $d"), ("~/c", "/home/x/c"), ("~/$c", "/home/x/$c")],
 )
 def test_the_cache_folder(folder: str, source: str) -> None:
     one = candidate("vllm")
     data = read(plan(one, deploy={"cache_dir": folder}), one)
-    assert data["services"]["vllm"]["volumes"][0] == {"type": "bind", "source": source, "target": "/root/.cache/huggingface"}
+    assert data["services"]["vllm"]["volumes"][0] == {
+        "type": "bind",
+        "source": source,
+        "target": "/root/.cache/huggingface",
+    }
     assert "volumes" not in data
 
 

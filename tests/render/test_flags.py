@@ -14,9 +14,20 @@ from generator.render.launch import Launch, launch_of
 from generator.render.spelling import LAUNCH
 
 ARGV = [e for e in engines() if e != "ollama"]
-SAMPLES: dict[str, list[Value]] = {"int": [1, 4096], "float": [0.5, 0.05], "string": ["word"], "path": ["/x"], "bool": [True, False]}
+SAMPLES: dict[str, list[Value]] = {
+    "int": [1, 4096],
+    "float": [0.5, 0.05],
+    "string": ["word"],
+    "path": ["/x"],
+    "bool": [True, False],
+}
 SAMPLES |= {"switch": [True, False], "null": [True], "duration": ["5m"]}
-BY_NAME: dict[str, list[Value]] = {"cuda_graphs": ["0"], "gpu_layers": ["all", "auto", 33, -1], "tool_call_parser": ["hermes"], "attention_backend": ["FLASH_ATTN"]}
+BY_NAME: dict[str, list[Value]] = {
+    "cuda_graphs": ["0"],
+    "gpu_layers": ["all", "auto", 33, -1],
+    "tool_call_parser": ["hermes"],
+    "attention_backend": ["FLASH_ATTN"],
+}
 
 
 def launch(engine: str, settings: dict[str, Any], **deploy: Any) -> Launch:
@@ -103,7 +114,12 @@ def test_what_has_no_spelling_is_an_error(engine: str) -> None:
 
 @pytest.mark.parametrize(
     ("engine", "name", "value"),
-    [("vllm", "kv_cache_dtype", "q8_0"), ("vllm", "max_model_len", "8k"), ("sglang", "dtype", "int4"), ("vllm", "enforce_eager", "yes")],
+    [
+        ("vllm", "kv_cache_dtype", "q8_0"),
+        ("vllm", "max_model_len", "8k"),
+        ("sglang", "dtype", "int4"),
+        ("vllm", "enforce_eager", "yes"),
+    ],
 )
 def test_a_word_the_engine_does_not_know_is_an_error(engine: str, name: str, value: Value) -> None:
     with pytest.raises(GenDeployError, match="bad-word"):
@@ -129,11 +145,16 @@ def test_spelling_follows_the_version(version: str, name: str, value: str, where
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
 def test_several_nodes(engine: str) -> None:
-    one = candidate(engine, tensor_parallel=8, pipeline_parallel=2, settings={"tensor_parallel": 8, "pipeline_parallel": 2})
+    one = candidate(
+        engine, tensor_parallel=8, pipeline_parallel=2, settings={"tensor_parallel": 8, "pipeline_parallel": 2}
+    )
     many = launch_of(plan(one, hardware={"gpus_per_node": 8, "nodes": 2}), one, book(), ".")
     assert many.nodes == 2
     assert many.spelled.config["nnodes"] == 2
-    extra = {"vllm": ["--node-rank", "1", "--master-addr", "h", "--headless"], "sglang": ["--node-rank", "1", "--dist-init-addr", "h:1"]}
+    extra = {
+        "vllm": ["--node-rank", "1", "--master-addr", "h", "--headless"],
+        "sglang": ["--node-rank", "1", "--dist-init-addr", "h:1"],
+    }
     assert not problems(engine, [*words(many), *extra[engine]])
 
 
@@ -166,7 +187,11 @@ def test_extra_args_replace_ours(engine: str, extra: dict[str, Any], meant: list
 
 @pytest.mark.parametrize(
     ("engine", "extra", "code"),
-    [("vllm", {"api-key": "x"}, "secret"), ("llama.cpp", {"api_key": "x"}, "secret"), ("sglang", {"log-level": "--x"}, "bad-text")],
+    [
+        ("vllm", {"api-key": "x"}, "secret"),
+        ("llama.cpp", {"api_key": "x"}, "secret"),
+        ("sglang", {"log-level": "--x"}, "bad-text"),
+    ],
 )
 def test_extra_args_that_are_refused(engine: str, extra: dict[str, Any], code: str) -> None:
     with pytest.raises(GenDeployError, match=code):

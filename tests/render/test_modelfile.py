@@ -14,13 +14,27 @@ from generator.verify.modelfile import Command, ModelfileError, quote, read
 GOOD = [
     ("FROM x", [Command("FROM", "", "x")]),
     ("from x # y\n", [Command("FROM", "", "x # y")]),
-    ('# c\n\nFROM "a b"\nparameter num_ctx 4096\n', [Command("FROM", "", "a b"), Command("PARAMETER", "num_ctx", "4096")]),
+    (
+        '# c\n\nFROM "a b"\nparameter num_ctx 4096\n',
+        [Command("FROM", "", "a b"), Command("PARAMETER", "num_ctx", "4096")],
+    ),
     ('FROM x\nSYSTEM """a\n"b" c"""', [Command("FROM", "", "x"), Command("SYSTEM", "", 'a\n"b" c')]),
     ('FROM x\nSYSTEM "a\nb"', [Command("FROM", "", "x"), Command("SYSTEM", "", "a\nb")]),
     ("FROM 'x'", [Command("FROM", "", "'x'")]),
     ("FROM x\nMESSAGE user hi there", [Command("FROM", "", "x"), Command("MESSAGE", "user", "hi there")]),
 ]
-BAD = ["", "FROM", "FROM ", "PARAMETER num_ctx 1", "FROM x\nNUM_CTX 1", 'FROM "x', 'FROM x\nSYSTEM """a', "FROM x\nPARAMETER num_ctx", "FROM x\nMESSAGE me hi", 'FROM ""']
+BAD = [
+    "",
+    "FROM",
+    "FROM ",
+    "PARAMETER num_ctx 1",
+    "FROM x\nNUM_CTX 1",
+    'FROM "x',
+    'FROM x\nSYSTEM """a',
+    "FROM x\nPARAMETER num_ctx",
+    "FROM x\nMESSAGE me hi",
+    'FROM ""',
+]
 
 
 @pytest.mark.parametrize(("text", "commands"), GOOD)
@@ -41,8 +55,10 @@ def test_what_is_quoted_is_read_back_or_refused(value: str) -> None:
     except ModelfileError:
         return
     assert read(f"FROM {quoted}\nPARAMETER stop {quoted}\nPARAMETER a b") == [
-        Command("FROM", "", value), Command("PARAMETER", "stop", value), Command("PARAMETER", "a", "b"),
-    ]  # fmt: skip
+        Command("FROM", "", value),
+        Command("PARAMETER", "stop", value),
+        Command("PARAMETER", "a", "b"),
+    ]
 
 
 @pytest.mark.parametrize("value", ['"', '"a', "a b", 'a"b"', " a", "a\nb", "#", 'a"""'])

@@ -67,7 +67,14 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def smoke(tmp_path: Path, server: Server | None, *args: str, deploy: dict[str, Any] | None = None, chat: Any = True, **env: str) -> Any:
+def smoke(
+    tmp_path: Path,
+    server: Server | None,
+    *args: str,
+    deploy: dict[str, Any] | None = None,
+    chat: Any = True,
+    **env: str,
+) -> Any:
     """Run the script of a plan with every engine."""
     all_engines = [candidate(e) for e in ["vllm", *(e for e in engines() if e != "vllm")]]
     made = plan(all_engines[0], deploy=deploy, facts={"model.chat": chat})
@@ -76,7 +83,12 @@ def smoke(tmp_path: Path, server: Server | None, *args: str, deploy: dict[str, A
     path.write_bytes(script.data)
     url = {"BASE_URL": f"http://127.0.0.1:{server.server_port}"} if server else {}
     return subprocess.run(
-        ["bash", str(path), *args], env={"PATH": "/usr/bin:/bin", **url, **env}, capture_output=True, text=True, timeout=30, check=False
+        ["bash", str(path), *args],
+        env={"PATH": "/usr/bin:/bin", **url, **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
 
 
