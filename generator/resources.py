@@ -26,7 +26,9 @@ def shown(path: Path) -> str:
         return path.as_posix()
 
 
-def cache_folder() -> Path:
-    """The user's cache folder for this tool (XDG); it may not exist and may not be writable."""
-    root = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(root) / "gen-deploy"
+def cache_folder() -> Path | None:
+    """The user's cache folder for this tool (XDG); it may not exist and may not be writable. None for a user without a home."""
+    for root in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache")):  # noqa: PTH111 - Path raises without a home
+        if os.path.isabs(root):  # the standard has relative ones ignored
+            return Path(root) / "gen-deploy"
+    return None

@@ -1,20 +1,19 @@
 """A rule set in memory: sections read when they are asked for, thresholds by version, tables ready to match.
 
 Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built; a checkout keeps the
-same files in the user's cache folder, by the hash of the YAML. Any other folder is read as YAML.
+same files in the user's cache folder, by the hash of the YAML. Where neither was made from the YAML that lies here now,
+and for any other folder, the YAML itself is read.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from generator import resources
-from generator.errors import fold
+from generator import compiled_rules, resources
+from generator.errors import fail, fold
 from generator.quantity import version_key
 from generator.rulesets import SHIPPED, find, fingerprint, layers, put_together
 from generator.table import STAGES, Table, build_table
@@ -28,15 +27,29 @@ SECTIONS = (
 class RuleBook:
     """One rule set. Sections are plain data under the names of the files that hold them."""
 
-    def __init__(self, sections: dict[str, Any] | None, compiled: Path | None = None) -> None:
+    def __init__(
+        self,
+        sections: dict[str, Any] | None,
+        compiled: compiled_rules.Compiled | None = None,
+        again: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        """`sections` in memory, or a compiled set, and how to read the YAML `again` should that be damaged."""
         self._sections = sections or {}
-        self._compiled = compiled
+        self._compiled, self._again = compiled, again
         self._indexes: dict[str, dict[str, str]] = {}
 
     def section(self, name: str) -> Any:
         """A section's data; from the compiled file at its first use."""
-        if name not in self._sections and self._compiled is not None:
-            self._sections[name] = json.loads((self._compiled / f"{name}.json").read_bytes())
+        try:
+            return self._sections[name]
+        except KeyError:
+            if self._compiled is None:
+                raise
+        try:
+            self._sections[name] = self._compiled.section(name)
+        except compiled_rules.Damaged:
+            assert self._again is not None  # whoever opens a compiled set gives the way to make it
+            self._sections = self._again() | self._sections
         return self._sections[name]
 
     @property
@@ -124,19 +137,24 @@ class RuleBook:
 
 def load(name_or_dir: str = "default") -> RuleBook:
     """A rule set by shipped name or folder; raises `InputError` for what is unknown or wrong in it."""
-    if name_or_dir in SHIPPED:
-        built = resources.folder("compiled") / name_or_dir
-        if built.is_dir():
-            return RuleBook(None, built)
     path = find(name_or_dir)
     if name_or_dir not in SHIPPED:
         return RuleBook(sections_of(put_together(path)))
-    cached = resources.cache_folder() / "rules" / fingerprint(layers(path))[:32]
-    if not (cached / "policy.json").is_file():
+    made_from = fingerprint(layers(path))
+    cache = resources.cache_folder()
+    cached = cache / "rules" / f"{name_or_dir}-{made_from[:24]}" if cache is not None else None
+
+    def compiled_now() -> dict[str, Any]:
         sections = sections_of(put_together(path))
-        compile_to(cached, sections)
-        return RuleBook(sections)
-    return RuleBook(None, cached)
+        if cached is not None and compiled_rules.write(cached, made_from, sections):
+            compiled_rules.prune(cached.parent)
+        return sections
+
+    for place in (resources.folder("compiled") / name_or_dir, cached):
+        found = place and compiled_rules.opened(place, made_from)
+        if found:
+            return RuleBook(None, found, compiled_now)
+    return RuleBook(compiled_now())
 
 
 def sections_of(merged: dict[str, Any]) -> dict[str, Any]:
@@ -145,14 +163,8 @@ def sections_of(merged: dict[str, Any]) -> dict[str, Any]:
     return {"policy": {name: merged[name] for name in POLICY}, **sections}
 
 
-def compile_to(target: Path, sections: dict[str, Any]) -> bool:
-    """Write the sections as JSON files into a new folder, whole or not at all; False where that is not possible."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=target.parent))
-        for name, data in sections.items():
-            (staging / f"{name}.json").write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
-        os.rename(staging, target)
-    except OSError:  # a read-only home, or another process was faster: the set is in memory all the same
-        return False
-    return True
+def compile_to(target: Path, name: str) -> None:
+    """Compile a shipped rule set into a folder (the build of a wheel); raises `InputError` for what is wrong in it."""
+    path = find(name)
+    if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path))):
+        raise fail("cannot-write", f"cannot write the compiled rules to {target}")

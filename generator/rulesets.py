@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from generator.errors import InputError, Problem, did_you_mean, fail
 from generator.resources import folder, shown
-from generator.source import Document, read_yaml
+from generator.source import Document, read_bytes, read_yaml
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
@@ -53,11 +54,17 @@ def layers(path: Path) -> list[list[Path]]:
 
 
 def fingerprint(files: list[list[Path]]) -> str:
-    """A hash of the bytes of these files and of the code that puts them together."""
+    """A hash of the bytes of these files and of the code that puts them together.
+
+    The same in a checkout and in a wheel: places are as messages show them. Raises `InputError` for unreadable files.
+    """
+    base = f"{folder('rules').parent}{os.sep}"
     digest = hashlib.sha256()
-    for path in [Path(__file__), Path(__file__).with_name("rules_check.py"), *(p for layer in files for p in layer)]:
-        digest.update(shown(path).encode() + b"\0")
-        digest.update(path.read_bytes() + b"\0")
+    code = [Path(__file__).with_name(name) for name in ("rulesets.py", "rules_check.py", "rulebook.py", "source.py")]
+    for path in [*code, *(p for layer in files for p in layer)]:
+        raw = read_bytes(path, MAX_RULE_BYTES)
+        digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode())
+        digest.update(raw)
     return digest.hexdigest()
 
 

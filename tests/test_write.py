@@ -279,7 +279,7 @@ def test_a_failure_half_way_leaves_the_old_state(
         except WriteError as error:
             failed = True
             assert "No space left on device" in str(error)
-    # five files are synced, then five renamed one by one, or three new folders synced (as well as it goes) and one renamed
+    # five files are synced, then five renamed, or three new folders synced (as well as it goes) and one renamed
     assert failed is (at <= 10 if exists else at <= 5 or at == 9)
     if failed:
         assert state(tmp_path) == before

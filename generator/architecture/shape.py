@@ -99,7 +99,7 @@ class CheckpointQuantization:
 
     `method` is a contract name (`awq`, `fp8-block`, …); `layout` the checkpoint's own (`awq`,
     `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list leaves
-    in 16 bits; `quantizes_lm_head` is true where even lm_head is quantised.
+    in 16 bits. What holds for each matrix stands in its `storage`.
     """
 
     method: str

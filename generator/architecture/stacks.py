@@ -80,7 +80,10 @@ def _feed_forward(context: Context, stack: Stack) -> None:
     stack.add(dense(context.width, context.hidden, context.family, context.fields), some)
     if experts:
         layers = [i for i, value in enumerate(sparse) if value]
-        stack.add(mixture(experts, context.hidden, context.family), layers)
+        family = context.family
+        if context.fields.word("topk_method").endswith("greedy"):  # DeepSeek-V2: no correction bias yet
+            family = replace(family, router_bias=False)
+        stack.add(mixture(experts, context.hidden, family), layers)
 
 
 def standard(context: Context) -> Stack:

@@ -76,9 +76,9 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     request = spec.model
     name = book.index("models").get(fold(request.id))
     entry = _entry(name, book) if name is not None else {}
-    fallen = name is None and not (request.config or request.gguf or request.parameters)
+    fallback = book.fallback("model")
+    fallen = name in (None, fallback) and not (request.config or request.gguf or request.parameters)
     if fallen:
-        fallback = book.fallback("model")
         if fallback is None:
             raise InputError(_unknown(spec, book))
         entry = _entry(fallback, book)
@@ -86,9 +86,10 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
         own = architecture.gguf_type
-    if own is not None and own not in book.section("methods"):
+    methods = book.section("methods")
+    if own is not None and own not in methods.section("methods"):
         place = spec.document.place(("model",))
-        raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, book.section('methods'))}", place)
+        raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
     return Model(
         id=request.id if name is None or request.config or request.gguf else name,
         revision=request.revision or entry.get("revision"),

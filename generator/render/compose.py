@@ -30,7 +30,7 @@ class Expand(str):
 
 
 def image_of(launch: Launch) -> str | None:
-    """The image: the spec's for the engine that was chosen, else the one for this maker's GPU at this version, if any."""
+    """The spec's image for the engine that was chosen, else the one for this maker's GPU at this version, if any."""
     choice = launch.plan.choice
     if launch.deploy.get("image") and choice is not None and choice.engine == launch.engine.name:
         return str(launch.deploy["image"])
@@ -63,7 +63,7 @@ def _notes(launch: Launch) -> list[str]:
     asked = probe if isinstance(probe, str) else probe[0]
     notes = [
         "Run: docker compose up -d",
-        f"The health check assumes that the image has {asked}; its start_period covers download and loading of the weights.",
+        f"The health check assumes {asked} in the image; its start_period covers download and loading of the weights.",
     ]
     if launch.deploy.get("api_key_from") and not takes_key(launch):
         notes += [

@@ -16,7 +16,8 @@ from generator.render.script import takes_key
 def notes(launch: Launch) -> Iterator[str]:
     """Sentences in Markdown, the gravest first."""
     title, key = launch.facts["title"], launch.deploy.get("api_key_from")
-    if not launch.loopback and not key:
+    said = any("expose.api_key" in warning.read for warning in launch.plan.warnings)
+    if not launch.loopback and not key and not said:
         yield (
             f"{title} listens on {code(launch.host)}, which other machines can reach, and asks for no API key: "
             f"name a variable in {code('deploy.api_key_from')}, or put a proxy in front."
@@ -37,6 +38,4 @@ def notes(launch: Launch) -> Iterator[str]:
         )
     copies = launch.candidate.replicas
     if copies > 1 and "data_parallel" not in launch.candidate.settings:
-        yield (
-            f"The plan has {copies} copies of the model; the files start one. Start the others on GPUs and ports of their own."
-        )
+        yield f"The plan has {copies} copies of the model, the files start one: give the others their own GPUs and ports."

@@ -20,6 +20,9 @@ def kept(plan: Plan) -> dict[str, Any]:
     counts = Counter(row["id"] for entry in data["rejected"] for row in {r["id"]: r for r in entry["rows"]}.values())
     data["rejected"] = dict(sorted(counts.items()))
     data["warnings"] = sorted(data["warnings"], key=lambda warning: str(warning["id"]))
+    for words in (data["choice"], *data["alternatives"]):
+        if words:
+            words["settings"] = dict(sorted(words["settings"].items()))
     steps = list(dict.fromkeys(entry["step"] for entry in data["trace"]))
     # the order of preferences is a decision, that of all other rows is not
     data["trace"] = sorted(

@@ -5,6 +5,7 @@ Floor 4, pure. What it says is put together here as plain data; how it looks sta
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -34,6 +35,7 @@ Data = dict[str, Any]
 def plan_md(plan: Plan, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]) -> Artifact:
     """The page of a plan; `paths` are the other files that are written."""
     data = kept(plan)
+    settings = (data["choice"] or {}).get("settings", {})
     text = templates.render(
         "PLAN.md.j2",
         header=header,
@@ -49,8 +51,8 @@ def plan_md(plan: Plan, launches: Sequence[Launch], book: RuleBook, header: str,
         kv=data["kv_cache"],
         thumb=thumb(data),
         quality=data["quality"],
-        settings=[[name, str(value)] for name, value in sorted((data["choice"] or {}).get("settings", {}).items())],
-        trace=[_row(entry, book) for entry in data["trace"] if entry["row"] and entry["because"]],
+        settings=[[name, json.dumps(value, ensure_ascii=False).strip('"')] for name, value in settings.items()],
+        trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
         alternatives=[_alternative(c) for c in data["alternatives"]],
         rejected=rejected(plan.rejected, book),
         warnings=[
@@ -148,27 +150,27 @@ def _alternative(c: Data) -> Data:
 
 
 def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
-    """What was rejected, folded by engine and method, with the reason that most of them share."""
+    """What was rejected, by engine and by the row that most candidates of a method share."""
     groups: dict[tuple[str, str], list[Rejection]] = {}
     for rejection in rejections:
         groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
-    return [_folded(engine, method, found, book) for (engine, method), found in sorted(groups.items())]
+    folded: dict[tuple[str, str], Data] = {}
+    for (engine, method), found in sorted(groups.items()):
+        reason = _commonest(found)
+        entry = folded.setdefault(
+            (engine, reason.row),
+            {"engine": engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because},
+        )
+        entry["methods"].append(method)
+        entry["count"] += len(found)
+    return list(folded.values())
 
 
-def _folded(engine: str, method: str, found: list[Rejection], book: RuleBook) -> Data:
-    reasons: dict[str, Reason] = {reason.row: reason for rejection in found for reason in rejection.reasons}
+def _commonest(found: Iterable[Rejection]) -> Reason:
+    """The reason that most of these share; the first by name where several do."""
+    reasons = {reason.row: reason for rejection in found for reason in rejection.reasons}
     counts = Counter(row for rejection in found for row in {reason.row for reason in rejection.reasons})
-    row = min(counts, key=lambda name: (-counts[name], name)) if counts else ""
-    reason = reasons.get(row)
-    return {
-        "engine": engine,
-        "method": method,
-        "count": len(found),
-        "row": row,
-        "because": reason.because if reason else "",
-        "more": len(counts) - 1 if counts else 0,
-        "source": source(reason.source, book) if reason else None,
-    }
+    return reasons[min(counts, key=lambda row: (-counts[row], row))]
 
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:

@@ -36,12 +36,15 @@ class Spelled:
 
 
 def spell(engine: Engine, settings: Mapping[str, Any]) -> Spelled:
-    """The words for all settings but those of `LAUNCH`; raises an internal error for one without a spelling."""
+    """The words for all settings but those of `LAUNCH`, in the order of the engine's facts (rows may move).
+
+    Raises an internal error for a setting without a spelling.
+    """
     spelled = Spelled()
-    for name, value in settings.items():
-        if name in LAUNCH or value is None:
-            continue
-        put(spelled, engine, name, value)
+    order = {name: i for i, name in enumerate(engine.facts["flags"])}
+    for name in sorted(settings, key=lambda name: order.get(name, -1)):
+        if name not in LAUNCH and settings[name] is not None:
+            put(spelled, engine, name, settings[name])
     return spelled
 
 

@@ -55,8 +55,8 @@ def _sized(candidate: Candidate) -> str:
     if memory is None:
         return "not sized"
     return (
-        f"{gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB on the fullest GPU, headroom {memory.headroom:.1%}, "
-        f"context {candidate.max_model_len}, {candidate.max_num_seqs} sequences"
+        f"{gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB of the fullest GPU, "
+        f"headroom {memory.headroom:.1%}, context {candidate.max_model_len}, {candidate.max_num_seqs} sequences"
     )
 
 

@@ -77,7 +77,7 @@ def config_argv(config: dict[str, Any]) -> list[str]:
 
 
 def config_problems(config: dict[str, Any], keys: dict[str, Any] | None = None, path: str = "") -> list[str]:
-    """Keys of a TensorRT-LLM file that an older and a newer copy of its classes do not both have, or of a wrong type."""
+    """Keys of a TensorRT-LLM file that its older and its newer classes do not both have, or of a wrong type."""
     yaml = known("tensorrt-llm")["yaml"]
     keys = yaml["top"] if keys is None else keys
     found: list[str] = []

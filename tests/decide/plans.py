@@ -1,0 +1,33 @@
+"""Plans from text, for tests."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.decide.decision import Outcome, decide
+from generator.errors import InputError
+from generator.rulebook import RuleBook, load
+from generator.source import parse_yaml
+from generator.spec import from_document
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@lru_cache
+def book(name: str = "default") -> RuleBook:
+    """A rule set, loaded once."""
+    return load(name)
+
+
+def plan(spec: dict[str, Any], rules: str = "default", thorough: bool = False, folder: Path | None = None) -> Outcome:
+    """The outcome for a spec given as data."""
+    path = (folder or Path()) / "case.yaml"
+    document = parse_yaml(yaml.safe_dump(spec, sort_keys=False), str(path))
+    found, problems = from_document(document, path)
+    if found is None:
+        raise InputError(problems)
+    return decide(found, book(rules), thorough)
