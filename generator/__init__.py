@@ -1,0 +1,46 @@
+"""gen-deploy: launch files for open-weight language models, decided by rules that can say why.
+
+    book = load_rules()                                  # or load_rules("handbook"), or a folder
+    outcome = decide_spec(read_spec(Path("spec.yaml")), book)
+    files = artifacts(outcome.plan, [outcome.plan.choice], book)
+
+Everything here is loaded when it is first asked for, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from generator.decide.decision import decide as decide_spec
+    from generator.errors import GenDeployError as GenDeployError
+    from generator.plan import Plan as Plan
+    from generator.render import artifacts as artifacts
+    from generator.rulebook import RuleBook as RuleBook
+    from generator.rulebook import load as load_rules
+    from generator.spec import DeploymentSpec as DeploymentSpec
+    from generator.spec import read_spec as read_spec
+
+__version__ = "0.1.0"
+
+__all__ = ["DeploymentSpec", "GenDeployError", "Plan", "RuleBook", "__version__", "artifacts", "decide_spec", "load_rules", "read_spec"]
+
+_WHERE = {
+    "DeploymentSpec": ("generator.spec", "DeploymentSpec"),
+    "GenDeployError": ("generator.errors", "GenDeployError"),
+    "Plan": ("generator.plan", "Plan"),
+    "RuleBook": ("generator.rulebook", "RuleBook"),
+    "artifacts": ("generator.render", "artifacts"),
+    "decide_spec": ("generator.decide.decision", "decide"),
+    "load_rules": ("generator.rulebook", "load"),
+    "read_spec": ("generator.spec", "read_spec"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from the module that defines it."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _WHERE[name]
+    return getattr(import_module(module), attribute)

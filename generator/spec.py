@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from generator.errors import Problem, did_you_mean
+from generator.errors import InputError, Problem, did_you_mean
 from generator.resources import folder
-from generator.source import Document, KeyPath
+from generator.source import Document, KeyPath, read_yaml
 
 VERSION = 1
 
@@ -162,3 +162,11 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         ),
         [],
     )  # fmt: skip
+
+
+def read_spec(path: Path) -> DeploymentSpec:
+    """One spec from its file; raises `InputError` with every problem of it."""
+    spec, problems = from_document(read_yaml(path), path)
+    if spec is None:
+        raise InputError(problems)
+    return spec

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
 import click
 
+from generator import __version__
 from generator.cli import options
 from generator.cli.files import candidates, decided, rendered
 from generator.cli.output import say, show, tell
@@ -52,7 +52,7 @@ def _one(
         tell(refusal(outcome.plan, spec.document.name))
         return NOTHING_FITS
     files = rendered(outcome, book, out, all_engines)
-    extra = {"generator": f"gen-deploy {metadata.version('gen-deploy')}", "rules": {"name": book.name, "digest": book.digest}}
+    extra = {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
     result = write_spec(out, spec.name, files, extra, force=force, prune=prune)
     if quiet:
         return DONE

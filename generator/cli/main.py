@@ -7,6 +7,7 @@ from importlib import import_module
 
 import click
 
+from generator import __version__
 from generator.cli.output import say
 from generator.errors import USAGE, GenDeployError, Problem
 
@@ -47,7 +48,7 @@ class Commands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="`gen-deploy SPEC… -o DIR` is the main job. Exit codes: 0 done, 1 bad input, 2 usage, 3 differences, 4 nothing fits, 5 could not write.",
 )
-@click.version_option(package_name="gen-deploy", prog_name="gen-deploy")
+@click.version_option(__version__, prog_name="gen-deploy")
 def cli() -> None:
     """Write launch files for open-weight language models that start: vLLM, SGLang, TGI, TensorRT-LLM, llama.cpp, Ollama."""
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from generator.errors import InputError, Problem
-from generator.source import read_yaml
-from generator.spec import DeploymentSpec, from_document
+from generator.spec import DeploymentSpec
+from generator.spec import read_spec as spec_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,9 +38,7 @@ def options(*found: Callable[[F], F]) -> Callable[[F], F]:
 
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
     """One spec from a file, with `--engine` laid over its pins; raises `InputError` with every problem of it."""
-    spec, problems = from_document(read_yaml(path), path)
-    if spec is None:
-        raise InputError(problems)
+    spec = spec_of(path)
     return replace(spec, pin={**spec.pin, "engine": engine}) if engine else spec
 
 

@@ -90,7 +90,8 @@ def layouts(context: Context, engine: Engine) -> Iterator[Layout]:
             shapes.append((per_node, nodes))
     for t, p in shapes:
         most = max(1, per_node // (t * p))
-        for replicas in sorted({fixed} if fixed else {1, most}):
+        counts = {fixed} if fixed else {1, most} if engine.has("data_parallel") else {1}
+        for replicas in sorted(counts):
             yield Layout(t, p, expert_parallel=False, replicas=replicas)
 
 

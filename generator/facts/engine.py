@@ -62,4 +62,4 @@ def _cell(row: Mapping[str, Any] | None, architecture: str) -> tuple[str, str | 
         return "unknown", None
     source = row.get("source")
     first = source[0] if isinstance(source, list) and source else source
-    return str(row.get(architecture, "unknown")), first
+    return str(row.get(architecture, "unknown")), None if first is None else str(first)

@@ -87,7 +87,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     if request.gguf:
         own = architecture.gguf_type
     methods = book.section("methods")
-    if own is not None and own not in methods.section("methods"):
+    if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
     return Model(

@@ -38,4 +38,4 @@ def notes(launch: Launch) -> Iterator[str]:
         )
     copies = launch.candidate.replicas
     if copies > 1 and "data_parallel" not in launch.candidate.settings:
-        yield f"The plan has {copies} copies of the model, the files start one: give the others their own GPUs and ports."
+        yield f"{copies} copies of the model are planned, the files start one: give the others their GPUs and ports."

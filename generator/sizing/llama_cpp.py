@@ -1,4 +1,4 @@
-"""llama.cpp, and Ollama which runs its server: the compute buffer of one device, and the KV cache, in bytes.
+"""llama.cpp, and Ollama which runs its server: the compute buffer of one device, in bytes.
 
 Floor 2, pure. There is no memory fraction: the KV cache is what `--ctx-size` says, and the budget is the device less
 the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 · ub · x bytes (one fp32 row per token):
@@ -18,11 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from generator.architecture.shape import ModelArchitecture
-from generator.quantity import GIB, MIB, ceil_div, ceil_to
+from generator.quantity import GIB, MIB, ceil_to
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import FLOAT, HALF
 from generator.sizing.llama_cpp_graph import layer_width
-
 
 _INPUTS = 2 * 4 + 4 + 2 * 2 * 8
 """Bytes of a token's inputs: its number, its position, whether it is an output, its cells in two caches of K and V."""
@@ -84,35 +83,6 @@ class LlamaCppMemory:
         heads = architecture.attention_heads
         scores = unit * (heads * context + context + 2 * heads * architecture.head_dim + 2 * hidden)
         return max(logits, layer, scores)
-
-
-def cache_bytes(architecture: ModelArchitecture, load: Load, numbers: Numbers, unified: bool = True) -> int:
-    """Bytes of the caches of all layers, in whole: exactly what the server allocates.
-
-    Full layers keep every cell; sliding ones a window and a micro-batch, the windows of all slots where they share one
-    cache (`unified`, `--kv-unified`) and one of each per slot where they do not. A state is kept per slot, in fp32.
-    """
-    padding = int(numbers("llama_cpp.context_padding"))
-    streams = 1 if unified else load.max_num_seqs
-    context = cells(load, numbers) if unified else ceil_to(load.max_model_len, padding)
-    windows = load.max_num_seqs if unified else 1
-    batch = min(context * streams, load.batched_tokens)
-    value = load.kv_bits / 8
-    size = 0.0
-    for group in architecture.caches:
-        width = group.kv_heads * (group.key_dim + group.value_dim)
-        if group.kind == "full":
-            size += group.layers * streams * context * width * value
-        elif group.kind == "sliding":
-            held = ceil_to(min(context, group.window * windows + batch), padding)
-            size += group.layers * streams * held * width * value
-        elif group.kind == "latent":
-            held = ceil_div(context, group.stride)
-            size += group.layers * streams * held * (group.latent_dim * value + group.index_bytes)
-        else:
-            values = group.conv_values + group.ssm_values
-            size += group.layers * load.max_num_seqs * (FLOAT * values if values else group.state_bytes)
-    return int(size)
 
 
 def _sliding_cells(architecture: ModelArchitecture, load: Load, context: int) -> int:

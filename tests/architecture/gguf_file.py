@@ -66,7 +66,6 @@ LLAMA: dict[str, Any] = {
 }
 
 
-
 def llama_tensors() -> list[tuple[str, Shape, tuple[int, int, int]]]:
     """Tensors of a two-layer Llama."""
     found: list[tuple[str, Shape, tuple[int, int, int]]] = [

@@ -156,7 +156,7 @@ def test_latent_attention_is_split_as_converters_do() -> None:
 
 
 def test_split_over_gpus() -> None:
-    """33 units over two GPUs: the first takes 17 layers, the second 15 and the output; embeddings stay with the host."""
+    """33 units over two GPUs: the first takes 17 layers, the second 15 and the output; the host the embeddings."""
     llama = MODELS["llama-3.1-8b"]
     sizes = gguf_sizes(llama, METHODS["gguf-q8_0"], GGML_TYPES)
     assert sizes.file == sum(sizes.layers) + sizes.output + sizes.embedding
