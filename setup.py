@@ -1,4 +1,4 @@
-"""The build's one step of its own: `rules/` and `templates/` go into the package, and the rules are compiled beside them."""
+"""The build's one step of its own: `rules/` and `templates/` go into the package, compiled ones beside them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,13 @@ class BuildPy(build_py):
         for name in ("rules", "templates"):
             shutil.copytree(ROOT / name, package / name)
         sys.path.insert(0, str(ROOT))
+        from generator.render.templates import compile_to as compile_templates
         from generator.rulebook import compile_to
         from generator.rulesets import SHIPPED
 
         for name in SHIPPED:
             compile_to(package / "compiled" / name, name)
+        compile_templates(package / "compiled" / "templates")
 
 
 setup(cmdclass={"build_py": BuildPy})

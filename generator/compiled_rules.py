@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -69,8 +68,8 @@ def write(folder: Path, fingerprint: str, sections: Mapping[str, Any]) -> bool:
         (staging / INDEX).write_text(json.dumps({"fingerprint": fingerprint, "sections": hashes}, indent=1), encoding="utf-8")
         if folder.exists():  # damaged, or of other rules: a reader that has it open falls back to YAML
             old = staging / "old"
-            os.rename(folder, old)
-        os.rename(staging, folder)
+            folder.rename(old)
+        staging.rename(folder)
         shutil.rmtree(folder / "old", ignore_errors=True)
     except OSError:
         if staging is not None:

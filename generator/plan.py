@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from generator.quantity import gib
 from generator.sizing.footprint import Footprint
+from generator.sizing.terms import Term
+from generator.throughput.shapes import Range, Speed
 
 SCHEMA_VERSION = 1
 
@@ -56,6 +58,20 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True)
+class Performance:
+    """How fast a candidate is: `speed`, or why there is no estimate.
+
+    `gpu_hours` are of a million output tokens; `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms`
+    still hold by the estimates, None where the spec has no such objective.
+    """
+
+    speed: Speed | None = None
+    unknown: str | None = None
+    gpu_hours: float | None = None
+    within_objectives: int | None = None
+
+
+@dataclass(frozen=True)  # no slots: `changed` copies the dictionary
 class Candidate:
     """One deployment: engine × method × parallelism, with the settings that were fitted for it.
 
@@ -86,8 +102,10 @@ class Candidate:
     settings: Mapping[str, Value] = field(default_factory=dict)
     memory: Footprint | None = None
     kv_cache: KvCache | None = None
+    performance: Performance | None = None
     quality: Quality = Quality()
     thumb: Mapping[str, float | None] = field(default_factory=dict)
+    terms: tuple[Term, ...] = ()
 
     @property
     def id(self) -> str:
@@ -96,6 +114,13 @@ class Candidate:
         if self.pipeline_parallel > 1:
             word += f"/pp{self.pipeline_parallel}"
         return word + (f"/x{self.replicas}" if self.replicas > 1 else "")
+
+
+def changed(candidate: Candidate, **values: Any) -> Candidate:
+    """A copy with other values of some fields: `dataclasses.replace` at a tenth of its price, for thousands of candidates."""
+    copy = object.__new__(Candidate)
+    copy.__dict__.update(candidate.__dict__, **values)
+    return copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +197,52 @@ def memory_json(memory: Footprint | None) -> dict[str, float] | None:
     return {**figures, "headroom": round(memory.headroom, 4)}
 
 
+def terms_json(candidate: Candidate) -> list[dict[str, Any]]:
+    """The terms of a candidate's memory with their formulas, where they were worked out (the choice)."""
+    return [
+        {"term": t.name, "gib": round(t.gib, 3), "formula": t.formula, "inputs": dict(t.inputs), "source": t.source}
+        for t in candidate.terms
+    ]
+
+
+_NO_FIGURES = (
+    "output_tokens_per_second", "ttft_ms", "tpot_ms", "basis", "error_band", "per_gpu", "per_user", "limited_by", "concurrency",
+    "max_concurrency_for_objectives", "gpu_hours_per_million_tokens",
+)  # fmt: skip
+
+
+def performance_json(performance: Performance | None) -> dict[str, Any]:
+    """The speed of a candidate; every figure is null where there is no estimate, and `unknown` says why."""
+    speed = performance.speed if performance else None
+    if performance is None or speed is None:
+        return {**dict.fromkeys(_NO_FIGURES), "unknown": performance.unknown if performance else "not sized"}
+    output, first, token = speed.output_tokens_per_second, speed.ttft_ms, speed.tpot_ms
+    return {
+        "output_tokens_per_second": figure(output.value),
+        "ttft_ms": figure(first.value) if first else None,
+        "tpot_ms": figure(token.value),
+        "basis": speed.basis,
+        "error_band": {"output_tokens_per_second": bounds(output), "ttft_ms": bounds(first), "tpot_ms": bounds(token)},
+        "per_gpu": figure(speed.per_gpu),
+        "per_user": figure(speed.per_user),
+        "limited_by": speed.limit,
+        "concurrency": round(speed.concurrency),
+        "max_concurrency_for_objectives": performance.within_objectives,
+        "gpu_hours_per_million_tokens": None if performance.gpu_hours is None else figure(performance.gpu_hours),
+        "unknown": None,
+    }
+
+
+def figure(value: float) -> float:
+    """An estimate to three figures: it is not known better."""
+    return float(f"{value:.3g}")
+
+
+def bounds(found: Range | None) -> list[float] | None:
+    """The bounds of a figure, low and high."""
+    return [figure(found.low), figure(found.high)] if found else None
+
+
 def figures_json(candidate: Candidate) -> dict[str, Any]:
     """The figures of a candidate, as in `plan --json`."""
     kv, quality = candidate.kv_cache, candidate.quality
@@ -183,7 +254,7 @@ def figures_json(candidate: Candidate) -> dict[str, Any]:
             "tokens": kv.tokens,
             "max_concurrency": round(kv.max_concurrency, 2),
         },
-        "performance": dict.fromkeys(("output_tokens_per_second", "ttft_ms", "tpot_ms", "basis", "error_band")),
+        "performance": performance_json(candidate.performance),
         "quality": {
             "loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high},
             "source": quality.source,
@@ -219,8 +290,8 @@ def rejection_json(rejection: Rejection) -> dict[str, Any]:
     return {**words, **figures, "rows": [reason_json(reason) for reason in rejection.reasons]}
 
 
-def as_json(plan: Plan) -> dict[str, Any]:
-    """The object of `gen-deploy plan --json`."""
+def as_json(plan: Plan, rejected: bool = True) -> dict[str, Any]:
+    """The object of `gen-deploy plan --json`; without what was `rejected` (an empty list) for whoever counts that himself."""
     choice = plan.choice
     return {
         "schema_version": SCHEMA_VERSION,
@@ -229,8 +300,9 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "spec": dict(plan.spec),
         "choice": choice and choice_json(choice),
         **(figures_json(choice) if choice else dict.fromkeys(("memory", "kv_cache", "performance", "quality", "rule_of_thumb"))),
+        "memory_terms": terms_json(choice) if choice else [],
         "alternatives": [{**choice_json(c), **figures_json(c)} for c in plan.alternatives],
-        "rejected": [rejection_json(r) for r in plan.rejected],
+        "rejected": [rejection_json(r) for r in plan.rejected] if rejected else [],
         "warnings": [reason_json(w) for w in plan.warnings],
         "trace": [
             {

@@ -5,6 +5,8 @@ Floor 0: imports nothing of the project.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
@@ -31,6 +33,7 @@ def ceil_div(value: int, divisor: int) -> int:
     return -(-value // divisor)
 
 
+@lru_cache(4096)
 def version_key(version: str) -> tuple[int, ...]:
     """A version or build number as comparable numbers: `0.10.1` > `0.9`, `b11434` > `b999`.
 

@@ -29,6 +29,6 @@ def shown(path: Path) -> str:
 def cache_folder() -> Path | None:
     """The user's cache folder for this tool (XDG); it may not exist and may not be writable. None for a user without a home."""
     for root in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache")):  # noqa: PTH111 - Path raises without a home
-        if os.path.isabs(root):  # the standard has relative ones ignored
+        if Path(root).is_absolute():  # the standard has relative ones ignored
             return Path(root) / "gen-deploy"
     return None

@@ -20,7 +20,7 @@ from generator.table import STAGES, Table, build_table
 
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
-    "policy", "sources", "gpus", "architectures", "models", "methods", "engines", "support", "kv_cache", "quality", "ggml_types",
+    "policy", "sources", "gpus", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
 )  # fmt: skip
 
 
@@ -37,6 +37,8 @@ class RuleBook:
         self._sections = sections or {}
         self._compiled, self._again = compiled, again
         self._indexes: dict[str, dict[str, str]] = {}
+        self.memo: dict[Any, Any] = {}
+        """What others worked out from this book and nothing else, under keys of their own."""
 
     def section(self, name: str) -> Any:
         """A section's data; from the compiled file at its first use."""
@@ -101,8 +103,13 @@ class RuleBook:
         return value
 
     def threshold(self, name: str, version: str | None = None) -> dict[str, Any]:
-        """A threshold's entry with the value for this version: the last row whose `since` is not above it."""
-        entry = self.thresholds[name]
+        """A threshold's entry with the value for this version: the last row whose `since` is not above it.
+
+        Raises `InputError` for a threshold that the rule set does not have.
+        """
+        entry = self.thresholds.get(name)
+        if entry is None:
+            raise fail("missing-threshold", f"the rule set {self.name!r} has no threshold {name!r}, which the generator needs")
         if "by_version" not in entry:
             return entry
         chosen = entry["by_version"][0]

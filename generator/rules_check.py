@@ -9,57 +9,75 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from generator.errors import Place, Problem, did_you_mean
+from generator.overlay import Gathered
 from generator.source import Document
 from generator.table import COMPARISONS, STAGES
 
 HITS = {
     "workload": "collect", "reject": "collect", "fit": "collect", "prefer": "first", "settings": "collect", "warn": "collect",
 }  # fmt: skip
-ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "at", "index"}
+WORKLOAD_READS = ("profile", "goal")
+READS_UP_TO = {"fit": "layout", "prefer": "spec"}
+"""The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
+ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "at", "index"}
+NEEDED = {
+    "gpus": ("vendor", "architecture"),
+    "methods": ("family", "weight_bits", "activation_bits", "checkpoint"),
+    "engines": ("status", "formats", "vendors", "default_version", "versions", "port", "images", "flags"),
+}
+"""What an entry must say in the end, whichever layers it comes from."""
 
 Data = Mapping[str, Any]
 
 
-def check(merged: Data, documents: Mapping[str, Document]) -> list[Problem]:
+def check(gathered: Gathered) -> list[Problem]:
     """Every problem of a merged rule set, at its place."""
-    return [*_vocabulary(merged), *_thresholds(merged, documents), *_tables(merged, documents), *_facts(merged)]
+    merged = gathered.merged
+    return [*_vocabulary(gathered), *_thresholds(gathered), *_tables(merged, gathered), *_facts(gathered), *_sources(gathered)]
 
 
-def _vocabulary(merged: Data) -> Iterator[Problem]:
-    for name, entry in merged["names"].items():
+def _vocabulary(gathered: Gathered) -> Iterator[Problem]:
+    for name, entry in gathered.merged["names"].items():
         if not isinstance(entry, dict) or entry.get("stage") not in STAGES or "type" not in entry:
-            yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}")
+            yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", gathered.place("names", name))
 
 
-def _thresholds(merged: Data, documents: Mapping[str, Document]) -> Iterator[Problem]:
-    for name, entry in merged["thresholds"].items():
-        place = _place(entry.get("at"))
+def _thresholds(gathered: Gathered) -> Iterator[Problem]:
+    sources = gathered.merged["sources"]
+    for name, entry in gathered.merged["thresholds"].items():
+        place = gathered.place("thresholds", name)
         numbers = [entry] if "value" in entry else entry.get("by_version") or []
         if not numbers or not all("value" in row for row in numbers):
             yield Problem("rules-form", f"threshold {name!r} has no value", place)
-        for row in numbers:
-            source = row.get("source", entry.get("source"))
-            if source not in merged["sources"]:
-                yield Problem("unknown-source", f"{source!r} is no source{did_you_mean(str(source), merged['sources'])}", place)
+        if any(row.get("source", entry.get("source")) is None for row in numbers):
+            yield Problem("no-source", f"threshold {name!r} has a number without a source", place)
         if "unit" not in entry or "checked" not in entry:
             yield Problem("rules-form", f"threshold {name!r} needs a unit and the day it was checked", place)
+        source = entry.get("source")
+        if source is not None and source not in sources:
+            document = gathered.documents[place.path]
+            yield Problem("unknown-source", f"{source!r} is no source{did_you_mean(str(source), sources)}", document.place(("thresholds", name, "source")))
 
 
-def _place(at: str | None) -> Place | None:
-    if not at:
-        return None
-    path, _, line = at.rpartition(":")
-    return Place(path, int(line), 1)
-
-
-def _tables(merged: Data, documents: Mapping[str, Document]) -> Iterator[Problem]:
+def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
+    top = Place(next((file for file in gathered.layers[-1][1] if file.endswith("ruleset.yaml")), gathered.layers[-1][1][0]))
+    for name in HITS:
+        if name not in merged["tables"]:
+            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", top)
     for name, table in merged["tables"].items():
+        place = _place(table["at"])
         if name not in HITS:
-            yield Problem("unknown-table", f"no table is called {name!r}{did_you_mean(name, HITS)}")
+            yield Problem("unknown-table", f"no table is called {name!r}{did_you_mean(name, HITS)}", place)
             continue
+        if table["hit"] != HITS[name]:
+            yield Problem("wrong-hit", f"the table {name!r} is decided by `{HITS[name]}`, not `{table['hit']}`", place)
         for row in table["rows"]:
-            place = _Row(row, documents)
-            yield from _row(merged, name, row, place)
+            yield from _row(merged, name, row, _Row(row, gathered.documents))
+
+
+def _place(at: str) -> Place:
+    path, line, column = at.rsplit(":", 2)
+    return Place(path, int(line), int(column))
 
 
 class _Row:
@@ -81,15 +99,18 @@ def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
         yield Problem("rules-form", f"row {row['id']!r} does not say because", place.at())
     source = row.get("source")
     if source is not None and source not in merged["sources"]:
-        yield Problem("unknown-source", f"{source!r} is no source{did_you_mean(source, merged['sources'])}", place.at("source"))
+        yield Problem("unknown-source", f"{source!r} is no source{did_you_mean(str(source), merged['sources'])}", place.at("source"))
     when = row.get("when") or {}
     if not when and not row.get("otherwise") and table != "prefer":
         yield Problem("rules-form", f"row {row['id']!r} matches everything; say `otherwise: true`", place.at())
     for name, cell in when.items():
         yield from _cell(merged, name, cell, place)
         entry = merged["names"].get(name)
-        if table == "prefer" and entry and entry["stage"] != "spec":
-            yield Problem("rules-form", f"`when` of a preference may not read {name!r}: it differs between candidates", place.at("when", name))
+        if entry and table == "workload" and name not in WORKLOAD_READS:
+            yield Problem("too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True))
+        elif entry and STAGES.index(entry["stage"]) > STAGES.index(READS_UP_TO.get(table, STAGES[-1])):
+            why = "it differs between candidates" if table == "prefer" else "it is known once a candidate has been fitted"
+            yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place.at("when", name, key=True))
     yield from _action(merged, table, row, place)
 
 
@@ -101,6 +122,8 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
             for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
                 if name not in merged["names"]:
                     yield Problem("unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key))
+                elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
+                    yield Problem("wrong-type", f"{name!r} is no number and cannot be ranked; give its words an `order`", place.at(key))
         for name, words in (row.get("order") or {}).items():
             flat = [w for group in words for w in (group if isinstance(group, list) else [group])]
             yield from _values(merged, name, flat, place.at("order", name))
@@ -124,6 +147,8 @@ def _cell(merged: Data, name: str, cell: Any, place: _Row) -> Iterator[Problem]:
     if isinstance(cell, dict):
         if "not" in cell and len(cell) == 1:
             words = cell["not"] if isinstance(cell["not"], list) else [cell["not"]]
+            if "unknown" in words and len(words) > 1:
+                yield Problem("rules-form", "`not: unknown` stands alone: it matches whatever is known", where)
             yield from _values(merged, name, words, where)
             return
         for key, bound in cell.items():
@@ -156,17 +181,55 @@ def _values(merged: Data, name: str, words: list[Any], where: Place) -> Iterator
 def _allowed(merged: Data, entry: Data) -> list[str] | None:
     """The values a name may have: listed, or the names of a section (`from: methods`)."""
     if "from" in entry:
-        return [*merged[entry["from"]], *(entry.get("values") or [])]
+        return [*merged[entry["from"]], *merged["off"].get(entry["from"], ()), *(entry.get("values") or [])]
     return entry.get("values")
 
 
-def _facts(merged: Data) -> Iterator[Problem]:
-    for section in ("gpus", "models", "methods"):
+def _facts(gathered: Gathered) -> Iterator[Problem]:
+    merged = gathered.merged
+    for section in ("gpus", "models", "methods", "engines"):
         for name, entry in merged[section].items():
+            place = gathered.place(section, name)
             if not isinstance(entry, dict):
-                yield Problem("rules-form", f"{section}: {name!r} is not a mapping")
+                yield Problem("rules-form", f"{section}: {name!r} is not a mapping", place)
                 continue
-            sources = entry.get("source") or []
-            for source in [sources] if isinstance(sources, str) else sources:
-                if source not in merged["sources"]:
-                    yield Problem("unknown-source", f"{name}: {source!r} is no source{did_you_mean(source, merged['sources'])}")
+            for key in NEEDED.get(section, ()):
+                if entry.get(key) is None:
+                    yield Problem("missing-key", f"{name!r} does not say its {key}", place)
+    for name, entry in merged["gpus"].items():
+        if isinstance(entry, dict) and entry.get("architecture") not in (None, *merged["architectures"]):
+            word = str(entry["architecture"])
+            message = f"{word!r} is no architecture{did_you_mean(word, merged['architectures'])}"
+            yield Problem("unknown-architecture", message, gathered.place("gpus", name))
+    for kind, name in (merged["ruleset"].get("fallback") or {}).items():
+        if name not in merged.get(f"{kind}s", {}):
+            yield Problem("unknown-fallback", f"the fallback {kind} {name!r} is not in the catalogue{did_you_mean(str(name), merged.get(f'{kind}s', {}))}")
+
+
+def _sources(gathered: Gathered) -> Iterator[Problem]:
+    """Every `source` of every fact, wherever it stands in its file."""
+    known = gathered.merged["sources"]
+    for document in gathered.documents.values():
+        if not isinstance(document.data, dict) or document.data.keys() & {"table", "thresholds", "cases"}:
+            rows = document.data.get("thresholds") if isinstance(document.data, dict) else None
+            for name, entry in rows.items() if isinstance(rows, dict) else ():
+                yield from _in(document, ("thresholds", name, "by_version"), entry.get("by_version"), known)
+            continue
+        yield from _in(document, (), document.data, known)
+
+
+def _in(document: Document, path: tuple[str | int, ...], value: Any, known: Mapping[str, Any]) -> Iterator[Problem]:
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            yield from _in(document, (*path, i), part, known)
+    if not isinstance(value, dict):
+        return
+    for key, part in value.items():
+        if key != "source":
+            if isinstance(part, dict | list):
+                yield from _in(document, (*path, key), part, known)
+            continue
+        for i, word in enumerate(part if isinstance(part, list) else [part]):
+            if word not in known:
+                at = document.place((*path, key, i) if isinstance(part, list) else (*path, key))
+                yield Problem("unknown-source", f"{word!r} is no source{did_you_mean(str(word), known)}", at)

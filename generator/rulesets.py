@@ -1,7 +1,9 @@
 """Rule sets on disk: folders of YAML files, laid over one another, checked, and put together.
 
-Floor 1. A file says by its top-level key what it holds: `table`, `thresholds`, `sources`, `names`, `settings`,
-`gpus`, `architectures`, `models`, `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `engine`, `ruleset`, `profiles`.
+Floor 1. A file says by its top-level key what it holds: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`,
+`architectures`, `models`, `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `dtypes`, `engine`,
+`ruleset`, `off`.
+Cases (`cases/`) lie beside the rules and are not read with them.
 """
 
 from __future__ import annotations
@@ -9,26 +11,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from generator.errors import InputError, Problem, did_you_mean, fail
+from generator.overlay import Gathered, bare, empty, lay_over
 from generator.resources import folder, shown
 from generator.source import Document, read_bytes, read_yaml
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
-MERGED = ("gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types")
-"""Sections that are mappings by name; a later layer replaces fields of facts and whole thresholds."""
-FACTS = ("gpus", "models", "methods")
+CASES = "cases"
 
 Data = dict[str, Any]
 
 
-def find(name_or_dir: str) -> Path:
-    """The folder of a rule set, by shipped name or as a path; raises `InputError` for neither."""
+def find(name_or_dir: str, beside: Path | None = None) -> Path:
+    """The folder of a rule set, by shipped name or as a path; raises `InputError` for neither.
+
+    `beside` is a folder of rules of its own (one that holds `vocabulary.yaml`): the shipped names are then looked up there first.
+    """
     if name_or_dir in SHIPPED:
-        return folder("rules") / name_or_dir
+        here = None if beside is None else beside / name_or_dir
+        return here if here is not None and (here / "ruleset.yaml").is_file() else folder("rules") / name_or_dir
     path = Path(name_or_dir)
     if (path / "ruleset.yaml").is_file():
         return path
@@ -37,20 +43,51 @@ def find(name_or_dir: str) -> Path:
     raise fail("unknown-ruleset", f"no rule set {name_or_dir!r}{did_you_mean(name_or_dir, SHIPPED)}")
 
 
+def root_of(path: Path) -> Path:
+    """The folder with the shared facts of a rule set: the one around it if it holds a vocabulary, else the shipped one."""
+    around = path.resolve().parent
+    return path.parent if (around / "vocabulary.yaml").is_file() else folder("rules")
+
+
+def chain(path: Path) -> list[Path]:
+    """The rule sets that this one is made of, the one that extends nothing first; raises `InputError` for a loop."""
+    found: list[Path] = []
+    while True:
+        if path.resolve() in [p.resolve() for p in found]:
+            raise fail("ruleset-loop", f"{shown(path)} extends itself")
+        found.insert(0, path)
+        document = read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml"))
+        data = document.data if isinstance(document.data, dict) else {}
+        inner = data.get("ruleset")
+        parent = data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
+        if parent is None:
+            return found
+        at = ("extends",) if "extends" in data else ("ruleset", "extends")
+        if not isinstance(parent, str):
+            raise fail("wrong-type", "`extends` names one rule set", document.place(at))
+        try:
+            path = find(parent if parent in SHIPPED else str(path / parent), root_of(path))
+        except InputError as error:
+            raise fail("unknown-ruleset", error.problems[0].message, document.place(at)) from None
+
+
 def layers(path: Path) -> list[list[Path]]:
     """The YAML files of a rule set, a list per layer: the shared facts, what it extends, itself."""
-    chain: list[Path] = []
-    while True:
-        if path.resolve() in [p.resolve() for p in chain]:
-            raise fail("ruleset-loop", f"{shown(path)} extends itself")
-        chain.append(path)
-        parent = (read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml")).data or {}).get("extends")
-        if parent is None:
-            break
-        path = find(parent if parent in SHIPPED else str(path / parent))
-    root = folder("rules")
+    sets = chain(path)
+    root = root_of(sets[0])
     shared = [root / "vocabulary.yaml", *sorted((root / "sources").glob("*.yaml")), *sorted((root / "facts").rglob("*.yaml"))]
-    return [shared, *([sorted(p.rglob("*.yaml")) for p in reversed(chain)])]
+    return [shared, *(_files(one) for one in sets)]
+
+
+def _files(path: Path) -> list[Path]:
+    """A rule set's own files, `ruleset.yaml` first: not its cases, and not sets that lie within it."""
+    found = []
+    for file in sorted(path.rglob("*.yaml"), key=lambda p: (p.name != "ruleset.yaml", p)):
+        between = file.relative_to(path).parts[:-1]
+        nested = any((path.joinpath(*between[: i + 1]) / "ruleset.yaml").is_file() for i in range(len(between)))
+        if not nested and not any(part == CASES or part.startswith(".") for part in between):
+            found.append(file)
+    return found
 
 
 def fingerprint(files: list[list[Path]]) -> str:
@@ -60,7 +97,7 @@ def fingerprint(files: list[list[Path]]) -> str:
     """
     base = f"{folder('rules').parent}{os.sep}"
     digest = hashlib.sha256()
-    code = [Path(__file__).with_name(name) for name in ("rulesets.py", "rules_check.py", "rulebook.py", "source.py")]
+    code = [Path(__file__).with_name(name) for name in ("rulesets.py", "overlay.py", "rules_check.py", "rulebook.py", "source.py")]
     for path in [*code, *(p for layer in files for p in layer)]:
         raw = read_bytes(path, MAX_RULE_BYTES)
         digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode())
@@ -73,106 +110,69 @@ def put_together(path: Path) -> Data:
 
     Raises `InputError` with every problem found, each at `file:line:column`.
     """
+    gathered = gather(path)
+    if gathered.problems:
+        raise InputError(gathered.problems)
+    return gathered.merged
+
+
+def gather(path: Path) -> Gathered:
+    """The same with the files, the history of each thing, and the problems instead of an exception (those of reading excepted)."""
     from generator.rules_check import check  # the checks cost nothing where a compiled set is loaded
 
-    merged: Data = {section: {} for section in MERGED}
-    merged |= {"tables": {}, "engines": {}, "support": {}, "kv_cache": {}, "quality": [], "ruleset": {}}
-    problems: list[Problem] = []
-    documents: dict[str, Document] = {}
-    for layer in layers(path):
+    gathered = Gathered(empty())
+    files = layers(path)
+    names = ["facts", *(_name(one) for one in chain(path))]
+    base = folder("rules").resolve()
+    for name, layer in zip(names, files, strict=True):
+        gathered.layers.append((name, []))
         for file in layer:
-            document = read_yaml(file, shown(file), MAX_RULE_BYTES)
-            documents[document.name] = document
-            if not isinstance(document.data, dict):
-                problems.append(Problem("rules-form", "a mapping is expected", document.place()))
-                continue
-            problems += _lay_over(merged, document)
-    problems += check(merged, documents)
-    if problems:
-        raise InputError(problems)
-    merged["ruleset"]["digest"] = digest_of(merged)
-    return merged
+            _add(gathered, name, file, shipped=base in file.resolve().parents or layer is files[0])
+    if not gathered.problems or all(p.code not in ("rules-form", "wrong-type") for p in gathered.problems):
+        gathered.problems += check(gathered)
+    gathered.merged.pop("off")
+    gathered.merged["ruleset"]["digest"] = digest_of(gathered.merged)
+    return gathered
 
 
-def _lay_over(merged: Data, document: Document) -> list[Problem]:
-    data, problems = document.data, []
-    for key, value in data.items():
-        at = document.place((key,), key=True)
-        if key in MERGED and isinstance(value, dict):
-            _merge(merged[key], value, document, key)
-        elif key == "table":
-            problems += _merge_table(merged["tables"], document)
-        elif key == "engine":
-            merged["support" if "support" in data else "engines"][value] = data
-        elif key in ("kv_cache", "quality"):
-            if isinstance(value, dict):
-                merged[key] |= value
-            else:
-                merged[key] = [*merged[key], *value]
-        elif key == "dtypes":
-            merged["kv_cache"]["dtypes"] = value
-        elif key == "ruleset":
-            merged["ruleset"] = dict(value)
-        elif not _belongs(key, data):
-            problems.append(Problem("rules-form", f"unknown section {key!r}{did_you_mean(key, MERGED)}", at))
-    return problems
+def _name(path: Path) -> str:
+    data = read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml")).data
+    inner = data.get("ruleset") if isinstance(data, dict) else None
+    return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
 
 
-def _belongs(key: str, data: Data) -> bool:
-    if "table" in data:
-        return key in ("table", "asks", "hit", "rows", "off")
-    return "engine" in data or key in ("extends", "title", "note", "checked", "off", "cases")
+def _add(gathered: Gathered, layer: str, file: Path, shipped: bool) -> None:
+    """Read one file and lay it over; of a file that did not ship the form is checked first, so that nothing later stumbles."""
+    document = read_yaml(file, shown(file), MAX_RULE_BYTES)
+    gathered.documents[document.name] = document
+    gathered.layers[-1][1].append(document.name)
+    if not isinstance(document.data, dict):
+        gathered.problems.append(Problem("rules-form", "a mapping is expected", document.place()))
+        return
+    problems = [] if shipped else list(_form(document))
+    gathered.problems += problems
+    if not problems:
+        lay_over(gathered, layer, document, shipped)
 
 
-def _merge(target: Data, entries: Data, document: Document, section: str) -> None:
-    for name, entry in entries.items():
-        if section in FACTS and isinstance(target.get(name), dict) and isinstance(entry, dict):
-            entry = target[name] | entry
-        if section == "thresholds" and isinstance(entry, dict):
-            place = document.place((section, name), key=True)
-            entry = {**entry, "at": f"{place.path}:{place.line}"}
-        target[name] = entry
+def _form(document: Document) -> Iterator[Problem]:
+    from generator.schemas import KINDS, kind_of, problems_of
 
-
-def _merge_table(tables: Data, document: Document) -> list[Problem]:
-    data = document.data
-    table = tables.setdefault(data["table"], {"hit": data.get("hit", "collect"), "asks": data.get("asks", ""), "rows": []})
-    off = data.get("off") or []
-    known = {row["id"] for row in table["rows"]}
-    problems = [
-        Problem("unknown-row", f"there is no row {name!r} to switch off{did_you_mean(name, known)}", document.place(("off", i)))
-        for i, name in enumerate(off)
-        if name not in known
-    ]
-    rows = [row for row in table["rows"] if row["id"] not in off]
-    here: set[str] = set()
-    for i, row in enumerate(data.get("rows") or []):
-        place = document.place(("rows", i))
-        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-            problems.append(Problem("rules-form", "a row needs an id", place))
-            continue
-        if row["id"] in here:
-            problems.append(Problem("duplicate-row", f"row {row['id']!r} stands here twice", place))
-        here.add(row["id"])
-        row = {**row, "at": f"{place.path}:{place.line}", "index": i}
-        same = next((n for n, old in enumerate(rows) if old["id"] == row["id"]), None)
-        if same is None:
-            rows.append(row)
-        else:
-            rows[same] = row
-    table["rows"] = rows
-    return problems
+    kind = kind_of(document.data)
+    if kind is not None:
+        yield from problems_of(document, kind, form_only=True)
+        return
+    for key in document.data:
+        yield Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, KINDS)}", document.place((key,), key=True))
+        return
 
 
 def digest_of(merged: Data) -> str:
-    """What a rule set decides, as a short hash: comments, positions and the order of collected rows do not count."""
+    """What a rule set decides, as a short hash: comments, positions and the order of collected rows do not count.
 
-    def bare(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: bare(v) for k, v in value.items() if k not in ("at", "index")}
-        return [bare(v) for v in value] if isinstance(value, list) else value
-
-    data = bare(merged)
+    Neither do the engines' full lists of options: they are for verifying, and decide nothing.
+    """
+    data = bare({section: part for section, part in merged.items() if section != "flags"})
     for table in data["tables"].values():
         if table["hit"] == "collect":
             table["rows"].sort(key=lambda row: row["id"])

@@ -67,10 +67,11 @@ def read_bytes(path: Path, limit: int, name: str | None = None) -> bytes:
         raise fail("unreadable", f"cannot read the file: {error.strerror}", Place(name)) from None
     except ValueError:
         raise fail("unreadable", "the path holds a NUL character", Place(name)) from None
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise fail("unreadable", "not a regular file", Place(name))
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise fail("unreadable", "not a regular file", Place(name))
         if status.st_size > limit:
             raise fail("too-large", f"{status.st_size} bytes; at most {limit} are read", Place(name))
         return file.read(limit)
@@ -101,6 +102,10 @@ def parse_yaml(text: str, name: str) -> Document:
     """
     try:
         return _Builder(name).build(text)
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position]
+        place = Place(name, before.count("\n") + 1, error.position - before.rfind("\n"))
+        raise fail("bad-character", f"the character U+{ord(text[error.position]):04X} cannot stand in YAML", place) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name)
@@ -134,7 +139,7 @@ class _Builder:
         loader = yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
         documents = 0
         while loader.check_event():
-            event = loader.get_event()
+            event: Any = loader.get_event()
             kind = type(event)
             if kind is yaml.ScalarEvent:
                 self._add(self._scalar(event), event, event.anchor, 1)
@@ -150,7 +155,7 @@ class _Builder:
                     raise self._fail(event, "several-documents", "one YAML document is read, here begins another")
         return Document(self.name, self.root, self.marks, self.key_marks)
 
-    def _fail(self, event: yaml.Event, code: str, message: str) -> InputError:
+    def _fail(self, event: Any, code: str, message: str) -> InputError:
         mark = event.start_mark
         return fail(code, message, Place(self.name, mark.line + 1, mark.column + 1))
 
@@ -160,7 +165,7 @@ class _Builder:
         top = self.stack[-1]
         return (*top.path, top.key if top.key is not None else len(top.items))
 
-    def _open(self, event: yaml.Event, items: Any) -> None:
+    def _open(self, event: Any, items: Any) -> None:
         self._check_tag(event)
         if len(self.stack) >= MAX_DEPTH:
             raise self._fail(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels")
@@ -176,13 +181,13 @@ class _Builder:
         if done.anchor:
             self.anchors[done.anchor] = (done.items, self.nodes - done.start)
 
-    def _alias(self, event: yaml.Event) -> None:
+    def _alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
             raise self._fail(event, "yaml-alias", f"'*{event.anchor}' names nothing that stands above it")
         value, size = self.anchors[event.anchor]
         self._add(value, event, None, size)
 
-    def _add(self, value: Any, event: yaml.Event, anchor: str | None, size: int) -> None:
+    def _add(self, value: Any, event: Any, anchor: str | None, size: int) -> None:
         top = self.stack[-1] if self.stack else None
         mark = (event.start_mark.line + 1, event.start_mark.column + 1)
         if top is not None and isinstance(top.items, dict) and top.key is None:
@@ -196,7 +201,7 @@ class _Builder:
             self.anchors[anchor] = (value, size)
         self._put(value, 0)
 
-    def _key(self, event: yaml.Event, top: _Open, mark: tuple[int, int]) -> None:
+    def _key(self, event: Any, top: _Open, mark: tuple[int, int]) -> None:
         if not isinstance(event, yaml.ScalarEvent):
             raise self._fail(event, "bad-key", "a key must be a plain word")
         key = event.value
@@ -217,11 +222,11 @@ class _Builder:
         else:
             top.items.append(value)
 
-    def _check_tag(self, event: yaml.Event) -> None:
+    def _check_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _CORE_TAGS:
             raise self._fail(event, "yaml-tag", f"tags such as {event.tag!r} are not read")
 
-    def _scalar(self, event: yaml.Event) -> Any:
+    def _scalar(self, event: Any) -> Any:
         self._check_tag(event)
         value = event.value
         if not event.implicit[0]:
@@ -232,14 +237,19 @@ class _Builder:
             if _INT.match(value):
                 return int(value)
             if _FLOAT.match(value):
-                return float(value)
+                return self._finite(event, float(value))
             if _OCTAL.match(value):
                 return int(value[2:], 8)
             if _HEX.match(value):
                 return int(value[2:], 16)
         return self._text(event, value)
 
-    def _text(self, event: yaml.Event, value: str) -> str:
+    def _finite(self, event: Any, value: float) -> float:
+        if value in (float("inf"), float("-inf")):
+            raise self._fail(event, "bad-number", f"{event.value} is too large for a number")
+        return value
+
+    def _text(self, event: Any, value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -266,10 +276,15 @@ def parse_json(text: str, name: str) -> Any:
             raise fail("duplicate-key", f"{twice!r} stands in one object twice", Place(name))
         return result
 
+    def no_constant(word: str) -> Any:
+        raise fail("json-syntax", f"{word} is not JSON", Place(name))
+
     try:
-        data = json.loads(text, object_pairs_hook=unique)
+        data = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
     except json.JSONDecodeError as error:
         raise fail("json-syntax", error.msg, Place(name, error.lineno, error.colno)) from None
+    except ValueError:
+        raise fail("json-syntax", "a number has too many digits", Place(name)) from None
     except RecursionError:
         raise fail("too-deep", "nested too deep", Place(name)) from None
     if not isinstance(data, dict):

@@ -6,15 +6,17 @@ Floor 2, pure but for reading the schema. Defaults that depend on the profile ar
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from generator.errors import InputError, Problem, did_you_mean
+from generator.errors import InputError, Problem
 from generator.resources import folder
+from generator.schema_check import accepts
 from generator.source import Document, KeyPath, read_yaml
+from generator.spec_problems import in_order, schema_problems, text_problems
 
 VERSION = 1
 
@@ -78,54 +80,9 @@ def _validator() -> Any:
 
 def problems_of(document: Document) -> list[Problem]:
     """Everything in a spec that its schema refuses, in the order of the file."""
-    found = [_problem(document, error) for error in _leaves(_validator().iter_errors(document.data))]
-    return sorted(set(found), key=lambda p: (p.place.line, p.place.column) if p.place else (0, 0))
-
-
-def _leaves(errors: Iterable[Any]) -> Iterable[Any]:
-    """The errors that say something: of `if/then`, what is inside."""
-    for error in errors:
-        if error.validator in ("if", "then") and error.context:
-            yield from _leaves(error.context)
-        else:
-            yield error
-
-
-def _problem(document: Document, error: Any) -> Problem:
-    path: KeyPath = tuple(error.absolute_path)
-    value, rule = error.instance, error.validator_value
-    name = str(path[-1]) if path else "the spec"
-    match error.validator:
-        case "additionalProperties" | "unevaluatedProperties":
-            known = list(error.schema.get("properties", {}))
-            key = next(k for k in value if k not in known)
-            return Problem("unknown-key", f"{key!r} is not known here{did_you_mean(key, known)}", document.place((*path, key), key=True))
-        case "required":
-            key = next(k for k in rule if k not in value)
-            return Problem("missing-key", f"{key!r} is missing", document.place(path))
-        case "enum" | "const":
-            allowed = [str(v) for v in (rule if error.validator == "enum" else [rule])]
-            return Problem("unknown-value", f"{value!r} is no {name}{did_you_mean(str(value), allowed)} (one of {', '.join(allowed)})", document.place(path))
-        case "type":
-            wanted = " or ".join(rule) if isinstance(rule, list) else rule
-            quote = "; quote it" if wanted == "string" and isinstance(value, int | float) and not isinstance(value, bool) else ""
-            return Problem("wrong-type", f"{name} must be a {wanted}, not {_shown(value)}{quote}", document.place(path))
-        case "minimum" | "exclusiveMinimum":
-            more = "at least" if error.validator == "minimum" else "more than"
-            return Problem("out-of-range", f"{name} must be {more} {rule:g}, not {value!r}", document.place(path))
-        case "maximum":
-            return Problem("out-of-range", f"{name} must be at most {rule:g}, not {value!r}", document.place(path))
-        case "anyOf":
-            return Problem("wrong-type", f"{name} must be a positive whole number or `max`, not {_shown(value)}", document.place(path))
-        case "pattern":
-            return Problem("bad-text", f"{name}: {_shown(value)} does not match {rule}", document.place(path))
-        case _:
-            return Problem("bad-value", f"{name}: {error.message[:200]}", document.place(path))
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"
+    if accepts(schema(), document.data):
+        return []
+    return schema_problems(document, _validator().iter_errors(document.data))
 
 
 def label(stem: str) -> str:
@@ -138,23 +95,14 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     """The spec of a document, or every problem that its schema finds."""
     if not isinstance(document.data, dict):
         return None, [Problem("wrong-type", "a spec is a mapping with `model` and `hardware`", document.place())]
-    problems = problems_of(document)
+    problems = in_order([*problems_of(document), *text_problems(document)])
     name = document.data.get("name") or label(path.stem)
     if not name:
         problems.append(Problem("missing-key", f"no name can be made of {path.name!r}: give `name`", document.place()))
     if problems:
         return None, problems
-    data = document.data
+    data = whole(document.data, schema())
     model = data["model"] if isinstance(data["model"], dict) else {"id": data["model"]}
-    texts = [(("model", k), v) for k, v in model.items() if isinstance(v, str)]
-    texts += [(("deploy", k), v) for k, v in (data.get("deploy") or {}).items() if isinstance(v, str)]
-    problems = [
-        Problem("bad-text", f"{key[-1]} holds a control or direction character", document.place(key))
-        for key, text in texts
-        if not text.isprintable()
-    ]
-    if problems:
-        return None, problems
     return (
         DeploymentSpec(
             name, ModelRequest(**model), HardwareRequest(**data["hardware"]), data.get("workload") or {},
@@ -162,6 +110,16 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         ),
         [],
     )  # fmt: skip
+
+
+def whole(value: Any, rule: Mapping[str, Any]) -> Any:
+    """The data with `32.0` and `1e5` as whole numbers where the schema asks for one: it accepts them as such."""
+    if isinstance(value, dict):
+        return {key: whole(inner, (rule.get("properties") or {}).get(key) or {}) for key, inner in value.items()}
+    forms = [rule, *rule.get("anyOf", ())]
+    if isinstance(value, float) and value.is_integer() and any(form.get("type") == "integer" for form in forms):
+        return int(value)
+    return value
 
 
 def read_spec(path: Path) -> DeploymentSpec:

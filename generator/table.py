@@ -56,9 +56,21 @@ class Table(NamedTuple):
     rows: tuple[Row, ...]
     by_stage: tuple[tuple[Row, ...], ...]
 
+    @property
+    def last_stage(self) -> int:
+        """The stage at which every row can be decided."""
+        return max((row.stage for row in self.rows), default=0)
+
     def matching(self, facts: Facts, stage: int) -> list[Row]:
         """Rows of exactly this stage that match (`collect`)."""
-        return [row for row in self.by_stage[stage] if row.matches(facts)]
+        found = []
+        for row in self.by_stage[stage]:
+            for name, test in row.tests:
+                if not test(facts[name]):
+                    break
+            else:
+                found.append(row)
+        return found
 
 
 def cell_test(cell: Any, bound: Callable[[Any], Any]) -> Test:
@@ -68,29 +80,42 @@ def cell_test(cell: Any, bound: Callable[[Any], Any]) -> Test:
             refused = _words(cell["not"])
             if "unknown" in refused:
                 return lambda value: value is not None
-            return lambda value: value is not None and not _is_one_of(value, refused)
+            one_of = _one_of(refused)
+            return lambda value: value is not None and not one_of(value)
         pairs = [(COMPARISONS[key], bound(limit)) for key, limit in cell.items()]
         if len(pairs) == 1:
             compare, limit = pairs[0]
             return lambda value: value is not None and compare(value, limit)
         return lambda value: value is not None and all(compare(value, limit) for compare, limit in pairs)
     wanted = _words(cell)
+    one_of = _one_of(wanted)
     if "unknown" in wanted:
-        return lambda value: value is None or _is_one_of(value, wanted)
-    return lambda value: _is_one_of(value, wanted)
+        return lambda value: value is None or one_of(value)
+    return one_of
 
 
 def _words(cell: Any) -> frozenset[Any]:
     return frozenset(cell if isinstance(cell, list) else [cell])
 
 
-def _is_one_of(value: Any, words: frozenset[Any]) -> bool:
-    if value is None:
-        return False
-    if isinstance(value, frozenset):
-        return not value.isdisjoint(words)
-    # `1` and `true` are equal in Python, and not in a rule.
-    return any(value == word and isinstance(value, bool) is isinstance(word, bool) for word in words)
+def _one_of(words: frozenset[Any]) -> Test:
+    """Whether a fact is one of these words, or a set of words that holds one of them."""
+    if words == {True} and all(word is True for word in words):
+        return lambda value: value is True
+    if words == {False} and all(word is False for word in words):
+        return lambda value: value is False
+    if all(isinstance(word, str) for word in words):
+        return lambda value: value in words if isinstance(value, str) else isinstance(value, frozenset) and not value.isdisjoint(words)
+
+    def test(value: Any) -> bool:
+        if value is None:
+            return False
+        if isinstance(value, frozenset):
+            return not value.isdisjoint(words)
+        # `1` and `true` are equal in Python, and not in a rule.
+        return any(value == word and isinstance(value, bool) is isinstance(word, bool) for word in words)
+
+    return test
 
 
 def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Row:

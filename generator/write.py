@@ -9,35 +9,43 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 from generator.errors import Problem, WriteError
 from generator.render.artifact import Artifact
+from generator.written import (
+    MANIFEST,
+    Finding,
+    check_paths,
+    compare,
+    content,
+    leftovers,
+    recorded,
+    refused,
+    reported,
+    sha256,
+)  # fmt: skip
 
-MANIFEST = "manifest.json"
+__all__ = ["EditedError", "Finding", "WriteResult", "compare", "manifest", "remove_spec", "sha256", "write_spec"]
 
 LOCK_WAIT_S = 10.0
 LOCK_POLL_S = 0.05
 
 
-class Finding(NamedTuple):
-    """How one file differs.
+class EditedError(WriteError):
+    """Files are in the way that were edited by hand, or that gen-deploy did not write; `edits` are those edited."""
 
-    `missing`, `differs` (not what would be generated now), `edited` (by hand) or `stale` (no longer generated).
-    """
-
-    kind: str
-    path: str
+    def __init__(self, problems: Sequence[Problem], edits: Sequence[Finding]) -> None:
+        super().__init__(problems)
+        self.edits = tuple(edits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +59,10 @@ class WriteResult:
     kept: tuple[str, ...] = ()
 
 
-def sha256(data: bytes) -> str:
-    """The hash of a file in the manifest."""
-    return hashlib.sha256(data).hexdigest()
-
-
 def manifest(artifacts: Iterable[Artifact], extra: Mapping[str, Any]) -> Artifact:
     """The manifest: `files` (path → sha256) and whatever else identifies the run (tool version, rules digest)."""
     files = {artifact.path: sha256(artifact.data) for artifact in sorted(artifacts, key=lambda a: a.path)}
     return Artifact(MANIFEST, json.dumps({**extra, "files": files}, ensure_ascii=False, indent=2) + "\n")
-
-
-def compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> list[Finding]:
-    """What `check` reports, by path: nothing where every file is as it would be generated."""
-    folder = out / name
-    with _reported(folder):
-        return sorted(_compare(out, name, artifacts), key=lambda finding: finding.path)
-
-
-def _compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> Iterator[Finding]:
-    folder = out / name
-    _check_paths(out, name, [a.path for a in artifacts])
-    old = _recorded(folder)
-    for artifact in artifacts:
-        found = _content(folder / artifact.path)
-        if found is None:
-            yield Finding("missing", artifact.path)
-        elif found != artifact.data:
-            edited = artifact.path in old and sha256(found) != old[artifact.path]
-            yield Finding("edited" if edited else "differs", artifact.path)
-        elif artifact.executable and not os.access(folder / artifact.path, os.X_OK):
-            yield Finding("differs", artifact.path)
-    current = {artifact.path for artifact in artifacts}
-    for path in old:
-        if path not in current and _content(folder / path) is not None:
-            yield Finding("stale", path)
-    if artifacts and not old:
-        yield Finding("missing", MANIFEST)
 
 
 def write_spec(
@@ -107,18 +82,20 @@ def write_spec(
     generated stay unless `prune`.
     """
     folder = out / name
-    with _reported(folder), _alone(out):
-        _check_paths(out, name, [a.path for a in artifacts])
-        old = _recorded(folder)
+    with reported(folder), _alone(out) as locked:
+        check_paths(out, name, [a.path for a in artifacts])
+        old = recorded(folder)
         everything = [*artifacts, manifest(artifacts, manifest_extra)]
         changed = [a for a in everything if _differs(folder, a)]
         if not force:
             _refuse_edited(folder, changed, old)
         current = {a.path for a in everything}
-        stale = [path for path in old if path not in current and _content(folder / path) is not None]
-        removed = [p for p in stale if prune and (force or sha256(_content(folder / p) or b"") == old[p])]
+        stale = [path for path in old if path not in current and content(folder / path) is not None]
+        removed = [p for p in stale if prune and (force or sha256(content(folder / p) or b"") in old[p])]
         if changed or removed:
             _replace(folder, changed, removed)
+        if locked:
+            _sweep(folder)
         return WriteResult(
             folder,
             tuple(a.path for a in changed),
@@ -129,112 +106,50 @@ def write_spec(
 
 
 @contextlib.contextmanager
-def _reported(folder: Path) -> Iterator[None]:
-    """What the file system refuses, as a `WriteError`."""
-    try:
-        yield
-    except OSError as error:
-        raise refused(
-            "cannot-write", f"{folder}: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
-        ) from None
-
-
-@contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Only one run at a time writes into `out`; another one waits a while, then gives up."""
+def _alone(out: Path) -> Iterator[bool]:
+    """Only one run at a time writes into `out`; another one waits a while, then gives up. Says whether there is a lock."""
     try:
         handle = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:  # not there yet, or no folder: whoever makes it, or says so, comes later
-        yield
+        yield False
         return
     try:
-        _lock(handle, out)
-        yield
+        yield _lock(handle, out)
     finally:
         os.close(handle)
 
 
-def _lock(handle: int, out: Path) -> None:
+def _lock(handle: int, out: Path) -> bool:
     until = time.monotonic() + LOCK_WAIT_S
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return True
         except BlockingIOError:
             if time.monotonic() >= until:
                 raise refused("locked", f"another gen-deploy is writing into {out}") from None
             time.sleep(LOCK_POLL_S)
         except OSError:  # a file system without locks
-            return
-
-
-def refused(code: str, message: str) -> WriteError:
-    """A `WriteError` of one problem."""
-    return WriteError(Problem(code, message))
-
-
-def _check_paths(out: Path, name: str, paths: Iterable[str]) -> None:
-    """Every path stays inside the folder, and nothing on the way is a symlink or no folder."""
-    if name in ("", ".", "..") or "/" in name:
-        raise refused("bad-path", f"{name!r} is no name for a folder")
-    folder = out / name
-    for path in [*paths, MANIFEST]:
-        parts = PurePosixPath(path).parts
-        if not parts or path.startswith("/") or ".." in parts:
-            raise refused("bad-path", f"{path!r} leaves the folder of the spec")
-        at = folder
-        for part in ("", *parts):
-            at = at / part if part else at
-            try:
-                mode = os.lstat(at).st_mode
-            except FileNotFoundError:
-                break
-            except NotADirectoryError:
-                raise refused("not-a-folder", f"{at.parent} is not a folder") from None
-            last = part == parts[-1] and at == folder.joinpath(*parts)
-            if stat.S_ISLNK(mode):
-                raise refused("symlink", f"{at} is a symlink: gen-deploy does not write through one")
-            if not (stat.S_ISREG(mode) if last else stat.S_ISDIR(mode)):
-                raise refused("not-a-file" if last else "not-a-folder", f"{at} is not a {'file' if last else 'folder'}")
-
-
-def _content(path: Path) -> bytes | None:
-    """A regular file's bytes; None where there is none, or something else."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    with os.fdopen(handle, "rb") as file:
-        return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else None
+            return False
 
 
 def _differs(folder: Path, artifact: Artifact) -> bool:
     path = folder / artifact.path
-    return _content(path) != artifact.data or (artifact.executable and not os.access(path, os.X_OK))
+    return content(path) != artifact.data or (artifact.executable and not os.access(path, os.X_OK))
 
 
-def _recorded(folder: Path) -> dict[str, str]:
-    """Path → sha256 of the manifest that lies there; empty where there is none that can be read."""
-    raw = _content(folder / MANIFEST)
-    if raw is None:
-        return {}
-    try:
-        files = json.loads(raw)["files"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    if not isinstance(files, dict):
-        return {}
-    return {
-        p: h
-        for p, h in files.items()
-        if isinstance(h, str) and p and not p.startswith("/") and ".." not in PurePosixPath(p).parts
-    }
+def _sweep(folder: Path) -> None:
+    """Remove the staging folders that killed runs left; a run that began before `out` was there may still use a young one."""
+    for path in leftovers(folder):
+        with contextlib.suppress(OSError):
+            if {entry.name for entry in path.iterdir()} <= {"new", "old"} and time.time() - path.stat().st_mtime > LOCK_WAIT_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
-def _refuse_edited(folder: Path, changed: Iterable[Artifact], old: Mapping[str, str]) -> None:
-    problems = []
+def _refuse_edited(folder: Path, changed: Iterable[Artifact], old: Mapping[str, frozenset[str]]) -> None:
+    problems, edits = [], []
     for artifact in changed:
-        found = _content(folder / artifact.path)
+        found = content(folder / artifact.path)
         if found is None or artifact.path == MANIFEST or found == artifact.data:
             continue
         if artifact.path not in old:
@@ -244,7 +159,8 @@ def _refuse_edited(folder: Path, changed: Iterable[Artifact], old: Mapping[str, 
                     f"{folder / artifact.path} is in the way and was not written by gen-deploy (--force replaces it)",
                 )
             )
-        elif sha256(found) != old[artifact.path]:
+        elif sha256(found) not in old[artifact.path]:
+            edits.append(Finding("edited", artifact.path, found, artifact.data))
             problems.append(
                 Problem(
                     "edited-by-hand",
@@ -252,7 +168,29 @@ def _refuse_edited(folder: Path, changed: Iterable[Artifact], old: Mapping[str, 
                 )
             )
     if problems:
-        raise WriteError(problems)
+        raise EditedError(problems, edits)
+
+
+def remove_spec(out: Path, name: str, *, force: bool = False) -> WriteResult:
+    """Remove the files that gen-deploy wrote into `out/name`; what was edited by hand (unless `force`) or is not ours stays.
+
+    Raises `WriteError` where the file system says no.
+    """
+    folder = out / name
+    with reported(folder), _alone(out):
+        old = recorded(folder)
+        check_paths(out, name, list(old))
+        there = {path: found for path in old if (found := content(folder / path)) is not None}
+        kept = [path for path, found in there.items() if not force and sha256(found) not in old[path]]
+        removed = [path for path in there if path not in kept]
+        if not kept:
+            removed.append(MANIFEST)
+        for path in removed:
+            (folder / path).unlink()
+        for parent in sorted({p for path in removed for p in (folder / path).parents if p == folder or folder in p.parents}, reverse=True):
+            with contextlib.suppress(OSError):  # a folder that still holds something stays
+                parent.rmdir()
+        return WriteResult(folder, removed=tuple(removed), kept=tuple(kept))
 
 
 def _replace(folder: Path, changed: Sequence[Artifact], removed: Sequence[str]) -> None:

@@ -8,49 +8,84 @@ import click
 
 from generator.cli import options
 from generator.cli.files import decided, rendered
-from generator.cli.output import say, show, tell
+from generator.cli.output import refused, say, show, tell
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
-from generator.report.summary import refusal
-from generator.rulebook import load
-from generator.write import compare
+from generator.report.edits import WAYS_OUT, drift, edit
+from generator.rulebook import RuleBook, load
+from generator.spec import DeploymentSpec
+from generator.written import Finding, compare, orphans
 
 MEANING = {
     "missing": "missing",
     "differs": "not what would be generated now",
     "edited": "edited by hand",
-    "stale": "no longer generated",
+    "stale": "no longer generated (--prune on the main job removes it)",
 }
 
 
 @click.command("check")
-@options.specs_argument
-@options.options(options.out_option, options.rules_option, options.engine_option, options.all_engines_option, options.quiet_option)
-def command(specs: tuple[Path, ...], out: Path, rules: str, engine: str | None, all_engines: bool, quiet: bool) -> int:
-    """Write nothing; say which generated files differ, are missing, or were edited by hand."""
+@options.some_specs_argument
+@options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
+@options.options(options.quiet_option, options.verbose_option)
+def command(
+    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool
+) -> int:
+    """Write nothing; say which generated files differ, are missing, or were edited by hand, and how (-v: all of it).
+
+    Without SPEC, every spec of the project file gen-deploy.yaml.
+    """
+    specs, out, whole = options.corpus(specs, out)
     book = load(rules)
+    options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
     code = DONE
+    kinds: set[str] = set()
     for error in errors:
         say(error.problems)
         code = max(code, error.exit_code)
     for spec in found:
         try:
-            outcome, bad = decided(spec, book)
-            code = max(code, bad)
-            if outcome is None:
-                continue
-            if outcome.plan.choice is None:
-                tell(refusal(outcome.plan, spec.document.name))
-                code = max(code, NOTHING_FITS)
-                continue
-            findings = compare(out, spec.name, rendered(outcome, book, out, all_engines))
+            one, findings = _one(spec, book, out, all_engines)
         except GenDeployError as error:
             say(error.problems)
             code = max(code, error.exit_code)
             continue
+        code = max(code, one)
+        kinds |= {finding.kind for finding in findings}
         for finding in findings:
-            show(f"{out / spec.name / finding.path}: {MEANING[finding.kind]}")
-            code = max(code, DIFFERENCES)
-        if not findings and not quiet:
+            _show(out / spec.name, finding, quiet, verbose)
+        if not findings and one == DONE and not quiet:
             show(f"{out / spec.name}: as generated")
-    return code
+    if whole and not errors:
+        for name in orphans(out, [spec.name for spec in found]):
+            show(f"{out / name}: stale, no spec has this name (--prune on the main job removes it)")
+            kinds.add("stale")
+    if "edited" in kinds and not quiet:
+        tell(WAYS_OUT)
+    if kinds - {"edited"} and not quiet:
+        tell("To bring the files up to date, run the main job again.")
+    return max(code, DIFFERENCES) if kinds else code
+
+
+def _one(spec: DeploymentSpec, book: RuleBook, out: Path, all_engines: bool) -> tuple[int, list[Finding]]:
+    outcome, code = decided(spec, book)
+    if outcome is None:
+        return code, []
+    if outcome.plan.choice is None:
+        tell(refused(outcome))
+        return NOTHING_FITS, []
+    return code, compare(out, spec.name, rendered(outcome, book, out, all_engines))
+
+
+def _show(folder: Path, finding: Finding, quiet: bool, verbose: bool) -> None:
+    """One finding; what a person edited is always shown, what generating again would change only with -v."""
+    name = f"{folder / finding.path}"
+    show(f"{name}: {MEANING[finding.kind]}")
+    if finding.kind == "edited" and not quiet:
+        lines = list(edit(name, finding.now, finding.found, verbose))
+    elif finding.kind == "differs" and verbose:
+        lines = list(drift(name, finding.now, finding.found, whole=True))
+    else:
+        return
+    if lines:
+        show("\n".join(lines))

@@ -21,6 +21,7 @@ from generator.rulebook import RuleBook, load
 def command(spec: Path, why_not: str | None, rules: str, engine: str | None) -> int:
     """The decision for SPEC, row by row, with sources and file:line."""
     book = load(rules)
+    options.check_engine(engine, book)
     if why_not is not None:
         _check(why_not, book)
     outcome = decide(options.read_spec(spec, engine), book, thorough=why_not is not None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from generator.cli.output import say
 from generator.decide.decision import Outcome, decide
-from generator.errors import BAD_INPUT, InputError, Problem, did_you_mean
+from generator.errors import BAD_INPUT, InputError, Problem
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import version_key
@@ -35,8 +35,8 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
     spec = outcome.context.spec
     chosen = candidates(outcome, all_engines)
     check_versions(spec, chosen, book)
-    engine_folder = out / spec.name / "engine"
-    back = os.path.relpath(spec.folder.resolve(), engine_folder.resolve()).replace(os.sep, "/")
+    engine_folder = os.path.realpath(out / spec.name / "engine")  # of a loop of symlinks, what can be said; writing refuses it
+    back = os.path.relpath(os.path.realpath(spec.folder), engine_folder).replace(os.sep, "/")
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back)
 
 
@@ -50,7 +50,7 @@ def check_versions(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook
             wanted = version_key(candidate.engine_version)
             near = [v for v in after if version_key(v) <= wanted][-1:] + [v for v in after if version_key(v) > wanted][:1]
             message = f"files are written for catalogued versions of {candidate.engine} only; the nearest to {candidate.engine_version!r}: {', '.join(near)}"
-            raise InputError(spec.problem(("pin", "engine_version"), "unknown-engine-version", message + did_you_mean(candidate.engine_version, known)))
+            raise InputError(spec.problem(("pin", "engine_version"), "unknown-engine-version", message))
 
 
 def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:

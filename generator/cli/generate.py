@@ -3,65 +3,136 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from generator import __version__
 from generator.cli import options
 from generator.cli.files import candidates, decided, rendered
-from generator.cli.output import say, show, tell
-from generator.errors import DONE, NOTHING_FITS, GenDeployError
-from generator.report.summary import chosen_line, refusal, warning_lines
+from generator.cli.output import refused, say, show, tell
+from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
+from generator.report.edits import WAYS_OUT, edit
+from generator.report.summary import chosen_line, warning_lines
 from generator.rulebook import RuleBook, load
 from generator.spec import DeploymentSpec
-from generator.write import write_spec
+from generator.write import EditedError, WriteResult, remove_spec, write_spec
+from generator.written import orphans
+
+NEW_SHOWN = 5
+
+
+class Job(NamedTuple):
+    """How every spec of a run is written."""
+
+    book: RuleBook
+    out: Path
+    all_engines: bool
+    force: bool
+    prune: bool
+    quiet: bool
+    verbose: bool
 
 
 @click.command("generate")
-@options.specs_argument
-@options.options(options.out_option, options.rules_option, options.engine_option, options.all_engines_option)
+@options.some_specs_argument
+@options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option("--prune", is_flag=True, help="Remove own files that are no longer generated.")
+@click.option("--exit-code", is_flag=True, help="Exit 3 where files were written or removed, or git does not know them yet (for hooks).")
 @options.options(options.quiet_option, options.verbose_option)
 def command(
-    specs: tuple[Path, ...], out: Path, rules: str, engine: str | None, all_engines: bool, force: bool, prune: bool, quiet: bool, verbose: bool
-) -> int:
-    """Plan each SPEC and write its files into DIR/<name>/; each spec whole or not at all."""
-    book = load(rules)
+    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool,
+    force: bool, prune: bool, exit_code: bool, quiet: bool, verbose: bool,
+) -> int:  # fmt: skip
+    """Plan each SPEC and write its files into DIR/<name>/; each spec whole or not at all.
+
+    Without SPEC, every spec of the project file gen-deploy.yaml.
+    """
+    specs, out, whole = options.corpus(specs, out)
+    job = Job(load(rules), out, all_engines, force, prune, quiet, verbose)
+    options.check_engine(engine, job.book)
     found, errors = options.read_specs(specs, engine)
-    code = DONE
+    code, results = DONE, []
     for error in errors:
         say(error.problems)
         code = max(code, error.exit_code)
     for spec in found:
         try:
-            code = max(code, _one(spec, book, out, all_engines, force, prune, quiet, verbose))
+            one, result = _one(spec, job)
+            code = max(code, one)
+            results += [result] if result else []
         except GenDeployError as error:
             say(error.problems)
+            _tell_edits(error, out / spec.name, verbose)
             code = max(code, error.exit_code)
+    if whole and not errors:
+        results += _orphaned(job, [spec.name for spec in found])
+    if exit_code and code == DONE:
+        return _changed(results, out)
     return code
 
 
-def _one(
-    spec: DeploymentSpec, book: RuleBook, out: Path, all_engines: bool, force: bool, prune: bool, quiet: bool, verbose: bool
-) -> int:
-    outcome, code = decided(spec, book)
+def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
+    outcome, code = decided(spec, job.book)
     if outcome is None:
-        return code
+        return code, None
     if outcome.plan.choice is None:
-        tell(refusal(outcome.plan, spec.document.name))
-        return NOTHING_FITS
-    files = rendered(outcome, book, out, all_engines)
-    extra = {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
-    result = write_spec(out, spec.name, files, extra, force=force, prune=prune)
-    if quiet:
-        return DONE
-    for candidate in candidates(outcome, all_engines):
+        tell(refused(outcome))
+        return NOTHING_FITS, None
+    files = rendered(outcome, job.book, job.out, job.all_engines)
+    extra = {"generator": f"gen-deploy {__version__}", "rules": {"name": job.book.name, "digest": job.book.digest}}
+    result = write_spec(job.out, spec.name, files, extra, force=job.force, prune=job.prune)
+    if job.quiet:
+        return DONE, result
+    for candidate in candidates(outcome, job.all_engines):
         show(f"{result.folder}/{candidate.engine}: {chosen_line(candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
     show(f"{result.folder}: {state}")
-    for line in warning_lines(outcome.plan, verbose):
+    for line in warning_lines(outcome.plan, job.verbose):
         tell(line)
-    return DONE
+    return DONE, result
+
+
+def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:
+    """What was edited by hand, and the ways out."""
+    if isinstance(error, EditedError) and error.edits:
+        for finding in error.edits:
+            tell("\n".join(edit(str(folder / finding.path), finding.now, finding.found, verbose)))
+        tell(WAYS_OUT)
+
+
+def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
+    """The folders of specs that the project no longer has: removed with `--prune`, else named."""
+    results = []
+    for name in orphans(job.out, names):
+        folder = job.out / name
+        if not job.prune:
+            tell(f"{folder}: stale, no spec has this name (--prune removes it)")
+            continue
+        results.append(remove_spec(job.out, name, force=job.force))
+        kept = f", {len(results[-1].kept)} edited by hand and kept (--force removes them)" if results[-1].kept else ""
+        tell(f"{folder}: no spec has this name; {len(results[-1].removed)} removed{kept}")
+    return results
+
+
+def _changed(results: list[WriteResult], out: Path) -> int:
+    """3 where something was written or removed, or a file that was generated is not in git yet."""
+    from generator import git  # only hooks pay for it
+
+    changed = [str(r.folder / path) for r in results for path in (*r.written, *r.removed)]
+    if changed:
+        tell(f"{len(changed)} files changed; add them to the commit")
+        return DIFFERENCES
+    try:
+        repo = git.repository(Path())
+        generated = {str((r.folder / path).resolve()) for r in results for path in r.unchanged}
+        new = [path for path in repo.untracked(out) if str(repo.root / path) in generated]
+    except InputError:
+        return DONE  # no repository: nothing to add the files to
+    if new:
+        shown = ", ".join(new[:NEW_SHOWN]) + (f" and {len(new) - NEW_SHOWN} more" if len(new) > NEW_SHOWN else "")
+        tell(f"generated, but git does not know it yet; add it to the commit: {shown}")
+    return DIFFERENCES if new else DONE

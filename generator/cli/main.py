@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
 
 import click
 
 from generator import __version__
-from generator.cli.output import say
-from generator.errors import USAGE, GenDeployError, Problem
+from generator.cli.output import say, tell
+from generator.errors import CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem
 
 COMMANDS = {
     "generate": "plan each spec and write its files (the main job; the word may be left out)",
     "plan": "decide and estimate, write nothing",
     "explain": "the decision, row by row, with sources",
     "check": "say which generated files differ, are missing, or were edited by hand",
+    "diff": "what a change of rules changes in decisions",
+    "calibrate": "what an engine logged at start-up against what was predicted",
     "list": "the catalogue: gpus, models, methods, engines, rules",
     "schema": "print a JSON Schema",
-    "init": "write a commented starter spec",
+    "init": "write a commented starter spec, or a project file with its hooks and workflow",
 }
 """Subcommands and what they do, in the order of the help."""
+
+INTERRUPTED = 130
+"""What a shell says of a program that Ctrl-C ended."""
 
 
 class Commands(click.Group):
@@ -53,11 +62,46 @@ def cli() -> None:
     """Write launch files for open-weight language models that start: vLLM, SGLang, TGI, TensorRT-LLM, llama.cpp, Ollama."""
 
 
+def _in_project() -> bool:
+    """Whether there is a project file to work by; that it may be wrong is for the command to say."""
+    from generator import project
+
+    try:
+        return project.find(Path()) is not None
+    except GenDeployError:
+        return True
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code; no error ever shows a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter still gets the rest
+    try:
+        code = _run(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _close_stdout()  # the reader of a pipe went away; nothing is left to tell it
+        return DONE
+    except OSError as error:
+        _close_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        say([Problem("system", f"{where}{error.strerror or error}")])  # a full disk under stdout, a working directory that is gone
+        return CANNOT_WRITE
+    return code
+
+
+def _run(words: list[str]) -> int:
+    if not words and _in_project():
+        words = ["generate"]
     if words and words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version"):
-        words.insert(0, "generate")
+        words = ["generate", *words]
+    if not words:
+        with click.Context(cli, info_name="gen-deploy", **cli.context_settings) as context:
+            tell(cli.get_help(context))
+        return USAGE
     try:
         result = cli.main(args=words, prog_name="gen-deploy", standalone_mode=False)
     except GenDeployError as error:
@@ -65,12 +109,17 @@ def main(argv: list[str] | None = None) -> int:
         return error.exit_code
     except click.exceptions.Exit as stop:
         return stop.exit_code
+    except SystemExit:
+        return DONE  # click's answer to a reader of a pipe that went away
     except click.Abort:
-        return 130
+        return INTERRUPTED
     except click.ClickException as error:
         say([Problem("usage", error.format_message())])
         return USAGE
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe went away; nothing is left to tell it
-        return 0
-    return result if isinstance(result, int) else 0
+    return result if isinstance(result, int) else DONE
+
+
+def _close_stdout() -> None:
+    """Point stdout nowhere, so that the interpreter's own flush at the end cannot fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,19 +9,39 @@ from typing import Any, TypeVar
 
 import click
 
-from generator.errors import InputError, Problem
+from generator import project
+from generator.errors import InputError, Place, Problem, UsageError, did_you_mean
+from generator.rulebook import RuleBook
 from generator.spec import DeploymentSpec
 from generator.spec import read_spec as spec_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-rules_option = click.option("--rules", metavar="NAME-OR-DIR", default="default", show_default=True, help="The rule set.")
+
+def _rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    return project.rule_set(value, Path())
+
+
+def _tree_rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    return project.rule_set(value, Path(), tree=True)
+
+
+rules_option = click.option(
+    "--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; without it the project file's, else `default`."
+)
+tree_rules_option = click.option(
+    "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; without it the project file's, else that of ./rules, else `default`."
+)
 engine_option = click.option("--engine", metavar="ENGINE", help="Pin the engine (the same as `pin: {engine: …}`).")
 all_engines_option = click.option("--all-engines", is_flag=True, help="Every engine that fits, not only the best.")
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say more.")
 specs_argument = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
+some_specs_argument = click.argument("specs", nargs=-1, type=click.Path(path_type=Path), metavar="[SPEC...]")
+some_out_option = click.option(
+    "-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the files go: DIR/<name>/; without it the project file's `out`."
+)
 out_option = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the files go: DIR/<name>/.")
 
 
@@ -36,14 +56,50 @@ def options(*found: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...], Path, bool]:
+    """The specs and the output folder of a command, from the project file where they are not given; whether it is all of its specs.
+
+    Raises `UsageError` where neither says.
+    """
+    if specs and out is not None:
+        return specs, out, False
+    found = project.find(Path())
+    if found is None:
+        missing = "SPEC" if not specs else "--out DIR"
+        raise UsageError(Problem("usage", f"{missing} is missing, and there is no project file {project.FILE}"))
+    if specs:
+        return specs, found.out_folder, False
+    whole = out is None or out.resolve() == found.out_folder.resolve()
+    return tuple(found.spec_files()), found.out_folder if whole or out is None else out, whole
+
+
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
-    """One spec from a file, with `--engine` laid over its pins; raises `InputError` with every problem of it."""
+    """One spec from a file, with `--engine` laid over its pins; raises `InputError` with every problem of it.
+
+    A pinned version is that of the pinned engine: with another engine it is left out.
+    """
+    if path.name == project.FILE:
+        message = "this is a project file, not a spec; `gen-deploy` without arguments works on all its specs"
+        raise InputError(Problem("project-file", message, Place(str(path))))
     spec = spec_of(path)
-    return replace(spec, pin={**spec.pin, "engine": engine}) if engine else spec
+    if not engine or spec.pin.get("engine") == engine:
+        return spec
+    kept = {key: value for key, value in spec.pin.items() if key != "engine_version"}
+    return replace(spec, pin={**kept, "engine": engine})
+
+
+def check_engine(engine: str | None, book: RuleBook) -> None:
+    """Raise `InputError` for an `--engine` that the rule set does not have."""
+    known = book.section("engines")
+    if engine is not None and engine not in known:
+        raise InputError(Problem("unknown-engine", f"--engine: {engine!r} is no engine{did_you_mean(engine, known)} (one of {', '.join(known)})"))
 
 
 def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:
-    """All specs that can be read, and the errors of the others. Two specs of one name are an error of its own."""
+    """All specs that can be read, and the errors of the others.
+
+    Raises `InputError`, with all those errors, where two specs have one name: nothing may be written then.
+    """
     specs: list[DeploymentSpec] = []
     errors: list[InputError] = []
     for path in paths:
@@ -59,5 +115,5 @@ def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[D
             twice.append(Problem("duplicate-name", f"{other} has the name {spec.name!r} too; names are folders", spec.document.place(("name",))))
         named.setdefault(spec.name, spec)
     if twice:
-        raise InputError(twice)
+        raise InputError([*(problem for error in errors for problem in error.problems), *twice])
     return specs, errors

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from generator.errors import Problem
+from generator.report.summary import refusal
+
+if TYPE_CHECKING:
+    from generator.decide.decision import Outcome
 
 
 def say(problems: Iterable[Problem]) -> None:
     """Problems, one a line, on stderr."""
     for problem in problems:
         click.echo(str(problem), err=True)
+
+
+def refused(outcome: Outcome) -> str:
+    """Why nothing fits, at the pins of the spec or its start."""
+    return refusal(outcome.plan, str(outcome.context.spec.document.place(("pin",))))
 
 
 def tell(text: str) -> None:

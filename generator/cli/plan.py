@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.output import say, show, show_json
+from generator.cli import sweep as sweeps
+from generator.cli.output import refused, say, show, show_json, tell
 from generator.decide.decision import decide
 from generator.errors import DONE, NOTHING_FITS, GenDeployError
 from generator.plan import as_json as plan_json
@@ -17,11 +18,16 @@ from generator.rulebook import load
 
 @click.command("plan")
 @options.specs_argument
-@options.options(options.rules_option, options.engine_option, options.all_engines_option, options.json_option, options.quiet_option)
-def command(specs: tuple[Path, ...], rules: str, engine: str | None, all_engines: bool, as_json: bool, quiet: bool) -> int:
-    """Decide each SPEC and print the choice with its memory; write nothing."""
-
+@options.options(options.rules_option, options.engine_option, options.all_engines_option)
+@options.options(sweeps.sweep_option, sweeps.prices_option, options.json_option, options.quiet_option)
+def command(
+    specs: tuple[Path, ...], rules: str, engine: str | None, all_engines: bool, sweep: str | None, prices: Path | None, as_json: bool, quiet: bool
+) -> int:
+    """Decide each SPEC and print the choice with its memory and speed; write nothing."""
+    asked = sweeps.concurrencies(sweep) if sweep else []
     book = load(rules)
+    paid = sweeps.Prices(prices, book) if prices else None
+    options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
     code = DONE
     objects, texts = [], []
@@ -35,14 +41,17 @@ def command(specs: tuple[Path, ...], rules: str, engine: str | None, all_engines
             say(error.problems)
             code = max(code, error.exit_code)
             continue
-        if outcome.plan.choice is None:
-            code = max(code, NOTHING_FITS)
         if as_json:
-            objects.append(plan_json(outcome.plan))
-        elif not quiet:
-            texts.append(summary(outcome.plan, book, all_engines=all_engines))
-    if as_json and objects:
-        show_json(objects[0] if len(specs) == 1 else objects)
+            extra = {"sweep": sweeps.sweep_json(outcome, asked)} if asked else {}
+            objects.append({**plan_json(outcome.plan), **extra, **({"cost": sweeps.cost_of(outcome, paid)} if paid else {})})
+        if outcome.plan.choice is None:
+            tell(refused(outcome))
+            code = max(code, NOTHING_FITS)
+        elif not as_json and not quiet:
+            lines = [summary(outcome.plan, book, all_engines=all_engines), *sweeps.cost_lines(outcome, paid)]
+            texts.append("\n".join([*lines, *(sweeps.sweep_lines(outcome, asked) if asked else ())]))
+    if as_json and (objects or len(specs) > 1):
+        show_json(objects if len(specs) > 1 else objects[0])
     if texts:
         show("\n".join(texts))
     return code

@@ -5,11 +5,11 @@ Floor 3, pure but for the files that the spec names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from generator.errors import fail
+from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
 from generator.facts.pins import check_pins
@@ -17,6 +17,7 @@ from generator.facts.workload import Workload, resolve_workload
 from generator.plan import Read, Trace
 from generator.rulebook import RuleBook
 from generator.spec import DeploymentSpec
+from generator.spec_problems import in_order
 from generator.table import Row
 
 
@@ -46,12 +47,25 @@ class Context:
 
 
 def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False) -> Context:
-    """Resolve a spec; raises `InputError` for what is unknown in it."""
-    check_pins(spec, book)
-    gpu, model = resolve_gpu(spec, book), resolve_model(spec, book)
+    """Resolve a spec; raises `InputError` with everything that is unknown in it."""
+    gpu, model = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: resolve_model(spec, book), lambda: check_pins(spec, book))[:2]
     defaults, trace = _defaults(spec, book)
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
     return Context(spec, book, model, gpu, workload, trace, thorough)
+
+
+def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:
+    """What each step returns; raises `InputError` with the problems of all that fail."""
+    done: list[Any] = []
+    problems: list[Problem] = []
+    for step in steps:
+        try:
+            done.append(step())
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(in_order(problems))
+    return done
 
 
 def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, Any], tuple[Trace, ...]]:
@@ -90,7 +104,31 @@ def trace_of(
     step: str, row: Row, did: Mapping[str, Any], facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
 ) -> Trace:
     """A step of the decision as the trace keeps it."""
-    return Trace(step, row.id, did, reads(row, facts, sources, book), row.because, row.source, row.at)
+    return Trace(step, row.id, did, Reads(row, facts, sources, book), row.because, row.source, row.at)
+
+
+class Reads(Mapping[str, Read]):
+    """What a row read, put together when somebody looks: of thousands of reasons, few are shown."""
+
+    __slots__ = ("_found", "_from")
+
+    def __init__(self, row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook) -> None:
+        self._from = (row, facts, sources, book)
+        self._found: dict[str, Read] | None = None
+
+    def _all(self) -> dict[str, Read]:
+        if self._found is None:
+            self._found = reads(*self._from)
+        return self._found
+
+    def __getitem__(self, name: str) -> Read:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
 
 
 def reads(

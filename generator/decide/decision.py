@@ -6,24 +6,28 @@ Floor 3, pure but for the files that the spec names.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from generator.decide import prefer, thumb
+from generator.decide.breakdown import terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages
 from generator.decide.context import Context, Numbers, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.names import Names, Sources, pair_names, spec_names
 from generator.decide.normal import normalised
-from generator.decide.parallel import layout_names, with_experts
+from generator.decide.offload import partly_offloaded
+from generator.decide.parallel import arranged
+from generator.decide.pareto import pareto
+from generator.decide.performance import NO_NAMES, Speeds
 from generator.decide.prefer import Ranked
 from generator.decide.reasons import LAYOUT, PAIR, SIZED, SPEC, reasons
-from generator.decide.settings import collected, emitted
-from generator.decide.sized import revision_of, sized_names, target_of
+from generator.decide.settings import collected, emitted, values_of
+from generator.decide.sized import revision_of, sized_names, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
 from generator.facts.engine import kv_support_of, resolve_engine
-from generator.plan import Candidate, Plan, Quality, Reason, Rejection, Trace
+from generator.plan import Candidate, Plan, Quality, Reason, Rejection, Trace, changed
 from generator.rulebook import RuleBook
 from generator.sizing.footprint import Layout, Load
 from generator.sizing.split import Cuts, cuts
@@ -55,6 +59,12 @@ class _Decision:
         self.rejected: list[Rejection] = []
         self.working: list[Ranked] = []
         self._numbers: dict[str, Numbers] = {}
+        self.speeds = Speeds(context)
+        self._trials: dict[Any, Any] = {}
+        self._layouts: dict[str, list[Layout]] = {}
+        self._arranged: dict[Any, tuple[Layout, Names]] = {}
+        self._base: tuple[Pair | None, dict[str, Any]] = (None, {})
+        self._thumbs: dict[str, dict[str, float | None]] = {}
 
     @cached_property
     def cuts(self) -> Cuts:
@@ -71,6 +81,11 @@ class _Decision:
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
         best_first = prefer.ranked(self.working, rows)
         finished, steps = self._best_of_engines(best_first)
+        if finished:
+            best, facts = finished[0]
+            finished[0] = Ranked(changed(best, terms=terms_of(self.context, best, facts)), facts)
+        if finished:
+            finished[0] = Ranked(self.speeds.promised(finished[0].candidate), finished[0].facts)
         choice = finished[0] if finished else None
         trace = (*self.context.trace, *self._dropped(), *self._preferred(rows, best_first), *steps)
         plan = Plan(
@@ -97,8 +112,11 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(candidate, found))
             return
+        names |= target_names(self.context, pair)
         before = len(self.working)
-        for layout in layouts(self.context, pair.engine):
+        if pair.engine.name not in self._layouts:
+            self._layouts[pair.engine.name] = list(layouts(self.context, pair.engine))
+        for layout in self._layouts[pair.engine.name]:
             self._layout(pair, layout, candidate, names, sources, found)
         if len(self.working) == before:
             for layout in stages(self.context, pair.engine):
@@ -132,9 +150,9 @@ class _Decision:
     def _layout(
         self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources, found: tuple[Reason, ...]
     ) -> None:
-        layout = with_experts(self.context, pair, layout, self.cuts)
-        names = {**names, **layout_names(self.context, pair, layout, self.cuts)}
-        candidate = replace(
+        layout, its_names = arranged(self.context, pair, layout, self.cuts, self._arranged)
+        names = {**names, **its_names}
+        candidate = changed(
             candidate,
             tensor_parallel=layout.tensor_parallel,
             pipeline_parallel=layout.pipeline_parallel,
@@ -155,14 +173,14 @@ class _Decision:
         self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources
     ) -> tuple[Candidate, Names, Sources]:
         engine = pair.engine
-        base, _ = collected("fit", names, sources, self.book, engine.version)
+        base = self._fit_base(pair, names)
         kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
         if self.context.pinned("enforce_eager") is not None:
             base["enforce_eager"] = self.context.pinned("enforce_eager")
-        kv_support, kv_source = kv_support_of(self.book, engine.name, kv_dtype, self.context.gpu.architecture)
+        kv_support, kv_source = kv_support_of(self.book, engine, kv_dtype, self.context.gpu.architecture)
         fitted = self._fitted(pair, layout, base, kv_dtype)
-        names = {**names, **sized_names(self.context, pair, layout, fitted, kv_dtype, kv_support)}
-        candidate = replace(
+        names = {**names, **sized_names(self.context, fitted, kv_dtype, kv_support)}
+        candidate = changed(
             candidate,
             kv_cache_dtype=kv_dtype,
             max_model_len=fitted.load.max_model_len,
@@ -172,7 +190,18 @@ class _Decision:
             memory=fitted.footprint,
             kv_cache=fitted.kv_cache,
         )
-        return candidate, names, {**sources, "kv_cache.support": kv_source}
+        if fitted.gpu_layers is None and (fitted.fits or self._wants_figures(pair)):
+            performance, speed_names = self.speeds.of(candidate, layout, fitted.footprint, self.speeds.kv_bits(candidate))
+            candidate = changed(candidate, performance=performance)
+        else:
+            speed_names = NO_NAMES
+        return candidate, {**names, **speed_names}, {**sources, "kv_cache.support": kv_source}
+
+    def _fit_base(self, pair: Pair, names: Names) -> dict[str, Any]:
+        """What the `fit` rows set: the same for all layouts of a pair, unless a row reads one."""
+        if self._base[0] is not pair or self.book.tables["fit"].last_stage > PAIR:
+            self._base = (pair, values_of("fit", names, self.book, pair.engine.version))
+        return dict(self._base[1])
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Any], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":
@@ -184,7 +213,10 @@ class _Decision:
         numbers = self._numbers.setdefault(pair.engine.version, Numbers(self.book, pair.engine.version))
         weights = weights_on_gpu(self.context, pair.method, layout)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
-        return fit(self.context, pair.engine.name, layout, weights, base, bits, numbers)
+        fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self._trials)
+        if not fitted.fits and self.context.spec.hardware.host_memory_gib is not None:
+            return partly_offloaded(self.context, pair.engine, layout, pair.method, base, bits, numbers) or fitted
+        return fitted
 
     # -- the best, and why
 
@@ -194,7 +226,10 @@ class _Decision:
         finished: list[Ranked] = []
         trace: list[Trace] = []
         for one in best_first:
-            candidate = replace(one.candidate, thumb=thumb.thumb(self.context, one.candidate.method))
+            method = one.candidate.method
+            if method not in self._thumbs:
+                self._thumbs[method] = thumb.thumb(self.context, method)
+            candidate = changed(one.candidate, thumb=self._thumbs[method])
             if candidate.engine not in seen:
                 engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
                 sources = one.facts["_sources"]
@@ -203,21 +238,15 @@ class _Decision:
                 settings, steps = emitted(one.facts, sources, self.book, engine)
                 if not seen:
                     trace += steps
-                candidate = replace(candidate, settings=settings)
+                candidate = changed(candidate, settings=settings)
                 seen.add(candidate.engine)
             finished.append(Ranked(candidate, one.facts))
         return finished, trace
 
     def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
-        """The runners-up: the best layout of each other engine and method."""
-        seen = {(one.candidate.engine, one.candidate.method) for one in finished[:1]}
-        kept = []
-        for one in finished[1:]:
-            key = (one.candidate.engine, one.candidate.method)
-            if key not in seen:
-                seen.add(key)
-                kept.append(one.candidate)
-        return tuple(kept[: int(self.book.number("plan.alternatives"))])
+        """The runners-up, best first: of each engine what no other candidate of it beats on all of memory, speed, quality and GPUs."""
+        front = pareto([one.candidate for one in finished], self.speeds.level)
+        return tuple(self.speeds.promised(one) for one in front[: int(self.book.number("plan.alternatives"))])
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:

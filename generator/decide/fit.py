@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from generator.decide.context import Context, Numbers
 from generator.plan import KvCache
 from generator.quantity import ceil_div
 from generator.sizing.cache import CacheCost, cache_cost
 from generator.sizing.engines import MEMORY
-from generator.sizing.footprint import Footprint, Layout, Load
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU."""
+    """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
+
+    `gpu_layers` is only set where some layers stay in the host's memory.
+    """
 
     load: Load
     fraction: float
@@ -42,13 +45,25 @@ class Fitted:
     sequences_lowered: bool
     fits: bool
     asked: Wish
+    gpu_layers: int | None = None
 
 
 def fit(
-    context: Context, engine: str, layout: Layout, weights: int, base: Mapping[str, Any], kv_bits: float, numbers: Numbers
+    context: Context,
+    engine: str,
+    layout: Layout,
+    weights: int,
+    base: Mapping[str, Any],
+    kv_bits: float,
+    numbers: Numbers,
+    known: dict[Any, Any] | None = None,
 ) -> Fitted:
-    """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU."""
-    sizer = _Sizer(context, engine, layout, weights, kv_bits, bool(base.get("enforce_eager", False)), numbers)
+    """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU.
+
+    `known` is one decision's memory of what trials need beside weights: methods share it.
+    """
+    eager = bool(base.get("enforce_eager", False))
+    sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
     floor = numbers("headroom.floor")
     first = last = None
@@ -62,7 +77,7 @@ def fit(
     if fits and context.workload.concurrency is None and context.pinned("max_num_seqs") is None:
         last = sizer.filled(last, floor)
     return Fitted(
-        last.load, last.fraction, last.footprint, last.kv_cache,
+        last.load, last.fraction, last.footprint, sizer.kv_cache(last),
         context_lowered=last.load.max_model_len < wish.context,
         sequences_lowered=last.load.max_num_seqs < wish.sequences and context.workload.concurrency is not None,
         fits=fits,
@@ -108,47 +123,79 @@ def trials(wish: Wish) -> Iterator[tuple[int, int, int]]:
         yield length, sequences, batched
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
+class _Parts(NamedTuple):
+    """What a trial needs beside the weights."""
+
+    load: Load
+    cost: CacheCost
+    fixed: Fixed
+    kv_needed: int
+
+
+class _Trial(NamedTuple):
     load: Load
     fraction: float
     footprint: Footprint
-    kv_cache: KvCache
+    cost: CacheCost
 
 
 class _Sizer:
     """Sizes trials of one candidate: all but the load is fixed."""
 
     def __init__(
-        self, context: Context, engine: str, layout: Layout, weights: int, kv_bits: float, eager: bool, numbers: Numbers
+        self,
+        context: Context,
+        engine: str,
+        layout: Layout,
+        weights: int,
+        kv_bits: float,
+        eager: bool,
+        numbers: Numbers,
+        known: dict[Any, Any],
     ) -> None:
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
-        self.kv_bits, self.eager, self.numbers = kv_bits, eager, numbers
+        self.kv_bits, self.eager, self.numbers, self.known = kv_bits, eager, numbers, known
+        self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)
         self.whole = "gguf" in context.book.section("engines")[engine]["formats"]
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device = context.gpu.device
 
+    def parts(self, length: int, sequences: int, batched: int) -> _Parts:
+        """Everything of a trial that does not depend on the weights, which is everything that costs time."""
+        key = (self.key, length, sequences, batched)
+        found: _Parts | None = self.known.get(key)
+        if found is None:
+            architecture, tokens = self.context.model.architecture, self.context.workload.tokens
+            load = Load(length, sequences, batched, self.kv_bits, self.eager)
+            cost = cache_cost(
+                architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=sequences,
+                sliding_tokens=self.numbers("sglang.sliding_tokens"), state_ratio=self.numbers("sglang.state_ratio"),
+            )  # fmt: skip
+            fixed = MEMORY[self.engine].fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
+            if self.whole:
+                needed = cost.bytes_for(length, sequences)
+            else:
+                needed = max(cost.bytes_for(length, 1), cost.bytes_for(min(tokens, length), sequences))
+            found = self.known[key] = _Parts(load, cost, fixed, needed)
+        return found
+
     def size(self, length: int, sequences: int, batched: int) -> _Trial:
         """The memory of one trial."""
-        architecture, tokens = self.context.model.architecture, self.context.workload.tokens
+        load, cost, fixed, needed = self.parts(length, sequences, batched)
         memory = MEMORY[self.engine]
-        load = Load(length, sequences, batched, self.kv_bits, self.eager)
-        cost: CacheCost = cache_cost(
-            architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=sequences
-        )
-        fixed = memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
         fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers)
         budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
-        if self.whole:
-            needed = pool = cost.bytes_for(length, sequences)
-        else:
-            needed = max(cost.bytes_for(length, 1), cost.bytes_for(min(tokens, length), sequences))
-            pool = max(0, budget - self.weights - fixed.total)
-        held = length * sequences if self.whole else cost.tokens_in(pool, length)
+        pool = needed if self.whole else max(0, budget - self.weights - fixed.total)
         footprint = Footprint(
             self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity
         )
-        return _Trial(load, fraction, footprint, KvCache(cost.bytes_per_token, held, held / length if length else 0.0))
+        return _Trial(load, fraction, footprint, cost)
+
+    def kv_cache(self, trial: _Trial) -> KvCache:
+        """The cache of a trial, in tokens."""
+        length, cost = trial.load.max_model_len, trial.cost
+        held = length * trial.load.max_num_seqs if self.whole else cost.tokens_in(trial.footprint.kv_cache, length)
+        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0)
 
     def filled(self, trial: _Trial, floor: float) -> _Trial:
         """The most sequences that still fit, between what fits already and twice that (concurrency `max`)."""

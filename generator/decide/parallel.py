@@ -6,12 +6,30 @@ Floor 3, pure.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.names import Names
 from generator.sizing.footprint import Layout
 from generator.sizing.split import NOT_PADDED, Cuts
+
+
+def arranged(context: Context, pair: Pair, layout: Layout, cut: Cuts, known: dict[Any, tuple[Layout, Names]]) -> tuple[Layout, Names]:
+    """The layout, with expert parallelism where that is needed, and its names; `known` is one decision's memory of them."""
+    key = (pair.engine.name, layout, *_units(context, pair))
+    if key not in known:
+        layout = with_experts(context, pair, layout, cut)
+        known[key] = (layout, layout_names(context, pair, layout, cut))
+    return known[key]
+
+
+def _units(context: Context, pair: Pair) -> tuple[Any, ...]:
+    """What `layout_names` reads of a method and a checkpoint."""
+    entry, checkpoint = context.book.section("methods")[pair.method], pair.checkpoint
+    block = entry.get("block")
+    of_checkpoint = (checkpoint.group_size, tuple(checkpoint.padded.items())) if checkpoint else None
+    return entry["family"], entry.get("group_size"), tuple(block) if block else None, of_checkpoint
 
 
 def with_experts(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> Layout:

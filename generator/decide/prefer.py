@@ -33,30 +33,36 @@ def criteria(table: Table, facts: Mapping[str, Any]) -> list[Row]:
     return [row for row in table.rows if row.matches(facts)]
 
 
-def score(row: Row, facts: Mapping[str, Any]) -> float:
-    """How good a candidate is by one criterion: lower is better; without a value it comes last."""
+def scores(row: Row, found: Sequence[Ranked]) -> list[float]:
+    """How good each candidate is by one criterion: lower is better; without a value it comes last."""
     if row.rank is not None:
         name, higher = row.rank
-        value = facts.get(name)
-        if value is None:
-            return float("inf")
-        return -float(value) if higher else float(value)
+        sign = -1.0 if higher else 1.0
+        return [_LAST if (value := one.facts.get(name)) is None else sign * value for one in found]
     assert row.order is not None  # checked when the rules are loaded
     name, places = row.order
-    return float(places.get(facts.get(name), len(places)))
+    return [places.get(one.facts.get(name), len(places)) for one in found]
+
+
+_LAST = float("inf")
 
 
 def ranked(found: Sequence[Ranked], rows: Sequence[Row]) -> list[Ranked]:
     """Best first; ties by the candidate's id."""
-    return sorted(found, key=lambda one: (*(score(row, one.facts) for row in rows), one.candidate.id))
+    columns = [scores(row, found) for row in rows]
+    keys = zip(*columns, [one.candidate.id for one in found], strict=True)
+    return [one for _, one in sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])]
 
 
 def steps(found: Sequence[Ranked], rows: Sequence[Row]) -> list[Step]:
     """For each criterion that told candidates apart: how many it left."""
     told, level = [], list(found)
     for row in rows:
-        best = min(score(row, one.facts) for one in level)
-        left = [one for one in level if score(row, one.facts) == best]
+        if len(level) == 1:
+            break
+        each = scores(row, level)
+        best = min(each)
+        left = [one for one, its in zip(level, each, strict=True) if its == best]
         if len(left) < len(level):
             name = row.rank[0] if row.rank else row.order[0] if row.order else ""
             told.append(Step(row, len(level), len(left), left[0].facts.get(name)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from generator.decide.context import reads
+from generator.decide.context import Reads
 from generator.plan import Reason
 from generator.rulebook import RuleBook
 from generator.table import STAGES, Row
@@ -21,7 +21,7 @@ def reason_of(row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | No
     source = row.source
     if source is None:
         source = next((sources[name] for name in row.when if sources.get(name)), None)
-    return Reason(row.id, row.because, source, reads(row, facts, sources, book), row.at)
+    return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
 
 
 def reasons(

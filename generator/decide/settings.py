@@ -13,15 +13,42 @@ from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.plan import Trace, Value
 from generator.rulebook import RuleBook
+from generator.table import Row
+
+
+class _Values(dict[str, Any]):
+    """What rows set; whoever needs a key that no row sets is told so."""
+
+    def __init__(self, table: str) -> None:
+        super().__init__()
+        self._table = table
+
+    def __missing__(self, key: str) -> Any:
+        raise fail("rules-gap", f"no row of the table `{self._table}` sets {key!r} here, which is needed")
 
 
 def collected(
     table: str, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook, version: str | None
 ) -> tuple[dict[str, Any], list[Trace]]:
-    """Everything that the matching rows of a `collect` table set; two rows that differ on one key are an error."""
-    values: dict[str, Any] = {}
+    """Everything that the matching rows of a `collect` table set, and a step of the trace for each."""
+    values: dict[str, Any] = _Values(table)
+    steps = _rows(table, facts, book, version, values)
+    return values, [trace_of(table, row, {"set": did}, facts, sources, book) for row, did in steps]
+
+
+def values_of(table: str, facts: Mapping[str, Any], book: RuleBook, version: str | None) -> dict[str, Any]:
+    """The same without the trace."""
+    values: dict[str, Any] = _Values(table)
+    _rows(table, facts, book, version, values)
+    return values
+
+
+def _rows(
+    table: str, facts: Mapping[str, Any], book: RuleBook, version: str | None, values: dict[str, Any]
+) -> list[tuple[Row, dict[str, Any]]]:
+    """The matching rows with what each sets; two rows that differ on one key are an error."""
     set_by: dict[str, str] = {}
-    trace: list[Trace] = []
+    found = []
     for row in book.tables[table].rows:
         if not row.matches(facts):
             continue
@@ -33,8 +60,8 @@ def collected(
             if key in values and values[key] != value:
                 raise fail("rules-conflict", f"rows {set_by[key]!r} and {row.id!r} of `{table}` both set {key}: {values[key]!r} and {value!r}")
             values[key], set_by[key], did[key] = value, row.id, value
-        trace.append(trace_of(table, row, {"set": did}, facts, sources, book))
-    return values, trace
+        found.append((row, did))
+    return found
 
 
 def emitted(

@@ -13,7 +13,6 @@ from generator.decide.context import Context
 from generator.decide.fit import Fitted
 from generator.decide.names import Names, is_path
 from generator.quantity import gib
-from generator.sizing.footprint import Layout
 
 
 def target_of(context: Context, pair: Pair) -> str:
@@ -21,18 +20,37 @@ def target_of(context: Context, pair: Pair) -> str:
     return pair.checkpoint.id if pair.checkpoint else context.model.id
 
 
-def sized_names(
-    context: Context, pair: Pair, layout: Layout, fitted: Fitted, kv_dtype: str, kv_support: str
-) -> Names:
-    """Names of the stage `sized`."""
-    load, footprint = fitted.load, fitted.footprint
+def target_names(context: Context, pair: Pair) -> Names:
+    """Names of the stage `sized` that every layout of a pair has in common: what is loaded."""
     target, engine = target_of(context, pair), pair.engine
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
     local = gguf and (pair.origin == "given" or is_path(target) or target.endswith(".gguf"))
     word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
     revision = revision_of(context, pair)
-    deploy = context.spec.deploy
     return {
+        "checkpoint": target,
+        "gguf.hub": f"{target}:{word}" if gguf and not local and ":" not in target else (target if gguf and not local else None),
+        "gguf.path": target if local else None,
+        "gguf.is_local": local,
+        "revision": revision,
+        "has_revision": revision is not None,
+        "port": context.spec.deploy.get("port") or engine.facts["port"],
+        "tool_call_parser": context.model.tool_call_parser.get(engine.name),
+        "reasoning_parser": context.model.reasoning_parser.get(engine.name),
+        "reasoning.parser": engine.name in context.model.reasoning_parser,
+    }
+
+
+def sized_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) -> Names:
+    """The other names of the stage `sized`: what fitting found."""
+    load, footprint = fitted.load, fitted.footprint
+    every = 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1
+    layers = every if fitted.gpu_layers is None else fitted.gpu_layers
+    return {
+        "gpu_layers": layers,
+        "layers.on_cpu": every - layers,
+        "layers.spilled": layers < every,
+        "layers.cpu_tenths": ceil(10 * (every - layers) / every) if every else 0,
         "kv_cache.dtype": kv_dtype,
         "kv_cache.support": kv_support,
         "kv_cache.tokens": fitted.kv_cache.tokens,
@@ -45,7 +63,6 @@ def sized_names(
         "gpu_memory_utilization": fitted.fraction,
         "max_input_tokens": max(1, load.max_model_len - max(1, min(context.workload.output_tokens, load.max_model_len // 2))),
         "enforce_eager": load.enforce_eager,
-        "gpu_layers": 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1,
         "context.halvings": halvings(fitted.asked.context, load.max_model_len),
         "sequences.halvings": halvings(fitted.asked.sequences, load.max_num_seqs) if context.workload.concurrency else 0,
         "context.lowered": fitted.context_lowered,
@@ -54,16 +71,6 @@ def sized_names(
         "memory.weights_gib": gib(footprint.weights),
         "memory.budget_gib": gib(footprint.budget),
         "memory.uncounted": 1 - max(footprint.budget, footprint.total) / footprint.capacity if footprint.capacity else None,
-        "checkpoint": target,
-        "gguf.hub": f"{target}:{word}" if gguf and not local and ":" not in target else (target if gguf and not local else None),
-        "gguf.path": target if local else None,
-        "gguf.is_local": local,
-        "revision": revision,
-        "has_revision": revision is not None,
-        "port": deploy.get("port") or engine.facts["port"],
-        "tool_call_parser": context.model.tool_call_parser.get(engine.name),
-        "reasoning_parser": context.model.reasoning_parser.get(engine.name),
-        "reasoning.parser": engine.name in context.model.reasoning_parser,
     }
 
 

@@ -10,6 +10,10 @@ from generator.sizing.footprint import Layout
 from generator.sizing.gguf import gguf_weights
 from generator.sizing.weights import checkpoint_bytes, weight_bytes
 
+_PADS_LIKE_BLACKWELL = 10.0
+_UNKNOWN = 9.0
+"""Compute capability of a GPU that has none: the one most logs are of."""
+
 
 def weights_on_gpu(context: Context, method: str, layout: Layout) -> int:
     """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out."""
@@ -20,5 +24,10 @@ def weights_on_gpu(context: Context, method: str, layout: Layout) -> int:
     if entry["family"] == "gguf":
         types = context.book.section("ggml_types")
         return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.vendor == "cpu", exact=exact)
-    size = weight_bytes(architecture, entry, layout)
+    size = weight_bytes(architecture, entry, layout, capability=_capability(context))
     return int(size * exact / checkpoint_bytes(architecture, entry)) if exact else size
+
+
+def _capability(context: Context) -> float:
+    """Whose padding of MXFP4 experts holds: AMD's kernels pad as those of compute capability 10 do."""
+    return _PADS_LIKE_BLACKWELL if context.gpu.vendor == "amd" else context.gpu.compute_capability or _UNKNOWN

@@ -6,7 +6,7 @@ Floor 2, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from generator.quantity import version_key
@@ -21,6 +21,7 @@ class Engine:
     version: str
     listed: bool
     facts: Mapping[str, Any]
+    _spelled: dict[str, Mapping[str, Any] | None] = field(default_factory=dict, repr=False, compare=False)
 
     def has(self, setting: str) -> bool:
         """Whether this version can spell a setting."""
@@ -28,6 +29,11 @@ class Engine:
 
     def spelling(self, setting: str) -> Mapping[str, Any] | None:
         """The entry of `flags` that holds for this version; None where there is none."""
+        if setting not in self._spelled:
+            self._spelled[setting] = self._look_up(setting)
+        return self._spelled[setting]
+
+    def _look_up(self, setting: str) -> Mapping[str, Any] | None:
         key = version_key(self.version)
         for entry in self.facts["flags"].get(setting, ()):
             since, until = entry.get("since"), entry.get("until")
@@ -38,11 +44,16 @@ class Engine:
 
 def resolve_engine(name: str, version: str | None, book: RuleBook) -> Engine:
     """An engine at a version, its default one if none is asked for."""
+    known: Engine | None = book.memo.get(("engine", name, version))
+    if known is not None:
+        return known
     facts = book.section("engines")[name]
     wanted = version or facts["default_version"]
     same = {version_key(v): v for v in facts["versions"]}
     listed = same.get(version_key(wanted))
-    return Engine(name, listed or wanted, listed is not None, facts)
+    engine = Engine(name, listed or wanted, listed is not None, facts)
+    book.memo["engine", name, version] = engine
+    return engine
 
 
 def support_of(book: RuleBook, engine: str, key: str, architecture: str) -> tuple[str, str | None]:
@@ -51,10 +62,24 @@ def support_of(book: RuleBook, engine: str, key: str, architecture: str) -> tupl
     return _cell(row, architecture)
 
 
-def kv_support_of(book: RuleBook, engine: str, dtype: str, architecture: str) -> tuple[str, str | None]:
-    """The cell of the matrix engine × type of KV cache × architecture, and its first source."""
-    row = book.section("kv_cache").get(engine, {}).get(dtype)
-    return _cell(row, architecture)
+KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
+"""Settings that say the type of the KV cache; an engine has one of them."""
+
+
+def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str) -> tuple[str, str | None]:
+    """The cell of the matrix engine × type of KV cache × architecture, and its first source.
+
+    `no` for a type that the engine's part of the matrix leaves out, or that this version has no word for.
+    """
+    row = book.section("kv_cache").get(engine.name, {}).get(dtype)
+    if row is None:
+        return "no", None
+    support, source = _cell(row, architecture)
+    spelling = next((found for found in map(engine.spelling, KV_SETTINGS) if found is not None), None)
+    if spelling is None or dtype == "auto" or "choices" not in spelling:
+        return support, source
+    word = (spelling.get("values") or {}).get(dtype, dtype)
+    return (support if word is None or word in spelling["choices"] else "no"), source
 
 
 def _cell(row: Mapping[str, Any] | None, architecture: str) -> tuple[str, str | None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from generator.errors import InputError, did_you_mean, fold
@@ -103,11 +104,10 @@ def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) 
     vendor = wanted.get("vendor", "nvidia")
     capability = wanted.get("compute_capability")
     if capability is not None:
-        try:
-            capability = float(capability)
-        except ValueError:
+        capability = _number(capability)
+        if capability is None:
             place = ("hardware", "gpu", "compute_capability")
-            raise InputError(spec.problem(place, "wrong-type", f"{capability!r} is no compute capability such as 8.9")) from None
+            raise InputError(spec.problem(place, "wrong-type", f"{wanted['compute_capability']!r} is no compute capability such as 8.9"))
     architecture = wanted.get("architecture")
     if architecture is not None and architecture not in architectures:
         near = did_you_mean(architecture, architectures)
@@ -121,10 +121,23 @@ def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) 
     if architecture is None:
         message = f"give the `architecture` of this GPU (one of {', '.join(architectures)}), or its `compute_capability`"
         raise InputError(spec.problem(("hardware", "gpu"), "missing-key", message))
-    vendor = architectures[architecture]["vendor"]
+    made_by = architectures[architecture]["vendor"]
+    if made_by != wanted.get("vendor", made_by):
+        message = f"{architecture} is an architecture of {made_by}, not of {vendor}"
+        raise InputError(spec.problem(("hardware", "gpu", "vendor"), "bad-value", message))
+    vendor = made_by
     if vendor == "nvidia" and capability is None:
         capability = architectures[architecture]["compute_capabilities"][0]
     return {**wanted, "vendor": vendor, "architecture": architecture, "compute_capability": capability, "memory_gib": wanted["memory_gib"]}
+
+
+def _number(word: str | float) -> float | None:
+    """A compute capability as a number; None for what is none."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if isfinite(value) and value > 0 else None
 
 
 def _capacity(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook) -> tuple[float, str]:

@@ -5,13 +5,15 @@ Floor 2; reads only the files that the spec names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from generator.architecture.shape import ModelArchitecture
-from generator.errors import InputError, Place, did_you_mean, fail, fold
+from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.rulebook import RuleBook
 from generator.source import read_json
 from generator.spec import DeploymentSpec
@@ -37,7 +39,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model. `own_method` is the method in which its own weights are stored, None for 16 bits."""
+    """One model. `own_method` is the method in which its own weights are stored, None for 16 bits.
+
+    `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted.
+    """
 
     id: str
     revision: str | None
@@ -53,19 +58,13 @@ class Model:
     reasoning_parser: Mapping[str, str] = field(default_factory=dict)
     min_version: Mapping[str, str] = field(default_factory=dict)
     fp16_gb: float | None = None
-    stated_billion: float | None = None
+    billion: float = 0.0
     source: str | None = None
 
     @property
     def parameters(self) -> int:
         """Parameters in all, as the architecture has them."""
         return self.architecture.parameters
-
-    @property
-    def billion(self) -> float:
-        """The size in billions of parameters: as stated by the spec or the catalogue, else counted."""
-        return self.stated_billion or self.parameters / 1e9
-
 
 def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     """The model of a spec: by its own files where it names some, else from the catalogue.
@@ -82,7 +81,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         if fallback is None:
             raise InputError(_unknown(spec, book))
         entry = _entry(fallback, book)
-    architecture, basis = _architecture(spec, name, entry)
+    architecture, basis = _architecture(spec, name, entry, book)
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
         own = architecture.gguf_type
@@ -105,7 +104,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         reasoning_parser=entry.get("reasoning_parser") or {},
         min_version=entry.get("min_version") or {},
         fp16_gb=entry.get("fp16_gb"),
-        stated_billion=request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"),
+        billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion")) or architecture.parameters / 1e9,
         source=_first(entry.get("source")),
     )
 
@@ -118,13 +117,17 @@ def _unknown(spec: DeploymentSpec, book: RuleBook) -> Any:
     wanted = spec.model.id
     models = book.section("models")
     near = did_you_mean(wanted, [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())])
-    message = f"{wanted!r} is not in the catalogue{near}; or give its config.json, a GGUF file, or its number of parameters (`model: {{id: …, config: …}}`)"
+    ways = "its config.json, a GGUF file, or its number of parameters would do too: `model: {id: …, config: …}`"
+    message = f"{wanted!r} is not in the catalogue ({ways}){near}"
     path = ("model", "id") if isinstance(spec.document.data["model"], dict) else ("model",)
     return spec.problem(path, "unknown-model", message)
 
 
 def _entry(name: str, book: RuleBook) -> Mapping[str, Any]:
     """A catalogue entry with its shape: `same_shape_as` lends a config, `config_overrides` changes parts of it."""
+    known: Mapping[str, Any] | None = book.memo.get(("model", name))
+    if known is not None:
+        return known
     models = book.section("models")
     entry = models[name]
     config = entry.get("config")
@@ -134,31 +137,38 @@ def _entry(name: str, book: RuleBook) -> Mapping[str, Any]:
         seen.add(lender["same_shape_as"])
         lender = models[lender["same_shape_as"]]
         config = lender.get("config")
-    return {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
+    whole = {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
+    book.memo["model", name] = whole
+    return whole
 
 
-def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any]) -> tuple[ModelArchitecture, str]:
+def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any], book: RuleBook) -> tuple[ModelArchitecture, str]:
     request = spec.model
     if request.gguf:
         from generator.architecture.gguf import from_gguf
         from generator.gguf_header import read_gguf
 
-        path = spec.folder / request.gguf
-        return from_gguf(read_gguf(path)), "gguf"
+        with _named_by(spec, "gguf", request.gguf):
+            return from_gguf(read_gguf(_path(spec, request.gguf))), "gguf"
     if request.config:
         from generator.architecture.config import from_config
 
-        path = _config_path(spec.folder / request.config)
-        architecture = from_config(read_json(path), Place(str(path)))
+        with _named_by(spec, "config", request.config):
+            path = _config_path(_path(spec, request.config))
+            architecture = from_config(read_json(path), Place(str(path)))
         if request.safetensors:
             from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
 
-            architecture = with_exact_bytes(architecture, tensor_bytes(spec.folder / request.safetensors))
+            with _named_by(spec, "safetensors", request.safetensors):
+                architecture = with_exact_bytes(architecture, tensor_bytes(_path(spec, request.safetensors)))
         return architecture, "config"
     if entry.get("config"):
-        from generator.architecture.config import from_config
+        key = ("architecture", id(entry["config"]))  # the memo keeps the entry, and so its id, alive
+        if key not in book.memo:
+            from generator.architecture.config import from_config
 
-        return from_config(entry["config"]), "catalogue"
+            book.memo[key] = from_config(entry["config"])
+        return book.memo[key], "catalogue"
     from generator.architecture.typical import typical
 
     parameters = request.parameters or 1e9 * float(entry.get("parameters_billion") or 0)
@@ -175,9 +185,29 @@ def shape_of(name: str, book: RuleBook) -> ModelArchitecture | None:
     return from_config(config) if config else None
 
 
+@contextlib.contextmanager
+def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
+    """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside."""
+    try:
+        yield
+    except InputError as error:
+        place = spec.document.place(("model", key))
+        raise InputError(
+            Problem(p.code, f"{p.place.path if p.place else written}: {p.message}", place) if p.code == "unreadable" else p for p in error.problems
+        ) from None
+
+
+def _path(spec: DeploymentSpec, written: str) -> Path:
+    """A path of the spec: relative to it, absolute, or in the home with `~/`."""
+    if written.startswith("~/"):
+        with contextlib.suppress(RuntimeError):  # no home: then it is a folder of that name
+            return Path.home() / written[2:]
+    return spec.folder / written
+
+
 def _config_path(path: Path) -> Path:
     """A folder stands for the config.json in it."""
-    return path / "config.json" if path.is_dir() else path
+    return path / "config.json" if os.path.isdir(path) else path  # noqa: PTH112 - is_dir() raises for names that are too long
 
 
 def _checkpoints(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Checkpoint]:

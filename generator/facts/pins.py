@@ -27,6 +27,10 @@ def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
     if wanted > gpus:
         key = "tensor_parallel" if "tensor_parallel" in pin else "pipeline_parallel"
         problems.append(spec.problem(("pin", key), "too-few-gpus", f"{wanted} GPUs are pinned, the spec has {gpus}"))
+    copies = spec.deploy.get("replicas") or 1
+    if wanted <= gpus < wanted * copies:
+        each = f"{wanted} GPU{'s' if wanted > 1 else ''} each"
+        problems.append(spec.problem(("deploy", "replicas"), "too-few-gpus", f"{copies} replicas of {each} are asked for, the spec has {gpus}"))
     for engine in spec.deploy.get("extra_args") or {}:
         if engine not in engines:
             place = spec.document.place(("deploy", "extra_args", engine), key=True)

@@ -12,7 +12,7 @@ from generator.render.artifact import Artifact
 from generator.render.compose import compose
 from generator.render.launch import launch_of
 from generator.render.modelfile import modelfile
-from generator.render.plan_json import plan_json
+from generator.render.plan_json import kept, plan_json
 from generator.render.plan_md import plan_md
 from generator.render.script import config, script
 from generator.render.smoke import smoke
@@ -47,5 +47,6 @@ def artifacts(
     if launches:
         found.append(smoke(launches, header))
     files = [artifact for artifact in found if artifact is not None]
-    files += [plan_md(plan, launches, book, header, [file.path for file in files]), plan_json(plan)]
+    data = kept(plan)
+    files += [plan_md(plan, data, launches, book, header, [file.path for file in files]), plan_json(data)]
     return tuple(files)

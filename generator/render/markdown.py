@@ -6,6 +6,7 @@ Floor 4, pure.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from generator.render.words import comment
@@ -15,7 +16,12 @@ _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))"
 
 def md(text: Any) -> str:
     """Running text: what Markdown or HTML would take for its own is escaped."""
-    return _SPECIAL.sub(r"\\\1", comment(text))
+    return _escaped(comment(text))
+
+
+@lru_cache(4096)  # the words of rules and sources come again in every plan
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", text)
 
 
 def code(text: Any) -> str:

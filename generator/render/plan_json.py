@@ -16,8 +16,8 @@ from generator.verify.data import same_json
 
 def kept(plan: Plan) -> dict[str, Any]:
     """The object of `plan --json` with `rejected` folded to counts per row, and without the places of rows."""
-    data = as_json(plan)
-    counts = Counter(row["id"] for entry in data["rejected"] for row in {r["id"]: r for r in entry["rows"]}.values())
+    data = as_json(plan, rejected=False)
+    counts = Counter(row for rejection in plan.rejected for row in {reason.row for reason in rejection.reasons})
     data["rejected"] = dict(sorted(counts.items()))
     data["warnings"] = sorted(data["warnings"], key=lambda warning: str(warning["id"]))
     for words in (data["choice"], *data["alternatives"]):
@@ -28,24 +28,28 @@ def kept(plan: Plan) -> dict[str, Any]:
     data["trace"] = sorted(
         data["trace"], key=lambda e: (steps.index(e["step"]), "" if e["step"] == "prefer" else str(e["row"]))
     )
-    result: dict[str, Any] = without_places(data)
+    for entry in (*data["warnings"], *data["trace"]):
+        del entry["at"]  # where a row stands is no part of what was decided
+    result: dict[str, Any] = plain(data)
     return result
 
 
-def without_places(value: Any) -> Any:
-    """Data without `at`: where a row stands is no part of what was decided."""
+def plain(value: Any) -> Any:
+    """Data as JSON has it: lists for tuples and, sorted, for sets."""
     if isinstance(value, dict):
-        return {key: without_places(item) for key, item in value.items() if key != "at"}
+        return {key: item if type(item) in _SCALARS else plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_places(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, frozenset | set):
         return sorted(value)
     return value
 
 
-def plan_json(plan: Plan) -> Artifact:
-    """The file, read back."""
-    data = kept(plan)
+_SCALARS = frozenset((str, int, float, bool, type(None)))
+
+
+def plan_json(data: dict[str, Any]) -> Artifact:
+    """The file of what is `kept`, read back."""
     text = json_text(data)
     same_json(text, data, "plan.json")
     return Artifact("plan.json", text)

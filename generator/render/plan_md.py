@@ -15,7 +15,6 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.notes import notes
-from generator.render.plan_json import kept
 from generator.rulebook import RuleBook
 
 BAR = 60
@@ -32,9 +31,10 @@ TERMS = (
 Data = dict[str, Any]
 
 
-def plan_md(plan: Plan, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]) -> Artifact:
-    """The page of a plan; `paths` are the other files that are written."""
-    data = kept(plan)
+def plan_md(
+    plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]
+) -> Artifact:
+    """The page of a plan; `data` is what is `kept` of it, `paths` are the other files that are written."""
     settings = (data["choice"] or {}).get("settings", {})
     text = templates.render(
         "PLAN.md.j2",
@@ -48,6 +48,7 @@ def plan_md(plan: Plan, launches: Sequence[Launch], book: RuleBook, header: str,
         memory=data["memory"],
         bar=bar(data["memory"]),
         terms=terms(data["memory"]),
+        formulas=formulas(data["memory_terms"], book),
         kv=data["kv_cache"],
         thumb=thumb(data),
         quality=data["quality"],
@@ -91,6 +92,21 @@ def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
         for key, label in (("total", "in use"), ("budget", "budget"), ("capacity", "capacity"))
     ]
     return rows
+
+
+def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook) -> list[Data]:
+    """Each term with its formula, what went into it, and whose word that is."""
+    labels = {name: label for name, label, _ in TERMS}
+    return [
+        {
+            "label": labels[term["term"]],
+            "gib": f"{term['gib']:.2f}",
+            "formula": term["formula"],
+            "inputs": "; ".join(f"{name} {value}" for name, value in term["inputs"].items()),
+            "source": source(term["source"], book),
+        }
+        for term in found
+    ]
 
 
 def thumb(data: Data) -> Data | None:

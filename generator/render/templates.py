@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator.render.markdown import code, md, number
 from generator.render.words import comment
-from generator.resources import folder
+from generator.resources import cache_folder, folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -19,11 +19,16 @@ if TYPE_CHECKING:
 
 @lru_cache(1)
 def _environment() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, ModuleLoader, StrictUndefined
+    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, ModuleLoader, StrictUndefined
 
-    built = folder("compiled") / "templates"
+    from generator.render.bytecode import TemplateCache
+
+    built, cache = folder("compiled") / "templates", cache_folder()
+    source = FileSystemLoader(folder("templates"))
     environment = Environment(
-        loader=ModuleLoader(built) if built.is_dir() else FileSystemLoader(folder("templates")),
+        # a wheel brings them compiled; where its Jinja is not the one that runs, the text itself is read
+        loader=ChoiceLoader([ModuleLoader(built), source]) if built.is_dir() else source,
+        bytecode_cache=TemplateCache(cache / "templates", Path(__file__).read_bytes()) if cache else None,
         undefined=StrictUndefined,
         autoescape=False,  # each language has its own filter; HTML is none of them
         trim_blocks=True,

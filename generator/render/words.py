@@ -67,4 +67,7 @@ def plain(words: Iterable[Word]) -> list[str]:
 
 def comment(text: Any) -> str:
     """Text for one comment line: nothing in it can end the line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    words = str(text)
+    if words.isprintable():
+        return words
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)

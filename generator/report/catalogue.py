@@ -15,7 +15,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "gpus": ("name", "vendor", "architecture", "memory_gb", "capacity_gib", "bandwidth_gb_per_s", "fp16_tflops"),
     "models": ("name", "family", "billion", "checkpoints"),
     "methods": ("name", "bits", "group_size", "handbook_precision", "handbook_compression", "handbook_speed", "loss_percent", "use"),
-    "engines": ("name", "version", "status", "formats", "vendors", "handbook_throughput", "use"),
+    "engines": ("name", "version", "status", "formats", "vendors", "throughput", "use", "handbook_use"),
     "rules": ("name", "table", "because", "source", "at"),
 }
 """The columns of each kind in the text table; JSON has more."""
@@ -86,10 +86,10 @@ def _engine(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, An
         "formats": entry["formats"],
         "vendors": entry["vendors"],
         "methods": works,
-        "features": handbook.get("features"),
-        "handbook_methods": handbook.get("methods"),
-        "handbook_throughput": handbook.get("throughput"),
-        "use": entry.get("use") or handbook.get("use"),
+        "features": entry.get("features"),
+        "throughput": entry.get("throughput"),
+        "use": entry.get("use"),
+        "handbook_use": handbook.get("use"),
         "source": entry.get("source"),
     }
 

@@ -26,6 +26,8 @@ def explain(plan: Plan, book: RuleBook, why_not: str | None = None) -> str:
 def _whole(plan: Plan, book: RuleBook) -> Iterator[str]:
     yield f"{plan.name}: {described(plan.choice) if plan.choice else 'nothing fits'}"
     yield f"rules: {plan.rules_name} {plan.rules_digest}"
+    if plan.choice is not None and plan.choice.memory is not None:
+        yield from _memory(plan.choice, book)
     step = ""
     for entry in plan.trace:
         if entry.step != step:
@@ -41,6 +43,32 @@ def _whole(plan: Plan, book: RuleBook) -> Iterator[str]:
         for candidate in plan.alternatives:
             yield f"  {candidate.id}: {_sized(candidate)}"
     yield from ("", *_rejected(plan.rejected))
+
+
+BAR = 60
+"""Characters of the memory bar."""
+
+TERMS = (("weights", "█"), ("kv_cache", "▓"), ("activations", "▒"), ("cuda_graphs", "░"), ("runtime", "▚"))
+
+
+def _memory(candidate: Candidate, book: RuleBook) -> Iterator[str]:
+    """The fullest GPU as a stacked bar, and each term with its formula, inputs and source."""
+    memory = candidate.memory
+    if memory is None or not memory.capacity:
+        return
+    cells, done = "", 0
+    for name, mark in TERMS:
+        done += getattr(memory, name)
+        cells += mark * (min(BAR, round(done / memory.capacity * BAR)) - len(cells))
+    yield from ("", "memory of the fullest GPU", f"  {cells}{'·' * (BAR - len(cells))}  {gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB")
+    marks = dict(TERMS)
+    for term in candidate.terms:
+        yield f"  {marks[term.name]} {term.name} {term.gib:.2f} GiB = {term.formula}"
+        if term.inputs:
+            yield f"      with    {'; '.join(f'{name} {value}' for name, value in term.inputs)}"
+        entry = book.source(term.source)
+        if term.source and entry is not None:
+            yield f"      source  {term.source}: {' '.join(str(entry.get('title', '')).split())} {entry.get('url', '')}".rstrip()
 
 
 def described(candidate: Candidate) -> str:

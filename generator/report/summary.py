@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from generator.errors import printable
 from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
+from generator.report.speed import ranged, speed_lines
 from generator.rulebook import RuleBook
 
 MOST = 6
@@ -48,6 +49,8 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
         yield f"  memory (GiB, estimated): {shown}; budget {gib(memory.budget):.2f}, free under the workload {memory.headroom:.0%}"
     if kv is not None and kv.tokens:
         yield f"  KV cache: {kv.tokens} tokens, {kv.max_concurrency:.1f} sequences of full length"
+    for line in speed_lines(plan.choice.performance):
+        yield f"  {line}"
     thumb = plan.choice.thumb.get("memory_gb")
     if thumb is not None:
         yield f"  the rule of thumb would say {thumb:g} GB"
@@ -71,17 +74,29 @@ def refusal(plan: Plan, name: str) -> str:
     """Why nothing fits: the candidates that came nearest first, then how many each row dropped."""
     lines = [f"{name}: error[nothing-fits]: no candidate can be deployed"]
     near = nearest(plan.rejected)
-    for rejection in near[:MOST]:
+    everywhere = shared(plan.rejected)
+    lines += [f"  every candidate: {reason.because} [{reason.row}]" for reason in everywhere]
+    common = {reason.row for reason in everywhere}
+    for rejection in near[:MOST] if not everywhere else []:
         candidate = rejection.candidate
-        lines.append(f"  {candidate.id}: {'; '.join(_because(reason, candidate) for reason in rejection.reasons)}")
+        lines.append(f"  {candidate.id}: {'; '.join(_because(reason, candidate) for reason in rejection.reasons)}{_estimate(rejection)}")
     counts: dict[str, int] = {}
     for rejection in plan.rejected:
         for reason in rejection.reasons:
-            counts[reason.row] = counts.get(reason.row, 0) + 1
-    if len(plan.rejected) > len(near[:MOST]):
+            if reason.row not in common:
+                counts[reason.row] = counts.get(reason.row, 0) + 1
+    if len(plan.rejected) > len(near[:MOST]) and counts:
         worst = ", ".join(f"{row} {count}" for row, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
         lines.append(f"  {len(plan.rejected)} candidates in all; dropped by {worst}")
     return printable("\n".join(lines))
+
+
+def shared(rejected: Sequence[Rejection]) -> list[Reason]:
+    """Reasons that every one of several candidates has, other than its own size: what is wrong with the spec as a whole."""
+    if len(rejected) < 2:
+        return []
+    rows = set.intersection(*({reason.row for reason in rejection.reasons} for rejection in rejected))
+    return [r for r in rejected[0].reasons if r.row in rows and "memory.headroom" not in r.read]
 
 
 def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
@@ -107,4 +122,17 @@ def _because(reason: Reason, candidate: Candidate) -> str:
     if "memory.headroom" in reason.read and memory is not None:
         needed = memory.total - memory.kv_cache + memory.kv_needed
         return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(memory.budget):.1f} [{reason.row}]"
+    speed = candidate.performance.speed if candidate.performance else None
+    if speed is not None and "objective.tpot_ratio" in reason.read:
+        return f"{reason.because}: {ranged(speed.tpot_ms, 'ms')} [{reason.row}]"
+    if speed is not None and speed.ttft_ms and "objective.ttft_ratio" in reason.read:
+        return f"{reason.because}: {ranged(speed.ttft_ms, 'ms')} [{reason.row}]"
     return f"{reason.because} [{reason.row}]"
+
+
+def _estimate(rejection: Rejection) -> str:
+    """What it would need, where memory is not the reason: an estimate does not disappear because the answer is no."""
+    memory = rejection.candidate.memory
+    if memory is None or any("memory.headroom" in reason.read for reason in rejection.reasons):
+        return ""
+    return f" (it would need {gib(memory.total - memory.kv_cache + memory.kv_needed):.1f} of {gib(memory.budget):.1f} GiB)"

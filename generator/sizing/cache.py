@@ -30,12 +30,6 @@ _BLOCK = {"vllm": 16, "tensorrt-llm": 32}
 _CELL_PADDING = 256
 """llama.cpp pads cells to a multiple of this."""
 
-_SGLANG_SLIDING_TOKENS = 0.8
-"""Default of `--swa-full-tokens-ratio`: tokens of the sliding pool per token of the full one."""
-
-_SGLANG_STATE_RATIO = 0.9
-"""Default of `--mamba-full-memory-ratio`: bytes for states per byte for keys and values."""
-
 _LOCAL = ("llama.cpp", "ollama")
 _KEEPS_ALL = ("tgi", "tensorrt-llm")
 
@@ -55,6 +49,8 @@ class CacheCost:
 
     `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per
     sequence. `block` is the engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server.
+    Of SGLang's pools, `sliding_tokens` is the size of the sliding one per token of the full one, and `state_ratio` the
+    bytes for states per byte for keys and values.
     """
 
     engine: str
@@ -65,6 +61,8 @@ class CacheCost:
     block: int
     batched_tokens: int
     sequences: int
+    sliding_tokens: float = 1.0
+    state_ratio: float = 0.0
 
     @property
     def bytes_per_token(self) -> int:
@@ -84,6 +82,11 @@ class CacheCost:
     def _sliding_per_token(self) -> float:
         return sum([kept.layers * kept.per_token for kept in self.sliding])
 
+    @property
+    def _pooled_per_token(self) -> float:
+        """SGLang: bytes per token of the pools for keys and values."""
+        return self._full_per_token + (self.sliding_tokens if self.full else 1.0) * self._sliding_per_token
+
     def bytes_for(self, tokens_per_sequence: int, sequences: int) -> int:
         """Bytes that `sequences` of `tokens_per_sequence` need in the pool."""
         if self.engine in _LOCAL:
@@ -92,12 +95,9 @@ class CacheCost:
             return self._paged(tokens_per_sequence, sequences)
         tokens = ceil_to(tokens_per_sequence, self.block) * sequences
         if self.engine == "sglang":
-            kept = self._full_per_token + _SGLANG_SLIDING_TOKENS * self._sliding_per_token
-            if not self.full:
-                kept = self._sliding_per_token
-            keys = ceil(tokens * kept)
+            keys = ceil(tokens * self._pooled_per_token)
             states = self.state_bytes * sequences
-            return keys + max(states, ceil(keys * _SGLANG_STATE_RATIO)) if states and keys else keys + states
+            return keys + max(states, ceil(keys * self.state_ratio)) if states and keys else keys + states
         return ceil(tokens * (self._full_per_token + self._sliding_per_token)) + self.state_bytes * sequences
 
     def tokens_in(self, pool_bytes: int, max_model_len: int) -> int:
@@ -105,11 +105,8 @@ class CacheCost:
         if pool_bytes <= 0 or max_model_len <= 0:
             return 0
         if self.engine == "sglang" and (self.sliding or self.state_layers):
-            pool = pool_bytes / (1 + _SGLANG_STATE_RATIO) if self.state_layers else pool_bytes
-            kept = self._full_per_token + _SGLANG_SLIDING_TOKENS * self._sliding_per_token
-            if not self.full:
-                kept = self._sliding_per_token
-            return int(pool / kept) if kept else 0
+            pool = pool_bytes / (1 + self.state_ratio) if self.state_layers else pool_bytes
+            return int(pool / self._pooled_per_token) if self._pooled_per_token else 0
         if self.engine == "vllm" and (self.sliding or self.state_layers):
             one = self._request(max_model_len)
             return int(pool_bytes / one * max_model_len) if one else 0
@@ -181,10 +178,13 @@ def cache_cost(
     *,
     batched_tokens: int = 8192,
     sequences: int = 1,
+    sliding_tokens: float = 1.0,
+    state_ratio: float = 0.0,
 ) -> CacheCost:
     """The cost of the cache on the fullest GPU: the pipeline stage with the most layers.
 
-    `kv_bits` are those of one cached value, scales included (q8_0: 8.5). `batched_tokens` is the engine's step.
+    `kv_bits` are those of one cached value, scales included (q8_0: 8.5). `batched_tokens` is the engine's step;
+    `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio` and `--mamba-full-memory-ratio`.
     """
     stages, ways = layout.pipeline_parallel, layout.tensor_parallel
     if engine in _LOCAL:
@@ -210,7 +210,9 @@ def cache_cost(
             full[per_token] = full.get(per_token, 0) + layers
     kept = tuple([Kept(layers, per_token) for per_token, layers in full.items()])
     block = _BLOCK.get(engine, 1)
-    return CacheCost(engine, kept, tuple(sliding), state_layers, state_bytes, block, batched_tokens, sequences)
+    return CacheCost(
+        engine, kept, tuple(sliding), state_layers, state_bytes, block, batched_tokens, sequences, sliding_tokens, state_ratio
+    )
 
 
 def _per_token(group: CacheGroup, ways: int, kv_bits: float) -> float:

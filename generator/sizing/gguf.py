@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from generator.architecture.shape import ModelArchitecture
@@ -130,6 +130,14 @@ def _by_device(sizes: GgufSizes, devices: int) -> list[int]:
     for index, size in enumerate(parts):
         totals[bisect_right(ends, index / len(parts))] += size
     return totals
+
+
+def on_devices(sizes: GgufSizes, layers: int, devices: int = 1) -> int:
+    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers."""
+    if layers < 1:
+        return 0
+    kept = sizes.layers[max(0, len(sizes.layers) - (layers - 1)) :]
+    return max(_by_device(replace(sizes, layers=kept), devices))
 
 
 def repack_bytes(

@@ -1,0 +1,137 @@
+"""Published figures as cases: which model, GPU, method and load a row of the file means.
+
+A row names its model and GPU as its source does. What the catalogue knows under another name, and the few models that
+it does not know, stand in names.yaml beside this file.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.architecture.config import from_config
+from generator.architecture.shape import ModelArchitecture
+from generator.errors import fold
+from generator.facts.model import shape_of
+from generator.rulebook import RuleBook
+
+NAMES = yaml.safe_load((Path(__file__).parent / "names.yaml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One measurement. `concurrency` None: as many as the cache holds; `group` is the class that it is scored in."""
+
+    id: str
+    source: str
+    engine: str
+    model: str
+    gpu: str
+    method: str
+    kv_bits: float
+    tensor: int
+    pipeline: int
+    nodes: int
+    input_tokens: int
+    output_tokens: int
+    concurrency: int | None
+    metric: str
+    value: float
+    group: str
+    note: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The model on the GPU: what is held out together."""
+        return self.model, self.gpu
+
+
+def gpu_entry(name: str, book: RuleBook) -> dict[str, Any] | None:
+    """The catalogue's entry of a GPU as a source names it."""
+    gpus = book.section("gpus")
+    for word in (NAMES["gpus"].get(name), name):
+        key = book.index("gpus").get(fold(word)) if isinstance(word, str) else None
+        if key:
+            return dict(gpus[key])
+    listed = NAMES["gpus"].get(name)
+    return dict(listed) if isinstance(listed, dict) else None
+
+
+_found: dict[str, ModelArchitecture | None] = {}
+
+
+def architecture(name: str, book: RuleBook) -> ModelArchitecture | None:
+    """The architecture of a model as a source names it, always the same object; None where nobody knows it."""
+    if name not in _found:
+        listed = NAMES["models"].get(name, name)
+        key = None if isinstance(listed, dict) else book.index("models").get(fold(listed))
+        _found[name] = from_config(listed) if isinstance(listed, dict) else shape_of(key, book) if key else None
+    return _found[name]
+
+
+def cases(path: Path) -> Iterator[Case]:
+    """The rows of a file that mean something here, each in its class."""
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            case = _case(row)
+            if case is not None:
+                yield case
+
+
+def _case(row: dict[str, str]) -> Case | None:
+    method = NAMES["methods"].get(row["quant"])
+    if method is None or not float(row["value"] or 0):
+        return None
+    group = _group(row)
+    if group is None or any(all(row[key] == value for key, value in aside["rows"].items()) for aside in NAMES["set_aside"]):
+        return None
+    concurrency = row["concurrency"]
+    engine = NAMES["engines"].get(row["engine"])
+    tensor, pipeline = int(row["tp"] or 1), int(row["pp"] or 1)
+    together = NAMES["gpus_of_a_node"].get(row["gpu"], 8)
+    return Case(
+        id=row["id"], source=row["source"], engine=engine, model=row["model"], gpu=row["gpu"], method=method,
+        kv_bits=_kv_bits(row, method, engine),
+        tensor=tensor, pipeline=pipeline, nodes=-(-tensor * pipeline // together),
+        input_tokens=int(row["isl"] or 0), output_tokens=int(row["osl"] or 0),
+        concurrency=None if concurrency in ("max", "") else int(float(concurrency)),
+        metric=row["metric"], value=float(row["value"]), group=group, note=row["note"],
+    )  # fmt: skip
+
+
+def _kv_bits(row: dict[str, str], method: str, engine: str) -> float:
+    """Bits of a cached value: as the row says; else TensorRT-LLM and SGLang keep FP8 with low-precision weights."""
+    if row["kv_dtype"]:
+        return 8.0 if row["kv_dtype"].startswith("fp8") else 16.0
+    return 8.0 if engine in ("tensorrt-llm", "sglang") and method in ("fp8", "nvfp4") else 16.0
+
+
+def _group(row: dict[str, str]) -> str | None:
+    """The class of a row; None for what this model of speed is not about (disaggregated serving, other engines)."""
+    source, metric, note = row["source"], row["metric"], row["note"]
+    engine = NAMES["engines"].get(row["engine"])
+    moe = row["active_b"] not in ("", row["params_b"])
+    if engine is None or "disagg" in note:
+        return None
+    if engine == "llama.cpp":
+        if metric not in ("decode_tps", "prefill_tps") or ("backend=Vulkan" in note and "apple" in row["gpu"].lower()):
+            return None  # a Mac runs Metal, not Vulkan through a translation
+        return "llama.cpp decode" if metric == "decode_tps" else "llama.cpp prefill"
+    kind = "MoE" if moe else "dense"
+    if metric == "output_throughput":
+        static = "static" in note or "static" in source or row["concurrency"] not in ("max", "")
+        return f"TensorRT-LLM {'static batch' if static else 'maximum'} {kind}"
+    if metric == "tpot":
+        return f"TPOT {engine} {kind}"
+    if metric == "ttft":
+        if source == "trtllm-static":
+            return "first token, batch 1"
+        return f"TTFT {engine} {kind}"
+    if metric == "decode_tps" and engine == "vllm":
+        return "vLLM batch 1"
+    return None

@@ -1,0 +1,78 @@
+"""How far the speed model is from published figures, by class.
+
+    python -m benchmarks.throughput_accuracy.score FILE.csv [--markdown]
+
+FILE has the columns id, source, engine, model, params_b, active_b, quant, kv_dtype, gpu, tp, pp, isl, osl, concurrency, metric, value, note.
+Errors are |estimate / measured − 1|; `within` is the share of rows inside the band that a plan would print.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
+from generator.decide.context import Numbers
+from generator.rulebook import RuleBook, load
+from generator.throughput.bands import Class, band
+from generator.throughput.estimate import Calibration, band_class
+
+
+def metric_of(one: Prepared) -> str:
+    """Which band holds for a row: tpot, ttft or throughput."""
+    metric = one.case.metric
+    if metric in ("tpot", "ttft"):
+        return metric
+    return "ttft" if metric == "prefill_tps" else "throughput"
+
+
+def within(one: Prepared, value: float, book: RuleBook) -> bool:
+    """Whether the measurement lies in the band around the estimate; a prompt's tokens/s in that of its time."""
+    running = one.most if one.case.concurrency is None else one.case.concurrency
+    found: Class = band_class(one.setting, running)
+    numbers = Numbers(book, "0")
+    if one.case.metric == "prefill_tps":
+        bounds = band(1.0 / value, found, "ttft", numbers)
+        return bounds.low <= 1.0 / one.case.value <= bounds.high
+    bounds = band(value, found, metric_of(one), numbers)
+    return bounds.low <= one.case.value <= bounds.high
+
+
+def table(found: Sequence[Prepared], values: Sequence[float], book: RuleBook) -> list[tuple[str, int, float, float, float, float]]:
+    """Class, rows, median and p90 error, median ratio, share within the band."""
+    groups: dict[str, list[tuple[float, bool]]] = defaultdict(list)
+    for one, value in zip(found, values, strict=True):
+        groups[one.case.group].append((value / one.case.value, within(one, value, book)))
+    rows = []
+    for group, pairs in sorted(groups.items()):
+        errors = sorted(abs(ratio - 1.0) for ratio, _ in pairs)
+        rows.append((
+            group, len(pairs), median(errors), errors[int(0.9 * (len(errors) - 1))], median(r for r, _ in pairs), sum(w for _, w in pairs) / len(pairs),
+        ))  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--rules", default="default")
+    parser.add_argument("--markdown", action="store_true", help="as a table for docs/throughput.md")
+    options = parser.parse_args()
+    book = load(options.rules)
+    found = prepare(options.file, book)
+    values = predictions(found, Calibration(Numbers(book, "0")))
+    rows = table(found, values, book)
+    if options.markdown:
+        print("| class | rows | median error | p90 error | estimate / measured | within the band |")
+        print("|---|---:|---:|---:|---:|---:|")
+    form = "| {} | {} | {:.0%} | {:.0%} | {:.2f} | {:.0%} |" if options.markdown else "{:34} n={:4d}  median {:6.1%}  p90 {:6.1%}  ratio {:5.2f}  within {:4.0%}"
+    for row in rows:
+        print(form.format(*row))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What a log says: figures in GiB and settings, each with the line that it stands on.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Figure(NamedTuple):
+    """A number from a log: GiB (or tokens for `kv_tokens`), and its line, counted from 1."""
+
+    value: float
+    line: int
+
+
+@dataclass
+class Logged:
+    """One start as logged: the engine, its version, figures by term and settings under the plan's own names.
+
+    Terms are those of the plan: weights, activations, cuda_graphs, runtime, kv_cache, kv_tokens, capacity. `date` is
+    that of the first line that has one.
+    """
+
+    engine: str
+    version: str | None = None
+    figures: dict[str, Figure] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    date: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def most(self, term: str, value: float, line: int) -> None:
+        """Keep the largest figure of a term: several ranks log, and the plan is of the fullest GPU."""
+        if term not in self.figures or value > self.figures[term].value:
+            self.figures[term] = Figure(value, line)
+
+    def least(self, term: str, value: float, line: int) -> None:
+        """Keep the smallest: the rank with the least room decides for all."""
+        if term not in self.figures or value < self.figures[term].value:
+            self.figures[term] = Figure(value, line)
+
+
+_UNITS = {"b": 1 / (1 << 30), "kb": 1 / (1 << 20), "kib": 1 / (1 << 20), "mb": 1 / 1024, "mib": 1 / 1024, "gb": 1.0, "gib": 1.0, "tib": 1024.0}
+"""GiB of a unit as engines print it: they write GB and mean GiB."""
+
+
+def gib_of(number: str, unit: str) -> float:
+    """A printed size in GiB; 0 for a unit that is not known or a number that is none."""
+    return number_of(number) * _UNITS.get(unit.lower(), 0.0)
+
+
+def number_of(text: str) -> float:
+    """A printed number, thousands apart by commas; 0 for what is none or absurdly long."""
+    digits = text.replace(",", "").rstrip(".")
+    if len(digits) > 24:
+        return 0.0
+    try:
+        return float(digits)
+    except ValueError:
+        return 0.0
+
+
+_DATE = re.compile(r"\b(20\d\d)[-/](\d\d)[-/](\d\d)[T ]\d\d:\d\d")
+
+
+def date_of(lines: Iterable[str]) -> str | None:
+    """The first full date in a log, as 2026-10-08; vLLM logs month and day only."""
+    for line in lines:
+        found = _DATE.search(line)
+        if found:
+            return "-".join(found.groups())
+    return None

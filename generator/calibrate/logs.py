@@ -1,0 +1,37 @@
+"""Which engine wrote a log, and what it says.
+
+Floor 4: reads the logs that the user names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from generator.calibrate import llama_cpp, sglang, vllm
+from generator.calibrate.logged import Logged, date_of
+from generator.calibrate.text import read_lines
+from generator.errors import Place, fail
+
+PARSERS = (vllm, sglang, llama_cpp)
+
+
+def read_log(path: Path) -> Logged:
+    """A start-up log of vLLM, SGLang, llama.cpp or Ollama.
+
+    Raises `InputError` for what cannot be read and for a log in which none of them says what it allocates.
+    """
+    found = parse_log(read_lines(path))
+    if found is None:
+        raise fail("unknown-log", "no line of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path)))
+    return found
+
+
+def parse_log(lines: Sequence[str]) -> Logged | None:
+    """The log of the engine most of whose lines are here; None where nobody says what was allocated."""
+    best = max(PARSERS, key=lambda parser: parser.mentions(lines))
+    if not best.mentions(lines):
+        return None
+    logged = best.parse(lines)
+    logged.date = date_of(lines)
+    return logged if logged.figures else None

@@ -1,0 +1,73 @@
+"""A comparison for a reader at a terminal, and as plain data.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from generator.calibrate.compare import Comparison, Line
+from generator.calibrate.measure import Measured
+from generator.errors import printable
+
+
+def text(name: str, found: Comparison, measured: Sequence[Measured]) -> str:
+    """The table of one log, what is off, and the constants that would be measured from it."""
+    return "\n".join(printable(line) for line in _lines(name, found, measured)) + "\n"
+
+
+def _lines(name: str, found: Comparison, measured: Sequence[Measured]) -> Iterator[str]:
+    logged, candidate = found.logged, found.candidate
+    yield f"{name}: {logged.engine} {logged.version or '(no version logged)'}, sized as {candidate.id} with {_settings(found)}"
+    for note in (*found.differing, *logged.notes):
+        yield f"  note: {note}"
+    yield f"  {'term':<18}{'predicted':>12}{'logged':>12}{'difference':>12}{'%':>9}  line"
+    for line in found.lines:
+        yield f"  {line.label:<18}{_number(line, line.predicted):>12}" + (
+            f"{_number(line, line.logged):>12}{_number(line, line.difference, '+'):>12}{line.percent or 0.0:>+9.1f}  {line.at}"
+            if line.logged is not None
+            else f"{'-':>12}"
+        )
+    if found.off is None:
+        yield "  no term is off by more than the tolerance"
+    else:
+        way = "too much" if (found.off.difference or 0) > 0 else "too little"
+        yield f"  off: {found.off.label}, {abs(found.off.difference or 0):.2f} GiB {way} predicted"
+    for one in measured:
+        yield f"  measured: {one.threshold} = {one.value:.6g} {one.unit} (was {one.was:.6g}), from {one.label}"
+
+
+def _settings(found: Comparison) -> str:
+    c = found.candidate
+    words = f"context {c.max_model_len}, {c.max_num_seqs} sequences, {c.max_num_batched_tokens} tokens a step"
+    return words + (f", fraction {c.gpu_memory_utilization:g}" if c.gpu_memory_utilization not in (None, 1.0) else "")
+
+
+def _number(line: Line, value: float | None, sign: str = "") -> str:
+    if value is None:
+        return "-"
+    return f"{value:{sign},.0f}" if line.unit == "tokens" else f"{value:{sign}.3f}"
+
+
+def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str, Any]:
+    """The same as plain data."""
+    return {
+        "log": name,
+        "engine": found.logged.engine,
+        "engine_version": found.logged.version,
+        "candidate": found.candidate.id,
+        "settings": {key: value for key, value in sorted(found.logged.settings.items())},
+        "notes": [*found.differing, *found.logged.notes],
+        "terms": [
+            {
+                "term": line.term, "unit": line.unit, "predicted": round(line.predicted, 4),
+                "logged": None if line.logged is None else round(line.logged, 4),
+                "error_percent": None if line.percent is None else round(line.percent, 2), "line": line.at or None,
+            }
+            for line in found.lines
+        ],
+        "off": found.off.term if found.off else None,
+        "measured": [{"threshold": m.threshold, "value": m.value, "was": m.was, "unit": m.unit, "term": m.term} for m in measured],
+    }  # fmt: skip

@@ -1,0 +1,108 @@
+"""Cases as files: a list of `id`, `given` (a spec) and `expect`, each with the positions of its parts.
+
+Floor 2; reads the case files of a rule set. `tests/cases/<name>/` beside the rules holds those of a set that ships, `cases/` in a
+set's own folder those of any other. Files that a case's spec names lie in `files/` beside the case file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generator.errors import InputError, Place, Problem, fail
+from generator.resources import shown
+from generator.rulesets import CASES, MAX_RULE_BYTES, root_of
+from generator.schemas import problems_of
+from generator.source import Document, KeyPath, read_yaml
+from generator.spec import DeploymentSpec, from_document
+
+FILES = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case. `path` leads to it within its document; `spec` reads `given` when it is run."""
+
+    id: str
+    path: Path
+    document: Document
+    index: int
+    given: Document
+
+    @property
+    def expect(self) -> Mapping[str, Any]:
+        """What is expected, as written."""
+        expected: Mapping[str, Any] = self.document.data[self.index]["expect"]
+        return expected
+
+    def place(self, *path: str | int, key: bool = False) -> Place:
+        """The position of a part of `expect`; without a path, of the case."""
+        base: KeyPath = (self.index,)
+        return self.document.place((*base, "expect", *path) if path else base, key)
+
+    def spec(self) -> DeploymentSpec:
+        """The spec of the case; paths in it are relative to `files/`. Raises `InputError` with every problem of it."""
+        found, problems = from_document(self.given, self.path.parent / FILES / f"{self.id}.yaml")
+        if found is None:
+            raise InputError(problems)
+        return found
+
+
+def case_files(rules: Path) -> list[Path]:
+    """The case files of a rule set."""
+    root = root_of(rules).resolve()
+    folders = [rules / CASES]
+    if rules.resolve().parent == root:
+        folders.append(root.parent / "tests" / CASES / rules.resolve().name)
+    return [path for folder in folders for path in _yaml_in(folder)]
+
+
+def _yaml_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*.yaml")) if FILES not in path.relative_to(folder).parts]
+
+
+def read_cases(paths: Iterable[Path]) -> list[Case]:
+    """The cases of these files, in order; folders stand for the files in them.
+
+    Raises `InputError` for what is not in the form of a case, and for two cases of one id.
+    """
+    cases: list[Case] = []
+    problems: list[Problem] = []
+    seen: dict[str, Place] = {}
+    for path in paths:
+        for file in _yaml_in(path) if path.is_dir() else [path]:
+            document = read_yaml(file, shown(file), MAX_RULE_BYTES)
+            wrong = problems_of(document, "cases", form_only=True)
+            problems += wrong
+            for case in [] if wrong else _cases(document, file):
+                if case.id in seen:
+                    problems.append(Problem("duplicate-case", f"the case {case.id!r} stands at {seen[case.id]} already", case.place()))
+                seen[case.id] = case.place()
+                cases.append(case)
+    if problems:
+        raise InputError(problems)
+    return cases
+
+
+def _cases(document: Document, file: Path) -> list[Case]:
+    marks: dict[int, dict[KeyPath, tuple[int, int]]] = {}
+    key_marks: dict[int, dict[KeyPath, tuple[int, int]]] = {}
+    for source, target in ((document.marks, marks), (document.key_marks, key_marks)):
+        for path, mark in source.items():
+            if len(path) > 1 and path[1] == "given" and isinstance(path[0], int):
+                target.setdefault(path[0], {})[path[2:]] = mark
+    return [
+        Case(one["id"], file, document, i, Document(document.name, one["given"], marks.get(i, {}), key_marks.get(i, {})))
+        for i, one in enumerate(document.data)
+    ]
+
+
+def chosen(cases: Iterable[Case], words: Iterable[str]) -> list[Case]:
+    """The cases whose id holds one of these words; all without words. Raises `InputError` where a word finds none."""
+    every, wanted = list(cases), list(words)
+    for word in wanted:
+        if not any(word in case.id for case in every):
+            raise fail("unknown-case", f"no case has {word!r} in its id")
+    return [case for case in every if not wanted or any(word in case.id for word in wanted)]

@@ -1,0 +1,172 @@
+"""A case against what was decided: each expectation that does not hold, at its place, with what would hold.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import isclose
+from typing import Any, NamedTuple
+
+from generator.cases.case import Case
+from generator.cases.observed import Observed, observe
+from generator.errors import GenDeployError, Place, Problem, did_you_mean
+from generator.rulebook import RuleBook
+
+CLOSE = 1e-6
+
+
+class Difference(NamedTuple):
+    """One expectation that does not hold. `path` leads to it within `expect`, `got` is what would hold there.
+
+    `mendable` is false where no other value would make the case right (an unknown row, a spec that is wrong).
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    place: Place
+    got: Any = None
+    mendable: bool = True
+
+
+class Result(NamedTuple):
+    """A case that was run."""
+
+    case: Case
+    observed: Observed
+    differences: tuple[Difference, ...]
+
+
+def run(case: Case, book: RuleBook) -> Result:
+    """Decide a case's spec and compare."""
+    try:
+        seen = observe(case.spec(), book)
+    except GenDeployError as error:
+        seen = Observed(None, error.problems)
+    return Result(case, seen, tuple(differences(case, seen, book)))
+
+
+def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
+    """What does not hold."""
+    expect = case.expect
+    codes = sorted({problem.code for problem in seen.problems})
+    if "error" in expect:
+        if codes != [expect["error"]]:
+            got = " and ".join(codes) or "a plan"
+            yield Difference(("error",), f"error: expected {expect['error']}, got {got}", case.place("error"), codes[0] if codes else None, len(codes) == 1)
+        return
+    if codes:
+        yield Difference((), f"the spec is an error: {seen.problems[0]}", case.place(), mendable=False)
+        return
+    yield from _unknown_rows(case, book)
+    if "choice" in expect:
+        yield from _choice(case, expect["choice"], seen.plan["choice"])
+    for name, wanted in (expect.get("settings") or {}).items():
+        has = (seen.plan["choice"] or {}).get("settings", {}).get(name)
+        if not _equal(wanted, has):
+            yield Difference(("settings", name), f"{name}: expected {_shown(wanted)}, got {_shown(has)}", case.place("settings", name), has)
+    yield from _rows(case, seen, book)
+    yield from _rejected(case, seen)
+    if "engines" in expect and set(expect["engines"]) != seen.engines:
+        yield Difference(("engines",), f"engines that work: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines))
+    for path, wanted in (expect.get("plan") or {}).items():
+        figure = seen.figure(path)
+        if not _equal(wanted, figure):
+            yield Difference(("plan", path), f"{path}: expected {_shown(wanted)}, got {_shown(figure)}", case.place("plan", path), figure)
+
+
+def _rows(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
+    """Rows: exactly these (`rows`), at least these (`warnings`, `trace`), none of these (`no_warnings`)."""
+    expect = case.expect
+    for table, rows in (expect.get("rows") or {}).items():
+        got = seen.rows[table]
+        if set(rows) != got:
+            ordered = [row.id for row in book.tables[table].rows if row.id in got]
+            yield Difference(("rows", table), f"rows of {table}: {_sets(set(rows), got)}", case.place("rows", table), ordered)
+    least = {("warnings",): ("warn", expect.get("warnings"))}
+    least |= {("trace", table): (table, rows) for table, rows in (expect.get("trace") or {}).items()}
+    for path, (table, wanted) in least.items():
+        left = [row for row in wanted or () if row in seen.rows[table]]
+        for row in wanted or ():
+            if row not in left:
+                yield Difference(path, f"row {row!r} of {table} takes no part", case.place(*path), left)
+    unwanted = expect.get("no_warnings") or ()
+    for row in unwanted:
+        if row in seen.rows["warn"]:
+            left = [one for one in unwanted if one not in seen.rows["warn"]]
+            yield Difference(("no_warnings",), f"row {row!r} of warn takes part", case.place("no_warnings"), left)
+
+
+def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
+    """Some candidate of that name is rejected by all these rows; `figures`: the first of that name keeps its memory and KV cache."""
+    for word, rows in (case.expect.get("rejected") or {}).items():
+        found = [{reason.row for reason in rejection.reasons} for rejection in seen.rejected(word)]
+        if not found:
+            yield Difference(("rejected", word), f"{word} is not rejected", case.place("rejected", word), mendable=False)
+        elif not any(set(rows) <= by for by in found):
+            near = max(found, key=lambda by: len(by & set(rows)))
+            yield Difference(("rejected", word), f"{word} is rejected by other rows: {_sets(set(rows), near)}", case.place("rejected", word), sorted(near))
+    for i, word in enumerate(case.expect.get("figures") or ()):
+        first = next(iter(seen.rejected(word)), None)
+        if first is None or first.candidate.memory is None or first.candidate.kv_cache is None:
+            yield Difference(("figures",), f"{word} is not rejected with its figures", case.place("figures", i), mendable=False)
+
+
+def _choice(case: Case, wanted: Mapping[str, Any] | None, got: Mapping[str, Any] | None) -> Iterator[Difference]:
+    if wanted is None or got is None:
+        if wanted is not got:
+            what = "nothing fits" if got is None else f"the choice is {got['engine']}/{got['quantization']}"
+            small = got and {key: got[key] for key in ("engine", "quantization")}
+            yield Difference(("choice",), f"choice: expected {'one' if got is None else 'none'}, but {what}", case.place("choice"), small)
+        return
+    for key, value in wanted.items():
+        if not _one_of(value, got.get(key)):
+            yield Difference(("choice", key), f"{key}: expected {_shown(value)}, got {_shown(got.get(key))}", case.place("choice", key), got.get(key))
+
+
+def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
+    """Rows that no table has: a case must not hold because of a misspelt name."""
+    expect = case.expect
+    named = [(("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items()]
+    named += [((part,), "warn", expect.get(part) or ()) for part in ("warnings", "no_warnings")]
+    named += [((part, table), table, rows) for part in ("rows", "trace") for table, rows in (expect.get(part) or {}).items()]
+    for path, table, rows in named:
+        known = {row.id for row in book.tables[table].rows}
+        for i, row in enumerate(rows):
+            if row not in known:
+                yield Difference(path, f"{table} has no row {row!r}{did_you_mean(row, known)}", case.place(*path, i), mendable=False)
+
+
+def _one_of(wanted: Any, got: Any) -> bool:
+    return any(_equal(one, got) for one in wanted) if isinstance(wanted, list) else _equal(wanted, got)
+
+
+def _equal(wanted: Any, got: Any) -> bool:
+    if isinstance(wanted, bool) or isinstance(got, bool):
+        return wanted is got
+    if isinstance(wanted, int | float) and isinstance(got, int | float):
+        return isclose(wanted, got, rel_tol=CLOSE, abs_tol=CLOSE)
+    return bool(wanted == got)
+
+
+def _sets(wanted: set[str], got: set[str]) -> str:
+    parts = []
+    if got - wanted:
+        parts.append(f"not expected {', '.join(sorted(got - wanted))}")
+    if wanted - got:
+        parts.append(f"missing {', '.join(sorted(wanted - got))}")
+    return "; ".join(parts)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def problems_of(result: Result) -> list[Problem]:
+    """The differences of a case as problems."""
+    return [Problem("case-failed", f"{result.case.id}: {one.message}", one.place) for one in result.differences]
+
+

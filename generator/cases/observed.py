@@ -1,0 +1,81 @@
+"""What a decision was, as a case sees it: the choice, the rows that took part, and who was rejected by which.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from generator.decide.decision import Outcome, decide
+from generator.errors import GenDeployError, Problem
+from generator.plan import Rejection, as_json
+from generator.rulebook import RuleBook
+from generator.spec import DeploymentSpec
+
+TABLES = ("workload", "reject", "fit", "prefer", "settings", "warn")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One decision, or the problems instead of one."""
+
+    outcome: Outcome | None
+    problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The plan as JSON has it; empty where there is none."""
+        return as_json(self.outcome.plan) if self.outcome else {}
+
+    @cached_property
+    def rows(self) -> dict[str, set[str]]:
+        """Rows that took part, by table: those that set, warned, rejected a candidate, or told candidates apart."""
+        found: dict[str, set[str]] = {table: set() for table in TABLES}
+        if self.outcome is None:
+            return found
+        plan = self.outcome.plan
+        for step in plan.trace:
+            found.setdefault(step.step, set()).add(step.row)
+        found["reject"] |= {reason.row for rejection in plan.rejected for reason in rejection.reasons}
+        found["warn"] |= {reason.row for reason in plan.warnings}
+        return found
+
+    @property
+    def engines(self) -> set[str]:
+        """Engines with a candidate that works."""
+        return {one.candidate.engine for one in self.outcome.ranked} if self.outcome else set()
+
+    def rejected(self, word: str) -> list[Rejection]:
+        """The rejected candidates of `ENGINE[/METHOD[/tpN…]]`."""
+        assert self.outcome is not None
+        return [r for r in self.outcome.plan.rejected if f"{r.candidate.id}/".startswith(f"{word}/")]
+
+    def figure(self, path: str) -> Any:
+        """A figure of the plan by its path, such as `memory.weights`; None where there is none."""
+        value: Any = self.plan
+        for word in path.split("."):
+            value = value.get(word) if isinstance(value, Mapping) else None
+        return value
+
+
+def observe(spec: DeploymentSpec, book: RuleBook) -> Observed:
+    """Decide one spec; what is wrong with it is part of what is seen."""
+    try:
+        return Observed(decide(spec, book))
+    except GenDeployError as error:
+        return Observed(None, error.problems)
+
+
+def reached(seen: Iterable[Observed]) -> frozenset[tuple[str, str]]:
+    """Every row that took part in any of these decisions, as (table, row)."""
+    return frozenset(_reached(seen))
+
+
+def _reached(seen: Iterable[Observed]) -> Iterator[tuple[str, str]]:
+    for one in seen:
+        for table, rows in one.rows.items():
+            yield from ((table, row) for row in rows)

@@ -1,0 +1,69 @@
+"""Expectations brought up to date: only the values that no longer hold are written anew, comments and layout around them stay.
+
+Floor 4, pure: text in, text out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from generator.cases.compare import Difference, Result
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*\Z")
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+def updated(text: str, results: Iterable[Result]) -> str:
+    """A case file's text with the expectations of these results (all of this file) as they are now."""
+    root = yaml.compose(text, yaml.SafeLoader)
+    changes: list[tuple[int, int, str]] = []
+    for result in results:
+        for one in _each_once(result.differences):
+            node = _at(root, (result.case.index, "expect", *one.path))
+            if node is not None:
+                start, end = node.start_mark.index, node.end_mark.index
+                kept = text[start:end].rstrip()
+                changes.append((start, start + len(kept), flow(one.got)))
+    for start, end, new in sorted(changes, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def mendable(result: Result) -> list[Difference]:
+    """The differences that another expectation would settle."""
+    return [one for one in _each_once(result.differences) if one.path]
+
+
+def _each_once(found: Iterable[Difference]) -> list[Difference]:
+    by_path: dict[tuple[str | int, ...], Difference] = {}
+    for one in found:
+        if one.mendable:
+            by_path.setdefault(one.path, one)
+    return list(by_path.values())
+
+
+def _at(node: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            node = next((value for key, value in node.value if key.value == str(step)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            node = node.value[step] if step < len(node.value) else None
+        else:
+            return None
+    return node
+
+
+def flow(value: Any) -> str:
+    """A value on one line, as the cases write it."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{flow(key)}: {flow(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(part) for part in value) + "]"
+    if isinstance(value, str) and _PLAIN.match(value) and value.lower() not in _WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=False)

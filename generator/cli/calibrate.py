@@ -1,0 +1,81 @@
+"""`gen-deploy calibrate`: predicted against logged."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from generator.calibrate import report
+from generator.calibrate.compare import Comparison, compare
+from generator.calibrate.logs import read_log
+from generator.calibrate.measure import Measured, measure
+from generator.calibrate.overlay import overlay
+from generator.cli import options
+from generator.cli.output import show, show_json, tell
+from generator.errors import DONE, Problem, UsageError, WriteError
+from generator.rulebook import RuleBook, load
+
+
+@click.command("calibrate")
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+@click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="What was started.")
+@click.option("--write", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the measured constants as a rule set into DIR.")
+@options.options(options.rules_option, options.json_option, options.quiet_option)
+def command(logs: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool) -> int:
+    """Put what the plan of SPEC predicts beside what each LOG says, term by term, and say which term is off.
+
+    LOG is a start-up log of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama; the settings that it states are taken for the
+    prediction. Only the logs and SPEC are read.
+    """
+    book = load(rules)
+    if book.sizing != "detailed":
+        raise UsageError(Problem("no-terms", f"the rule set {book.name!r} sizes by a rule of thumb, which has no terms to compare"))
+    spec = options.read_spec(spec_file)
+    found: list[tuple[Path, Comparison, tuple[Measured, ...]]] = []
+    for path in logs:
+        comparison = compare(read_log(path), spec, book)
+        found.append((path, comparison, measure(comparison, book)))
+    if as_json:
+        objects = [report.data(path.name, comparison, measured) for path, comparison, measured in found]
+        show_json(objects[0] if len(objects) == 1 else objects)
+    elif not quiet:
+        show("\n".join(report.text(path.name, comparison, measured).rstrip("\n") for path, comparison, measured in found))
+    if folder is not None:
+        _write(folder, found, book, rules)
+    return DONE
+
+
+def _write(folder: Path, found: list[tuple[Path, Comparison, tuple[Measured, ...]]], book: RuleBook, base: str) -> None:
+    """The overlay of all logs; where two measure one constant the larger value counts, which reserves more."""
+    engines = {comparison.logged.engine for _, comparison, _ in found}
+    versions = {comparison.logged.version for _, comparison, _ in found}
+    if len(engines) > 1 or len(versions) > 1:
+        raise UsageError(Problem("several-engines", "--write takes logs of one engine in one version; write the others into rule sets of their own"))
+    measured: dict[str, Measured] = {}
+    for _, _, ones in found:
+        for one in ones:
+            if one.threshold not in measured or one.value > measured[one.threshold].value:
+                measured[one.threshold] = one
+    if not measured:
+        tell("nothing to write: no constant differs from what was logged")
+        return
+    if base not in ("default", "handbook"):
+        base = str(Path(base).resolve())
+    logs = [(path.name, comparison.logged.date or _day(path)) for path, comparison, _ in found]
+    files = overlay(book, base, versions.pop(), list(measured.values()), logs)
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
+    tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")
+
+
+def _day(path: Path) -> str:
+    """The day on which a log without a full date was last written."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()

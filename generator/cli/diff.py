@@ -1,0 +1,121 @@
+"""`gen-deploy diff`: what a change of rules changes in decisions."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from generator import git, project
+from generator.cli import options
+from generator.cli.compared import Corpus, compared, compared_plans, plans_in, plans_of
+from generator.cli.output import say, show
+from generator.cli.sides import Side, book_of
+from generator.compare.model import Comparison
+from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
+from generator.report.diff import FORMATS, report
+from generator.rulebook import RuleBook, load
+from generator.rulesets import SHIPPED
+
+
+@click.command("diff")
+@click.argument("words", nargs=-1, metavar="BASE[..HEAD] [SPEC...]")
+@click.option("--rules", metavar="NAME-OR-DIR", help="The rule set, on both sides; without it that of each side's project file.")
+@click.option("--rules-from", metavar="NAME-OR-DIR", help="Compare this rule set with that of --rules-to, without git.")
+@click.option("--rules-to", metavar="NAME-OR-DIR", help="See --rules-from; without it the project's rule set.")
+@click.option("--plans", is_flag=True, help="Compare the plan.json files as they are kept: what another version of the tool decided.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="How the result is printed.")
+@click.option("--exit-code", is_flag=True, help="Exit 3 where a decision or a setting changes.")
+@options.verbose_option
+def command(
+    words: tuple[str, ...], rules: str | None, rules_from: str | None, rules_to: str | None, plans: bool, form: str, exit_code: bool, verbose: bool
+) -> int:
+    """What a change of rules changes in the decisions for a corpus of specs.
+
+    BASE and HEAD are commits (without HEAD: the working tree; three dots: since they parted). DIR..DIR compares two rule
+    sets, or two folders of generated files. Without SPEC, the corpus of the project file.
+    """
+    if rules_from is not None or rules_to is not None:
+        result, problems = _folders(rules_from, rules_to or rules, words)
+    elif not words:
+        raise UsageError(Problem("usage", "name what to compare with: BASE, BASE..HEAD or DIR..DIR"))
+    else:
+        pair = _pair(words[0])
+        if pair is not None and all(plans_in(Path(folder)) for folder in pair) and not words[1:]:
+            result, problems = compared_plans(pair, *(plans_in(Path(folder)) for folder in pair)), []
+        elif pair is not None:
+            result, problems = _folders(*pair, words[1:])
+        else:
+            result, problems = _commits(words[0], words[1:], rules, plans)
+    show(report(result, form, verbose))
+    say(problems)
+    code = BAD_INPUT if problems else DONE
+    return max(code, DIFFERENCES) if exit_code and result.decisive else code
+
+
+def _pair(text: str) -> tuple[str, str] | None:
+    """Two folders, or names of shipped sets, where the word means those: `DIR..DIR`, and not both are commits."""
+    at = text.find("..")
+    while at >= 0:
+        one, other = text[:at], text[at + 2 :]
+        rules = all(name in SHIPPED or (Path(name) / "ruleset.yaml").is_file() for name in (one, other))
+        if one and other and (rules or all(plans_in(Path(name)) for name in (one, other))):
+            return None if _are_commits(one, other) else (one, other)
+        at = text.find("..", at + 1)
+    return None
+
+
+def _are_commits(*names: str) -> bool:
+    try:
+        repo = git.repository(Path())
+        return all(repo.commit(name) for name in names)
+    except (InputError, UsageError):
+        return False
+
+
+def _folders(old: str | None, new: str | None, specs: tuple[str, ...]) -> tuple[Comparison, list[Problem]]:
+    if old is None:
+        raise UsageError(Problem("usage", "--rules-to needs --rules-from: the rule set to compare with"))
+    new = new if new is not None else project.rule_set(None, Path(), tree=True)
+    found, errors = options.read_specs(_paths(specs))
+    corpus = Corpus({spec.document.name: spec for spec in found})
+    result, problems = compared((old, _book(old)), (new, _book(new)), corpus)
+    return result, [*(p for error in errors for p in error.problems), *problems]
+
+
+def _paths(specs: tuple[str, ...]) -> list[Path]:
+    if specs:
+        return [Path(spec) for spec in specs]
+    found = project.find(Path())
+    if found is None:
+        raise UsageError(Problem("usage", f"name the specs to compare: there is no project file {project.FILE}"))
+    return found.spec_files()
+
+
+def _book(name: str) -> RuleBook:
+    if name in SHIPPED:
+        return load(name)
+    if not (Path(name) / "ruleset.yaml").is_file():
+        load(name)  # says what is wrong with it
+    return book_of(Path(name))
+
+
+def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool) -> tuple[Comparison, list[Problem]]:
+    span = git.parse_range(text)
+    repo = git.repository(Path())
+    base = repo.commit(span.base)
+    head = repo.commit(span.head) if span.head is not None else None
+    if span.merge_base and head is not None:
+        base = repo.merge_base(base, head)
+    here = repo.path_of(Path())
+    here = "" if here == "." else here
+    with tempfile.TemporaryDirectory(prefix="gen-deploy-") as scratch:
+        folders = [Path(scratch).resolve() / name for name in ("base", "head")]
+        old = Side(span.base, repo, folders[0], base, here)
+        new = Side(span.head or "the working tree", repo, folders[1] if head else repo.root, head, here)
+        if plans:
+            return compared_plans((old.label, new.label), plans_of(old), plans_of(new)), []
+        corpus, problems = Corpus.of_sides(old, new, [repo.path_of(Path(spec)) for spec in specs])
+        result, more = compared((old.label, old.book(rules)), (new.label, new.book(rules)), corpus)
+        return result, [*problems, *more]

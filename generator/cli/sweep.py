@@ -1,0 +1,123 @@
+"""`gen-deploy plan --sweep` and `--prices`: the curve of a plan over concurrency, and money from the user's own prices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator.decide.decision import Outcome
+from generator.decide.performance import Speeds
+from generator.errors import InputError, Problem, UsageError, did_you_mean, fold
+from generator.report.speed import cost_json, cost_line, curve_json, curve_lines
+from generator.rulebook import RuleBook
+from generator.source import Document, read_yaml
+
+MOST = 65536
+
+sweep_option = click.option("--sweep", metavar="concurrency=A..B", help="Print the speed of the choice over a range of concurrencies.")
+prices_option = click.option(
+    "--prices", type=click.Path(path_type=Path), metavar="FILE", help="GPU prices by the hour (examples/prices.yaml): adds money to GPU-hours."
+)
+
+
+def concurrencies(text: str) -> list[int]:
+    """The concurrencies that `concurrency=1..256` means: both ends and the powers of two between; or a list, `concurrency=1,8,32`."""
+    found = re.fullmatch(r"concurrency=(\d{1,6})\.\.(\d{1,6})", text)
+    if found:
+        low, high = int(found[1]), int(found[2])
+        if 1 <= low <= high <= MOST:
+            return sorted({low, high} | {1 << n for n in range(17) if low < 1 << n < high})
+    listed = re.fullmatch(r"concurrency=(\d{1,6}(?:,\d{1,6})*)", text)
+    if listed:
+        values = sorted({int(word) for word in listed[1].split(",")})
+        if values[0] >= 1 and values[-1] <= MOST:
+            return values
+    raise UsageError([Problem("usage", f"--sweep wants concurrency=A..B with 1 <= A <= B <= {MOST}, not {text!r}")])
+
+
+class Prices:
+    """What a GPU costs by the hour, from a file of the user."""
+
+    def __init__(self, path: Path, book: RuleBook) -> None:
+        document = read_yaml(path)
+        data = document.data
+        _check(document)
+        self.about = {"currency": str(data["currency"]), "dated": str(data["dated"]), "source": str(data.get("source") or path.name)}
+        self.by_gpu: dict[str, float] = {}
+        known = book.index("gpus")
+        for name, price in data["per_gpu_hour"].items():
+            if fold(str(name)) not in known:
+                near = did_you_mean(str(name), list(book.section("gpus")))
+                place = document.place(("per_gpu_hour", name), key=True)
+                raise InputError([Problem("unknown-gpu", f"{name!r} is not a known GPU{near}", place)])
+            self.by_gpu[known[fold(str(name))]] = float(price)
+
+    def of(self, gpu: str) -> dict[str, Any] | None:
+        """The price of a GPU with where it comes from; None where the file has none."""
+        price = self.by_gpu.get(gpu)
+        return None if price is None else {"per_gpu_hour": price, **self.about}
+
+
+def _check(document: Document) -> None:
+    """Raise `InputError` for a file of prices that is not one."""
+    data, problems = document.data, []
+    if not isinstance(data, dict):
+        raise InputError([Problem("wrong-type", "a file of prices is a mapping: dated, currency, per_gpu_hour", document.place())])
+    for key in data:
+        if key not in ("dated", "currency", "source", "per_gpu_hour"):
+            problems.append(Problem("unknown-key", f"{key!r} is no part of a file of prices", document.place((key,), key=True)))
+    for key in ("dated", "currency", "per_gpu_hour"):
+        if not data.get(key):
+            problems.append(Problem("missing-key", f"a file of prices says {key}", document.place()))
+    if data.get("dated") and not isinstance(data["dated"], date):
+        try:
+            date.fromisoformat(str(data["dated"]))
+        except ValueError:
+            problems.append(Problem("wrong-type", f"{data['dated']!r} is no date such as 2026-04-03", document.place(("dated",))))
+    prices = data.get("per_gpu_hour")
+    if prices and not isinstance(prices, dict):
+        problems.append(Problem("wrong-type", "per_gpu_hour maps GPUs to prices", document.place(("per_gpu_hour",))))
+    for name, price in prices.items() if isinstance(prices, dict) else ():
+        number = isinstance(price, int | float) and not isinstance(price, bool) and isfinite(price) and price >= 0
+        if not number:
+            problems.append(Problem("wrong-type", f"{price!r} is no price of an hour", document.place(("per_gpu_hour", name))))
+    if problems:
+        raise InputError(problems)
+
+
+def sweep_json(outcome: Outcome, asked: list[int]) -> list[dict[str, Any]] | None:
+    """The curve of the choice as plain data; None where there is no estimate."""
+    choice = outcome.plan.choice
+    speeds = Speeds(outcome.context).curve(choice, asked) if choice else []
+    return curve_json(asked, speeds) if speeds else None
+
+
+def sweep_lines(outcome: Outcome, asked: list[int]) -> Iterator[str]:
+    """The curve of the choice as a table."""
+    choice = outcome.plan.choice
+    speeds = Speeds(outcome.context).curve(choice, asked) if choice else []
+    if not speeds:
+        reason = choice.performance.unknown if choice and choice.performance else None
+        yield f"  no curve: {reason or 'the speed is not estimated'}"
+    else:
+        yield from (f"  {line}" for line in curve_lines(asked, speeds))
+
+
+def cost_of(outcome: Outcome, prices: Prices | None) -> Mapping[str, Any] | None:
+    """Money per million output tokens of the choice, where the user's file has a price."""
+    choice = outcome.plan.choice
+    return cost_json(choice.performance, prices.of(outcome.context.gpu.name)) if prices and choice else None
+
+
+def cost_lines(outcome: Outcome, prices: Prices | None) -> Iterator[str]:
+    """The same as a line, or that the file has no price."""
+    if prices is None or outcome.plan.choice is None:
+        return
+    cost = cost_of(outcome, prices)
+    yield f"  {cost_line(cost)}" if cost else f"  cost: the file of prices has none for {outcome.context.gpu.name}, or the speed is not estimated"

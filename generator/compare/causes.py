@@ -1,0 +1,175 @@
+"""Why two decisions of one spec differ: the rows that came to another result, and what they read before and after.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.compare.model import Cause, Move
+from generator.compare.view import View
+from generator.decide.decision import Outcome
+from generator.decide.prefer import Ranked, criteria, scores
+from generator.plan import Candidate, Reason
+from generator.rulebook import RuleBook
+from generator.table import Row
+
+MOST = 6
+"""Causes that one change keeps; the rest would repeat them."""
+
+
+def causes(old: Outcome, new: Outcome) -> tuple[Cause, ...]:
+    """The rows behind a change, those that decide what runs first."""
+    one, other = old.plan.choice, new.plan.choice
+    found: list[Cause] = []
+    if one is not None and (other is None or other.id != one.id):
+        found += _lost(one, old, new)
+    if other is not None and (one is None or other.id != one.id) and not found:
+        found += _won(other, old, new)
+    if one is not None and other is not None and other.id != one.id and not found:
+        found += _preferred(one, other, old, new)
+    if not found:
+        found += _steps(old, new)
+    return tuple(dict.fromkeys(found))[:MOST]
+
+
+def _lost(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
+    """Why what was chosen is not possible any more."""
+    facts = next((r.facts for r in old.ranked if r.candidate.id == candidate.id), old.plan.facts)
+    reasons = _reasons(candidate, new)
+    if reasons is None:
+        if all(r.candidate.id != candidate.id for r in new.ranked):
+            yield Cause("consider", "", "considers", f"{candidate.id} is no candidate any more")
+        return
+    for reason in reasons:
+        yield _rejects(reason, "rejects", candidate, facts, old.context.book, new.context.book)
+
+
+def _won(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
+    """Why what is chosen now was not possible before."""
+    reasons = _reasons(candidate, old)
+    if reasons is None:
+        if all(r.candidate.id != candidate.id for r in old.ranked):
+            yield Cause("consider", "", "considers", f"{candidate.id} is a new candidate")
+        return
+    facts = next((r.facts for r in new.ranked if r.candidate.id == candidate.id), new.plan.facts)
+    for reason in reasons:
+        cause = _rejects(reason, "no-longer-rejects", candidate, facts, new.context.book, old.context.book)
+        yield Cause(cause.table, cause.row, cause.did, cause.what, tuple(Move(m.key, m.new, m.old) for m in cause.read), cause.because, cause.at)
+
+
+def _reasons(candidate: Candidate, outcome: Outcome) -> tuple[Reason, ...] | None:
+    """Why an outcome rejects a candidate; None if it does not. Pairs that never work are rejected before they are split over GPUs."""
+    whole = None
+    for rejection in outcome.plan.rejected:
+        other = rejection.candidate
+        if other.id == candidate.id:
+            return rejection.reasons
+        if (other.engine, other.method) == (candidate.engine, candidate.method) and other.memory is None:
+            whole = rejection.reasons
+    if any(r.candidate.id == candidate.id for r in outcome.ranked):
+        return None
+    return whole
+
+
+def _rejects(reason: Reason, did: str, candidate: Candidate, facts: Mapping[str, Any], old: RuleBook, new: RuleBook) -> Cause:
+    read = tuple(
+        Move(name, old.threshold(name)["value"] if name in old.thresholds else _plain(facts.get(name)), _plain(r.value))
+        for name, r in reason.read.items()
+    )
+    return Cause("reject", reason.row, did, candidate.id, read, reason.because, reason.at)
+
+
+def _plain(value: Any) -> Any:
+    return sorted(value, key=str) if isinstance(value, frozenset | set) else value
+
+
+def _preferred(one: Candidate, other: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
+    """The criterion that puts the new choice first."""
+    row = _telling(one, other, new)
+    if row is None:
+        return
+    name = row.rank[0] if row.rank else row.order[0] if row.order else ""
+    facts = {r.candidate.id: r.facts for r in new.ranked}
+    before = _telling(other, one, old)
+    was = f", {before.id} decided before" if before is not None and before.id != row.id else ""
+    yield Cause(
+        "prefer", row.id, "prefers", f"{other.id} to {one.id}{was}",
+        (Move(name, _plain(facts[one.id].get(name)), _plain(facts[other.id].get(name))),), row.because, row.at,
+    )  # fmt: skip
+
+
+def _telling(one: Candidate, other: Candidate, outcome: Outcome) -> Row | None:
+    """The first criterion by which two candidates of an outcome differ."""
+    facts = {r.candidate.id: r.facts for r in outcome.ranked}
+    if one.id not in facts or other.id not in facts:
+        return None
+    both = [Ranked(one, facts[one.id]), Ranked(other, facts[other.id])]
+    for row in criteria(outcome.context.book.tables["prefer"], facts[other.id]):
+        first, second = scores(row, both)
+        if first != second:
+            return row
+    return None
+
+
+def _steps(old: Outcome, new: Outcome) -> Iterator[Cause]:
+    """Rows of defaults, fits and settings that set something else."""
+    books = old.context.book, new.context.book
+    one, other = _setting(old), _setting(new)
+    for key in dict.fromkeys([*one, *other]):
+        was, now = one.get(key), other.get(key)
+        if was == now:
+            continue
+        table, row = key
+        come, gone = dict(now or {}), dict(was or {})
+        changed = {k for k in {*come, *gone} if come.get(k) != gone.get(k)}
+        book = books[1] if now is not None else books[0]
+        entry = next((r for r in book.tables[table].rows if r.id == row), None) if table in book.tables else None
+        what = ", ".join(sorted(changed)) if now is None or was is None else moved_words(gone, come, changed)
+        read = tuple(_numbers(entry, changed, *books)) if entry else ()
+        yield Cause(table, row, "no-longer-sets" if now is None else "sets", what, read, entry.because if entry else "", entry.at if entry else "")
+
+
+def _setting(outcome: Outcome) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(t.step, t.row): t.did.get("set") or {} for t in outcome.plan.trace if t.step not in ("reject", "prefer")}
+
+
+def moved_words(old: Mapping[str, Any], new: Mapping[str, Any], keys: set[str]) -> str:
+    """What a row sets, before and after."""
+    return ", ".join(f"{key} {old.get(key)} → {new.get(key)}" for key in sorted(keys))
+
+
+def _numbers(row: Row, keys: set[str], old: RuleBook, new: RuleBook) -> Iterator[Move]:
+    """The thresholds that a row sets these keys to, before and after."""
+    for key in sorted(keys):
+        word = row.set.get(key)
+        if isinstance(word, str) and (word in new.thresholds or word in old.thresholds):
+            yield Move(word, old.thresholds.get(word, {}).get("value"), new.thresholds.get(word, {}).get("value"))
+
+
+def causes_by_trace(old: View, new: View) -> tuple[Cause, ...]:
+    """The same from two plans that were kept as JSON: rows whose trace changed, and rows that reject another number."""
+    found: list[Cause] = []
+    one, other = _trace(old), _trace(new)
+    for key in dict.fromkeys([*one, *other]):
+        was, now = one.get(key, {}), other.get(key, {})
+        entry = now or was
+        read = tuple(
+            Move(name, _value(was, name), _value(now, name))
+            for name in dict.fromkeys([*(was.get("read") or {}), *(now.get("read") or {})])
+            if _value(was, name) != _value(now, name)
+        )
+        if was.get("set") != now.get("set") or was.get("dropped") != now.get("dropped") or read:
+            what = ", ".join(sorted(entry.get("set") or {})) or f"{was.get('dropped', 0)} → {now.get('dropped', 0)} candidates"
+            found.append(Cause(key[0], key[1], "sets" if entry.get("set") else "rejects", what, read, str(entry.get("because") or "")))
+    return tuple(found)[:MOST]
+
+
+def _trace(plan: View) -> dict[tuple[str, str], Mapping[str, Any]]:
+    return {(str(t.get("step")), str(t.get("row"))): t for t in plan.get("trace") or []}
+
+
+def _value(entry: Mapping[str, Any], name: str) -> Any:
+    return ((entry.get("read") or {}).get(name) or {}).get("value")

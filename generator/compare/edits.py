@@ -1,0 +1,180 @@
+"""What was edited between two rule sets, and each edit laid on its own over one of them.
+
+Floor 5, pure. Comments, order of collected rows and places are no edits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from generator.compare.model import Edit, Move
+from generator.rulebook import SECTIONS, RuleBook
+
+Data = Mapping[str, Any]
+
+WORDS = {"because", "source", "evidence", "checked", "meaning", "note", "title", "at", "index", "asks", "origin", "replaces"}
+"""Keys that say why and by whose authority: they change no decision."""
+PLACES = ("at", "index")
+SOURCELESS = ("sources",)
+MISSING = object()
+
+
+def edits(old: RuleBook, new: RuleBook) -> list[Edit]:
+    """Every edit from one rule set to another: thresholds first, then rows, then facts."""
+    before, after = old.section("policy"), new.section("policy")
+    found = list(_entries("thresholds", before["thresholds"], after["thresholds"]))
+    for table in dict.fromkeys([*before["tables"], *after["tables"]]):
+        found += _rows(table, before["tables"].get(table) or {"rows": []}, after["tables"].get(table) or {"rows": []})
+    for section in ("names", "settings", "ruleset"):
+        one, other = before[section], after[section]
+        if section == "ruleset":
+            one, other = ({"ruleset": {k: v for k, v in x.items() if k not in ("digest", "name", "extends")}} for x in (one, other))
+        found += _entries(section, one, other)
+    for section in SECTIONS:
+        if section not in ("policy", "sources"):
+            found += _entries(section, _by_name(section, old.section(section)), _by_name(section, new.section(section)))
+    found += _entries("sources", old.section("sources"), new.section("sources"))
+    return found
+
+
+def _by_name(section: str, data: Any) -> Data:
+    """A section as entries by name; rows of published quality go by method."""
+    if isinstance(data, Mapping):
+        return data
+    grouped: dict[str, Any] = {}
+    for row in data:
+        grouped.setdefault(str(row.get("method")), []).append(row)
+    return grouped
+
+
+def _entries(section: str, before: Data, after: Data) -> Iterator[Edit]:
+    for name in dict.fromkeys([*before, *after]):
+        yield from _edit(section, name, before.get(name, MISSING), after.get(name, MISSING))
+
+
+def _edit(section: str, name: str, one: Any, other: Any) -> Iterator[Edit]:
+    if one == other:
+        return
+    action = "added" if one is MISSING else "removed" if other is MISSING else "changed"
+    fields = tuple(_leaves("", None if one is MISSING else one, None if other is MISSING else other))
+    if not fields:
+        return
+    entry = one if other is MISSING else other
+    entry = entry if isinstance(entry, Mapping) else {}
+    decisive = section not in SOURCELESS and (action != "changed" or any(f.key.split(".")[-1] not in WORDS for f in fields))
+    source = entry.get("source")
+    yield Edit(
+        section, name, action, fields, decisive, str(entry.get("at") or ""),
+        str(source) if source is not None else None, str(entry["checked"]) if "checked" in entry else None, entry.get("unit"),
+    )  # fmt: skip
+
+
+def _leaves(path: str, one: Any, other: Any) -> Iterator[Move]:
+    if one == other:
+        return
+    if (isinstance(one, Mapping) or one is None) and (isinstance(other, Mapping) or other is None) and (one or other):
+        for key in dict.fromkeys([*(one or {}), *(other or {})]):
+            if key not in PLACES:
+                yield from _leaves(f"{path}.{key}" if path else str(key), (one or {}).get(key), (other or {}).get(key))
+        return
+    if _named(one) and _named(other):
+        yield from _items(path, one, other)
+        return
+    yield Move(path, one, other)
+
+
+def _named(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
+
+
+def _items(path: str, one: Sequence[Data], other: Sequence[Data]) -> Iterator[Move]:
+    """Lists of mappings by what names each: the version that it holds from, or its place."""
+
+    def keyed(rows: Sequence[Data]) -> dict[str, Data]:
+        return {str(row.get("since", i)): row for i, row in enumerate(rows)}
+
+    before, after = keyed(one), keyed(other)
+    for key in dict.fromkeys([*before, *after]):
+        yield from _leaves(f"{path}[{key}]", before.get(key), after.get(key))
+
+
+def _rows(table: str, before: Data, after: Data) -> Iterator[Edit]:
+    section = f"tables/{table}"
+    one = {row["id"]: row for row in before["rows"]}
+    other = {row["id"]: row for row in after["rows"]}
+    yield from _entries(section, {k: _bare(v) for k, v in one.items()}, {k: _bare(v) for k, v in other.items()})
+    if table == "prefer":
+        yield from _moved(section, [k for k in one if k in other], [k for k in other if k in one], other)
+
+
+def _bare(row: Data) -> Data:
+    """A row without its index, which changes as others come and go; its place is kept, and is no edit."""
+    return {key: value for key, value in row.items() if key != "index"}
+
+
+def _moved(section: str, before: Sequence[str], after: Sequence[str], rows: Data) -> Iterator[Edit]:
+    """Rows whose order among the others changed: the fewest that have to move."""
+    if before == after:
+        return
+    stay = set(_longest(before, after))
+    for name in after:
+        if name not in stay:
+            move = Move("place", before.index(name) + 1, after.index(name) + 1)
+            yield Edit(section, name, "moved", (move,), True, str(rows[name].get("at") or ""), rows[name].get("source"))
+
+
+def _longest(one: Sequence[str], other: Sequence[str]) -> list[str]:
+    """The longest common subsequence of two orders of the same names."""
+    place = {name: i for i, name in enumerate(other)}
+    best: list[list[str]] = []
+    for name in one:
+        before = max((run for run in best if place[run[-1]] < place[name]), key=len, default=[])
+        best.append([*before, name])
+    return max(best, key=len, default=[])
+
+
+def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBook:
+    """The rule set `base` with these things as they are in `other`."""
+    sections: dict[str, Any] = {name: base.section(name) for name in SECTIONS}
+    policy = dict(sections["policy"])
+    source = other.section("policy")
+    for edit in chosen:
+        if edit.section.startswith("tables/"):
+            table = edit.section.removeprefix("tables/")
+            tables = dict(policy["tables"])
+            theirs = source["tables"].get(table) or {**tables[table], "rows": []}
+            mine = tables.get(table) or {**theirs, "rows": []}
+            tables[table] = {**mine, "rows": _with_row(mine["rows"], theirs["rows"], edit.name)}
+            policy["tables"] = tables
+        elif edit.section in ("thresholds", "names", "settings"):
+            policy[edit.section] = _with_entry(policy[edit.section], source[edit.section], edit.name)
+        elif edit.section == "ruleset":
+            policy["ruleset"] = {**source["ruleset"], "name": policy["ruleset"]["name"]}
+        else:
+            sections[edit.section] = _with_fact(edit.section, sections[edit.section], other.section(edit.section), edit.name)
+    sections["policy"] = policy
+    return RuleBook(sections)
+
+
+def _with_entry(mine: Data, theirs: Data, name: str) -> dict[str, Any]:
+    kept = {key: value for key, value in mine.items() if key != name or name in theirs}
+    return {**kept, name: theirs[name]} if name in theirs else kept
+
+
+def _with_fact(section: str, mine: Any, theirs: Any, name: str) -> Any:
+    if isinstance(mine, Mapping):
+        return _with_entry(mine, theirs, name)
+    return [*(row for row in mine if str(row.get("method")) != name), *(row for row in theirs if str(row.get("method")) == name)]
+
+
+def _with_row(mine: Sequence[Data], theirs: Sequence[Data], name: str) -> list[Data]:
+    """Rows with one of them as it is, and where it stands, among the others' rows."""
+    rows = [row for row in mine if row["id"] != name]
+    ids = [row["id"] for row in theirs]
+    if name not in ids:
+        return rows
+    at = ids.index(name)
+    before = set(ids[:at])
+    place = max((i + 1 for i, row in enumerate(rows) if row["id"] in before), default=0)
+    return [*rows[:place], theirs[at], *rows[place:]]

@@ -1,0 +1,50 @@
+"""The files that two decisions of one spec would write, line by line.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+
+from generator.compare.model import FileDiff
+from generator.decide.decision import Outcome
+from generator.errors import GenDeployError, printable
+from generator.render import artifacts
+
+LEFT_OUT = ("plan.json", "PLAN.md")
+"""These name the rule set's digest and its figures, so they always change; what they say is compared as decisions."""
+MOST_LINES = 200
+"""Lines of one file's diff that are kept."""
+
+
+def file_diffs(old: Outcome | None, new: Outcome | None) -> tuple[FileDiff, ...]:
+    """What changes in the launch files, by path."""
+    one, other = _texts(old), _texts(new)
+    found = []
+    for path in sorted({*one, *other}):
+        before, after = one.get(path), other.get(path)
+        if before == after:
+            continue
+        lines = list(difflib.unified_diff((before or "").splitlines(), (after or "").splitlines(), path, path, lineterm=""))
+        state = "new" if before is None else "gone" if after is None else "changed"
+        added = sum(line.startswith("+") for line in lines[2:])
+        removed = sum(line.startswith("-") for line in lines[2:])
+        shown = [printable(line) for line in lines[:MOST_LINES]]
+        if len(lines) > MOST_LINES:
+            shown.append(f"… {len(lines) - MOST_LINES} lines more")
+        found.append(FileDiff(path, state, tuple(shown), added, removed))
+    return tuple(found)
+
+
+def _texts(outcome: Outcome | None) -> Mapping[str, str]:
+    """The files of a decision; none where nothing fits, or where they cannot be written (an engine version without facts)."""
+    if outcome is None or outcome.plan.choice is None or outcome.context.book.sizing != "detailed":
+        return {}
+    spec = outcome.context.spec
+    try:
+        made = artifacts(outcome.plan, [outcome.plan.choice], outcome.context.book, spec_file=spec.document.name.rpartition("/")[2], back="..")
+    except GenDeployError:
+        return {}
+    return {a.path: a.text for a in made if a.path not in LEFT_OUT}

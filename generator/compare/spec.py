@@ -1,0 +1,121 @@
+"""One spec under two rule sets: what changes for it, and why.
+
+Floor 5, pure but for the files that the spec names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from generator.compare.causes import causes
+from generator.compare.edits import laid_over
+from generator.compare.files import file_diffs
+from generator.compare.model import Change, Edit, FileDiff, Move
+from generator.compare.view import View, decisive, level, moves, other_moves, view, words
+from generator.decide.decision import Outcome, decide
+from generator.errors import InputError
+from generator.rulebook import RuleBook
+from generator.spec import DeploymentSpec
+
+
+class Side(NamedTuple):
+    """What a rule set makes of a spec: a decision, or why it cannot be planned."""
+
+    outcome: Outcome | None
+    view: View | None
+    problem: str | None
+
+
+def side(spec: DeploymentSpec, book: RuleBook) -> Side:
+    """Decide a spec for comparison."""
+    try:
+        outcome = decide(spec, book)
+    except InputError as error:
+        return Side(None, None, "; ".join(f"{p.code}: {p.message}" for p in error.problems))
+    return Side(outcome, view(outcome.plan), None)
+
+
+def compared(spec: DeploymentSpec, old: RuleBook, new: RuleBook, path: str, files: bool = True) -> tuple[Change | None, str | None]:
+    """What a spec gets from other rules, and why it cannot be planned under the new ones (if so)."""
+    one, other = side(spec, old), side(spec, new)
+    return change(spec, path, "rules", one, other, files), other.problem
+
+
+def edited(
+    before: DeploymentSpec, after: DeploymentSpec, book: RuleBook, path: str, files: bool = True
+) -> Change | None:
+    """What an edit of the spec itself changes, under the new rules."""
+    return change(after, path, "spec", side(before, book), side(after, book), files)
+
+
+def change(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side, files: bool) -> Change | None:
+    """The change from one side to the other; None where they say the same."""
+    if one.problem is not None and other.problem is not None:
+        return None
+    found = level(one.view, other.view)
+    if found is None:
+        return _unplanned(spec, path, by, one, other)
+    old_choice, new_choice = (one.view or {}).get("choice"), (other.view or {}).get("choice")
+    told: list[Move] = []
+    if old_choice and new_choice:
+        told = moves(old_choice, new_choice) or other_moves(one.view or {}, other.view or {})
+    both = one.outcome is not None and other.outcome is not None
+    why = causes(one.outcome, other.outcome) if both and one.outcome and other.outcome and by == "rules" else ()
+    diffs: tuple[FileDiff, ...] = ()
+    if files and decisive(found):
+        diffs = file_diffs(one.outcome, other.outcome)
+    return Change(
+        spec.name, path, found, by, words(old_choice), words(new_choice), tuple(told), why, (), diffs, other.problem or one.problem
+    )
+
+
+def _unplanned(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side) -> Change | None:
+    """Nothing fits on one side, and on the other the spec cannot even be planned."""
+    if (one.problem is None) is (other.problem is None):
+        return None
+    return Change(spec.name, path, "warnings", by, None, None, problem=other.problem or one.problem)
+
+
+def relevant(edit: Edit, spec: DeploymentSpec, old: RuleBook, new: RuleBook) -> bool:
+    """Whether an edit can bear on a spec: an entry of another GPU or model cannot."""
+    if not edit.decisive:
+        return False
+    if edit.section not in ("gpus", "models"):
+        return True
+    word = spec.model.id if edit.section == "models" else spec.hardware.gpu
+    if not isinstance(word, str) or edit.action != "changed":
+        return True
+    from generator.errors import fold
+
+    names = {book.index(edit.section).get(fold(word)) for book in (old, new)}
+    fallback = {book.fallback(edit.section.removesuffix("s")) for book in (old, new)}
+    return edit.name in names | fallback or names == {None}
+
+
+def attributed(found: Change, spec: DeploymentSpec, old: RuleBook, new: RuleBook, edits: Sequence[Edit]) -> Change:
+    """The change with the edits that bring it about: each alone over the old rules, or else each taken out of the new ones."""
+    mine = [edit for edit in edits if relevant(edit, spec, old, new)]
+    if len(mine) <= 1:
+        return replace(found, edits=tuple(edit.id for edit in mine))
+    before, after = side(spec, old), side(spec, new)
+    guilty = [e for e in mine if _differs(before, side(spec, _book(old, new, e)))]
+    if not guilty:
+        guilty = [e for e in mine if _differs(after, side(spec, _book(new, old, e)))]
+    return replace(found, edits=tuple(edit.id for edit in guilty))
+
+
+def _differs(one: Side, other: Side) -> bool:
+    return (one.problem is None) is not (other.problem is None) or decisive(level(one.view, other.view))
+
+
+_books: dict[tuple[int, int, str, str], RuleBook] = {}
+
+
+def _book(base: RuleBook, other: RuleBook, edit: Edit) -> RuleBook:
+    """`base` with one edit laid over it, made once."""
+    key = (id(base), id(other), edit.section, edit.name)
+    if key not in _books:
+        _books[key] = laid_over(base, other, [edit])
+    return _books[key]

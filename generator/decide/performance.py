@@ -1,0 +1,169 @@
+"""How fast a candidate is: its shape, hardware and load put before the speed model, and what rules may read of it.
+
+Floor 3, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import log
+from typing import Any
+
+from generator.decide.context import Context, Numbers
+from generator.plan import Candidate, Performance, changed
+from generator.rulebook import RuleBook
+from generator.sizing.cache import cache_cost
+from generator.sizing.footprint import Footprint, Layout
+from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within
+from generator.throughput.hardware import hardware_shape
+from generator.throughput.local import packing_of
+from generator.throughput.model import cache_traffic, model_shape
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Speed, Split
+
+SECONDS_OF_HOUR, MILLION = 3600.0, 1e6
+NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms", "speed.output_steps", "speed.tpot_steps")
+NO_NAMES: Mapping[str, Any] = dict.fromkeys((*NAMES, "objective.ttft_ratio", "objective.tpot_ratio"))
+NO_FACTORS = Performance(unknown="this rule set has no speed model")
+
+_calibrations: dict[int, tuple[RuleBook, Calibration | None]] = {}
+
+
+def calibration_of(book: RuleBook) -> Calibration | None:
+    """The speed model's factors in a rule set, read once; None for a set without them."""
+    known = _calibrations.get(id(book))
+    if known is None or known[0] is not book:
+        made = Calibration(Numbers(book, "0")) if "speed.bandwidth" in book.thresholds else None
+        _calibrations.clear()
+        known = _calibrations[id(book)] = (book, made)
+    return known[1]
+
+
+class Speeds:
+    """The speeds of one decision's candidates; what methods and layouts share is kept."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
+        self._hardware: dict[tuple[str, bool], HardwareShape] = {}
+        self._traffic: dict[tuple[Any, ...], CacheTraffic] = {}
+        objectives, gpu = context.spec.workload, context.gpu
+        listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
+        fields = listed if isinstance(listed, Mapping) else {}
+        self.gpu = {**fields, "vendor": gpu.vendor, "architecture": gpu.architecture}
+        self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
+
+    def of(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float) -> tuple[Performance, Mapping[str, Any]]:
+        """The figures of a fitted candidate, and the names that rules may read."""
+        if self.calibration is None:
+            return NO_FACTORS, NO_NAMES
+        setting = self.setting(candidate, layout, footprint, kv_bits)
+        unknown = setting.unknown()
+        if unknown:
+            return Performance(unknown=unknown), NO_NAMES
+        speed = estimate(setting, self.demand(candidate, footprint), self.calibration)
+        assert speed is not None  # Setting.unknown said so
+        return Performance(speed, gpu_hours=gpu_hours(speed)), self.names(speed)
+
+    def names(self, speed: Speed) -> Mapping[str, Any]:
+        """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
+        assert self.calibration is not None
+        step = log(1.0 + self.calibration.level)
+        output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
+        return {
+            "speed.output_tokens_per_second": output,
+            "speed.tpot_ms": tpot.value,
+            "speed.ttft_ms": ttft.value if ttft else None,
+            "speed.output_steps": round(log(max(output, 1e-9)) / step),
+            "speed.tpot_steps": round(log(max(tpot.value, 1e-9)) / step),
+            "objective.tpot_ratio": tpot.low / self.tpot if self.tpot else None,
+            "objective.ttft_ratio": ttft.low / self.ttft if self.ttft and ttft else None,
+        }
+
+    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float) -> Setting:
+        """A candidate as the speed model sees it."""
+        context, engine = self.context, candidate.engine
+        method = context.book.section("methods")[candidate.method]
+        architecture = context.model.architecture
+        model = model_shape(architecture, method)
+        local = engine in LOCAL
+        if local:
+            model = model.weighing(footprint.weights * layout.gpus)
+        across = layout.gpus > context.spec.hardware.gpus_per_node
+        hardware = self._hardware.get((candidate.method, across))
+        if hardware is None:
+            assert self.calibration is not None
+            hardware = self._hardware[(candidate.method, across)] = hardware_shape(
+                self.gpu, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across
+            )
+        key = (layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
+        traffic = self._traffic.get(key)
+        if traffic is None:
+            traffic = self._traffic[key] = cache_traffic(cache_cost(architecture, layout, kv_bits, engine))
+        split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
+        return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain")
+
+    def demand(self, candidate: Candidate, footprint: Footprint) -> Demand:
+        """The workload, and how many typical sequences one replica runs at once: no more than its cache holds."""
+        workload = self.context.workload
+        return Demand(
+            workload.concurrency, workload.input_tokens, workload.output_tokens,
+            max(1.0, candidate.max_num_seqs * min(1.0, held(footprint))),
+        )  # fmt: skip
+
+    def within_objectives(self, candidate: Candidate) -> int | None:
+        """The concurrency at which the objectives still hold, up to what the cache holds; None without objectives."""
+        if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot):
+            return None
+        if candidate.performance is None or candidate.performance.speed is None:
+            return None
+        layout, bits = layout_of(candidate), self.kv_bits(candidate)
+        setting = self.setting(candidate, layout, candidate.memory, bits)
+        sequences = max(1, int(candidate.max_num_seqs * held(candidate.memory)))
+        demand = Demand(None, self.context.workload.input_tokens, self.context.workload.output_tokens, sequences)
+        return most_within(setting, demand, self.calibration, self.ttft, self.tpot, sequences * candidate.replicas)
+
+    def curve(self, candidate: Candidate, concurrencies: Sequence[int]) -> list[Speed]:
+        """The speed of a candidate at each concurrency; its cache and its settings stay as they are."""
+        if self.calibration is None or candidate.memory is None:
+            return []
+        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
+        workload = self.context.workload
+        most = max(1.0, candidate.max_num_seqs * held(candidate.memory))
+        found = [
+            estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration)
+            for c in concurrencies
+        ]
+        return [speed for speed in found if speed is not None]
+
+    @property
+    def level(self) -> float:
+        """The share by which speeds may differ and still be level."""
+        return self.calibration.level if self.calibration else 0.0
+
+    def promised(self, candidate: Candidate) -> Candidate:
+        """A candidate that will be shown, with the concurrency at which its objectives still hold."""
+        most = self.within_objectives(candidate)
+        if most is None or candidate.performance is None:
+            return candidate
+        return changed(candidate, performance=replace(candidate.performance, within_objectives=most))
+
+    def kv_bits(self, candidate: Candidate) -> float:
+        """Bits of one cached value."""
+        return float(self.context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
+
+
+def layout_of(candidate: Candidate) -> Layout:
+    """How a candidate is split."""
+    return Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
+
+
+def held(footprint: Footprint) -> float:
+    """How many times over the cache that one replica gets holds what the workload needs."""
+    return footprint.kv_cache / footprint.kv_needed if footprint.kv_needed else 1.0
+
+
+def gpu_hours(speed: Speed) -> float:
+    """GPU-hours per million output tokens."""
+    rate = speed.output_tokens_per_second.value
+    return speed.gpus * MILLION / rate / SECONDS_OF_HOUR if rate else 0.0

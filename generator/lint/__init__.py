@@ -1,0 +1,1 @@
+"""Proofs over the tables of a rule set: what can never match, what matches twice, what nothing needs. Floor 1, pure."""

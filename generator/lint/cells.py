@@ -1,0 +1,239 @@
+"""Cells as sets of values, and rows as boxes of them: what a row matches, exactly.
+
+Floor 1, pure. A name's values are its words (listed, or all but some), true and false, or the numbers between bounds;
+"no value" is one more. A name that holds a set of words (`pinned`) counts as one yes-or-no dimension for each word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, floor, inf
+from typing import Any
+
+WHOLE = ("GPU", "stage", "replica", "layer", "count", "node", "token")
+"""Units that are counted: there is nothing between 1 and 2."""
+
+Dimension = tuple[str, Any]
+"""A name, or a name and one of its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words that a cell accepts: those listed, or (`but`) all others. `none`: also a name without a value."""
+
+    words: frozenset[Any]
+    but: bool = False
+    none: bool = False
+
+    def empty(self, domain: Domain) -> bool:
+        return not self.none and not ((self.but or self.words) if domain.words is None else self._of(domain.words))
+
+    def _of(self, every: frozenset[Any]) -> frozenset[Any]:
+        return every - self.words if self.but else every & self.words
+
+    def both(self, other: Words) -> Words:
+        none = self.none and other.none
+        if self.but and other.but:
+            return Words(self.words | other.words, True, none)
+        if self.but or other.but:
+            listed, left = (other, self) if self.but else (self, other)
+            return Words(listed.words - left.words, False, none)
+        return Words(self.words & other.words, False, none)
+
+    def outside(self) -> list[Words]:
+        """All that this does not accept."""
+        return [Words(self.words, not self.but, not self.none)]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Numbers between two bounds, each in or out. `none`: also a name without a value."""
+
+    low: float = -inf
+    low_in: bool = False
+    high: float = inf
+    high_in: bool = False
+    none: bool = False
+
+    def empty(self, domain: Domain) -> bool:
+        return not self.none and self._nothing()
+
+    def _nothing(self) -> bool:
+        return self.low > self.high or (self.low == self.high and not (self.low_in and self.high_in))
+
+    def both(self, other: Numbers) -> Numbers:
+        low, low_in = max((self.low, not self.low_in), (other.low, not other.low_in))
+        high, high_in = min((self.high, self.high_in), (other.high, other.high_in))
+        return Numbers(low, not low_in, high, high_in, self.none and other.none)
+
+    def outside(self) -> list[Numbers]:
+        """All that this does not accept, in parts."""
+        parts = [Numbers(high=self.low, high_in=not self.low_in), Numbers(self.high, not self.high_in)]
+        parts = [Numbers(none=True)] if self._nothing() else [p for p in parts if not p._nothing() and p != Numbers()]
+        nothing = Numbers(0, False, 0, False, True)
+        if self.none:
+            return [Numbers(p.low, p.low_in, p.high, p.high_in) for p in parts]
+        return parts if any(p.none for p in parts) else [*parts, nothing]
+
+
+Values = Words | Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What a name can be: its words where they are known, or numbers."""
+
+    words: frozenset[Any] | None
+    numeric: bool = False
+
+
+Box = Mapping[Dimension, Values]
+"""For each dimension that is limited, what it may be."""
+
+
+class Space:
+    """The vocabulary as dimensions; `bound` turns a threshold's name into its number."""
+
+    def __init__(self, names: Mapping[str, Any], entries: Mapping[str, Iterable[str]], thresholds: Mapping[str, Any]) -> None:
+        """`entries` are the words of sections that names take their values from (`from: methods`)."""
+        self.names, self.thresholds = names, thresholds
+        self.domains = {name: _domain(entry, entries) for name, entry in names.items()}
+
+    def domain(self, dimension: Dimension) -> Domain:
+        """What a dimension can be."""
+        name, word = dimension
+        return self.domains[name] if word is None else Domain(frozenset({True, False}))
+
+    def boxes(self, when: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
+        """What a row matches, as boxes: one, or several where a cell is a list over a name that holds a set of words."""
+        parts = [list(self._cell(name, cell)) for name, cell in when.items()]
+        return [{key: values for part in chosen for key, values in part.items()} for chosen in product(*parts)]
+
+    def _cell(self, name: str, cell: Any) -> Iterator[dict[Dimension, Values]]:
+        entry = self.names[name]
+        refused = isinstance(cell, dict) and "not" in cell
+        words = _list(cell["not"] if refused else cell)
+        if entry["type"] == "words":
+            if refused:
+                yield {(name, word): Words(frozenset({False})) for word in words}
+            else:
+                for word in words:
+                    yield {(name, word): Words(frozenset({True}))}
+        elif isinstance(cell, dict) and not refused:
+            yield {(name, None): self._range(cell, entry.get("unit") in WHOLE)}
+        elif entry["type"] == "number":
+            yield from self._points(name, words, refused)
+        elif refused and "unknown" in words:
+            yield {(name, None): Words(frozenset(), True)}
+        else:
+            unknown = "unknown" in words and not refused
+            yield {(name, None): Words(frozenset(words) - ({"unknown"} if unknown and not self._says_unknown(name) else set()), refused, unknown)}
+
+    def _says_unknown(self, name: str) -> bool:
+        return "unknown" in (self.names[name].get("values") or ())
+
+    def _points(self, name: str, words: Sequence[Any], refused: bool) -> Iterator[dict[Dimension, Values]]:
+        points = [Numbers(0, False, 0, False, True) if word == "unknown" else Numbers(word, True, word, True) for word in words]
+        if not refused:
+            for point in points:
+                yield {(name, None): point}
+            return
+        left: list[Numbers] = [Numbers()]
+        for point in points:
+            left = [both for part in left for other in point.outside() if not (both := part.both(other))._nothing()]
+        for part in left:
+            yield {(name, None): part}
+
+    def _range(self, cell: Mapping[str, Any], whole: bool) -> Numbers:
+        found = Numbers()
+        for key, limit in cell.items():
+            value = float(self.thresholds[limit]["value"] if isinstance(limit, str) else limit)
+            part = Numbers(value, key == "min") if key in ("min", "over") else Numbers(high=value, high_in=key == "max")
+            found = found.both(_whole(part) if whole else part)
+        return found
+
+    # -- boxes
+
+    def empty(self, box: Box) -> bool:
+        """Whether nothing is in a box."""
+        return any(values.empty(self.domain(key)) for key, values in box.items())
+
+    def overlap(self, one: Box, other: Box) -> dict[Dimension, Values] | None:
+        """What is in both boxes; None if nothing is."""
+        both = dict(one)
+        for key, values in other.items():
+            both[key] = both[key].both(values) if key in both else values  # type: ignore[arg-type]
+            if both[key].empty(self.domain(key)):
+                return None
+        return None if self.empty(both) else both
+
+    def minus(self, box: Box, taken: Box) -> list[dict[Dimension, Values]]:
+        """What is left of a box without another, as boxes that do not overlap."""
+        if self.overlap(box, taken) is None:
+            return [dict(box)]
+        left, inside = [], dict(box)
+        for key, values in taken.items():
+            for outside in values.outside():
+                part = {**inside, key: inside[key].both(outside) if key in inside else outside}  # type: ignore[arg-type]
+                if not part[key].empty(self.domain(key)):
+                    left.append(part)
+            inside[key] = inside[key].both(values) if key in inside else values  # type: ignore[arg-type]
+        return left
+
+    def left(self, boxes: Iterable[Box], taken: Iterable[Box]) -> list[dict[Dimension, Values]]:
+        """What of some boxes is in none of the others."""
+        rest = [dict(box) for box in boxes if not self.empty(box)]
+        for one in taken:
+            rest = [part for box in rest for part in self.minus(box, one)]
+        return rest
+
+    def known(self, names: Iterable[str]) -> dict[Dimension, Values]:
+        """The box in which each of these names has a value."""
+        return {(name, None): Numbers() if self.domains[name].numeric else Words(frozenset(), True) for name in names if not self.split(name)}
+
+    def split(self, name: str) -> bool:
+        """Whether a name holds a set of words, and counts as several dimensions."""
+        return bool(self.names[name]["type"] == "words")
+
+    def example(self, box: Box) -> str:
+        """One combination that is in a box, in words."""
+        return ", ".join(f"{name}{'' if word is None else ' with ' + str(word)}: {_one(values, self.domain((name, word)))}" for (name, word), values in box.items())
+
+
+def _domain(entry: Mapping[str, Any], entries: Mapping[str, Iterable[str]]) -> Domain:
+    kind = entry["type"]
+    if kind == "number":
+        return Domain(None, numeric=True)
+    if kind == "flag":
+        return Domain(frozenset({True, False}))
+    values = entry.get("values")
+    if "from" in entry:
+        return Domain(frozenset([*entries[entry["from"]], *(values or ())]))
+    return Domain(frozenset(values) if values is not None else None)
+
+
+def _whole(part: Numbers) -> Numbers:
+    """The same range for a count: over 1 is from 2."""
+    low = part.low if part.low == -inf else ceil(part.low) if part.low_in else floor(part.low) + 1
+    high = part.high if part.high == inf else floor(part.high) if part.high_in else ceil(part.high) - 1
+    return Numbers(low, low != -inf, high, high != inf)
+
+
+def _list(cell: Any) -> list[Any]:
+    return cell if isinstance(cell, list) else [cell]
+
+
+def _one(values: Values, domain: Domain) -> str:
+    if isinstance(values, Words):
+        if domain.words is not None:
+            words = sorted(map(str, values._of(domain.words)))
+        else:
+            words = ["any other"] if values.but else sorted(map(str, values.words))
+        return words[0].lower() if words and words[0] in ("True", "False") else words[0] if words else "unknown"
+    if values._nothing():
+        return "unknown"
+    if values.low == -inf:
+        return "any" if values.high == inf else f"{'up to' if values.high_in else 'below'} {values.high:g}"
+    return f"{values.low:g}" if values.low_in else f"over {values.low:g}"

@@ -1,0 +1,45 @@
+"""A comparison as annotations of GitHub Actions: at the edited lines of the rules, and at the specs that change.
+
+Floor 5, pure. `%`, line ends and, in properties, `:` and `,` are escaped, so that no value can begin a command of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generator.compare.model import LEVELS, Comparison
+from generator.errors import printable
+from generator.report import diff_words as words
+
+GRAVE = LEVELS.index("no-longer-fits")
+
+
+def github(result: Comparison) -> str:
+    """The annotations, one a line; the verdict as the last."""
+    return "\n".join(_lines(result))
+
+
+def _lines(result: Comparison) -> Iterator[str]:
+    for change in result.decisive:
+        kind = "error" if LEVELS.index(change.level) == GRAVE else "warning"
+        message = "\n".join([f"{change.name}: {words.headline(change)}", *words.cause_lines(change, result)])
+        yield command(kind, message, file=change.spec, line="1", title="gen-deploy diff")
+    for edit in result.edits:
+        file, _, line = edit.at.rpartition(":")
+        place = {"file": file, "line": line} if file and line.isdigit() else {}
+        yield command("notice", f"{words.edit_words(edit)}: {words.effect(edit, result)}", **place, title="rules edited")
+    yield command("notice", words.verdict(result), title="gen-deploy diff")
+
+
+def command(kind: str, message: str, **properties: str) -> str:
+    """One workflow command."""
+    told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{kind} {told}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,201 @@
+"""The words of a comparison, shared by its formats.
+
+Floor 5, pure. Nothing here is escaped for a format; every value may come from a pull request.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from generator.compare.model import LEVELS, Cause, Change, Comparison, Edit, Move
+
+ONE = {
+    "no-longer-fits": "no longer fits", "now-fits": "now fits", "engine": "changes engine", "method": "changes method",
+    "gpus": "changes how it is split over GPUs", "settings": "changes settings",
+    "figures": "other figures", "warnings": "other warnings", "wording": "other reasons, sources or runners-up",
+}  # fmt: skip
+MANY = {
+    "no-longer-fits": "no longer fit", "now-fits": "now fit", "engine": "change engine", "method": "change method",
+    "gpus": "change how they are split over GPUs", "settings": "change settings",
+}  # fmt: skip
+MOST_MOVES = 4
+MOST_WORD = 60
+
+
+def verdict(result: Comparison) -> str:
+    """The sentence that says it all."""
+    changed = _worst(result.decisive)
+    same = result.specs - len(changed) - result.unplanned
+    if not result.specs:
+        return "There are no specs to compare."
+    if not changed:
+        sentence = "No decision changes." if not result.unplanned else "No decision changes among the specs that can be planned."
+        return f"{sentence} {_specs(same)} {'decides' if same == 1 else 'decide'} as before."
+    counts = Counter(changed.values())
+    parts = [f"{counts[level]} {ONE[level] if counts[level] == 1 else MANY[level]}" for level in LEVELS if counts[level]]
+    verb = "decides" if len(changed) == 1 else "decide"
+    sentence = f"{len(changed)} of {_specs(result.specs)} {verb} differently: {', '.join(parts)}."
+    return f"{sentence} {same} {'decides' if same == 1 else 'decide'} as before." if same > 0 else sentence
+
+
+def _specs(count: int) -> str:
+    return f"{count} spec{'' if count == 1 else 's'}"
+
+
+def _worst(changes: Iterable[Change]) -> dict[str, str]:
+    """The gravest level of each spec (changes come gravest first)."""
+    found: dict[str, str] = {}
+    for change in changes:
+        found.setdefault(change.spec, change.level)
+    return found
+
+
+def rules_line(result: Comparison) -> str:
+    """Which rule sets were compared."""
+    old, new = result.old, result.new
+    if old.digest == new.digest:
+        return f"rules: {new.name} {new.digest} on both sides ({old.label}, {new.label})"
+    return f"rules: {old.name} {old.digest} ({old.label}) → {new.name} {new.digest} ({new.label})"
+
+
+def others_line(result: Comparison) -> str | None:
+    """What changes beside decisions and settings, and which specs come and go, in a line."""
+    told = _worst(result.changes)
+    counts = Counter(level for level in told.values() if level not in MANY)
+    parts = [f"{counts[level]} with {ONE[level]}" for level in LEVELS if counts[level]]
+    parts += [f"{len(result.added)} new: {listed(result.added)}"] if result.added else []
+    parts += [f"{len(result.removed)} removed: {listed(result.removed)}"] if result.removed else []
+    parts += [f"{result.unplanned} that cannot be planned"] if result.unplanned else []
+    return f"also: {'; '.join(parts)}" if parts else None
+
+
+def headline(change: Change, whole: bool = False) -> str:
+    """What becomes of a spec, without its name."""
+    if change.level == "no-longer-fits":
+        text = f"no longer fits; was {change.old}"
+    elif change.level == "now-fits":
+        text = f"now fits: {change.new}"
+    elif change.old != change.new:
+        text = f"{change.old} → {change.new}"
+    else:
+        text = moved(change.moves, whole) or ONE[change.level]
+    if change.problem:
+        text += f" ({change.problem})"
+    return text + (" (the spec was edited)" if change.by == "spec" else "")
+
+
+def moved(moves: Iterable[Move], whole: bool = False) -> str:
+    """Words of a decision, before and after."""
+    found = list(moves)
+    shown = found if whole or len(found) <= MOST_MOVES else found[:MOST_MOVES]
+    text = ", ".join(arrow(move) for move in shown)
+    return f"{text}, and {len(found) - len(shown)} more" if len(shown) < len(found) else text
+
+
+def arrow(move: Move) -> str:
+    """`name old → new`, or `name value` where it is the same."""
+    if move.old == move.new:
+        return f"{move.key} {value(move.new)}"
+    if move.old is None and not isinstance(move.new, dict | list):
+        return f"{move.key} {value(move.new)}"
+    if move.new is None:
+        return f"no {move.key} {value(move.old)}"
+    return f"{move.key} {value(move.old)} → {value(move.new)}"
+
+
+def value(thing: Any) -> str:
+    """A value in few words."""
+    match thing:
+        case None:
+            return "nothing"
+        case bool():
+            return "yes" if thing else "no"
+        case float():
+            return f"{thing:.4g}"
+        case dict():
+            text = "{" + ", ".join(f"{k}: {value(v)}" for k, v in thing.items()) + "}"
+        case list() | tuple():
+            text = "[" + ", ".join(map(value, thing)) + "]"
+        case _:
+            text = " ".join(str(thing).split())
+    return text if len(text) <= MOST_WORD else text[: MOST_WORD - 1] + "…"
+
+
+def cause_lines(change: Change, result: Comparison, most: int | None = None) -> list[str]:
+    """The rows behind a change, the first with the edits that they do not name themselves."""
+    causes = change.causes if most is None else change.causes[:most]
+    told = {move.key for cause in causes for move in cause.read} | {cause.row for cause in causes}
+    by = [edit_words(edit) for edit in result.edits if edit.id in change.edits and edit.name not in told]
+    named = f"by {listed(by, 3)}" if by else ""
+    if not causes:
+        return [named] if named else []
+    return [cause_line(cause, named if i == 0 else "") for i, cause in enumerate(causes)]
+
+
+def cause_line(cause: Cause, by: str = "") -> str:
+    """A row, what it does, and the numbers that it read; `by` names the edits behind it."""
+    read = ", ".join(arrow(move) for move in cause.read)
+    if not cause.row:
+        return f"{cause.what}{f', {by}' if by else ''}"
+    verb = cause.did.replace("-", " ")
+    where = f" [{cause.at}]" if cause.at else ""
+    return f"{cause.row} {verb} {cause.what}{f': {read}' if read else ''}{f', {by}' if by else ''}{where}"
+
+
+def edit_words(edit: Edit) -> str:
+    """What was edited: a number before and after, or a row or fact and what of it."""
+    name = edit.name if edit.section == "thresholds" else f"{edit.section.removeprefix('tables/')} {edit.name}"
+    if edit.action in ("added", "removed"):
+        numbers = [f for f in edit.fields if f.key == "value"]
+        number = f" ({value(numbers[0].new if edit.action == 'added' else numbers[0].old)})" if numbers else ""
+        return f"{name} {edit.action}{number}"
+    if edit.action == "moved":
+        return f"{name} moved from place {edit.fields[0].old} to {edit.fields[0].new}"
+    numbers = [f for f in edit.fields if f.key == "value"]
+    rest = [f for f in edit.fields if f.key != "value" and not (f.key in ("source", "checked") and edit.section == "thresholds")]
+    words = [f"{value(f.old)} → {value(f.new)}" for f in numbers] + ([moved(rest)] if rest else [])
+    return f"{name} {', '.join(words)}".rstrip()
+
+
+def authority(edit: Edit) -> str:
+    """Unit, source and date of a number; the old ones too where they changed."""
+    changed = {f.key: f for f in edit.fields if edit.action == "changed"}
+    parts = [edit.unit] if edit.unit else []
+    for key, now in (("source", edit.source), ("checked", edit.checked)):
+        if now is None and key not in changed:
+            continue
+        text = value(now)
+        if key in changed:
+            text = f"{value(changed[key].old)} → {text}"
+        parts.append(text if key == "source" else f"checked {text}")
+    return ", ".join(parts)
+
+
+def effect(edit: Edit, result: Comparison) -> str:
+    """What an edit does: the specs that it changes, or that it changes none."""
+    if not edit.decisive:
+        return "wording only"
+    names = result.affected(edit)
+    if names:
+        return f"changes {listed(names)}"
+    if any(edit.id in change.edits for change in result.changes):
+        return "changes figures only"
+    return "affects no decision" if result.traced else "not traced"
+
+
+def listed(names: Iterable[str], most: int = 5) -> str:
+    """Some names, and how many more there are."""
+    found = list(names)
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def files_line(result: Comparison) -> str | None:
+    """How many generated files change, and by how many lines."""
+    files = [file for change in result.changes for file in change.files]
+    if not files:
+        return None
+    specs = len({change.spec for change in result.changes if change.files})
+    return f"files: {len(files)} in {_specs(specs)}, +{sum(f.added for f in files)} −{sum(f.removed for f in files)} lines"

@@ -1,0 +1,117 @@
+"""Speed and cost in lines, for a terminal and for PLAN.md. Every figure comes with its band and what it rests on.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from generator.plan import Performance, bounds, figure
+from generator.throughput.shapes import Range, Speed
+
+
+def ranged(found: Range, unit: str) -> str:
+    """A figure with its band: `1,230 (920 to 1,600) tokens/s`."""
+    return f"{shown(found.value)} ({shown(found.low)} to {shown(found.high)}) {unit}"
+
+
+def shown(value: float) -> str:
+    """Three figures, with separators from a thousand on."""
+    value = figure(value)
+    return f"{value:,.0f}" if value >= 100 else f"{value:g}"
+
+
+def speed_lines(performance: Performance | None) -> Iterator[str]:
+    """What a plan says of its speed."""
+    if performance is None:
+        return
+    speed = performance.speed
+    if speed is None:
+        if performance.unknown:
+            yield f"speed: not estimated, {performance.unknown}"
+        return
+    first = f", first token {ranged(speed.ttft_ms, 'ms')}" if speed.ttft_ms else ""
+    yield (
+        f"speed (estimated, {speed.concurrency:.0f} at once): {ranged(speed.output_tokens_per_second, 'output tokens/s')}, "
+        f"{ranged(speed.tpot_ms, 'ms per token')}{first}"
+    )
+    limit = {"kv-capacity": "the KV cache, which holds fewer at once than asked for", "host": "the host and kernel launches"}
+    yield f"limited by {limit.get(speed.limit, speed.limit)}; bands from: {speed.basis}"
+    if performance.within_objectives is not None:
+        yield f"the objectives hold up to {performance.within_objectives} at once"
+    if performance.gpu_hours is not None:
+        low, high = hours_band(performance.gpu_hours, speed)
+        yield f"{shown(performance.gpu_hours)} ({shown(low)} to {shown(high)}) GPU-hours per million output tokens"
+
+
+def hours_band(hours: float, speed: Speed) -> tuple[float, float]:
+    """GPU-hours at the bounds of the throughput."""
+    output = speed.output_tokens_per_second
+    return hours * output.value / output.high, hours * output.value / output.low
+
+
+def cost_json(performance: Performance | None, price: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Money per million output tokens, where the user gave a price for this GPU."""
+    if price is None or performance is None or performance.speed is None or performance.gpu_hours is None:
+        return None
+    low, high = hours_band(performance.gpu_hours, performance.speed)
+    rate = price["per_gpu_hour"]
+    return {
+        "per_million_output_tokens": figure(performance.gpu_hours * rate),
+        "error_band": [figure(low * rate), figure(high * rate)],
+        **price,
+    }
+
+
+def cost_line(cost: Mapping[str, Any]) -> str:
+    """The same in a line."""
+    low, high = cost["error_band"]
+    return (
+        f"cost: {cost['per_million_output_tokens']:g} ({low:g} to {high:g}) {cost['currency']} per million output tokens, "
+        f"at {cost['per_gpu_hour']:g} per GPU-hour (prices of {cost['dated']})"
+    )
+
+
+def curve_json(asked: Sequence[int], speeds: Sequence[Speed]) -> list[dict[str, Any]]:
+    """A curve as plain data."""
+    return [
+        {
+            "concurrency": concurrency,
+            "running": round(speed.concurrency),
+            "output_tokens_per_second": figure(speed.output_tokens_per_second.value),
+            "per_gpu": figure(speed.per_gpu),
+            "per_user": figure(speed.per_user),
+            "ttft_ms": figure(speed.ttft_ms.value) if speed.ttft_ms else None,
+            "tpot_ms": figure(speed.tpot_ms.value),
+            "limited_by": speed.limit,
+            "error_band": {
+                "output_tokens_per_second": bounds(speed.output_tokens_per_second),
+                "ttft_ms": bounds(speed.ttft_ms),
+                "tpot_ms": bounds(speed.tpot_ms),
+            },
+            "basis": speed.basis,
+        }
+        for concurrency, speed in zip(asked, speeds, strict=True)
+    ]
+
+
+def curve_lines(asked: Sequence[int], speeds: Sequence[Speed]) -> Iterator[str]:
+    """A curve as a table, with the bands of each figure."""
+    head = ("concurrency", "output tokens/s", "per user", "ms per token", "ms to first token", "limited by")
+    rows = [head]
+    for concurrency, speed in zip(asked, speeds, strict=True):
+        rows.append((
+            str(concurrency), _short(speed.output_tokens_per_second), shown(speed.per_user), _short(speed.tpot_ms),
+            _short(speed.ttft_ms) if speed.ttft_ms else "-", speed.limit,
+        ))  # fmt: skip
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    for row in rows:
+        yield "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+    for basis in dict.fromkeys(speed.basis for speed in speeds):
+        yield f"bands from: {basis}"
+
+
+def _short(found: Range) -> str:
+    return f"{shown(found.value)} ({shown(found.low)}-{shown(found.high)})"

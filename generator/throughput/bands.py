@@ -1,0 +1,41 @@
+"""How far measurements of a class lie from the estimate.
+
+Floor 2, pure. A band holds at least four of five measurements of its class that the factors were not fitted to
+(`benchmarks/throughput_accuracy`). Where no measurement of the class exists the nearest class stands in, wider.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from generator.sizing.footprint import Numbers
+from generator.throughput.shapes import Range
+
+
+class Class(NamedTuple):
+    """A class of measurements: its word in the thresholds, what a reader is told, and whether its rows were measured."""
+
+    word: str
+    said: str
+    measured: bool
+
+
+def class_of(engine: str, moe: bool, back_end: str | None, batch: float, data_centre: bool) -> Class:
+    """The class of a candidate: engine and kind of model; for llama.cpp the back end and whether it batches."""
+    if back_end is not None:
+        end = {"cuda": "cuda", "cuda_server": "cuda", "metal": "metal"}.get(back_end, "other")
+        kind = "mixture of experts" if moe else "dense"
+        return Class(f"local.{end}", f"llama.cpp, {back_end.replace('_', ' ')}, one sequence at a time, {kind}", batch <= 1 and not moe)
+    word = engine if engine in ("vllm", "sglang", "tensorrt-llm") else "vllm"
+    kind = "moe" if moe else "dense"
+    said = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM"}[word]
+    return Class(f"{word}.{kind}", f"{said}, {'mixture of experts' if moe else 'dense'}, data-centre GPUs", data_centre and word == engine)
+
+
+def band(value: float, found: Class, metric: str, numbers: Numbers) -> Range:
+    """The value with its bounds, for `tpot`, `ttft` or `throughput`."""
+    low, high = numbers(f"speed.band.{found.word}.{metric}.low"), numbers(f"speed.band.{found.word}.{metric}.high")
+    if not found.measured:
+        wider = numbers("speed.band.unmeasured")
+        low, high = low / wider, high * wider
+    return Range(value, value * low, value * high)

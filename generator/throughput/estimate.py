@@ -1,0 +1,116 @@
+"""The estimate of one candidate's speed under a load.
+
+Floor 2, pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from generator.sizing.footprint import Numbers
+from generator.throughput.bands import Class, band, class_of
+from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
+from generator.throughput.local import LocalMachine, Packing, back_end
+from generator.throughput.serving import Served, served
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, ModelShape, Range, Speed, Split
+from generator.throughput.steps import Machine
+
+LOCAL = ("llama.cpp", "ollama")
+
+
+class Calibration:
+    """The thresholds that speed reads, once for a rule set."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self.numbers = numbers
+        self.servers: Factors = factors(numbers)
+        self.local: LocalFactors = local_factors(numbers)
+        self.level = numbers("speed.level")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF."""
+
+    model: ModelShape
+    hardware: HardwareShape
+    cache: CacheTraffic
+    split: Split
+    engine: str
+    packing: Packing = "plain"
+
+    def unknown(self) -> str | None:
+        """Why there is no estimate; None where there can be one."""
+        if not self.hardware.bandwidth:
+            return "the memory bandwidth of this hardware is not known (hardware.gpu as a mapping can give bandwidth_gb_per_s)"
+        if self.engine not in LOCAL and not self.hardware.full_flops:
+            return "the TFLOPS of this GPU are not known (hardware.gpu as a mapping can give fp16_tflops)"
+        return None
+
+    def machine(self, calibration: Calibration) -> Machine | LocalMachine:
+        """What gives the time of a step."""
+        if self.engine in LOCAL:
+            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.local)
+        return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.servers)
+
+
+def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Speed | None:
+    """Speed under a load; None where the hardware is not known well enough (`Setting.unknown` says why)."""
+    if setting.unknown():
+        return None
+    machine = setting.machine(calibration)
+    result = served(machine, demand)
+    found = band_class(setting, result.running)
+    numbers, replicas = calibration.numbers, float(setting.split.replicas)
+    if demand.concurrency is not None:
+        replicas = min(replicas, float(demand.concurrency))  # the others are idle
+    first: Range | None = band(result.ttft * 1000.0, found, "ttft", numbers)
+    if isinstance(machine, LocalMachine) and not machine.knows_compute:
+        first = None
+    return Speed(
+        output_tokens_per_second=band(result.output_per_second * replicas, found, "throughput", numbers),
+        ttft_ms=first,
+        tpot_ms=band(result.tpot * 1000.0, found, "tpot", numbers),
+        limit=_limit(result, demand),
+        basis=found.said + ("" if found.measured else "; no measurement of this case, so the band is wider"),
+        concurrency=result.running * replicas,
+        gpus=setting.split.gpus,
+    )
+
+
+def band_class(setting: Setting, running: float) -> Class:
+    """The class of measurements that a candidate belongs to, with `running` sequences at once."""
+    hardware = setting.hardware
+    server = hardware.link_kind == "nvlink" or hardware.generation in ("hopper_90", "blackwell_100", "ampere_80")
+    linked = setting.split.tensor == 1 or hardware.link_kind == "nvlink"
+    known = hardware.vendor == "nvidia" and (server or hardware.generation == "ada_89") and linked and not hardware.across
+    end = back_end(hardware) if setting.engine in LOCAL else None
+    return class_of(setting.engine, setting.model.experts > 0, end, running, known)
+
+
+def _limit(result: Served, demand: Demand) -> str:
+    if demand.concurrency is not None and result.running < result.asked:
+        return "kv-capacity"
+    return result.step.limit
+
+
+def most_within(
+    setting: Setting, demand: Demand, calibration: Calibration, ttft_ms: float | None, tpot_ms: float | None, highest: int
+) -> int:
+    """The highest concurrency (of the whole deployment) at which the estimates still meet the objectives; 0 where not even one does."""
+    machine = setting.machine(calibration)
+
+    def holds(concurrency: int) -> bool:
+        result = served(machine, replace(demand, concurrency=concurrency))
+        return (tpot_ms is None or result.tpot * 1000.0 <= tpot_ms) and (ttft_ms is None or result.ttft * 1000.0 <= ttft_ms)
+
+    low, high = 0, max(1, highest)
+    if holds(high):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return low

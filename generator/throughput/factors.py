@@ -1,0 +1,102 @@
+"""The factors of the speed model, read once from the thresholds of a rule set.
+
+Floor 2, pure. Where each comes from stands in `rules/default/thresholds/throughput.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from generator.sizing.footprint import Numbers
+
+PREFIX = "speed."
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """Shares are of the data sheet's figure, times in seconds."""
+
+    bandwidth: float
+    """share of the memory bandwidth that decoding reaches"""
+    compute_bf16: float
+    compute_fp8: float
+    compute_fp4: float
+    compute_int8: float
+    compute_weight_only: float
+    """shares of the peak that a long prefill reaches, by the arithmetic"""
+    decode_compute: float
+    """share of that which the small matrices of a decode step reach"""
+    blackwell: float
+    ada: float
+    ampere: float
+    cdna: float
+    """compute of these generations against Hopper's share"""
+    link: float
+    link_latency: float
+    pcie: float
+    pcie_latency: float
+    """share of a link's one-direction bandwidth, and the time of one small all-reduce"""
+    node_bandwidth: float
+    node_latency: float
+    """bytes/s and latency between nodes"""
+    host_step: float
+    host_layer: float
+    host_sequence: float
+    """host and launch time of a step: of each step, each layer, each sequence"""
+    expert_bandwidth: float
+    expert_compute: float
+    expert_layer: float
+    """grouped matrices of experts: shares of bandwidth and compute, and routing time per layer"""
+    prefill: float
+    """how much of a prompt's arithmetic delays the sequences that are decoding"""
+    first_base: float
+    first_sequence: float
+    queue: float
+    """the first token: front end of the server, its work per sequence, and the share of the others' prompts that a new
+    one waits for"""
+    engines: Mapping[str, float] = field(default_factory=dict)
+    """one multiplier of the step's time per engine (vLLM: 1)"""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFactors:
+    """The same for llama.cpp, by back end."""
+
+    bandwidth: Mapping[str, float]
+    """share of the memory bandwidth"""
+    layer: Mapping[str, float]
+    """seconds of launching a layer"""
+    flops_per_byte: Mapping[str, float]
+    """FLOP/s per byte/s of bandwidth, where no data sheet tells"""
+    compute: float
+    """share of the data sheet's FLOPS in a prompt"""
+    packed: Mapping[str, float]
+    """bandwidth of quantised types against 16-bit ones"""
+    mixed_types: float
+    """bandwidth of types with super-blocks (K and I) against the simple ones"""
+    first_base: float
+    """the server's own time to the first token"""
+
+
+BACK_ENDS = ("cuda", "cuda_server", "hip", "metal", "sycl", "cpu")
+ENGINES = ("vllm", "sglang", "tensorrt-llm", "tgi")
+
+
+def factors(numbers: Numbers) -> Factors:
+    """The factors by the names `speed.<field>` and `speed.engine.<engine>`."""
+    values = {f.name: numbers(PREFIX + f.name) for f in fields(Factors) if f.name != "engines"}
+    return Factors(**values, engines={engine: numbers(f"{PREFIX}engine.{engine}") for engine in ENGINES})
+
+
+def local_factors(numbers: Numbers) -> LocalFactors:
+    """The factors of llama.cpp by the names `speed.local.<field>.<back end>`."""
+    return LocalFactors(
+        bandwidth={end: numbers(f"{PREFIX}local.bandwidth.{end}") for end in BACK_ENDS},
+        layer={end: numbers(f"{PREFIX}local.layer.{end}") for end in BACK_ENDS},
+        flops_per_byte={end: numbers(f"{PREFIX}local.flops_per_byte.{end}") for end in ("metal", "cpu")},
+        compute=numbers(f"{PREFIX}local.compute"),
+        packed={end: numbers(f"{PREFIX}local.packed.{end}") for end in BACK_ENDS},
+        mixed_types=numbers(f"{PREFIX}local.mixed_types"),
+        first_base=numbers(f"{PREFIX}local.first_base"),
+    )

@@ -1,0 +1,61 @@
+"""A GPU as speed sees it: bandwidth, arithmetic in the method's precision, links.
+
+Floor 2, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from generator.quantity import GB
+from generator.sizing.footprint import Numbers
+from generator.throughput.shapes import HardwareShape
+
+TERA = 1e12
+
+
+def hardware_shape(
+    entry: Mapping[str, Any], method: Mapping[str, Any], numbers: Numbers, *, interconnect: str | None = None, across: bool = False
+) -> HardwareShape:
+    """The shape of a GPU (an entry of the catalogue, or a spec's own) for a method (an entry of methods.yaml).
+
+    What a catalogue entry does not say is 0, but for the links: a threshold stands for an unknown one.
+    """
+    full = float(entry.get("fp16_tflops") or 0.0) * TERA
+    kind, low = _arithmetic(entry, method)
+    kind_of_link = interconnect or entry.get("interconnect") or "pcie"
+    both = float(entry.get("interconnect_gb_per_s") or 0.0) if kind_of_link == entry.get("interconnect", kind_of_link) else 0.0
+    if not both and kind_of_link != "none":
+        both = numbers("speed.link_unknown" if kind_of_link in ("nvlink", "xgmi") else "speed.pcie_unknown")
+    return HardwareShape(
+        bandwidth=float(entry.get("bandwidth_gb_per_s") or 0.0) * GB,
+        full_flops=full,
+        low_flops=low * TERA or full,
+        kind=kind,
+        link=both / 2.0 * GB,
+        link_kind=kind_of_link,
+        generation=str(entry.get("architecture") or ""),
+        vendor=str(entry.get("vendor") or "nvidia"),
+        across=across,
+    )
+
+
+def _arithmetic(entry: Mapping[str, Any], method: Mapping[str, Any]) -> tuple[str, float]:
+    """What the kernels of a method compute in on this GPU, and its TFLOPS (0: as in 16 bits).
+
+    Where the hardware lacks the method's own arithmetic the weights are unpacked to 16 bits. MXFP4 weights meet 8-bit
+    activations on hardware with FP4 units, and 16-bit ones elsewhere (source `speed-mxfp4-activations`).
+    """
+    family, bits = method.get("family"), float(method.get("weight_bits") or 16)
+    if family == "float" or bits >= 16:
+        return "bf16", 0.0
+    if family == "fp8" and entry.get("fp8_tflops"):
+        return "fp8", float(entry["fp8_tflops"])
+    if family == "int8" and float(entry.get("int8_tops") or 0.0) > float(entry.get("fp16_tflops") or 0.0):
+        return "int8", float(entry["int8_tops"])
+    if family == "fp4" and entry.get("fp4_tflops"):
+        if float(method.get("activation_bits") or 16) > 4:
+            return "fp8", float(entry.get("fp8_tflops") or 0.0)
+        return "fp4", float(entry["fp4_tflops"])
+    return "weight-only", 0.0

@@ -1,0 +1,83 @@
+"""llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read.
+
+Floor 2, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a
+fixed time per layer for launching kernels, which is what small models on fast cards wait for.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from generator.throughput.factors import LocalFactors
+from generator.throughput.shapes import CacheTraffic, HardwareShape, ModelShape, Split
+from generator.throughput.steps import Step
+
+Packing = Literal["plain", "simple", "mixed"]
+"""How weights are stored: 16 bits, blocks of one scale, or super-blocks (K and I types)."""
+
+SERVER_CHIPS = ("ampere_80", "hopper_90", "volta_70", "blackwell_100")
+"""Generations with HBM and slow clocks: unpacking the weights, not reading them, is what takes the time."""
+
+
+def packing_of(method: str) -> Packing:
+    """The packing of a GGUF method by its name."""
+    word = method.removeprefix("gguf-")
+    if word in ("bf16", "f16"):
+        return "plain"
+    return "mixed" if "_k" in word or word.startswith("iq") else "simple"
+
+
+def back_end(hardware: HardwareShape) -> str:
+    """The back end that llama.cpp uses on this hardware."""
+    if hardware.vendor == "nvidia":
+        return "cuda_server" if hardware.generation in SERVER_CHIPS else "cuda"
+    return {"apple": "metal", "amd": "hip", "intel": "sycl", "cpu": "cpu"}.get(hardware.vendor, "cpu")
+
+
+class LocalMachine:
+    """One GGUF on one kind of hardware: what stays the same whatever the load."""
+
+    def __init__(
+        self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, factors: LocalFactors
+    ) -> None:
+        self.model, self.cache, self.split, self.factors = model, cache, split, factors
+        end = back_end(hardware)
+        share = factors.bandwidth[end]
+        if packing != "plain":
+            share *= factors.packed[end] * (factors.mixed_types if packing == "mixed" else 1.0)
+        self.bandwidth = hardware.bandwidth * share
+        self.layer = factors.layer[end]
+        peak = hardware.full_flops or hardware.bandwidth * factors.flops_per_byte.get(end, 0.0)
+        self.flops = peak * factors.compute if hardware.full_flops else peak
+        self.first_base, self.first_sequence, self.queue = factors.first_base, 0.0, 0.5
+
+    def decode(self, sequences: float, context: float) -> Step:
+        """One token for each of `sequences`; the GPUs work one after the other, so their bytes add up."""
+        model = self.model
+        weights = model.dense_bytes + model.expert_bytes * model.covered(sequences)
+        cached = sequences * self.cache.bytes_at(context) * self.split.pipeline
+        memory = (weights + cached) / self.bandwidth
+        return Step(memory, self._arithmetic(1.0) * (sequences - 1.0), 0.0, self.layer * model.layers, added=True)
+
+    def prefill(self, tokens: float, batch: float = 1.0) -> Step:
+        """A prompt alone."""
+        model = self.model
+        weights = model.dense_bytes + model.expert_bytes * model.covered(tokens)
+        return Step(weights / self.bandwidth, self._arithmetic(tokens) * batch, 0.0, self.layer * model.layers)
+
+    def prefill_delay(self, tokens: float) -> float:
+        """Seconds by which a prompt delays the other slots."""
+        return self._arithmetic(tokens)
+
+    @property
+    def knows_compute(self) -> bool:
+        """Whether the arithmetic of this hardware is known: without it there is no time to the first token."""
+        return self.flops > 0
+
+    def _arithmetic(self, tokens: float) -> float:
+        model = self.model
+        if not self.flops:
+            return 0.0
+        active = model.dense_full + model.expert_full * model.routed_share
+        flops = 2.0 * active * tokens + model.attention_flops * tokens * tokens / 2.0
+        return flops / self.flops

@@ -1,0 +1,107 @@
+"""A model's shape as speed sees it: bytes that a step reads and parameters that a token meets.
+
+Floor 2, pure.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from generator.architecture.shape import CacheGroup, ModelArchitecture
+from generator.sizing.cache import CacheCost
+from generator.sizing.tensors import stored
+from generator.sizing.weights import method_storage, own_checkpoint
+from generator.throughput.shapes import CacheTraffic, ModelShape
+
+_ASIDE = frozenset({"embedding", "vision", "mtp"})
+"""Roles that a step of text does not read whole: a row of the embedding, the tower of images, draft layers."""
+
+_REMEMBERED = 1024
+_known: OrderedDict[tuple[int, int], tuple[object, object, ModelShape]] = OrderedDict()
+
+
+def model_shape(architecture: ModelArchitecture, method: Mapping[str, Any]) -> ModelShape:
+    """The shape of a model in a method (an entry of methods.yaml). Remembered for the same two objects."""
+    key = (id(architecture), id(method))
+    known = _known.get(key)
+    if known is not None and known[0] is architecture and known[1] is method:
+        return known[2]
+    shape = _gguf(architecture, method) if method.get("family") == "gguf" else _safetensors(architecture, method)
+    _known[key] = (architecture, method, shape)
+    if len(_known) > _REMEMBERED:
+        _known.popitem(last=False)
+    return shape
+
+
+def _safetensors(architecture: ModelArchitecture, method: Mapping[str, Any]) -> ModelShape:
+    own = own_checkpoint(architecture, method)
+    default = None if own else method_storage(method)
+    keeps = frozenset(method.get("keeps_16bit", ()))
+    dense = experts = 0.0
+    low, full = [0.0, 0.0], [0.0, 0.0]  # of everything else, of the experts
+    for m in architecture.matrices:
+        if m.role in _ASIDE and not (m.role == "embedding" and architecture.tied_embeddings):
+            continue
+        quantised = m.quantizable and m.role != "lm_head" and m.role not in keeps
+        storage = m.storage if own else default if quantised else None
+        size = sum(stored(m.rows, m.columns, storage)) * m.count
+        routed = m.role == "expert" and architecture.experts > 0
+        (low if storage is not None else full)[routed] += m.parameters
+        if routed:
+            experts += size
+        else:
+            dense += size
+    return _shape(architecture, dense, experts, low, full)
+
+
+def _gguf(architecture: ModelArchitecture, method: Mapping[str, Any]) -> ModelShape:
+    """GGUF types mix: the bytes come from the file's own size, shared by parameters."""
+    dense = experts = 0.0
+    for m in architecture.matrices:
+        if m.role in _ASIDE and not (m.role == "embedding" and architecture.tied_embeddings):
+            continue
+        if m.role == "expert" and architecture.experts:
+            experts += m.parameters
+        else:
+            dense += m.parameters
+    bits = float(method["weight_bits"])
+    return _shape(architecture, dense * bits / 8, experts * bits / 8, [0.0, 0.0], [dense, experts])
+
+
+def _shape(architecture: ModelArchitecture, dense: float, experts: float, low: list[float], full: list[float]) -> ModelShape:
+    return ModelShape(
+        layers=max(1, architecture.layers),
+        hidden=architecture.hidden_size,
+        dense_bytes=dense,
+        expert_bytes=experts,
+        dense_low=low[0],
+        dense_full=full[0],
+        expert_low=low[1],
+        expert_full=full[1],
+        experts=architecture.experts,
+        experts_per_token=architecture.experts_per_token,
+        attention_flops=sum(_attention(architecture, group) for group in architecture.caches),
+        head=float(architecture.vocab_size * architecture.hidden_size),
+    )
+
+
+def _attention(architecture: ModelArchitecture, group: CacheGroup) -> float:
+    """FLOPs per token and cached token: 2 for each value of the scores and of the weighted sum."""
+    heads = architecture.attention_heads
+    if group.kind == "latent":
+        return 4.0 * group.layers * heads * group.latent_dim / max(1, group.stride)
+    if group.kind == "full":
+        return 2.0 * group.layers * heads * (group.key_dim + group.value_dim)
+    return 0.0  # windows and states: short, next to the matrices
+
+
+def cache_traffic(cost: CacheCost) -> CacheTraffic:
+    """What a step reads of the cache whose cost is given, on the fullest GPU."""
+    return CacheTraffic(
+        per_token=sum(kept.layers * kept.per_token for kept in cost.full),
+        windows=tuple((kept.layers * kept.per_token, kept.window) for kept in cost.sliding),
+        state=float(cost.state_bytes),
+    )
+

@@ -1,0 +1,153 @@
+"""What an estimate of speed needs, and what it says.
+
+Floor 2, pure. Bytes are bytes, rates are per second, times are seconds unless a name says `_ms`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """One model in one method, whole (not yet split over GPUs).
+
+    `dense_bytes` are read by every step, `expert_bytes` by the steps whose tokens are routed to them; the input
+    embedding is in neither. `dense_low` and `dense_full` are parameters that a token is multiplied with in the method's
+    own precision and in 16 bits, `expert_low` and `expert_full` the same of all experts. `attention_flops` per token
+    and cached token. `head` parameters make the logits: every step, but once per prompt.
+    """
+
+    layers: int
+    hidden: int
+    dense_bytes: float
+    expert_bytes: float
+    dense_low: float
+    dense_full: float
+    expert_low: float
+    expert_full: float
+    experts: int = 0
+    experts_per_token: int = 0
+    attention_flops: float = 0.0
+    head: float = 0.0
+
+    def weighing(self, size: float) -> ModelShape:
+        """The same model where the bytes that a step reads are known to be `size` in all."""
+        known = self.dense_bytes + self.expert_bytes
+        share = size / known if known else 1.0
+        return replace(self, dense_bytes=self.dense_bytes * share, expert_bytes=self.expert_bytes * share)
+
+    @property
+    def routed_share(self) -> float:
+        """Share of the experts that one token is routed to."""
+        return self.experts_per_token / self.experts if self.experts else 0.0
+
+    def covered(self, tokens: float) -> float:
+        """Share of the experts that at least one of `tokens` is routed to, if routing is even: 1 − (1 − k/E)^T."""
+        return 1.0 - (1.0 - self.routed_share) ** tokens if self.experts else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HardwareShape:
+    """One GPU (or host) and its links.
+
+    `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where
+    unknown; `kind` of arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction,
+    `link_kind` nvlink, xgmi, pcie or none, `generation` an architecture of the catalogue. `across` whether one replica
+    spans nodes, over `node_link` bytes/s.
+    """
+
+    bandwidth: float
+    full_flops: float
+    low_flops: float
+    kind: str
+    link: float
+    link_kind: str
+    generation: str
+    vendor: str = "nvidia"
+    across: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CacheTraffic:
+    """What one GPU reads of the KV cache for one token of one sequence, in bytes.
+
+    `per_token` of the layers that keep every token, `windows` as (bytes per token, window), `state` bytes per sequence
+    that are read and written whatever its length.
+    """
+
+    per_token: float
+    windows: tuple[tuple[float, int], ...] = ()
+    state: float = 0.0
+
+    def bytes_at(self, context: float) -> float:
+        """Bytes read for one token when `context` tokens are cached."""
+        size = self.per_token * context + 2.0 * self.state
+        for per_token, window in self.windows:
+            size += per_token * min(context, window)
+        return size
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How one replica is split: ways of tensor parallelism, pipeline stages; and how many replicas there are."""
+
+    tensor: int = 1
+    pipeline: int = 1
+    replicas: int = 1
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of all replicas."""
+        return self.tensor * self.pipeline * self.replicas
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The load on the whole deployment.
+
+    `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and `output_tokens` of one,
+    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds).
+    """
+
+    concurrency: int | None
+    input_tokens: float
+    output_tokens: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A figure with the bounds between which measurements of its class lie."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a deployment does under a load.
+
+    `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds.
+    `limit` is what takes most of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds
+    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from.
+    """
+
+    output_tokens_per_second: Range
+    ttft_ms: Range | None
+    tpot_ms: Range
+    limit: str
+    basis: str
+    concurrency: float
+    gpus: int
+
+    @property
+    def per_gpu(self) -> float:
+        """Output tokens per second and GPU."""
+        return self.output_tokens_per_second.value / self.gpus
+
+    @property
+    def per_user(self) -> float:
+        """Output tokens per second that one user sees."""
+        return 1000.0 / self.tpot_ms.value if self.tpot_ms.value else 0.0

@@ -1,0 +1,132 @@
+"""The time of one step of a batching server: decoding a token for each sequence, or reading a prompt.
+
+Floor 2, pure. A step reads its weights and the KV cache of its sequences while it computes, so it takes the longer of
+the two; communication and the host's work come on top. `docs/throughput.md` derives every line.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from generator.throughput.factors import Factors
+from generator.throughput.shapes import CacheTraffic, HardwareShape, ModelShape, Split
+
+HALF = 2.0
+"""Bytes of a 16-bit activation; also FLOPs of one multiply-add."""
+
+REDUCTIONS = 2
+"""All-reductions of a layer under tensor parallelism: after attention and after the feed-forward part."""
+
+
+class Step(NamedTuple):
+    """Seconds of one step, and what they are made of."""
+
+    memory: float
+    compute: float
+    communication: float
+    host: float
+    added: bool = False
+    """whether reading and computing take turns"""
+
+    @property
+    def total(self) -> float:
+        """Seconds of the step."""
+        busy = self.memory + self.compute if self.added else max(self.memory, self.compute)
+        return busy + self.communication + self.host
+
+    @property
+    def limit(self) -> str:
+        """What takes the largest part."""
+        parts = (("bandwidth", self.memory), ("compute", self.compute), ("communication", self.communication), ("host", self.host))
+        return max(parts, key=lambda part: part[1])[0]
+
+
+class Machine:
+    """One model on one kind of GPU with one split: what stays the same whatever the load."""
+
+    def __init__(
+        self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, engine: str, factors: Factors
+    ) -> None:
+        self.model, self.hardware, self.cache, self.split, self.factors = model, hardware, cache, split, factors
+        self.slower = factors.engines.get(engine, 1.0)
+        ways = split.tensor
+        self.bandwidth = hardware.bandwidth * factors.bandwidth
+        low_share = {
+            "bf16": factors.compute_bf16, "fp8": factors.compute_fp8, "fp4": factors.compute_fp4, "int8": factors.compute_int8,
+            "weight-only": factors.compute_weight_only,
+        }[hardware.kind]  # fmt: skip
+        generation = _generation(hardware.generation, factors)
+        self.full = hardware.full_flops * factors.compute_bf16 * generation
+        self.low = hardware.low_flops * low_share * generation
+        self.dense_seconds = (model.dense_low / self.low + model.dense_full / self.full) * 2.0 / ways
+        self.head_seconds = model.head * 2.0 / self.full / ways
+        share = model.routed_share * 2.0 / ways / factors.expert_compute
+        self.expert_seconds = (model.expert_low / self.low + model.expert_full / self.full) * share
+        self.attention_seconds = model.attention_flops / self.full / ways
+        pcie = hardware.link_kind not in ("nvlink", "xgmi")
+        self.tensor_across = hardware.across and split.pipeline == 1
+        """without stages it is the all-reductions that cross the nodes"""
+        self.first_base, self.first_sequence, self.queue = factors.first_base, factors.first_sequence, factors.queue
+        self.latency = factors.pcie_latency if pcie else factors.link_latency
+        self.link = factors.node_bandwidth if self.tensor_across else hardware.link * (factors.pcie if pcie else factors.link)
+
+    def decode(self, sequences: float, context: float) -> Step:
+        """One token for each of `sequences` (of one replica), with `context` tokens cached each."""
+        model, f = self.model, self.factors
+        sequences = max(1.0, sequences / self.split.pipeline)
+        weights = model.dense_bytes + model.expert_bytes * model.covered(sequences) / f.expert_bandwidth
+        # the cache's bytes are of the fullest GPU of one stage; a token passes all stages
+        cached = sequences * self.cache.bytes_at(context) * self.split.pipeline
+        memory = (weights / self.split.tensor + cached) / self.bandwidth
+        each = self.dense_seconds + self.expert_seconds + self.attention_seconds * context
+        compute = sequences * each / f.decode_compute
+        host = f.host_step + f.host_layer * model.layers + f.host_sequence * sequences
+        if model.experts:
+            host += f.expert_layer * model.layers
+        return Step(memory * self.slower, compute * self.slower, self.communication(sequences, REDUCTIONS * model.layers) * self.slower, host * self.slower)
+
+    def prefill(self, tokens: float, batch: float = 1.0) -> Step:
+        """A prompt of `tokens` (or `batch` of them at once), alone."""
+        model, f = self.model, self.factors
+        all_tokens = tokens * batch
+        weights = model.dense_bytes + model.expert_bytes * model.covered(all_tokens) / f.expert_bandwidth
+        host = f.host_step + f.host_layer * model.layers
+        return Step(
+            weights / self.split.tensor / self.bandwidth,
+            self._arithmetic(tokens) * batch,
+            self.communication(all_tokens, REDUCTIONS * model.layers),
+            host + (f.expert_layer * model.layers if model.experts else 0.0),
+        )
+
+    def prefill_delay(self, tokens: float) -> float:
+        """Seconds by which a prompt in the batch delays the sequences that are decoding: its arithmetic and messages.
+
+        The weights are read once for both, and the step's latency and host work are there anyway.
+        """
+        return (self._arithmetic(tokens) + self._bytes_time(tokens, REDUCTIONS * self.model.layers)) * self.factors.prefill * self.slower
+
+    def _arithmetic(self, tokens: float) -> float:
+        each = self.dense_seconds + self.expert_seconds
+        return tokens * each - max(0.0, tokens - 1.0) * self.head_seconds + self.attention_seconds * tokens * tokens / 2.0
+
+    def communication(self, tokens: float, messages: float) -> float:
+        """Seconds of the all-reductions of `tokens` in one step, and of the hand-over between stages."""
+        split, f = self.split, self.factors
+        latency = f.node_latency if self.hardware.across else self.latency
+        seconds = messages * (latency if self.tensor_across else self.latency) + self._bytes_time(tokens, messages) if split.tensor > 1 else 0.0
+        if split.pipeline > 1:
+            seconds += (split.pipeline - 1) * latency
+        return seconds
+
+    def _bytes_time(self, tokens: float, messages: float) -> float:
+        ways = self.split.tensor
+        if ways == 1 or not self.link:
+            return 0.0
+        return messages * 2.0 * (ways - 1) / ways * tokens * self.model.hidden * HALF / self.link
+
+
+def _generation(word: str, f: Factors) -> float:
+    for start, value in (("blackwell", f.blackwell), ("ada", f.ada), ("ampere", f.ampere), ("turing", f.ampere), ("volta", f.ampere), ("amd", f.cdna)):
+        if word.startswith(start):
+            return value
+    return 1.0

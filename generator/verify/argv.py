@@ -1,0 +1,143 @@
+"""The words of a command line, checked against the options of an engine's version; stricter than the engines' own parsers.
+
+Floor 4, pure. No abbreviations, no `--config=FILE`, no underscores for dashes, nothing given twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from generator.errors import did_you_mean
+from generator.verify.catalogue import Catalogue, Option
+from generator.verify.finding import Finding, Text
+from generator.verify.values import wrong_text
+
+_NUMBER = re.compile(r"-(\d|\.\d)")
+
+
+def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
+    """Every finding in the arguments of a server; its own words (`vllm serve`) are taken off before."""
+    rest = list(words)
+    seen: dict[str, Text] = {}
+    while rest:
+        word = rest.pop(0)
+        if not is_option(word):
+            positionals -= 1
+            if positionals < 0 and word.known:
+                yield Finding("stray-word", f"{word.text!r} belongs to no option of {known.title}", word.place)
+            continue
+        name, joined, option, problem = _read(word, known)
+        yield from problem
+        if option is None:
+            if rest and joined is None and not is_option(rest[0]) and rest[0].known:
+                rest.pop(0)  # most likely its value
+            continue
+        yield from _use(option, name, word, known, seen)
+        if option.kind == "switch":
+            if joined is not None:
+                yield Finding("no-value", f"{name} takes no value", word.place)
+            continue
+        for value in _values(option, joined, rest):
+            if value.known and (what := wrong_text(option, value.text)):
+                yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
+        if joined is None and not _had(option, word, words, rest):
+            yield Finding("needs-value", f"{name} needs a value", word.place)
+    yield from _companions(seen, known)
+
+
+def is_option(word: Text) -> bool:
+    """Whether a parser takes a word for an option."""
+    return len(word.text) > 1 and word.text.startswith("-") and not _NUMBER.match(word.text)
+
+
+def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
+    """Name, joined value and option of a word, and what is wrong with its spelling."""
+    name, equals, value = word.text.partition("=") if word.text.startswith("--") else (word.text, "", "")
+    joined = Text(value, word.place, word.known) if equals else None
+    problems: list[Finding] = []
+    if equals and not known.syntax.get("equals"):
+        problems.append(Finding("equals-form", f"{known.engine} does not take {name}=VALUE: write {name} VALUE", word.place))
+    elif equals and name in (known.syntax.get("equals_ignored") or ()):
+        problems.append(Finding("equals-form", f"{name}=FILE is taken and never read by {known.engine}: write {name} FILE", word.place))
+    option, spelling = find(name, known)
+    if option is None and not name.startswith("--") and len(name) > 2 and (short := known.taken.get(name[:2])):
+        return name[:2], Text(name[2:], word.place), short, problems
+    if spelling is not None:
+        problems.append(spelling._replace(place=word.place))
+    return name, joined, option, problems
+
+
+def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
+    """The option that a name means at this version, and what is wrong with the name (its place is filled in by the caller)."""
+    if name in known.taken:
+        return known.taken[name], None
+    base = name.split(".", 1)[0]
+    if known.syntax.get("dotted") and base != name:
+        option, problem = find(base, known)
+        if option is not None and option.kind not in ("json", "json_or_string"):
+            return None, finding("unknown-flag", f"{base} of {known.title} has no parts: {name}")
+        return option, problem
+    dashed = _respelled(name, known)
+    if dashed in known.taken:
+        rule = known.syntax.get("underscores")
+        severity = "warning" if rule in ("accepted", "same") else "error"
+        return known.taken[dashed], finding("misspelt-flag", f"{name}: {known.engine} spells it {dashed}", severity, dashed)
+    for spelled in (name, dashed):
+        if spelled in known.gone:
+            option = known.gone[spelled]
+            use = f"; use {option.use}" if option.use and not option.use.startswith("nothing") else ""
+            use = f"; {option.use[9:]}" if option.use and option.use.startswith("nothing: ") else use
+            return None, finding("removed-flag", f"{name} is gone since {known.engine} {option.until}{use}", use=option.use)
+        if spelled in known.later:
+            return None, finding("future-flag", f"{name} comes with {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
+    full = sorted({option.name for spelled, option in known.taken.items() if name.startswith("--") and spelled.startswith(name)})
+    if full and len(name) > 4 and known.syntax.get("abbreviations"):
+        return None, finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write it out", use=full[0])
+    return None, finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
+
+
+def _respelled(name: str, known: Catalogue) -> str:
+    if known.syntax.get("underscores") == "required":
+        return name[:2] + name[2:].replace("-", "_")
+    return name.replace("_", "-")
+
+
+def finding(code: str, message: str, severity: str = "error", use: str | None = None) -> Finding:
+    """A finding whose place is not known yet."""
+    from generator.errors import Place
+
+    return Finding(code, message, Place(""), severity, use)
+
+
+def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str, Text]) -> Iterator[Finding]:
+    if option.deprecated:
+        use = f": use {option.use}" if option.use else ""
+        yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", word.place, "warning", option.use)
+    if option.name in seen and not option.repeatable:
+        yield Finding("repeated-flag", f"{name} stands here twice; the last one counts", word.place, "warning")
+    seen[option.name] = word
+
+
+def _values(option: Option, joined: Text | None, rest: list[Text]) -> list[Text]:
+    """The values of an option, taken off the words that follow it."""
+    if joined is not None:
+        return [joined]
+    most = 1 if option.nargs in (None, "?") else option.nargs if isinstance(option.nargs, int) else len(rest)
+    found: list[Text] = []
+    while rest and len(found) < most and not is_option(rest[0]):
+        found.append(rest.pop(0))
+    return found
+
+
+def _had(option: Option, word: Text, words: Sequence[Text], rest: list[Text]) -> bool:
+    """Whether an option that needs a value got one."""
+    return option.nargs in ("?", "*") or words[len(words) - len(rest) - 1] is not word
+
+
+def _companions(seen: dict[str, Text], known: Catalogue) -> Iterator[Finding]:
+    for name, word in seen.items():
+        option = known.taken[name]
+        for needed in option.needs:
+            if needed not in seen:
+                yield Finding("missing-companion", f"{name} needs {needed} beside it", word.place)

@@ -1,0 +1,112 @@
+"""The options of one engine at one version, by every spelling, with those that are gone and those that come later.
+
+Floor 4, pure: reads the `flags` section of a rule set, which is loaded by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from generator.quantity import version_key
+from generator.rulebook import RuleBook
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option as one version spells it. `words` are what it takes, where that is known."""
+
+    name: str
+    names: tuple[str, ...]
+    kind: str
+    nargs: str | int | None = None
+    words: tuple[str, ...] | None = None
+    since: str | None = None
+    until: str | None = None
+    use: str | None = None
+    deprecated: bool = False
+    repeatable: bool = False
+    env: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What an engine takes at a version. `checked_as` is the version whose table is used."""
+
+    engine: str
+    version: str
+    checked_as: str
+    syntax: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    taken: Mapping[str, Option]
+    gone: Mapping[str, Option]
+    later: Mapping[str, Option]
+    env: Mapping[str, Option] = field(default_factory=dict)
+    gone_env: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """Engine and version, as messages name them."""
+        return f"{self.engine} {self.checked_as}"
+
+
+def engines_with_tables(book: RuleBook) -> list[str]:
+    """The engines whose options are catalogued."""
+    return list(book.section("flags"))
+
+
+def nearest(version: str, known: list[str]) -> str:
+    """The version itself, else the newest one below it, else the oldest."""
+    wanted = version_key(version)
+    same = [v for v in known if version_key(v) == wanted]
+    below = [v for v in known if version_key(v) <= wanted]
+    return same[0] if same else max(below, key=version_key) if below else min(known, key=version_key)
+
+
+def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
+    """The options of an engine at a version, from the nearest version in the catalogue."""
+    found: Catalogue | None = book.memo.get(("catalogue", engine, version))
+    if found is None:
+        found = book.memo["catalogue", engine, version] = _build(book.section("flags")[engine], engine, version)
+    return found
+
+
+def _build(facts: Mapping[str, Any], engine: str, version: str) -> Catalogue:
+    as_version = nearest(version, list(facts["versions"]))
+    taken, gone, later = _by_time(facts["options"], as_version)
+    env, gone_env, _ = _by_time(facts.get("env") or {}, as_version)
+    env |= {option.env: option for option in taken.values() if option.env}
+    return Catalogue(engine, version, as_version, facts["syntax"], facts, taken, gone, later, env, gone_env)
+
+
+def _by_time(options: Mapping[str, Any], version: str) -> tuple[dict[str, Option], dict[str, Option], dict[str, Option]]:
+    key = version_key(version)
+    taken: dict[str, Option] = {}
+    gone: dict[str, Option] = {}
+    later: dict[str, Option] = {}
+    for name, entries in options.items():
+        for entry in entries if isinstance(entries, list) else [entries]:
+            option = _option(name, entry, key)
+            if option.until is not None and key >= version_key(option.until):
+                target = gone
+            elif option.since is not None and key < version_key(option.since):
+                target = later
+            else:
+                target = taken
+            for spelled in option.names:
+                if target is not later or spelled not in later:
+                    target[spelled] = option
+    return taken, gone, later
+
+
+def _option(name: str, entry: Mapping[str, Any], key: tuple[Any, ...]) -> Option:
+    words = entry.get("choices") or entry.get("words")
+    if "words_since" in entry and key < version_key(entry["words_since"]):
+        words = None
+    return Option(
+        name, (name, *(entry.get("names") or ()), *(entry.get("off") or ())), entry["type"], entry.get("nargs"),
+        tuple(words) if words else None, entry.get("since"), entry.get("until"), entry.get("use"),
+        bool(entry.get("deprecated")), bool(entry.get("repeatable")), entry.get("env"), tuple(entry.get("needs") or ()),
+    )  # fmt: skip

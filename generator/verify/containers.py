@@ -1,0 +1,121 @@
+"""The servers in a Compose file or a Kubernetes manifest.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.rulebook import RuleBook
+from generator.source import Document, KeyPath
+from generator.verify.finding import Text
+from generator.verify.launches import SHELLS, Launch, command_at, default_positionals, image_of, in_script
+from generator.verify.shell_words import read_script
+
+_DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^${}]*)\}")
+_EXPANDED = re.compile(r"\$[A-Za-z_{]")
+_KUBE = re.compile(r"\$\([A-Za-z_][A-Za-z0-9_.-]*\)")
+
+
+def is_compose(data: Any) -> bool:
+    """Whether a YAML document is a Compose file."""
+    return isinstance(data, Mapping) and isinstance(data.get("services"), Mapping)
+
+
+def is_kubernetes(data: Any) -> bool:
+    """Whether a YAML document is an object of Kubernetes."""
+    return isinstance(data, Mapping) and isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str)
+
+
+def in_compose(document: Document, book: RuleBook, engine: str | None) -> Iterator[Launch]:
+    """The servers of a Compose file."""
+    for name, service in document.data["services"].items():
+        if isinstance(service, Mapping):
+            yield from _container(document, ("services", name), service, ("entrypoint", "command", "environment"), _compose, book, engine)
+
+
+def in_kubernetes(document: Document, book: RuleBook, engine: str | None) -> Iterator[Launch]:
+    """The servers in the containers of a manifest, wherever they stand in it."""
+    for path, container in _containers(document.data, ()):
+        yield from _container(document, path, container, ("command", "args", "env"), _kubernetes, book, engine)
+
+
+def _containers(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    if isinstance(value, Mapping):
+        if "image" in value and ("args" in value or "command" in value):
+            yield path, value
+        for key, inner in value.items():
+            yield from _containers(inner, (*path, key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _containers(inner, (*path, i))
+
+
+def _container(
+    document: Document, path: KeyPath, data: Mapping[str, Any], keys: tuple[str, str, str], expand: Any, book: RuleBook, engine: str | None
+) -> Iterator[Launch]:
+    entry, arguments, env_key = keys
+    image = image_of(str(data.get("image") or ""), book)
+    env = _env(document, (*path, env_key), data.get(env_key), expand)
+    program = _words(document, (*path, entry), data.get(entry), expand)
+    words = [*program, *_words(document, (*path, arguments), data.get(arguments), expand)]
+    shell = [w.text.rsplit("/", 1)[-1] for w in words[:1]]
+    script = next((w for flag, w in zip(words, words[1:], strict=False) if flag.text in ("-c", "-lc", "-ec")), None)
+    if shell and shell[0] in SHELLS and script is not None:
+        for found in in_script(script.text, document.name, book, script.place):
+            yield Launch(found.engine, image[1] if image else None, found.words, found.positionals, {**env, **found.env}, found.place)
+        return
+    found = command_at(words, book)
+    if found is not None:
+        yield Launch(found.engine, image[1] if image else None, found.words, found.positionals, env, found.place)
+    elif (image is not None or (engine is not None and words)) and not program:
+        name = image[0] if image is not None else str(engine)
+        facts = book.section("engines")[name]
+        prefix = [str(word) for word in facts["container"]["prefix"]]
+        if [w.text for w in words[: len(prefix)]] == prefix:
+            words = words[len(prefix) :]
+        yield Launch(name, image[1] if image else None, words, default_positionals(name, book), env)
+
+
+def _words(document: Document, path: KeyPath, value: Any, expand: Any) -> list[Text]:
+    if isinstance(value, str):
+        place = document.place(path)
+        script = read_script(value.replace("$$", "\\$"), document.name, place)
+        return [word for command in script.commands for word in command.words]
+    if not isinstance(value, list):
+        return []
+    return [expand(str(_plain(item)), document.place((*path, i))) for i, item in enumerate(value)]
+
+
+def _plain(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+def _env(document: Document, path: KeyPath, value: Any, expand: Any) -> dict[str, Text]:
+    found: dict[str, Text] = {}
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            if item is not None:
+                found[name] = expand(str(_plain(item)), document.place((*path, name)))
+    for i, item in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(item, Mapping) and isinstance(item.get("name"), str):
+            place = document.place((*path, i))
+            found[item["name"]] = expand(str(_plain(item["value"])), place) if "value" in item else Text("", place, False)
+        elif isinstance(item, str) and "=" in item:
+            name, _, text = item.partition("=")
+            found[name] = expand(text, document.place((*path, i)))
+    return found
+
+
+def _compose(text: str, place: Any) -> Text:
+    """A value as Compose gives it on: `$$` is a dollar, a default stands for its variable."""
+    text = _DEFAULT.sub(lambda found: found.group(1), text)
+    bare = text.replace("$$", "")
+    return Text(text.replace("$$", "$"), place, not _EXPANDED.search(bare))
+
+
+def _kubernetes(text: str, place: Any) -> Text:
+    return Text(text, place, not _KUBE.search(text))

@@ -1,0 +1,124 @@
+"""The configuration file of an engine: vLLM's and SGLang's keys are options, TensorRT-LLM's have classes of their own.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.errors import Place, did_you_mean
+from generator.source import Document, KeyPath
+from generator.verify.argv import find
+from generator.verify.catalogue import Catalogue
+from generator.verify.finding import Finding
+from generator.verify.values import wrong_value
+
+
+def check_config(document: Document, known: Catalogue) -> Iterator[Finding]:
+    """Every finding in an engine's own YAML file."""
+    rules = known.syntax.get("config")
+    if rules is None:
+        yield Finding("no-config-file", f"{known.engine} reads no such file", document.place())
+        return
+    if document.data is None:
+        return
+    if not isinstance(document.data, Mapping):
+        yield Finding("wrong-type", "a mapping is expected", document.place())
+    elif rules["keys"] == "schema":
+        yield from _fields(document, (), document.data, known.facts["keys"], known)
+    else:
+        for key, value in document.data.items():
+            yield from _option(document, key, value, known)
+
+
+def _option(document: Document, key: str, value: Any, known: Catalogue) -> Iterator[Finding]:
+    rules, at = known.syntax["config"], document.place((key,), key=True)
+    place = document.place((key,))
+    option, problem = find(f"--{key}", known)
+    if "_" in key and rules["keys"] == "either" and option is not None:
+        problem = None  # the file of vLLM takes both
+    if problem is not None:
+        yield problem._replace(place=at, message=problem.message.replace(f"--{key}", key))
+    if option is None:
+        return
+    if option.deprecated:
+        yield Finding("deprecated-flag", f"{key} is deprecated in {known.title}: use {option.use}", at, "warning", option.use)
+    if value is False and option.kind == "switch" and rules["false"] == "dropped":
+        yield Finding(
+            "yaml-false", f"{known.engine} drops {key}: false without a word; leave it out, or write no-{key}: true", place, use=f"no-{key}: true"
+        )
+    elif what := wrong_value(option, value):
+        yield Finding(what[0], f"{key} of {known.title} takes {what[1]}", place)
+
+
+def _fields(document: Document, path: KeyPath, data: Mapping[str, Any], fields: Mapping[str, Any], known: Catalogue) -> Iterator[Finding]:
+    for key, value in data.items():
+        entry = fields.get(key)
+        shown = ".".join(map(str, (*path, key)))
+        if entry is None:
+            yield Finding("unknown-key", f"{known.title} has no key {shown}{did_you_mean(key, fields)}", document.place((*path, key), key=True))
+            continue
+        if "seen" in entry:
+            which = "older" if entry["seen"] == "A" else "newer"
+            yield Finding("unsure-key", f"{shown} is only in the {which} of the two sources read", document.place((*path, key), key=True), "warning")
+        yield from _value(document, (*path, key), value, entry["type"], known)
+
+
+def _value(document: Document, path: KeyPath, value: Any, kind: str, known: Catalogue) -> Iterator[Finding]:
+    shown, place = ".".join(map(str, path)), document.place(path)
+    optional, kind = kind.endswith("?"), kind.removesuffix("?")
+    if value is None:
+        if not optional and kind != "any":
+            yield Finding("wrong-type", f"{shown} cannot be null", place)
+        return
+    name = re.match(r"[A-Za-z_]+", kind)
+    classes = known.facts["classes"]
+    if name and name.group(0) in classes:
+        yield from _class(document, path, value, classes[name.group(0)], known)
+        return
+    if what := _wrong(value, kind):
+        yield Finding(what[0], f"{shown} takes {what[1]}, not {value!r}", place)
+
+
+def _class(document: Document, path: KeyPath, value: Any, fields: Mapping[str, Any], known: Catalogue) -> Iterator[Finding]:
+    shown, place = ".".join(map(str, path)), document.place(path)
+    if not isinstance(value, Mapping):
+        yield Finding("wrong-type", f"{shown} is a mapping, not {value!r}", place)
+        return
+    if "variants" in fields:
+        word = value.get(fields["by"])
+        if word not in fields["variants"]:
+            yield Finding("wrong-choice", f"{shown}.{fields['by']} is one of {', '.join(fields['both'])}, not {word!r}", place)
+            return
+        fields = fields["variants"][word]
+    yield from _fields(document, path, value, fields, known)
+
+
+def _wrong(value: Any, kind: str) -> tuple[str, str] | None:
+    if kind.startswith("enum("):
+        inside = kind[5 : kind.index(")")]
+        words = [w.strip() for w in inside.split(",")[0].split("|")]
+        given = str(value).lower() if "case-insensitive" in inside else value
+        return None if given in words else ("wrong-choice", f"one of {', '.join(words)}")
+    base = re.match(r"[a-z]+", kind)
+    word = base.group(0) if base else "any"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if word == "float":
+        if not number:
+            return "wrong-type", "a number"
+        return ("wrong-value", "a number from 0 to 1") if "[0..1]" in kind and not 0 <= value <= 1 else None
+    if word == "int":
+        return None if number and isinstance(value, int) else ("wrong-type", "a whole number")
+    types: dict[str, tuple[type, str]] = {"bool": (bool, "true or false"), "str": (str, "text"), "list": (list, "a list"), "dict": (dict, "a mapping")}
+    if word in types and not isinstance(value, types[word][0]):
+        return "wrong-type", types[word][1]
+    return None
+
+
+def beside(place: Place, name: str) -> str:
+    """The path of a file that lies beside another."""
+    head, slash, _ = place.path.rpartition("/")
+    return f"{head}{slash}{name}"

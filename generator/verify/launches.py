@@ -1,0 +1,119 @@
+"""Where the servers are in a launch file: the engine, its version, its arguments and its environment.
+
+Floor 4, pure. What is read are words; nothing is looked up and nothing is run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from posixpath import basename
+from typing import Any
+
+from generator.rulebook import RuleBook
+from generator.verify.finding import Text
+from generator.verify.shell_words import read_script
+
+_VERSION = re.compile(r"(?:^|[-v])(b\d{3,}|\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+|-rc\d+)?)(?=$|[^0-9.])")
+_TALK = {"echo", "printf", "which", "pip", "pip3", "apt", "apt-get", "type", "hash", "alias"}
+SHELLS = {"sh", "bash", "dash", "zsh"}
+
+
+@dataclass
+class Launch:
+    """A server that a file starts. `version` is what the file says of it, None where it says nothing."""
+
+    engine: str
+    version: str | None
+    words: list[Text]
+    positionals: int
+    env: Mapping[str, Text] = field(default_factory=dict)
+    place: Text | None = None
+
+
+def in_script(text: str, name: str, book: RuleBook, start: Any = None) -> Iterator[Launch]:
+    """The servers that a shell text starts, `docker run` included."""
+    script = read_script(text, name, start)
+    for command in script.commands:
+        found = in_words(command.words, book)
+        if found is not None:
+            found.env = {**script.exports, **command.env, **found.env}
+            yield found
+
+
+def in_words(words: Sequence[Text], book: RuleBook) -> Launch | None:
+    """The server that a command line starts, behind whatever starts it (exec, env, nohup, docker run)."""
+    if not words or words[0].text in _TALK or (words[0].text == "command" and words[1:2] and words[1].text.startswith("-")):
+        return None
+    env: dict[str, Text] = {}
+    for at, word in enumerate(words):
+        image = image_of(word.text, book)
+        if image is not None and at > 0:
+            env |= _container_env(words[:at])
+            rest = list(words[at + 1 :])
+            inner = command_at(rest, book)
+            if inner is not None:
+                return Launch(inner.engine, image[1], inner.words, inner.positionals, env, word)
+            return Launch(image[0], image[1], rest, default_positionals(image[0], book), env, word)
+        found = command_at(words[at:], book)
+        if found is not None:
+            found.env = env
+            return found
+        name, equals, value = word.text.partition("=")
+        if equals and name.isidentifier():
+            env[name] = Text(value, word.place, word.known)
+    return None
+
+
+def command_at(words: Sequence[Text], book: RuleBook) -> Launch | None:
+    """The server whose command these words begin with."""
+    if not words:
+        return None
+    for engine, facts in book.section("flags").items():
+        for command in facts["commands"]:
+            pattern = command["words"]
+            if len(words) >= len(pattern) and all(_same(p, w.text) for p, w in zip(pattern, words, strict=False)):
+                return Launch(engine, None, list(words[len(pattern) :]), command["positionals"], {}, words[0])
+    return None
+
+
+def _same(pattern: str, word: str) -> bool:
+    if pattern == "python3":
+        return re.match(r"python(3(\.\d+)?)?\Z", basename(word)) is not None
+    return pattern in (word, basename(word))
+
+
+def default_positionals(engine: str, book: RuleBook) -> int:
+    """How many positional words the command of an engine takes."""
+    return int(book.section("flags")[engine]["commands"][0]["positionals"])
+
+
+def image_of(text: str, book: RuleBook) -> tuple[str, str | None] | None:
+    """Engine and version of a container image, None for an image of something else."""
+    if "/" not in text and ":" not in text:
+        return None
+    repository, tag = _split(text)
+    for engine, facts in book.section("flags").items():
+        for known in facts["images"]:
+            if repository == known or repository.endswith(f"/{known}"):
+                version = _VERSION.search(tag)
+                return engine, version.group(1) if version else None
+    return None
+
+
+def _split(image: str) -> tuple[str, str]:
+    image = image.partition("@")[0]
+    head, colon, tag = image.rpartition(":")
+    return (head, tag) if colon and "/" not in tag else (image, "")
+
+
+def _container_env(words: Sequence[Text]) -> dict[str, Text]:
+    """Variables of `docker run -e NAME=VALUE` and `--env=NAME=VALUE`."""
+    env: dict[str, Text] = {}
+    for flag, word in zip(words, words[1:], strict=False):
+        text = word.text if flag.text in ("-e", "--env") else ""
+        name, equals, value = text.partition("=")
+        if equals:
+            env[name] = Text(value, word.place, word.known)
+    return env

@@ -1,0 +1,257 @@
+"""Shell text as commands of words with positions. Nothing is run: a variable is known only where the same text sets it to a literal.
+
+Floor 4, pure. Enough of bash for launch scripts: quotes, continuations, comments, arrays, assignments, here-documents; what a
+command substitution would give is unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from generator.errors import Place
+from generator.verify.finding import Text
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
+_ARRAY = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\[[@*]\]\}\Z")
+_OPERATORS = ";&|()<>"
+_CLOSING = {"(": ")", "{": "}"}
+
+
+@dataclass
+class Command:
+    """One simple command: its words, and the assignments before it."""
+
+    words: list[Text] = field(default_factory=list)
+    env: dict[str, Text] = field(default_factory=dict)
+
+
+@dataclass
+class Script:
+    """The commands of a text, and what it exports."""
+
+    commands: list[Command] = field(default_factory=list)
+    exports: dict[str, Text] = field(default_factory=dict)
+
+
+def read_script(text: str, name: str, start: Place | None = None) -> Script:
+    """The commands of a shell text; with `start`, every word stands there (text inside a YAML value)."""
+    reader = _Reader(text, name, start)
+    reader.run()
+    return reader.script
+
+
+class _Reader:
+    def __init__(self, text: str, name: str, start: Place | None) -> None:
+        self.text, self.name, self.start = text, name, start
+        self.at, self.line, self.begin = 0, 1, 0
+        self.script = Script()
+        self.command = Command()
+        self.variables: dict[str, Text] = {}
+        self.arrays: dict[str, list[Text]] = {}
+        self.array: tuple[str, list[Text]] | None = None
+        self.heredocs: list[str] = []
+
+    def place(self) -> Place:
+        return self.start or Place(self.name, self.line, self.at - self.begin + 1)
+
+    def peek(self, n: int = 0) -> str:
+        return self.text[self.at + n : self.at + n + 1]
+
+    def step(self, n: int = 1) -> str:
+        taken = self.text[self.at : self.at + n]
+        for i, c in enumerate(taken):
+            if c == "\n":
+                self.line, self.begin = self.line + 1, self.at + i + 1
+        self.at += n
+        return taken
+
+    def run(self) -> None:
+        while self.at < len(self.text):
+            c = self.peek()
+            if c == "\\" and self.peek(1) == "\n":
+                self.step(2)
+            elif c == "\\" and self.text[self.at + 1 : self.at + 3] == "\r\n":
+                self.step(3)
+            elif c == "\n":
+                self.step()
+                self._end_line()
+            elif c.isspace():
+                self.step()
+            elif c == "#":
+                while self.peek() not in ("", "\n"):
+                    self.step()
+            elif c in _OPERATORS:
+                self._operator(c)
+            else:
+                self._word()
+        self._end()
+
+    def _operator(self, c: str) -> None:
+        if c == ")" and self.array is not None:
+            self.arrays[self.array[0]], self.array = self.array[1], None
+            self.step()
+        elif c in "<>":
+            self._redirect()
+        else:
+            self.step()
+            if self.array is None:
+                self._end()
+
+    def _redirect(self) -> None:
+        mark = ""
+        while self.peek() and self.peek() in "<>&|-":
+            mark += self.step()
+        while self.peek() in (" ", "\t"):
+            self.step()
+        if self.peek() in ("", "\n"):
+            return
+        place = self.place()
+        target, _, _ = self._pieces()
+        if mark in ("<<", "<<-"):
+            self.heredocs.append(target)
+        elif mark == "<<<" or place is None:
+            return
+
+    def _end_line(self) -> None:
+        for mark in self.heredocs:
+            while self.at < len(self.text):
+                end = self.text.find("\n", self.at)
+                line = self.step((end if end >= 0 else len(self.text)) - self.at)
+                self.step()
+                if line.strip("\t\r") == mark:
+                    break
+        self.heredocs = []
+        if self.array is None:
+            self._end()
+
+    def _end(self) -> None:
+        command, self.command = self.command, Command()
+        if not command.words:
+            self.variables |= command.env
+            return
+        if command.words[0].text == "export":
+            for word in command.words[1:]:
+                name, equals, value = word.text.partition("=")
+                if equals:
+                    known = Text(value, word.place, word.known)
+                    self.script.exports[name] = self.variables[name] = known
+                elif name in self.variables:
+                    self.script.exports[name] = self.variables[name]
+            return
+        self.script.commands.append(command)
+
+    def _word(self) -> None:
+        place = self.place()
+        if self.array is None and not self.command.words and (found := _ASSIGN.match(self.text, self.at)):
+            self._assignment(found, place)
+            return
+        begin = self.at
+        value, known, bare = self._pieces()
+        raw = self.text[begin : self.at].strip('"')
+        if self.peek() in ("<", ">") and raw.isdigit():
+            return  # the number of a redirected stream
+        target = self.array[1] if self.array is not None else self.command.words
+        if raw in ("$@", "$*"):
+            return
+        if (array := _ARRAY.match(raw)) and array.group(1) in self.arrays:
+            target.extend(self.arrays[array.group(1)])
+        elif bare and known and self.text[begin] == "$" and " " in value:
+            target.extend(Text(part, place) for part in value.split())
+        else:
+            target.append(Text(value, place, known))
+
+    def _assignment(self, found: re.Match[str], place: Place) -> None:
+        name = found.group(1)
+        self.step(len(found.group(0)))
+        if self.peek() == "(":
+            self.step()
+            self.array = (name, self.arrays.get(name, []) if "+=" in found.group(0) else [])
+            return
+        value, known, _ = self._pieces()
+        self.command.env[name] = Text(value, place, known)
+
+    def _pieces(self) -> tuple[str, bool, bool]:
+        """The text of one word, whether it is known, and whether nothing of it was quoted."""
+        out, known, bare = "", True, True
+        while (c := self.peek()) and not c.isspace() and c not in _OPERATORS:
+            if c == "\\":
+                self.step()
+                out += "" if self.peek() == "\n" else self.peek()
+                self.step()
+            elif c == "'":
+                bare = False
+                end = self.text.find("'", self.at + 1)
+                end = len(self.text) if end < 0 else end
+                out += self.step(end - self.at + 1)[1:].removesuffix("'")
+            elif c == '"':
+                bare = False
+                inner, sure = self._double()
+                out, known = out + inner, known and sure
+            elif c in "$`":
+                inner, sure = self._expansion()
+                out, known = out + inner, known and sure
+            else:
+                out += self.step()
+        return out, known, bare
+
+    def _double(self) -> tuple[str, bool]:
+        out, known = "", True
+        self.step()
+        while (c := self.peek()) and c != '"':
+            if c == "\\" and self.peek(1) in '$`"\\\n':
+                self.step()
+                escaped = self.step()
+                out += "" if escaped == "\n" else escaped
+            elif c in "$`":
+                inner, sure = self._expansion()
+                out, known = out + inner, known and sure
+            else:
+                out += self.step()
+        self.step()
+        return out, known
+
+    def _expansion(self) -> tuple[str, bool]:
+        """A variable's literal where the text sets it, or its default; else the expansion as it is written, unknown."""
+        begin = self.at
+        if self.step() == "`":
+            end = self.text.find("`", self.at)
+            self.step((end if end >= 0 else len(self.text)) - self.at + 1)
+            return self.text[begin : self.at], False
+        if self.peek() in _CLOSING:
+            self._balanced()
+            raw = self.text[begin : self.at]
+            inside = raw[2:-1]
+            name = _NAME.match(inside)
+            if raw.startswith("${") and name:
+                rest = inside[name.end() :]
+                if name.group(0) in self.variables and (not rest or rest[:2] in (":-", ":?", ":=")):
+                    return self._variable(name.group(0))
+                if rest[:2] in (":-", ":=") and not set(rest) & set("$`"):
+                    return rest[2:].strip("\"'"), True
+            return raw, False
+        name = _NAME.match(self.text, self.at)
+        if name is None:
+            if self.peek() in ("@", "*", "#", "?", "$", "!", "-") or self.peek().isdigit():
+                return "$" + self.step(), False
+            return "$", True
+        self.step(len(name.group(0)))
+        return self._variable(name.group(0)) if name.group(0) in self.variables else (f"${name.group(0)}", False)
+
+    def _variable(self, name: str) -> tuple[str, bool]:
+        value = self.variables[name]
+        return value.text, value.known
+
+    def _balanced(self) -> None:
+        stack: list[str] = []
+        while self.at < len(self.text):
+            c = self.step()
+            if c in _CLOSING:
+                stack.append(_CLOSING[c])
+            elif stack and c == stack[-1]:
+                stack.pop()
+                if not stack:
+                    return
+            elif c == "\\":
+                self.step()

@@ -1,0 +1,79 @@
+"""Whether a text is a value of an option: its type, and its words where they are known.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from generator.errors import did_you_mean
+from generator.verify.catalogue import Option
+
+_INT = re.compile(r"-?\d+\Z")
+_FLOAT = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
+_SIZE = re.compile(r"(-1|\d+(\.\d+)?[kKmMgGtT]?i?)\Z")
+_DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)\Z")
+_GO_BOOL = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
+
+SHAPES = {
+    "int": (_INT, "a whole number"),
+    "uint": (re.compile(r"\d+\Z"), "a whole number from 0"),
+    "float": (_FLOAT, "a number"),
+    "size": (_SIZE, "a whole number, or one with k, m or g"),
+    "size_or_auto": (re.compile(rf"auto\Z|{_SIZE.pattern}"), "a whole number, one with k, m or g, or auto"),
+    "duration": (_DURATION, "a time such as 5m, or seconds"),
+}
+
+
+def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
+    """Code and words for what is wrong with a value, None for a good one."""
+    kind = option.kind
+    if kind in SHAPES and not SHAPES[kind][0].match(text):
+        return "wrong-type", f"{SHAPES[kind][1]}, not {text!r}"
+    if kind == "bool" and text not in _GO_BOOL:
+        return "wrong-type", f"true or false, not {text!r}"
+    if kind == "json" and not _is_json(text):
+        return "wrong-type", f"JSON, not {text!r}"
+    if option.words and not _is_word(option, text):
+        return "wrong-choice", f"{_shown(option.words)}, not {text!r}{did_you_mean(text, option.words)}"
+    return None
+
+
+def wrong_value(option: Option, value: Any) -> tuple[str, str] | None:
+    """The same for a value of a YAML file; a switch is true or false there."""
+    if option.kind == "switch":
+        return None if isinstance(value, bool) else ("wrong-type", f"true or false, not {value!r}")
+    if isinstance(value, dict):
+        return None if option.kind in ("json", "json_or_string") else ("wrong-type", "a value, not a mapping")
+    if isinstance(value, list):
+        if option.nargs is None:
+            return None if option.kind.startswith("json") else ("wrong-type", "one value, not a list")
+        wrong = (wrong_value(Option(option.name, option.names, option.kind, None, option.words), item) for item in value)
+        return next((what for what in wrong if what), None)
+    if option.kind.startswith("json"):
+        return wrong_text(option, value) if isinstance(value, str) else None
+    if isinstance(value, bool):
+        return None if option.kind == "bool" else ("wrong-type", f"a value, not {str(value).lower()}")
+    if value is None:
+        return "wrong-type", "a value, not null"
+    return wrong_text(option, str(value))
+
+
+def _is_word(option: Option, text: str) -> bool:
+    assert option.words is not None
+    return text in option.words or (option.name == "--n-gpu-layers" and bool(_INT.match(text)))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(words: tuple[str, ...]) -> str:
+    return f"one of {', '.join(words)}" if len(words) <= 12 else f"one of {', '.join(words[:12])}, … ({len(words)} words)"

@@ -1,0 +1,207 @@
+"""Generate the tables of the documents from the rules and the examples."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from blocks import ROOT, put, table
+
+from generator.cli.files import candidates
+from generator.decide.decision import decide
+from generator.plan import Candidate
+from generator.quantity import gib
+from generator.report.summary import chosen_line
+from generator.rulebook import RuleBook, load
+from generator.spec import read_spec
+
+PROFILES = ("chat", "batch", "rag", "agent", "code", "dev")
+LENGTHS = ("concurrency", "input_tokens", "output_tokens", "max_context")
+HOW = ("parser", "source", "docs", "inferred")
+STAGES = {"spec": "for the spec", "pair": "per engine and method", "layout": "per parallelism", "sized": "once sized"}
+
+
+def main() -> int:
+    """Write what has changed."""
+    book = load()
+    return put(
+        {
+            "docs/spec.md": {"profiles": profiles(book)},
+            "docs/rules.md": {"tables": tables(book), "thresholds": thresholds(book), "names": names(book)},
+            "docs/engines.md": {"engines": engines(book), "evidence": evidence(book), "settings": settings(book)},
+            "README.md": {"sample": sample(book)},
+            "examples/README.md": {"examples": examples(book)},
+        }
+    )
+
+
+def profiles(book: RuleBook) -> str:
+    """What a profile means where the spec gives no lengths."""
+    rows = ((f"`{p}`", *(f"{book.number(f'{p}.{name}'):,.0f}" for name in LENGTHS)) for p in PROFILES)
+    return table(("profile", *(f"`{name}`:" for name in LENGTHS)), rows)
+
+
+def tables(book: RuleBook) -> str:
+    """The decision tables of the default rule set."""
+    data = book.section("policy")["tables"]
+    rows = ((f"`{name}`", entry["asks"], entry["hit"], len(entry["rows"])) for name, entry in data.items())
+    return table(("table", "asks", "hit", "rows:"), sorted(rows, key=lambda row: order(str(row[0]))))
+
+
+def order(name: str) -> int:
+    """Tables in the order in which they are read."""
+    return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`warn`").index(name)
+
+
+def thresholds(book: RuleBook) -> str:
+    """The policy's thresholds; those of profiles and of the memory formulas stand elsewhere."""
+    kept = {name: entry for name, entry in book.thresholds.items() if "policy.yaml" in str(entry.get("at"))}
+    found = sorted((n, e) for n, e in kept.items() if n.split(".")[0] not in PROFILES or n == "agent.least_context")
+    return table(
+        ("threshold", "value:", "unit", "meaning", "source"),
+        ((f"`{name}`", f"{entry['value']:g}", entry["unit"], entry["meaning"], f"`{entry['source']}`") for name, entry in found),
+    )
+
+
+def names(book: RuleBook) -> str:
+    """The vocabulary, by when a name gets its value."""
+    rows = (
+        (f"`{name}`", STAGES[entry["stage"]], kind(entry), entry.get("meaning", ""))
+        for stage in STAGES
+        for name, entry in book.names.items()
+        if entry["stage"] == stage
+    )
+    return table(("name", "known", "type", "meaning"), rows)
+
+
+def kind(entry: Mapping[str, Any]) -> str:
+    """The type of a name, with its unit or its words."""
+    if entry.get("unit"):
+        return f"{entry['type']} ({entry['unit']})"
+    if entry.get("values") and len(entry["values"]) <= 6:
+        return f"{entry['type']}: {', '.join(map(str, entry['values']))}"
+    return f"{entry['type']} of `{entry['from']}`" if entry.get("from") else str(entry["type"])
+
+
+def engines(book: RuleBook) -> str:
+    """The engines, with versions, images and ports."""
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for name, entry in book.section("engines").items():
+            versions = ", ".join(f"**{v}**" if v == entry["default_version"] else str(v) for v in entry["versions"])
+            file = entry.get("config_file")
+            yield (
+                f"`{name}`", entry["status"], versions, entry["formats"], entry["vendors"], entry["port"],
+                f"`{file['name']}`" if file else "none", f"`{' '.join(entry['command'][:3])}`", entry.get("safe_from") or "none",
+            )  # fmt: skip
+
+    head = ("engine", "status", "versions (default bold)", "reads", "runs on", "port:", "own file", "started by", "no advisory known from")
+    return table(head, rows())
+
+
+def evidence(book: RuleBook) -> str:
+    """How each engine's words were verified, and how many logged starts its memory is tested with."""
+
+    def rows() -> Iterator[tuple[object, ...]]:
+        for name, entry in book.section("engines").items():
+            found = Counter(spelling.get("verified", "unknown") for entries in entry["flags"].values() for spelling in entries)
+            logged = yaml.safe_load((ROOT / f"tests/data/memory/{'llama.cpp' if name == 'ollama' else name}.yaml").read_text())["rows"]
+            yield (f"`{name}`", *(found[word] or "–" for word in HOW), len(logged) if name != "ollama" else "as llama.cpp")
+
+    return table(("engine", *(f"{word}:" for word in HOW), "logged starts in the tests:"), rows())
+
+
+def settings(book: RuleBook) -> str:
+    """How each neutral setting is spelled by the default version of each engine."""
+    found = book.section("engines")
+    wanted = {key for row in book.section("policy")["tables"]["settings"]["rows"] for key in row.get("set") or {}}
+    rows = []
+    for name in sorted(wanted):
+        cells = [spelled(entry, name) for entry in found.values()]
+        rows.append((f"`{name}`", *cells))
+    return table(("setting", *(f"`{name}`" for name in found)), rows)
+
+
+def spelled(engine: Mapping[str, Any], name: str) -> str | None:
+    """The word of an engine for a setting: its flag, its variable, the parameter of a Modelfile, or its key."""
+    entries = engine["flags"].get(name) or ()
+    for entry in reversed(entries):
+        if "until" not in entry:
+            where = entry.get("where", "argv")
+            word = {"env": entry.get("env"), "modelfile": f"PARAMETER {entry.get('parameter')}", "config": entry.get("key")}.get(where)
+            return f"`{word or entry.get('flag') or 'MODEL'}`"
+    return None
+
+
+def sample(book: RuleBook) -> str:
+    """A spec of the examples and what becomes of it: the line that is printed, and the files in short."""
+    path = ROOT / "examples/t4-chat.yaml"
+    files = ROOT / "examples/out/t4-chat"
+    outcome = decide(read_spec(path), book)
+    choice = outcome.plan.choice
+    assert choice is not None
+    written = sorted(p.relative_to(files).as_posix() for p in files.rglob("*") if p.is_file())
+    folder = f"out/{outcome.plan.name}"
+    script = (files / choice.engine / "serve.sh").read_text().partition("args=(")
+    config = (files / choice.engine / "config.yaml").read_text()
+    parts = [
+        fenced("yaml", path.read_text()),
+        fenced(
+            "console",
+            f"$ gen-deploy examples/t4-chat.yaml -o out\n{folder}/{choice.engine}: {chosen_line(choice)}\n"
+            f"{folder}: {len(written)} written, 0 unchanged\n",
+        ),
+        "It writes " + ", ".join(f"`{name}`" for name in written) + ". The end of `serve.sh`, and `config.yaml`:",
+        fenced("bash", script[1] + script[2]),
+        fenced("yaml", config),
+    ]
+    return "\n\n".join(parts)
+
+
+def fenced(language: str, text: str) -> str:
+    """A block of code."""
+    return f"```{language}\n{text.rstrip()}\n```"
+
+
+def examples(book: RuleBook) -> str:
+    """The examples: story and choice."""
+    rows = []
+    for path in [*sorted((ROOT / "examples").glob("*.yaml")), *sorted((ROOT / "examples/all-engines").glob("*.yaml"))]:
+        if path.name == "prices.yaml":
+            continue
+        everything = path.parent.name == "all-engines"
+        spec = read_spec(path)
+        outcome = decide(spec, book)
+        found = candidates(outcome, everything)
+        link = path.relative_to(ROOT / "examples").as_posix()
+        out = f"{'all-engines/' if everything else ''}out/{spec.name}/PLAN.md"
+        rows.append((f"[{link.removesuffix('.yaml')}]({link})", story(path), "; ".join(map(chosen, found)), f"[plan]({out})"))
+    return table(("spec", "story", "choice", ""), rows)
+
+
+def story(path: Path) -> str:
+    """The comment at the top of a spec."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.lstrip("# "))
+    return " ".join(lines)
+
+
+def chosen(candidate: Candidate) -> str:
+    """A choice in a few words."""
+    shape = f"tp {candidate.tensor_parallel}"
+    shape += f" pp {candidate.pipeline_parallel}" if candidate.pipeline_parallel > 1 else ""
+    shape += f" × {candidate.replicas} replicas" if candidate.replicas > 1 else ""
+    memory = candidate.memory
+    size = f", {gib(memory.total):.1f} of {gib(memory.capacity):.1f} GiB" if memory else ""
+    return f"{candidate.engine} {candidate.method}, {shape}, {candidate.max_model_len:,} × {candidate.max_num_seqs}{size}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,391 @@
+"""Writes the JSON Schemas of `rules/schemas/` (all but those of a spec and of the lists of options, which stand for themselves).
+
+The names that rows read, the settings that they set and the entries of the catalogue come from the shipped rules, so that an editor
+completes them. Run it after a change of the vocabulary or of a name in the catalogue; `--check` says whether that is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from generator.rulesets import put_together  # noqa: E402
+
+Schema = dict[str, Any]
+FOLDER = ROOT / "rules" / "schemas"
+
+TEXT: Schema = {"type": "string", "minLength": 1}
+NUMBER: Schema = {"type": "number"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+FLAG: Schema = {"type": "boolean"}
+VERSION: Schema = {"type": "string", "pattern": "^[0-9A-Za-z.+_-]+$", "description": "A version, quoted."}
+DAY: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "A day such as 2026-11-24."}
+WORDS: Schema = {"type": "array", "items": TEXT}
+SOURCE: Schema = {"type": ["string", "array"], "minLength": 1, "items": TEXT, "description": "A key of sources/, or several."}
+ID: Schema = {"type": "string", "pattern": "^[a-z0-9]+([._-][a-z0-9]+)*$", "description": "A stable word: its identity in traces, cases and diffs."}
+DIGEST: Schema = {
+    "type": "string",
+    "pattern": "^[0-9a-f]{12}$",
+    "description": "The digest of what this replaces (`gen-deploy rules show ID` prints it), so that lint can say when that has changed.",
+}
+HANDBOOK: Schema = {"type": "object", "description": "What the handbook says of it."}
+SCALAR: Schema = {"type": ["string", "number", "boolean"]}
+CELL_FORM: Schema = {
+    "description": "x, [x, y] (any of them), {not: x}, {min: ≥, over: >, below: <, max: ≤} with a number or the name of a threshold, or unknown.",
+    "type": ["string", "number", "boolean", "array", "object"],
+    "items": SCALAR,
+    "minItems": 1,
+    "minProperties": 1,
+    "additionalProperties": False,
+    "properties": {
+        "not": {"type": ["string", "number", "boolean", "array"], "items": SCALAR, "minItems": 1, "description": "Neither this nor any of these; never what is unknown."},
+        "min": {"type": ["number", "string"], "description": "At least (≥)."},
+        "over": {"type": ["number", "string"], "description": "More than (>)."},
+        "below": {"type": ["number", "string"], "description": "Less than (<)."},
+        "max": {"type": ["number", "string"], "description": "At most (≤)."},
+    },
+}
+
+
+def mapping(properties: Schema, required: tuple[str, ...] = (), description: str = "") -> Schema:
+    """An object of just these keys."""
+    more = {"required": list(required)} if required else {}
+    return {**({"description": description} if description else {}), "type": "object", "additionalProperties": False, **more, "properties": properties}
+
+
+def by_name(entry: Schema, description: str) -> Schema:
+    """An object whose keys are names of entries."""
+    return {"description": description, "type": "object", "additionalProperties": entry}
+
+
+def document(title: str, properties: Schema, required: tuple[str, ...], parts: Schema | None = None) -> Schema:
+    """A whole schema."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
+    return {**head, **mapping(properties, required), **({"$defs": parts} if parts else {})}
+
+
+def cell(name: str, entry: Schema, merged: Schema) -> Schema:
+    """The cell of one name, with its words to choose from."""
+    unit = f" ({entry['unit']})" if "unit" in entry else ""
+    described = f"{entry['meaning']}{unit}. Known per {entry['stage']}; from {entry['origin']}."
+    kind = entry["type"]
+    if kind == "number":
+        bounds = {key: part for key, part in CELL_FORM["properties"].items() if key != "not"}
+        compare = {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": bounds}
+        return {"description": described, "anyOf": [compare, *_one_or_many({"type": "number"})]}
+    if kind == "flag":
+        return {"description": described, "enum": [True, False, "unknown"]}
+    words = [*(merged[entry["from"]] if "from" in entry else ()), *(entry.get("values") or ())]
+    if not words:
+        return {"description": described, "anyOf": _one_or_many({"type": "string"})}
+    open_ended = [{"type": "string"}] if "from" in entry else []
+    one = {"anyOf": [{"enum": words}, *open_ended]} if open_ended else {"enum": words}
+    return {"description": described, "anyOf": _one_or_many(one)}
+
+
+def _one_or_many(one: Schema) -> list[Schema]:
+    many = {"type": "array", "items": one, "minItems": 1}
+    refused = {"type": "object", "additionalProperties": False, "required": ["not"], "properties": {"not": {"anyOf": [one, many]}}}
+    return [one, many, refused, {"const": "unknown"}]
+
+
+def table(merged: Schema) -> Schema:
+    """Decision tables."""
+    names, settings = merged["names"], merged["settings"]
+    values = {
+        key: {"description": entry["meaning"], "anyOf": [{"enum": entry["values"]}, SCALAR]} if entry.get("values") else {**SCALAR, "description": entry["meaning"]}
+        for key, entry in settings.items()
+    }
+    ranked = [name for name, entry in names.items() if entry["type"] in ("number", "flag")]
+    ordered = {name: {"description": entry["meaning"], "$ref": "#/$defs/places"} for name, entry in names.items()}
+    row = mapping(
+        {
+            "id": ID,
+            "when": {"$ref": "#/$defs/when"},
+            "otherwise": {"const": True, "description": "The row matches whatever is left."},
+            "set": {"$ref": "#/$defs/set"},
+            "rank": {"$ref": "#/$defs/rank"},
+            "order": {"$ref": "#/$defs/order"},
+            "because": {**TEXT, "description": "Why, in a clause: it is printed as the reason."},
+            "source": {"type": "string", "description": "A key of sources/: who says so."},
+            "evidence": {"description": "Notes for a reviewer."},
+            "replaces": DIGEST,
+        },
+        ("id", "because"),
+    )
+    parts: Schema = {
+        "row": row,
+        "cell": CELL_FORM,
+        "when": {"description": "All cells must hold.", **mapping({name: cell(name, entry, merged) for name, entry in names.items()})},
+        "when_form": by_name(CELL_FORM, "All cells must hold."),
+        "set": {"description": "A literal, a threshold or a name for each key.", "minProperties": 1, **mapping(values)},
+        "set_form": {**by_name(SCALAR, "A literal, a threshold or a name for each key."), "minProperties": 1},
+        "rank": {**mapping({key: {"enum": ranked} for key in ("higher", "lower")}), "minProperties": 1, "maxProperties": 1},
+        "rank_form": {**mapping({key: {"type": "string"} for key in ("higher", "lower")}), "minProperties": 1, "maxProperties": 1},
+        "order": {**mapping(ordered), "minProperties": 1, "maxProperties": 1},
+        "order_form": {**by_name({"$ref": "#/$defs/places"}, "Words, best first."), "minProperties": 1, "maxProperties": 1},
+        "places": {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean", "array"], "items": SCALAR}},
+    }
+    properties = {
+        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn"]},
+        "asks": {**TEXT, "description": "The question that the table answers."},
+        "hit": {"enum": ["collect", "first", "unique"], "description": "collect: every row that matches; first: in order; unique: exactly one."},
+        "off": {**WORDS, "description": "Rows of the rule set below that are switched off."},
+        "rows": {"type": "array", "items": {"$ref": "#/$defs/row"}},
+    }
+    return document("A decision table", properties, ("table",), parts)
+
+
+def cases(merged: Schema) -> Schema:
+    """Cases: what a spec must be decided to, by which rows."""
+    choice = {
+        name: {"description": f"{name} of the choice."}
+        for name in (
+            "engine", "engine_version", "quantization", "bits", "group_size", "checkpoint", "revision", "gguf_file", "weights", "kv_cache_dtype", "dtype",
+            "tensor_parallel", "pipeline_parallel", "replicas", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization",
+        )
+    }  # fmt: skip
+    settings = {key: {"description": entry["meaning"]} for key, entry in merged["settings"].items()}
+    candidate = mapping(choice, description="Words of the choice (a list: one of them); null: nothing fits.") | {"type": ["object", "null"]}
+    exactly = {"type": "array", "items": ID, "uniqueItems": True}
+    rows = mapping({name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "warn", "prefer", "reject")})
+    expect = mapping(
+        {
+            "choice": candidate,
+            "settings": mapping(settings, description="Settings of the choice, by our own names; null: not set."),
+            "rejected": {
+                "type": "object", "additionalProperties": exactly,
+                "description": "{ENGINE[/METHOD[/tpN…]]: [rows]}: these rows are among the reasons of a rejected candidate of that name.",
+            },
+            "figures": {"type": "array", "items": TEXT, "description": "Rejected candidates that keep their memory and KV cache."},
+            "warnings": {**exactly, "description": "Rows among the warnings."},
+            "no_warnings": {**exactly, "description": "Rows that are not."},
+            "trace": {**rows, "description": "Rows that take part in the decision, among others."},
+            "rows": {**rows, "description": "For each table named, exactly the rows that take part in the decision."},
+            "engines": {"type": "array", "items": TEXT, "description": "Exactly the engines with a candidate that works."},
+            "plan": {"type": "object", "description": "Figures of `plan --json` by path, such as rule_of_thumb.memory_gb."},
+            "error": {**TEXT, "description": "The code of the error in the spec."},
+        }
+    )  # fmt: skip
+    case = mapping(
+        {
+            "id": {**ID, "description": "The case's name; unique in its rule set."},
+            "because": {**TEXT, "description": "What the case is there to show."},
+            "given": {"type": "object", "description": "A spec."},
+            "expect": {**expect, "minProperties": 1},
+        },
+        ("id", "given", "expect"),
+    )
+    parts: Schema = {"given": {"$ref": "spec.json"}, "given_form": {"type": "object"}}
+    case["properties"]["given"] = {"$ref": "#/$defs/given"}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Cases of a rule set: what a spec must be decided to, and by which rows"}
+    return {**head, "type": "array", "items": case, "$defs": parts}
+
+
+def policy_parts(merged: Schema) -> dict[str, Schema]:
+    """Thresholds, vocabulary, sources, and the file that names a rule set."""
+    number = {"type": "number", "description": "The number; it stands here and nowhere else."}
+    versions = {"type": "array", "minItems": 1, "items": mapping({"since": VERSION, "value": number, "source": {"type": "string"}}, ("since", "value"))}
+    threshold = mapping(
+        {"meaning": TEXT, "unit": TEXT, "value": number, "by_version": versions, "source": {"type": "string"}, "checked": DAY, "replaces": DIGEST},
+        ("meaning", "unit", "checked"),
+    )
+    threshold |= {"if": {"not": {"required": ["by_version"]}}, "then": {"required": ["value", "source"]}}
+    name = mapping(
+        {
+            "stage": {"enum": ["spec", "pair", "layout", "sized"]},
+            "type": {"enum": ["word", "words", "flag", "number"]},
+            "values": WORDS,
+            "from": {"enum": ["architectures", "engines", "methods"]},
+            "unit": TEXT,
+            "origin": TEXT,
+            "meaning": TEXT,
+        },
+        ("stage", "type", "origin", "meaning"),
+    )
+    source = mapping({"title": TEXT, "url": {"type": "string", "pattern": "^https?://"}, "where": TEXT, "read": DAY, "note": TEXT}, ("title", "read"))
+    source |= {"if": {"not": {"required": ["url"]}}, "then": {"required": ["where"]}}
+    extends = {**TEXT, "description": "The rule set below: default, handbook, or a folder relative to this one."}
+    off = {"type": "object", "additionalProperties": WORDS, "description": "What is switched off: {thresholds: [name], gpus: […], models, methods, engines} or {TABLE: [row]}."}
+    ruleset = mapping(
+        {
+            "name": ID,
+            "title": TEXT,
+            "extends": extends,
+            "sizing": {"enum": ["detailed", "rule-of-thumb"]},
+            "fallback": mapping({"gpu": TEXT, "model": TEXT}, description="Entries that stand for what is not in the catalogue."),
+        },
+        ("name",),
+    )
+    return {
+        "thresholds": document("Thresholds: each number once", {"thresholds": by_name(threshold, "By name.")}, ("thresholds",)),
+        "vocabulary": document(
+            "What rules may read and set",
+            {"names": by_name(name, "What a row may read."), "settings": by_name(mapping({"values": WORDS, "meaning": TEXT}, ("meaning",)), "What a row may set.")},
+            (),
+        ),
+        "sources": document("Where numbers and rules come from", {"sources": by_name(source, "By key.")}, ("sources",)),
+        "ruleset": document("A rule set", {"ruleset": ruleset, "extends": extends, "off": off, "title": TEXT, "note": TEXT}, ("ruleset",)),
+        "project": document(
+            "The project file gen-deploy.yaml",
+            {
+                "specs": {"type": ["array", "string"], "items": TEXT, "minItems": 1, "minLength": 1, "description": "Globs of the specs, relative to this file."},
+                "out": {**TEXT, "description": "The folder that generated files go to."},
+                "rules": {**TEXT, "description": "The rule set: default, handbook, or a folder."},
+            },
+            ("specs", "out"),
+        ),
+    }
+
+
+def matrix(architectures: list[str], more: Schema) -> Schema:
+    """A row of a compatibility matrix."""
+    word = {"enum": ["yes", "degraded", "plugin", "unknown", "no"], "description": "Quote 'yes' and 'no'."}
+    return mapping({**dict.fromkeys(architectures, word), "notes": TEXT, "source": SOURCE, **more})
+
+
+def fact_parts(merged: Schema) -> dict[str, Schema]:
+    """Facts: hardware, models, methods, matrices."""
+    architectures = list(merged["architectures"])
+    vendor = {"enum": ["nvidia", "amd", "intel", "apple", "cpu"]}
+    gpu = mapping(
+        {
+            "aliases": WORDS, "vendor": vendor, "architecture": {"enum": architectures}, "compute_capability": POSITIVE,
+            "memory_gb": {**POSITIVE, "description": "On the box, in the maker's gigabytes."},
+            "capacity_gib": {**POSITIVE, "description": "What the driver reports, in GiB."},
+            "bandwidth_gb_per_s": POSITIVE, "fp16_tflops": POSITIVE, "fp8_tflops": POSITIVE, "int8_tops": POSITIVE, "fp4_tflops": POSITIVE,
+            "multiprocessors": COUNT, "interconnect": {"enum": ["nvlink", "xgmi", "pcie", "none"]}, "interconnect_gb_per_s": POSITIVE,
+            "tdp_w": POSITIVE, "unified_memory": FLAG, "handbook": HANDBOOK, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
+        }
+    )  # fmt: skip
+    checkpoint = mapping(
+        {
+            "id": {**TEXT, "description": "The repository."}, "layout": TEXT, "group_size": {"type": "integer"}, "desc_act": FLAG,
+            "padded": {"type": "object", "additionalProperties": {"type": "integer"}}, "types": WORDS, "source": SOURCE,
+        },
+        ("id",),
+    )  # fmt: skip
+    by_engine = {"type": "object", "additionalProperties": TEXT}
+    model = mapping(
+        {
+            "family": TEXT, "aliases": WORDS, "config": {"type": "object", "description": "What its config.json says of its shape."},
+            "same_shape_as": {**TEXT, "description": "Another entry whose config this one shares."}, "config_overrides": {"type": "object"},
+            "parameters_billion": POSITIVE, "fp16_gb": POSITIVE, "chat": FLAG, "gated": FLAG, "trust_remote_code": FLAG, "revision": TEXT,
+            "checkpoints": by_name(checkpoint, "Prepared weights by method; gguf has several types."),
+            "tool_call_parser": by_engine, "reasoning_parser": by_engine, "min_version": by_engine, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
+        }
+    )  # fmt: skip
+    method = mapping(
+        {
+            "title": TEXT, "family": {"enum": ["float", "fp8", "int8", "int4", "fp4", "gguf"]}, "weight_bits": POSITIVE, "activation_bits": POSITIVE,
+            "group_size": {"type": "integer"}, "block": {"type": "array", "items": COUNT}, "scale_bits": COUNT, "zero_bits": COUNT, "zero_point": FLAG,
+            "desc_act": FLAG, "strategy": TEXT, "kernel": TEXT, "keeps_16bit": WORDS, "checkpoint": {"enum": ["native", "prepared"]},
+            "online": by_engine, "support_key": {"type": "object", "additionalProperties": TEXT}, "gguf": {"type": "object"}, "model_notes": {"type": "array"},
+            "use": TEXT, "handbook": HANDBOOK, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
+        }
+    )  # fmt: skip
+    ggml = mapping({"bits_per_weight": POSITIVE, "block": COUNT, "source": SOURCE}, ("bits_per_weight", "block"))
+    loss = mapping({"value": NUMBER, "low": NUMBER, "high": NUMBER}, ("value", "low", "high"))
+    quality = mapping(
+        {
+            "method": {"type": "string"}, "models_from_billion": NUMBER, "models_below_billion": NUMBER, "loss_percent": loss, "metric": TEXT,
+            "rows": COUNT, "models": WORDS, "source": SOURCE, "notes": TEXT,
+        },
+        ("method", "models_from_billion", "loss_percent", "metric", "source"),
+    )  # fmt: skip
+    architecture = mapping(
+        {"vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER}, "bf16": FLAG, "source": SOURCE}, ("vendor", "title", "bf16")
+    )
+    row = {"$ref": "#/$defs/row"}
+    kv_row = {"row": matrix(architectures, {"needs": TEXT})}
+    dtype = mapping({"bits_per_value": POSITIVE, "model_dtype": FLAG, "notes": TEXT, "source": SOURCE})
+    return {
+        "gpus": document("GPUs", {"gpus": by_name(gpu, "By name: NAME-MEMORYGB.")}, ("gpus",)),
+        "models": document("Models", {"models": by_name(model, "By repository.")}, ("models",)),
+        "methods": document("Quantisation methods", {"ggml_types": by_name(ggml, "GGML types."), "methods": by_name(method, "By name.")}, ("methods",)),
+        "quality": document("Published quality loss", {"quality": {"type": "array", "items": quality}}, ("quality",)),
+        "architectures": document("Families of hardware", {"architectures": by_name(architecture, "By name.")}, ("architectures",)),
+        "kv_cache": document(
+            "Types of the KV cache", {"dtypes": by_name(dtype, "By name."), "kv_cache": by_name(by_name(row, "By type."), "By engine.")}, (), kv_row
+        ),
+        "support": document(
+            "Which method runs on which architecture",
+            {"engine": {"type": "string"}, "version": VERSION, "support": by_name(row, "By method or layout.")},
+            ("engine", "support"),
+            {"row": matrix(architectures, {})},
+        ),
+    }
+
+
+def engine(merged: Schema) -> Schema:
+    """How an engine is started, and how it spells each setting."""
+    verified = {"enum": ["parser", "source", "docs", "inferred"]}
+    spelling = mapping(
+        {
+            "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
+            "type": TEXT, "choices": {"type": "array"}, "values": {"type": "object"}, "negated": TEXT, "also": WORDS, "with_port": {"type": ["integer", "boolean"]},
+            "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
+        },
+        ("type",),
+    )  # fmt: skip
+    image = mapping(
+        {
+            "vendor": TEXT, "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."}, "since": VERSION, "until": VERSION,
+            "entrypoint": {"type": "array"}, "prefix": {"type": "array"}, "model_flag": TEXT, "verified": verified, "source": SOURCE,
+        },
+        ("vendor", "image"),
+    )  # fmt: skip
+    words = {"type": "array", "items": {"type": "string"}}
+    known = {key: {"description": entry["meaning"], "type": "array", "items": {"$ref": "#/$defs/spelling"}} for key, entry in merged["settings"].items()}
+    free = {"type": "object"}
+    properties = {
+        "engine": {"type": "string"}, "title": TEXT, "status": {"enum": ["active", "maintenance"]}, "use": TEXT, "features": WORDS,
+        "throughput": {"enum": ["high", "medium", "low"]}, "handbook": HANDBOOK,
+        "formats": {"type": "array", "items": {"enum": ["safetensors", "gguf"]}}, "vendors": {"type": "array", "items": TEXT},
+        "safe_from": VERSION, "default_version": VERSION,
+        "versions": by_name(mapping({"source": SOURCE, "commit": TEXT, "read_at": TEXT, "verified": TEXT}), "Catalogued versions, quoted."),
+        "images": {"type": "array", "items": image}, "container": free, "command": words, "smoke": free, "negation": TEXT, "version_command": words,
+        "version_package": TEXT, "port": {"type": "integer", "minimum": 1, "maximum": 65535}, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "config_file": free,
+        "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
+        "flags": {"description": "By setting.", "type": "object", "properties": known, "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/spelling"}}},
+    }  # fmt: skip
+    return document("A serving engine", properties, ("engine",), {"spelling": spelling})
+
+
+def schemas() -> dict[str, Schema]:
+    """Every schema by the stem of its file."""
+    merged = put_together(ROOT / "rules" / "default")
+    return {"table": table(merged), "cases": cases(merged), "engine": engine(merged), **policy_parts(merged), **fact_parts(merged)}
+
+
+def as_text(schema: Schema) -> str:
+    """A schema as it is written: one property a line, so that a diff says which changed."""
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def stale() -> list[Path]:
+    """Files that are not what would be written now."""
+    texts = {FOLDER / f"{name}.json": as_text(schema) for name, schema in schemas().items()}
+    return [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+
+
+def main() -> int:
+    """Write what has changed, or with `--check` only name it."""
+    found = stale()
+    made = schemas()
+    for path in found:
+        if "--check" not in sys.argv[1:]:
+            path.write_text(as_text(made[path.stem]), encoding="utf-8")
+        print(path.relative_to(ROOT))
+    return 1 if found and "--check" in sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

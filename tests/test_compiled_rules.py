@@ -1,0 +1,138 @@
+"""Compiled rule sets: the same data as the YAML, and never trusted when damaged, stale, or in nobody's home."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from generator import compiled_rules, resources
+from generator.compiled_rules import Damaged
+from generator.rulebook import SECTIONS, RuleBook, compile_to, load, sections_of
+from generator.rulesets import SHIPPED, find, fingerprint, layers, put_together
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder; the compiled sets that a wheel brings are out of sight."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    real = resources.folder
+    monkeypatch.setattr(resources, "folder", lambda name: tmp_path / "none" if name == "compiled" else real(name))
+    return tmp_path / "cache" / "gen-deploy" / "rules"
+
+
+def everything(book: RuleBook) -> dict[str, object]:
+    """All sections of a rule set."""
+    return {name: book.section(name) for name in SECTIONS}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_cache_holds_what_the_yaml_says(name: str, cache: Path) -> None:
+    first = everything(load(name))
+    assert [p.name.split("-")[0] for p in cache.iterdir()] == [name]
+    again = load(name)
+    assert again._compiled is not None
+    assert everything(again) == first == sections_of(put_together(find(name)))
+
+
+def folder_instead(path: Path) -> None:
+    """A folder where a file was."""
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a section is cut short": lambda folder: os.truncate(folder / "models.json", 1000),
+    "a section is empty": lambda folder: os.truncate(folder / "policy.json", 0),
+    "a section is gone": lambda folder: (folder / "gpus.json").unlink(),
+    "a section says something else": lambda folder: (folder / "methods.json").write_text("{}"),
+    "the index is cut short": lambda folder: os.truncate(folder / "index.json", 20),
+    "the index is gone": lambda folder: (folder / "index.json").unlink(),
+    "the index is a list": lambda folder: (folder / "index.json").write_text("[]"),
+    "the index names no sections": lambda folder: (folder / "index.json").write_text(json.dumps({"fingerprint": "x", "sections": None})),
+    "a section is a folder": lambda folder: folder_instead(folder / "quality.json"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_a_damaged_cache_is_made_again(what: str, cache: Path) -> None:
+    whole = everything(load())
+    (folder,) = cache.iterdir()
+    DAMAGE[what](folder)
+    assert everything(load()) == whole
+    (folder,) = cache.iterdir()
+    healed = load()
+    assert healed._compiled is not None
+    for name in SECTIONS:
+        healed._compiled.section(name)
+
+
+def test_a_cache_that_cannot_be_written_does_not_matter(cache: Path) -> None:
+    cache.parent.parent.write_text("a file is in the way")
+    assert load().name == "default"
+    assert not cache.exists()
+
+
+def test_a_user_without_a_home_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert resources.cache_folder() is None
+    assert load().name == "default"
+
+
+def test_two_processes_at_once_are_both_right(cache: Path) -> None:
+    program = "from generator.rulebook import load; b = load(); print(b.digest, len(b.section('models')))"
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(3)
+    ]
+    said = {process.communicate()[0] for process in started}
+    assert len(said) == 1
+    assert said == {f"{load().digest} {len(load().section('models'))}\n"}
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_an_edit_of_a_rule_is_seen_at_once(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "ruleset.yaml").write_text("ruleset: {name: mine}\n")
+    before = fingerprint(layers(rules))
+    (rules / "ruleset.yaml").write_text("ruleset: {name: ours}\n")
+    assert fingerprint(layers(rules)) != before
+
+
+def test_a_compiled_set_of_other_rules_is_not_opened(tmp_path: Path) -> None:
+    compile_to(tmp_path / "set", "handbook")
+    assert compiled_rules.opened(tmp_path / "set", fingerprint(layers(find("handbook")))) is not None
+    assert compiled_rules.opened(tmp_path / "set", "another fingerprint") is None
+
+
+def test_only_the_newest_sets_are_kept(tmp_path: Path) -> None:
+    for number in range(compiled_rules.KEPT + 3):
+        assert compiled_rules.write(tmp_path / f"set-{number}", "f", {"policy": {}})
+        os.utime(tmp_path / f"set-{number}", (number, number))
+    compiled_rules.prune(tmp_path)
+    assert sorted(int(p.name.removeprefix("set-")) for p in tmp_path.iterdir()) == list(range(3, compiled_rules.KEPT + 3))
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    assert not compiled_rules.write(tmp_path / "set", "f", {"policy": {}})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_section_is_damage(tmp_path: Path) -> None:
+    compiled_rules.write(tmp_path / "set", "f", {"policy": {}})
+    found = compiled_rules.opened(tmp_path / "set", "f")
+    assert found is not None
+    with pytest.raises(Damaged):
+        found.section("models")

@@ -1,0 +1,98 @@
+"""The examples: every spec tells its story, and what is committed is what would be generated now, byte by byte."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from generator import __version__
+from generator.cli.files import decided, rendered
+from generator.render.artifact import Artifact
+from generator.rulebook import RuleBook, load
+from generator.spec import read_spec
+from generator.write import manifest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+FOLDERS = {"examples": False, "examples/all-engines": True}
+"""Folders of specs, and whether they are generated with --all-engines."""
+NO_SPECS = ("prices.yaml",)
+"""What lies beside the specs: `plan --prices` reads it."""
+SPECS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.yaml")) if path.name not in NO_SPECS]
+SCRIPTS = sorted(EXAMPLES.rglob("*.sh"))
+
+
+def name_of(path: Path) -> str:
+    """A path as test ids show it."""
+    return path.relative_to(EXAMPLES).as_posix()
+
+
+@lru_cache
+def book() -> RuleBook:
+    """The rules, loaded once."""
+    return load()
+
+
+def generated(path: Path) -> Iterator[Artifact]:
+    """The files of a spec as the main job writes them, the manifest included."""
+    everything = FOLDERS[path.parent.relative_to(ROOT).as_posix()]
+    spec = read_spec(path)
+    outcome, code = decided(spec, book())
+    assert outcome is not None
+    assert code == 0
+    files = rendered(outcome, book(), path.parent / "out", everything)
+    yield from files
+    yield manifest(files, {"generator": f"gen-deploy {__version__}", "rules": {"name": book().name, "digest": book().digest}})
+
+
+@pytest.mark.parametrize("path", SPECS, ids=name_of)
+def test_committed_output_is_what_would_be_generated(path: Path) -> None:
+    folder = path.parent / "out" / read_spec(path).name
+    wanted = {artifact.path: artifact for artifact in generated(path)}
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert found == set(wanted), "run scripts/regenerate.sh"
+    for name, artifact in wanted.items():
+        assert (folder / name).read_bytes() == artifact.data, f"{name} has drifted: run scripts/regenerate.sh"
+        assert os.access(folder / name, os.X_OK) is artifact.executable, name
+
+
+@pytest.mark.parametrize("path", SPECS, ids=name_of)
+def test_tells_its_story(path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 30, "who runs this, and why?"
+
+
+def test_there_are_enough_and_no_name_twice() -> None:
+    assert len(SPECS) >= 24
+    names = [(path.parent, read_spec(path).name) for path in SPECS]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_output_without_a_spec(folder: str) -> None:
+    named = {read_spec(path).name for path in SPECS if path.parent == ROOT / folder}
+    assert {path.name for path in (ROOT / folder / "out").iterdir()} == named
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_every_script_parses() -> None:
+    assert SCRIPTS
+    bad = []
+    for script in SCRIPTS:
+        run = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, check=False)
+        if run.returncode or run.stderr:
+            bad.append(f"{name_of(script)}: {run.stderr}")
+    assert not bad
+
+
+def test_names_no_place_of_the_machine_that_made_it() -> None:
+    for path in EXAMPLES.rglob("*"):
+        if path.is_file():
+            assert str(ROOT).encode() not in path.read_bytes(), name_of(path)

@@ -1,0 +1,134 @@
+"""The wheel: what is in it, and that it works away from the checkout, with nothing compiled at the first start."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("build", reason="the PyPI package build makes the wheel")
+
+from generator import __version__
+from generator.cli.main import COMMANDS
+from generator.rulebook import SECTIONS
+from generator.rulesets import SHIPPED
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware:\n  gpu: A100-80GB\n"
+SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "generator", "rules", "templates")
+
+pytestmark = pytest.mark.slow
+
+
+def new_setuptools() -> bool:
+    """Whether the build can use what is installed, so that it needs no network."""
+    try:
+        return int(metadata.version("setuptools").split(".")[0]) >= 77
+    except metadata.PackageNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the checkout."""
+    folder = tmp_path_factory.mktemp("build")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            (folder / "source").mkdir(exist_ok=True)
+            shutil.copy(source, folder / "source")
+    stale = folder / "source" / "build" / "lib" / "generator" / "rules"
+    stale.mkdir(parents=True)
+    (stale / "left-by-an-earlier-build.yaml").write_text("")
+    options = ["--no-isolation"] if new_setuptools() else []
+    command = [sys.executable, "-m", "build", "--wheel", *options, "--outdir", str(folder / "dist"), str(folder / "source")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    (found,) = (folder / "dist").glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel's files where an installer puts them."""
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command of the installed wheel, in a folder of its own, with an empty home."""
+    folder.mkdir(exist_ok=True)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(installed), "HOME": str(folder / "home")}
+    command = [sys.executable, "-W", "error", "-m", "generator", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_one_package_at_top_level(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        tops = {name.split("/")[0] for name in archive.namelist()}
+    assert tops == {"generator", f"gen_deploy-{__version__}.dist-info"}
+
+
+def test_everything_is_inside(installed: Path) -> None:
+    package = installed / "generator"
+    for name in ("rules", "templates"):
+        wanted = {p.relative_to(ROOT): p.read_bytes() for p in (ROOT / name).rglob("*") if p.is_file()}
+        assert {p.relative_to(package): p.read_bytes() for p in (package / name).rglob("*") if p.is_file()} == wanted
+    modules = {p.relative_to(ROOT) for p in (ROOT / "generator").rglob("*.py")}
+    assert {p.relative_to(installed) for p in package.rglob("*.py")} == modules
+    assert (package / "py.typed").is_file()
+    for ruleset in SHIPPED:
+        assert {p.stem for p in (package / "compiled" / ruleset).iterdir()} == {"index", *SECTIONS}
+
+
+def test_it_is_the_wheel_that_runs(installed: Path, tmp_path: Path) -> None:
+    program = "import generator; print(generator.__file__)"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(installed)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).is_relative_to(installed)
+    assert run(installed, tmp_path, "--version").stdout == f"gen-deploy, version {__version__}\n"
+
+
+def test_the_main_job_writes_the_same_bytes_as_the_checkout(installed: Path, tmp_path: Path) -> None:
+    written: list[dict[Path, bytes]] = []
+    for site in (installed, ROOT):
+        folder = tmp_path / f"from-{len(written)}"
+        folder.mkdir()
+        (folder / "chat.yaml").write_text(SPEC)
+        done = run(site, folder, "chat.yaml", "-o", "out", "-q")
+        assert done.returncode == 0, done.stderr
+        written.append({p.relative_to(folder): p.read_bytes() for p in (folder / "out").rglob("*") if p.is_file()})
+    assert written[0] == written[1]
+    assert len(written[0]) > 4
+
+
+@pytest.mark.parametrize("ruleset", SHIPPED)
+def test_nothing_is_compiled_when_it_starts(installed: Path, tmp_path: Path, ruleset: str) -> None:
+    (tmp_path / "chat.yaml").write_text(SPEC)
+    done = run(installed, tmp_path, "plan", "chat.yaml", "--rules", ruleset, "--json")
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "home").exists(), "the wheel's compiled rules were not used"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_help(installed: Path, tmp_path: Path, command: str) -> None:
+    done = run(installed, tmp_path, command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: gen-deploy")
+
+
+def test_init_then_the_main_job(installed: Path, tmp_path: Path) -> None:
+    assert run(installed, tmp_path, "init").returncode == 0
+    done = run(installed, tmp_path, "spec.yaml", "-o", "out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "spec" / "plan.json").is_file() or list((tmp_path / "out").glob("*/plan.json"))
