@@ -108,6 +108,11 @@ class Candidate:
     terms: tuple[Term, ...] = ()
 
     @property
+    def gpus(self) -> int:
+        """GPUs of all replicas."""
+        return self.tensor_parallel * self.pipeline_parallel * self.replicas
+
+    @property
     def id(self) -> str:
         """A stable word for this candidate: `vllm/awq/tp2` (with pp and replicas where they are not 1)."""
         word = f"{self.engine}/{self.method}/tp{self.tensor_parallel}"

@@ -5,9 +5,10 @@ Floor 2; reads the project file and lists folders below it.
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -56,8 +57,7 @@ class Project:
 
     def matching(self, paths: Iterable[str]) -> list[str]:
         """The specs among paths relative to the project's folder; what is generated, and the rules, are none."""
-        patterns = [pattern_of(glob) for glob in self.specs]
-        chosen = {path for path in paths if any(p.fullmatch(path) for p in patterns) and not self._excluded(path)}
+        chosen = {path for path in paths if any(matches(glob, path) for glob in self.specs) and not self._excluded(path)}
         for i, glob in enumerate(self.specs):
             if not is_glob(glob) and glob not in chosen:
                 raise fail("no-specs", f"{glob!r} is not there", self.document.place(("specs", i)))
@@ -128,18 +128,8 @@ def _path_problem(key: str, value: Any, place: Place, below: bool) -> Iterator[P
         yield Problem("wrong-type", f"{key}: a path is expected, not {value!r}", place)
     elif not value.strip() or not value.isprintable():
         yield Problem("bad-text", f"{key}: {value!r} is no path", place)
-    elif key == "specs" and _broken(value):
-        yield Problem("bad-text", f"specs: {value!r} is no glob: {_broken(value)}", place)
     elif below and (value.startswith(("/", "~")) or ".." in PurePosixPath(value).parts or str(PurePosixPath(value)) == "."):
         yield Problem("bad-path", f"{key}: {value!r} must be a path below the folder of the project file", place)
-
-
-def _broken(glob: str) -> str | None:
-    try:
-        pattern_of(str(PurePosixPath(glob)))
-    except re.error as error:
-        return str(error)
-    return None
 
 
 def rule_set(named: str | None, cwd: Path, tree: bool = False) -> str:
@@ -169,37 +159,48 @@ def inside(path: str, folder: str) -> bool:
     return PurePosixPath(path).parts[: len(parts)] == parts
 
 
-@lru_cache(256)
-def pattern_of(glob: str) -> re.Pattern[str]:
-    """A glob as a regular expression: `**` is any number of folders; `*` and `?` stay within a name and skip hidden ones."""
-    out = []
-    parts = PurePosixPath(glob).parts
+def matches(glob: str, path: str) -> bool:
+    """Whether a path matches a glob: `**` is any number of folders; `*` and `?` stay within a name and skip hidden ones."""
+    states = {0}
+    tests = _tests(glob)
+    parts = path.split("/")
     for i, part in enumerate(parts):
-        last = i == len(parts) - 1
-        if part == "**":
-            out.append(r"(?:[^/.][^/]*/)*" + ("[^/.][^/]*" if last else ""))
-            continue
-        out.append(("" if part.startswith((".", "[")) or not is_glob(part) else r"(?!\.)") + _name(part) + ("" if last else "/"))
-    return re.compile("".join(out))
+        after: set[int] = set()
+        for at in _skipping(states, tests):
+            if at < len(tests):
+                test = tests[at]
+                if test is None:
+                    after |= {at} if not part.startswith(".") else set()
+                    if at in after and at == len(tests) - 1 and i == len(parts) - 1:
+                        return True  # a `**` at the end is every file below
+                elif test(part):
+                    after.add(at + 1)
+        states = after
+    return len(tests) in states
 
 
-def _name(part: str) -> str:
-    text, i = "", 0
-    while i < len(part):
-        c = part[i]
-        end = part.find("]", i + 2) if c == "[" else -1
-        if c == "*":
-            text += "[^/]*"
-        elif c == "?":
-            text += "[^/]"
-        elif end > 0:
-            inner = part[i + 1 : end].replace("\\", r"\\").replace("[", r"\[")
-            text += f"[^/{inner[1:]}]" if inner.startswith("!") else f"[{inner}]"
-            i = end
-        else:
-            text += re.escape(c)
-        i += 1
-    return text
+def _skipping(states: set[int], tests: tuple[Callable[[str], object] | None, ...]) -> set[int]:
+    """These places in a glob, and those behind a `**` that stands for no folder."""
+    found = set(states)
+    for at in sorted(states):
+        while at < len(tests) and tests[at] is None:
+            at += 1
+            found.add(at)
+    return found
+
+
+@lru_cache(256)
+def _tests(glob: str) -> tuple[Callable[[str], object] | None, ...]:
+    """A test for each name in a glob; None for `**`."""
+    return tuple(None if part == "**" else _test(part) for part in PurePosixPath(glob).parts)
+
+
+def _test(part: str) -> Callable[[str], object]:
+    if not is_glob(part):
+        return part.__eq__
+    hidden = part.startswith(".")
+    pattern = re.compile(fnmatch.translate(part))
+    return lambda name: (hidden or not name.startswith(".")) and pattern.match(name)
 
 
 def _files_below(folder: Path, globs: Iterable[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def _name(path: Path) -> str:
 
 def _add(gathered: Gathered, layer: str, file: Path, shipped: bool) -> None:
     """Read one file and lay it over; of a file that did not ship the form is checked first, so that nothing later stumbles."""
-    document = read_yaml(file, shown(file), MAX_RULE_BYTES)
+    document = _document(file) if shipped else read_yaml(file, shown(file), MAX_RULE_BYTES)
     gathered.documents[document.name] = document
     gathered.layers[-1][1].append(document.name)
     if not isinstance(document.data, dict):
@@ -153,6 +154,20 @@ def _add(gathered: Gathered, layer: str, file: Path, shipped: bool) -> None:
     gathered.problems += problems
     if not problems:
         lay_over(gathered, layer, document, shipped)
+
+
+def _document(file: Path) -> Document:
+    """A file, read once for as long as it does not change: rule sets share most of theirs."""
+    try:
+        state = file.stat()
+    except OSError:
+        return read_yaml(file, shown(file), MAX_RULE_BYTES)
+    return _unchanged(file, shown(file), state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@lru_cache(512)
+def _unchanged(file: Path, name: str, *state: int) -> Document:
+    return read_yaml(file, name, MAX_RULE_BYTES)
 
 
 def _form(document: Document) -> Iterator[Problem]:

@@ -15,9 +15,9 @@ from generator.resources import folder
 from generator.source import Document
 
 KINDS = {
-    "table": "table", "thresholds": "thresholds", "names": "vocabulary", "settings": "vocabulary", "sources": "sources", "gpus": "gpus",
+    "ruleset": "ruleset", "table": "table", "thresholds": "thresholds", "names": "vocabulary", "settings": "vocabulary", "sources": "sources", "gpus": "gpus",
     "architectures": "architectures", "models": "models", "methods": "methods", "ggml_types": "methods", "quality": "quality",
-    "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine", "ruleset": "ruleset",
+    "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
 }  # fmt: skip
 """Which schema a file of a rule set is read by, after its top-level keys; the first that it has decides."""
 

@@ -36,7 +36,10 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class HardwareRequest:
-    """What the spec says of the machine. `gpu` is a catalogue name or the fields of an unlisted one (GiB, GB/s)."""
+    """What the spec says of the machine. `gpu` is a catalogue name or the fields of an unlisted one (GiB, GB/s).
+
+    With `gpus_auto` the decision finds `gpus_per_node`: the smallest number that meets the objectives.
+    """
 
     gpu: str | Mapping[str, Any]
     gpus_per_node: int = 1
@@ -44,6 +47,7 @@ class HardwareRequest:
     memory_gib: float | None = None
     interconnect: str | None = None
     host_memory_gib: float | None = None
+    gpus_auto: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,11 +109,18 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     model = data["model"] if isinstance(data["model"], dict) else {"id": data["model"]}
     return (
         DeploymentSpec(
-            name, ModelRequest(**model), HardwareRequest(**data["hardware"]), data.get("workload") or {},
+            name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
             data.get("pin") or {}, data.get("deploy") or {}, document, path.parent,
         ),
         [],
     )  # fmt: skip
+
+
+def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
+    """The machine, with `gpus_per_node: auto` left to the decision."""
+    if data.get("gpus_per_node") == "auto":
+        return HardwareRequest(**{**data, "gpus_per_node": 1}, gpus_auto=True)
+    return HardwareRequest(**data)
 
 
 def whole(value: Any, rule: Mapping[str, Any]) -> Any:

@@ -49,17 +49,13 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table's rows in order, and the same rows by the stage at which all their names are known."""
+    """A table's rows in order, the same rows by the stage at which all their names are known, and every name that they read."""
 
     name: str
     hit: str
     rows: tuple[Row, ...]
     by_stage: tuple[tuple[Row, ...], ...]
-
-    @property
-    def last_stage(self) -> int:
-        """The stage at which every row can be decided."""
-        return max((row.stage for row in self.rows), default=0)
+    reads: tuple[str, ...]
 
     def matching(self, facts: Facts, stage: int) -> list[Row]:
         """Rows of exactly this stage that match (`collect`)."""
@@ -140,7 +136,9 @@ def build_table(name: str, data: Mapping[str, Any], stages: Mapping[str, int], b
     """A table from its checked data; rows that only say `otherwise: true` match always."""
     rows = tuple(build_row(row, stages, bound) for row in data["rows"])
     by_stage = tuple(tuple(row for row in rows if row.stage == i) for i in range(len(STAGES)))
-    return Table(name, data["hit"], rows, by_stage)
+    words = [*(name for row in rows for name in row.when), *(word for row in rows for word in row.set.values())]
+    reads = tuple(dict.fromkeys(word for word in words if isinstance(word, str) and word in stages))
+    return Table(name, data["hit"], rows, by_stage, reads)
 
 
 def names_read(rows: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -24,6 +24,7 @@ from generator.render.artifact import Artifact
 from generator.written import (
     MANIFEST,
     Finding,
+    changed_by_us,
     check_paths,
     compare,
     content,
@@ -94,6 +95,8 @@ def write_spec(
         removed = [p for p in stale if prune and (force or sha256(content(folder / p) or b"") in old[p])]
         if changed or removed:
             _replace(folder, changed, removed)
+            if locked:
+                changed_by_us(out)
         if locked:
             _sweep(folder)
         return WriteResult(

@@ -110,10 +110,29 @@ def leftovers(folder: Path) -> list[Path]:
     """Staging folders that runs for this spec left when they were killed (or that one is using right now)."""
     prefix = f".{folder.name}."
     try:
-        found = [p for p in folder.parent.iterdir() if p.name.startswith(prefix) and STAGING.fullmatch(p.name[len(prefix) :])]
+        names = _hidden_names(folder.parent)
     except OSError:
         return []
+    found = [folder.parent / name for name in names if name.startswith(prefix) and STAGING.fullmatch(name[len(prefix) :])]
     return sorted(path for path in found if path.is_dir() and not path.is_symlink())
+
+
+_hidden: dict[Path, tuple[int, tuple[str, ...]]] = {}
+
+
+def _hidden_names(out: Path) -> tuple[str, ...]:
+    """Names in `out` that begin with a dot; listed again only where others changed `out`, or many specs would cost their square."""
+    changed = out.stat().st_mtime_ns
+    known = _hidden.get(out)
+    if known is None or known[0] != changed:
+        known = _hidden[out] = (changed, tuple(name for name in os.listdir(out) if name.startswith(".")))
+    return known[1]
+
+
+def changed_by_us(out: Path) -> None:
+    """Whoever has written into `out`, under the lock, and left nothing there but whole folders says so."""
+    if out in _hidden:
+        _hidden[out] = (out.stat().st_mtime_ns, _hidden[out][1])
 
 
 @contextlib.contextmanager

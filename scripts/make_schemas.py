@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of `rules/schemas/` (all but those of a spec and of the lists of options, which stand for themselves).
+"""Writes the JSON Schemas of `rules/schemas/` (all but that of a spec, which stands for itself).
 
 The names that rows read, the settings that they set and the entries of the catalogue come from the shipped rules, so that an editor
 completes them. Run it after a change of the vocabulary or of a name in the catalogue; `--check` says whether that is needed.
@@ -231,7 +231,14 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
             (),
         ),
         "sources": document("Where numbers and rules come from", {"sources": by_name(source, "By key.")}, ("sources",)),
-        "ruleset": document("A rule set", {"ruleset": ruleset, "extends": extends, "off": off, "title": TEXT, "note": TEXT}, ("ruleset",)),
+        "ruleset": document(
+            "A rule set",
+            {
+                "ruleset": ruleset, "extends": extends, "off": off, "title": TEXT, "note": TEXT,
+                "sources": by_name(source, "Sources of its own."), "thresholds": by_name(threshold, "Thresholds of its own, or replaced."),
+            },
+            ("ruleset",),
+        ),  # fmt: skip
         "project": document(
             "The project file gen-deploy.yaml",
             {
@@ -352,17 +359,37 @@ def engine(merged: Schema) -> Schema:
         "versions": by_name(mapping({"source": SOURCE, "commit": TEXT, "read_at": TEXT, "verified": TEXT}), "Catalogued versions, quoted."),
         "images": {"type": "array", "items": image}, "container": free, "command": words, "smoke": free, "negation": TEXT, "version_command": words,
         "version_package": TEXT, "port": {"type": "integer", "minimum": 1, "maximum": 65535}, "health": TEXT, "api": TEXT, "metrics": TEXT,
-        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "config_file": free,
+        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": free,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {"description": "By setting.", "type": "object", "properties": known, "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/spelling"}}},
     }  # fmt: skip
     return document("A serving engine", properties, ("engine",), {"spelling": spelling})
 
 
+def flags() -> Schema:
+    """An engine's full list of options, by version."""
+    option = mapping(
+        {
+            "names": WORDS, "off": WORDS, "type": TEXT, "choices": {"type": "array"}, "words": {"type": "array"}, "words_since": VERSION, "ambiguous": WORDS,
+            "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"]}, "deprecated": FLAG, "env": TEXT,
+            "nargs": {"type": ["string", "integer"]}, "numbers": FLAG, "repeatable": FLAG, "note": TEXT, "source": SOURCE,
+        }
+    )  # fmt: skip
+    by_version = {**option, "type": ["object", "array"], "items": option, "description": "An option; a list where it changed between versions."}
+    free = {"type": "object"}
+    properties = {
+        "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "items": VERSION}, "transcribed": FLAG, "syntax": free,
+        "commands": {"type": "array", "items": free}, "images": WORDS, "env": by_name(option, "By variable."), "options": by_name(by_version, "By flag."),
+        "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
+        "deprecated_parameters": WORDS, "together": {"type": "array", "items": free, "description": "Options that do not go together."},
+    }  # fmt: skip
+    return document("Every option of an engine, by version", properties, ("engine", "options"))
+
+
 def schemas() -> dict[str, Schema]:
     """Every schema by the stem of its file."""
     merged = put_together(ROOT / "rules" / "default")
-    return {"table": table(merged), "cases": cases(merged), "engine": engine(merged), **policy_parts(merged), **fact_parts(merged)}
+    return {"table": table(merged), "cases": cases(merged), "engine": engine(merged), "flags": flags(), **policy_parts(merged), **fact_parts(merged)}
 
 
 def as_text(schema: Schema) -> str:

@@ -1,4 +1,4 @@
-"""Compiled rule sets: the same data as the YAML, and never trusted when damaged, stale, or in nobody's home."""
+"""Compiled rule sets and templates: the same data as the YAML, and never trusted when damaged, stale, or in nobody's home."""
 
 from __future__ import annotations
 
@@ -128,6 +128,36 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "rename", full)
     assert not compiled_rules.write(tmp_path / "set", "f", {"policy": {}})
     assert list(tmp_path.iterdir()) == []
+
+
+def text_of(cache: Path, source: str) -> str:
+    """A template rendered by an environment with this cache."""
+    from jinja2 import DictLoader, Environment
+
+    from generator.render.bytecode import TemplateCache
+
+    environment = Environment(loader=DictLoader({"t": source}), bytecode_cache=TemplateCache(cache, b"settings"))
+    return environment.get_template("t").render(name="x")
+
+
+@pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 500])
+def test_a_damaged_template_is_compiled_again(damage: bytes, tmp_path: Path) -> None:
+    assert text_of(tmp_path, "a {{ name }}") == "a x"
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(damage)
+    assert text_of(tmp_path, "a {{ name }}") == "a x"
+    assert file.read_bytes() == whole
+
+
+def test_an_edited_template_is_compiled_anew(tmp_path: Path) -> None:
+    assert text_of(tmp_path, "a {{ name }}") == "a x"
+    assert text_of(tmp_path, "b {{ name }}") == "b x"
+
+
+def test_a_template_cache_that_cannot_be_written_does_not_matter(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert text_of(tmp_path / "file" / "folder", "a {{ name }}") == "a x"
 
 
 def test_an_unknown_section_is_damage(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from generator.cli import main
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SCRIPTS = ("doc_tables.py", "handbook_table.py")
@@ -66,18 +68,24 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def words_of(command: Command) -> list[str]:
+    """The words after gen-deploy, as a shell expands them in the current folder."""
+    words = shlex.split(command.words)[1:]
+    return [word for given in words for word in (sorted(map(str, Path().glob(given))) or [given] if "*" in given else [given])]
+
+
 @pytest.mark.parametrize("document", [d for d in DOCUMENTS if any(commands(d))], ids=name_of)
-def test_commands_run(document: Path, place: Path) -> None:
+def test_commands_run(document: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for name, text in described(document):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         (place / name).write_text(text, encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("NO_COLOR", "1")
     for command in commands(document):
-        line = f"{shlex.quote(sys.executable)} -m generator {command.words.removeprefix('gen-deploy')}"
-        run = subprocess.run(["bash", "-c", line], cwd=place, env=environment, capture_output=True, text=True, check=False)
-        assert run.returncode == command.code, f"{command.words}: {run.stderr}"
-        if command.shown:
-            assert command.shown in (run.stdout + run.stderr), command.words
+        code = main(words_of(command))
+        out, err = capsys.readouterr()
+        assert code == command.code, f"{command.words}: {err}"
+        assert command.shown in out + err, command.words
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -85,7 +85,9 @@ def test_everything_is_inside(installed: Path) -> None:
         wanted = {p.relative_to(ROOT): p.read_bytes() for p in (ROOT / name).rglob("*") if p.is_file()}
         assert {p.relative_to(package): p.read_bytes() for p in (package / name).rglob("*") if p.is_file()} == wanted
     modules = {p.relative_to(ROOT) for p in (ROOT / "generator").rglob("*.py")}
-    assert {p.relative_to(installed) for p in package.rglob("*.py")} == modules
+    compiled = {p.relative_to(installed) for p in (package / "compiled" / "templates").iterdir()}
+    assert len(compiled) == len(list((ROOT / "templates").glob("*.j2")))
+    assert {p.relative_to(installed) for p in package.rglob("*.py")} == modules | compiled
     assert (package / "py.typed").is_file()
     for ruleset in SHIPPED:
         assert {p.stem for p in (package / "compiled" / ruleset).iterdir()} == {"index", *SECTIONS}
@@ -113,11 +115,12 @@ def test_the_main_job_writes_the_same_bytes_as_the_checkout(installed: Path, tmp
 
 
 @pytest.mark.parametrize("ruleset", SHIPPED)
-def test_nothing_is_compiled_when_it_starts(installed: Path, tmp_path: Path, ruleset: str) -> None:
+def test_nothing_is_compiled_when_it_runs(installed: Path, tmp_path: Path, ruleset: str) -> None:
     (tmp_path / "chat.yaml").write_text(SPEC)
-    done = run(installed, tmp_path, "plan", "chat.yaml", "--rules", ruleset, "--json")
-    assert done.returncode == 0, done.stderr
-    assert not (tmp_path / "home").exists(), "the wheel's compiled rules were not used"
+    for words in (["plan", "chat.yaml", "--json"], ["chat.yaml", "-o", "out"]):
+        done = run(installed, tmp_path, *words, "--rules", ruleset)
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "home").exists(), "what the wheel brings compiled was not used"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -21,7 +21,10 @@ from generator.spec import read_spec
 
 Row = dict[str, Any]
 
-SUFFIX = re.compile(r"[-_. ](awq|gptq|fp8|int4|nvfp4|w8a8|w4a8|bf16|gguf|ud|q\d\w*|iq\d\w*|instruct|it|mindie|quarot|per[-_]channel|exp|mtp)\b.*$", re.IGNORECASE)
+SUFFIX = re.compile(
+    r"[-_. ](awq|gptq|fp8|int4|nvfp4|w8a8|w4a8|bf16|gguf|ud|q\d\w*|iq\d\w*|instruct|it|mindie|quarot|per[-_]channel|exp|mtp)\b.*$",
+    re.IGNORECASE,
+)
 """What names of prepared checkpoints add to the model's own name."""
 
 METHODS = {"awq": "awq", "awq_marlin": "awq", "gptq": "gptq", "bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "mxfp4": "mxfp4"}
@@ -132,7 +135,9 @@ class Known:
                 plan = as_json(decide(read_spec(path), self.book).plan)
             except GenDeployError as error:
                 raise NotScorable(str(error).splitlines()[0][-160:]) from None
-        candidates = ([{**plan["choice"], "memory": plan["memory"], "kv_cache": plan["kv_cache"]}] if plan["choice"] else []) + plan["rejected"]
+        candidates = ([{**plan["choice"], "memory": plan["memory"], "kv_cache": plan["kv_cache"]}] if plan["choice"] else []) + plan[
+            "rejected"
+        ]
         for candidate in candidates:
             same = candidate["engine"] == engine and candidate["tensor_parallel"] == (row.get("tp") or 1)
             if same and candidate.get("memory"):
@@ -164,7 +169,7 @@ class Known:
         hardware = {"gpu": gpu, "gpus_per_node": parallel * (row.get("pp") or 1)}
         if row.get("gpu_total_gib"):
             hardware["memory_gib"] = row["gpu_total_gib"]
-        model = {"id": name, **({"config": str(path.resolve())} if path else {})} if name else {"id": str(path.stem.replace("__", "/")) if path else "", "config": str(path.resolve()) if path else ""}
+        model = {"id": name or (path.stem.replace("__", "/") if path else ""), **({"config": str(path.resolve())} if path else {})}
         workload = {"max_context": context, "input_tokens": 1, "output_tokens": 1, "concurrency": 1} if context else {}
         return {"version": 1, "name": "start", "model": model, "hardware": hardware, "pin": pin, "workload": workload}
 

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from rows import Known, NotScorable  # noqa: E402
+from rows import Known, NotScorable
 
-from generator.quantity import GIB, MIB  # noqa: E402
-from generator.sizing import llama_cpp  # noqa: E402
-from generator.sizing.cache import cache_cost  # noqa: E402
-from generator.sizing.footprint import Device, Layout, Load  # noqa: E402
-from generator.sizing.gguf import gguf_sizes  # noqa: E402
+from generator.quantity import GIB, MIB
+from generator.sizing import llama_cpp
+from generator.sizing.cache import cache_cost
+from generator.sizing.footprint import Device, Layout, Load
+from generator.sizing.gguf import gguf_sizes
 
 Row = dict[str, Any]
 
@@ -62,10 +62,13 @@ def sglang(row: Row, known: Known) -> Iterator[Score]:
                 model, Layout(ways, row.get("pp") or 1), known.kv_bits(row.get("kv_dtype")), "sglang",
                 sliding_tokens=ratio, state_ratio=known.number("sglang.state_ratio", "0.5.23"),
             )  # fmt: skip
-            yield Score(f"sglang KV tokens, from what was free{where}", cost.tokens_in(int(pool * GIB), row.get("context_len") or 8192), row["kv_tokens"])
+            yield Score(
+                f"sglang KV tokens, from what was free{where}",
+                cost.tokens_in(int(pool * GIB), row.get("context_len") or 8192),
+                row["kv_tokens"],
+            )
     if not ascend and row.get("kv_tokens") and row.get("swa_full_tokens_ratio") in (None, known.number("sglang.sliding_tokens", "0.5.23")):
-        memory, kv = known.plan(row, "sglang", {"chunked_prefill_size": "max_num_batched_tokens", "max_running_requests": "max_num_seqs"})
-        del memory
+        _, kv = known.plan(row, "sglang", {"chunked_prefill_size": "max_num_batched_tokens", "max_running_requests": "max_num_seqs"})
         yield Score("sglang KV tokens, whole plan", kv["tokens"], row["kv_tokens"])
 
 
@@ -87,7 +90,8 @@ def tgi(row: Row, known: Known) -> Iterator[Score]:
     logged = row.get("kv_blocks") or row.get("max_batch_total_tokens")
     if not logged:
         raise NotScorable("no pool logged")
-    _, kv = known.plan(row, "tgi", {"max_batch_prefill_tokens": "max_num_batched_tokens"}, version="2.4.1" if str(row.get("version")).startswith("2.") else "3.3.4")
+    version = "2.4.1" if str(row.get("version")).startswith("2.") else "3.3.4"
+    _, kv = known.plan(row, "tgi", {"max_batch_prefill_tokens": "max_num_batched_tokens"}, version=version)
     yield Score("tgi KV tokens, whole plan", kv["tokens"], logged)
 
 

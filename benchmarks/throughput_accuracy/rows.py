@@ -92,6 +92,8 @@ def _case(row: dict[str, str]) -> Case | None:
         return None
     concurrency = row["concurrency"]
     engine = NAMES["engines"].get(row["engine"])
+    if engine == "llama.cpp" and method == "awq":
+        method = "gguf-q4_0"  # "4 bits" of llama.cpp in sources that compare engines
     tensor, pipeline = int(row["tp"] or 1), int(row["pp"] or 1)
     together = NAMES["gpus_of_a_node"].get(row["gpu"], 8)
     return Case(

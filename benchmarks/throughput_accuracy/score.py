@@ -17,7 +17,7 @@ from statistics import median
 from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
 from generator.decide.context import Numbers
 from generator.rulebook import RuleBook, load
-from generator.throughput.bands import Class, band
+from generator.throughput.bands import Bands
 from generator.throughput.estimate import Calibration, band_class
 
 
@@ -32,12 +32,12 @@ def metric_of(one: Prepared) -> str:
 def within(one: Prepared, value: float, book: RuleBook) -> bool:
     """Whether the measurement lies in the band around the estimate; a prompt's tokens/s in that of its time."""
     running = one.most if one.case.concurrency is None else one.case.concurrency
-    found: Class = band_class(one.setting, running)
-    numbers = Numbers(book, "0")
+    found = band_class(one.setting, running)
+    around = Bands(Numbers(book, "0")).around
     if one.case.metric == "prefill_tps":
-        bounds = band(1.0 / value, found, "ttft", numbers)
+        bounds = around(1.0 / value, found, "ttft")
         return bounds.low <= 1.0 / one.case.value <= bounds.high
-    bounds = band(value, found, metric_of(one), numbers)
+    bounds = around(value, found, metric_of(one))
     return bounds.low <= one.case.value <= bounds.high
 
 
@@ -69,7 +69,8 @@ def main() -> None:
     if options.markdown:
         print("| class | rows | median error | p90 error | estimate / measured | within the band |")
         print("|---|---:|---:|---:|---:|---:|")
-    form = "| {} | {} | {:.0%} | {:.0%} | {:.2f} | {:.0%} |" if options.markdown else "{:34} n={:4d}  median {:6.1%}  p90 {:6.1%}  ratio {:5.2f}  within {:4.0%}"
+    plain = "{:34} n={:4d}  median {:6.1%}  p90 {:6.1%}  ratio {:5.2f}  within {:4.0%}"
+    form = "| {} | {} | {:.0%} | {:.0%} | {:.2f} | {:.0%} |" if options.markdown else plain
     for row in rows:
         print(form.format(*row))
 

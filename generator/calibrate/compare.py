@@ -109,7 +109,9 @@ def _differing(planned: Candidate | None, settings: Mapping[str, Any]) -> tuple[
     if planned is None:
         return ()
     ours = {name: getattr(planned, name, None) for name in settings}
-    return tuple(f"{name}: the log has {settings[name]}, the plan {ours[name]}" for name in settings if ours[name] not in (None, settings[name]))
+    return tuple(
+        f"{name}: the log has {settings[name]}, the plan {ours[name]}" for name in settings if ours[name] not in (None, settings[name])
+    )
 
 
 def _lines(candidate: Candidate, logged: Logged) -> list[Line]:

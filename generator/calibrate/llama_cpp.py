@@ -15,7 +15,9 @@ _WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
 _CONTEXT = re.compile(r"llama_context: (n_ctx|n_seq_max|n_ubatch|kv_unified)\s*=\s*(\S{1,16})")
 _CELLS = re.compile(r"\(\s*(\d{1,12}) cells,\s*\d+ layers,\s*[\d./ ]+seqs\)")
 _BUILD = re.compile(r"(?:\bbuild:\s*|\bbuild_info:\s*b|\bbuild\s*=\s*|\bversion:\s*)(\d{3,6})\b")
-_BREAKDOWN = re.compile(r"memory_breakdown_print:\s*\|\s*-\s*(\w+)[^|]{0,120}\|\s*(\d+) =\s*(\d+) \+ \((\d+) =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+\s*(\d+)")
+_BREAKDOWN = re.compile(
+    r"memory_breakdown_print:\s*\|\s*-\s*(\w+)[^|]{0,120}\|\s*(\d+) =\s*(\d+) \+ \((\d+) =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+\s*(\d+)"
+)
 _OLLAMA = re.compile(r'msg="(model weights|kv cache|compute graph)"\s+device=(\S{1,40})\s+size="([\d.]+) (\w+)"')
 _OLLAMA_VERSION = re.compile(r"\(version (\d+(?:\.\d+){1,3})\)")
 _OLLAMA_SLOTS = re.compile(r"\bParallel:(\d{1,6})\b")
@@ -38,7 +40,9 @@ def mentions(lines: Sequence[str]) -> int:
 
 def parse(lines: Sequence[str]) -> Logged:
     """A log of either; the device with the most memory counts, its last figures (a fit tries several)."""
-    ollama = any("source=device.go" in line or "source=sched.go" in line or "ollama runner" in line or "source=routes.go" in line for line in lines)
+    ollama = any(
+        "source=device.go" in line or "source=sched.go" in line or "ollama runner" in line or "source=routes.go" in line for line in lines
+    )
     logged = Logged("ollama" if ollama else "llama.cpp")
     sizes: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
     cache = ""

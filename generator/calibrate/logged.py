@@ -44,7 +44,16 @@ class Logged:
             self.figures[term] = Figure(value, line)
 
 
-_UNITS = {"b": 1 / (1 << 30), "kb": 1 / (1 << 20), "kib": 1 / (1 << 20), "mb": 1 / 1024, "mib": 1 / 1024, "gb": 1.0, "gib": 1.0, "tib": 1024.0}
+_UNITS = {
+    "b": 1 / (1 << 30),
+    "kb": 1 / (1 << 20),
+    "kib": 1 / (1 << 20),
+    "mb": 1 / 1024,
+    "mib": 1 / 1024,
+    "gb": 1.0,
+    "gib": 1.0,
+    "tib": 1024.0,
+}
 """GiB of a unit as engines print it: they write GB and mean GiB."""
 
 

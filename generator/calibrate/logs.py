@@ -23,7 +23,9 @@ def read_log(path: Path) -> Logged:
     """
     found = parse_log(read_lines(path))
     if found is None:
-        raise fail("unknown-log", "no line of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path)))
+        raise fail(
+            "unknown-log", "no line of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path))
+        )
     return found
 
 

@@ -24,7 +24,10 @@ ADJUSTABLE: dict[str, dict[str, tuple[str, ...]]] = {
         "runtime": ("vllm.non_torch_gib", "vllm.non_torch_tp_fast_gib", "vllm.non_torch_tp_gib", "vllm.non_torch_pp_gib"),
     },
     "sglang": {"cuda_graphs": ("sglang.graph_base_gib", "sglang.graph_sequence_mib")},
-    "llama.cpp": {"activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"), "runtime": ("llama_cpp.context_mib",)},
+    "llama.cpp": {
+        "activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"),
+        "runtime": ("llama_cpp.context_mib",),
+    },
     "ollama": {"activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"), "runtime": ("llama_cpp.context_mib",)},
 }
 """Thresholds that a term may be explained by, the first that can is taken."""

@@ -34,7 +34,9 @@ def overlay(
             {"extends": base, "ruleset": {"name": name, "title": "Constants measured from start-up logs", "sizing": "detailed"}},
         ),
         "sources.yaml": _page("Where the numbers beside this file come from.", {"sources": sources}),
-        "thresholds.yaml": _page("Numbers measured from start-up logs; everything else is as in the rule set that this one extends.", {"thresholds": thresholds}),
+        "thresholds.yaml": _page(
+            "Numbers measured from start-up logs; all others are as in the rule set that this one extends.", {"thresholds": thresholds}
+        ),
     }
 
 

@@ -58,7 +58,7 @@ def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str
         "engine": found.logged.engine,
         "engine_version": found.logged.version,
         "candidate": found.candidate.id,
-        "settings": {key: value for key, value in sorted(found.logged.settings.items())},
+        "settings": dict(sorted(found.logged.settings.items())),
         "notes": [*found.differing, *found.logged.notes],
         "terms": [
             {

@@ -17,7 +17,9 @@ _KV = re.compile(r"KV Cache is allocated\. #tokens: " + _N + r", K size: " + _N 
 _KV_ONE = re.compile(r"KV Cache is allocated\. #tokens: " + _N + r", KV size: " + _N + r" GB")
 _STATES = re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state size: " + _N + r"\s*GB")
 _GRAPH = re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=" + _N + r" GB")
-_TOTAL = re.compile(r"max_total_num_tokens=(\d{1,12}), chunked_prefill_size=(-?\d{1,9}).{0,120}?max_running_requests=(\d{1,9}), context_len=(\d{1,9})")
+_TOTAL = re.compile(
+    r"max_total_num_tokens=(\d{1,12}), chunked_prefill_size=(-?\d{1,9}).{0,120}?max_running_requests=(\d{1,9}), context_len=(\d{1,9})"
+)
 _VERSION = re.compile(r"sglang(?:==| version[:=]? ?|/)v?(\d+(?:\.\d+){1,3}\w*)", re.IGNORECASE)
 _ARGUMENTS = {
     "gpu_memory_utilization": re.compile(r"\bmem_fraction_static=(0\.\d+)"),

@@ -26,7 +26,7 @@ def updated(text: str, results: Iterable[Result]) -> str:
         for one in _each_once(result.differences):
             node = _at(root, (result.case.index, "expect", *one.path))
             if node is not None:
-                start, end = node.start_mark.index, node.end_mark.index
+                start, end = node.start_mark.index, _end(node)
                 kept = text[start:end].rstrip()
                 changes.append((start, start + len(kept), flow(one.got)))
     for start, end, new in sorted(changes, reverse=True):
@@ -56,6 +56,15 @@ def _at(node: Any, path: tuple[str | int, ...]) -> Any:
         else:
             return None
     return node
+
+
+def _end(node: Any) -> int:
+    """Where a value ends: a block's own mark lies behind the comments that follow it."""
+    if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        return _end(last[1] if isinstance(last, tuple) else last)
+    end: int = node.end_mark.index
+    return end
 
 
 def flow(value: Any) -> str:

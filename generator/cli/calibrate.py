@@ -12,27 +12,34 @@ from generator.calibrate.compare import Comparison, compare
 from generator.calibrate.logs import read_log
 from generator.calibrate.measure import Measured, measure
 from generator.calibrate.overlay import overlay
-from generator.cli import options
+from generator.cli import bench, options
 from generator.cli.output import show, show_json, tell
 from generator.errors import DONE, Problem, UsageError, WriteError
 from generator.rulebook import RuleBook, load
 
 
 @click.command("calibrate")
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+@click.argument("logs", nargs=-1, type=click.Path(path_type=Path), metavar="[LOG...]")
+@click.option("--bench", "results", multiple=True, type=click.Path(path_type=Path), metavar="RESULT", help="A benchmark's result (bench.sh) instead of logs.")
 @click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="What was started.")
 @click.option("--write", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the measured constants as a rule set into DIR.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
-def command(logs: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool) -> int:
+def command(
+    logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool
+) -> int:
     """Put what the plan of SPEC predicts beside what each LOG says, term by term, and say which term is off.
 
     LOG is a start-up log of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama; the settings that it states are taken for the
-    prediction. Only the logs and SPEC are read.
+    prediction. With --bench it is the speed of a running server, as `bench.sh` measured it. Only the logs, the results and SPEC are read.
     """
     book = load(rules)
     if book.sizing != "detailed":
         raise UsageError(Problem("no-terms", f"the rule set {book.name!r} sizes by a rule of thumb, which has no terms to compare"))
     spec = options.read_spec(spec_file)
+    if bool(logs) is bool(results):
+        raise UsageError(Problem("usage", "give start-up logs (LOG...), or results of a benchmark with --bench, and not both"))
+    if results:
+        return bench.run(results, spec, book, folder, rules, as_json, quiet)
     found: list[tuple[Path, Comparison, tuple[Measured, ...]]] = []
     for path in logs:
         comparison = compare(read_log(path), spec, book)

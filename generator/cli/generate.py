@@ -19,7 +19,8 @@ from generator.spec import DeploymentSpec
 from generator.write import EditedError, WriteResult, remove_spec, write_spec
 from generator.written import orphans
 
-NEW_SHOWN = 5
+SHOWN = 5
+"""Paths that a message names."""
 
 
 class Job(NamedTuple):
@@ -124,7 +125,7 @@ def _changed(results: list[WriteResult], out: Path) -> int:
 
     changed = [str(r.folder / path) for r in results for path in (*r.written, *r.removed)]
     if changed:
-        tell(f"{len(changed)} files changed; add them to the commit")
+        tell(f"{len(changed)} files changed; add them to the commit: {_some(changed)}")
         return DIFFERENCES
     try:
         repo = git.repository(Path())
@@ -133,6 +134,9 @@ def _changed(results: list[WriteResult], out: Path) -> int:
     except InputError:
         return DONE  # no repository: nothing to add the files to
     if new:
-        shown = ", ".join(new[:NEW_SHOWN]) + (f" and {len(new) - NEW_SHOWN} more" if len(new) > NEW_SHOWN else "")
-        tell(f"generated, but git does not know it yet; add it to the commit: {shown}")
+        tell(f"generated, but git does not know it yet; add it to the commit: {_some(new)}")
     return DIFFERENCES if new else DONE
+
+
+def _some(paths: list[str]) -> str:
+    return ", ".join(paths[:SHOWN]) + (f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else "")

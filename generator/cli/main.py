@@ -22,6 +22,11 @@ COMMANDS = {
     "check": "say which generated files differ, are missing, or were edited by hand",
     "diff": "what a change of rules changes in decisions",
     "calibrate": "what an engine logged at start-up against what was predicted",
+    "verify": "check launch files against what their engine's version takes",
+    "upgrade-check": "what another engine version changes in the generated files, and what it breaks",
+    "lint": "prove what can be proved of a rule set: unreachable rows, gaps, overlaps, stale sources",
+    "test": "run the cases of a rule set",
+    "rules": "the effective rules, or one row with its source, cases and examples",
     "list": "the catalogue: gpus, models, methods, engines, rules",
     "schema": "print a JSON Schema",
     "init": "write a commented starter spec, or a project file with its hooks and workflow",
@@ -43,7 +48,7 @@ class Commands(click.Group):
         """The subcommand of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"generator.cli.{cmd_name}").command
+        command: click.Command = import_module(f"generator.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

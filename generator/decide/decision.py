@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from generator.decide import prefer, thumb
+from generator.decide.automatic import smallest
 from generator.decide.breakdown import terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages
 from generator.decide.context import Context, Numbers, resolve, trace_of
@@ -19,8 +20,8 @@ from generator.decide.names import Names, Sources, pair_names, spec_names
 from generator.decide.normal import normalised
 from generator.decide.offload import partly_offloaded
 from generator.decide.parallel import arranged
-from generator.decide.pareto import pareto
-from generator.decide.performance import NO_NAMES, Speeds
+from generator.decide.pareto import POOL, contenders, pareto
+from generator.decide.performance import PARTLY, Speeds
 from generator.decide.prefer import Ranked
 from generator.decide.reasons import LAYOUT, PAIR, SIZED, SPEC, reasons
 from generator.decide.settings import collected, emitted, values_of
@@ -48,7 +49,13 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False) -> Outc
 
     `thorough` also considers what is out of the question from the start, for whoever asks why not.
     """
+    if spec.hardware.gpus_auto:
+        return smallest(spec, book, lambda tried: _Decision(resolve(tried, book, thorough)).outcome())
     return _Decision(resolve(spec, book, thorough)).outcome()
+
+
+_NOTHING = Candidate("", "", "", 0.0, None, "", None, None, "", "")
+"""What candidates are changed from."""
 
 
 class _Decision:
@@ -63,12 +70,17 @@ class _Decision:
         self._trials: dict[Any, Any] = {}
         self._layouts: dict[str, list[Layout]] = {}
         self._arranged: dict[Any, tuple[Layout, Names]] = {}
-        self._base: tuple[Pair | None, dict[str, Any]] = (None, {})
+        self._bases: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._thumbs: dict[str, dict[str, float | None]] = {}
 
     @cached_property
     def cuts(self) -> Cuts:
         return cuts(self.context.model.architecture)
+
+    @cached_property
+    def eager(self) -> bool:
+        """Whether rows read speeds before the choice is made; else only what is shown is estimated."""
+        return self.speeds.read_by(self.book, prefer.criteria(self.book.tables["prefer"], self.names))
 
     @cached_property
     def pinning(self) -> bool:
@@ -82,10 +94,8 @@ class _Decision:
         best_first = prefer.ranked(self.working, rows)
         finished, steps = self._best_of_engines(best_first)
         if finished:
-            best, facts = finished[0]
-            finished[0] = Ranked(changed(best, terms=terms_of(self.context, best, facts)), facts)
-        if finished:
-            finished[0] = Ranked(self.speeds.promised(finished[0].candidate), finished[0].facts)
+            best, facts = self.speeds.promised(self.speeds.estimated(finished[0].candidate)), finished[0].facts
+            finished[0] = Ranked(changed(best, terms=terms_of(self.context, best, facts)), {**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         trace = (*self.context.trace, *self._dropped(), *self._preferred(rows, best_first), *steps)
         plan = Plan(
@@ -133,7 +143,8 @@ class _Decision:
     def _candidate(self, pair: Pair, names: Names, quality: Quality) -> Candidate:
         entry = self.book.section("methods")[pair.method]
         checkpoint = pair.checkpoint
-        return Candidate(
+        return changed(
+            _NOTHING,
             engine=pair.engine.name,
             engine_version=pair.engine.version,
             method=pair.method,
@@ -165,6 +176,8 @@ class _Decision:
         candidate, names, sources = self._sized(pair, layout, candidate, names, sources)
         found = (*found, *reasons("reject", SIZED, names, sources, self.book))
         if found:
+            if self._wants_figures(pair):
+                candidate = self.speeds.estimated(candidate)
             self.rejected.append(Rejection(candidate, found))
         else:
             self.working.append(Ranked(candidate, {**names, "_sources": sources}))
@@ -190,18 +203,20 @@ class _Decision:
             memory=fitted.footprint,
             kv_cache=fitted.kv_cache,
         )
-        if fitted.gpu_layers is None and (fitted.fits or self._wants_figures(pair)):
-            performance, speed_names = self.speeds.of(candidate, layout, fitted.footprint, self.speeds.kv_bits(candidate))
-            candidate = changed(candidate, performance=performance)
-        else:
-            speed_names = NO_NAMES
+        speed_names = self.speeds.no_names
+        if fitted.gpu_layers is not None:
+            candidate = changed(candidate, performance=PARTLY)
+        elif fitted.fits and self.eager:
+            candidate = self.speeds.estimated(candidate)
+            speed_names = self.speeds.names_of(candidate)
         return candidate, {**names, **speed_names}, {**sources, "kv_cache.support": kv_source}
 
     def _fit_base(self, pair: Pair, names: Names) -> dict[str, Any]:
-        """What the `fit` rows set: the same for all layouts of a pair, unless a row reads one."""
-        if self._base[0] is not pair or self.book.tables["fit"].last_stage > PAIR:
-            self._base = (pair, values_of("fit", names, self.book, pair.engine.version))
-        return dict(self._base[1])
+        """What the `fit` rows set; the same where they read the same."""
+        key = (pair.engine.version, *(names.get(name) for name in self.book.tables["fit"].reads))
+        if key not in self._bases:
+            self._bases[key] = values_of("fit", names, self.book, pair.engine.version)
+        return self._bases[key].copy()
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Any], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":
@@ -245,8 +260,9 @@ class _Decision:
 
     def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
         """The runners-up, best first: of each engine what no other candidate of it beats on all of memory, speed, quality and GPUs."""
-        front = pareto([one.candidate for one in finished], self.speeds.level)
-        return tuple(self.speeds.promised(one) for one in front[: int(self.book.number("plan.alternatives"))])
+        most = int(self.book.number("plan.alternatives"))
+        found = [self.speeds.estimated(one) for one in contenders([one.candidate for one in finished], POOL * most)]
+        return tuple(self.speeds.promised(one) for one in pareto(found, self.speeds.level)[:most])
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:

@@ -66,14 +66,15 @@ def fit(
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
     floor = numbers("headroom.floor")
-    first = last = None
-    for length, sequences, batched in trials(wish):
-        last = sizer.size(length, sequences, batched)
-        first = first or last
-        if last.footprint.headroom >= floor:
-            break
-    assert first is not None and last is not None  # there is always a first trial
+    last = sizer.size(wish.context, wish.sequences, wish.batched)
     fits = last.footprint.headroom >= floor
+    if not fits:
+        least = sizer.size(wish.least_context, wish.least_sequences, wish.least_batched)
+        if least.footprint.headroom < floor:
+            last = least  # a trial needs more than each one after it: nothing between fits either
+        else:
+            last = next(tried for trial in trials(wish) if (tried := sizer.size(*trial)).footprint.headroom >= floor)
+            fits = True
     if fits and context.workload.concurrency is None and context.pinned("max_num_seqs") is None:
         last = sizer.filled(last, floor)
     return Fitted(

@@ -14,6 +14,29 @@ from generator.plan import Candidate
 Figures = tuple[float, float, float, int]
 
 
+POOL = 3
+"""How many candidates are compared for each that is shown."""
+
+
+def contenders(best_first: Sequence[Candidate], most: int) -> list[Candidate]:
+    """The candidates worth an estimate, best first: of each engine and method the best layout, and the best with the fewest GPUs."""
+    fewest: dict[tuple[str, str], int] = {}
+    for one in best_first:
+        key = (one.engine, one.method)
+        fewest[key] = min(one.gpus, fewest.get(key, one.gpus))
+    kept: list[Candidate] = []
+    seen: set[tuple[tuple[str, str], str]] = set()
+    for one in best_first:
+        key = (one.engine, one.method)
+        marks = {(key, "best")} | ({(key, "fewest")} if one.gpus == fewest[key] else set())
+        if not marks <= seen:
+            kept.append(one)
+            seen |= marks
+            if len(kept) > most:
+                break
+    return kept
+
+
 def pareto(best_first: Sequence[Candidate], level: float) -> list[Candidate]:
     """The candidates but the first (the choice) that none of their engine beats, best first.
 
@@ -43,11 +66,10 @@ def pareto(best_first: Sequence[Candidate], level: float) -> list[Candidate]:
 def _figures(candidate: Candidate) -> Figures:
     """Bytes needed on all GPUs, output tokens/s (negative), loss in percent, GPUs: less is better."""
     memory, performance = candidate.memory, candidate.performance
-    gpus = candidate.tensor_parallel * candidate.pipeline_parallel * candidate.replicas
-    needed = (memory.total - memory.kv_cache + memory.kv_needed) * gpus if memory else 0
+    needed = (memory.total - memory.kv_cache + memory.kv_needed) * candidate.gpus if memory else 0
     speed = performance.speed.output_tokens_per_second.value if performance and performance.speed else 0.0
     loss = candidate.quality.value
-    return float(needed), -speed, inf if loss is None else loss, gpus
+    return float(needed), -speed, inf if loss is None else loss, candidate.gpus
 
 
 def _beats(one: Figures, other: Figures, level: float) -> bool:

@@ -15,6 +15,7 @@ from generator.plan import Candidate, Performance, changed
 from generator.rulebook import RuleBook
 from generator.sizing.cache import cache_cost
 from generator.sizing.footprint import Footprint, Layout
+from generator.table import Row
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
@@ -23,7 +24,8 @@ from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Spe
 
 SECONDS_OF_HOUR, MILLION = 3600.0, 1e6
 NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms", "speed.output_steps", "speed.tpot_steps")
-NO_NAMES: Mapping[str, Any] = dict.fromkeys((*NAMES, "objective.ttft_ratio", "objective.tpot_ratio"))
+NO_NAMES: Mapping[str, Any] = {**dict.fromkeys((*NAMES, "objective.ttft_ratio", "objective.tpot_ratio")), "objective.missed": 0}
+PARTLY = Performance(unknown="a part of the layers is in the host's memory, whose speed is not known")
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
 _calibrations: dict[int, tuple[RuleBook, Calibration | None]] = {}
@@ -52,18 +54,35 @@ class Speeds:
         fields = listed if isinstance(listed, Mapping) else {}
         self.gpu = {**fields, "vendor": gpu.vendor, "architecture": gpu.architecture}
         self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
+        self.no_names = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 
-    def of(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float) -> tuple[Performance, Mapping[str, Any]]:
-        """The figures of a fitted candidate, and the names that rules may read."""
+    def read_by(self, book: RuleBook, preferences: Sequence[Row]) -> bool:
+        """Whether rows need every candidate's speed: objectives, a preference, or a row of the user's own that reads one."""
         if self.calibration is None:
-            return NO_FACTORS, NO_NAMES
-        setting = self.setting(candidate, layout, footprint, kv_bits)
+            return False
+        if self.ttft or self.tpot or any((row.rank or row.order or ("",))[0] in NAMES for row in preferences):
+            return True
+        rows = (row for table in ("reject", "settings") for row in book.tables[table].rows)
+        return any(not row.when.keys().isdisjoint(NAMES) and not any(name.startswith("objective.") for name in row.when) for row in rows)
+
+    def estimated(self, candidate: Candidate) -> Candidate:
+        """A fitted candidate with its speed, or with why there is none; as it is where it has one."""
+        if candidate.performance is not None or candidate.memory is None:
+            return candidate
+        if self.calibration is None:
+            return changed(candidate, performance=NO_FACTORS)
+        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
         unknown = setting.unknown()
         if unknown:
-            return Performance(unknown=unknown), NO_NAMES
-        speed = estimate(setting, self.demand(candidate, footprint), self.calibration)
+            return changed(candidate, performance=Performance(unknown=unknown))
+        speed = estimate(setting, self.demand(candidate, candidate.memory), self.calibration)
         assert speed is not None  # Setting.unknown said so
-        return Performance(speed, gpu_hours=gpu_hours(speed)), self.names(speed)
+        return changed(candidate, performance=Performance(speed, gpu_hours=gpu_hours(speed)))
+
+    def names_of(self, candidate: Candidate) -> Mapping[str, Any]:
+        """The names that rules may read of a candidate that has been estimated."""
+        found = candidate.performance
+        return self.no_names if found is None or found.speed is None else self.names(found.speed)
 
     def names(self, speed: Speed) -> Mapping[str, Any]:
         """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
@@ -76,6 +95,9 @@ class Speeds:
             "speed.ttft_ms": ttft.value if ttft else None,
             "speed.output_steps": round(log(max(output, 1e-9)) / step),
             "speed.tpot_steps": round(log(max(tpot.value, 1e-9)) / step),
+            "objective.missed": int(bool(
+                (self.tpot and tpot.value > self.tpot) or (self.ttft and (ttft is None or ttft.value > self.ttft))
+            )),
             "objective.tpot_ratio": tpot.low / self.tpot if self.tpot else None,
             "objective.ttft_ratio": ttft.low / self.ttft if self.ttft and ttft else None,
         }

@@ -45,7 +45,7 @@ def findings(
     """
     found = list(gathered.problems)
     if not found:
-        found += _forms(gathered)
+        found += _forms(gathered, shared)
         found += table_findings(gathered)
         found += catalogue_findings(gathered)
         found += fact_findings(gathered)
@@ -63,11 +63,12 @@ def in_order(found: Iterable[Problem]) -> list[Problem]:
     return sorted(set(found), key=lambda p: (*(p.place or Place("", 0, 0)), SEVERITIES.index(p.severity), p.code, p.message))
 
 
-def _forms(gathered: Gathered) -> Iterator[Problem]:
-    """What the schemas refuse: the form of every file."""
+def _forms(gathered: Gathered, shared: bool) -> Iterator[Problem]:
+    """What the schemas refuse: the form of every file of the set (and of the shared facts)."""
+    files = gathered.own | (set(gathered.layers[0][1]) if shared else set())
     for document in gathered.documents.values():
         kind = kind_of(document.data)
-        if kind is not None:
+        if kind is not None and document.name in files:
             yield from problems_of(document, kind, form_only=True)
 
 

@@ -39,6 +39,10 @@ class Rows:
             for row in table["rows"]
         }
 
+    def own(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row stands in the topmost layer."""
+        return row["at"].rpartition(":")[0] in self.gathered.own
+
     def place(self, row: Mapping[str, Any], *path: str | int, key: bool = False) -> Place:
         """The position of a part of a row."""
         return self.gathered.documents[row["at"].rpartition(":")[0]].place(("rows", row["index"], *path), key)
@@ -94,6 +98,8 @@ def _same(one: Any, other: Any) -> bool:
 def _said_already(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     """A reason that another row gives whenever this one would; a row of settings that sets nothing of its own."""
     for row in found:
+        if not rows.own(row):
+            continue
         for other in found:
             if other is row or not rows.boxes[table, row["id"]] or not _covers(rows, table, other, row):
                 continue
@@ -119,7 +125,7 @@ def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Proble
     """A criterion that can tell no two candidates apart that earlier ones have not told apart."""
     for i, row in enumerate(found):
         mine = rows.boxes["prefer", row["id"]]
-        if not mine:
+        if not mine or not rows.own(row):
             continue
         before = found[:i]
         if "rank" in row:

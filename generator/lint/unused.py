@@ -16,6 +16,7 @@ from generator.overlay import Gathered
 
 _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 _PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
+_FIELD = re.compile(r"^    ([a-z][a-z0-9_]*): float", re.MULTILINE)
 _HOLE = re.compile(r"\{[^}]+\}")
 LEAST = 4
 """Letters that the fixed part of a name put together in code must have to count."""
@@ -27,6 +28,9 @@ def _code() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
     package = Path(__file__).resolve().parents[1]
     texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "lint"]
     words = frozenset(word for text in texts for word in _WORD.findall(text))
+    # a dataclass whose fields are read by name, under a prefix that stands in the same module
+    prefixes = [(text, word) for text in texts for word in _WORD.findall(text) if word.endswith(".") and len(word) > LEAST]
+    words |= {prefix + name for text, prefix in prefixes for name in _FIELD.findall(text)}
     made = {found for text in texts for found in _PATTERN.findall(text) if len(_HOLE.sub("", found).strip(".")) >= LEAST}
     patterns = [re.compile("[a-z0-9_.-]+".join(re.escape(part) for part in _HOLE.split(found))) for found in sorted(made) if "." in found]
     return words, tuple(patterns)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from generator.plan import Candidate, Plan
 from generator.render.artifact import Artifact
+from generator.render.bench import bench
 from generator.render.compose import compose
 from generator.render.launch import launch_of
 from generator.render.modelfile import modelfile
@@ -41,6 +42,7 @@ def artifacts(
     for launch in launches:
         if "script" in targets:
             found.append(script(launch, header))
+            found.append(bench(launch, book, header))
         found.append(modelfile(launch, header) if launch.is_ollama else config(launch, header))
         if "compose" in targets:
             found.append(compose(launch, header))

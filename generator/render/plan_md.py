@@ -50,6 +50,7 @@ def plan_md(
         terms=terms(data["memory"]),
         formulas=formulas(data["memory_terms"], book),
         kv=data["kv_cache"],
+        speed=speed(data),
         thumb=thumb(data),
         quality=data["quality"],
         settings=[[name, json.dumps(value, ensure_ascii=False).strip('"')] for name, value in settings.items()],
@@ -109,6 +110,40 @@ def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook) -> list[Data]:
     ]
 
 
+LIMITS = {
+    "kv-capacity": "the KV cache, which holds fewer sequences than were asked for",
+    "host": "the work of the host and of launching kernels",
+    "bandwidth": "the memory bandwidth",
+    "compute": "arithmetic",
+    "communication": "communication between the GPUs",
+}
+
+
+def speed(data: Data) -> Data | None:
+    """The estimated speed with its bands, or why there is none."""
+    found = data["performance"]
+    if found is None or data["choice"] is None:
+        return None
+    if found["unknown"]:
+        return {"unknown": found["unknown"], "figures": []}
+    labels = (("output_tokens_per_second", "output tokens/s, all together"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to the first token"))
+    rows = [
+        [label, f"{found[key]:,g}", f"{found['error_band'][key][0]:,g} to {found['error_band'][key][1]:,g}"] for key, label in labels if found[key] is not None
+    ]
+    low, high = found["error_band"]["output_tokens_per_second"]
+    hours, output = found["gpu_hours_per_million_tokens"], found["output_tokens_per_second"]
+    rows.append(["GPU-hours per million output tokens", f"{hours:g}", f"{hours * output / high:.3g} to {hours * output / low:.3g}"])
+    return {
+        "unknown": "",
+        "figures": rows,
+        "concurrency": found["concurrency"],
+        "limit": LIMITS[found["limited_by"]],
+        "per_user": f"{found['per_user']:g}",
+        "basis": found["basis"],
+        "objectives": found["max_concurrency_for_objectives"],
+    }
+
+
 def thumb(data: Data) -> Data | None:
     """The rule of thumb beside the detailed figures (GB to GB), and how far apart they are."""
     memory, rule = data["memory"], data["rule_of_thumb"]
@@ -161,8 +196,17 @@ def _alternative(c: Data) -> Data:
         "gpus": f"tp {c['tensor_parallel']}, pp {c['pipeline_parallel']}"
         + (f", {c['replicas']} replicas" if c["replicas"] > 1 else ""),
         "total": f"{memory['total']:.2f}" if memory else "-",
+        "speed": _banded(c["performance"]),
         "headroom": f"{100 * memory['headroom']:.0f} %" if memory else "-",
     }
+
+
+def _banded(performance: Data | None) -> str:
+    """Output tokens/s with its band."""
+    if not performance or performance["output_tokens_per_second"] is None:
+        return "-"
+    low, high = performance["error_band"]["output_tokens_per_second"]
+    return f"{performance['output_tokens_per_second']:,g} ({low:,g} to {high:,g})"
 
 
 def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
@@ -191,7 +235,7 @@ def _commonest(found: Iterable[Rejection]) -> Reason:
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
     folder = launch.folder
-    files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml") if f"{folder}/{name}" in paths}
+    files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
     return {
         "title": launch.facts["title"],
         "name": launch.engine.name,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from generator.verify.meant import internal
@@ -88,19 +89,27 @@ def json_text(data: Any) -> str:
 
 
 def _json(value: Any, line: str) -> str:
+    """A value that begins on `line` (a line break with its indent); what holds no more of its kind is left to the C encoder."""
     inner = line + "  "
-    if isinstance(value, str):
-        return _string(value)
-    if value is None or value is True or value is False:
-        return _CONSTANTS[value]
-    if type(value) is int:
-        return str(value)
     if isinstance(value, dict) and value:
+        if _flat(value.values()):
+            return f"{{{inner}{_encoder(inner)(value)[1:-1]}{line}}}"
         return "{" + ",".join([f"{inner}{_string(name)}: {_json(item, inner)}" for name, item in value.items()]) + line + "}"
     if isinstance(value, list | tuple) and value:
+        if _flat(value):
+            return f"[{inner}{_encoder(inner)(value)[1:-1]}{line}]"
         return "[" + ",".join([inner + _json(item, inner) for item in value]) + line + "]"
-    return json.dumps(value, allow_nan=False)
+    return _encoder(inner)(value)
+
+
+def _flat(values: Iterable[Any]) -> bool:
+    return all([type(value) in _SCALARS for value in values])  # noqa: C419 - a list is faster here
+
+
+@lru_cache(64)
+def _encoder(line: str) -> Callable[[Any], str]:
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("," + line, ": ")).encode
 
 
 _string = json.encoder.encode_basestring
-_CONSTANTS = {None: "null", True: "true", False: "false"}
+_SCALARS = frozenset((str, int, float, bool, type(None)))

@@ -136,7 +136,10 @@ def cause_lines(change: Change, result: Comparison, most: int | None = None) -> 
 
 def cause_line(cause: Cause, by: str = "") -> str:
     """A row, what it does, and the numbers that it read; `by` names the edits behind it."""
-    read = ", ".join(arrow(move) for move in cause.read)
+    if cause.did == "prefers":
+        read = ", ".join(f"{move.key} {value(move.new)} against {value(move.old)}" for move in cause.read)
+    else:
+        read = ", ".join(arrow(move) for move in cause.read)
     if not cause.row:
         return f"{cause.what}{f', {by}' if by else ''}"
     verb = cause.did.replace("-", " ")

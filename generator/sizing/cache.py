@@ -10,8 +10,9 @@ sequence. Engines differ in what they make of that:
     sglang          a pool for full and one for sliding layers, in a fixed ratio of tokens, and one for states, in a
                     fixed ratio of bytes (source `sglang-kv-cache-configurator`)
     tgi, tensorrt-llm   every layer keeps every token
-    llama.cpp, ollama   cells for the context of all slots; sliding layers keep a window per slot and a micro-batch;
-                    the layers are spread over the GPUs (source `llama-cpp-measured`)
+    llama.cpp       a cache for each slot, as `--parallel N` has it: cells for its context; sliding layers keep a window
+                    and a micro-batch; the layers are spread over the GPUs (source `llama-cpp-measured`)
+    ollama          the same with one cache for all slots
 """
 
 from __future__ import annotations
@@ -119,13 +120,15 @@ class CacheCost:
         return floor_to(int(pool_bytes / per_token), self.block)
 
     def _local(self, tokens: int, sequences: int) -> int:
-        """llama.cpp's cells, one cache for all slots."""
-        cells = ceil_to(tokens * sequences, _CELL_PADDING)
+        """Cells of llama.cpp's caches: one for each slot, or one for all of them."""
+        caches = sequences if self.engine == "llama.cpp" else 1
+        sharing = sequences // caches
+        cells = ceil_to(tokens * sharing, _CELL_PADDING)
         size = cells * self._full_per_token
         for kept in self.sliding:
-            wanted = min(cells, kept.window * sequences + min(cells, self.batched_tokens))
+            wanted = min(cells, kept.window * sharing + min(cells, self.batched_tokens))
             size += ceil_to(wanted, _CELL_PADDING) * kept.layers * kept.per_token
-        return ceil(size) + self.state_bytes * sequences
+        return ceil(size * caches) + self.state_bytes * sequences
 
     def _pages(self) -> tuple[int, int]:
         """vLLM: layers of one group, and tokens of one block of the layers that keep every token."""

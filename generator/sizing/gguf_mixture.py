@@ -59,6 +59,7 @@ class Mixture:
     types: Mapping[str, tuple[float, int]]
     tied: bool
     quantized: bool
+    own_experts: str | None
 
     @classmethod
     def of(
@@ -88,6 +89,7 @@ class Mixture:
             types=types,
             tied=not any(m.role == "lm_head" for m in architecture.matrices),
             quantized=types[base][1] > 1,
+            own_experts="mxfp4" if architecture.quantization and architecture.quantization.method == "mxfp4" else None,
         )
 
     def choose(self, kind: _Kind, index: int, many: int) -> str:
@@ -95,8 +97,8 @@ class Mixture:
         category = kind.category
         if category == "kept":
             return self.kept
-        if not self.quantized:
-            return self.base
+        if not self.quantized:  # a conversion to 16 bits leaves experts that come in MXFP4 as they are
+            return self.own_experts if self.own_experts and kind.role == "expert" else self.base
         if category == "output" or (category == "token_embd" and self.tied):
             divides = kind.columns % self.types[self.base][1] == 0
             return self.fit(self.output if divides else "q8_0", kind.columns)

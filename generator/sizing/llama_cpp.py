@@ -8,9 +8,9 @@ the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 ·
     scores   without flash attention: unit(H·C + C + 2·H·d + 2·E)
 
 The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs
-the scheduler keeps copies of its inputs on each; the fullest one also holds the output layer, the last. The context is
-that of all slots together: cells = max_model_len · max_num_seqs, one cache for all of them (`--kv-unified`); a
-cache per slot needs less for the mask.
+the scheduler keeps copies of its inputs on each; the fullest one also holds the output layer, the last. With
+`--parallel N` llama.cpp has a cache for each slot, and the mask is as wide as one of them; Ollama has one for all
+(`--kv-unified`), and a mask over all of its cells.
 """
 
 from __future__ import annotations
@@ -27,16 +27,20 @@ _INPUTS = 2 * 4 + 4 + 2 * 2 * 8
 """Bytes of a token's inputs: its number, its position, whether it is an output, its cells in two caches of K and V."""
 
 
-def cells(load: Load, numbers: Numbers) -> int:
-    """Cells of the KV cache: the context of every slot, padded as llama.cpp pads it (tokens)."""
-    return ceil_to(load.max_model_len * load.max_num_seqs, int(numbers("llama_cpp.context_padding")))
+def cells(load: Load, numbers: Numbers, sharing: int = 1) -> int:
+    """Cells of one KV cache that so many slots share, padded as llama.cpp pads it (tokens)."""
+    return ceil_to(load.max_model_len * sharing, int(numbers("llama_cpp.context_padding")))
 
 
 @dataclass(frozen=True, slots=True)
 class LlamaCppMemory:
-    """The three functions; `name` prefixes the thresholds that go by the engine's own version."""
+    """The three functions; `name` prefixes the thresholds that go by the engine's own version.
+
+    `unified`: one cache for all slots.
+    """
 
     name: str
+    unified: bool
 
     def fixed(
         self,
@@ -51,7 +55,7 @@ class LlamaCppMemory:
         cpu = device.vendor == "cpu"
         size = self._compute(architecture, load, cpu, numbers)
         if layout.gpus > 1 and not cpu:
-            size += _copies(architecture, load, numbers)
+            size += _copies(architecture, load, self._sharing(load), numbers)
         runtime = numbers("llama_cpp.host_gib" if cpu else "llama_cpp.context_mib")
         return Fixed(int(size), 0, int(runtime * (GIB if cpu else MIB)))
 
@@ -64,6 +68,10 @@ class LlamaCppMemory:
         """1.0: there is no such setting."""
         return 1.0
 
+    def _sharing(self, load: Load) -> int:
+        """Slots that share a cache."""
+        return load.max_num_seqs if self.unified else 1
+
     def _compute(self, architecture: ModelArchitecture, load: Load, cpu: bool, numbers: Numbers) -> float:
         """The compute buffer with one copy of the inputs, in bytes."""
         unit = FLOAT * load.batched_tokens
@@ -75,8 +83,9 @@ class LlamaCppMemory:
             logits = FLOAT * load.max_num_seqs * architecture.vocab_size
         copies = int(numbers("llama_cpp.layer_ffn_copies")), int(numbers("llama_cpp.layer_hidden_copies"))
         layer = unit * layer_width(architecture, cpu, *copies)
-        context = cells(load, numbers)
-        layer += HALF * load.batched_tokens * (context + _sliding_cells(architecture, load, context))
+        sharing = self._sharing(load)
+        context = cells(load, numbers, sharing)
+        layer += HALF * load.batched_tokens * (context + _sliding_cells(architecture, load, context, sharing))
         layer += _INPUTS * load.batched_tokens
         if numbers("llama_cpp.flash_attention"):
             return max(logits, layer)
@@ -85,27 +94,27 @@ class LlamaCppMemory:
         return max(logits, layer, scores)
 
 
-def _sliding_cells(architecture: ModelArchitecture, load: Load, context: int) -> int:
+def _sliding_cells(architecture: ModelArchitecture, load: Load, context: int, sharing: int) -> int:
     """Cells of the cache of sliding-window layers, which has a mask of its own; 0 without such layers."""
     window = max((c.window for c in architecture.caches if c.kind == "sliding"), default=0)
-    return min(context, window * load.max_num_seqs + load.batched_tokens) if window else 0
+    return min(context, window * sharing + load.batched_tokens) if window else 0
 
 
-def _copies(architecture: ModelArchitecture, load: Load, numbers: Numbers) -> float:
+def _copies(architecture: ModelArchitecture, load: Load, sharing: int, numbers: Numbers) -> float:
     """What pipelining over several GPUs adds to each: copies of the embeddings and of the mask, in bytes.
 
     With flash attention the mask is f16 and comes on top; without, it is fp32 and one is already in the buffer.
     """
     copies = numbers("llama_cpp.pipeline_copies")
-    mask = load.batched_tokens * cells(load, numbers)
+    mask = load.batched_tokens * cells(load, numbers, sharing)
     embeddings = copies * FLOAT * load.batched_tokens * architecture.hidden_size
     if numbers("llama_cpp.flash_attention"):
         return embeddings + copies * HALF * mask
     return embeddings + (copies - 1) * FLOAT * mask
 
 
-LLAMA_CPP = LlamaCppMemory("llama_cpp")
-OLLAMA = LlamaCppMemory("ollama")
+LLAMA_CPP = LlamaCppMemory("llama_cpp", unified=False)
+OLLAMA = LlamaCppMemory("ollama", unified=True)
 
 fixed = LLAMA_CPP.fixed
 budget = LLAMA_CPP.budget

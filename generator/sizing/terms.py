@@ -57,7 +57,11 @@ def terms(sized: Sized) -> list[Term]:
         "cuda_graphs": _graphs(sized),
         "runtime": _runtime(sized),
     }
-    return [Term(name, gib(getattr(footprint, name)), *part) for name, part in parts.items() if getattr(footprint, name) or name in ("weights", "kv_cache")]
+    return [
+        Term(name, gib(getattr(footprint, name)), *part)
+        for name, part in parts.items()
+        if getattr(footprint, name) or name in ("weights", "kv_cache")
+    ]
 
 
 _Part = tuple[str, tuple[tuple[str, str], ...], str | None]
@@ -71,13 +75,18 @@ def _weights(sized: Sized) -> _Part:
         return f"Σ tensors × bits of their ggml type, {where}", inputs, "lcpp-quant-src"
     if architecture.tensor_bytes:
         return "bytes of the file's header, shared out as the tensors are split", inputs, "pytorch-caching-allocator"
-    return "Σ tensors as stored (embeddings, norms and routers in 16 bits, scales and zero points) / split, in allocator segments", inputs, "pytorch-caching-allocator"
+    formula = "Σ tensors as stored (embeddings, norms and routers in 16 bits, scales and zero points) / split, in allocator segments"
+    return formula, inputs, "pytorch-caching-allocator"
 
 
 def _cache(sized: Sized) -> _Part:
     load, engine, tokens = sized.load, sized.engine, f"{sized.tokens:,}"
     if engine in ("llama.cpp", "ollama"):
-        cells = (("context of a slot", f"{load.max_model_len:,}"), ("slots", str(load.max_num_seqs)), ("bytes per token", f"{sized.bytes_per_token:,}"))
+        cells = (
+            ("context of a slot", f"{load.max_model_len:,}"),
+            ("slots", str(load.max_num_seqs)),
+            ("bytes per token", f"{sized.bytes_per_token:,}"),
+        )
         return "cells of all slots × bytes per token (windows for sliding layers, a state per slot)", cells, "llama-cpp-measured"
     formula, source = {
         "vllm": ("⌈capacity · fraction⌉ - weights - activations - run-time - graphs where the version counts them", "vllm-profile-0-33"),
@@ -113,7 +122,9 @@ def _values(sized: Sized, **names: str) -> tuple[tuple[str, str], ...]:
 
 def _split(layout: Layout) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (name, str(value)) for name, value in (("tensor parallel", layout.tensor_parallel), ("pipeline stages", layout.pipeline_parallel)) if value > 1
+        (name, str(value))
+        for name, value in (("tensor parallel", layout.tensor_parallel), ("pipeline stages", layout.pipeline_parallel))
+        if value > 1
     )
 
 
@@ -167,7 +178,8 @@ def _graphs(sized: Sized) -> _Part:
         return "base + layers · share per layer", (*inputs, *_shape(sized, "L")), sized.sources(base)
     if sized.engine == "sglang":
         base = "sglang.graph_base_gib"
-        return "base + sequences captured · share per sequence", (*_values(sized, base=base, MiB_a_sequence="sglang.graph_sequence_mib"), *_shape(sized, "S")), sized.sources(base)
+        inputs = _values(sized, base=base, MiB_a_sequence="sglang.graph_sequence_mib")
+        return "base + sequences captured · share per sequence", (*inputs, *_shape(sized, "S")), sized.sources(base)
     if sized.engine == "tensorrt-llm":
         base = "tensorrt_llm.graph_base_gib"
         return "base + 4·S·V", (*_values(sized, base=base), *_shape(sized, "S", "V")), sized.sources(base)
@@ -178,15 +190,27 @@ def _runtime(sized: Sized) -> _Part:
     several = sized.layout.gpus > 1
     match sized.engine:
         case "vllm":
-            name = "vllm.non_torch_gib" if not several else "vllm.non_torch_tp_gib" if sized.layout.tensor_parallel > 1 else "vllm.non_torch_pp_gib"
+            name = (
+                "vllm.non_torch_gib"
+                if not several
+                else "vllm.non_torch_tp_gib"
+                if sized.layout.tensor_parallel > 1
+                else "vllm.non_torch_pp_gib"
+            )
             inputs = _values(sized, outside_torch=name, state_bytes="vllm.sampler_state_bytes")
             return "outside torch + sampler state · S·V", (*inputs, *_shape(sized, "S", "V")), sized.sources(name)
         case "sglang":
-            return "context + communicators + multimodal reserve", _values(sized, context="sglang.context_gib", NCCL="sglang.nccl_gib"), sized.sources("sglang.context_gib")
+            name = "sglang.context_gib"
+            return "context + communicators + multimodal reserve", _values(sized, context=name, NCCL="sglang.nccl_gib"), sized.sources(name)
         case "tensorrt-llm":
-            return "outside torch + communicators", _values(sized, outside_torch="tensorrt_llm.outside_torch_gib", NCCL="tensorrt_llm.nccl_gib"), sized.sources("tensorrt_llm.outside_torch_gib")
+            name = "tensorrt_llm.outside_torch_gib"
+            return "outside torch + communicators", _values(sized, outside_torch=name, NCCL="tensorrt_llm.nccl_gib"), sized.sources(name)
         case "tgi":
-            return "context + communicators", _values(sized, context="tgi.context_gib", NCCL="tgi.nccl_gib"), sized.sources("tgi.context_gib")
+            return (
+                "context + communicators",
+                _values(sized, context="tgi.context_gib", NCCL="tgi.nccl_gib"),
+                sized.sources("tgi.context_gib"),
+            )
         case _:
             name = "llama_cpp.host_gib" if sized.cpu else "llama_cpp.context_mib"
             return ("the process itself" if sized.cpu else "CUDA context and kernels"), _values(sized, constant=name), sized.sources(name)

@@ -32,10 +32,19 @@ def class_of(engine: str, moe: bool, back_end: str | None, batch: float, data_ce
     return Class(f"{word}.{kind}", f"{said}, {'mixture of experts' if moe else 'dense'}, data-centre GPUs", data_centre and word == engine)
 
 
-def band(value: float, found: Class, metric: str, numbers: Numbers) -> Range:
-    """The value with its bounds, for `tpot`, `ttft` or `throughput`."""
-    low, high = numbers(f"speed.band.{found.word}.{metric}.low"), numbers(f"speed.band.{found.word}.{metric}.high")
-    if not found.measured:
-        wider = numbers("speed.band.unmeasured")
-        low, high = low / wider, high * wider
-    return Range(value, value * low, value * high)
+class Bands:
+    """The bands of a rule set; each class's bounds are looked up once."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+        self._known: dict[tuple[str, bool, str], tuple[float, float]] = {}
+
+    def around(self, value: float, found: Class, metric: str) -> Range:
+        """The value with its bounds, for `tpot`, `ttft` or `throughput`."""
+        key = (found.word, found.measured, metric)
+        known = self._known.get(key)
+        if known is None:
+            wider = 1.0 if found.measured else self._numbers("speed.band.unmeasured")
+            low, high = (self._numbers(f"speed.band.{found.word}.{metric}.{end}") for end in ("low", "high"))
+            known = self._known[key] = (low / wider, high * wider)
+        return Range(value, value * known[0], value * known[1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from generator.sizing.footprint import Numbers
-from generator.throughput.bands import Class, band, class_of
+from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
 from generator.throughput.local import LocalMachine, Packing, back_end
 from generator.throughput.serving import Served, served
@@ -16,6 +16,8 @@ from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Mod
 from generator.throughput.steps import Machine
 
 LOCAL = ("llama.cpp", "ollama")
+MEASURED = ("ampere_80", "hopper_90", "blackwell_100")
+"""Generations of data-centre GPUs whose servers many have measured; of others there are single series, or none."""
 
 
 class Calibration:
@@ -25,6 +27,7 @@ class Calibration:
         self.numbers = numbers
         self.servers: Factors = factors(numbers)
         self.local: LocalFactors = local_factors(numbers)
+        self.bands = Bands(numbers)
         self.level = numbers("speed.level")
 
 
@@ -61,18 +64,18 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     machine = setting.machine(calibration)
     result = served(machine, demand)
     found = band_class(setting, result.running)
-    numbers, replicas = calibration.numbers, float(setting.split.replicas)
+    around, replicas = calibration.bands.around, float(setting.split.replicas)
     if demand.concurrency is not None:
         replicas = min(replicas, float(demand.concurrency))  # the others are idle
-    first: Range | None = band(result.ttft * 1000.0, found, "ttft", numbers)
+    first: Range | None = around(result.ttft * 1000.0, found, "ttft")
     if isinstance(machine, LocalMachine) and not machine.knows_compute:
         first = None
     return Speed(
-        output_tokens_per_second=band(result.output_per_second * replicas, found, "throughput", numbers),
+        output_tokens_per_second=around(result.output_per_second * replicas, found, "throughput"),
         ttft_ms=first,
-        tpot_ms=band(result.tpot * 1000.0, found, "tpot", numbers),
+        tpot_ms=around(result.tpot * 1000.0, found, "tpot"),
         limit=_limit(result, demand),
-        basis=found.said + ("" if found.measured else "; no measurement of this case, so the band is wider"),
+        basis=found.said + ("" if found.measured else "; few or no measurements of this case, so the band is wider"),
         concurrency=result.running * replicas,
         gpus=setting.split.gpus,
     )
@@ -81,9 +84,8 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
 def band_class(setting: Setting, running: float) -> Class:
     """The class of measurements that a candidate belongs to, with `running` sequences at once."""
     hardware = setting.hardware
-    server = hardware.link_kind == "nvlink" or hardware.generation in ("hopper_90", "blackwell_100", "ampere_80")
     linked = setting.split.tensor == 1 or hardware.link_kind == "nvlink"
-    known = hardware.vendor == "nvidia" and (server or hardware.generation == "ada_89") and linked and not hardware.across
+    known = hardware.vendor == "nvidia" and hardware.generation in MEASURED and linked and not hardware.across
     end = back_end(hardware) if setting.engine in LOCAL else None
     return class_of(setting.engine, setting.model.experts > 0, end, running, known)
 
@@ -91,7 +93,7 @@ def band_class(setting: Setting, running: float) -> Class:
 def _limit(result: Served, demand: Demand) -> str:
     if demand.concurrency is not None and result.running < result.asked:
         return "kv-capacity"
-    return result.step.limit
+    return result.limit
 
 
 def most_within(

@@ -43,7 +43,8 @@ class Factors:
     host_step: float
     host_layer: float
     host_sequence: float
-    """host and launch time of a step: of each step, each layer, each sequence"""
+    blackwell_host: float
+    """host and launch time of a step: of each step, each layer, each sequence; and on Blackwell against that"""
     expert_bandwidth: float
     expert_compute: float
     expert_layer: float

@@ -6,6 +6,7 @@ Floor 2, pure. Bytes are bytes, rates are per second, times are seconds unless a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +117,7 @@ class Demand:
     most: float
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """A figure with the bounds between which measurements of its class lie."""
 
     value: float
@@ -125,8 +125,7 @@ class Range:
     high: float
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(NamedTuple):
     """What a deployment does under a load.
 
     `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds.

@@ -64,6 +64,9 @@ class Machine:
         self.expert_seconds = (model.expert_low / self.low + model.expert_full / self.full) * share
         self.attention_seconds = model.attention_flops / self.full / ways
         pcie = hardware.link_kind not in ("nvlink", "xgmi")
+        self.host_scale = factors.blackwell_host if hardware.generation.startswith("blackwell") else 1.0
+        each = factors.host_layer + (factors.expert_layer if model.experts else 0.0)
+        self.launching = (factors.host_step + each * model.layers) * self.host_scale
         self.tensor_across = hardware.across and split.pipeline == 1
         """without stages it is the all-reductions that cross the nodes"""
         self.first_base, self.first_sequence, self.queue = factors.first_base, factors.first_sequence, factors.queue
@@ -80,9 +83,7 @@ class Machine:
         memory = (weights / self.split.tensor + cached) / self.bandwidth
         each = self.dense_seconds + self.expert_seconds + self.attention_seconds * context
         compute = sequences * each / f.decode_compute
-        host = f.host_step + f.host_layer * model.layers + f.host_sequence * sequences
-        if model.experts:
-            host += f.expert_layer * model.layers
+        host = self.launching + f.host_sequence * self.host_scale * sequences
         return Step(memory * self.slower, compute * self.slower, self.communication(sequences, REDUCTIONS * model.layers) * self.slower, host * self.slower)
 
     def prefill(self, tokens: float, batch: float = 1.0) -> Step:
@@ -90,24 +91,25 @@ class Machine:
         model, f = self.model, self.factors
         all_tokens = tokens * batch
         weights = model.dense_bytes + model.expert_bytes * model.covered(all_tokens) / f.expert_bandwidth
-        host = f.host_step + f.host_layer * model.layers
         return Step(
-            weights / self.split.tensor / self.bandwidth,
-            self._arithmetic(tokens) * batch,
-            self.communication(all_tokens, REDUCTIONS * model.layers),
-            host + (f.expert_layer * model.layers if model.experts else 0.0),
+            weights / self.split.tensor / self.bandwidth * self.slower,
+            self._arithmetic(tokens) * batch * self.slower,
+            self.communication(all_tokens, REDUCTIONS * model.layers) * self.slower,
+            self.launching * self.slower,
         )
 
     def prefill_delay(self, tokens: float) -> float:
         """Seconds by which a prompt in the batch delays the sequences that are decoding: its arithmetic and messages.
 
-        The weights are read once for both, and the step's latency and host work are there anyway.
+        The weights are read once for both, and the step's latency and host work are there anyway. Stages of a pipeline
+        work on different prompts at a time.
         """
-        return (self._arithmetic(tokens) + self._bytes_time(tokens, REDUCTIONS * self.model.layers)) * self.factors.prefill * self.slower
+        busy = self._arithmetic(tokens) + self._bytes_time(tokens, REDUCTIONS * self.model.layers)
+        return busy * self.factors.prefill * self.slower / self.split.pipeline
 
     def _arithmetic(self, tokens: float) -> float:
         each = self.dense_seconds + self.expert_seconds
-        return tokens * each - max(0.0, tokens - 1.0) * self.head_seconds + self.attention_seconds * tokens * tokens / 2.0
+        return max(0.0, tokens * each - (tokens - 1.0) * self.head_seconds) + self.attention_seconds * tokens * tokens / 2.0
 
     def communication(self, tokens: float, messages: float) -> float:
         """Seconds of the all-reductions of `tokens` in one step, and of the hand-over between stages."""

@@ -136,6 +136,8 @@ def _had(option: Option, word: Text, words: Sequence[Text], rest: list[Text]) ->
 
 
 def _companions(seen: dict[str, Text], known: Catalogue) -> Iterator[Finding]:
+    if (known.syntax.get("config") or {}).get("flag") in seen:
+        return  # it may stand in the file
     for name, word in seen.items():
         option = known.taken[name]
         for needed in option.needs:

@@ -15,7 +15,7 @@ from generator.rulebook import RuleBook
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option as one version spells it. `words` are what it takes, where that is known."""
+    """One option as one version spells it. `words` are what it takes, where that is known (with `numbers`, whole numbers too)."""
 
     name: str
     names: tuple[str, ...]
@@ -29,6 +29,7 @@ class Option:
     repeatable: bool = False
     env: str | None = None
     needs: tuple[str, ...] = ()
+    numbers: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,4 +110,5 @@ def _option(name: str, entry: Mapping[str, Any], key: tuple[Any, ...]) -> Option
         name, (name, *(entry.get("names") or ()), *(entry.get("off") or ())), entry["type"], entry.get("nargs"),
         tuple(words) if words else None, entry.get("since"), entry.get("until"), entry.get("use"),
         bool(entry.get("deprecated")), bool(entry.get("repeatable")), entry.get("env"), tuple(entry.get("needs") or ()),
+        bool(entry.get("numbers")),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from generator.rulebook import RuleBook
@@ -63,14 +64,14 @@ def _container(
     program = _words(document, (*path, entry), data.get(entry), expand)
     words = [*program, *_words(document, (*path, arguments), data.get(arguments), expand)]
     shell = [w.text.rsplit("/", 1)[-1] for w in words[:1]]
-    script = next((w for flag, w in zip(words, words[1:], strict=False) if flag.text in ("-c", "-lc", "-ec")), None)
+    script = next((w for flag, w in pairwise(words) if flag.text in ("-c", "-lc", "-ec")), None)
     if shell and shell[0] in SHELLS and script is not None:
         for found in in_script(script.text, document.name, book, script.place):
             yield Launch(found.engine, image[1] if image else None, found.words, found.positionals, {**env, **found.env}, found.place)
         return
-    found = command_at(words, book)
-    if found is not None:
-        yield Launch(found.engine, image[1] if image else None, found.words, found.positionals, env, found.place)
+    server = command_at(words, book)
+    if server is not None:
+        yield Launch(server.engine, image[1] if image else None, server.words, server.positionals, env, server.place)
     elif (image is not None or (engine is not None and words)) and not program:
         name = image[0] if image is not None else str(engine)
         facts = book.section("engines")[name]

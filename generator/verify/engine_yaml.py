@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator.errors import Place, did_you_mean
+from generator.errors import did_you_mean
 from generator.source import Document, KeyPath
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue
@@ -32,6 +32,16 @@ def check_config(document: Document, known: Catalogue) -> Iterator[Finding]:
     else:
         for key, value in document.data.items():
             yield from _option(document, key, value, known)
+        yield from _companions(document, known)
+
+
+def _companions(document: Document, known: Catalogue) -> Iterator[Finding]:
+    keys = {key.replace("_", "-") for key, value in document.data.items() if value is not False}
+    for key in document.data:
+        option = known.taken.get(f"--{key.replace('_', '-')}")
+        for needed in option.needs if option is not None and option.name[2:] in keys else ():
+            if needed[2:] not in keys:
+                yield Finding("missing-companion", f"{key} needs {needed[2:]} beside it", document.place((key,), key=True))
 
 
 def _option(document: Document, key: str, value: Any, known: Catalogue) -> Iterator[Finding]:
@@ -100,7 +110,7 @@ def _class(document: Document, path: KeyPath, value: Any, fields: Mapping[str, A
 def _wrong(value: Any, kind: str) -> tuple[str, str] | None:
     if kind.startswith("enum("):
         inside = kind[5 : kind.index(")")]
-        words = [w.strip() for w in inside.split(",")[0].split("|")]
+        words = re.split(r"[ ,]", inside)[0].split("|")
         given = str(value).lower() if "case-insensitive" in inside else value
         return None if given in words else ("wrong-choice", f"one of {', '.join(words)}")
     base = re.match(r"[a-z]+", kind)
@@ -111,14 +121,14 @@ def _wrong(value: Any, kind: str) -> tuple[str, str] | None:
             return "wrong-type", "a number"
         return ("wrong-value", "a number from 0 to 1") if "[0..1]" in kind and not 0 <= value <= 1 else None
     if word == "int":
-        return None if number and isinstance(value, int) else ("wrong-type", "a whole number")
+        if not number or not isinstance(value, int):
+            return "wrong-type", "a whole number"
+        least = 1 if kind.startswith("int>0") else 0 if kind.startswith("int>=0") else value
+        return ("wrong-value", f"a whole number from {least}") if value < least else None
+    if "|" in kind:
+        return None
     types: dict[str, tuple[type, str]] = {"bool": (bool, "true or false"), "str": (str, "text"), "list": (list, "a list"), "dict": (dict, "a mapping")}
     if word in types and not isinstance(value, types[word][0]):
         return "wrong-type", types[word][1]
     return None
 
-
-def beside(place: Place, name: str) -> str:
-    """The path of a file that lies beside another."""
-    head, slash, _ = place.path.rpartition("/")
-    return f"{head}{slash}{name}"

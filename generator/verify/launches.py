@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from posixpath import basename
 from typing import Any
 
@@ -111,7 +112,7 @@ def _split(image: str) -> tuple[str, str]:
 def _container_env(words: Sequence[Text]) -> dict[str, Text]:
     """Variables of `docker run -e NAME=VALUE` and `--env=NAME=VALUE`."""
     env: dict[str, Text] = {}
-    for flag, word in zip(words, words[1:], strict=False):
+    for flag, word in pairwise(words):
         text = word.text if flag.text in ("-e", "--env") else ""
         name, equals, value = text.partition("=")
         if equals:

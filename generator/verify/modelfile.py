@@ -33,7 +33,11 @@ class Command(NamedTuple):
 
 
 class ModelfileError(ValueError):
-    """What Ollama would refuse, with the line."""
+    """What Ollama would refuse, with the line (0 where it is the whole file)."""
+
+    def __init__(self, message: str, line: int = 0) -> None:
+        super().__init__(f"line {line}: {message}" if line else message)
+        self.message, self.line = message, line
 
 
 def read(text: str) -> list[Command]:
@@ -42,7 +46,12 @@ def read(text: str) -> list[Command]:
     Raises `ModelfileError` for an unknown command, a name without a value, a quote that does not end, an empty value,
     and a file without FROM.
     """
-    commands: list[Command] = []
+    return [command for _, command in read_with_lines(text)]
+
+
+def read_with_lines(text: str) -> list[tuple[int, Command]]:
+    """The same, each with the line it begins on."""
+    commands: list[tuple[int, Command]] = []
     lines = text.split("\n")
     number = 0
     while number < len(lines):
@@ -53,13 +62,13 @@ def read(text: str) -> list[Command]:
         word, name, value = _head(line.lstrip(), start)
         while (closed := unquote(value.strip())) is None:
             if number >= len(lines):
-                raise ModelfileError(f"line {start}: the quote does not end")
+                raise ModelfileError("the quote does not end", start)
             value += "\n" + lines[number]
             number += 1
         if not closed.strip():
-            raise ModelfileError(f"line {start}: {word} has no value")
-        commands.append(Command(word, name, closed))
-    if not any(command.word == "FROM" for command in commands):
+            raise ModelfileError(f"{word} has no value", start)
+        commands.append((start, Command(word, name, closed)))
+    if not any(command.word == "FROM" for _, command in commands):
         raise ModelfileError("there is no FROM")
     return commands
 
@@ -68,12 +77,12 @@ def _head(line: str, number: int) -> tuple[str, str, str]:
     match = re.match(r"([A-Za-z]+)[ \t]+(.*)\Z", line)
     word = match.group(1).upper() if match else ""
     if match is None or word not in COMMANDS:
-        raise ModelfileError(f"line {number}: no command of a Modelfile: {line!r}")
+        raise ModelfileError(f"no command of a Modelfile: {line!r}", number)
     if word not in ("PARAMETER", "MESSAGE"):
         return word, "", match.group(2)
     rest = re.match(r"([A-Za-z0-9_]+)[ \t]+(.*)\Z", match.group(2))
     if rest is None or (word == "MESSAGE" and rest.group(1) not in ROLES):
-        raise ModelfileError(f"line {number}: {word} needs a name and a value")
+        raise ModelfileError(f"{word} needs a name and a value", number)
     return word, rest.group(1), rest.group(2)
 
 

@@ -64,7 +64,7 @@ def wrong_value(option: Option, value: Any) -> tuple[str, str] | None:
 
 def _is_word(option: Option, text: str) -> bool:
     assert option.words is not None
-    return text in option.words or (option.name == "--n-gpu-layers" and bool(_INT.match(text)))
+    return text in option.words or (option.numbers and bool(_INT.match(text)))
 
 
 def _is_json(text: str) -> bool:

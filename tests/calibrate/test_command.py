@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,10 @@ LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
 SPECS = {
     "h100": "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: H100-80GB, memory_gib: 79.19}\npin: {quantization: bf16}\n",
     "l4": "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: L4-24GB}\n",
-    "a10g": "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: A10G-24GB}\npin: {engine_version: '0.7.3', quantization: bf16, max_num_seqs: 1, max_num_batched_tokens: 2048}\n",
+    "a10g": (
+        "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: A10G-24GB}\n"
+        "pin: {engine_version: '0.7.3', quantization: bf16, max_num_seqs: 1, max_num_batched_tokens: 2048}\n"
+    ),
     "3090": "model: Qwen/Qwen2.5-14B-Instruct\nhardware: {gpu: RTX3090-24GB}\npin: {quantization: gguf-q4_k_m}\n",
     "3060": "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: RTX3060-12GB}\npin: {quantization: gguf-q4_k_m}\n",
     "l4x4": "model: Qwen/Qwen2.5-32B-Instruct\nhardware: {gpu: L4-24GB, gpus_per_node: 4}\n",
@@ -36,16 +40,16 @@ def spec(tmp_path: Path, name: str) -> str:
     return str(path)
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
+def told(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     assert main(["calibrate", *words, "--json"]) == 0
-    found: dict[str, object] = json.loads(capsys.readouterr().out)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
     return found
 
 
 @pytest.mark.parametrize(("log", "name"), WITHIN)
 def test_predictions_are_what_was_logged(log: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = told(capsys, str(LOGS / log), "--spec", spec(tmp_path, name))
-    errors = {term["term"]: abs(term["error_percent"]) for term in found["terms"] if term["error_percent"] is not None}  # type: ignore[attr-defined]
+    errors = {term["term"]: abs(term["error_percent"]) for term in found["terms"] if term["error_percent"] is not None}
     wanted = WITHIN[log, name]
     assert {term: errors[term] for term in wanted if errors[term] > wanted[term]} == {}
 
@@ -57,7 +61,7 @@ def test_a_term_that_is_off_is_named_and_an_overlay_mends_it(tmp_path: Path, cap
     words = [str(log), "--spec", spec(tmp_path, "h100")]
     found = told(capsys, *words)
     assert found["off"] == "activations"
-    assert [m["threshold"] for m in found["measured"]] == ["vllm.activation_base_gib"]  # type: ignore[attr-defined]
+    assert [m["threshold"] for m in found["measured"]] == ["vllm.activation_base_gib"]
     folder = tmp_path / "mine"
     assert main(["calibrate", *words, "--write", str(folder)]) == 0
     assert sorted(path.name for path in folder.iterdir()) == ["ruleset.yaml", "sources.yaml", "thresholds.yaml"]

@@ -14,26 +14,64 @@ from generator.errors import InputError
 
 LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
 
-CASES = {
-    "vllm-0.7.3-a10g.log": ("vllm", None, {"weights": 14.99, "runtime": 0.05, "activations": 0.22, "kv_cache": 4.60, "kv_tokens": 37696, "capacity": 22.07}, {"gpu_memory_utilization": 0.9}),
+CASES: dict[str, tuple[str, str | None, dict[str, float], dict[str, object]]] = {
+    "vllm-0.7.3-a10g.log": (
+        "vllm",
+        None,
+        {"weights": 14.99, "runtime": 0.05, "activations": 0.22, "kv_cache": 4.60, "kv_tokens": 37696, "capacity": 22.07},
+        {"gpu_memory_utilization": 0.9},
+    ),
     "vllm-0.11.0-l4.log": (
-        "vllm", "0.11.0", {"weights": 14.9889, "kv_cache": 4.75, "kv_tokens": 38944, "cuda_graphs": 0.38},
-        {"max_num_seqs": 128, "max_num_batched_tokens": 2048, "max_model_len": 32000, "gpu_memory_utilization": 0.92, "enforce_eager": False, "tensor_parallel": 1},
+        "vllm",
+        "0.11.0",
+        {"weights": 14.9889, "kv_cache": 4.75, "kv_tokens": 38944, "cuda_graphs": 0.38},
+        {
+            "max_num_seqs": 128,
+            "max_num_batched_tokens": 2048,
+            "max_model_len": 32000,
+            "gpu_memory_utilization": 0.92,
+            "enforce_eager": False,
+            "tensor_parallel": 1,
+        },
     ),
     "vllm-0.19.0-h100.log": (
-        "vllm", "0.19.0", {"weights": 14.99, "activations": 1.89, "runtime": 0.25, "kv_cache": 58.11, "kv_tokens": 476000, "capacity": 79.19},
+        "vllm",
+        "0.19.0",
+        {"weights": 14.99, "activations": 1.89, "runtime": 0.25, "kv_cache": 58.11, "kv_tokens": 476000, "capacity": 79.19},
         {"max_num_seqs": 1024, "max_num_batched_tokens": 8192, "gpu_memory_utilization": 0.95},
     ),
-    "vllm-0.27-rtx5090.log": ("vllm", None, {"activations": 0.33, "cuda_graphs": 0.81, "kv_cache": 3.0, "kv_tokens": 12272, "capacity": 31.36}, {"gpu_memory_utilization": 0.7}),
+    "vllm-0.27-rtx5090.log": (
+        "vllm",
+        None,
+        {"activations": 0.33, "cuda_graphs": 0.81, "kv_cache": 3.0, "kv_tokens": 12272, "capacity": 31.36},
+        {"gpu_memory_utilization": 0.7},
+    ),
     "vllm-0.31.0-h200.log": ("vllm", "0.31.0", {"weights": 5.38, "kv_cache": 34.79, "kv_tokens": 651504}, {}),
     "sglang-0.4.3-l4x4.log": (
-        "sglang", None, {"weights": 15.54, "kv_cache": 2.84, "kv_tokens": 46611, "cuda_graphs": 0.93},
+        "sglang",
+        None,
+        {"weights": 15.54, "kv_cache": 2.84, "kv_tokens": 46611, "cuda_graphs": 0.93},
         {"tensor_parallel": 4, "gpu_memory_utilization": 0.85, "max_num_batched_tokens": 2048, "max_model_len": 131072},
     ),
-    "llama.cpp-b7772-t4.log": ("llama.cpp", "b7772", {"weights": 12036.68 / 1024, "kv_cache": 438 / 1024, "activations": 1593.5 / 1024}, {"max_model_len": 16384, "max_num_batched_tokens": 2048}),
-    "llama.cpp-b7896-rtx3090.log": ("llama.cpp", "b7896", {"weights": 8148.38 / 1024, "kv_cache": 6.0, "activations": 307 / 1024}, {"max_model_len": 8192, "max_num_seqs": 4}),
-    "ollama-0.20.2-rtx3060.log": ("ollama", "0.20.2", {"weights": 4168.09 / 1024, "kv_cache": 1.8, "activations": 1.8}, {"max_model_len": 32768, "max_num_seqs": 1}),
-}  # fmt: skip
+    "llama.cpp-b7772-t4.log": (
+        "llama.cpp",
+        "b7772",
+        {"weights": 12036.68 / 1024, "kv_cache": 438 / 1024, "activations": 1593.5 / 1024},
+        {"max_model_len": 16384, "max_num_batched_tokens": 2048},
+    ),
+    "llama.cpp-b7896-rtx3090.log": (
+        "llama.cpp",
+        "b7896",
+        {"weights": 8148.38 / 1024, "kv_cache": 6.0, "activations": 307 / 1024},
+        {"max_model_len": 8192, "max_num_seqs": 4},
+    ),
+    "ollama-0.20.2-rtx3060.log": (
+        "ollama",
+        "0.20.2",
+        {"weights": 4168.09 / 1024, "kv_cache": 1.8, "activations": 1.8},
+        {"max_model_len": 32768, "max_num_seqs": 1},
+    ),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,7 +145,17 @@ def test_junk_is_refused_or_harmless(tmp_path: Path, raw: bytes) -> None:
 
 def test_large_logs_and_long_lines_take_little_time(tmp_path: Path) -> None:
     path = tmp_path / "large.log"
-    bait = "Free memory on device (" + "1" * 5000 + "\n" + "Capture cuda graph end." + " ." * 5000 + "\n" + "msg=\"model weights\" device=" + "x" * 5000 + "\n"
+    bait = (
+        "Free memory on device ("
+        + "1" * 5000
+        + "\n"
+        + "Capture cuda graph end."
+        + " ." * 5000
+        + "\n"
+        + 'msg="model weights" device='
+        + "x" * 5000
+        + "\n"
+    )
     path.write_text(bait * 400 + (LOGS / "vllm-0.11.0-l4.log").read_text(encoding="utf-8"), encoding="utf-8")
     start = time.process_time()
     logged = read_log(path)

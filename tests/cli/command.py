@@ -50,7 +50,7 @@ def tree(folder: Path) -> dict[str, tuple[int, bytes | str | None]]:
             mode = path.lstat().st_mode
             content: bytes | str | None = None
             if path.is_symlink():
-                content = os.readlink(path)
+                content = str(path.readlink())
             elif path.is_file():
                 content = path.read_bytes()
             found[str(path.relative_to(folder))] = (mode, content)

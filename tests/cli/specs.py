@@ -21,7 +21,7 @@ HOSTILE = [
     "null", "true", "yes", "~", "1e5", "0x10", "NaN", ".inf", "1_000", "12:30:45", "2026-11-24", "<<", "*a", "&a", "!!python/object:x", "# c", "a: b",
     "x" * 600, "\\", "\\n", "'", '"', "''", "\ufeffx", "\u00a0",
 ]  # fmt: skip
-hostile = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(exclude_categories=("Cs",)), max_size=12))
+hostile = st.one_of(st.sampled_from(HOSTILE), st.text(st.characters(exclude_categories=["Cs"]), max_size=12))
 
 NUMBERS = [0, 1, -1, -4, 2, 3, 7, 0.5, 1.0, 2.0, 2.5, 1e-300, 1e300, 10**18, 10**60, -0.0, True, False, "4", "yes", None, [], {}]
 odd = st.one_of(st.sampled_from(NUMBERS), hostile, st.integers(), st.floats(allow_nan=False, allow_infinity=False))
@@ -47,7 +47,7 @@ def part(fields: dict[str, st.SearchStrategy[Any]], most: int, oddity: st.Search
 
 FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "hardware": {
-        "gpus_per_node": sensible(1, 1, 2, 3, 4, 6, 8, 8.0), "nodes": sensible(1, 1, 1, 2, 4), "memory_gib": sensible(4, 15.5, 79.25, 1e-6, 1000),
+        "gpus_per_node": sensible(1, 1, 2, 3, 4, 6, 8, 8.0, "auto"), "nodes": sensible(1, 1, 1, 2, 4), "memory_gib": sensible(4, 15.5, 79.25, 1e-6, 1000),
         "interconnect": sensible("nvlink", "pcie"), "host_memory_gib": sensible(8, 256),
     },
     "workload": {
@@ -63,11 +63,15 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "gpu_memory_utilization": sensible(0.01, 0.5, 0.9, 1, 1e-9), "enforce_eager": sensible(True, False),
     },
     "deploy": {
-        "targets": sensible(["script"], ["compose"], ["script", "compose"]), "served_name": hostile, "host": sensible("127.0.0.1", "0.0.0.0", "::", "::1", "x.y"),
-        "port": sensible(1, 8000, 65535), "image": sensible("registry.example/x:1", "a@sha256:" + "0" * 64), "env": st.dictionaries(sensible("A", "HF_TOKEN"), hostile, max_size=2),
+        "targets": sensible(["script"], ["compose"], ["script", "compose"]), "served_name": hostile,
+        "host": sensible("127.0.0.1", "0.0.0.0", "::", "::1", "x.y"),
+        "port": sensible(1, 8000, 65535), "image": sensible("registry.example/x:1", "a@sha256:" + "0" * 64),
+        "env": st.dictionaries(sensible("A", "HF_TOKEN"), hostile, max_size=2),
         "cache_dir": hostile, "api_key_from": sensible("KEY", "HOME"), "trust_remote_code": sensible(True, False), "namespace": sensible("ns"),
         "replicas": sensible(1, 2, 1000),
-        "extra_args": st.dictionaries(sensible("vllm", "llama.cpp", "ollama"), st.dictionaries(sensible("seed", "enable-lora", "port", "x"), odd, max_size=2), max_size=1),
+        "extra_args": st.dictionaries(
+            sensible("vllm", "llama.cpp", "ollama"), st.dictionaries(sensible("seed", "enable-lora", "port", "x"), odd, max_size=2), max_size=1,
+        ),
     },
 }  # fmt: skip
 
@@ -89,7 +93,8 @@ def specs(draw: st.DrawFn, oddities: float = 0.15) -> dict[str, Any]:
         gpu = {"memory_gib": draw(sensible(8, 24, 80, 1e-9, 1e5))}
         gpu |= draw(part({
             "name": hostile, "vendor": sensible("nvidia", "amd", "intel", "apple", "cpu"), "compute_capability": sensible(8.9, "9.0", 7, "nan", "inf", "x"),
-            "architecture": sensible("hopper_90", "ampere_80", "apple_metal", "nothing"), "bandwidth_gb_per_s": sensible(1, 3350), "unified_memory": st.booleans(),
+            "architecture": sensible("hopper_90", "ampere_80", "apple_metal", "nothing"), "bandwidth_gb_per_s": sensible(1, 3350),
+            "unified_memory": st.booleans(),
             "interconnect": sensible("nvlink", "none"),
         }, 4, oddity))  # fmt: skip
     spec: dict[str, Any] = {"model": model, "hardware": {"gpu": gpu, **draw(part(FIELDS["hardware"], 3, oddity))}}

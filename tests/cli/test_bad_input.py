@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ BUILT: dict[str, tuple[str, dict[str, str]]] = {
     "ten-to-the-400": (PLAIN + f"workload: {{max_context: 1{'0' * 400}}}\n", {}),
     "alias-bomb": (
         "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-        + "".join(f"{name}: &{name} [{','.join(['*' + inner] * 10)}]\n" for inner, name in zip(LEVELS, LEVELS[1:], strict=False)),
+        + "".join(f"{name}: &{name} [{','.join(['*' + inner] * 10)}]\n" for inner, name in pairwise(LEVELS)),
         {},
     ),
     "deep": ("model: " + "[" * 100 + "]" * 100 + "\n", {}),

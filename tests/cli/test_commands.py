@@ -320,7 +320,10 @@ def test_what_is_no_spec_file(path: str, here: Path) -> None:
     assert not (here / "out").exists()
 
 
-ODD_NAMES = [b"n\xff.yaml", b"line\nbreak\x1b[31m.yaml", "\u202ename.yaml".encode(), "模型-a.yaml".encode(), b"it's $(touch x) `id`.yaml", b"-o.yaml", b"{{ x }}.yaml", b"UPPER.YAML"]
+ODD_NAMES = [
+    b"n\xff.yaml", b"line\nbreak\x1b[31m.yaml", "\u202ename.yaml".encode(), "模型-a.yaml".encode(),
+    b"it's $(touch x) `id`.yaml", b"-o.yaml", b"{{ x }}.yaml", b"UPPER.YAML",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=repr)

@@ -13,7 +13,7 @@ A case (`tests/cases/default/*.yaml`) pins what it is not about, so that it stan
 from __future__ import annotations
 
 import time
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import pytest
@@ -34,7 +34,7 @@ UNREACHED: dict[str, str] = {}
 """Rows that no case can reach, and why."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def outcome_of(number: int) -> Outcome | InputError:
     """The decision of a case, made once."""
     try:

@@ -17,7 +17,16 @@ from generator.spec import read_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
-PINS = ("quantization", "engine_version", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization", "kv_cache_dtype", "enforce_eager")
+PINS = (
+    "quantization",
+    "engine_version",
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "kv_cache_dtype",
+    "enforce_eager",
+)
 
 
 @cache
@@ -93,7 +102,15 @@ def facts(folder: Path) -> Iterator[tuple[str, bool, dict[str, Any]]]:
                 for card in lists.get(word, ()):
                     gpu, _, count = card.partition(" ")
                     stages = int(count or 1)
-                    pin = {"engine": "llama.cpp", "engine_version": bench["build"], "quantization": method, "max_model_len": bench["context"], "max_num_seqs": 1, "max_num_batched_tokens": 512, "pipeline_parallel": stages}
+                    pin = {
+                        "engine": "llama.cpp",
+                        "engine_version": bench["build"],
+                        "quantization": method,
+                        "max_model_len": bench["context"],
+                        "max_num_seqs": 1,
+                        "max_num_batched_tokens": 512,
+                        "pipeline_parallel": stages,
+                    }
                     hardware = {"gpu": gpu, "gpus_per_node": stages}
                     yield f"{model}-{method}-{card.replace(' ', '-x')}", fits, {**spec("none", hardware, pin), "model": name}
     for row in starts():

@@ -84,11 +84,14 @@ def test_sglang_keeps_pools_in_fixed_ratios() -> None:
 
 
 def test_llama_cpp_counts_cells() -> None:
-    """Gemma-3-27B, four slots of 8192: padded windows of all slots and a micro-batch for the sliding layers."""
+    """Gemma-3-27B, four slots of 8192: a padded window and a micro-batch for each slot, or for all in one cache."""
     gemma = architecture("google__medgemma-27b-it")
     cost = cache_cost(gemma, Layout(), 16, "llama.cpp", batched_tokens=512, sequences=4)
     layer = 2 * 16 * 128 * 2
-    assert cost.bytes_for(8192, 4) == 10 * 32768 * layer + 52 * (4 * 1024 + 512) * layer
+    assert cost.bytes_for(8192, 4) == 10 * 32768 * layer + 52 * 4 * (1024 + 512) * layer
+    assert cost.bytes_for(300, 4) == 62 * 4 * 512 * layer
+    shared = cache_cost(gemma, Layout(), 16, "ollama", batched_tokens=512, sequences=4)
+    assert shared.bytes_for(8192, 4) == 10 * 32768 * layer + 52 * (4 * 1024 + 512) * layer
     assert cost.bytes_for(100, 1) == 62 * 256 * layer
 
 

@@ -10,10 +10,12 @@ import pytest
 import yaml
 from gguf_models import GGML_TYPES, METHODS, ROOT, model
 
+from generator.architecture.config import from_config
 from generator.architecture.shape import CacheGroup, Matrix, ModelArchitecture
 from generator.quantity import GB, GIB
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf import gguf_bytes, gguf_sizes, gguf_weights, repack_bytes
+from generator.source import read_json
 
 DATA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/gguf_sizes.yaml").read_text(encoding="utf-8"))
 MODELS = {name: model(facts) for name, facts in DATA["models"].items()}
@@ -29,7 +31,7 @@ def predicted(row: dict[str, Any]) -> int:
 def error(row: dict[str, Any]) -> float:
     """Error of the predicted size in %."""
     told = row["gib"] * GIB if "gib" in row else row["gb"] * GB
-    return 100 * (predicted(row) / told - 1)
+    return float(100 * (predicted(row) / told - 1))
 
 
 @pytest.mark.parametrize("row", DATA["rows"], ids=lambda r: r["id"])
@@ -197,3 +199,9 @@ def test_asking_again_is_cheap() -> None:
     for _ in range(1000):
         gguf_weights(llama, Q4_K_M, GGML_TYPES, two)
     assert (time.perf_counter() - start) / 1000 < 30e-6
+
+
+def test_experts_that_come_in_mxfp4_stay_so_in_sixteen_bits() -> None:
+    """gpt-oss-20b converted to F16: 12.83 GiB in the log of a real server (tests/data/logs/llama.cpp-b7772-t4.log)."""
+    config = read_json(ROOT / "tests/data/configs/openai__gpt-oss-20b.json")
+    assert gguf_bytes(from_config(config), METHODS["gguf-f16"], GGML_TYPES) / (1 << 30) == pytest.approx(12.83, rel=0.01)

@@ -49,9 +49,14 @@ def test_a_gpu_also_holds_its_context() -> None:
     assert fixed.cuda_graphs == 0
 
 
-def test_slots_share_the_context() -> None:
+def test_a_cache_for_each_slot_or_one_for_all() -> None:
     bound = numbers("b9000")
-    assert llama_cpp.cells(Load(5000, 3, 512), bound) == 15104
+    assert llama_cpp.cells(Load(5000, 3, 512), bound) == 5120
+    assert llama_cpp.cells(Load(5000, 3, 512), bound, sharing=3) == 15104
+    few, one = (llama_cpp.LLAMA_CPP.fixed(SMALL, Layout(), Load(32768, n, 512), GPU, 0, numbers("b11312")).activations for n in (4, 1))
+    shared = llama_cpp.OLLAMA.fixed(SMALL, Layout(), Load(32768, 4, 512), GPU, 0, numbers("0.33.0")).activations
+    assert few == one
+    assert shared - few == 2 * 512 * 3 * 32768
 
 
 def test_budget_keeps_the_margin() -> None:

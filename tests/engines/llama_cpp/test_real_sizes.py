@@ -153,11 +153,11 @@ def buffers(path: Path, *words: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("name", sorted(TINY))
 def test_a_running_server(name: str, tmp_path: Path) -> None:
-    """Four slots that share a cache: a real start, with weights."""
+    """Four slots with a cache each, as the files have it: a real start, with weights."""
     path = tmp_path / "tiny.gguf"
     write_tiny_gguf(path, TINY[name])
     architecture = from_gguf(read_gguf(path))
-    told = buffers(path, "--ctx-size", "8192", "--parallel", "4", "--kv-unified", "--flash-attn", "on", "--no-repack")
+    told = buffers(path, "--ctx-size", "8192", "--parallel", "4", "--flash-attn", "on", "--no-repack")
     load = Load(2048, 4, 512)
     assert told["CPU_Mapped model"] == pytest.approx(architecture.tensor_bytes / MIB, abs=0.02)
     assert told["CPU KV"] == pytest.approx(cache_mib(architecture, load), abs=0.01)

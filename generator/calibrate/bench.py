@@ -1,0 +1,234 @@
+"""A benchmark's result beside the estimate, and the factor of the speed model that would bring them together.
+
+Floor 5; reads the results that it is given. Results of `vllm bench serve`, of `sglang.bench_serving`, of llama-bench
+(`-o json`), and of the load that `bench.sh` makes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generator.decide.decision import Outcome
+from generator.decide.performance import Speeds, layout_of
+from generator.errors import Place, fail
+from generator.plan import Candidate, bounds, figure
+from generator.render.yaml_text import block
+from generator.rulebook import RuleBook
+from generator.source import MAX_CONFIG_BYTES, decode, read_bytes
+from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
+from generator.throughput.local import back_end
+from generator.throughput.shapes import Demand, Range, Speed
+
+ENGINES = {"vllm": "vllm", "openai": "vllm", "sglang": "sglang", "sglang-oai": "sglang", "llama-bench": "llama.cpp"}
+HALVINGS, FARTHEST = 40, 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one benchmark measured; None where it does not say. Times in milliseconds, lengths are means."""
+
+    engine: str | None
+    concurrency: int
+    input_tokens: float
+    output_tokens: float
+    output_per_second: float | None
+    ttft_ms: float | None
+    tpot_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A figure: the estimate with its band beside the measurement."""
+
+    name: str
+    unit: str
+    estimated: Range
+    measured: float
+
+    @property
+    def ratio(self) -> float:
+        """Measured over estimated."""
+        return self.measured / self.estimated.value if self.estimated.value else 0.0
+
+    @property
+    def within(self) -> bool:
+        """Whether the measurement lies in the band."""
+        return self.estimated.low <= self.measured <= self.estimated.high
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The threshold that would bring estimate and measurement together."""
+
+    threshold: str
+    was: float
+    value: float
+
+
+def read_result(path: Path) -> Result:
+    """The result in a file of JSON, or the last of several lines of JSON; raises `InputError` for anything else."""
+    place = Place(path.name)
+    text = decode(read_bytes(path, MAX_CONFIG_BYTES), path.name)
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        lines = [line for line in text.splitlines() if line.strip()]
+        try:
+            data = json.loads(lines[-1]) if lines else None
+        except (ValueError, RecursionError):
+            data = None
+    if isinstance(data, list) and data and all(isinstance(test, dict) for test in data):
+        return _kernels(data, place)
+    if not isinstance(data, dict):
+        raise fail("not-a-result", "this is no result of a benchmark (JSON of vllm bench serve, sglang.bench_serving, llama-bench or bench.sh)", place)
+    done, concurrency = _number(data, "completed"), _number(data, "max_concurrency", "concurrency")
+    tokens_in, tokens_out = _number(data, "total_input_tokens", "total_input"), _number(data, "total_output_tokens", "total_output")
+    if not done or not tokens_out or not concurrency:
+        raise fail("not-a-result", "the result lacks completed requests, their tokens, or max_concurrency (run the benchmark with --max-concurrency)", place)
+    return Result(
+        engine=ENGINES.get(str(data.get("backend")), str(data.get("backend")) if data.get("backend") else None),
+        concurrency=max(1, round(concurrency)),
+        input_tokens=(tokens_in or 0.0) / done,
+        output_tokens=tokens_out / done,
+        output_per_second=_number(data, "output_throughput"),
+        ttft_ms=_number(data, "mean_ttft_ms"),
+        tpot_ms=_number(data, "mean_tpot_ms"),
+    )
+
+
+def _number(data: Mapping[str, Any], *names: str) -> float | None:
+    for name in names:
+        value = data.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e15:
+            return float(value)
+    return None
+
+
+def _kernels(tests: list[dict[str, Any]], place: Place) -> Result:
+    """llama-bench: the test of the prompt and that of the answer."""
+    prompt = next((t for t in tests if _number(t, "n_prompt") and not _number(t, "n_gen")), None)
+    answer = next((t for t in tests if _number(t, "n_gen") and not _number(t, "n_prompt")), None)
+    rate = _number(answer or {}, "avg_ts")
+    if answer is None or rate is None:
+        raise fail("not-a-result", "llama-bench measured no answer (-n)", place)
+    speed = _number(prompt or {}, "avg_ts")
+    tokens = _number(prompt or {}, "n_prompt")
+    return Result("llama.cpp", 1, tokens or 1.0, _number(answer, "n_gen") or 1.0, None, 1000.0 * tokens / speed if tokens and speed else None, 1000.0 / rate)
+
+
+def measured_candidate(result: Result, outcome: Outcome) -> Candidate:
+    """The candidate that was measured: the best of the result's engine, else the choice."""
+    for one in outcome.ranked:
+        if one.candidate.engine == result.engine:
+            return one.candidate
+    if outcome.plan.choice is None:
+        raise fail("nothing-fits", "nothing of this spec can be deployed, so there is no estimate to compare with")
+    return outcome.plan.choice
+
+
+def compare(result: Result, candidate: Candidate, outcome: Outcome) -> tuple[list[Compared], Speed]:
+    """Each figure that was measured beside its estimate, at the load of the measurement."""
+    setting, calibration = _setting(candidate, outcome)
+    speed = estimate(setting, _demand(result, candidate), calibration)
+    if speed is None:
+        raise fail("no-estimate", setting.unknown() or "the speed is not estimated")
+    pairs = (
+        ("output_tokens_per_second", "tokens/s", speed.output_tokens_per_second, result.output_per_second),
+        ("tpot_ms", "ms", speed.tpot_ms, result.tpot_ms),
+        ("ttft_ms", "ms", speed.ttft_ms, result.ttft_ms),
+    )
+    return [Compared(name, unit, value, found) for name, unit, value, found in pairs if value is not None and found is not None], speed
+
+
+def _setting(candidate: Candidate, outcome: Outcome) -> tuple[Setting, Calibration]:
+    speeds = Speeds(outcome.context)
+    if speeds.calibration is None or candidate.memory is None:
+        raise fail("no-estimate", "this rule set has no speed model")
+    return speeds.setting(candidate, layout_of(candidate), candidate.memory, speeds.kv_bits(candidate)), speeds.calibration
+
+
+def _demand(result: Result, candidate: Candidate) -> Demand:
+    return Demand(result.concurrency, result.input_tokens, result.output_tokens, float(max(1, candidate.max_num_seqs)))
+
+
+def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | None:
+    """The one factor of this engine (or back end) with which the time per token, or the throughput, is as measured."""
+    setting, calibration = _setting(candidate, outcome)
+    local = candidate.engine in LOCAL
+    name = f"speed.local.bandwidth.{back_end(setting.hardware)}" if local else f"speed.engine.{candidate.engine}"
+    target, higher_is_slower = (result.tpot_ms or 0.0, not local) if result.tpot_ms else (result.output_per_second or 0.0, local)
+    if not target:
+        return None
+    was, numbers = calibration.numbers(name), calibration.numbers
+
+    def at(value: float) -> float:
+        trial = Calibration(lambda key: value if key == name else numbers(key))
+        speed = estimate(setting, _demand(result, candidate), trial)
+        assert speed is not None  # `compare` would have said so
+        return speed.tpot_ms.value if result.tpot_ms else speed.output_tokens_per_second.value
+
+    low, high = was / FARTHEST, was * FARTHEST
+    for _ in range(HALVINGS):
+        middle = (low * high) ** 0.5
+        if (at(middle) < target) is higher_is_slower:
+            low = middle
+        else:
+            high = middle
+    return Fitted(name, was, figure((low * high) ** 0.5))
+
+
+def lines(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> Iterator[str]:
+    """The comparison for a terminal."""
+    yield f"{name}: {candidate.id}, {result.concurrency} at once, {result.input_tokens:.0f} tokens in and {result.output_tokens:.0f} out"
+    yield f"  {'figure':<36}{'estimated':>10}{'band':>22}{'measured':>12}{'measured/estimated':>20}"
+    for one in found:
+        band = f"{figure(one.estimated.low):g} to {figure(one.estimated.high):g}"
+        outside = "" if one.within else "  outside the band"
+        yield f"  {f'{one.name} ({one.unit})':<36}{figure(one.estimated.value):>10g}{band:>22}{figure(one.measured):>12g}{one.ratio:>20.2f}{outside}"
+    yield f"  bands from: {speed.basis}"
+    if fitted is not None:
+        yield f"  measured: {fitted.threshold} = {fitted.value:g} (was {fitted.was:g})"
+
+
+def as_json(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> dict[str, Any]:
+    """The comparison as plain data."""
+    return {
+        "result": name,
+        "candidate": candidate.id,
+        "concurrency": result.concurrency,
+        "input_tokens": figure(result.input_tokens),
+        "output_tokens": figure(result.output_tokens),
+        "figures": [
+            {
+                "name": one.name,
+                "unit": one.unit,
+                "estimated": figure(one.estimated.value),
+                "error_band": bounds(one.estimated),
+                "measured": one.measured,
+                "ratio": round(one.ratio, 3),
+                "within": one.within,
+            }
+            for one in found
+        ],
+        "basis": speed.basis,
+        "factor": fitted and {"threshold": fitted.threshold, "was": fitted.was, "value": fitted.value},
+    }
+
+
+def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> dict[str, str]:
+    """A rule set of the user's own with the measured factor: the text of its files by name."""
+    entry = book.thresholds[fitted.threshold]
+    threshold = {"meaning": entry["meaning"], "unit": entry["unit"], "value": fitted.value, "source": "measured-speed", "checked": day}
+    source = {"title": f"Benchmark, measured by gen-deploy calibrate ({name})", "where": f"{name} of {day}", "read": day}
+    about = {"extends": base, "ruleset": {"name": "measured", "title": "Factors measured from benchmarks", "sizing": "detailed"}}
+    return {
+        "ruleset.yaml": "# A rule set of your own over another: use it with --rules DIR.\n" + block(about),
+        "sources.yaml": "# Where the number beside this file comes from.\n" + block({"sources": {"measured-speed": source}}),
+        "thresholds.yaml": "# A factor measured from a benchmark; everything else is as in the rule set that this one extends.\n"
+        + block({"thresholds": {fitted.threshold: threshold}}),
+    }
+

@@ -1,0 +1,48 @@
+"""The specs that a rule set is looked at with: its cases, and the examples or the project's specs.
+
+Floor 4; reads the specs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from generator.cases.case import case_files, read_cases
+from generator.cases.compare import Result, run
+from generator.cases.observed import Observed, observe
+from generator.errors import GenDeployError
+from generator.project import Project
+from generator.rulebook import RuleBook
+from generator.rulesets import root_of
+from generator.spec import read_spec
+
+EXAMPLES = "examples"
+POLICIES = "policies"
+
+
+def example_files(rules: Path, project: Project | None = None) -> list[Path]:
+    """Specs that show what a rule set does: the project's, and the examples beside the rules of a set that lies among shared facts."""
+    found: list[Path] = []
+    if project is not None:
+        found += project.spec_files()
+    root = root_of(rules).resolve()
+    if rules.resolve().parent == root:
+        folder = root.parent / EXAMPLES
+        found += [path for path in sorted(folder.rglob("*.yaml")) if POLICIES not in path.relative_to(folder).parts]
+    return list(dict.fromkeys(found))
+
+
+def examples_seen(paths: Iterable[Path], book: RuleBook) -> Iterator[tuple[Path, Observed]]:
+    """Each example that is a spec, decided."""
+    for path in paths:
+        try:
+            spec = read_spec(path)
+        except GenDeployError:
+            continue
+        yield path, observe(spec, book)
+
+
+def cases_run(rules: Path, book: RuleBook) -> list[Result]:
+    """Every case of a rule set, run; raises `InputError` for what is no case."""
+    return [run(case, book) for case in read_cases(case_files(rules))]

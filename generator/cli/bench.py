@@ -1,0 +1,55 @@
+"""`gen-deploy calibrate --bench`: the result of a benchmark beside the estimate, and its factor as a rule set."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from generator.calibrate.bench import Fitted, as_json, compare, lines, measured_candidate, overlay, read_result, refit
+from generator.cli.output import show, show_json, tell
+from generator.decide.decision import decide
+from generator.errors import DONE, Problem, UsageError, WriteError, printable
+from generator.rulebook import RuleBook
+from generator.spec import DeploymentSpec
+
+
+def run(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, folder: Path | None, rules: str, json_wanted: bool, quiet: bool) -> int:
+    """Compare each result with the plan of the spec; write the factor of the only one where a folder is given."""
+    outcome = decide(spec, book)
+    objects = []
+    texts: list[str] = []
+    fitted: Fitted | None = None
+    for path in results:
+        result = read_result(path)
+        candidate = measured_candidate(result, outcome)
+        found, speed = compare(result, candidate, outcome)
+        fitted = refit(result, candidate, outcome)
+        objects.append(as_json(path.name, candidate, result, found, speed, fitted))
+        texts += lines(path.name, candidate, result, found, speed, fitted)
+    if json_wanted:
+        show_json(objects[0] if len(objects) == 1 else objects)
+    elif not quiet:
+        show(printable("\n".join(texts)))
+    if folder is not None:
+        if len(results) > 1:
+            raise UsageError(Problem("several-results", "--write takes one result; write the others into rule sets of their own"))
+        _write(folder, fitted, book, rules, results[0])
+    return DONE
+
+
+def _write(folder: Path, fitted: Fitted | None, book: RuleBook, rules: str, result: Path) -> None:
+    if fitted is None:
+        tell("nothing to write: the result has neither a time per token nor a throughput")
+        return
+    base = rules if rules in ("default", "handbook") else str(Path(rules).resolve())
+    day = datetime.fromtimestamp(result.stat().st_mtime, UTC).date().isoformat()
+    files = overlay(book, base, fitted, result.name, day)
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
+    tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")

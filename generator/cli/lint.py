@@ -1,0 +1,73 @@
+"""`gen-deploy lint`: proofs over the tables of a rule set."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import click
+
+from generator import project
+from generator.cases.corpus import cases_run, example_files, examples_seen
+from generator.cases.observed import reached
+from generator.cli import options
+from generator.cli.output import show
+from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem
+from generator.lint.findings import Reached, findings, in_order
+from generator.overlay import Gathered
+from generator.report.findings import FORMATS, as_format
+from generator.rulebook import RuleBook, sections_of
+from generator.rulesets import MAX_RULE_BYTES, chain, find, gather, root_of
+from generator.source import read_yaml
+
+MONTHS = 12
+
+
+@click.command("lint")
+@options.options(options.tree_rules_option)
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="text", show_default=True, help="How findings are printed.")
+@click.option(
+    "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources not read for this long are stale."
+)
+@click.option("--no-cases", is_flag=True, help="Leave out which rows the cases and examples reach.")
+@options.options(options.verbose_option)
+def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -> int:
+    """Prove what can be proved of a rule set; exit 1 if anything is an error."""
+    try:
+        found = lint(rules, date.today(), months, no_cases)
+    except InputError as error:
+        found = list(error.problems)
+    text = as_format(found, kind, verbose)
+    if text:
+        show(text)
+    return BAD_INPUT if any(p.severity == "error" for p in found) else DONE
+
+
+def lint(rules: str, today: date, months: int = MONTHS, no_cases: bool = False) -> list[Problem]:
+    """All findings of a rule set; raises `InputError` where its files cannot be read."""
+    path = find(rules)
+    gathered = gather(path)
+    looked, problems = (None, []) if no_cases or gathered.problems else _reached(path, gathered)
+    shared = len(chain(path)) == 1 and path.resolve() == root_of(path).resolve() / "default"
+    beside = [read_yaml(file, str(file), MAX_RULE_BYTES).data for file in _beside(path)] if shared else []
+    return in_order([*findings(gathered, today, months, looked, beside, shared), *problems])
+
+
+def _beside(path: Path) -> list[Path]:
+    """The files of the other sets that share facts with this one."""
+    sets = [file.parent for file in root_of(path).glob("*/ruleset.yaml") if file.parent.resolve() != path.resolve()]
+    return [file for one in sets for file in sorted(one.rglob("*.yaml"))]
+
+
+def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Problem]]:
+    """The rows that cases and examples reach; None where a set that ships came without any (an installed wheel)."""
+    book = RuleBook(sections_of(gathered.merged))
+    try:
+        cases = cases_run(path, book)
+    except GenDeployError as error:
+        return None, list(error.problems)
+    seen = [result.observed for result in cases]
+    seen += [one for _, one in examples_seen(example_files(path, project.find(Path())), book)]
+    if not seen and path.resolve().parent == root_of(path).resolve():
+        return None, []
+    return Reached(reached(seen), len(seen)), []

@@ -1,0 +1,65 @@
+"""`gen-deploy rules`: the effective rules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator import project
+from generator.cases.corpus import cases_run, example_files, examples_seen
+from generator.cases.observed import Observed
+from generator.cli import options
+from generator.cli.output import show, show_json
+from generator.errors import DONE, InputError
+from generator.report import rules as report
+from generator.rulebook import RuleBook, sections_of
+from generator.rulesets import find, gather
+
+
+@click.group("rules")
+def command() -> None:
+    """The effective rules of a set, or one of them."""
+
+
+@command.command("show")
+@click.argument("name", required=False, metavar="[ID]")
+@options.options(options.tree_rules_option)
+@click.option("--origin", is_flag=True, help="Where each part comes from: the layer, and file:line:column.")
+@options.options(options.json_option)
+def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int:
+    """Every row of the effective set, or the row (or threshold, or fact) ID with its source, its cases and the examples that it decides."""
+    path = find(rules)
+    gathered = gather(path)
+    if gathered.problems:
+        raise InputError(gathered.problems)
+    if name is None:
+        if as_json:
+            rows = [report.row_data(gathered, table, row) for table, one in gathered.merged["tables"].items() for row in one["rows"]]
+            show_json({"ruleset": gathered.merged["ruleset"], "rows": rows, "changes": report.changes(gathered)})
+        else:
+            show(report.whole(gathered, origin))
+        return DONE
+    found = report.named(gathered, name)
+    cases, examples = _seen(path, RuleBook(sections_of(gathered.merged))) if any("table" in one for one in found) else ([], [])
+    shown: list[Any] = []
+    for one in found:
+        table = one.get("table")
+        in_cases = [word for word, seen in cases if one["id"] in seen.rows[table]] if table else None
+        in_examples = [word for word, seen in examples if one["id"] in seen.rows[table]] if table else []
+        if as_json:
+            shown.append({**one, "cases": in_cases or [], "examples": in_examples})
+        else:
+            shown.append(report.one(gathered, one, origin, in_cases, in_examples))
+    if as_json:
+        show_json(shown[0] if len(shown) == 1 else shown)
+    else:
+        show("\n\n".join(shown))
+    return DONE
+
+
+def _seen(path: Path, book: RuleBook) -> tuple[list[tuple[str, Observed]], list[tuple[str, Observed]]]:
+    """The cases and the examples of a set, decided, each with its name."""
+    cases = [(result.case.id, result.observed) for result in cases_run(path, book)]
+    return cases, [(file.stem, seen) for file, seen in examples_seen(example_files(path, project.find(Path())), book)]

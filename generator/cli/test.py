@@ -1,0 +1,116 @@
+"""`gen-deploy test`: the cases of a rule set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from generator import project
+from generator.cases.case import Case, case_files, chosen, read_cases
+from generator.cases.compare import Result, problems_of, run
+from generator.cases.corpus import example_files, examples_seen
+from generator.cases.observed import reached
+from generator.cases.update import flow, mendable, updated
+from generator.cli import options
+from generator.cli.output import show, show_json, tell
+from generator.errors import BAD_INPUT, DONE, Problem, UsageError, WriteError
+from generator.resources import shown
+from generator.rulebook import RuleBook, load
+from generator.rulesets import find, layers
+from generator.table import Row
+
+
+@click.command("test")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH...]")
+@options.options(options.tree_rules_option)
+@click.option("-k", "words", multiple=True, metavar="WORD", help="Only cases whose id holds WORD.")
+@click.option("--coverage", is_flag=True, help="List rows that no case reaches.")
+@click.option("--update", is_flag=True, help="Show what no longer holds, and write it as it is now.")
+@options.options(options.json_option, options.verbose_option)
+def command(paths: tuple[Path, ...], rules: str, words: tuple[str, ...], coverage: bool, update: bool, as_json: bool, verbose: bool) -> int:
+    """Run the cases of a rule set, or those in PATH: what a spec must be decided to, and by which rows."""
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is not None:
+        raise UsageError(Problem("no-such-file", f"{missing} is not there"))
+    book = load(rules)
+    cases = chosen(read_cases(paths or case_files(find(rules))), words)
+    results = [run(case, book) for case in cases]
+    if update:
+        _update(results)
+    if as_json:
+        show_json(_as_data(results, _own_rows(book, rules) if coverage else None))
+    else:
+        _print(results, verbose)
+        if coverage:
+            _coverage(results, book, rules)
+    left = [r for r in results if (_left(r) if update else r.differences)]
+    return BAD_INPUT if left else DONE
+
+
+def _left(result: Result) -> bool:
+    return any(not one.mendable for one in result.differences)
+
+
+def _print(results: list[Result], verbose: bool) -> None:
+    for result in results:
+        for problem in problems_of(result):
+            show(str(problem))
+        if verbose and not result.differences:
+            show(f"{result.case.place()}: {result.case.id}: as expected")
+    failed = sum(bool(result.differences) for result in results)
+    show(f"{len(results)} cases, {failed} failed" if results else "no cases")
+
+
+def _coverage(results: list[Result], book: RuleBook, rules: str) -> None:
+    by_cases = reached(result.observed for result in results)
+    by_examples = reached(seen for _, seen in examples_seen(example_files(find(rules), project.find(Path())), book))
+    rows = _own_rows(book, rules)
+    for name, row in rows:
+        if (name, row.id) not in by_cases:
+            show(f"{row.at}: {name}/{row.id}: no case reaches it{', an example does' if (name, row.id) in by_examples else ''}")
+    hit = sum((name, row.id) in by_cases for name, row in rows)
+    show(f"{hit} of {len(rows)} rows are reached by a case")
+
+
+def _own_rows(book: RuleBook, rules: str) -> list[tuple[str, Row]]:
+    """The rows of the set itself, not of what it extends."""
+    own = {shown(path) for path in layers(find(rules))[-1]}
+    return [(name, row) for name, table in book.tables.items() for row in table.rows if row.at.rpartition(":")[0] in own]
+
+
+def _update(results: list[Result]) -> None:
+    by_file: dict[Path, list[Result]] = {}
+    for result in results:
+        if mendable(result):
+            by_file.setdefault(result.case.path, []).append(result)
+            for one in mendable(result):
+                old = _expected(result.case, one.path)
+                tell(f"{one.place}: {result.case.id}: {'.'.join(map(str, one.path))}: {flow(old)} -> {flow(one.got)}")
+    for path, found in by_file.items():
+        try:
+            path.write_text(updated(path.read_text(encoding="utf-8"), found), encoding="utf-8")
+        except OSError as error:
+            raise WriteError(Problem("cannot-write", f"{path}: {error.strerror}")) from None
+        tell(f"{path}: {len(found)} cases brought up to date")
+
+
+def _expected(case: Case, path: tuple[str | int, ...]) -> object:
+    value: object = case.expect
+    for step in path:
+        value = value.get(step) if isinstance(value, dict) else None  # type: ignore[call-overload]
+    return value
+
+
+def _as_data(results: list[Result], rows: list[tuple[str, Row]] | None) -> dict[str, object]:
+    data: dict[str, object] = {
+        "cases": [
+            {"id": r.case.id, "at": str(r.case.place()), "passed": not r.differences, "differences": [{"at": str(d.place), "message": d.message} for d in r.differences]}
+            for r in results
+        ],
+        "failed": sum(bool(r.differences) for r in results),
+    }
+    if rows is not None:
+        hit = reached(result.observed for result in results)
+        data["not_reached"] = [f"{name}/{row.id}" for name, row in rows if (name, row.id) not in hit]
+    return data

@@ -1,0 +1,109 @@
+"""`gen-deploy upgrade-check SPEC… --engine-version NEW`: what a version bump changes, and which words it breaks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator.cli import options
+from generator.cli.files import check_versions
+from generator.cli.output import say, show, tell
+from generator.decide.decision import Outcome, decide
+from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
+from generator.render import artifacts
+from generator.render.launch import launch_of
+from generator.report.summary import refusal
+from generator.rulebook import RuleBook, load
+from generator.spec import DeploymentSpec
+
+from generator.verify.upgrade import Change, broken, changes
+
+BACK = "../../.."
+
+
+@click.command("upgrade-check")
+@options.specs_argument
+@click.option("--engine-version", "version", required=True, metavar="VERSION", help="The version to go to.")
+@options.options(options.rules_option, options.engine_option, options.json_option, options.quiet_option)
+def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | None, as_json: bool, quiet: bool) -> int:
+    """Plan each SPEC with the version it has now and with VERSION, and compare the words; 3 where anything differs or breaks."""
+    book = load(rules)
+    options.check_engine(engine, book)
+    found, errors = options.read_specs(specs, engine)
+    code = DONE
+    for error in errors:
+        say(error.problems)
+        code = max(code, error.exit_code)
+    results: list[dict[str, Any]] = []
+    for spec in found:
+        try:
+            result, one = _one(spec, version, book, as_json)
+        except GenDeployError as error:
+            say(error.problems)
+            result, one = None, error.exit_code
+        code = max(code, one)
+        if result is not None:
+            results.append(result)
+            if not as_json and (one != DONE or not quiet):
+                _print(result)
+    if as_json:
+        show(json.dumps(results[0] if len(specs) == 1 and results else results, indent=2))
+    return code
+
+
+def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> tuple[dict[str, Any] | None, int]:
+    now = decide(spec, book)
+    choice = now.plan.choice
+    if choice is None:
+        tell(refusal(now.plan, spec.document.name))
+        return None, NOTHING_FITS
+    check_versions(spec, [choice], book)
+    check_versions(spec, [replace(choice, engine_version=version)], book)
+    then = decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "engine_version": version}), book)
+    files = artifacts(now.plan, [choice], book, spec_file=spec.document.name, back=BACK)
+    breaks = broken(files, choice.engine, version, book)
+    result: dict[str, Any] = {
+        "name": spec.name, "spec": spec.document.name, "engine": choice.engine, "from": choice.engine_version, "to": version,
+        "breaks": [finding.as_json() for finding in breaks],
+        "decision": _decision(now, then), "changes": [], "rejected": [],
+    }  # fmt: skip
+    if then.plan.choice is None:
+        first = then.plan.rejected[0] if then.plan.rejected else None
+        result["rejected"] = [{"id": reason.id, "because": reason.because} for reason in (first.reasons if first else ())]
+        return result, DIFFERENCES
+    old, new = launch_of(now.plan, choice, book, BACK), launch_of(then.plan, then.plan.choice, book, BACK)
+    differing = changes(old, new)
+    result["changes"] = [_change(change) for change in differing]
+    return result, DIFFERENCES if breaks or differing or result["decision"] else DONE
+
+
+def _decision(now: Outcome, then: Outcome) -> dict[str, Any] | None:
+    """Old and new candidate where another one is chosen, else None."""
+    old, new = now.plan.choice, then.plan.choice
+    if old is None or new is None or old.id == new.id:
+        return None
+    return {"old": old.id, "new": new.id}
+
+
+def _change(change: Change) -> dict[str, Any]:
+    return {"word": change.word, "old": change.old, "new": change.new}
+
+
+def _print(result: dict[str, Any]) -> None:
+    show(f"{result['name']}: {result['engine']} {result['from']} -> {result['to']}")
+    for data in result["breaks"]:
+        show(f"  {data['file']}:{data['line']}: {'breaks' if data['severity'] == 'error' else 'warns'}[{data['code']}]: {data['message']}")
+    if result["decision"]:
+        show(f"  another decision: {result['decision']['old']} -> {result['decision']['new']}")
+    for data in result["changes"]:
+        show(f"  {Change(**data)}")
+    for data in result["rejected"]:
+        show(f"  with {result['to']} it is rejected: {data['id']}: {data['because']}")
+    if not any(result[key] for key in ("breaks", "decision", "changes", "rejected")):
+        show("  nothing changes")
+
+

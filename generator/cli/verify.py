@@ -1,0 +1,62 @@
+"""`gen-deploy verify PATH…`: launch files against what their engine's version takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from generator.cli import options
+from generator.cli.output import say, show, tell
+from generator.errors import BAD_INPUT, DONE, InputError, Problem, did_you_mean
+from generator.quantity import version_key
+from generator.rulebook import RuleBook, load
+from generator.verify.catalogue import nearest
+from generator.verify.files import Asked
+from generator.verify.folder import check_paths
+
+
+@click.command("verify")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--engine", metavar="ENGINE", help="The engine, where the files do not say it.")
+@click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; without it the one that the files pin.")
+@click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
+@options.options(options.rules_option, options.json_option, options.quiet_option)
+def command(
+    paths: tuple[Path, ...], engine: str | None, version: str | None, strict: bool, rules: str, as_json: bool, quiet: bool
+) -> int:
+    """Check every flag, choice, type and key of launch files: scripts, Compose, Kubernetes, an engine's YAML, Modelfiles."""
+    book = load(rules)
+    asked = Asked(_engine(engine, book), version)
+    if version is not None and not quiet:
+        _say_nearest(asked, book)
+    report, files, problems = check_paths(paths, book, asked)
+    bad = [f for f in report.findings if strict or f.severity == "error"]
+    if as_json:
+        show(json.dumps({"findings": [f.as_json() for f in report.findings], "files": files, "checked": sorted(set(report.checked))}, indent=2))
+    else:
+        for finding in report.findings:
+            show(str(finding.problem))
+    say(problems)
+    if not quiet and not as_json and report.checked:
+        found = f"{len(report.findings)} finding{'s' if len(report.findings) != 1 else ''}" if report.findings else "clean"
+        tell(f"{files} file{'s' if files != 1 else ''} checked as {', '.join(sorted(set(report.checked)))}: {found}")
+    return BAD_INPUT if bad or problems else DONE
+
+
+def _engine(name: str | None, book: RuleBook) -> str | None:
+    known = book.section("flags")
+    if name is not None and name not in known:
+        raise InputError(Problem("unknown-engine", f"--engine: {name!r} is no engine{did_you_mean(name, known)} (one of {', '.join(known)})"))
+    return name
+
+
+def _say_nearest(asked: Asked, book: RuleBook) -> None:
+    if asked.engine is None or asked.version is None:
+        return
+    known = list(book.section("flags")[asked.engine]["versions"])
+    if version_key(asked.version) not in map(version_key, known):
+        near = nearest(asked.version, known)
+        message = f"{asked.engine} {asked.version} is not in the catalogue: it is checked as {near}"
+        say([Problem("uncatalogued-version", message, None, "warning")])

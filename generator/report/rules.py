@@ -1,0 +1,150 @@
+"""The effective rules for a reader: every row, or one with its source, its cases, the examples that it decides, and where it comes from.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from generator.errors import did_you_mean, fail, printable
+from generator.overlay import Gathered, digest
+
+PARTS = ("when", "otherwise", "set", "rank", "order")
+SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "order", "because", "source", "at", "digest")
+
+
+def row_data(gathered: Gathered, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """One row as plain data, with its digest and its history."""
+    data = {"table": table, **{key: row[key] for key in ("id", *PARTS, "because", "source", "evidence", "at") if key in row}}
+    return {**data, "digest": digest(row), "origin": origin(gathered, table, row["id"])}
+
+
+def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, Any]:
+    """One threshold or fact as plain data, with its digest and its history."""
+    entry = gathered.merged[section][name]
+    return {"section": section, "id": name, **entry, "at": str(gathered.place(section, name)), "digest": digest(entry), "origin": origin(gathered, section, name)}
+
+
+def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, Any]]:
+    """What each layer did to one thing, lowest first."""
+    return [
+        {"layer": step.layer, "action": step.action, "at": str(step.place), **({"replaced": step.below} if step.below else {})}
+        for step in gathered.steps[section, name]
+    ]
+
+
+def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
+    """The rows, thresholds, sources and facts of a name (`id` or `table/id`); raises `InputError` where there is none."""
+    table, _, rest = word.rpartition("/")
+    found = [
+        row_data(gathered, name, row)
+        for name, one in gathered.merged["tables"].items()
+        for row in one["rows"]
+        if row["id"] == (rest if table == name else word)
+    ]
+    sections = ("thresholds", "sources", "gpus", "models", "methods", "engines", "names", "settings")
+    found += [entry_data(gathered, section, word) for section in sections if word in gathered.merged[section]]
+    if not found:
+        known = [row["id"] for one in gathered.merged["tables"].values() for row in one["rows"]] + list(gathered.merged["thresholds"])
+        gone = [f"{key[0]} {key[1]} is switched off at {steps[-1].place}" for key, steps in gathered.steps.items() if key[1] == word and steps[-1].action == "off"]
+        raise fail("unknown-row", "; ".join(gone) or f"no row and no threshold is called {word!r}{did_you_mean(word, known)}")
+    return found
+
+
+def changes(gathered: Gathered) -> list[dict[str, Any]]:
+    """What the topmost layer did to those below it."""
+    own = gathered.own
+    return [
+        {"section": section, "id": name, "action": steps[-1].action, "at": str(steps[-1].place), "below": str(steps[-2].place) if len(steps) > 1 else None}
+        for (section, name), steps in gathered.steps.items()
+        if steps[-1].place.path in own
+    ]
+
+
+def whole(gathered: Gathered, with_origin: bool) -> str:
+    """Every row of the effective set, table by table; with where each part comes from."""
+    return printable("\n".join(_whole(gathered, with_origin)))
+
+
+def _whole(gathered: Gathered, with_origin: bool) -> Iterator[str]:
+    merged = gathered.merged
+    yield f"{merged['ruleset'].get('name', '')} {merged['ruleset']['digest']}: {' > '.join(name for name, _ in gathered.layers)}"
+    for table, one in merged["tables"].items():
+        yield ""
+        yield f"{table} ({one['hit']}): {one.get('asks', '')}"
+        for row in one["rows"]:
+            yield f"  {row['id']}: {_does(row)}"
+            if with_origin:
+                yield from (f"      {line}" for line in _history(gathered, table, row["id"]))
+    if with_origin:
+        yield from _rest(gathered)
+
+
+def _rest(gathered: Gathered) -> Iterator[str]:
+    """Thresholds; then the facts that the topmost layer changed, and what is switched off."""
+    yield from ("", "thresholds")
+    for name, entry in gathered.merged["thresholds"].items():
+        value = entry["value"] if "value" in entry else f"{len(entry['by_version'])} values by version"
+        yield f"  {name}: {value} {entry.get('unit', '')}".rstrip()
+        yield from (f"      {line}" for line in _history(gathered, "thresholds", name))
+    tables = gathered.merged["tables"]
+    facts = [key for key, steps in gathered.steps.items() if key[0] not in (*tables, "thresholds") and len(steps) > 1]
+    if facts:
+        yield from ("", "facts that a layer changed")
+        for section, name in facts:
+            yield f"  {section} {name}"
+            yield from (f"      {line}" for line in _history(gathered, section, name))
+    gone = [key for key, steps in gathered.steps.items() if steps[-1].action == "off"]
+    if gone:
+        yield from ("", "switched off")
+        for section, name in gone:
+            yield f"  {section} {name}: {gathered.steps[section, name][-1].place}"
+
+
+def _history(gathered: Gathered, section: str, name: str) -> Iterator[str]:
+    for step in gathered.steps[section, name]:
+        replaced = f" (what stood there: {step.below})" if step.below and step.action == "replaced" else ""
+        yield f"{step.action} by {step.layer} at {step.place}{replaced}"
+
+
+def _does(row: Mapping[str, Any]) -> str:
+    parts = [f"when {flow(row['when'])}"] if row.get("when") else []
+    parts += [f"{key} {flow(row[key])}" for key in ("set", "rank", "order") if key in row]
+    return "; ".join(parts) or "always"
+
+
+def flow(value: Any) -> str:
+    """A value on one line, as the rules write it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(flow(part) for part in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> str:
+    """One row, threshold or fact as text."""
+    return printable("\n".join(_one(gathered, data, with_origin, cases, examples)))
+
+
+def _one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> Iterator[str]:
+    section = data.get("table") or data["section"]
+    yield f"{section}/{data['id']}"
+    for key, value in data.items():
+        if key not in ("table", "section", "id", "source", "at", "digest", "origin", "replaces", "config"):
+            yield f"  {key:8} {flow(value)}"
+    sources = data.get("source")
+    for name in [sources] if isinstance(sources, str) else sources or []:
+        entry = gathered.merged["sources"].get(name, {})
+        yield f"  {'source':8} {name}: {entry.get('title', '')} {entry.get('url', entry.get('where', ''))} (read {entry.get('read', '?')})"
+    yield f"  {'digest':8} {data['digest']}"
+    yield f"  {'at':8} {data['at']}"
+    if with_origin:
+        yield from (f"  {'origin':8} {line}" for line in _history(gathered, section, data["id"]))
+    if cases is not None:
+        yield f"  {'cases':8} {', '.join(cases) or 'none'}"
+        yield f"  {'examples':8} {', '.join(examples) or 'none'}"

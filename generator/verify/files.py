@@ -1,0 +1,163 @@
+"""One launch file: what kind it is, what it starts, and everything that is wrong with it.
+
+Floor 4. Reads the file, and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from generator.rulebook import RuleBook
+from generator.source import Document, decode, parse_yaml, read_bytes
+from generator.verify.argv import check_argv
+from generator.verify.catalogue import Catalogue, catalogue
+from generator.verify.containers import in_compose, in_kubernetes, is_compose, is_kubernetes
+from generator.verify.engine_yaml import check_config
+from generator.verify.environment import check_env, check_modelfile
+from generator.verify.finding import Finding
+from generator.verify.launches import Launch, in_script
+from generator.verify.semantics import check_together
+
+MAX_BYTES = 4 << 20
+_HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
+_SHELL = re.compile(r"#!.*sh\b|\\\n|^\s*(exec|export|docker|vllm|sglang|trtllm-serve|llama-server|ollama|python3?)\b", re.MULTILINE)
+
+
+@dataclass
+class Report:
+    """What was found in a file: how many servers and configurations were checked, as which versions, and the findings."""
+
+    checked: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the user says of the files: the engine and its version, where the files do not say it."""
+
+    engine: str | None = None
+    version: str | None = None
+
+
+NOBODY = Asked()
+
+
+def check_file(path: Path, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
+    """The report of one file; `told` is what the folder says (plan.json), and gives way to what the file says itself.
+
+    Raises `InputError` for a file that cannot be read or that is not the YAML it seems to be.
+    """
+    name = str(path)
+    return check_text(name, decode(read_bytes(path, MAX_BYTES, name), name), book, asked, told)
+
+
+def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
+    """The report of a file's text; by its name it is known what kind of file it is."""
+    path = Path(name)
+    said = header(text, book)
+    report = Report()
+    if _is_modelfile(path, text):
+        if asked.engine in (None, "ollama"):
+            known = _known("ollama", None, said, asked, told, book)
+            _add(report, known, check_modelfile(text, name, known))
+    elif path.suffix in (".yaml", ".yml", ".json"):
+        for document in documents(text, name):
+            _yaml(document, report, said, asked, told, book)
+    elif path.suffix in (".sh", ".bash", ".txt", ".service", "") and _SHELL.search(text):
+        for launch in in_script(_commands_of(path, text), name, book):
+            _launch(launch, report, said, asked, told, book)
+    return report
+
+
+def _yaml(document: Document, report: Report, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> None:
+    wanted = asked.engine or said.engine
+    if is_compose(document.data):
+        launches = list(in_compose(document, book, wanted))
+    elif is_kubernetes(document.data):
+        launches = list(in_kubernetes(document, book, wanted))
+    else:
+        engine = wanted or told.engine
+        if engine is not None and engine in book.section("flags") and not _other(Path(document.name)):
+            known = _known(engine, None, said, asked, told, book)
+            _add(report, known, check_config(document, known))
+        return
+    for launch in launches:
+        _launch(launch, report, said, asked, told, book)
+
+
+def _other(path: Path) -> bool:
+    """Whether a YAML or JSON file of a generated folder is none that an engine reads."""
+    return path.name in ("plan.json", "manifest.json") or path.suffix == ".json"
+
+
+def _launch(launch: Launch, report: Report, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> None:
+    if asked.engine is not None and launch.engine != asked.engine:
+        return
+    known = _known(launch.engine, launch.version, said, asked, told, book)
+    found = [
+        *check_argv(launch.words, known, launch.positionals),
+        *check_env(launch.env, known),
+        *(check_together(launch.words, known) if launch.words else ()),
+    ]
+    _add(report, known, found)
+
+
+def _add(report: Report, known: Catalogue, found: Iterator[Finding] | list[Finding]) -> None:
+    report.checked.append(known.title)
+    report.findings += found
+
+
+def _known(engine: str, version: str | None, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> Catalogue:
+    """The catalogue of the version that counts: the user's, the file's own (header, image), the folder's, the default one."""
+    of_header = said.version if said.engine == engine else None
+    of_folder = told.version if told.engine == engine else None
+    wanted = (asked.version if asked.engine in (None, engine) else None) or of_header or version or of_folder
+    return catalogue(book, engine, wanted or str(book.section("engines")[engine]["default_version"]))
+
+
+def header(text: str, book: RuleBook) -> Asked:
+    """Engine and version of a generated file, from its first lines."""
+    titles = {facts["title"]: name for name, facts in book.section("engines").items()}
+    for found in _HEADER.finditer(text[:2000]):
+        if found.group(1) in titles:
+            return Asked(titles[found.group(1)], found.group(2))
+    return Asked()
+
+
+def documents(text: str, name: str) -> Iterator[Document]:
+    """The YAML documents of a file, each with positions in the whole file."""
+    start, lines = 0, text.split("\n")
+    for end in [*(i for i, line in enumerate(lines) if line.rstrip() == "---" or line.startswith("--- ")), len(lines)]:
+        part = lines[start:end]
+        if any(line.strip() and not line.lstrip().startswith("#") for line in part):
+            yield parse_yaml("\n" * start + "\n".join(part), name)
+        start = end + 1 if end < len(lines) and lines[end].rstrip() == "---" else end
+
+
+def _is_modelfile(path: Path, text: str) -> bool:
+    if "modelfile" in path.name.lower():
+        return True
+    first = next((line for line in text.split("\n") if line.strip() and not line.startswith("#")), "")
+    return path.suffix == "" and first.upper().startswith("FROM ") and "PARAMETER" in text.upper()
+
+
+def _commands_of(path: Path, text: str) -> str:
+    """The text of a script; of a systemd unit only what its Exec lines run, in place."""
+    if path.suffix != ".service":
+        return text
+    out, inside = [], False
+    for line in text.split("\n"):
+        key, equals, rest = line.partition("=")
+        starts = bool(equals) and key.strip() in ("ExecStart", "Environment")
+        if inside:
+            out.append(line)
+        elif starts:
+            word = "export " if key.strip() == "Environment" else ""
+            out.append(" " * (len(key) + 1 - len(word)) + word + rest.lstrip("-@:+!") if len(key) + 1 >= len(word) else word + rest)
+        else:
+            out.append("")
+        inside = (starts or inside) and line.endswith("\\")
+    return "\n".join(out)

@@ -1,0 +1,77 @@
+"""The launch files under some paths, and what a generated folder says of them.
+
+Floor 4. Reads folders and `plan.json`, follows no links.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from generator.errors import InputError, Place, Problem
+from generator.rulebook import RuleBook
+from generator.verify.files import Asked, Report, check_file
+
+SUFFIXES = (".sh", ".bash", ".yaml", ".yml", ".txt", ".service", "")
+SKIPPED = ("PLAN.md", "manifest.json", "plan.json", "README.md")
+_MAX_FILES = 10_000
+
+
+def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked) -> tuple[Report, int, list[Problem]]:
+    """The findings under some paths, how many files held something to check, and the files that could not be read."""
+    whole, files = Report(), 0
+    problems: list[Problem] = []
+    for path, inside in _files(paths):
+        try:
+            report = check_file(path, book, asked, told_by_folder(path))
+        except InputError as error:
+            if not inside or path.suffix in (".yaml", ".yml"):
+                problems += error.problems
+            continue
+        if not report.checked and not inside:
+            problems.append(Problem("nothing-to-check", _nothing(asked), Place(str(path))))
+        files += bool(report.checked)
+        whole.checked += report.checked
+        whole.findings += report.findings
+    if not files and not problems:
+        problems.append(Problem("nothing-to-check", _nothing(asked), Place(str(paths[0]))))
+    whole.findings.sort(key=lambda finding: (finding.place, finding.code))
+    return whole, files, problems
+
+
+def _nothing(asked: Asked) -> str:
+    hint = "" if asked.engine else "; name the engine with --engine where the file does not say it"
+    return f"no server of a known engine is started here{hint}"
+
+
+def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """The files to read, and whether each was found in a folder (then it need not be a launch file)."""
+    for path in paths:
+        if not path.is_dir():
+            yield path, False
+            continue
+        count = 0
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if Path(name).suffix in SUFFIXES and name not in SKIPPED and not name.startswith("."):
+                    count += 1
+                    if count <= _MAX_FILES:
+                        yield Path(folder) / name, True
+
+
+def told_by_folder(path: Path) -> Asked:
+    """Engine and version of a file in a generated folder: the folder is named after the engine, `plan.json` knows the version."""
+    for folder in (path.parent, path.parent.parent):
+        try:
+            plan: Any = json.loads((folder / "plan.json").read_bytes())
+            candidates = [plan["choice"], *plan.get("alternatives", ())]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        for candidate in candidates:
+            if isinstance(candidate, dict) and candidate.get("engine") == path.parent.name:
+                return Asked(str(candidate["engine"]), str(candidate["engine_version"]))
+    return Asked()

@@ -1,0 +1,51 @@
+"""The speed model against published measurements (tests/data/throughput/README.md): median and p90 error by class, and the bands."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from benchmarks.throughput_accuracy.predict import predictions, prepare
+from benchmarks.throughput_accuracy.score import table
+from generator.decide.context import Numbers
+from generator.rulebook import load
+from generator.throughput.estimate import Calibration
+
+FILE = Path(__file__).resolve().parents[1] / "data" / "throughput" / "measured.csv"
+BARS = {
+    "TensorRT-LLM maximum dense": (0.12, 0.35),
+    "TensorRT-LLM maximum MoE": (0.25, 0.60),
+    "TPOT vllm dense": (0.15, 0.35),
+    "TPOT vllm MoE": (0.25, 0.60),
+    "TPOT sglang MoE": (0.25, 0.60),
+    "TPOT tensorrt-llm dense": (0.15, 0.40),
+    "llama.cpp decode": (0.15, 0.40),
+}
+
+
+@lru_cache(1)
+def scores() -> dict[str, tuple[int, float, float, float, float]]:
+    book = load("default")
+    found = prepare(FILE, book)
+    rows = table(found, predictions(found, Calibration(Numbers(book, "0"))), book)
+    return {group: (count, middle, ninth, ratio, inside) for group, count, middle, ninth, ratio, inside in rows}
+
+
+@pytest.mark.parametrize("group", sorted(BARS))
+def test_error(group: str) -> None:
+    count, middle, ninth, _, _ = scores()[group]
+    assert count >= 20
+    assert middle <= BARS[group][0]
+    assert ninth <= BARS[group][1]
+
+
+@pytest.mark.parametrize("group", [*sorted(BARS), "TTFT vllm dense", "TTFT vllm MoE", "TensorRT-LLM static batch dense"])
+def test_four_of_five_lie_within_the_band(group: str) -> None:
+    assert scores()[group][4] >= 0.8
+
+
+def test_every_row_is_understood() -> None:
+    rows = len(FILE.read_text(encoding="utf-8").splitlines()) - 1
+    assert sum(score[0] for score in scores().values()) == rows

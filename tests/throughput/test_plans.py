@@ -1,0 +1,208 @@
+"""Speed in plans: figures with bands, objectives, curves, costs, alternatives, and what there is no estimate for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decide"))
+from plans import plan
+
+from generator.cli.main import main
+from generator.decide.performance import Speeds
+from generator.plan import Performance, as_json
+
+SEVEN = {"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "A100-80GB"}, "workload": {"concurrency": 16, "input_tokens": 1000, "output_tokens": 300}}
+FIGURES = ("output_tokens_per_second", "ttft_ms", "tpot_ms")
+
+
+def performance(spec: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = as_json(plan(spec).plan)["performance"]
+    return found
+
+
+def write(folder: Path, text: str, name: str = "spec.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_plan_never_prints_a_figure_without_its_band_and_basis() -> None:
+    data = as_json(plan(SEVEN).plan)
+    for one in (data, *data["alternatives"]):
+        found = one["performance"]
+        assert found["basis"]
+        for name in FIGURES:
+            low, high = found["error_band"][name]
+            assert low <= found[name] <= high
+        assert found["unknown"] is None
+
+
+def test_figures_of_one_plan_agree() -> None:
+    found = performance(SEVEN)
+    assert found["per_gpu"] == found["output_tokens_per_second"]
+    assert found["per_user"] == pytest.approx(1000 / found["tpot_ms"], rel=0.01)
+    assert found["gpu_hours_per_million_tokens"] == pytest.approx(1e6 / 3600 / found["output_tokens_per_second"], rel=0.01)
+    assert found["limited_by"] in ("bandwidth", "compute", "communication", "host", "kv-capacity")
+    assert found["concurrency"] == 16
+
+
+@pytest.mark.parametrize(
+    ("hardware", "reason"),
+    [
+        ({"gpu": "cpu", "memory_gib": 32}, "bandwidth"),
+        ({"gpu": {"name": "mine", "memory_gib": 80, "compute_capability": "9.0", "bandwidth_gb_per_s": 3000}}, "TFLOPS"),
+    ],
+)
+def test_where_the_hardware_is_not_known_every_figure_is_null_and_says_why(hardware: dict[str, Any], reason: str) -> None:
+    found = performance({**SEVEN, "hardware": hardware})
+    assert reason in found["unknown"]
+    assert all(value is None for name, value in found.items() if name != "unknown")
+
+
+def test_a_gpu_of_the_users_own_is_estimated_from_its_fields() -> None:
+    gpu = {"name": "mine", "memory_gib": 79.2, "compute_capability": "9.0", "bandwidth_gb_per_s": 3350, "fp16_tflops": 989, "interconnect": "nvlink"}
+    listed = performance({**SEVEN, "hardware": {"gpu": "H100-80GB"}, "pin": {"engine": "vllm", "quantization": "bf16"}})
+    own = performance({**SEVEN, "hardware": {"gpu": gpu}, "pin": {"engine": "vllm", "quantization": "bf16"}})
+    assert own["tpot_ms"] == pytest.approx(listed["tpot_ms"], rel=0.01)
+
+
+def test_apple_and_an_unlisted_cpu_with_bandwidth_are_estimated() -> None:
+    mac = performance({"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "M3-Max-128GB"}, "workload": {"profile": "dev"}})
+    assert 20 < mac["per_user"] < 120
+    cpu = {"vendor": "cpu", "architecture": "cpu_x86", "memory_gib": 64, "bandwidth_gb_per_s": 80}
+    host = performance({"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": cpu}, "workload": {"profile": "dev"}})
+    assert 3 < host["per_user"] < 25
+
+
+def test_the_handbook_has_no_speed_model() -> None:
+    found = as_json(plan({"model": "llama-7b", "hardware": {"gpu": "A100-80GB"}}, rules="handbook").plan)["performance"]
+    assert found is None or found["output_tokens_per_second"] is None
+
+
+def test_a_pinned_candidate_that_is_rejected_keeps_its_speed() -> None:
+    spec = {**SEVEN, "workload": {**SEVEN["workload"], "tpot_ms": 0.5}, "pin": {"engine": "vllm", "quantization": "bf16"}}  # type: ignore[dict-item]
+    outcome = plan(spec)
+    assert outcome.plan.choice is None
+    first = as_json(outcome.plan)["rejected"][0]
+    assert first["performance"]["tpot_ms"] > 0.5
+    assert {row["id"] for row in first["rows"]} == {"tpot-missed"}
+    assert first["rows"][0]["read"]["speed.tpot_ms"]["value"] > 0.5
+
+
+def test_the_concurrency_that_objectives_allow() -> None:
+    def most(tpot: float) -> int:
+        workload = {"concurrency": 4, "input_tokens": 1000, "output_tokens": 300, "tpot_ms": tpot}
+        spec = {**SEVEN, "workload": workload, "pin": {"engine": "vllm", "quantization": "bf16"}}
+        return int(performance(spec)["max_concurrency_for_objectives"])
+
+    assert 4 <= most(20) < most(40)
+    assert performance(SEVEN)["max_concurrency_for_objectives"] is None
+
+
+def test_a_cache_that_holds_fewer_than_asked_limits() -> None:
+    spec = {
+        "model": "meta-llama/Llama-3.3-70B-Instruct",
+        "hardware": {"gpu": "A100-80GB", "gpus_per_node": 2},
+        "workload": {"concurrency": 400, "input_tokens": 8000, "output_tokens": 500, "max_context": 16384},
+        "pin": {"engine": "vllm", "quantization": "bf16", "max_num_seqs": 8},
+    }
+    found = as_json(plan(spec).plan)
+    shown = found["performance"] if found["choice"] else found["rejected"][0]["performance"]
+    assert shown["limited_by"] == "kv-capacity"
+    assert shown["concurrency"] <= 8
+
+
+def test_alternatives_are_not_beaten_by_their_own_engine() -> None:
+    outcome = plan({**SEVEN, "hardware": {"gpu": "H100-80GB", "gpus_per_node": 4}})
+    shown = [outcome.plan.choice, *outcome.plan.alternatives]
+    assert len(shown) > 3
+    for one in shown[1:]:
+        for other in shown:
+            if other is one or one is None or other is None or other.engine != one.engine:
+                continue
+            a, b = _figures(one), _figures(other)
+            assert not (all(y <= x for x, y in zip(a, b, strict=True)) and any(y < x for x, y in zip(a, b, strict=True)))
+
+
+def _figures(candidate: Any) -> tuple[float, ...]:
+    memory, gpus = candidate.memory, candidate.tensor_parallel * candidate.pipeline_parallel * candidate.replicas
+    found: Performance = candidate.performance
+    assert found.speed is not None
+    loss = candidate.quality.value
+    needed = (memory.total - memory.kv_cache + memory.kv_needed) * gpus
+    return needed, -found.speed.output_tokens_per_second.value, float("inf") if loss is None else loss, gpus
+
+
+def test_the_curve_of_the_choice() -> None:
+    outcome = plan(SEVEN)
+    assert outcome.plan.choice is not None
+    speeds = Speeds(outcome.context).curve(outcome.plan.choice, [1, 4, 16])
+    outputs = [speed.output_tokens_per_second.value for speed in speeds]
+    assert outputs == sorted(outputs)
+    assert outcome.plan.choice.performance is not None
+    assert speeds[-1] == outcome.plan.choice.performance.speed
+
+
+SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: H100-80GB}\n"
+
+
+def test_sweep_prints_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, SPEC)
+    assert main(["plan", str(path), "--sweep", "concurrency=1..64"]) == 0
+    table = capsys.readouterr().out
+    assert "ms to first token" in table
+    assert "bands from" in table
+    assert main(["plan", str(path), "--json", "--sweep", "concurrency=1,3,64"]) == 0
+    rows = json.loads(capsys.readouterr().out)["sweep"]
+    assert [row["concurrency"] for row in rows] == [1, 3, 64]
+    assert all(row["error_band"] and row["basis"] for row in rows)
+
+
+@pytest.mark.parametrize("word", ["concurrency=0..4", "concurrency=8..4", "tokens=1..4", "concurrency=1..99999999", "concurrency=", "1..4"])
+def test_a_sweep_that_means_nothing(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(write(tmp_path, SPEC)), "--sweep", word]) == 2
+    assert "--sweep" in capsys.readouterr().err
+
+
+def test_money_comes_from_the_users_file_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, SPEC)
+    prices = write(tmp_path, 'dated: "2026-11-01"\ncurrency: EUR\nper_gpu_hour: {h100: 3.0}\n', "prices.yaml")
+    assert main(["plan", str(path), "--json"]) == 0
+    assert "cost" not in json.loads(capsys.readouterr().out)
+    assert main(["plan", str(path), "--json", "--prices", str(prices)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    cost, hours = found["cost"], found["performance"]["gpu_hours_per_million_tokens"]
+    assert cost["per_million_output_tokens"] == pytest.approx(3 * hours, rel=0.02)
+    assert cost["error_band"][0] < cost["per_million_output_tokens"] < cost["error_band"][1]
+    assert (cost["currency"], cost["dated"]) == ("EUR", "2026-11-01")
+    assert main(["plan", str(path), "--prices", str(prices)]) == 0
+    assert "EUR per million output tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h1000: 3.0}\n", "unknown-gpu"),
+        ("dated: soon\ncurrency: EUR\nper_gpu_hour: {h100: 3.0}\n", "wrong-type"),
+        ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h100: cheap}\n", "wrong-type"),
+        ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h100: -1}\n", "wrong-type"),
+        ("currency: EUR\nper_gpu_hour: {h100: 3.0}\n", "missing-key"),
+        ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h100: 3.0}\ndiscount: 2\n", "unknown-key"),
+        ("[1, 2]\n", "wrong-type"),
+    ],
+)
+def test_a_file_of_prices_that_is_none(text: str, code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, prices = write(tmp_path, SPEC), write(tmp_path, text, "prices.yaml")
+    assert main(["plan", str(path), "--prices", str(prices)]) == 1
+    assert f"error[{code}]" in capsys.readouterr().err
+
+
+def test_the_example_of_prices_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path(__file__).resolve().parents[2] / "examples" / "prices.yaml"
+    assert main(["plan", str(write(tmp_path, SPEC)), "--prices", str(example)]) == 0
+    assert "USD per million output tokens" in capsys.readouterr().out
