@@ -53,12 +53,13 @@ def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoin
         target = context.spec.model.gguf or model.id
         return Checkpoint(target, "given", layout, quantization.group_size if quantization else None, word), "given"
     found = model.checkpoints.get(method)
-    if found is not None:
-        return found, found.origin
+    online = own is None and not context.spec.model.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
+    if found is not None and not (online and found.origin == "published" and context.spec.model.revision):
+        return found, found.origin  # a commit of the model's own repository says nothing about another one
     if own is None and not context.spec.model.gguf:
         if entry["checkpoint"] == "native":
             return None, "native"
-        if engine.name in (entry.get("online") or {}) and _spells(engine, method):
+        if online:
             return None, "online"
     return None, "missing"
 

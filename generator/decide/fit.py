@@ -75,8 +75,11 @@ def fit(
         else:
             last = next(tried for trial in trials(wish) if (tried := sizer.size(*trial)).footprint.headroom >= floor)
             fits = True
-    if fits and context.workload.concurrency is None and context.pinned("max_num_seqs") is None:
-        last = sizer.filled(last, floor)
+    if fits and context.pinned("max_num_seqs") is None:
+        if context.workload.concurrency is None:
+            last = sizer.filled(last, floor, 2 * last.load.max_num_seqs)
+        elif last.load.max_num_seqs < wish.sequences and last.load.max_model_len == wish.context:
+            last = sizer.filled(last, floor, min(wish.sequences, 2 * last.load.max_num_seqs))
     return Fitted(
         last.load, last.fraction, last.footprint, sizer.kv_cache(last),
         context_lowered=last.load.max_model_len < wish.context,
@@ -198,9 +201,9 @@ class _Sizer:
         held = length * trial.load.max_num_seqs if self.whole else cost.tokens_in(trial.footprint.kv_cache, length)
         return KvCache(cost.bytes_per_token, held, held / length if length else 0.0)
 
-    def filled(self, trial: _Trial, floor: float) -> _Trial:
-        """The most sequences that still fit, between what fits already and twice that (concurrency `max`)."""
-        low, high = trial.load.max_num_seqs, trial.load.max_num_seqs * 2
+    def filled(self, trial: _Trial, floor: float, high: int) -> _Trial:
+        """The most sequences that still fit, to a sixteenth, between what fits already and `high`, which does not."""
+        low = trial.load.max_num_seqs
         best = trial
         while high - low > max(1, low // 16):
             middle = (low + high) // 2

@@ -61,7 +61,7 @@ def spec_names(context: Context) -> tuple[Names, Sources]:
         "model.chat": model.chat,
         "model.gated": model.gated,
         "model.needs_remote_code": model.needs_remote_code,
-        "model.pinned_revision": bool(model.revision) or bool(spec.model.gguf) or is_path(spec.model.id),
+        "model.revision_given": spec.model.revision is not None,
         "trust_remote_code": bool(deploy.get("trust_remote_code")),
         "served_name": deploy.get("served_name") or spec.name,
         "host": deploy.get("host", "127.0.0.1"),

@@ -34,6 +34,7 @@ def target_names(context: Context, pair: Pair) -> Names:
         "gguf.is_local": local,
         "revision": revision,
         "has_revision": revision is not None,
+        "weights.pinned": revision is not None or local or is_path(target),
         "port": context.spec.deploy.get("port") or engine.facts["port"],
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
@@ -75,8 +76,8 @@ def sized_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str
 
 
 def halvings(asked: int, got: int) -> int:
-    """How often `asked` was halved, rounded up, to reach `got`."""
-    return ceil(log2(asked / got)) if 0 < got < asked else 0
+    """How often `asked` was halved to reach `got`, to the nearest: a quarter less is not yet a halving."""
+    return round(log2(asked / got)) if 0 < got < asked else 0
 
 
 def revision_of(context: Context, pair: Pair) -> str | None:

@@ -121,7 +121,7 @@ def _because(reason: Reason, candidate: Candidate) -> str:
     memory = candidate.memory
     if "memory.headroom" in reason.read and memory is not None:
         needed = memory.total - memory.kv_cache + memory.kv_needed
-        return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(memory.budget):.1f} [{reason.row}]"
+        return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(min(memory.budget, memory.capacity)):.1f} [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
     if speed is not None and "objective.tpot_ratio" in reason.read:
         return f"{reason.because}: {ranged(speed.tpot_ms, 'ms')} [{reason.row}]"

@@ -24,7 +24,7 @@ SPECS = {
     "3060": "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: RTX3060-12GB}\npin: {quantization: gguf-q4_k_m}\n",
     "l4x4": "model: Qwen/Qwen2.5-32B-Instruct\nhardware: {gpu: L4-24GB, gpus_per_node: 4}\n",
 }
-WITHIN = {
+WITHIN: dict[tuple[str, str], dict[str, float]] = {
     ("vllm-0.19.0-h100.log", "h100"): {"weights": 0.5, "activations": 1, "runtime": 5, "kv_cache": 1, "kv_tokens": 1, "capacity": 0.1},
     ("vllm-0.11.0-l4.log", "l4"): {"weights": 0.5, "kv_cache": 10, "kv_tokens": 10},
     ("vllm-0.7.3-a10g.log", "a10g"): {"weights": 0.5, "activations": 5, "kv_cache": 5, "kv_tokens": 5},

@@ -1,0 +1,151 @@
+"""The formats of a comparison, against golden files; nothing that a pull request names can break out of them.
+
+`UPDATE_GOLDEN=1 pytest tests/compare/test_formats.py` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from generator.compare.model import Cause, Change, Comparison, Edit, FileDiff, Move, RulesName, in_order
+from generator.report.diff import FORMATS, report
+from generator.report.diff_markdown import MARKER, MOST_BYTES
+
+GOLDEN = Path(__file__).with_name("golden")
+FLOOR = Move("headroom.floor", 0.02, 0.06)
+
+CHANGES = [
+    Change(
+        "chat", "specs/chat.yaml", "method", "rules", "vllm 0.33.0 · int8 · tp 1", "vllm 0.33.0 · gptq · tp 1",
+        (Move("quantization", "int8", "gptq"), Move("bits", 8, 4), Move("checkpoint", "a/b-int8", "a/b-gptq")),
+        (Cause("reject", "out-of-memory", "rejects", "vllm/int8/tp1", (Move("memory.headroom", 0.031, 0.046), FLOOR), "too little is free", "rules/default/reject.yaml:106"),),
+        ("thresholds/headroom.floor",),
+        (FileDiff("vllm/config.yaml", "changed", ("--- vllm/config.yaml", "+++ vllm/config.yaml", "@@ -1 +1 @@", "-model: a/b-int8", "+model: a/b-gptq"), 1, 1),),
+    ),
+    Change(
+        "big", "specs/big.yaml", "no-longer-fits", "rules", "vllm 0.33.0 · awq · tp 2", None, (),
+        (Cause("reject", "out-of-memory", "rejects", "vllm/awq/tp2", (Move("memory.headroom", 0.03, 0.03), FLOOR), "too little is free", "rules/default/reject.yaml:106"),),
+        ("thresholds/headroom.floor",),
+        (FileDiff("vllm/serve.sh", "gone", ("--- vllm/serve.sh", "+++ vllm/serve.sh", "@@ -1 +0,0 @@", "-exec vllm"), 0, 1),),
+    ),
+    Change(
+        "rag", "specs/rag.yaml", "settings", "rules", "vllm 0.33.0 · fp8 · tp 1", "vllm 0.33.0 · fp8 · tp 1",
+        (Move("max_num_seqs", 32, 16), *(Move(f"settings.s{i}", i, i + 1) for i in range(5))),
+        (Cause("workload", "profile-rag", "sets", "concurrency 32 → 16", (), "", "rules/default/workload.yaml:9"),),
+        ("thresholds/headroom.floor",),
+    ),
+    Change(
+        "agent", "specs/agent.yaml", "engine", "rules", "vllm 0.33.0 · fp8 · tp 1", "sglang 0.5.23 · fp8 · tp 1", (Move("engine", "vllm", "sglang"),),
+        (Cause("prefer", "agents", "prefers", "sglang/fp8/tp1 to vllm/fp8/tp1", (Move("engine", "vllm", "sglang"),), "shares prefixes", "rules/default/prefer.yaml:40"),),
+        ("tables/prefer/agents",),
+    ),
+    Change("small", "specs/small.yaml", "now-fits", "spec", None, "llama.cpp b11312 · gguf-q4_k_m · tp 1"),
+    Change("dev", "specs/dev.yaml", "figures", "rules", "x", "x", (Move("memory.total", 1.0, 1.1),)),
+    Change("code", "specs/code.yaml", "wording", "rules", "x", "x"),
+]  # fmt: skip
+
+EDITS = (
+    Edit("thresholds", "headroom.floor", "changed", (Move("value", 0.02, 0.06), Move("source", "judgement-headroom", "log-42"), Move("checked", "2026-01-01", "2026-02-02")),
+         True, "rules/default/thresholds/policy.yaml:5", "log-42", "2026-02-02", "fraction"),
+    Edit("thresholds", "idle.number", "changed", (Move("value", 1, 2),), True, "rules/default/thresholds/policy.yaml:9", "judgement", "2026-01-01", "count"),
+    Edit("tables/prefer", "agents", "moved", (Move("place", 7, 3),), True, "rules/default/prefer.yaml:40", "judgement"),
+    Edit("tables/reject", "old-row", "removed", (Move("id", "old-row", None),), True),
+    Edit("tables/reject", "out-of-memory", "changed", (Move("because", "a", "b"),), False, "rules/default/reject.yaml:106"),
+)  # fmt: skip
+
+RESULT = Comparison(
+    RulesName("main", "default", "0123456789abcdef"), RulesName("the working tree", "default", "fedcba9876543210"), 42,
+    tuple(in_order(CHANGES)), EDITS, ("specs/new.yaml",), ("specs/gone.yaml",),
+)  # fmt: skip
+
+NOTHING = Comparison(RulesName("main", "default", "0123456789abcdef"), RulesName("HEAD", "default", "0123456789abcdef"), 42, (), ())
+
+
+@pytest.mark.parametrize("verbose", [False, True], ids=["short", "verbose"])
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(("name", "result"), [("changes", RESULT), ("nothing", NOTHING)], ids=["changes", "nothing"])
+def test_golden(name: str, result: Comparison, form: str, verbose: bool) -> None:
+    if verbose and form != "text":
+        assert report(result, form, True) == report(result, form, False)
+        return
+    path = GOLDEN / f"{name}{'-verbose' if verbose else ''}.{form}"
+    text = report(result, form, verbose) + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_gravest_first() -> None:
+    assert [c.name for c in RESULT.changes] == ["big", "small", "agent", "chat", "rag", "dev", "code"]
+
+
+HOSTILE = "x`|\n::error::</code><img src=x> @everyone %0A #1 \x1b[31m\u202e"
+
+
+def hostile() -> Comparison:
+    """Every text that a pull request can reach."""
+    change = Change(
+        HOSTILE, HOSTILE, "method", "rules", HOSTILE, HOSTILE + "2", (Move(HOSTILE, HOSTILE, 1),),
+        (Cause(HOSTILE, HOSTILE, "rejects", HOSTILE, (Move(HOSTILE, HOSTILE, HOSTILE),), HOSTILE, HOSTILE),), (),
+        (FileDiff(HOSTILE, "new", ("```", "</details>", "+@team"), 1, 0),), HOSTILE,
+    )  # fmt: skip
+    edit = Edit("thresholds", HOSTILE, "changed", (Move("value", HOSTILE, 2),), True, f"{HOSTILE}:3", HOSTILE, HOSTILE, HOSTILE)
+    name = RulesName(HOSTILE, HOSTILE, HOSTILE)
+    return Comparison(name, replace(name, digest="2"), 1, (change,), (edit,), (HOSTILE,), (HOSTILE,))
+
+
+def test_hostile_text() -> None:
+    """Control and direction characters never come through as they are."""
+    for form in ("text", "markdown", "github"):
+        text = report(hostile(), form)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    json.loads(report(hostile(), "json"))
+
+
+def test_hostile_annotations() -> None:
+    """Each line is one command of ours."""
+    for line in report(hostile(), "github").splitlines():
+        assert re.match(r"::(error|warning|notice) [^:\n]*::", line)
+
+
+def without_code(text: str) -> str:
+    """Markdown without its code spans and fences."""
+    text = re.sub(r"(?ms)^(`{3,})diff\n.*?^\1$", "", text)
+    return re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+
+
+def test_hostile_markdown() -> None:
+    """Outside code there is no mention, no HTML of theirs and no table cell of theirs."""
+    text = report(hostile(), "markdown")
+    assert text.startswith(MARKER)
+    rest = without_code(text)
+    assert not re.search(r"@\w", rest)
+    assert "<img" not in rest
+    assert rest.count("<details>") == rest.count("</details>") == 1
+    for line in text.splitlines():
+        if line.startswith("| ") and "---" not in line:
+            assert len(re.findall(r"(?<!\\)\|", line)) == 4, line
+
+
+def test_a_comment_is_never_too_long() -> None:
+    lines = tuple(f"+{'x' * 100}" for _ in range(100))
+    many = [replace(CHANGES[0], name=f"s{i}", spec=f"s{i}", files=(FileDiff("a", "new", lines, 100, 0),)) for i in range(300)]
+    edits = tuple(replace(EDITS[1], name=f"n{i}") for i in range(500))
+    text = report(replace(RESULT, changes=tuple(many), edits=edits, specs=300), "markdown")
+    assert len(text.encode()) <= MOST_BYTES + 500
+    assert "left out" in text
+    assert "and 250 more" in text
+
+
+def test_text_is_capped_too() -> None:
+    many = tuple(replace(CHANGES[0], name=f"s{i}", spec=f"s{i}") for i in range(300))
+    text = report(replace(RESULT, changes=many, specs=300), "text")
+    assert "and 260 specs more (-v shows them)" in text
+    assert len(text.splitlines()) < 110
