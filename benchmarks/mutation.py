@@ -115,7 +115,9 @@ def main(argv: list[str] | None = None) -> int:
     for name in survivors:
         print(f"survives: {name}")
     share = caught / len(found) if found else 1.0
-    print(f"{caught} of {len(found)} mutants are caught ({share:.1%}) by {specs} specs, in {time.perf_counter() - start:.0f} s; the bar is {arguments.bar:.0%}")
+    print(
+        f"{caught} of {len(found)} mutants are caught ({share:.1%}) by {specs} specs, in {time.perf_counter() - start:.0f} s; the bar is {arguments.bar:.0%}"
+    )
     return 0 if share >= arguments.bar else 1
 
 

@@ -106,7 +106,9 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
             gathered.problems += _off(gathered, layer, document)
         elif "engine" not in data and key not in FREE_KEYS:
             known = (*MERGED, "table", "engine", "ruleset", "off")
-            gathered.problems.append(Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, known)}", document.place((key,), key=True)))
+            gathered.problems.append(
+                Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, known)}", document.place((key,), key=True))
+            )
 
 
 def _put(gathered: Gathered, layer: str, key: Key, old: Any, entry: Any, place: Place, laid: bool) -> Iterator[Problem]:
@@ -152,7 +154,9 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     engines = gathered.merged["engines"]
     old = engines.get(name)
     if old is None and not shipped:
-        yield Problem("new-engine", f"{name!r} is new, and an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place)
+        yield Problem(
+            "new-engine", f"{name!r} is new, and an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place
+        )
         return
     yield from _put(gathered, layer, ("engines", name), old, data, place, old is not None)
     if old is not None:
@@ -207,7 +211,6 @@ def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem
         else:
             words = (*SWITCHABLE, *gathered.merged["tables"])
             yield Problem("unknown-key", f"{section!r} cannot be switched off{did_you_mean(section, words)}", place)
-
 
 
 def _switch(gathered: Gathered, layer: str, key: Key, known: Iterable[str], place: Place) -> Iterator[Problem]:

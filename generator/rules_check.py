@@ -56,7 +56,11 @@ def _thresholds(gathered: Gathered) -> Iterator[Problem]:
         source = entry.get("source")
         if source is not None and source not in sources:
             document = gathered.documents[place.path]
-            yield Problem("unknown-source", f"{source!r} is no source{did_you_mean(str(source), sources)}", document.place(("thresholds", name, "source")))
+            yield Problem(
+                "unknown-source",
+                f"{source!r} is no source{did_you_mean(str(source), sources)}",
+                document.place(("thresholds", name, "source")),
+            )
 
 
 def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
@@ -107,7 +111,9 @@ def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
         yield from _cell(merged, name, cell, place)
         entry = merged["names"].get(name)
         if entry and table == "workload" and name not in WORKLOAD_READS:
-            yield Problem("too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True))
+            yield Problem(
+                "too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True)
+            )
         elif entry and STAGES.index(entry["stage"]) > STAGES.index(READS_UP_TO.get(table, STAGES[-1])):
             why = "it differs between candidates" if table == "prefer" else "it is known once a candidate has been fitted"
             yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place.at("when", name, key=True))
@@ -121,7 +127,9 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
         for key in ("rank", "order"):
             for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
                 if name not in merged["names"]:
-                    yield Problem("unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key))
+                    yield Problem(
+                        "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key)
+                    )
                 elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
                     yield Problem("wrong-type", f"{name!r} is no number and cannot be ranked; give its words an `order`", place.at(key))
         for name, words in (row.get("order") or {}).items():
@@ -129,19 +137,27 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
             yield from _values(merged, name, flat, place.at("order", name))
     for key, value in (row.get("set") or {}).items():
         if key not in merged["settings"]:
-            yield Problem("unknown-setting", f"{key!r} is no setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True))
+            yield Problem(
+                "unknown-setting", f"{key!r} is no setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True)
+            )
             continue
         allowed = merged["settings"][key].get("values")
         known = value in merged["thresholds"] or value in merged["names"]
         if isinstance(value, str) and not known and (allowed is None or value not in allowed):
             where = [*merged["thresholds"], *merged["names"], *(allowed or [])]
-            yield Problem("unknown-value", f"{value!r} is no threshold, no name and no value of {key}{did_you_mean(value, where)}", place.at("set", key))
+            yield Problem(
+                "unknown-value",
+                f"{value!r} is no threshold, no name and no value of {key}{did_you_mean(value, where)}",
+                place.at("set", key),
+            )
 
 
 def _cell(merged: Data, name: str, cell: Any, place: _Row) -> Iterator[Problem]:
     entry = merged["names"].get(name)
     if entry is None:
-        yield Problem("unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(name, merged['names'])}", place.at("when", name, key=True))
+        yield Problem(
+            "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(name, merged['names'])}", place.at("when", name, key=True)
+        )
         return
     where = place.at("when", name)
     if isinstance(cell, dict):
@@ -203,7 +219,10 @@ def _facts(gathered: Gathered) -> Iterator[Problem]:
             yield Problem("unknown-architecture", message, gathered.place("gpus", name))
     for kind, name in (merged["ruleset"].get("fallback") or {}).items():
         if name not in merged.get(f"{kind}s", {}):
-            yield Problem("unknown-fallback", f"the fallback {kind} {name!r} is not in the catalogue{did_you_mean(str(name), merged.get(f'{kind}s', {}))}")
+            yield Problem(
+                "unknown-fallback",
+                f"the fallback {kind} {name!r} is not in the catalogue{did_you_mean(str(name), merged.get(f'{kind}s', {}))}",
+            )
 
 
 def _sources(gathered: Gathered) -> Iterator[Problem]:

@@ -48,7 +48,8 @@ def _validator(name: str, form_only: bool) -> Any:
     from jsonschema.validators import Draft202012Validator
     from referencing import Registry, Resource
 
-    registry: Any = Registry(retrieve=lambda uri: Resource.from_contents(schema(uri.removesuffix(".json"))))
+    shipped: Any = Registry
+    registry = shipped(retrieve=lambda uri: Resource.from_contents(schema(uri.removesuffix(".json"))))
     return Draft202012Validator(without_words(schema(name)) if form_only else schema(name), registry=registry)
 
 

@@ -28,7 +28,11 @@ VERSION: Schema = {"type": "string", "pattern": "^[0-9A-Za-z.+_-]+$", "descripti
 DAY: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "A day such as 2026-11-24."}
 WORDS: Schema = {"type": "array", "items": TEXT}
 SOURCE: Schema = {"type": ["string", "array"], "minLength": 1, "items": TEXT, "description": "A key of sources/, or several."}
-ID: Schema = {"type": "string", "pattern": "^[a-z0-9]+([._-][a-z0-9]+)*$", "description": "A stable word: its identity in traces, cases and diffs."}
+ID: Schema = {
+    "type": "string",
+    "pattern": "^[a-z0-9]+([._-][a-z0-9]+)*$",
+    "description": "A stable word: its identity in traces, cases and diffs.",
+}
 DIGEST: Schema = {
     "type": "string",
     "pattern": "^[0-9a-f]{12}$",
@@ -44,7 +48,12 @@ CELL_FORM: Schema = {
     "minProperties": 1,
     "additionalProperties": False,
     "properties": {
-        "not": {"type": ["string", "number", "boolean", "array"], "items": SCALAR, "minItems": 1, "description": "Neither this nor any of these; never what is unknown."},
+        "not": {
+            "type": ["string", "number", "boolean", "array"],
+            "items": SCALAR,
+            "minItems": 1,
+            "description": "None of these; never what is unknown.",
+        },
         "min": {"type": ["number", "string"], "description": "At least (≥)."},
         "over": {"type": ["number", "string"], "description": "More than (>)."},
         "below": {"type": ["number", "string"], "description": "Less than (<)."},
@@ -56,7 +65,13 @@ CELL_FORM: Schema = {
 def mapping(properties: Schema, required: tuple[str, ...] = (), description: str = "") -> Schema:
     """An object of just these keys."""
     more = {"required": list(required)} if required else {}
-    return {**({"description": description} if description else {}), "type": "object", "additionalProperties": False, **more, "properties": properties}
+    return {
+        **({"description": description} if description else {}),
+        "type": "object",
+        "additionalProperties": False,
+        **more,
+        "properties": properties,
+    }
 
 
 def by_name(entry: Schema, description: str) -> Schema:
@@ -99,7 +114,7 @@ def table(merged: Schema) -> Schema:
     """Decision tables."""
     names, settings = merged["names"], merged["settings"]
     values = {
-        key: {"description": entry["meaning"], "anyOf": [{"enum": entry["values"]}, SCALAR]} if entry.get("values") else {**SCALAR, "description": entry["meaning"]}
+        key: {"description": entry["meaning"], **({"anyOf": [{"enum": entry["values"]}, SCALAR]} if entry.get("values") else SCALAR)}
         for key, entry in settings.items()
     }
     ranked = [name for name, entry in names.items() if entry["type"] in ("number", "flag")]
@@ -135,7 +150,10 @@ def table(merged: Schema) -> Schema:
     properties = {
         "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn"]},
         "asks": {**TEXT, "description": "The question that the table answers."},
-        "hit": {"enum": ["collect", "first", "unique"], "description": "collect: every row that matches; first: in order; unique: exactly one."},
+        "hit": {
+            "enum": ["collect", "first", "unique"],
+            "description": "collect: every row that matches; first: in order; unique: exactly one.",
+        },
         "off": {**WORDS, "description": "Rows of the rule set below that are switched off."},
         "rows": {"type": "array", "items": {"$ref": "#/$defs/row"}},
     }
@@ -154,7 +172,9 @@ def cases(merged: Schema) -> Schema:
     settings = {key: {"description": entry["meaning"]} for key, entry in merged["settings"].items()}
     candidate = mapping(choice, description="Words of the choice (a list: one of them); null: nothing fits.") | {"type": ["object", "null"]}
     exactly = {"type": "array", "items": ID, "uniqueItems": True}
-    rows = mapping({name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "warn", "prefer", "reject")})
+    rows = mapping(
+        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "warn", "prefer", "reject")}
+    )
     expect = mapping(
         {
             "choice": candidate,
@@ -184,16 +204,31 @@ def cases(merged: Schema) -> Schema:
     )
     parts: Schema = {"given": {"$ref": "spec.json"}, "given_form": {"type": "object"}}
     case["properties"]["given"] = {"$ref": "#/$defs/given"}
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Cases of a rule set: what a spec must be decided to, and by which rows"}
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Cases of a rule set: what a spec must be decided to, and by which rows",
+    }
     return {**head, "type": "array", "items": case, "$defs": parts}
 
 
 def policy_parts(merged: Schema) -> dict[str, Schema]:
     """Thresholds, vocabulary, sources, and the file that names a rule set."""
     number = {"type": "number", "description": "The number; it stands here and nowhere else."}
-    versions = {"type": "array", "minItems": 1, "items": mapping({"since": VERSION, "value": number, "source": {"type": "string"}}, ("since", "value"))}
+    versions = {
+        "type": "array",
+        "minItems": 1,
+        "items": mapping({"since": VERSION, "value": number, "source": {"type": "string"}}, ("since", "value")),
+    }
     threshold = mapping(
-        {"meaning": TEXT, "unit": TEXT, "value": number, "by_version": versions, "source": {"type": "string"}, "checked": DAY, "replaces": DIGEST},
+        {
+            "meaning": TEXT,
+            "unit": TEXT,
+            "value": number,
+            "by_version": versions,
+            "source": {"type": "string"},
+            "checked": DAY,
+            "replaces": DIGEST,
+        },
         ("meaning", "unit", "checked"),
     )
     threshold |= {"if": {"not": {"required": ["by_version"]}}, "then": {"required": ["value", "source"]}}
@@ -209,10 +244,16 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
         },
         ("stage", "type", "origin", "meaning"),
     )
-    source = mapping({"title": TEXT, "url": {"type": "string", "pattern": "^https?://"}, "where": TEXT, "read": DAY, "note": TEXT}, ("title", "read"))
+    source = mapping(
+        {"title": TEXT, "url": {"type": "string", "pattern": "^https?://"}, "where": TEXT, "read": DAY, "note": TEXT}, ("title", "read")
+    )
     source |= {"if": {"not": {"required": ["url"]}}, "then": {"required": ["where"]}}
     extends = {**TEXT, "description": "The rule set below: default, handbook, or a folder relative to this one."}
-    off = {"type": "object", "additionalProperties": WORDS, "description": "What is switched off: {thresholds: [name], gpus: […], models, methods, engines} or {TABLE: [row]}."}
+    off = {
+        "type": "object",
+        "additionalProperties": WORDS,
+        "description": "What is switched off: {thresholds: [name], gpus: […], models, methods, engines} or {TABLE: [row]}.",
+    }
     ruleset = mapping(
         {
             "name": ID,
@@ -223,26 +264,38 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
         },
         ("name",),
     )
+    setting = mapping({"values": WORDS, "meaning": TEXT}, ("meaning",))
     return {
         "thresholds": document("Thresholds: each number once", {"thresholds": by_name(threshold, "By name.")}, ("thresholds",)),
         "vocabulary": document(
             "What rules may read and set",
-            {"names": by_name(name, "What a row may read."), "settings": by_name(mapping({"values": WORDS, "meaning": TEXT}, ("meaning",)), "What a row may set.")},
+            {"names": by_name(name, "What a row may read."), "settings": by_name(setting, "What a row may set.")},
             (),
         ),
         "sources": document("Where numbers and rules come from", {"sources": by_name(source, "By key.")}, ("sources",)),
         "ruleset": document(
             "A rule set",
             {
-                "ruleset": ruleset, "extends": extends, "off": off, "title": TEXT, "note": TEXT,
-                "sources": by_name(source, "Sources of its own."), "thresholds": by_name(threshold, "Thresholds of its own, or replaced."),
+                "ruleset": ruleset,
+                "extends": extends,
+                "off": off,
+                "title": TEXT,
+                "note": TEXT,
+                "sources": by_name(source, "Sources of its own."),
+                "thresholds": by_name(threshold, "Thresholds of its own, or replaced."),
             },
             ("ruleset",),
-        ),  # fmt: skip
+        ),
         "project": document(
             "The project file gen-deploy.yaml",
             {
-                "specs": {"type": ["array", "string"], "items": TEXT, "minItems": 1, "minLength": 1, "description": "Globs of the specs, relative to this file."},
+                "specs": {
+                    "type": ["array", "string"],
+                    "items": TEXT,
+                    "minItems": 1,
+                    "minLength": 1,
+                    "description": "Globs of the specs, from here.",
+                },
                 "out": {**TEXT, "description": "The folder that generated files go to."},
                 "rules": {**TEXT, "description": "The rule set: default, handbook, or a folder."},
             },
@@ -307,7 +360,8 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
     )  # fmt: skip
     architecture = mapping(
-        {"vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER}, "bf16": FLAG, "source": SOURCE}, ("vendor", "title", "bf16")
+        {"vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER}, "bf16": FLAG, "source": SOURCE},
+        ("vendor", "title", "bf16"),
     )
     row = {"$ref": "#/$defs/row"}
     kv_row = {"row": matrix(architectures, {"needs": TEXT})}
@@ -315,11 +369,16 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
     return {
         "gpus": document("GPUs", {"gpus": by_name(gpu, "By name: NAME-MEMORYGB.")}, ("gpus",)),
         "models": document("Models", {"models": by_name(model, "By repository.")}, ("models",)),
-        "methods": document("Quantisation methods", {"ggml_types": by_name(ggml, "GGML types."), "methods": by_name(method, "By name.")}, ("methods",)),
+        "methods": document(
+            "Quantisation methods", {"ggml_types": by_name(ggml, "GGML types."), "methods": by_name(method, "By name.")}, ("methods",)
+        ),
         "quality": document("Published quality loss", {"quality": {"type": "array", "items": quality}}, ("quality",)),
         "architectures": document("Families of hardware", {"architectures": by_name(architecture, "By name.")}, ("architectures",)),
         "kv_cache": document(
-            "Types of the KV cache", {"dtypes": by_name(dtype, "By name."), "kv_cache": by_name(by_name(row, "By type."), "By engine.")}, (), kv_row
+            "Types of the KV cache",
+            {"dtypes": by_name(dtype, "By name."), "kv_cache": by_name(by_name(row, "By type."), "By engine.")},
+            (),
+            kv_row,
         ),
         "support": document(
             "Which method runs on which architecture",
@@ -336,7 +395,8 @@ def engine(merged: Schema) -> Schema:
     spelling = mapping(
         {
             "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
-            "type": TEXT, "choices": {"type": "array"}, "values": {"type": "object"}, "negated": TEXT, "also": WORDS, "with_port": {"type": ["integer", "boolean"]},
+            "type": TEXT, "choices": {"type": "array"}, "values": {"type": "object"}, "negated": TEXT, "also": WORDS,
+            "with_port": {"type": ["integer", "boolean"]},
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
         },
         ("type",),
@@ -349,7 +409,10 @@ def engine(merged: Schema) -> Schema:
         ("vendor", "image"),
     )  # fmt: skip
     words = {"type": "array", "items": {"type": "string"}}
-    known = {key: {"description": entry["meaning"], "type": "array", "items": {"$ref": "#/$defs/spelling"}} for key, entry in merged["settings"].items()}
+    known = {
+        key: {"description": entry["meaning"], "type": "array", "items": {"$ref": "#/$defs/spelling"}}
+        for key, entry in merged["settings"].items()
+    }
     free = {"type": "object"}
     properties = {
         "engine": {"type": "string"}, "title": TEXT, "status": {"enum": ["active", "maintenance"]}, "use": TEXT, "features": WORDS,
@@ -357,11 +420,14 @@ def engine(merged: Schema) -> Schema:
         "formats": {"type": "array", "items": {"enum": ["safetensors", "gguf"]}}, "vendors": {"type": "array", "items": TEXT},
         "safe_from": VERSION, "default_version": VERSION,
         "versions": by_name(mapping({"source": SOURCE, "commit": TEXT, "read_at": TEXT, "verified": TEXT}), "Catalogued versions, quoted."),
-        "images": {"type": "array", "items": image}, "container": free, "command": words, "smoke": free, "negation": TEXT, "version_command": words,
+        "images": {"type": "array", "items": image}, "container": free, "command": words, "smoke": free, "bench": free, "negation": TEXT, "version_command": words,
         "version_package": TEXT, "port": {"type": "integer", "minimum": 1, "maximum": 65535}, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": free,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
-        "flags": {"description": "By setting.", "type": "object", "properties": known, "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/spelling"}}},
+        "flags": {
+            "description": "By setting.", "type": "object", "properties": known,
+            "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/spelling"}},
+        },
     }  # fmt: skip
     return document("A serving engine", properties, ("engine",), {"spelling": spelling})
 
@@ -375,7 +441,12 @@ def flags() -> Schema:
             "nargs": {"type": ["string", "integer"]}, "numbers": FLAG, "repeatable": FLAG, "note": TEXT, "source": SOURCE,
         }
     )  # fmt: skip
-    by_version = {**option, "type": ["object", "array"], "items": option, "description": "An option; a list where it changed between versions."}
+    by_version = {
+        **option,
+        "type": ["object", "array"],
+        "items": option,
+        "description": "An option; a list where it changed between versions.",
+    }
     free = {"type": "object"}
     properties = {
         "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "items": VERSION}, "transcribed": FLAG, "syntax": free,
@@ -389,7 +460,14 @@ def flags() -> Schema:
 def schemas() -> dict[str, Schema]:
     """Every schema by the stem of its file."""
     merged = put_together(ROOT / "rules" / "default")
-    return {"table": table(merged), "cases": cases(merged), "engine": engine(merged), "flags": flags(), **policy_parts(merged), **fact_parts(merged)}
+    return {
+        "table": table(merged),
+        "cases": cases(merged),
+        "engine": engine(merged),
+        "flags": flags(),
+        **policy_parts(merged),
+        **fact_parts(merged),
+    }
 
 
 def as_text(schema: Schema) -> str:

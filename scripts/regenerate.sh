@@ -2,11 +2,9 @@
 # Regenerate what is committed and generated: the examples' output and the tables in docs/. Run it after a change of rules or templates.
 #   scripts/regenerate.sh          gen-deploy and python are those on PATH (activate the virtual environment first)
 set -euo pipefail
-shopt -s extglob
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-# prices.yaml is what `plan --prices` reads, and no spec
-gen-deploy examples/!(prices).yaml -o examples/out --quiet --force --prune
+gen-deploy examples/*.yaml -o examples/out --quiet --force --prune
 gen-deploy examples/all-engines/*.yaml -o examples/all-engines/out --all-engines --quiet --force --prune
 python scripts/handbook_table.py
 python scripts/doc_tables.py

@@ -54,7 +54,13 @@ def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Differen
     if "error" in expect:
         if codes != [expect["error"]]:
             got = " and ".join(codes) or "a plan"
-            yield Difference(("error",), f"error: expected {expect['error']}, got {got}", case.place("error"), codes[0] if codes else None, len(codes) == 1)
+            yield Difference(
+                ("error",),
+                f"error: expected {expect['error']}, got {got}",
+                case.place("error"),
+                codes[0] if codes else None,
+                len(codes) == 1,
+            )
         return
     if codes:
         yield Difference((), f"the spec is an error: {seen.problems[0]}", case.place(), mendable=False)
@@ -69,7 +75,9 @@ def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Differen
     yield from _rows(case, seen, book)
     yield from _rejected(case, seen)
     if "engines" in expect and set(expect["engines"]) != seen.engines:
-        yield Difference(("engines",), f"engines that work: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines))
+        yield Difference(
+            ("engines",), f"engines that work: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines)
+        )
     for path, wanted in (expect.get("plan") or {}).items():
         figure = seen.figure(path)
         if not _equal(wanted, figure):
@@ -84,7 +92,7 @@ def _rows(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
         if set(rows) != got:
             ordered = [row.id for row in book.tables[table].rows if row.id in got]
             yield Difference(("rows", table), f"rows of {table}: {_sets(set(rows), got)}", case.place("rows", table), ordered)
-    least = {("warnings",): ("warn", expect.get("warnings"))}
+    least: dict[tuple[str, ...], tuple[str, Any]] = {("warnings",): ("warn", expect.get("warnings"))}
     least |= {("trace", table): (table, rows) for table, rows in (expect.get("trace") or {}).items()}
     for path, (table, wanted) in least.items():
         left = [row for row in wanted or () if row in seen.rows[table]]
@@ -106,7 +114,12 @@ def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
             yield Difference(("rejected", word), f"{word} is not rejected", case.place("rejected", word), mendable=False)
         elif not any(set(rows) <= by for by in found):
             near = max(found, key=lambda by: len(by & set(rows)))
-            yield Difference(("rejected", word), f"{word} is rejected by other rows: {_sets(set(rows), near)}", case.place("rejected", word), sorted(near))
+            yield Difference(
+                ("rejected", word),
+                f"{word} is rejected by other rows: {_sets(set(rows), near)}",
+                case.place("rejected", word),
+                sorted(near),
+            )
     for i, word in enumerate(case.expect.get("figures") or ()):
         first = next(iter(seen.rejected(word)), None)
         if first is None or first.candidate.memory is None or first.candidate.kv_cache is None:
@@ -122,13 +135,17 @@ def _choice(case: Case, wanted: Mapping[str, Any] | None, got: Mapping[str, Any]
         return
     for key, value in wanted.items():
         if not _one_of(value, got.get(key)):
-            yield Difference(("choice", key), f"{key}: expected {_shown(value)}, got {_shown(got.get(key))}", case.place("choice", key), got.get(key))
+            yield Difference(
+                ("choice", key), f"{key}: expected {_shown(value)}, got {_shown(got.get(key))}", case.place("choice", key), got.get(key)
+            )
 
 
 def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
     """Rows that no table has: a case must not hold because of a misspelt name."""
     expect = case.expect
-    named = [(("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items()]
+    named: list[tuple[tuple[str, ...], str, Any]] = [
+        (("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items()
+    ]
     named += [((part,), "warn", expect.get(part) or ()) for part in ("warnings", "no_warnings")]
     named += [((part, table), table, rows) for part in ("rows", "trace") for table, rows in (expect.get(part) or {}).items()]
     for path, table, rows in named:
@@ -168,5 +185,3 @@ def _shown(value: Any) -> str:
 def problems_of(result: Result) -> list[Problem]:
     """The differences of a case as problems."""
     return [Problem("case-failed", f"{result.case.id}: {one.message}", one.place) for one in result.differences]
-
-

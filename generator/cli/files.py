@@ -35,6 +35,7 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
     spec = outcome.context.spec
     chosen = candidates(outcome, all_engines)
     check_versions(spec, chosen, book)
+    check_extra(spec, chosen, book)
     engine_folder = os.path.realpath(out / spec.name / "engine")  # of a loop of symlinks, what can be said; writing refuses it
     back = os.path.relpath(os.path.realpath(spec.folder), engine_folder).replace(os.sep, "/")
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back)
@@ -82,3 +83,14 @@ def decided(spec: DeploymentSpec, book: RuleBook) -> tuple[Outcome | None, int]:
     if final is not outcome and final.plan.choice is None and outcome.plan.choice is not None:
         say([Problem("default-rejects", f"{book.name} chose {outcome.plan.choice.id}, which the default rule set rejects", spec.document.place())])
     return final, 0
+
+
+def check_extra(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:
+    """Refuse `extra_args` that the engine's version does not take; the tables of options are read only where there are any."""
+    if not spec.deploy.get("extra_args"):
+        return
+    from generator.verify.extra import extra_problems
+
+    problems = [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]
+    if problems:
+        raise InputError(problems)

@@ -27,7 +27,12 @@ MONTHS = 12
 @options.options(options.tree_rules_option)
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="text", show_default=True, help="How findings are printed.")
 @click.option(
-    "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources not read for this long are stale."
+    "--max-age-months",
+    "months",
+    type=click.IntRange(1),
+    default=MONTHS,
+    show_default=True,
+    help="Sources not read for this long are stale.",
 )
 @click.option("--no-cases", is_flag=True, help="Leave out which rows the cases and examples reach.")
 @options.options(options.verbose_option)

@@ -22,7 +22,7 @@ MOST = 65536
 
 sweep_option = click.option("--sweep", metavar="concurrency=A..B", help="Print the speed of the choice over a range of concurrencies.")
 prices_option = click.option(
-    "--prices", type=click.Path(path_type=Path), metavar="FILE", help="GPU prices by the hour (examples/prices.yaml): adds money to GPU-hours."
+    "--prices", type=click.Path(path_type=Path), metavar="FILE", help="GPU prices by the hour (examples/prices/2026-11.yaml): adds money to GPU-hours."
 )
 
 

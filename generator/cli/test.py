@@ -98,15 +98,18 @@ def _update(results: list[Result]) -> None:
 def _expected(case: Case, path: tuple[str | int, ...]) -> object:
     value: object = case.expect
     for step in path:
-        value = value.get(step) if isinstance(value, dict) else None  # type: ignore[call-overload]
+        value = value.get(step) if isinstance(value, dict) else None
     return value
+
+
+def _differences(result: Result) -> list[dict[str, str]]:
+    return [{"at": str(one.place), "message": one.message} for one in result.differences]
 
 
 def _as_data(results: list[Result], rows: list[tuple[str, Row]] | None) -> dict[str, object]:
     data: dict[str, object] = {
         "cases": [
-            {"id": r.case.id, "at": str(r.case.place()), "passed": not r.differences, "differences": [{"at": str(d.place), "message": d.message} for d in r.differences]}
-            for r in results
+            {"id": r.case.id, "at": str(r.case.place()), "passed": not r.differences, "differences": _differences(r)} for r in results
         ],
         "failed": sum(bool(r.differences) for r in results),
     }

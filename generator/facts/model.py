@@ -104,7 +104,8 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         reasoning_parser=entry.get("reasoning_parser") or {},
         min_version=entry.get("min_version") or {},
         fp16_gb=entry.get("fp16_gb"),
-        billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion")) or architecture.parameters / 1e9,
+        billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"))
+        or architecture.parameters / 1e9,
         source=_first(entry.get("source")),
     )
 

@@ -129,7 +129,11 @@ class Space:
             yield {(name, None): Words(frozenset(), True)}
         else:
             unknown = "unknown" in words and not refused
-            yield {(name, None): Words(frozenset(words) - ({"unknown"} if unknown and not self._says_unknown(name) else set()), refused, unknown)}
+            yield {
+                (name, None): Words(
+                    frozenset(words) - ({"unknown"} if unknown and not self._says_unknown(name) else set()), refused, unknown
+                )
+            }
 
     def _says_unknown(self, name: str) -> bool:
         return "unknown" in (self.names[name].get("values") or ())
@@ -191,7 +195,9 @@ class Space:
 
     def known(self, names: Iterable[str]) -> dict[Dimension, Values]:
         """The box in which each of these names has a value."""
-        return {(name, None): Numbers() if self.domains[name].numeric else Words(frozenset(), True) for name in names if not self.split(name)}
+        return {
+            (name, None): Numbers() if self.domains[name].numeric else Words(frozenset(), True) for name in names if not self.split(name)
+        }
 
     def split(self, name: str) -> bool:
         """Whether a name holds a set of words, and counts as several dimensions."""
@@ -199,7 +205,11 @@ class Space:
 
     def example(self, box: Box) -> str:
         """One combination that is in a box, in words."""
-        return ", ".join(f"{name}{'' if word is None else ' with ' + str(word)}: {_one(values, self.domain((name, word)))}" for (name, word), values in box.items())
+        parts = [
+            (name if word is None else f"{name} with {word}", _one(values, self.domain((name, word))))
+            for (name, word), values in box.items()
+        ]
+        return ", ".join(f"{name}: {value}" for name, value in parts)
 
 
 def _domain(entry: Mapping[str, Any], entries: Mapping[str, Iterable[str]]) -> Domain:

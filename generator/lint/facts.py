@@ -49,9 +49,13 @@ def _ranges(document: Document, path: KeyPath, name: str, entries: Sequence[Mapp
     for i, entry in enumerate(entries):
         for key in ("since", "until"):
             if key in entry and version_key(entry[key]) not in known:
-                yield Problem("unknown-version", f"{name}: {key} {entry[key]!r} is not among the engine's versions", document.place((*path, i, key)))
+                yield Problem(
+                    "unknown-version", f"{name}: {key} {entry[key]!r} is not among the engine's versions", document.place((*path, i, key))
+                )
         if "since" in entry and "until" in entry and version_key(entry["since"]) >= version_key(entry["until"]):
-            yield Problem("empty-range", f"{name}: no version is from {entry['since']} and before {entry['until']}", document.place((*path, i)))
+            yield Problem(
+                "empty-range", f"{name}: no version is from {entry['since']} and before {entry['until']}", document.place((*path, i))
+            )
     for (_, one), (j, other) in combinations(enumerate(entries), 2):
         if _meet(one, other):
             yield Problem("versions-overlap", f"two spellings of {name} hold for one version", document.place((*path, j)))
@@ -69,7 +73,9 @@ def _meet(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     for i in range(1, len(rows)):
         if version_key(rows[i - 1]["since"]) >= version_key(rows[i]["since"]):
-            yield Problem("versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i)))
+            yield Problem(
+                "versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i))
+            )
 
 
 def _without_source(document: Document) -> Iterator[Problem]:

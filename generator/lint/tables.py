@@ -66,7 +66,9 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> 
         if not rows.boxes[table, row["id"]]:
             empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
             name = empty[0] if empty else next(iter(row["when"]))
-            yield Problem("unreachable-row", f"{row['id']!r} can never match: no value of {name} is in its cell", rows.place(row, "when", name))
+            yield Problem(
+                "unreachable-row", f"{row['id']!r} can never match: no value of {name} is in its cell", rows.place(row, "when", name)
+            )
 
 
 def _conflicts(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
@@ -111,7 +113,9 @@ def _said_already(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) ->
                 yield Problem("shadowed-row", f"{row['id']!r} {what} {other['id']!r}", rows.place(row, "when", key=True), "warning")
                 break
             mine = row.get("set") or {}
-            if table not in ("reject", "warn") and all(key in other["set"] and _same(value, other["set"][key]) for key, value in mine.items()):
+            if table not in ("reject", "warn") and all(
+                key in other["set"] and _same(value, other["set"][key]) for key, value in mine.items()
+            ):
                 message = f"{row['id']!r} sets nothing that {other['id']!r} does not set wherever it matches"
                 yield Problem("shadowed-row", message, rows.place(row, "set", key=True), "warning")
                 break
@@ -133,7 +137,12 @@ def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Proble
             earlier = [r for r in before if name in (r.get("rank") or {}).values()]
             left = rows.space.left(mine, [box for r in earlier for box in rows.boxes["prefer", r["id"]]])
             if earlier and not left:
-                yield Problem("shadowed-row", f"{row['id']!r} decides nothing: {earlier[-1]['id']!r} ranks by {name} before it", rows.place(row), "warning")
+                yield Problem(
+                    "shadowed-row",
+                    f"{row['id']!r} decides nothing: {earlier[-1]['id']!r} ranks by {name} before it",
+                    rows.place(row),
+                    "warning",
+                )
             continue
         ((name, groups),) = row["order"].items()
         yield from _twice(rows, row, name, groups)
@@ -154,9 +163,7 @@ def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[Any], be
     places = _places(groups)
     domain = rows.space.domains[name]
     words = sorted(domain.words if domain.words is not None else places, key=str)
-    earlier = [
-        (_places(r["order"][name]), rows.boxes["prefer", r["id"]]) for r in before if name in (r.get("order") or {})
-    ]
+    earlier = [(_places(r["order"][name]), rows.boxes["prefer", r["id"]]) for r in before if name in (r.get("order") or {})]
     for one, other in combinations([*words, None], 2):
         if places.get(one, len(places)) == places.get(other, len(places)):
             continue
@@ -190,7 +197,11 @@ def _gap(rows: Rows, table: str, key: str, needed: Box) -> Iterator[Problem]:
     setting = [row["id"] for row in rows.tables[table]["rows"] if key in (row.get("set") or {})]
     left = rows.space.left([needed], [box for row in setting for box in rows.boxes[table, row]])
     if left:
-        box = {name: values for name, values in left[0].items() if name[0] != "pinned" and values != Numbers() and values != Words(frozenset(), True)}
+        box = {
+            name: values
+            for name, values in left[0].items()
+            if name[0] != "pinned" and values != Numbers() and values != Words(frozenset(), True)
+        }
         path, line, column = rows.tables[table]["at"].rsplit(":", 2)
         when = rows.space.example(box) or "in general"
         yield Problem("gap", f"no row of `{table}` sets {key} ({when})", Place(path, int(line), int(column)))

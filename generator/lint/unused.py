@@ -6,7 +6,7 @@ Floor 1; reads the package's own modules, to know which words stand in them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,18 @@ def unused_findings(gathered: Gathered, beside: Iterable[Any] = (), shared: bool
     bounds, written, keys, read = set[str](), set[str](), set[str](), set[str]()
     for row in (row for one in data if isinstance(one, dict) and "table" in one for row in one.get("rows") or ()):
         read |= {*(row.get("when") or {}), *(row.get("rank") or {}).values(), *(row.get("order") or {})}
-        bounds |= {bound for cell in (row.get("when") or {}).values() if isinstance(cell, dict) for bound in cell.values() if isinstance(bound, str)}
+        bounds |= {
+            bound
+            for cell in (row.get("when") or {}).values()
+            if isinstance(cell, dict)
+            for bound in cell.values()
+            if isinstance(bound, str)
+        }
         written |= {value for value in (row.get("set") or {}).values() if isinstance(value, str)}
         keys |= set(row.get("set") or {})
     spelled = {key for engine in gathered.merged["engines"].values() for key in engine["flags"]}
     sources = {word for one in data for word in _sources(one)}
-    unused = {
+    unused: dict[str, Callable[[str], bool]] = {
         "thresholds": lambda name: name not in bounds | written and not in_code(name),
         "settings": lambda name: name not in keys | spelled and not in_code(name),
         "sources": lambda name: name not in sources and not in_code(name),

@@ -42,7 +42,7 @@ def artifacts(
     for launch in launches:
         if "script" in targets:
             found.append(script(launch, header))
-            found.append(bench(launch, book, header))
+            found.append(bench(launch, header))
         found.append(modelfile(launch, header) if launch.is_ollama else config(launch, header))
         if "compose" in targets:
             found.append(compose(launch, header))

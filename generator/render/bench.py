@@ -15,19 +15,16 @@ from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.script import array, summary, takes_key
 from generator.render.words import Ref, Word, bash, expected
-from generator.rulebook import RuleBook
 from generator.verify.data import same_json
 from generator.verify.shell import same_words
 
 RESULT = "bench.json"
 
-def bench(launch: Launch, book: RuleBook, header: str) -> Artifact | None:
-    """The benchmark of one candidate; None for a rule set that does not say how many requests make one."""
-    if "bench.rounds" not in book.thresholds:
-        return None
-    workload = launch.plan.spec["workload"]
+def bench(launch: Launch, header: str) -> Artifact:
+    """The benchmark of one candidate, checked by reading its words back."""
+    workload, count = launch.plan.spec["workload"], launch.facts["bench"]
     concurrency = sequences(launch)
-    requests = max(int(book.number("bench.least_requests")), concurrency * int(book.number("bench.rounds")))
+    requests = max(count["least_requests"], concurrency * count["rounds"])
     words = own_benchmark(launch, workload, concurrency, requests)
     args = array("args", words) if words else ""
     key = Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None

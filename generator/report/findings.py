@@ -18,7 +18,12 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def as_format(found: Sequence[Problem], kind: str, verbose: bool = False) -> str:
     """Findings in one of `FORMATS`. Text leaves notes out unless `verbose`, and says how many there are."""
-    return {"text": lambda: _text(found, verbose), "json": lambda: _json(found), "github": lambda: _github(found), "sarif": lambda: _sarif(found)}[kind]()
+    return {
+        "text": lambda: _text(found, verbose),
+        "json": lambda: _json(found),
+        "github": lambda: _github(found),
+        "sarif": lambda: _sarif(found),
+    }[kind]()
 
 
 def counted(found: Sequence[Problem]) -> dict[str, int]:
@@ -40,7 +45,14 @@ def _place(problem: Problem) -> Place:
 
 def _json(found: Sequence[Problem]) -> str:
     rows = [
-        {"file": _place(p).path, "line": _place(p).line, "column": _place(p).column, "code": p.code, "severity": p.severity, "message": p.message}
+        {
+            "file": _place(p).path,
+            "line": _place(p).line,
+            "column": _place(p).column,
+            "code": p.code,
+            "severity": p.severity,
+            "message": p.message,
+        }
         for p in found
     ]
     return json.dumps({"findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
@@ -77,7 +89,9 @@ def _sarif(found: Sequence[Problem]) -> str:
         for problem in found
     ]
     driver = {"name": "gen-deploy lint", "rules": [{"id": code} for code in codes]}
-    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=2, ensure_ascii=False)
+    return json.dumps(
+        {"$schema": SARIF, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=2, ensure_ascii=False
+    )
 
 
 def _location(place: Place) -> dict[str, Any]:

@@ -24,7 +24,29 @@ def row_data(gathered: Gathered, table: str, row: Mapping[str, Any]) -> dict[str
 def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, Any]:
     """One threshold or fact as plain data, with its digest and its history."""
     entry = gathered.merged[section][name]
-    return {"section": section, "id": name, **entry, "at": str(gathered.place(section, name)), "digest": digest(entry), "origin": origin(gathered, section, name)}
+    place = str(gathered.place(section, name))
+    readers = {"read_by": _readers(gathered, name)} if section in ("thresholds", "names") else {}
+    return {
+        "section": section,
+        "id": name,
+        **entry,
+        **readers,
+        "at": place,
+        "digest": digest(entry),
+        "origin": origin(gathered, section, name),
+    }
+
+
+def _readers(gathered: Gathered, name: str) -> list[str]:
+    """Rows that name a threshold or a name, as table/row."""
+    return [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in _words(row)]
+
+
+def _words(row: Mapping[str, Any]) -> set[Any]:
+    """Everything that a row names: its cells' names and bounds, what it ranks or orders by, and what it sets keys to."""
+    when = row.get("when") or {}
+    bounds = {bound for cell in when.values() if isinstance(cell, dict) for bound in cell.values() if isinstance(bound, str)}
+    return {*when, *bounds, *(row.get("rank") or {}).values(), *(row.get("order") or {}), *(row.get("set") or {}).values()}
 
 
 def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, Any]]:
@@ -48,7 +70,8 @@ def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
     found += [entry_data(gathered, section, word) for section in sections if word in gathered.merged[section]]
     if not found:
         known = [row["id"] for one in gathered.merged["tables"].values() for row in one["rows"]] + list(gathered.merged["thresholds"])
-        gone = [f"{key[0]} {key[1]} is switched off at {steps[-1].place}" for key, steps in gathered.steps.items() if key[1] == word and steps[-1].action == "off"]
+        off = [(key, steps[-1].place) for key, steps in gathered.steps.items() if key[1] == word and steps[-1].action == "off"]
+        gone = [f"{section} {name} is switched off at {place}" for (section, name), place in off]
         raise fail("unknown-row", "; ".join(gone) or f"no row and no threshold is called {word!r}{did_you_mean(word, known)}")
     return found
 
@@ -57,7 +80,13 @@ def changes(gathered: Gathered) -> list[dict[str, Any]]:
     """What the topmost layer did to those below it."""
     own = gathered.own
     return [
-        {"section": section, "id": name, "action": steps[-1].action, "at": str(steps[-1].place), "below": str(steps[-2].place) if len(steps) > 1 else None}
+        {
+            "section": section,
+            "id": name,
+            "action": steps[-1].action,
+            "at": str(steps[-1].place),
+            "below": str(steps[-2].place) if len(steps) > 1 else None,
+        }
         for (section, name), steps in gathered.steps.items()
         if steps[-1].place.path in own
     ]
@@ -131,7 +160,9 @@ def one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: S
     return printable("\n".join(_one(gathered, data, with_origin, cases, examples)))
 
 
-def _one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> Iterator[str]:
+def _one(
+    gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]
+) -> Iterator[str]:
     section = data.get("table") or data["section"]
     yield f"{section}/{data['id']}"
     for key, value in data.items():

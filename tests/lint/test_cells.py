@@ -47,7 +47,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "count": st.sampled_from([0, 1, 2, 3, 4, None]),
     "words": st.sets(st.sampled_from(["x", "y", "z"])).map(frozenset),
 }
-rows = st.dictionaries(st.sampled_from(list(CELLS)), st.none(), max_size=3).flatmap(lambda keys: st.fixed_dictionaries({key: CELLS[key] for key in keys}))
+rows = st.dictionaries(st.sampled_from(list(CELLS)), st.none(), max_size=3).flatmap(
+    lambda keys: st.fixed_dictionaries({key: CELLS[key] for key in keys})
+)
 facts = st.fixed_dictionaries(VALUES)
 
 

@@ -67,7 +67,14 @@ def test_github() -> None:
 def test_json() -> None:
     data = json.loads(as_format(FOUND, "json"))
     assert data["counts"] == {"error": 1, "warning": 1, "note": 1}
-    assert data["findings"][0] == {"file": "rules/a,b.yaml", "line": 3, "column": 5, "code": "gap", "severity": "error", "message": "no row sets port: 100 %"}
+    assert data["findings"][0] == {
+        "file": "rules/a,b.yaml",
+        "line": 3,
+        "column": 5,
+        "code": "gap",
+        "severity": "error",
+        "message": "no row sets port: 100 %",
+    }
 
 
 def test_sarif() -> None:
@@ -80,7 +87,10 @@ def test_sarif() -> None:
         assert result["level"] in ("error", "warning", "note")
         where = result["locations"][0]["physicalLocation"]
         assert problem.place is not None
-        assert where == {"artifactLocation": {"uri": problem.place.path}, "region": {"startLine": problem.place.line, "startColumn": problem.place.column}}
+        assert where == {
+            "artifactLocation": {"uri": problem.place.path},
+            "region": {"startLine": problem.place.line, "startColumn": problem.place.column},
+        }
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -171,7 +171,7 @@ def plan(
         "name": "chat",
         "model": {"id": MODEL},
         "hardware": {"gpu": "A100-80GB", "gpus_per_node": 2, "nodes": 1, **(hardware or {})},
-        "workload": {"profile": "chat"},
+        "workload": {"profile": "chat", "concurrency": 4, "input_tokens": 500, "output_tokens": 100},
         "deploy": {
             "targets": ["script", "compose"],
             "served_name": "chat",

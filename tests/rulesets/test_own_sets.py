@@ -75,9 +75,11 @@ def test_rows_are_added_replaced_and_switched_off(tmp_path: Path) -> None:
 
 def test_thresholds_and_facts(tmp_path: Path) -> None:
     files = {
-        "ruleset.yaml": "ruleset: {name: ours, extends: default}\noff: {gpus: [T4-16GB], engines: [tgi], thresholds: [memory.share_most], warn: [hardly-shared-card]}\n",
+        "ruleset.yaml": "ruleset: {name: ours, extends: default}\n"
+        "off: {gpus: [T4-16GB], engines: [tgi], thresholds: [memory.share_most], warn: [hardly-shared-card]}\n",
         "thresholds.yaml": "thresholds:\n  headroom.floor: {meaning: x, unit: fraction, value: 0.3, source: handbook, checked: 2026-12-01}\n",
-        "gpus.yaml": "gpus:\n  A100-80GB: {capacity_gib: 70.5, source: handbook}\n  X1-16GB: {vendor: nvidia, architecture: ada_89, memory_gb: 16, source: handbook}\n",
+        "gpus.yaml": "gpus:\n  A100-80GB: {capacity_gib: 70.5, source: handbook}\n"
+        "  X1-16GB: {vendor: nvidia, architecture: ada_89, memory_gb: 16, source: handbook}\n",
         "models.yaml": "models:\n  ours/seven-b: {family: qwen, same_shape_as: Qwen/Qwen2.5-7B-Instruct, chat: true, source: handbook}\n",
     }
     book = load(str(write(tmp_path, files)))
@@ -99,7 +101,7 @@ def test_what_the_code_needs_is_an_error_when_it_is_gone(tmp_path: Path) -> None
     with pytest.raises(InputError, match="missing-threshold"):
         plan(SPEC, load(str(write(tmp_path, files))))
     with pytest.raises(InputError, match="rules-gap"):
-        plan(SPEC, load(str(write(tmp_path, {**files, "ruleset.yaml": "ruleset: {name: ours, extends: default}\n", "fit.yaml": "table: fit\noff: [kv-cache-as-model]\n"}))))
+        plan(SPEC, load(str(write(tmp_path / "fit", {"fit.yaml": "table: fit\noff: [kv-cache-as-model]\n"}))))
 
 
 def test_cases_and_other_sets_within_are_not_read(tmp_path: Path) -> None:
@@ -157,7 +159,8 @@ def test_show_what_is_not_there(tmp_path: Path) -> None:
     write(tmp_path, {"reject.yaml": "table: reject\noff: [quality-loss]\n"})
     for word, says in (("quality-los", "did you mean 'quality-loss'"), ("quality-loss", "switched off at")):
         with pytest.raises(InputError, match=says):
-            CliRunner().invoke(command, ["show", word, "--rules", str(tmp_path) if word == "quality-loss" else "default"], standalone_mode=False, catch_exceptions=False)
+            rules = str(tmp_path) if word == "quality-loss" else "default"
+            CliRunner().invoke(command, ["show", word, "--rules", rules], standalone_mode=False, catch_exceptions=False)
 
 
 def test_policy_images_come_from_the_registry() -> None:
@@ -171,7 +174,9 @@ def test_policy_images_come_from_the_registry() -> None:
     assert all(candidate.engine == "vllm" and candidate.bits >= 8 for candidate in outcome.plan.alternatives)
     files = {a.path: a.text for a in artifacts(outcome.plan, [choice], book)}
     compose = yaml.safe_load(files["vllm/compose.yaml"])
-    assert {service["image"] for service in compose["services"].values()} == {f"registry.example.com/mirror/vllm-openai:v{choice.engine_version}"}
+    assert {service["image"] for service in compose["services"].values()} == {
+        f"registry.example.com/mirror/vllm-openai:v{choice.engine_version}"
+    }
 
 
 def test_policy_is_about_ten_lines() -> None:

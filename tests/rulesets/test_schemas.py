@@ -16,7 +16,10 @@ from generator.source import parse_yaml, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
-    path for top in ("rules", "tests/cases", "examples/policies") for path in (ROOT / top).rglob("*.yaml") if "files" not in path.relative_to(ROOT).parts
+    path
+    for top in ("rules", "tests/cases", "examples/policies")
+    for path in (ROOT / top).rglob("*.yaml")
+    if "files" not in path.relative_to(ROOT).parts
 )
 EXPECTED = [
     "table", "thresholds", "vocabulary", "sources", "gpus", "models", "methods", "engine", "support", "kv_cache", "quality", "architectures",
@@ -74,7 +77,8 @@ REFUSED = {
         "{table: rejects, rows: []}",
     ],
     "cases": ["[{id: one, given: {model: x}, expect: {choice: null}}]", "[{id: one, given: {model: x, hardware: {gpu: cpu}}, expect: {chioce: null}}]"],
-    "thresholds": ["{thresholds: {a: {meaning: x, unit: x, checked: 2026-12-01}}}", "{thresholds: {a: {meaning: x, unit: x, value: 1, source: x, checked: 1.12.2026}}}"],
+    "thresholds": ["{thresholds: {a: {meaning: x, unit: x, checked: 2026-12-01}}}",
+        "{thresholds: {a: {meaning: x, unit: x, value: 1, source: x, checked: 1.12.2026}}}"],
     "project": ["{specs: [a.yaml]}", "{specs: [], out: out}", "{specs: a.yaml, out: out, rule: x}"],
     "sources": ["{sources: {a: {title: x, read: 2026-12-01}}}"],
 }  # fmt: skip

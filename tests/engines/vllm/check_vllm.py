@@ -92,6 +92,15 @@ def pretend_cuda() -> None:
     platforms._current_platform = platform()
 
 
+def _tokenizer(folder: Path) -> None:
+    """A tokenizer of a few words: a reasoning parser looks for one."""
+    from tokenizers import Tokenizer, models
+
+    words = ["<unk>", "<s>", "</s>", "<think>", "</think>", "<|channel|>", "<|message|>", "<|end|>", "<|start|>", "[THINK]", "[/THINK]"]
+    Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>")).save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>"}))
+
+
 class Heard(logging.Handler):
     """What vLLM warns of."""
 
@@ -114,6 +123,8 @@ class Asker:
         self.serve = self.top.add_subparsers(required=False, dest="subparser").add_parser("serve")
         make_arg_parser(self.serve)
         self.folder = Path(tempfile.mkdtemp(prefix="check-vllm-"))
+        (self.folder / "model").mkdir()
+        _tokenizer(self.folder / "model")
 
     def answer(self, case: dict[str, Any], engine_config: bool) -> dict[str, Any]:
         """The verdict on one case."""
@@ -158,7 +169,9 @@ class Asker:
         for i, word in enumerate(words):
             if word.startswith("${HEAD_ADDRESS") or word.startswith("$HEAD_ADDRESS"):
                 words[i] = "127.0.0.1"
-        if engine_config and case.get("model", {}).get("config"):
+        if not engine_config:  # it looks for the model when the arguments are put together; any folder will do
+            words = [str(self.folder) if word == case.get("checkpoint", words[0]) else word for word in words]
+        elif case.get("model", {}).get("config"):
             Gpu.capability = tuple(int(part) for part in f"{float(case['gpu']['compute_capability']):.1f}".split("."))  # type: ignore[assignment]
             Gpu.count, Gpu.gib = int(case["gpu"]["gpus_per_node"]), float(case["gpu"]["gib"])
             words = [str(self._model(case)) if word == case["checkpoint"] else word for word in words]
@@ -174,7 +187,6 @@ class Asker:
                 quantised["group_size"] = case["model"]["group_sizes"][case["checkpoint"]]
             config["quantization_config"] = quantised
         folder = self.folder / "model"
-        folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps(config))
         return folder
 

@@ -1,0 +1,68 @@
+"""`deploy.extra_args` of a spec, checked against the options of the engine's version.
+
+Floor 4, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.errors import Problem, did_you_mean
+from generator.rulebook import RuleBook
+from generator.spec import DeploymentSpec
+from generator.verify.argv import find
+from generator.verify.catalogue import Catalogue, Option, catalogue
+from generator.verify.environment import check_env
+from generator.verify.finding import Text
+from generator.verify.values import wrong_text, wrong_value
+
+
+def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBook) -> Iterator[Problem]:
+    """What is wrong with what the user wrote for an engine; with `allow_unknown: true` only what is known and wrong."""
+    extra: Mapping[str, Any] = (spec.deploy.get("extra_args") or {}).get(engine) or {}
+    if not extra or engine not in book.section("flags"):
+        return
+    known = catalogue(book, engine, version)
+    lenient = bool(spec.deploy.get("allow_unknown"))
+    for name, value in extra.items():
+        what = _problem(name, value, known, spec)
+        if what is None or (lenient and what[0].startswith("unknown")):
+            continue
+        hint = "; `allow_unknown: true` under deploy lets it pass" if what[0].startswith("unknown") else ""
+        path = ("deploy", "extra_args", engine, name)
+        yield spec.problem(path, what[0], f"extra_args.{engine}: {what[1]}{hint}", key=what[0] not in ("wrong-type", "wrong-choice"))
+
+
+def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
+    if known.engine == "ollama":
+        return _of_ollama(name, value, known, spec)
+    keys = known.facts.get("keys") or {}
+    if name.split(".")[0] in keys and f"--{name}" not in known.taken:
+        return None  # a key of the file; the file is checked as a whole
+    if "." in name and keys:
+        return "unknown-flag", f"{known.title} has no key {name}{did_you_mean(name.split('.')[0], keys)}"
+    option, problem = find(f"--{name}", known)
+    if problem is not None and (option is None or problem.severity == "error"):
+        return problem.code, problem.message
+    if option is None or (value is False and option.kind == "switch"):
+        return None
+    if isinstance(value, list) and option.repeatable and option.nargs is None:
+        option = Option(option.name, option.names, option.kind, "+", option.words)
+    what = wrong_value(option, value)
+    return None if what is None else (what[0], f"{name} of {known.title} takes {what[1]}")
+
+
+def _of_ollama(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
+    if name.isupper():
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        found = next(iter(check_env({name: Text(text, spec.document.place())}, known)), None)
+        return None if found is None else (found.code, found.message)
+    entry = known.facts["parameters"].get(name)
+    if entry is None:
+        return "unknown-parameter", f"{known.title} has no parameter {name}{did_you_mean(name, known.facts['parameters'])}"
+    option = Option(name, (name,), entry["type"])
+    for item in value if isinstance(value, list) else [value]:
+        if what := wrong_text(option, str(item).lower() if isinstance(item, bool) else str(item)):
+            return what[0], f"{name} takes {what[1]}"
+    return None
