@@ -125,7 +125,7 @@ def _hidden_names(out: Path) -> tuple[str, ...]:
     changed = out.stat().st_mtime_ns
     known = _hidden.get(out)
     if known is None or known[0] != changed:
-        known = _hidden[out] = (changed, tuple(name for name in os.listdir(out) if name.startswith(".")))
+        known = _hidden[out] = (changed, tuple(name for name in os.listdir(out) if name.startswith(".")))  # noqa: PTH208 - there may be thousands
     return known[1]
 
 

@@ -171,8 +171,6 @@ def examples(book: RuleBook) -> str:
     """The examples: story and choice."""
     rows = []
     for path in [*sorted((ROOT / "examples").glob("*.yaml")), *sorted((ROOT / "examples/all-engines").glob("*.yaml"))]:
-        if path.name == "prices.yaml":
-            continue
         everything = path.parent.name == "all-engines"
         spec = read_spec(path)
         outcome = decide(spec, book)

@@ -22,9 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 FOLDERS = {"examples": False, "examples/all-engines": True}
 """Folders of specs, and whether they are generated with --all-engines."""
-NO_SPECS = ("prices.yaml",)
-"""What lies beside the specs: `plan --prices` reads it."""
-SPECS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.yaml")) if path.name not in NO_SPECS]
+SPECS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.yaml"))]
 SCRIPTS = sorted(EXAMPLES.rglob("*.sh"))
 
 

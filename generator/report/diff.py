@@ -57,7 +57,7 @@ def text_lines(result: Comparison, verbose: bool = False) -> Iterator[str]:
 
 
 def _change(change: Change, result: Comparison, verbose: bool) -> Iterator[str]:
-    yield f"{change.name}: {words.headline(change, verbose)}"
+    yield f"{words.value(change.name)}: {words.headline(change, verbose)}"
     for i, line in enumerate(words.cause_lines(change, result, None if verbose else MOST_CAUSES)):
         yield f"  {line}"
         because = change.causes[i].because if verbose and i < len(change.causes) else ""

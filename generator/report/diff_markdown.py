@@ -83,7 +83,8 @@ def _files(result: Comparison) -> Iterator[str]:
 
 
 def _folded(change: Change) -> Iterator[str]:
-    yield from ("", f"<details><summary><code>{change.name}</code>: {len(change.files)} files</summary>", "")
+    files = "1 file" if len(change.files) == 1 else f"{len(change.files)} files"
+    yield from ("", f"<details><summary>{plain(change.name)}: {files}</summary>", "")
     for file in change.files:
         mark = _fence(file.lines)
         yield from (f"{code(file.path)} ({file.state})", "", f"{mark}diff", *(printable(line) for line in file.lines), mark, "")

@@ -203,6 +203,6 @@ def test_a_file_of_prices_that_is_none(text: str, code: str, tmp_path: Path, cap
 
 
 def test_the_example_of_prices_is_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    example = Path(__file__).resolve().parents[2] / "examples" / "prices.yaml"
+    example = Path(__file__).resolve().parents[2] / "examples/prices/2026-11.yaml"
     assert main(["plan", str(write(tmp_path, SPEC)), "--prices", str(example)]) == 0
     assert "USD per million output tokens" in capsys.readouterr().out

@@ -1,0 +1,347 @@
+"""`gen-deploy diff` in real repositories: what it says, what it exits with, and that it touches nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from repository import ENVIRONMENT, OURS, PROJECT, commit, git, put, repository, rules_tree, spec
+
+from generator.cli.main import main
+
+SPECS = {
+    "specs/chat.yaml": spec(),
+    "specs/long.yaml": spec("H100-80GB", max_context=32768),
+    "specs/longer.yaml": spec("H100-80GB", max_context=30000),
+    "specs/agent.yaml": spec("H100-80GB", gpus=4, profile="agent", max_context=32000),
+    "specs/big.yaml": spec("H100-80GB", "meta-llama/Llama-3.1-70B-Instruct", gpus=4),
+    "specs/cpu.yaml": spec("cpu", profile="dev"),
+}
+FILES = {**OURS, **SPECS, "gen-deploy.yaml": PROJECT}
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["diff", *words])
+    return code, out.getvalue(), err.getvalue()
+
+
+def told(*words: str) -> dict[str, Any]:
+    code, out, err = run(*words, "--format", "json")
+    assert (code, err) == (0, ""), err
+    data: dict[str, Any] = json.loads(out)
+    return data
+
+
+@pytest.fixture(autouse=True)
+def _clean_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        if name.startswith("GIT_"):
+            monkeypatch.setenv(name, value)
+    for name in list(os.environ):
+        if name.startswith("GIT_") and name not in ENVIRONMENT:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six specs and rules of one's own; the command runs there."""
+    folder = repository(tmp_path / "repo", FILES)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def edit(folder: Path, name: str, old: str, new: str) -> None:
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new))
+
+
+def lower(folder: Path) -> None:
+    edit(folder, "ours/thresholds.yaml", "value: 100000", "value: 20000")
+
+
+def test_nothing_changed(repo: Path) -> None:
+    code, out, err = run("main", "--exit-code")
+    assert (code, err) == (0, "")
+    assert out.startswith("No decision changes. 6 specs decide as before.\n")
+
+
+def test_a_threshold_that_flips_three(repo: Path) -> None:
+    """Told in at most 15 lines: the verdict, each spec with its row and number, the edit, the files."""
+    lower(repo)
+    code, out, err = run("main", "--exit-code")
+    assert (code, err) == (3, "")
+    lines = out.splitlines()
+    assert len(lines) <= 15
+    assert lines[0] == "3 of 6 specs decide differently: 3 no longer fit. 3 decide as before."
+    for name in ("long", "longer", "agent"):
+        at = next(i for i, line in enumerate(lines) if line.startswith(f"{name}: no longer fits; was vllm"))
+        assert "ours-context rejects" in lines[at + 1]
+        assert "ours.context_most 100000 → 20000 [ours/reject.yaml:3]" in lines[at + 1]
+    assert any(line.startswith("  ours.context_most 100000 → 20000 (token, judgement-headroom") and line.endswith("changes agent, long, longer") for line in lines)
+    assert any(line.startswith("files: ") for line in lines)
+    assert run("main")[0] == 0
+
+
+def test_the_other_way_round(repo: Path) -> None:
+    lower(repo)
+    commit(repo)
+    edit(repo, "ours/thresholds.yaml", "value: 20000", "value: 100000")
+    data = told("main")
+    assert {(c["name"], c["level"]) for c in data["changes"] if c["decisive"]} == {(n, "now-fits") for n in ("long", "longer", "agent")}
+    assert {c["causes"][0]["did"] for c in data["changes"] if c["decisive"]} == {"no-longer-rejects"}
+
+
+def test_between_commits_the_checkout_does_not_count(repo: Path) -> None:
+    lower(repo)
+    commit(repo)
+    edit(repo, "ours/thresholds.yaml", "value: 20000", "value: 1")
+    before = {p: p.read_bytes() for p in repo.rglob("*") if p.is_file()}
+    data = told("HEAD~1..HEAD")
+    assert data["changed"] == 3
+    assert told("HEAD..HEAD")["changed"] == 0
+    assert told("HEAD~1")["changed"] == 6
+    assert {p: p.read_bytes() for p in repo.rglob("*") if p.is_file()} == before
+
+
+def test_since_they_parted(repo: Path) -> None:
+    git(repo, "checkout", "--quiet", "-b", "topic")
+    commit(repo, "nothing")
+    git(repo, "checkout", "--quiet", "main")
+    lower(repo)
+    commit(repo)
+    assert told("main..topic")["changed"] == 3
+    assert told("main...topic")["changed"] == 0
+
+
+def test_only_some_specs(repo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lower(repo)
+    assert told("main", "specs/long.yaml", "specs/chat.yaml")["changed"] == 1
+    monkeypatch.chdir(repo / "specs")
+    data = told("main", "long.yaml")
+    assert (data["changed"], data["specs"]) == (1, 1)
+    assert told("main")["changed"] == 3
+
+
+def test_the_guilty_edit_among_several(repo: Path) -> None:
+    lower(repo)
+    edit(repo, "ours/thresholds.yaml", "value: 8", "value: 2")
+    data = told("main")
+    by = {e["name"]: e["changes"] for e in data["edits"]}
+    assert sorted(by["ours.context_most"]) == ["agent", "long", "longer"]
+    assert sorted(by["ours.gpus_most"]) == ["agent", "big"]
+    assert data["edits_traced"]
+
+
+def test_an_edit_that_affects_nothing_is_listed(repo: Path) -> None:
+    edit(repo, "ours/thresholds.yaml", "value: 8", "value: 7")
+    code, out, _ = run("main", "--exit-code")
+    assert code == 0
+    assert "ours.gpus_most 8 → 7 (count, judgement-headroom, checked 2026-11-24) [ours/thresholds.yaml:3]: affects no decision" in out
+
+
+def test_wording_is_no_change(repo: Path) -> None:
+    edit(repo, "ours/reject.yaml", "our cache is for short contexts", "another reason")
+    edit(repo, "ours/thresholds.yaml", "our longest context", "what we have room for")
+    code, out, _ = run("main", "--exit-code")
+    assert code == 0
+    assert out.count(": wording only") == 2
+
+
+def test_a_row_that_only_moves_is_no_edit(repo: Path) -> None:
+    text = (repo / "ours/reject.yaml").read_text()
+    head, first, second = text.partition("  - id: ours-context")[0], *[f"  - id: {part}" for part in text.split("  - id: ")[1:]]
+    (repo / "ours/reject.yaml").write_text(f"# a comment\n{head}{second}{first}")
+    data = told("main")
+    assert (data["changes"], data["edits"]) == ([], [])
+    assert data["old"]["digest"] == data["new"]["digest"]
+
+
+def test_an_edited_spec(repo: Path) -> None:
+    """What the spec's author changed is told apart from what the rules change."""
+    edit(repo, "specs/chat.yaml", "gpus_per_node: 1", "gpus_per_node: 2")
+    lower(repo)
+    data = told("main")
+    by = {(c["name"], c["by"]): c["level"] for c in data["changes"] if c["decisive"]}
+    assert by.pop(("chat", "spec")) == "gpus"
+    assert by == {(name, "rules"): "no-longer-fits" for name in ("long", "longer", "agent")}
+    assert run("main", "specs/chat.yaml", "--exit-code")[0] == 3
+
+
+def test_specs_that_come_and_go(repo: Path) -> None:
+    (repo / "specs/chat.yaml").rename(repo / "specs/other.yaml")
+    data = told("main")
+    assert (data["added"], data["removed"], data["changed"]) == (["specs/other.yaml"], ["specs/chat.yaml"], 0)
+    commit(repo)
+    assert told("main~1..main")["added"] == ["specs/other.yaml"]
+
+
+def test_a_row_of_preference(repo: Path) -> None:
+    put(
+        repo,
+        {"ours/prefer.yaml": "table: prefer\nhit: first\nrows:\n  - id: ours-sglang\n    order: {engine: [sglang]}\n    because: we know it best\n    source: judgement-headroom\n"},
+    )
+    data = told("main")
+    engines = [c for c in data["changes"] if c["level"] == "engine"]
+    assert not engines or all(c["causes"] for c in engines)
+    assert [e["id"] for e in data["edits"]] == ["tables/prefer/ours-sglang"]
+
+
+def test_model_files_are_read_from_the_commit(repo: Path) -> None:
+    config = json.loads((Path(__file__).parents[1] / "data/tiny-config.json").read_text()) if False else {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
+    }  # fmt: skip
+    put(repo, {
+        "specs/own.yaml": "model: {id: own/model, config: ../models/config.json}\nhardware: {gpu: L4-24GB}\n",
+        "models/config.json": json.dumps(config),
+    })  # fmt: skip
+    commit(repo)
+    put(repo, {"models/config.json": json.dumps({**config, "num_hidden_layers": 80})})
+    data = told("HEAD", "specs/own.yaml")
+    assert [(c["name"], c["by"], c["decisive"]) for c in data["changes"]] == [("own", "spec", True)]
+    commit(repo)
+    (repo / "models/config.json").unlink()
+    assert told("HEAD~1..HEAD", "specs/own.yaml")["changed"] == 1
+
+
+def test_model_files_that_git_does_not_keep(repo: Path) -> None:
+    put(repo, {".gitignore": "models/\n", "specs/own.yaml": "model: {id: own/model, config: ../models/config.json}\nhardware: {gpu: L4-24GB}\n"})
+    put(repo, {"models/config.json": json.dumps({
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
+    })})  # fmt: skip
+    commit(repo)
+    assert told("HEAD..HEAD", "specs/own.yaml")["unplanned"] == 0
+
+
+def test_folders(repo: Path) -> None:
+    put(repo, {name.replace("ours/", "theirs/"): text for name, text in OURS.items()})
+    edit(repo, "theirs/thresholds.yaml", "value: 100000", "value: 20000")
+    for words in (("ours..theirs",), ("--rules-from", "ours", "--rules-to", "theirs")):
+        code, out, err = run(*words, "--exit-code")
+        assert (code, err) == (3, ""), err
+        assert out.startswith("3 of 6 specs decide differently")
+    assert run("ours..theirs", "specs/chat.yaml")[1].startswith("No decision changes. 1 spec decides as before.")
+
+
+def test_shipped_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without git and without a project, too."""
+    put(tmp_path, {"a.yaml": spec()})
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("handbook..default", "a.yaml", "--exit-code")
+    assert (code, err) == (3, "")
+    assert "rules: handbook" in out
+
+
+def test_a_whole_tree_of_rules(repo: Path) -> None:
+    """A copy of `rules/` is compared as it is in each commit, facts included."""
+    rules_tree(repo)
+    put(repo, {"gen-deploy.yaml": "specs: [specs/*.yaml]\nout: deploy\n"})
+    commit(repo)
+    text = (repo / "rules/default/thresholds/policy.yaml").read_text()
+    (repo / "rules/default/thresholds/policy.yaml").write_text(text.replace("chat.output_tokens: {meaning: answer, unit: token, value: 400", "chat.output_tokens: {meaning: answer, unit: token, value: 401"))
+    data = told("HEAD")
+    assert [e["id"] for e in data["edits"]] == ["thresholds/chat.output_tokens"]
+    assert data["edits"][0]["at"].startswith("rules/default/thresholds/policy.yaml:")
+
+
+def test_kept_plans(repo: Path) -> None:
+    """Plans of another version of the tool, as far as their files tell: in git, and in two folders."""
+    assert main(["-q"]) == 0
+    commit(repo)
+    path = repo / "deploy/chat/plan.json"
+    plan = json.loads(path.read_text())
+    plan["choice"]["max_num_seqs"] += 1
+    path.write_text(json.dumps(plan))
+    data = told("HEAD", "--plans")
+    assert [(c["name"], c["level"], c["moves"][0]["key"]) for c in data["changes"]] == [("chat", "settings", "max_num_seqs")]
+    (repo / "deploy").rename(repo / "new")
+    git(repo, "checkout", "--quiet", "--", "deploy")
+    code, out, err = run("deploy..new", "--exit-code")
+    assert (code, err) == (3, "")
+    assert out.startswith("1 of 6 specs decides differently: 1 changes settings.")
+
+
+WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
+    "nothing": ((), 2, "name what to compare with"),
+    "option": (("--upload-pack=touch owned",), 2, "No such option"),
+    "option behind dashes": (("--", "--upload-pack=touch owned"), 2, "cannot begin with '-'"),
+    "option as head": (("main..--output=owned",), 2, "cannot begin with '-'"),
+    "space": (("a b",), 2, "is not the name of a commit"),
+    "empty": (("",), 2, "bad-ref"),
+    "unknown": (("nope",), 1, "'nope' is no commit of this repository"),
+    "unknown head": (("main..nope",), 1, "'nope' is no commit of this repository"),
+    "unknown spec": (("main", "specs/nope.yaml"), 1, "has no file 'specs/nope.yaml'"),
+    "spec outside": (("main", "/etc/passwd"), 1, "not inside the repository"),
+    "rules outside": (("main", "--rules", "../../x"), 1, "not inside the repository"),
+    "no such rules": (("main", "--rules", "oors"), 1, "main has no rule set 'oors'"),
+    "only rules-to": (("--rules-to", "ours"), 2, "needs --rules-from"),
+    "no such folder": (("--rules-from", "nope", "--rules-to", "ours"), 1, "no rule set 'nope'"),
+    "format": (("main", "--format", "html"), 2, "html"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong(repo: Path, case: str) -> None:
+    words, code, says = WRONG[case]
+    found, out, err = run(*words)
+    assert (found, out) == (code, ""), err
+    assert says in err
+    assert "Traceback" not in err
+    assert not list(repo.rglob("owned*"))
+
+
+def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, {"a.yaml": spec()})
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("main", "a.yaml")
+    assert code == 1
+    assert "in no git repository" in err
+    assert "--rules-from" in err
+
+
+def test_rules_that_are_wrong_name_their_commit(repo: Path) -> None:
+    edit(repo, "ours/reject.yaml", "max_context:", "max_contxt:")
+    commit(repo)
+    edit(repo, "ours/reject.yaml", "max_contxt:", "max_context:")
+    code, _, err = run("HEAD")
+    assert code == 1
+    assert err.startswith("HEAD:ours/reject.yaml:4:")
+    assert "did you mean 'max_context'" in err
+
+
+def test_a_spec_that_is_wrong_does_not_hide_the_others(repo: Path) -> None:
+    lower(repo)
+    put(repo, {"specs/broken.yaml": "model: x\n", "specs/unknown.yaml": spec("L40S-47GB")})
+    code, out, err = run("main")
+    assert code == 1
+    assert "specs/broken.yaml:1:1: error[missing-key]" in err
+    assert "specs/unknown.yaml" in err
+    assert "3 no longer fit" in out
+
+
+def test_rules_in_a_submodule(repo: Path) -> None:
+    git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(repo), "vendor")
+    put(repo, {"gen-deploy.yaml": PROJECT.replace("ours", "vendor/ours")})
+    commit(repo)
+    code, _, err = run("HEAD")
+    assert code == 1
+    assert "is in the submodule 'vendor'" in err
+
+
+def test_a_project_file_that_is_new(repo: Path) -> None:
+    """Before there was one, the main job used the shipped rules."""
+    git(repo, "rm", "--quiet", "--cached", "gen-deploy.yaml")
+    commit(repo)
+    git(repo, "add", "gen-deploy.yaml")
+    data = told("HEAD")
+    assert (data["old"]["name"], data["new"]["name"], data["specs"]) == ("default", "ours", 6)
