@@ -62,7 +62,14 @@ def _blocks(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> bool:
     block = context.book.section("methods")[pair.method].get("block")
     if not block or layout.tensor_parallel == 1:
         return True
-    return cut.divide(layout.tensor_parallel, block[0], layout.expert_parallel, outputs_too=True)
+    if not cut.divide(layout.tensor_parallel, block[0], layout.expert_parallel, outputs_too=True):
+        return False
+    architecture = context.model.architecture
+    if architecture.mla or not architecture.kv_heads:
+        return True
+    # keys and values are parts of one merged matrix; heads that are fewer than the GPUs are repeated, whole
+    heads = max(1, architecture.kv_heads // layout.tensor_parallel)
+    return heads * architecture.head_dim % int(block[0]) == 0
 
 
 def layout_names(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> Names:

@@ -25,6 +25,12 @@ SPECS = {
 }
 FILES = {**OURS, **SPECS, "gen-deploy.yaml": PROJECT}
 
+OWN = "model: {id: own/model, config: ../models/config.json}\nhardware: {gpu: L4-24GB}\n"
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
+}  # fmt: skip
+
 
 def run(*words: str) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
@@ -86,7 +92,8 @@ def test_a_threshold_that_flips_three(repo: Path) -> None:
         at = next(i for i, line in enumerate(lines) if line.startswith(f"{name}: no longer fits; was vllm"))
         assert "ours-context rejects" in lines[at + 1]
         assert "ours.context_most 100000 → 20000 [ours/reject.yaml:3]" in lines[at + 1]
-    assert any(line.startswith("  ours.context_most 100000 → 20000 (token, judgement-headroom") and line.endswith("changes agent, long, longer") for line in lines)
+    edited = next(line for line in lines if line.startswith("  ours.context_most 100000 → 20000 (token, judgement-headroom"))
+    assert edited.endswith("changes agent, long, longer")
     assert any(line.startswith("files: ") for line in lines)
     assert run("main")[0] == 0
 
@@ -158,7 +165,8 @@ def test_wording_is_no_change(repo: Path) -> None:
 
 def test_a_row_that_only_moves_is_no_edit(repo: Path) -> None:
     text = (repo / "ours/reject.yaml").read_text()
-    head, first, second = text.partition("  - id: ours-context")[0], *[f"  - id: {part}" for part in text.split("  - id: ")[1:]]
+    head, first, second = text.split("  - id: ")
+    first, second = f"  - id: {first}", f"  - id: {second}"
     (repo / "ours/reject.yaml").write_text(f"# a comment\n{head}{second}{first}")
     data = told("main")
     assert (data["changes"], data["edits"]) == ([], [])
@@ -185,10 +193,8 @@ def test_specs_that_come_and_go(repo: Path) -> None:
 
 
 def test_a_row_of_preference(repo: Path) -> None:
-    put(
-        repo,
-        {"ours/prefer.yaml": "table: prefer\nhit: first\nrows:\n  - id: ours-sglang\n    order: {engine: [sglang]}\n    because: we know it best\n    source: judgement-headroom\n"},
-    )
+    row = "  - id: ours-sglang\n    order: {engine: [sglang]}\n    because: we know it best\n    source: judgement-headroom\n"
+    put(repo, {"ours/prefer.yaml": f"table: prefer\nhit: first\nrows:\n{row}"})
     data = told("main")
     engines = [c for c in data["changes"] if c["level"] == "engine"]
     assert not engines or all(c["causes"] for c in engines)
@@ -196,16 +202,9 @@ def test_a_row_of_preference(repo: Path) -> None:
 
 
 def test_model_files_are_read_from_the_commit(repo: Path) -> None:
-    config = json.loads((Path(__file__).parents[1] / "data/tiny-config.json").read_text()) if False else {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
-    }  # fmt: skip
-    put(repo, {
-        "specs/own.yaml": "model: {id: own/model, config: ../models/config.json}\nhardware: {gpu: L4-24GB}\n",
-        "models/config.json": json.dumps(config),
-    })  # fmt: skip
+    put(repo, {"specs/own.yaml": OWN, "models/config.json": json.dumps(CONFIG)})
     commit(repo)
-    put(repo, {"models/config.json": json.dumps({**config, "num_hidden_layers": 80})})
+    put(repo, {"models/config.json": json.dumps({**CONFIG, "num_hidden_layers": 80})})
     data = told("HEAD", "specs/own.yaml")
     assert [(c["name"], c["by"], c["decisive"]) for c in data["changes"]] == [("own", "spec", True)]
     commit(repo)
@@ -214,11 +213,7 @@ def test_model_files_are_read_from_the_commit(repo: Path) -> None:
 
 
 def test_model_files_that_git_does_not_keep(repo: Path) -> None:
-    put(repo, {".gitignore": "models/\n", "specs/own.yaml": "model: {id: own/model, config: ../models/config.json}\nhardware: {gpu: L4-24GB}\n"})
-    put(repo, {"models/config.json": json.dumps({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 131072, "torch_dtype": "bfloat16",
-    })})  # fmt: skip
+    put(repo, {".gitignore": "models/\n", "specs/own.yaml": OWN, "models/config.json": json.dumps(CONFIG)})
     commit(repo)
     assert told("HEAD..HEAD", "specs/own.yaml")["unplanned"] == 0
 
@@ -247,8 +242,8 @@ def test_a_whole_tree_of_rules(repo: Path) -> None:
     rules_tree(repo)
     put(repo, {"gen-deploy.yaml": "specs: [specs/*.yaml]\nout: deploy\n"})
     commit(repo)
-    text = (repo / "rules/default/thresholds/policy.yaml").read_text()
-    (repo / "rules/default/thresholds/policy.yaml").write_text(text.replace("chat.output_tokens: {meaning: answer, unit: token, value: 400", "chat.output_tokens: {meaning: answer, unit: token, value: 401"))
+    number = "chat.output_tokens: {meaning: answer, unit: token, value: 40"
+    edit(repo, "rules/default/thresholds/policy.yaml", f"{number}0", f"{number}1")
     data = told("HEAD")
     assert [e["id"] for e in data["edits"]] == ["thresholds/chat.output_tokens"]
     assert data["edits"][0]["at"].startswith("rules/default/thresholds/policy.yaml:")
@@ -340,8 +335,8 @@ def test_rules_in_a_submodule(repo: Path) -> None:
 
 def test_a_project_file_that_is_new(repo: Path) -> None:
     """Before there was one, the main job used the shipped rules."""
-    git(repo, "rm", "--quiet", "--cached", "gen-deploy.yaml")
+    (repo / "gen-deploy.yaml").unlink()
     commit(repo)
-    git(repo, "add", "gen-deploy.yaml")
+    put(repo, {"gen-deploy.yaml": PROJECT})
     data = told("HEAD")
     assert (data["old"]["name"], data["new"]["name"], data["specs"]) == ("default", "ours", 6)

@@ -20,17 +20,21 @@ from generator.report.diff_markdown import MARKER, MOST_BYTES
 GOLDEN = Path(__file__).with_name("golden")
 FLOOR = Move("headroom.floor", 0.02, 0.06)
 
+OUT, AT = "out-of-memory", "rules/default/reject.yaml:106"
+WHY = "too little is free"
+CONFIG = ("--- vllm/config.yaml", "+++ vllm/config.yaml", "@@ -1 +1 @@", "-model: a/b-int8", "+model: a/b-gptq")
+
 CHANGES = [
     Change(
         "chat", "specs/chat.yaml", "method", "rules", "vllm 0.33.0 · int8 · tp 1", "vllm 0.33.0 · gptq · tp 1",
         (Move("quantization", "int8", "gptq"), Move("bits", 8, 4), Move("checkpoint", "a/b-int8", "a/b-gptq")),
-        (Cause("reject", "out-of-memory", "rejects", "vllm/int8/tp1", (Move("memory.headroom", 0.031, 0.046), FLOOR), "too little is free", "rules/default/reject.yaml:106"),),
+        (Cause("reject", OUT, "rejects", "vllm/int8/tp1", (Move("memory.headroom", 0.031, 0.046), FLOOR), WHY, AT),),
         ("thresholds/headroom.floor",),
-        (FileDiff("vllm/config.yaml", "changed", ("--- vllm/config.yaml", "+++ vllm/config.yaml", "@@ -1 +1 @@", "-model: a/b-int8", "+model: a/b-gptq"), 1, 1),),
+        (FileDiff("vllm/config.yaml", "changed", CONFIG, 1, 1),),
     ),
     Change(
         "big", "specs/big.yaml", "no-longer-fits", "rules", "vllm 0.33.0 · awq · tp 2", None, (),
-        (Cause("reject", "out-of-memory", "rejects", "vllm/awq/tp2", (Move("memory.headroom", 0.03, 0.03), FLOOR), "too little is free", "rules/default/reject.yaml:106"),),
+        (Cause("reject", OUT, "rejects", "vllm/awq/tp2", (Move("memory.headroom", 0.03, 0.03), FLOOR), WHY, AT),),
         ("thresholds/headroom.floor",),
         (FileDiff("vllm/serve.sh", "gone", ("--- vllm/serve.sh", "+++ vllm/serve.sh", "@@ -1 +0,0 @@", "-exec vllm"), 0, 1),),
     ),
@@ -42,7 +46,8 @@ CHANGES = [
     ),
     Change(
         "agent", "specs/agent.yaml", "engine", "rules", "vllm 0.33.0 · fp8 · tp 1", "sglang 0.5.23 · fp8 · tp 1", (Move("engine", "vllm", "sglang"),),
-        (Cause("prefer", "agents", "prefers", "sglang/fp8/tp1 to vllm/fp8/tp1", (Move("engine", "vllm", "sglang"),), "shares prefixes", "rules/default/prefer.yaml:40"),),
+        (Cause("prefer", "agents", "prefers", "sglang/fp8/tp1 to vllm/fp8/tp1", (Move("engine", "vllm", "sglang"),), "shares prefixes",
+               "rules/default/prefer.yaml:40"),),
         ("tables/prefer/agents",),
     ),
     Change("small", "specs/small.yaml", "now-fits", "spec", None, "llama.cpp b11312 · gguf-q4_k_m · tp 1"),
@@ -51,7 +56,8 @@ CHANGES = [
 ]  # fmt: skip
 
 EDITS = (
-    Edit("thresholds", "headroom.floor", "changed", (Move("value", 0.02, 0.06), Move("source", "judgement-headroom", "log-42"), Move("checked", "2026-01-01", "2026-02-02")),
+    Edit("thresholds", "headroom.floor", "changed",
+         (Move("value", 0.02, 0.06), Move("source", "judgement-headroom", "log-42"), Move("checked", "2026-01-01", "2026-02-02")),
          True, "rules/default/thresholds/policy.yaml:5", "log-42", "2026-02-02", "fraction"),
     Edit("thresholds", "idle.number", "changed", (Move("value", 1, 2),), True, "rules/default/thresholds/policy.yaml:9", "judgement", "2026-01-01", "count"),
     Edit("tables/prefer", "agents", "moved", (Move("place", 7, 3),), True, "rules/default/prefer.yaml:40", "judgement"),

@@ -109,7 +109,7 @@ def test_a_shallow_clone_says_so(repo: Repo, tmp_path: Path) -> None:
     shallow = repository(tmp_path / "shallow")
     assert shallow.shallow
     for ref in (old, "HEAD~1"):
-        with pytest.raises(InputError, match="shallow clone.*fetch-depth"):
+        with pytest.raises(InputError, match=r"shallow clone.*fetch-depth"):
             shallow.commit(ref)
 
 

@@ -158,8 +158,8 @@ def test_show_one_row() -> None:
 def test_show_what_is_not_there(tmp_path: Path) -> None:
     write(tmp_path, {"reject.yaml": "table: reject\noff: [quality-loss]\n"})
     for word, says in (("quality-los", "did you mean 'quality-loss'"), ("quality-loss", "switched off at")):
+        rules = str(tmp_path) if word == "quality-loss" else "default"
         with pytest.raises(InputError, match=says):
-            rules = str(tmp_path) if word == "quality-loss" else "default"
             CliRunner().invoke(command, ["show", word, "--rules", rules], standalone_mode=False, catch_exceptions=False)
 
 
