@@ -79,7 +79,7 @@ def digest(entry: Mapping[str, Any]) -> str:
 def bare(value: Any) -> Any:
     """Data without what says nothing about decisions."""
     if isinstance(value, dict):
-        return {k: bare(v) for k, v in value.items() if k not in ("at", "index", "replaces")}
+        return {k: bare(v) for k, v in value.items() if k not in ("at", "index", "replaces", "before")}
     return [bare(v) for v in value] if isinstance(value, list) else value
 
 
@@ -185,6 +185,16 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
         row = {**row, "at": f"{place.path}:{place.line}", "index": i}
         same = next((n for n, old in enumerate(rows) if old["id"] == row["id"]), None)
         yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)
+        if "before" in row:
+            at = next((n for n, old in enumerate(rows) if old["id"] == row["before"]), None)
+            if at is None:
+                message = (
+                    f"there is no row {row['before']!r} to stand before{did_you_mean(str(row['before']), [old['id'] for old in rows])}"
+                )
+                yield Problem("unknown-row", message, document.place(("rows", i, "before")))
+            elif same is None:
+                rows.insert(at, row)
+                continue
         if same is None:
             rows.append(row)
         else:

@@ -19,7 +19,7 @@ HITS = {
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
-ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "at", "index"}
+ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "before", "at", "index"}
 NEEDED = {
     "gpus": ("vendor", "architecture"),
     "methods": ("family", "weight_bits", "activation_bits", "checkpoint"),

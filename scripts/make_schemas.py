@@ -131,6 +131,7 @@ def table(merged: Schema) -> Schema:
             "source": {"type": "string", "description": "A key of sources/: who says so."},
             "evidence": {"description": "Notes for a reviewer."},
             "replaces": DIGEST,
+            "before": {**ID, "description": "The row that this new one stands before; without it, it goes to the end."},
         },
         ("id", "because"),
     )

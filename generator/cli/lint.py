@@ -73,6 +73,6 @@ def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Probl
         return None, list(error.problems)
     seen = [result.observed for result in cases]
     seen += [one for _, one in examples_seen(example_files(path, project.find(Path())), book)]
-    if not seen and path.resolve().parent == root_of(path).resolve():
+    if not cases and path.resolve().parent == root_of(path).resolve():
         return None, []
     return Reached(reached(seen), len(seen)), []

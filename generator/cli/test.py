@@ -34,22 +34,18 @@ def command(paths: tuple[Path, ...], rules: str, words: tuple[str, ...], coverag
     if missing is not None:
         raise UsageError(Problem("no-such-file", f"{missing} is not there"))
     book = load(rules)
-    cases = chosen(read_cases(paths or case_files(find(rules))), words)
-    results = [run(case, book) for case in cases]
+    files = paths or case_files(find(rules))
+    results = [run(case, book) for case in chosen(read_cases(files), words)]
     if update:
         _update(results)
+        results = [run(case, book) for case in chosen(read_cases(files), words)]
     if as_json:
         show_json(_as_data(results, _own_rows(book, rules) if coverage else None))
     else:
         _print(results, verbose)
         if coverage:
             _coverage(results, book, rules)
-    left = [r for r in results if (_left(r) if update else r.differences)]
-    return BAD_INPUT if left else DONE
-
-
-def _left(result: Result) -> bool:
-    return any(not one.mendable for one in result.differences)
+    return BAD_INPUT if any(result.differences for result in results) else DONE
 
 
 def _print(results: list[Result], verbose: bool) -> None:
@@ -59,7 +55,7 @@ def _print(results: list[Result], verbose: bool) -> None:
         if verbose and not result.differences:
             show(f"{result.case.place()}: {result.case.id}: as expected")
     failed = sum(bool(result.differences) for result in results)
-    show(f"{len(results)} cases, {failed} failed" if results else "no cases")
+    show(f"{len(results)} case{'' if len(results) == 1 else 's'}, {failed} failed" if results else "no cases")
 
 
 def _coverage(results: list[Result], book: RuleBook, rules: str) -> None:

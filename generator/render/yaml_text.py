@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -84,31 +84,38 @@ def _item(value: Any) -> list[str]:
 
 
 def json_text(data: Any) -> str:
-    """Data as JSON, two spaces, order kept, ending in a newline: what `json.dumps` writes, in a third of its time."""
+    """Data as JSON, two spaces, order kept, ending in a newline: what `json.dumps` writes, in half of its time."""
     return _json(data, "\n") + "\n"
 
 
 def _json(value: Any, line: str) -> str:
     """A value that begins on `line` (a line break with its indent); what holds no more of its kind is left to the C encoder."""
+    if type(value) is str:
+        return _string(value)
     inner = line + "  "
     if isinstance(value, dict) and value:
-        if _flat(value.values()):
+        if _SCALARS.issuperset(map(type, value.values())):
             return f"{{{inner}{_encoder(inner)(value)[1:-1]}{line}}}"
         return "{" + ",".join([f"{inner}{_string(name)}: {_json(item, inner)}" for name, item in value.items()]) + line + "}"
     if isinstance(value, list | tuple) and value:
-        if _flat(value):
+        if _SCALARS.issuperset(map(type, value)):
             return f"[{inner}{_encoder(inner)(value)[1:-1]}{line}]"
         return "[" + ",".join([inner + _json(item, inner) for item in value]) + line + "]"
     return _encoder(inner)(value)
 
 
-def _flat(values: Iterable[Any]) -> bool:
-    return all([type(value) in _SCALARS for value in values])  # noqa: C419 - a list is faster here
-
-
 @lru_cache(64)
 def _encoder(line: str) -> Callable[[Any], str]:
-    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("," + line, ": ")).encode
+    """An encoder of flat data that puts each item on a line of its own; without JSON's C part, the plain one."""
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("," + line, ": ")).encode
+    encode = make(None, _unknown, _string, None, ": ", "," + line, False, False, False)
+    return lambda value: "".join(encode(value, 0))
+
+
+def _unknown(value: Any) -> Any:
+    raise internal("bad-data", f"{type(value).__name__} cannot be written as JSON")
 
 
 _string = json.encoder.encode_basestring

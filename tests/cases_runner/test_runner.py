@@ -148,7 +148,7 @@ def test_command(tmp_path: Path) -> None:
     code, out = invoke(str(path), "--rules", "default")
     assert code == 1
     assert f"{path}:3:29: error[case-failed]: one: engine: expected sglang, got vllm" in out
-    assert "1 cases, 1 failed" in out
+    assert "1 case, 1 failed" in out
     code, out = invoke(str(path), "--rules", "default", "--update")
     assert code == 0
     assert "choice.engine: sglang -> vllm" in out

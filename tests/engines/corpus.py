@@ -17,9 +17,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from generator.decide.decision import decide
+from generator.decide.decision import Ranked, decide
+from generator.decide.settings import emitted
 from generator.errors import GenDeployError
-from generator.plan import Candidate
+from generator.facts.engine import resolve_engine
+from generator.plan import Candidate, changed
 from generator.render import artifacts
 from generator.render.artifact import Artifact
 from generator.render.launch import launch_of
@@ -146,7 +148,7 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
     }  # fmt: skip
     model = _model(outcome.context.model.id, outcome)
     for ranked in outcome.ranked:
-        candidate = ranked.candidate
+        candidate = _with_settings(ranked)
         if engine is not None and candidate.engine != engine:
             continue
         launch = launch_of(outcome.plan, candidate, book(), "../../..")
@@ -161,6 +163,14 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
         if key not in seen:
             seen.add(key)
             yield Case(f"{name}/{candidate.id}", candidate, dict(outcome.plan.spec), gpu, model, words, config, env, files)
+
+
+def _with_settings(ranked: Ranked) -> Candidate:
+    """A candidate with the settings that its rows set: the decision works them out for the best of each engine only."""
+    engine = resolve_engine(ranked.candidate.engine, ranked.candidate.engine_version, book())
+    settings, _ = emitted(ranked.facts, ranked.facts["_sources"], book(), engine)
+    assert settings, ranked.candidate.id
+    return changed(ranked.candidate, settings=settings)
 
 
 def _model(name: str, outcome: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def quantized_mib(home: Path, model: Path, kind: str) -> float:
 
 def memory_mib(home: Path, model: Path, context: int, micro_batch: int) -> tuple[int, int, int]:
     """Model, KV cache and compute buffer of one slot on the CPU, in whole MiB as llama-fit-params cuts them off."""
-    words = ["-m", model, "-c", str(context), "-np", "1", "-ub", str(micro_batch), "-b", "2048", "-fa", "on"]
+    words: list[str | Path] = ["-m", model, "-c", str(context), "-np", "1", "-ub", str(micro_batch), "-b", "2048", "-fa", "on"]
     found = _MEMORY.search(ask(home, "llama-fit-params", *words, "--no-repack", "--fit-print", "on"))
     assert found is not None
     return int(found[1]), int(found[2]), int(found[3])

@@ -141,7 +141,7 @@ BUFFER = re.compile(r"(\S+)\s+(model|KV|compute)\s+buffer size\s*=\s*([\d.]+) Mi
 def buffers(path: Path, *words: str) -> dict[str, float]:
     """MiB by kind and place, as a real server logs them."""
     port = free_port()
-    program = [folder() / "llama-server", "--model", path, "--port", str(port), "--log-verbosity", "4", *words]
+    program: list[str | Path] = [folder() / "llama-server", "--model", path, "--port", str(port), "--log-verbosity", "4", *words]
     with Server(program, port) as server:
         server.wait_healthy()
         log = server.stop().log

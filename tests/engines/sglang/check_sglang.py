@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import importlib.abc
 import importlib.machinery
 import io
@@ -102,9 +103,10 @@ class Asker:
             words[words.index("--config") + 1] = str(path)
         words = ["127.0.0.1:20000" if "HEAD_ADDRESS" in word else word for word in words]
         if resolve and case.get("model", {}).get("config"):
-            folder = self.folder / "model"
+            text = json.dumps(case["model"]["config"], sort_keys=True)
+            folder = self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]  # a path must not change its model: it caches by path
             folder.mkdir(exist_ok=True)
-            (folder / "config.json").write_text(json.dumps(case["model"]["config"]))
+            (folder / "config.json").write_text(text)
             words = [str(folder) if word == case["checkpoint"] else word for word in words]
             words += ["--device", "cpu"]
         return words

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import logging
@@ -123,8 +124,6 @@ class Asker:
         self.serve = self.top.add_subparsers(required=False, dest="subparser").add_parser("serve")
         make_arg_parser(self.serve)
         self.folder = Path(tempfile.mkdtemp(prefix="check-vllm-"))
-        (self.folder / "model").mkdir()
-        _tokenizer(self.folder / "model")
 
     def answer(self, case: dict[str, Any], engine_config: bool) -> dict[str, Any]:
         """The verdict on one case."""
@@ -186,8 +185,12 @@ class Asker:
             if "group_size" in quantised and case["model"]["group_sizes"].get(case["checkpoint"]):
                 quantised["group_size"] = case["model"]["group_sizes"][case["checkpoint"]]
             config["quantization_config"] = quantised
-        folder = self.folder / "model"
-        (folder / "config.json").write_text(json.dumps(config))
+        text = json.dumps(config, sort_keys=True)
+        folder = self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]  # a path must not change its model: both cache by path
+        if not folder.exists():
+            folder.mkdir()
+            _tokenizer(folder)
+            (folder / "config.json").write_text(text)
         return folder
 
     def _strict(self, words: list[str]) -> str | None:
