@@ -19,7 +19,6 @@ from generator.render.launch import launch_of
 from generator.report.summary import refusal
 from generator.rulebook import RuleBook, load
 from generator.spec import DeploymentSpec
-
 from generator.verify.upgrade import Change, broken, changes
 
 BACK = "../../.."
@@ -73,7 +72,7 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> t
     }  # fmt: skip
     if then.plan.choice is None:
         first = then.plan.rejected[0] if then.plan.rejected else None
-        result["rejected"] = [{"id": reason.id, "because": reason.because} for reason in (first.reasons if first else ())]
+        result["rejected"] = [{"id": reason.row, "because": reason.because} for reason in (first.reasons if first else ())]
         return result, DIFFERENCES
     old, new = launch_of(now.plan, choice, book, BACK), launch_of(then.plan, then.plan.choice, book, BACK)
     differing = changes(old, new)

@@ -66,8 +66,16 @@ def _edit(section: str, name: str, one: Any, other: Any) -> Iterator[Edit]:
     source = entry.get("source")
     yield Edit(
         section, name, action, fields, decisive, str(entry.get("at") or ""),
-        str(source) if source is not None else None, str(entry["checked"]) if "checked" in entry else None, entry.get("unit"),
+        _source(source), str(entry["checked"]) if "checked" in entry else None, entry.get("unit"),
     )  # fmt: skip
+
+
+def _source(source: Any) -> str | None:
+    """A source's key; of several, the first ones."""
+    if isinstance(source, list):
+        more = f" and {len(source) - 2} more" if len(source) > 2 else ""
+        return ", ".join(map(str, source[:2])) + more
+    return None if source is None else str(source)
 
 
 def _leaves(path: str, one: Any, other: Any) -> Iterator[Move]:

@@ -117,7 +117,7 @@ def pair_names(
         "dtype.narrower": dtype == "float16" and model.architecture.dtype == "bf16" and family != "gguf",
         "quality.loss": quality.value,
         "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
-        "tools.parser": engine.name in model.tool_call_parser,
+        "tools.parser": engine.takes("tool_call_parser", model.tool_call_parser.get(engine.name)),
     }
     return names, {"support": source, "quality.loss": quality.source, "quality.over_limit": quality.source}, quality
 

@@ -38,7 +38,7 @@ def target_names(context: Context, pair: Pair) -> Names:
         "port": context.spec.deploy.get("port") or engine.facts["port"],
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
-        "reasoning.parser": engine.name in context.model.reasoning_parser,
+        "reasoning.parser": engine.takes("reasoning_parser", context.model.reasoning_parser.get(engine.name)),
     }
 
 

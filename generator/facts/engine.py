@@ -27,6 +27,14 @@ class Engine:
         """Whether this version can spell a setting."""
         return self.spelling(setting) is not None
 
+    def takes(self, setting: str, word: str | None) -> bool:
+        """Whether this version knows a word of a setting (`words_since`); what is not said to be newer is known."""
+        entry = self.spelling(setting)
+        if entry is None or word is None:
+            return False
+        since = (entry.get("words_since") or {}).get(word)
+        return since is None or version_key(self.version) >= version_key(since)
+
     def spelling(self, setting: str) -> Mapping[str, Any] | None:
         """The entry of `flags` that holds for this version; None where there is none."""
         if setting not in self._spelled:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from generator.errors import did_you_mean
 from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text
-from generator.verify.values import wrong_text
+from generator.verify.values import old_word, wrong_text
 
 _NUMBER = re.compile(r"-(\d|\.\d)")
 
@@ -41,6 +41,8 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
         for value in _values(option, joined, rest):
             if value.known and (what := wrong_text(option, value.text)):
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
+            if new := old_word(option, value.text):
+                yield Finding("deprecated-word", f"{name} {value.text} is deprecated in {known.title}: use {new}", value.place, "warning", new)
         if joined is None and not _had(option, word, words, rest):
             yield Finding("needs-value", f"{name} needs a value", word.place)
     yield from _companions(seen, known)
@@ -92,7 +94,7 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
         if spelled in known.later:
             return None, finding("future-flag", f"{name} comes with {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
     full = sorted({option.name for spelled, option in known.taken.items() if name.startswith("--") and spelled.startswith(name)})
-    if full and len(name) > 4 and known.syntax.get("abbreviations"):
+    if full and len(name) > 3 and known.syntax.get("abbreviations"):
         return None, finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write it out", use=full[0])
     return None, finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
 

@@ -6,7 +6,7 @@ Floor 4, pure: reads the `flags` section of a rule set, which is loaded by nothi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from generator.quantity import version_key
@@ -30,6 +30,7 @@ class Option:
     env: str | None = None
     needs: tuple[str, ...] = ()
     numbers: bool = False
+    old_words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
 def _build(facts: Mapping[str, Any], engine: str, version: str) -> Catalogue:
     as_version = nearest(version, list(facts["versions"]))
     taken, gone, later = _by_time(facts["options"], as_version)
+    for rule in facts.get("old_words") or ():
+        option = taken.get(rule["option"])
+        if option is not None and version_key(as_version) >= version_key(rule["since"]):
+            taken |= dict.fromkeys(option.names, replace(option, old_words=rule["words"]))
     env, gone_env, _ = _by_time(facts.get("env") or {}, as_version)
     env |= {option.env: option for option in taken.values() if option.env}
     return Catalogue(engine, version, as_version, facts["syntax"], facts, taken, gone, later, env, gone_env)

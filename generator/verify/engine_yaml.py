@@ -14,7 +14,7 @@ from generator.source import Document, KeyPath
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Finding
-from generator.verify.values import wrong_value
+from generator.verify.values import old_word, wrong_value
 
 
 def check_config(document: Document, known: Catalogue) -> Iterator[Finding]:
@@ -62,6 +62,8 @@ def _option(document: Document, key: str, value: Any, known: Catalogue) -> Itera
         )
     elif what := wrong_value(option, value):
         yield Finding(what[0], f"{key} of {known.title} takes {what[1]}", place)
+    elif new := old_word(option, value):
+        yield Finding("deprecated-word", f"{key}: {value} is deprecated in {known.title}: use {new}", place, "warning", new)
 
 
 def _fields(document: Document, path: KeyPath, data: Mapping[str, Any], fields: Mapping[str, Any], known: Catalogue) -> Iterator[Finding]:

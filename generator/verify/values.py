@@ -77,3 +77,8 @@ def _is_json(text: str) -> bool:
 
 def _shown(words: tuple[str, ...]) -> str:
     return f"one of {', '.join(words)}" if len(words) <= 12 else f"one of {', '.join(words[:12])}, … ({len(words)} words)"
+
+
+def old_word(option: Option, value: Any) -> str | None:
+    """The word that does the work of a deprecated one, None where the value is not deprecated."""
+    return option.old_words.get(value) if isinstance(value, str) else None

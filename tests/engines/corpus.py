@@ -17,7 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from generator.decide.decision import Ranked, decide
+from generator.decide.decision import decide
+from generator.decide.prefer import Ranked
 from generator.decide.settings import emitted
 from generator.errors import GenDeployError
 from generator.facts.engine import resolve_engine
@@ -113,7 +114,7 @@ def grid_specs() -> Iterator[tuple[str, dict[str, Any]]]:
         for version, model, machine in itertools.product(versions, MODELS[:6], (("A100-80GB", 4), ("H100-80GB", 8), ("L4-24GB", 4))):
             profile = next(profiles)
             pin = {"engine": engine, "engine_version": version}
-            yield f"{engine}-{version}/{model}/{machine[1]}x{machine[0]}/{profile}", _spec(model, *machine, profile, pin, {})
+            yield f"{engine}-{version}/{model}/{machine[1]}x{machine[0]}/{profile}", _spec(model, machine[0], machine[1], profile, pin, {})
 
 
 def _spec(model: str, gpu: str, count: int, profile: str, pin: dict[str, Any], deploy: dict[str, Any]) -> dict[str, Any]:
@@ -123,13 +124,13 @@ def _spec(model: str, gpu: str, count: int, profile: str, pin: dict[str, Any], d
     }  # fmt: skip
 
 
-def cases(examples: bool = True, grid: bool = True, engine: str | None = None) -> Iterator[Case]:
-    """Every case of the corpus, in a fixed order."""
+def cases(engine: str | None = None, every: int = 1) -> Iterator[Case]:
+    """The cases of the corpus in a fixed order: of the examples, and of one in `every` specs of the grid."""
     seen: set[str] = set()
-    for name, text, path in example_specs() if examples else ():
+    for name, text, path in example_specs():
         yield from _of_spec(name, text, path, engine, seen)
     with tempfile.TemporaryDirectory() as folder:
-        for name, spec in grid_specs() if grid else ():
+        for name, spec in itertools.islice(grid_specs(), 0, None, every):
             if engine is None or spec["pin"].get("engine", engine) == engine:
                 yield from _of_spec(f"grid/{name}", json.dumps(spec), Path(folder) / "case.yaml", engine, seen)
 

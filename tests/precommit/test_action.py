@@ -163,7 +163,7 @@ def test_a_base_that_is_not_there_is_fetched(runner: Runner) -> None:
 )
 def test_the_verdict(runner: Runner, environment: dict[str, str], code: int) -> None:
     names = ("LINT", "TEST", "CHECK", "DIFF", "CHANGED", "FAIL_ON_CHANGE")
-    done = runner.step("Verdict", **{name: environment.get(name, "") for name in names})
+    done = runner.step("Verdict", None, **{name: environment.get(name, "") for name in names})
     assert done.returncode == code, done.stdout
     for name in ("LINT", "TEST", "CHECK"):
         assert (name.lower() in done.stdout) is (environment.get(name) == "failure")

@@ -129,7 +129,6 @@ def main() -> None:
     parser.add_argument("--resolve", action="store_true", help="also resolve the arguments, on the CPU")
     asked = parser.parse_args()
     if asked.resolve:
-        import sglang.srt.server_args
         import transformers
         import transformers.image_utils
 

@@ -26,6 +26,10 @@ pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check --n
   outlines_core==0.2.14 "setuptools<81" six uvloop loguru >&2
 "${pip[@]}" --no-deps compressed-tensors==0.17.0 depyf==0.20.0 astor xgrammar==0.2.8 apache-tvm-ffi==0.1.11 \
   "llguidance>=1.7.0,<1.8.0" lm-format-enforcer==0.11.3 interegular opentelemetry-api >&2
+# vLLM asks for a package called vllm, and takes a version with +cpu for a build with CPU kernels: tell it
+site=$("$folder/bin/python" -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+mkdir -p "$site/vllm-$version+cpu.dist-info"
+printf 'Metadata-Version: 2.1\nName: vllm\nVersion: %s+cpu\n' "$version" > "$site/vllm-$version+cpu.dist-info/METADATA"
 "$folder/bin/python" -c "import vllm.engine.arg_utils" &> /dev/null
 touch "$folder/.ready"
 echo "$folder/bin/python"
