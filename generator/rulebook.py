@@ -132,9 +132,10 @@ class RuleBook:
     def tables(self) -> dict[str, Table]:
         """Tables by name."""
         data = self.section("policy")["tables"]
-        return {name: build_table(name, table, self.stages, self._bound) for name, table in data.items()}
+        return {name: build_table(name, table, self.stages, self.bound) for name, table in data.items()}
 
-    def _bound(self, limit: Any) -> Any:
+    def bound(self, limit: Any) -> Any:
+        """The number of a cell's limit: a threshold's, or the literal itself."""
         return self.thresholds[limit]["value"] if isinstance(limit, str) else limit
 
     def source(self, key: str | None) -> dict[str, Any] | None:

@@ -398,6 +398,7 @@ def engine(merged: Schema) -> Schema:
             "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
             "type": TEXT, "choices": {"type": "array"}, "values": {"type": "object"}, "negated": TEXT, "also": WORDS,
             "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
+            "accepted_when": {"type": "object", "description": "Cells as in `when`: the engine takes the setting only for these."},
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
         },
         ("type",),
@@ -454,7 +455,8 @@ def flags() -> Schema:
         "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "items": VERSION}, "transcribed": FLAG, "syntax": free,
         "commands": {"type": "array", "items": free}, "images": WORDS, "env": by_name(option, "By variable."), "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
-        "old_words": {"type": "array", "items": {"type": "object"}}, "deprecated_parameters": WORDS, "together": {"type": "array", "items": free, "description": "Options that do not go together."},
+        "old_words": {"type": "array", "items": {"type": "object"}},
+        "deprecated_parameters": WORDS, "together": {"type": "array", "items": free, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 

@@ -8,3 +8,4 @@ gen-deploy examples/*.yaml -o examples/out --quiet --force --prune
 gen-deploy examples/all-engines/*.yaml -o examples/all-engines/out --all-engines --quiet --force --prune
 python scripts/handbook_table.py
 python scripts/doc_tables.py
+python scripts/engine_pages.py

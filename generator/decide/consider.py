@@ -30,6 +30,8 @@ def pairs(context: Context) -> Iterator[Pair]:
     wanted = context.pinned("quantization")
     names = [name for name in methods if wanted is None or pin_accepts(wanted, name)]
     both = context.thorough or context.book.sizing != "detailed" or (wanted is not None and context.pinned("engine") is not None)
+    # of a model whose GGUF files are listed, the types that nobody made only matter to who asks why not
+    listed = wanted is None and not both and any(method.startswith("gguf") for method in context.model.checkpoints)
     for name in context.book.section("engines"):
         if context.pinned("engine") in (None, name):
             engine = resolve_engine(name, context.pinned("engine_version"), context.book)
@@ -38,6 +40,8 @@ def pairs(context: Context) -> Iterator[Pair]:
                 if form not in engine.facts["formats"] and not both:
                     continue
                 checkpoint, origin = weights_of(context, engine, method)
+                if listed and origin == "missing" and form == "gguf":
+                    continue
                 yield Pair(engine, method, checkpoint, origin)
 
 

@@ -13,7 +13,7 @@ from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.plan import Trace, Value
 from generator.rulebook import RuleBook
-from generator.table import Row
+from generator.table import Row, cell_test
 
 
 class _Values(dict[str, Any]):
@@ -73,9 +73,12 @@ def _rows(
 def emitted(
     facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook, engine: Engine
 ) -> tuple[dict[str, Value], list[Trace]]:
-    """The settings of a candidate; a row may only set what this version of the engine can spell."""
+    """The settings of a candidate; a row may only set what this version of the engine can spell, and works with here (`accepted_when`)."""
     values, trace = collected("settings", facts, sources, book, engine.version)
     for key in values:
         if not engine.has(key):
             raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no word for it")
+        for name, cell in ((engine.spelling(key) or {}).get("accepted_when") or {}).items():
+            if not cell_test(cell, lambda literal: literal)(facts.get(name)):
+                raise fail("not-accepted", f"the rules set {key!r} for {engine.name} {engine.version}, which takes it only where {name} is {cell!r}")
     return values, trace

@@ -55,7 +55,7 @@ def is_option(word: Text) -> bool:
 
 def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
     """Name, joined value and option of a word, and what is wrong with its spelling."""
-    name, equals, value = word.text.partition("=") if word.text.startswith("--") else (word.text, "", "")
+    name, equals, value = word.text.partition("=") if word.text.startswith("--") or "." in word.text else (word.text, "", "")
     joined = Text(value, word.place, word.known) if equals else None
     problems: list[Finding] = []
     if equals and not known.syntax.get("equals"):

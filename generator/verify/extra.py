@@ -6,6 +6,7 @@ Floor 4, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from generator.errors import Problem, did_you_mean
@@ -47,8 +48,8 @@ def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> t
         return problem.code, problem.message
     if option is None or (value is False and option.kind == "switch"):
         return None
-    if isinstance(value, list) and option.repeatable and option.nargs is None:
-        option = Option(option.name, option.names, option.kind, "+", option.words)
+    if isinstance(value, list) and option.nargs is None and (option.repeatable or len(value) == 1):
+        option = replace(option, nargs="+")
     what = wrong_value(option, value)
     return None if what is None else (what[0], f"{name} of {known.title} takes {what[1]}")
 

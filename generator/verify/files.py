@@ -23,7 +23,7 @@ from generator.verify.semantics import check_together
 
 MAX_BYTES = 4 << 20
 _HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
-_SHELL = re.compile(r"#!.*sh\b|\\\n|^\s*(exec|export|docker|vllm|sglang|trtllm-serve|llama-server|ollama|python3?)\b", re.MULTILINE)
+_SERVERS = re.compile(r"vllm|sglang|trtllm-serve|llama-server|ollama|text-generation|tensorrt-llm|llama\.cpp")
 
 
 @dataclass
@@ -66,7 +66,7 @@ def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told
     elif path.suffix in (".yaml", ".yml", ".json"):
         for document in documents(text, name):
             _yaml(document, report, said, asked, told, book)
-    elif path.suffix in (".sh", ".bash", ".txt", ".service", "") and _SHELL.search(text):
+    elif path.suffix in (".sh", ".bash", ".txt", ".service", "") and _SERVERS.search(text):
         for launch in in_script(_commands_of(path, text), name, book):
             _launch(launch, report, said, asked, told, book)
     return report

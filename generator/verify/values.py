@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from generator.errors import did_you_mean
@@ -51,7 +52,7 @@ def wrong_value(option: Option, value: Any) -> tuple[str, str] | None:
     if isinstance(value, list):
         if option.nargs is None:
             return None if option.kind.startswith("json") else ("wrong-type", "one value, not a list")
-        wrong = (wrong_value(Option(option.name, option.names, option.kind, None, option.words), item) for item in value)
+        wrong = (wrong_value(replace(option, nargs=None), item) for item in value)
         return next((what for what in wrong if what), None)
     if option.kind.startswith("json"):
         return wrong_text(option, value) if isinstance(value, str) else None

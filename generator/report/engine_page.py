@@ -1,0 +1,120 @@
+"""A page per engine: the settings that are written, how each version spells them, and why.
+
+Floor 5, pure: from a rule set to Markdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.rulebook import RuleBook
+from generator.table import Row
+
+NOTE = "<!-- Written by scripts/engine_pages.py from the rules. Do not edit. -->"
+VERIFIED = {
+    "parser": "the engine's own parser was asked", "source": "read in its source", "docs": "from its documentation", "inferred": "inferred",
+    "start": "a server was started with it",
+}  # fmt: skip
+
+
+def engine_page(book: RuleBook, engine: str) -> str:
+    """The page of an engine."""
+    facts = book.section("engines")[engine]
+    table = book.section("flags")[engine]
+    versions = list(facts["versions"])
+    lines = [
+        NOTE, "", f"# {facts['title']}", "",
+        f"Default version {facts['default_version']}; {len(versions)} version{'s' if len(versions) > 1 else ''} in the catalogue: {', '.join(versions)}.",
+        f"`gen-deploy verify` knows {len(table['options'])} options of it"
+        + (f", {len(table['parameters'])} parameters and {len(table['env'])} variables" if "parameters" in table else "")
+        + (" (transcribed from its source, not asked of the engine)." if table.get("transcribed") else "."),
+        "", "## Settings we write", "",
+        "| setting | spelled | versions | known how | when and why |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    reasons = _reasons(book, engine)
+    for name, entries in facts["flags"].items():
+        for entry in entries:
+            why = "; ".join(reasons.get(name, ())) if entry is entries[-1] else ""
+            lines.append(f"| `{name}` | {_spelled(entry)} | {_span(entry)} | {VERIFIED[entry['verified']]} | {_cell(why)} |")
+    if len(versions) > 1:
+        lines += ["", f"The engine's own parser was asked at {facts['default_version']}; of older versions the names were read in the source."]
+    never = [name for name in facts["flags"] if name not in reasons]
+    lines += ["", "A setting without a reason is written only where the spec or another rule set asks for it.", ""] if never else [""]
+    lines += _gone(table)
+    if facts.get("notes"):
+        lines += ["## Good to know", "", *(f"- {note}" for note in facts["notes"]), ""]
+    lines += ["## Sources", "", *(f"- {_source(book, key)}" for key in _sources(facts, table)), ""]
+    return "\n".join(lines)
+
+
+def _spelled(entry: Mapping[str, Any]) -> str:
+    if entry.get("where") == "env":
+        shown = f"`{entry['env']}` (environment)"
+    elif entry.get("where") == "modelfile":
+        shown = f"`PARAMETER {entry['parameter']}`"
+    elif entry.get("where") == "config":
+        shown = f"`{entry['key']}` (file)"
+    else:
+        shown = f"`{entry['flag']}`"
+    shown += "".join(f" `{flag}`" for flag in entry.get("also", ()))
+    words = {old: new for old, new in (entry.get("values") or {}).items() if old != new}
+    pairs = ", ".join(f"{old} → {'left out' if new is None else new}" for old, new in words.items())
+    return shown + (f" ({pairs})" if pairs else "")
+
+
+def _span(entry: Mapping[str, Any]) -> str:
+    since, until = entry.get("since"), entry.get("until")
+    return f"{since or ''} to before {until}" if until else f"from {since}"
+
+
+def _reasons(book: RuleBook, engine: str) -> dict[str, list[str]]:
+    """For each setting, why the rules write it for this engine."""
+    found: dict[str, list[str]] = {}
+    for row in book.tables["settings"].rows:
+        if not _may(row, engine):
+            continue
+        for name in row.set:
+            found.setdefault(name, []).append(f"{row.because} (`{row.id}`)")
+    return found
+
+
+def _may(row: Row, engine: str) -> bool:
+    """Whether a row can hold for an engine: what it says of `engine` alone."""
+    cell = row.when.get("engine")
+    if isinstance(cell, Mapping):
+        refused = cell.get("not")
+        return engine not in (refused if isinstance(refused, list) else [refused])
+    return cell is None or engine in (cell if isinstance(cell, list) else [cell])
+
+
+def _gone(table: Mapping[str, Any]) -> list[str]:
+    rows = []
+    for name, entries in table["options"].items():
+        last = entries[-1] if isinstance(entries, list) else entries
+        if last.get("until"):
+            rows.append((name, last["until"], last.get("use") or ""))
+        elif last.get("deprecated"):
+            rows.append((name, "deprecated", last.get("use") or ""))
+    if not rows:
+        return []
+    head = ["## Options that went away", "", "| option | gone since | use |", "|---|---|---|"]
+    return [*head, *(f"| `{name}` | {since} | {_cell(use)} |" for name, since, use in sorted(rows)), ""]
+
+
+def _sources(facts: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[str]:
+    seen: dict[str, None] = {}
+    for holder in [table, facts, *(entry for entries in facts["flags"].values() for entry in entries)]:
+        given = holder.get("source") or ()
+        seen |= dict.fromkeys([given] if isinstance(given, str) else given)
+    yield from seen
+
+
+def _source(book: RuleBook, key: str) -> str:
+    entry = book.source(key) or {}
+    where = entry.get("url") or entry.get("where") or ""
+    return f"`{key}`: {entry.get('title', '')}. {where} (read {entry.get('read', '')})"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
