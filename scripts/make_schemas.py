@@ -455,7 +455,7 @@ def flags() -> Schema:
         "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "items": VERSION}, "transcribed": FLAG, "syntax": free,
         "commands": {"type": "array", "items": free}, "images": WORDS, "env": by_name(option, "By variable."), "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
-        "old_words": {"type": "array", "items": {"type": "object"}},
+        "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": {"type": "object"}},
         "deprecated_parameters": WORDS, "together": {"type": "array", "items": free, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))

@@ -70,6 +70,10 @@ def _fields(document: Document, path: KeyPath, data: Mapping[str, Any], fields: 
     for key, value in data.items():
         entry = fields.get(key)
         shown = ".".join(map(str, (*path, key)))
+        if entry is None and not path and key in (known.facts.get("gone_keys") or {}):
+            use = known.facts["gone_keys"][key]["use"]
+            yield Finding("removed-key", f"{key} is a key of older releases; use {use}", document.place((key,), key=True), use=use)
+            continue
         if entry is None:
             yield Finding("unknown-key", f"{known.title} has no key {shown}{did_you_mean(key, fields)}", document.place((*path, key), key=True))
             continue
