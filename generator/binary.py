@@ -17,22 +17,22 @@ from generator.errors import InputError, Place, fail
 _STEP = 1 << 20
 
 
-def open_regular(path: Path, name: str) -> tuple[BinaryIO, int]:
-    """An open regular file and its size in bytes.
+def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> tuple[BinaryIO, int]:
+    """An open regular file and its size in bytes; `what` it is called in a message.
 
     Raises `InputError` for what is missing, unreadable, or no regular file (a FIFO would block).
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise fail("unreadable", f"cannot read the file: {error.strerror}", Place(name)) from None
+        raise fail("unreadable", f"cannot read the {what}: {error.strerror}", Place(name)) from None
     except ValueError:
         raise fail("unreadable", "the path holds a NUL character", Place(name)) from None
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise fail("unreadable", "not a regular file", Place(name))
-    return os.fdopen(handle, "rb", buffering=0), status.st_size
+    return os.fdopen(handle, "rb", buffering=buffering), status.st_size
 
 
 class Reader:
@@ -43,7 +43,7 @@ class Reader:
 
     def __init__(self, path: Path, name: str, budget: int) -> None:
         self.name, self.budget = name, budget
-        self._file, self.size = open_regular(path, name)
+        self._file, self.size = open_regular(path, name, buffering=0)
         self._data = bytearray()
         self.position = 0
 

@@ -7,7 +7,7 @@ and for any other folder, the YAML itself is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,11 @@ POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
     "policy", "sources", "gpus", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
 )  # fmt: skip
+
+
+def file_format(method: Mapping[str, Any]) -> str:
+    """The format of the files that hold weights in a method (an entry of `methods`)."""
+    return "gguf" if method["family"] == "gguf" else "safetensors"
 
 
 class RuleBook:

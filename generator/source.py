@@ -8,15 +8,14 @@ anything over a budget are errors with a position. Aliases work but count as wha
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from generator.errors import InputError, Place, Problem, fail
+from generator.binary import open_regular
+from generator.errors import InputError, Place, fail
 
 MAX_SPEC_BYTES = 1 << 20
 MAX_CONFIG_BYTES = 16 << 20
@@ -61,19 +60,10 @@ def read_bytes(path: Path, limit: int, name: str | None = None) -> bytes:
     Raises `InputError` for what is missing, unreadable, no regular file (a FIFO would block), or too large.
     """
     name = name or str(path)
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise fail("unreadable", f"cannot read the file: {error.strerror}", Place(name)) from None
-    except ValueError:
-        raise fail("unreadable", "the path holds a NUL character", Place(name)) from None
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(handle)
-        raise fail("unreadable", "not a regular file", Place(name))
-    with os.fdopen(handle, "rb") as file:
-        if status.st_size > limit:
-            raise fail("too-large", f"{status.st_size} bytes; at most {limit} are read", Place(name))
+    file, size = open_regular(path, name)
+    with file:
+        if size > limit:
+            raise fail("too-large", f"{size} bytes; at most {limit} are read", Place(name))
         return file.read(limit)
 
 
@@ -290,10 +280,3 @@ def parse_json(text: str, name: str) -> Any:
     if not isinstance(data, dict):
         raise fail("json-syntax", "a JSON object is expected", Place(name))
     return data
-
-
-def problems_at(document: Document, found: list[tuple[KeyPath, str, str]]) -> InputError:
-    """An `InputError` of (path, code, message) triples, each at its place, in the order of the file."""
-    problems = [Problem(code, message, document.place(path)) for path, code, message in found]
-    problems.sort(key=lambda p: (p.place.line, p.place.column) if p.place else (0, 0))
-    return InputError(problems)

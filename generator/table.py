@@ -6,7 +6,7 @@ with a number or the name of a threshold, or `unknown`. A fact without a value m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 STAGES = ("spec", "pair", "layout", "sized")
@@ -139,8 +139,3 @@ def build_table(name: str, data: Mapping[str, Any], stages: Mapping[str, int], b
     words = [*(name for row in rows for name in row.when), *(word for row in rows for word in row.set.values())]
     reads = tuple(dict.fromkeys(word for word in words if isinstance(word, str) and word in stages))
     return Table(name, data["hit"], rows, by_stage, reads)
-
-
-def names_read(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Every vocabulary name that these rows read."""
-    return {name for row in rows for name in row.get("when") or {}}

@@ -5,12 +5,10 @@ Floor 4: reads the logs that the user names, and nothing else.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from pathlib import Path
 
-from generator.errors import Place, fail
+from generator.binary import open_regular
 
 MAX_BYTES = 64 << 20
 """Only the first part of a longer log is read: an engine says what it allocates while it starts."""
@@ -28,16 +26,8 @@ def read_lines(path: Path) -> list[str]:
     Raises `InputError` for what cannot be read or is no regular file.
     """
     name = str(path)
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise fail("unreadable", f"cannot read the log: {error.strerror}", Place(name)) from None
-    except ValueError:
-        raise fail("unreadable", "the path holds a NUL character", Place(name)) from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise fail("unreadable", "not a regular file", Place(name))
-    with os.fdopen(handle, "rb") as file:
+    file, _ = open_regular(path, name, "log")
+    with file:
         raw = file.read(MAX_BYTES)
     return plain(raw.decode("utf-8-sig", "replace"))
 

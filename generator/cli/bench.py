@@ -7,8 +7,9 @@ from pathlib import Path
 
 from generator.calibrate.bench import Fitted, as_json, compare, lines, measured_candidate, overlay, read_result, refit
 from generator.cli.output import show, show_json, tell
+from generator.cli.overlays import write_overlay
 from generator.decide.decision import decide
-from generator.errors import DONE, Problem, UsageError, WriteError, printable
+from generator.errors import DONE, Problem, UsageError, printable
 from generator.rulebook import RuleBook
 from generator.spec import DeploymentSpec
 
@@ -44,12 +45,4 @@ def _write(folder: Path, fitted: Fitted | None, book: RuleBook, rules: str, resu
     base = rules if rules in ("default", "handbook") else str(Path(rules).resolve())
     day = datetime.fromtimestamp(result.stat().st_mtime, UTC).date().isoformat()
     files = overlay(book, base, fitted, result.name, day)
-    try:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
-    tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")
+    write_overlay(folder, files)

@@ -14,7 +14,8 @@ from generator.calibrate.measure import Measured, measure
 from generator.calibrate.overlay import overlay
 from generator.cli import bench, options
 from generator.cli.output import show, show_json, tell
-from generator.errors import DONE, Problem, UsageError, WriteError
+from generator.cli.overlays import write_overlay
+from generator.errors import DONE, Problem, UsageError
 from generator.rulebook import RuleBook, load
 
 
@@ -72,15 +73,7 @@ def _write(folder: Path, found: list[tuple[Path, Comparison, tuple[Measured, ...
         base = str(Path(base).resolve())
     logs = [(path.name, comparison.logged.date or _day(path)) for path, comparison, _ in found]
     files = overlay(book, base, versions.pop(), list(measured.values()), logs)
-    try:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
-    tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")
+    write_overlay(folder, files)
 
 
 def _day(path: Path) -> str:

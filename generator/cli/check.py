@@ -8,7 +8,7 @@ import click
 
 from generator.cli import options
 from generator.cli.files import decided, rendered
-from generator.cli.output import refused, say, show, tell
+from generator.cli.output import refused, say, say_errors, show, tell
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
 from generator.report.edits import WAYS_OUT, drift, edit
 from generator.rulebook import RuleBook, load
@@ -38,11 +38,8 @@ def command(
     book = load(rules)
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
-    code = DONE
+    code = say_errors(errors)
     kinds: set[str] = set()
-    for error in errors:
-        say(error.problems)
-        code = max(code, error.exit_code)
     for spec in found:
         try:
             one, findings = _one(spec, book, out, all_engines)

@@ -10,7 +10,7 @@ import click
 from generator import __version__
 from generator.cli import options
 from generator.cli.files import candidates, decided, rendered
-from generator.cli.output import refused, say, show, tell
+from generator.cli.output import refused, say, say_errors, show, tell
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import chosen_line, warning_lines
@@ -54,10 +54,7 @@ def command(
     job = Job(load(rules), out, all_engines, force, prune, quiet, verbose)
     options.check_engine(engine, job.book)
     found, errors = options.read_specs(specs, engine)
-    code, results = DONE, []
-    for error in errors:
-        say(error.problems)
-        code = max(code, error.exit_code)
+    code, results = say_errors(errors), []
     for spec in found:
         try:
             one, result = _one(spec, job)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from generator.errors import Problem
+from generator.errors import DONE, GenDeployError, Problem
 from generator.report.summary import refusal
 
 if TYPE_CHECKING:
@@ -19,6 +19,15 @@ def say(problems: Iterable[Problem]) -> None:
     """Problems, one a line, on stderr."""
     for problem in problems:
         click.echo(str(problem), err=True)
+
+
+def say_errors(errors: Iterable[GenDeployError]) -> int:
+    """The problems of several errors on stderr; returns the highest of their exit codes, 0 for none."""
+    code = DONE
+    for error in errors:
+        say(error.problems)
+        code = max(code, error.exit_code)
+    return code
 
 
 def refused(outcome: Outcome) -> str:

@@ -8,9 +8,9 @@ import click
 
 from generator.cli import options
 from generator.cli import sweep as sweeps
-from generator.cli.output import refused, say, show, show_json, tell
+from generator.cli.output import refused, say, say_errors, show, show_json, tell
 from generator.decide.decision import decide
-from generator.errors import DONE, NOTHING_FITS, GenDeployError
+from generator.errors import NOTHING_FITS, GenDeployError
 from generator.plan import as_json as plan_json
 from generator.report.summary import summary
 from generator.rulebook import load
@@ -29,11 +29,8 @@ def command(
     paid = sweeps.Prices(prices, book) if prices else None
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
-    code = DONE
+    code = say_errors(errors)
     objects, texts = [], []
-    for error in errors:
-        say(error.problems)
-        code = max(code, error.exit_code)
     for spec in found:
         try:
             outcome = decide(spec, book)

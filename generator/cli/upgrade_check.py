@@ -11,7 +11,7 @@ import click
 
 from generator.cli import options
 from generator.cli.files import check_versions
-from generator.cli.output import say, show, tell
+from generator.cli.output import say, say_errors, show, tell
 from generator.decide.decision import Outcome, decide
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
 from generator.render import artifacts
@@ -33,10 +33,7 @@ def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | Non
     book = load(rules)
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
-    code = DONE
-    for error in errors:
-        say(error.problems)
-        code = max(code, error.exit_code)
+    code = say_errors(errors)
     results: list[dict[str, Any]] = []
     for spec in found:
         try:

@@ -12,6 +12,7 @@ from generator.decide.context import Context
 from generator.decide.names import pin_accepts
 from generator.facts.engine import Engine, resolve_engine
 from generator.facts.model import Checkpoint
+from generator.rulebook import file_format
 from generator.sizing.footprint import Layout
 
 
@@ -36,11 +37,10 @@ def pairs(context: Context) -> Iterator[Pair]:
         if context.pinned("engine") in (None, name):
             engine = resolve_engine(name, context.pinned("engine_version"), context.book)
             for method in names:
-                form = "gguf" if methods[method]["family"] == "gguf" else "safetensors"
-                if form not in engine.facts["formats"] and not both:
+                if not engine.reads(methods[method]) and not both:
                     continue
                 checkpoint, origin = weights_of(context, engine, method)
-                if listed and origin == "missing" and form == "gguf":
+                if listed and origin == "missing" and file_format(methods[method]) == "gguf":
                     continue
                 yield Pair(engine, method, checkpoint, origin)
 

@@ -134,11 +134,9 @@ class _Decision:
 
     def _wants_figures(self, pair: Pair) -> bool:
         """A pinned candidate keeps its estimate even where it is rejected, if its format can be sized for the engine."""
-        formats = pair.engine.facts["formats"]
-        gguf = self.book.section("methods")[pair.method]["family"] == "gguf"
         own = self.context.model.own_method
-        same = pair.method == own if own is not None and "quantization" not in self.context.spec.pin else True
-        return self.pinning and ("gguf" if gguf else "safetensors") in formats and same
+        same = own in (None, pair.method) or "quantization" in self.context.spec.pin
+        return self.pinning and same and pair.engine.reads(self.book.section("methods")[pair.method])
 
     def _candidate(self, pair: Pair, names: Names, quality: Quality) -> Candidate:
         entry = self.book.section("methods")[pair.method]

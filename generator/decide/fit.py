@@ -94,22 +94,22 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
     workload, given = context.workload, context.workload.given
     length = context.pinned("max_model_len") or workload.max_context
     length_fixed = context.pinned("max_model_len") is not None or "max_context" in given
-    most = int(base["sequences_most"])
+    least_length = length if length_fixed else min(length, workload.tokens)
     pinned = context.pinned("max_num_seqs")
     if pinned is not None:
         sequences = least = int(pinned)
     elif workload.concurrency is None:
-        sequences, least = most, 1
+        sequences, least = int(base["sequences_most"]), 1
     else:
         sequences = ceil_div(workload.concurrency, layout.replicas)
         least = sequences if "concurrency" in given else 1
     batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
     if context.pinned("max_num_batched_tokens") is not None:
-        return Wish(length, length if length_fixed else min(length, workload.tokens), sequences, least, batched, batched)
+        return Wish(length, least_length, sequences, least, batched, batched)
     least_batched = min(batched, int(base["batched_tokens_least"]))
     if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
         batched, least_batched = max(batched, sequences), max(least_batched, least)
-    return Wish(length, length if length_fixed else min(length, workload.tokens), sequences, least, batched, least_batched)
+    return Wish(length, least_length, sequences, least, batched, least_batched)
 
 
 def trials(wish: Wish) -> Iterator[tuple[int, int, int]]:

@@ -98,7 +98,7 @@ def pair_names(
         "engine": engine.name,
         "engine.status": engine.facts["status"],
         "engine.runs_on_vendor": gpu.vendor in engine.facts["vendors"],
-        "engine.reads_format": ("gguf" if family == "gguf" else "safetensors") in engine.facts["formats"],
+        "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "engine.version_listed": engine.listed,
         "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),

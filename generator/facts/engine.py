@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from generator.facts.sources import first_source
 from generator.quantity import version_key
-from generator.rulebook import RuleBook
+from generator.rulebook import RuleBook, file_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,10 @@ class Engine:
     listed: bool
     facts: Mapping[str, Any]
     _spelled: dict[str, Mapping[str, Any] | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def reads(self, method: Mapping[str, Any]) -> bool:
+        """Whether the engine loads the file format of a method (an entry of `methods`)."""
+        return file_format(method) in self.facts["formats"]
 
     def has(self, setting: str) -> bool:
         """Whether this version can spell a setting."""
@@ -93,6 +98,4 @@ def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str)
 def _cell(row: Mapping[str, Any] | None, architecture: str) -> tuple[str, str | None]:
     if row is None:
         return "unknown", None
-    source = row.get("source")
-    first = source[0] if isinstance(source, list) and source else source
-    return str(row.get(architecture, "unknown")), None if first is None else str(first)
+    return str(row.get(architecture, "unknown")), first_source(row.get("source"))

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any
 
 from generator.errors import InputError, did_you_mean, fold
+from generator.facts.sources import first_source
 from generator.quantity import GIB
 from generator.rulebook import RuleBook
 from generator.sizing.footprint import Device
@@ -74,14 +75,8 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
         multiprocessors=int(entry.get("multiprocessors") or 0),
         unified=bool(entry.get("unified_memory")),
         listed=isinstance(wanted, str) and name in book.section("gpus"),
-        source=_first(entry.get("source")),
+        source=first_source(entry.get("source")),
     )
-
-
-def _first(source: Any) -> str | None:
-    if isinstance(source, list):
-        return str(source[0]) if source else None
-    return None if source is None else str(source)
 
 
 def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Mapping[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
+from generator.facts.sources import first_source
 from generator.rulebook import RuleBook
 from generator.source import read_json
 from generator.spec import DeploymentSpec
@@ -106,12 +107,8 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         fp16_gb=entry.get("fp16_gb"),
         billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"))
         or architecture.parameters / 1e9,
-        source=_first(entry.get("source")),
+        source=first_source(entry.get("source")),
     )
-
-
-def _first(source: Any) -> str | None:
-    return str(source[0]) if isinstance(source, list) and source else (None if source is None else str(source))
 
 
 def _unknown(spec: DeploymentSpec, book: RuleBook) -> Any:
@@ -217,10 +214,10 @@ def _checkpoints(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook)
     for method, listed in (entry.get("checkpoints") or {}).items():
         if method == "gguf":
             for word in listed.get("types") or ():
-                found[f"gguf-{word}"] = Checkpoint(listed["id"], "published", "gguf", None, word, _first(listed.get("source")))
+                found[f"gguf-{word}"] = Checkpoint(listed["id"], "published", "gguf", None, word, first_source(listed.get("source")))
         else:
             found[method] = Checkpoint(
-                listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, _first(listed.get("source")),
+                listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, first_source(listed.get("source")),
                 {int(k): v for k, v in (listed.get("padded") or {}).items()},
             )  # fmt: skip
     for method, target in spec.model.checkpoints.items():

@@ -11,6 +11,7 @@ from typing import Any
 from generator.errors import Problem
 from generator.lint.tables import Rows
 from generator.overlay import Gathered
+from generator.rulebook import file_format
 from generator.table import cell_test
 
 Facts = Mapping[str, Any]
@@ -63,7 +64,7 @@ def _methods(merged: Mapping[str, Any]) -> Iterator[Facts]:
             "method.family": entry["family"],
             "method.bits": entry["weight_bits"],
             "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
-            "_format": "gguf" if entry["family"] == "gguf" else "safetensors",
+            "_format": file_format(entry),
         }
 
 

@@ -1,0 +1,22 @@
+"""Overlay rule sets that commands make, onto disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from generator.cli.output import tell
+from generator.errors import Problem, WriteError
+
+
+def write_overlay(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the files of a new rule set into a folder that is empty or not there yet; raises `WriteError` otherwise."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
+    tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")

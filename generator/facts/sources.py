@@ -1,0 +1,15 @@
+"""The source that a fact is shown with.
+
+Floor 2, pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def first_source(source: Any) -> str | None:
+    """The key of a fact's source; of several the first; None where there is none."""
+    if isinstance(source, list):
+        return str(source[0]) if source else None
+    return None if source is None else str(source)
