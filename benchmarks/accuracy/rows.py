@@ -71,6 +71,13 @@ class Known:
         name = self.listed(row)
         return shape_of(name, self.book) if name else None
 
+    def own_config(self, row: Row) -> bool:
+        """Whether the config is of the row's own checkpoint as far as quantisation goes: what others kept in 16 bits is not known."""
+        word, model = METHODS.get(str(row.get("quant"))), self.architecture(row)
+        if word not in ("awq", "gptq") or model is None:
+            return True
+        return model.quantization is not None and model.quantization.method == word
+
     def listed(self, row: Row) -> str | None:
         """The row's model in the catalogue."""
         index = self.book.index("models")

@@ -69,7 +69,8 @@ def sglang(row: Row, known: Known) -> Iterator[Score]:
             )
     if not ascend and row.get("kv_tokens") and row.get("swa_full_tokens_ratio") in (None, known.number("sglang.sliding_tokens", "0.5.23")):
         _, kv = known.plan(row, "sglang", {"chunked_prefill_size": "max_num_batched_tokens", "max_running_requests": "max_num_seqs"})
-        yield Score("sglang KV tokens, whole plan", kv["tokens"], row["kv_tokens"])
+        whose = "" if known.own_config(row) else ", checkpoint without its config"
+        yield Score(f"sglang KV tokens, whole plan{whose}", kv["tokens"], row["kv_tokens"])
 
 
 def tensorrt_llm(row: Row, known: Known) -> Iterator[Score]:

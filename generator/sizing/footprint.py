@@ -57,11 +57,15 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Memory that does not depend on how many tokens are cached, in bytes, weights apart."""
+    """Memory that does not depend on how many tokens are cached, in bytes, weights apart.
+
+    `loaded` is the part of `runtime` that comes with the weights, not before them.
+    """
 
     activations: int
     cuda_graphs: int
     runtime: int
+    loaded: int = 0
 
     @property
     def total(self) -> int:

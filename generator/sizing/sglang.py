@@ -4,6 +4,9 @@ Floor 2, pure. The pool is sized from the memory that is free before the weights
 smallest over all ranks: KV pool = avail - pre · (1 - fraction), less a reservation for multimodal models. So
 activations and graphs are not in the static part; they live in pre · (1 - fraction) (source
 `sglang-kv-cache-configurator`).
+
+Until 0.5.16 the fp32 scales that MXFP4 experts are loaded with stay beside the ones that the weight-only kernel reads:
+4 bytes for each 32 values, 22.5 GiB per GPU of DeepSeek-V4-Pro on eight (source `sglang-stale-mxfp4-scales`).
 """
 
 from __future__ import annotations
@@ -11,9 +14,12 @@ from __future__ import annotations
 from math import floor
 
 from generator.architecture.shape import ModelArchitecture
-from generator.quantity import GIB, MIB
+from generator.quantity import GIB, MIB, ceil_div
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import forward_bytes, moe_workspace
+
+_WEIGHT_ONLY_MXFP4 = (9, 12)
+"""Major compute capabilities on which SGLang runs MXFP4 experts of such a checkpoint through Marlin."""
 
 
 def fixed(
@@ -40,19 +46,39 @@ def fixed(
         runtime += numbers("sglang.nccl_gib") * GIB
     if architecture.multimodal:
         runtime += numbers("sglang.multimodal_reserve_mib") * MIB
-    return Fixed(int(activations), int(graphs), int(runtime))
+    kept = numbers("sglang.stale_scale_bytes")
+    stale = int(kept * _stale_scales(architecture, layout, device)) if kept else 0
+    return Fixed(int(activations), int(graphs), int(runtime) + stale, stale)
 
 
 def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
-    """Bytes in use in all: the static part, pre · fraction with pre = capacity - runtime, and what lies outside it."""
-    return int((device.capacity - fixed.runtime) * fraction) + fixed.total
+    """Bytes in use in all: the static part, pre · fraction with pre = capacity - context, and what lies outside it."""
+    return int(_free_before(device, fixed) * fraction) + fixed.total - fixed.loaded
 
 
 def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
     """`mem_fraction_static` to emit: activations, graphs and a margin stay free, and it is never above the ceiling."""
-    free_before = device.capacity - fixed.runtime
+    free_before = _free_before(device, fixed)
     if free_before <= 0:
         return 0.0
     slack = fixed.activations + fixed.cuda_graphs + numbers("sglang.margin_gib") * GIB
     room = 1.0 - slack / free_before
     return max(0.0, min(numbers("sglang.fraction_ceiling"), floor(room * 1000) / 1000))
+
+
+def _free_before(device: Device, fixed: Fixed) -> int:
+    """What SGLang sees free before it loads the weights, in bytes."""
+    return device.capacity - (fixed.runtime - fixed.loaded)
+
+
+def _stale_scales(architecture: ModelArchitecture, layout: Layout, device: Device) -> int:
+    """Scales of the MXFP4 experts of an FP8 checkpoint on one GPU, where a weight-only kernel runs them; 0 otherwise."""
+    quantization = architecture.quantization
+    if quantization is None or quantization.layout != "fp8" or int(device.compute_capability) not in _WEIGHT_ONLY_MXFP4:
+        return 0
+    scales = 0
+    for matrix in architecture.matrices:
+        storage = matrix.storage
+        if matrix.role == "expert" and storage is not None and storage.bits == 4 and storage.group_size:
+            scales += matrix.count * matrix.rows * ceil_div(matrix.columns, storage.group_size)
+    return scales // layout.gpus

@@ -94,6 +94,8 @@ def _cache(sized: Sized) -> _Part:
         "tensorrt-llm": ("fraction · (capacity - weights - activations - run-time)", "tensorrt-llm-waterfall"),
         "tgi": ("0.95 · (capacity · fraction - weights - activations - run-time)", "tgi-flash-causal-lm"),
     }[engine]
+    if engine == "vllm" and sized.cpu:
+        formula, source = "⌈capacity · fraction⌉ - weights - activations - run-time", "vllm-cpu-worker"
     if engine == "tgi":
         formula = formula.replace("0.95", f"{sized.numbers('tgi.wiggle_room'):g}")
     inputs = (
@@ -133,6 +135,10 @@ def _experts(sized: Sized, formula: str) -> str:
 
 
 def _vllm(sized: Sized) -> _Part:
+    if sized.cpu:
+        m = "vllm.forward_mlp_copies"
+        inputs = _values(sized, m=m, n="vllm.forward_hidden_copies")
+        return _experts(sized, "2·T·(m·I/tp + n·h)"), (*inputs, *_shape(sized, "T", "h", "I")), sized.sources(m)
     c = "vllm.sampler_bytes"
     formula = _experts(sized, "max(c·S·V + scratch + 2·T·h + base, 2·T·(m·I/tp + n·h))")
     inputs = _values(sized, c=c, m="vllm.forward_mlp_copies", n="vllm.forward_hidden_copies", base="vllm.activation_base_gib")
@@ -189,6 +195,9 @@ def _graphs(sized: Sized) -> _Part:
 def _runtime(sized: Sized) -> _Part:
     several = sized.layout.gpus > 1
     match sized.engine:
+        case "vllm" if sized.cpu:
+            name = "vllm.cpu_process_gib"
+            return "the process itself", _values(sized, constant=name), sized.sources(name)
         case "vllm":
             name = (
                 "vllm.non_torch_gib"
@@ -201,7 +210,10 @@ def _runtime(sized: Sized) -> _Part:
             return "outside torch + sampler state · S·V", (*inputs, *_shape(sized, "S", "V")), sized.sources(name)
         case "sglang":
             name = "sglang.context_gib"
-            return "context + communicators + multimodal reserve", _values(sized, context=name, NCCL="sglang.nccl_gib"), sized.sources(name)
+            formula, kept = "context + communicators + multimodal reserve", "sglang.stale_scale_bytes"
+            if sized.numbers(kept) and sized.architecture.experts:
+                formula += " + scales of MXFP4 experts that stay after their repack"
+            return formula, _values(sized, context=name, NCCL="sglang.nccl_gib"), sized.sources(name)
         case "tensorrt-llm":
             name = "tensorrt_llm.outside_torch_gib"
             return "outside torch + communicators", _values(sized, outside_torch=name, NCCL="tensorrt_llm.nccl_gib"), sized.sources(name)

@@ -8,6 +8,9 @@ The dummy step peaks either in the forward pass over `max_num_batched_tokens` or
 `max_num_seqs` × vocabulary; the latter depends on neither the model's depth nor tensor parallelism. The shape of the
 law was read in the profile of 0.33.0 (source `vllm-profile-0-33`), its factors by version are thresholds with their
 sources. The CUDA context is outside the account: the baseline is taken once it exists.
+
+On a CPU the pool is the fraction of the host's memory less what the process holds after one step (source
+`vllm-cpu-worker`): no graphs, and no warm-up of the sampler.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ def fixed(
     """Activations, graphs and runtime, in bytes, of the GPU with the last pipeline stage (it runs the sampler)."""
     return Fixed(
         activations=_activations(architecture, layout, load, device, numbers),
-        cuda_graphs=0 if load.enforce_eager else _graphs(architecture, layout, numbers),
+        cuda_graphs=0 if load.enforce_eager or device.vendor == "cpu" else _graphs(architecture, layout, numbers),
         runtime=_runtime(architecture, layout, load, device, numbers),
     )
 
@@ -42,7 +45,7 @@ def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers:
 
 def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
     """`gpu_memory_utilization` to emit: the ceiling, or less where context and uncounted graphs need the room."""
-    reserve = numbers("vllm.reserve_gib") * GIB
+    reserve = numbers("vllm.cpu_reserve_gib" if device.vendor == "cpu" else "vllm.reserve_gib") * GIB
     if not numbers("vllm.graphs_in_budget"):
         reserve += fixed.cuda_graphs
     room = 1.0 - reserve / device.capacity
@@ -74,7 +77,8 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
     if architecture.multimodal:
         sampler += hidden
     mlp_copies, hidden_copies = numbers("vllm.forward_mlp_copies"), numbers("vllm.forward_hidden_copies")
-    peak = max(sampler, forward_bytes(architecture, layout, tokens, mlp_copies, hidden_copies)) + workspace
+    forward = forward_bytes(architecture, layout, tokens, mlp_copies, hidden_copies)
+    peak = (forward if device.vendor == "cpu" else max(sampler, forward)) + workspace
     if layout.pipeline_parallel > 1:
         peak += 2 * hidden
     if architecture.multimodal:
@@ -94,7 +98,12 @@ def _graphs(architecture: ModelArchitecture, layout: Layout, numbers: Numbers) -
 
 
 def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
-    """What is neither weights nor torch's peak (NCCL, all-reduce), and the V2 runner's sampler state, in bytes."""
+    """What is neither weights nor torch's peak (NCCL, all-reduce), and the V2 runner's sampler state, in bytes.
+
+    On a CPU it is the process itself; the sampler's state is not resident when the pool is sized.
+    """
+    if device.vendor == "cpu":
+        return int(numbers("vllm.cpu_process_gib") * GIB)
     if layout.tensor_parallel > 1:
         fast = device.compute_capability >= numbers("vllm.fast_allreduce_capability")
         size = numbers("vllm.non_torch_tp_fast_gib" if fast else "vllm.non_torch_tp_gib")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from memory_rows import SMALL, data, numbers
+from memory_rows import ROOT, SMALL, data, numbers, percent
+from starts import planned, sized
 
+from generator.architecture.config import from_config
 from generator.quantity import GIB
 from generator.sizing import sglang
 from generator.sizing.footprint import Device, Fixed, Layout, Load
@@ -59,3 +64,28 @@ def test_nothing_left() -> None:
     assert (
         sglang.fixed(SMALL, Layout(), Load(8192, 32, 2048, enforce_eager=True), Device(GIB), 0, BOUND).cuda_graphs == 0
     )
+
+
+@pytest.mark.parametrize(("version", "tensor_parallel", "lost"), [("0.5.15", 8, 22.52), ("0.5.15", 16, 11.26), ("0.5.16", 8, 0.0)])
+def test_stale_scales_of_mxfp4_experts(version: str, tensor_parallel: int, lost: float) -> None:
+    """23 GiB (125.65 to 103) on 8 GPUs and 11.48 on 16, with a draft layer, were logged (source sglang-stale-mxfp4-scales)."""
+    model = from_config(json.loads((ROOT / "tests/data/configs/deepseek-ai__DeepSeek-V4-Pro.json").read_text(encoding="utf-8")))
+    device = Device(int(139.8 * GIB), compute_capability=9.0)
+    told = sglang.fixed(model, Layout(tensor_parallel), Load(8192, 8, 4096), device, 0, numbers(version))
+    assert told.loaded / GIB == pytest.approx(lost, abs=0.01)
+    blackwell = replace(device, compute_capability=10.0)
+    clean = sglang.fixed(model, Layout(tensor_parallel), Load(8192, 8, 4096), blackwell, 0, numbers(version))
+    assert (clean.loaded, clean.runtime) == (0, told.runtime - told.loaded)
+    pools = [sglang.budget(device, 0, fixed, 0.88, BOUND) - fixed.total for fixed in (clean, told)]
+    assert pools[0] - pools[1] == told.loaded
+
+
+@pytest.mark.parametrize("row", data("sglang")["plans"], ids=lambda r: r["id"])
+def test_whole_plan(row: dict[str, Any], tmp_path: Path) -> None:
+    pin = {"engine": "sglang", **row["spec"]["pin"]}
+    workload = {"max_context": pin["max_model_len"], "input_tokens": 1, "output_tokens": 1, "concurrency": 1}
+    plan = planned({"version": 1, "name": "start", **row["spec"], "pin": pin, "workload": workload}, tmp_path)
+    cache = sized(plan).kv_cache
+    assert cache is not None
+    error = percent(cache.tokens, row["kv_tokens"])
+    assert abs(error) <= row["error_percent"], f"{error:+.1f} %, {row['source']}"

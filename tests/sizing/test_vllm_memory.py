@@ -107,6 +107,20 @@ def test_fraction_leaves_room(version: str, capacity: float) -> None:
     assert vllm.budget(device, 0, fixed, fraction, numbers(version)) < device.capacity
 
 
+@pytest.mark.parametrize("start", DATA["cpu"]["starts"], ids=str)
+def test_process_on_a_cpu(start: dict[str, Any]) -> None:
+    """What it holds before the cache, and that the cache is the rest of the share of the memory that is asked for."""
+    facts, host = DATA["cpu"], Device(32 * GIB, vendor="cpu")
+    bound, weights = numbers(facts["version"]), int(facts["weights_gib"] * GIB)
+    load = Load(2048, start["max_num_seqs"], start["max_num_batched_tokens"])
+    fixed = vllm.fixed(architecture(facts["model"]), Layout(), load, host, weights, bound)
+    assert fixed.cuda_graphs == 0
+    assert (weights + fixed.total) / GIB == pytest.approx(start["consumed_gib"], abs=0.2)
+    fraction = vllm.fraction_for(host, weights, fixed, bound)
+    assert fraction <= 1 - bound("vllm.cpu_reserve_gib") * GIB / host.capacity
+    assert vllm.budget(host, weights, fixed, fraction, bound) == pytest.approx(fraction * host.capacity)
+
+
 def test_fixed_is_cheap() -> None:
     bound, load = numbers("0.33.0"), Load(8192, 256, 8192)
     taken = min(timeit.repeat(lambda: vllm.fixed(SMALL, Layout(2), load, H100, 0, bound), number=200, repeat=5)) / 200
