@@ -47,7 +47,7 @@ def prepare(path: Path, book: RuleBook) -> list[Prepared]:
     found = []
     for case in cases(path):
         key = (case.model, case.gpu, case.method, case.tensor, case.pipeline, case.engine, case.kv_bits)
-        same = (*key, case.metric, case.concurrency, case.input_tokens, case.output_tokens, round(case.value, 3), case.group)
+        same = (*key, case.metric, case.concurrency, case.input_tokens, case.output_tokens, float(f"{case.value:.3g}"), case.group)
         if same in seen:
             continue
         seen.add(same)

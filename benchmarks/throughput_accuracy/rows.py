@@ -7,6 +7,7 @@ it does not know, stand in names.yaml beside this file.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,9 @@ def _case(row: dict[str, str]) -> Case | None:
     engine = NAMES["engines"].get(row["engine"])
     if engine == "llama.cpp" and method == "awq":
         method = "gguf-q4_0"  # "4 bits" of llama.cpp in sources that compare engines
-    tensor, pipeline = int(row["tp"] or 1), int(row["pp"] or 1)
+    tensor, pipeline = tensor_of(row), int(row["pp"] or 1)
+    if tensor is None:
+        return None
     together = NAMES["gpus_of_a_node"].get(row["gpu"], 8)
     return Case(
         id=row["id"], source=row["source"], engine=engine, model=row["model"], gpu=row["gpu"], method=method,
@@ -104,6 +107,27 @@ def _case(row: dict[str, str]) -> Case | None:
         concurrency=None if concurrency in ("max", "") else int(float(concurrency)),
         metric=row["metric"], value=float(row["value"]), group=group, note=row["note"],
     )  # fmt: skip
+
+
+PARALLEL = re.compile(r"attn_dp=(\d*) moe_tp=(\d+) moe_ep=(\d+);")
+MOST_TENSOR = 8
+
+
+def tensor_of(row: dict[str, str]) -> int | None:
+    """Ways of tensor parallelism; None where attention is data-parallel, which no plan is, or where no server was like the row.
+
+    AIConfigurator's table says expert parallelism inside a tensor-parallel group in two ways: t GPUs with t ways of experts
+    stand also as t² GPUs with t × t (the same measurements, to the digit, with the same settings otherwise), and for vLLM as
+    t data-parallel copies of t GPUs.
+    """
+    tensor, found = int(row["tp"] or 1), PARALLEL.search(row["note"])
+    if found:
+        copies, ways, expert_ways = int(found[1] or 0), max(1, int(found[2])), max(1, int(found[3]))
+        if ways == expert_ways > 1 and tensor == ways * expert_ways:
+            tensor = ways
+        elif (copies > 1 and not (row["engine"] == "vllm" and copies == tensor)) or (not copies and ways * expert_ways > tensor):
+            return None
+    return tensor if tensor <= MOST_TENSOR else None  # more: the sum of a disaggregated run
 
 
 def _kv_bits(row: dict[str, str], method: str, engine: str) -> float:

@@ -16,7 +16,7 @@ from statistics import median
 
 from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
 from generator.decide.context import Numbers
-from generator.rulebook import RuleBook, load
+from generator.rulebook import load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import Calibration, band_class
 
@@ -29,11 +29,11 @@ def metric_of(one: Prepared) -> str:
     return "ttft" if metric == "prefill_tps" else "throughput"
 
 
-def within(one: Prepared, value: float, book: RuleBook) -> bool:
+def within(one: Prepared, value: float, bands: Bands) -> bool:
     """Whether the measurement lies in the band around the estimate; a prompt's tokens/s in that of its time."""
     running = one.most if one.case.concurrency is None else one.case.concurrency
     found = band_class(one.setting, running)
-    around = Bands(Numbers(book, "0")).around
+    around = bands.around
     if one.case.metric == "prefill_tps":
         bounds = around(1.0 / value, found, "ttft")
         return bounds.low <= 1.0 / one.case.value <= bounds.high
@@ -41,11 +41,11 @@ def within(one: Prepared, value: float, book: RuleBook) -> bool:
     return bounds.low <= one.case.value <= bounds.high
 
 
-def table(found: Sequence[Prepared], values: Sequence[float], book: RuleBook) -> list[tuple[str, int, float, float, float, float]]:
+def table(found: Sequence[Prepared], values: Sequence[float], bands: Bands) -> list[tuple[str, int, float, float, float, float]]:
     """Class, rows, median and p90 error, median ratio, share within the band."""
     groups: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     for one, value in zip(found, values, strict=True):
-        groups[one.case.group].append((value / one.case.value, within(one, value, book)))
+        groups[one.case.group].append((value / one.case.value, within(one, value, bands)))
     rows = []
     for group, pairs in sorted(groups.items()):
         errors = sorted(abs(ratio - 1.0) for ratio, _ in pairs)
@@ -65,7 +65,7 @@ def main() -> None:
     book = load(options.rules)
     found = prepare(options.file, book)
     values = predictions(found, Calibration(Numbers(book, "0")))
-    rows = table(found, values, book)
+    rows = table(found, values, Bands(Numbers(book, "0")))
     if options.markdown:
         print("| class | rows | median error | p90 error | estimate / measured | within the band |")
         print("|---|---:|---:|---:|---:|---:|")

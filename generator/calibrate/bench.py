@@ -24,7 +24,11 @@ from generator.throughput.local import back_end
 from generator.throughput.shapes import Demand, Range, Speed
 
 ENGINES = {"vllm": "vllm", "openai": "vllm", "sglang": "sglang", "sglang-oai": "sglang", "llama-bench": "llama.cpp"}
-HALVINGS, FARTHEST = 40, 16.0
+HALVINGS, FARTHEST = 40, 4.0
+"""Steps of the search for a factor, and the ratio beyond which a result is of another load or other hardware."""
+
+MOST_AT_ONCE, MOST_TOKENS = 65536, 1e7
+"""Above these a figure is no concurrency, or no length of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ def read_result(path: Path) -> Result:
     tokens_in, tokens_out = _number(data, "total_input_tokens", "total_input"), _number(data, "total_output_tokens", "total_output")
     if not done or not tokens_out or not concurrency:
         raise fail("not-a-result", "the result lacks completed requests, their tokens, or max_concurrency (run the benchmark with --max-concurrency)", place)
+    if concurrency > MOST_AT_ONCE or max(tokens_in or 0.0, tokens_out) / done > MOST_TOKENS:
+        raise fail("not-a-result", f"more than {MOST_AT_ONCE} requests at once, or of {MOST_TOKENS:.0e} tokens: no benchmark sends that", place)
     return Result(
         engine=ENGINES.get(str(data.get("backend")), str(data.get("backend")) if data.get("backend") else None),
         concurrency=max(1, round(concurrency)),
@@ -121,10 +127,12 @@ def _kernels(tests: list[dict[str, Any]], place: Place) -> Result:
 
 
 def measured_candidate(result: Result, outcome: Outcome) -> Candidate:
-    """The candidate that was measured: the best of the result's engine, else the choice."""
+    """The candidate that was measured: the best of the result's engine; the choice where the result names no engine."""
     for one in outcome.ranked:
         if one.candidate.engine == result.engine:
             return one.candidate
+    if result.engine is not None:
+        raise fail("other-engine", f"the result is of {result.engine[:40]!r}, and no candidate of this spec is of that engine (pin.engine)")
     if outcome.plan.choice is None:
         raise fail("nothing-fits", "nothing of this spec can be deployed, so there is no estimate to compare with")
     return outcome.plan.choice
@@ -156,7 +164,10 @@ def _demand(result: Result, candidate: Candidate) -> Demand:
 
 
 def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | None:
-    """The one factor of this engine (or back end) with which the time per token, or the throughput, is as measured."""
+    """The one factor of this engine (or back end) with which the time per token, or the throughput, is as measured.
+
+    None where nothing was measured that it decides, or where it would be farther than `FARTHEST` from what it is.
+    """
     setting, calibration = _setting(candidate, outcome)
     local = candidate.engine in LOCAL
     name = f"speed.local.bandwidth.{back_end(setting.hardware)}" if local else f"speed.engine.{candidate.engine}"
@@ -178,7 +189,10 @@ def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | No
             low = middle
         else:
             high = middle
-    return Fitted(name, was, figure((low * high) ** 0.5))
+    value = (low * high) ** 0.5
+    if not 1.01 / FARTHEST < value / was < FARTHEST / 1.01:
+        return None
+    return Fitted(name, was, figure(value))
 
 
 def lines(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> Iterator[str]:
@@ -192,6 +206,8 @@ def lines(name: str, candidate: Candidate, result: Result, found: list[Compared]
     yield f"  bands from: {speed.basis}"
     if fitted is not None:
         yield f"  measured: {fitted.threshold} = {fitted.value:g} (was {fitted.was:g})"
+    elif found:
+        yield f"  no factor within {FARTHEST:g} times of the present one gives what was measured: another load, other hardware, or another model?"
 
 
 def as_json(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def run(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, folder:
 
 def _write(folder: Path, fitted: Fitted | None, book: RuleBook, rules: str, result: Path) -> None:
     if fitted is None:
-        tell("nothing to write: the result has neither a time per token nor a throughput")
+        tell("nothing to write: the result has no time per token and no throughput, or one that no likely factor explains")
         return
     base = rules if rules in ("default", "handbook") else str(Path(rules).resolve())
     day = datetime.fromtimestamp(result.stat().st_mtime, UTC).date().isoformat()

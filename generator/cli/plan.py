@@ -24,7 +24,7 @@ def command(
     specs: tuple[Path, ...], rules: str, engine: str | None, all_engines: bool, sweep: str | None, prices: Path | None, as_json: bool, quiet: bool
 ) -> int:
     """Decide each SPEC and print the choice with its memory and speed; write nothing."""
-    asked = sweeps.concurrencies(sweep) if sweep else []
+    asked = sweeps.concurrencies(sweep) if sweep is not None else []
     book = load(rules)
     paid = sweeps.Prices(prices, book) if prices else None
     options.check_engine(engine, book)

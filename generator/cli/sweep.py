@@ -28,17 +28,17 @@ prices_option = click.option(
 
 def concurrencies(text: str) -> list[int]:
     """The concurrencies that `concurrency=1..256` means: both ends and the powers of two between; or a list, `concurrency=1,8,32`."""
-    found = re.fullmatch(r"concurrency=(\d{1,6})\.\.(\d{1,6})", text)
+    found = re.fullmatch(r"concurrency=([0-9]{1,6})\.\.([0-9]{1,6})", text)
     if found:
         low, high = int(found[1]), int(found[2])
         if 1 <= low <= high <= MOST:
             return sorted({low, high} | {1 << n for n in range(17) if low < 1 << n < high})
-    listed = re.fullmatch(r"concurrency=(\d{1,6}(?:,\d{1,6})*)", text)
+    listed = re.fullmatch(r"concurrency=([0-9]{1,6}(?:,[0-9]{1,6})*)", text)
     if listed:
         values = sorted({int(word) for word in listed[1].split(",")})
         if values[0] >= 1 and values[-1] <= MOST:
             return values
-    raise UsageError([Problem("usage", f"--sweep wants concurrency=A..B with 1 <= A <= B <= {MOST}, not {text!r}")])
+    raise UsageError([Problem("usage", f"--sweep wants concurrency=A..B or A,B,C with 1 <= A <= B <= {MOST}, not {text!r}")])
 
 
 class Prices:
@@ -105,8 +105,12 @@ def sweep_lines(outcome: Outcome, asked: list[int]) -> Iterator[str]:
     if not speeds:
         reason = choice.performance.unknown if choice and choice.performance else None
         yield f"  no curve: {reason or 'the speed is not estimated'}"
-    else:
-        yield from (f"  {line}" for line in curve_lines(asked, speeds))
+        return
+    yield from (f"  {line}" for line in curve_lines(asked, speeds))
+    assert choice is not None  # it has a curve
+    places = choice.max_num_seqs * choice.replicas
+    if max(speed.concurrency for speed in speeds) > places:
+        yield f"  the plan lets {places} run at once (max_num_seqs); beyond that the curve is what the same cache would do with more places"
 
 
 def cost_of(outcome: Outcome, prices: Prices | None) -> Mapping[str, Any] | None:

@@ -22,10 +22,8 @@ from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
 from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Speed, Split
 
-SECONDS_OF_HOUR, MILLION = 3600.0, 1e6
 NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms", "speed.output_steps", "speed.tpot_steps")
 NO_NAMES: Mapping[str, Any] = {**dict.fromkeys((*NAMES, "objective.ttft_ratio", "objective.tpot_ratio")), "objective.missed": 0}
-PARTLY = Performance(unknown="a part of the layers is in the host's memory, whose speed is not known")
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
 _calibrations: dict[int, tuple[RuleBook, Calibration | None]] = {}
@@ -65,19 +63,22 @@ class Speeds:
         rows = (row for table in ("reject", "settings") for row in book.tables[table].rows)
         return any(not row.when.keys().isdisjoint(NAMES) and not any(name.startswith("objective.") for name in row.when) for row in rows)
 
-    def estimated(self, candidate: Candidate) -> Candidate:
-        """A fitted candidate with its speed, or with why there is none; as it is where it has one."""
+    def estimated(self, candidate: Candidate, partly: bool = False) -> Candidate:
+        """A fitted candidate with its speed, or with why there is none; as it is where it has one.
+
+        `partly`: some of its layers stay in the host's memory (a candidate with settings says so itself).
+        """
         if candidate.performance is not None or candidate.memory is None:
             return candidate
         if self.calibration is None:
             return changed(candidate, performance=NO_FACTORS)
-        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
+        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate), partly)
         unknown = setting.unknown()
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
         speed = estimate(setting, self.demand(candidate, candidate.memory), self.calibration)
         assert speed is not None  # Setting.unknown said so
-        return changed(candidate, performance=Performance(speed, gpu_hours=gpu_hours(speed)))
+        return changed(candidate, performance=Performance(speed, gpu_hours=speed.gpu_hours.value))
 
     def names_of(self, candidate: Candidate) -> Mapping[str, Any]:
         """The names that rules may read of a candidate that has been estimated."""
@@ -102,15 +103,19 @@ class Speeds:
             "objective.ttft_ratio": ttft.low / self.ttft if self.ttft and ttft else None,
         }
 
-    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float) -> Setting:
+    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float, partly: bool = False) -> Setting:
         """A candidate as the speed model sees it."""
         context, engine = self.context, candidate.engine
         method = context.book.section("methods")[candidate.method]
         architecture = context.model.architecture
         model = model_shape(architecture, method)
         local = engine in LOCAL
-        if local:
-            model = model.weighing(footprint.weights * layout.gpus)
+        in_host, on_gpus = 0.0, float(footprint.weights * layout.gpus)
+        layers = candidate.settings.get("gpu_layers")
+        if local and (partly or (isinstance(layers, int) and 0 < layers <= architecture.layers)):
+            in_host = max(0.0, 1.0 - on_gpus / (model.dense_bytes + model.expert_bytes))
+        elif local:
+            model = model.weighing(on_gpus)
         across = layout.gpus > context.spec.hardware.gpus_per_node
         hardware = self._hardware.get((candidate.method, across))
         if hardware is None:
@@ -123,7 +128,7 @@ class Speeds:
         if traffic is None:
             traffic = self._traffic[key] = cache_traffic(cache_cost(architecture, layout, kv_bits, engine))
         split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
-        return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain")
+        return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain", in_host)
 
     def demand(self, candidate: Candidate, footprint: Footprint) -> Demand:
         """The workload, and how many typical sequences one replica runs at once: no more than its cache holds."""
@@ -133,6 +138,11 @@ class Speeds:
             max(1.0, candidate.max_num_seqs * min(1.0, held(footprint))),
         )  # fmt: skip
 
+    def places(self, candidate: Candidate, footprint: Footprint) -> float:
+        """How many typical sequences the cache of one replica holds; no more than `max_num_seqs` where the spec pins that."""
+        most = candidate.max_num_seqs * held(footprint)
+        return most if self.context.pinned("max_num_seqs") is None else min(most, float(candidate.max_num_seqs))
+
     def within_objectives(self, candidate: Candidate) -> int | None:
         """The concurrency at which the objectives still hold, up to what the cache holds; None without objectives."""
         if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot):
@@ -141,7 +151,7 @@ class Speeds:
             return None
         layout, bits = layout_of(candidate), self.kv_bits(candidate)
         setting = self.setting(candidate, layout, candidate.memory, bits)
-        sequences = max(1, int(candidate.max_num_seqs * held(candidate.memory)))
+        sequences = max(1, int(self.places(candidate, candidate.memory)))
         demand = Demand(None, self.context.workload.input_tokens, self.context.workload.output_tokens, sequences)
         return most_within(setting, demand, self.calibration, self.ttft, self.tpot, sequences * candidate.replicas)
 
@@ -151,7 +161,7 @@ class Speeds:
             return []
         setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
         workload = self.context.workload
-        most = max(1.0, candidate.max_num_seqs * held(candidate.memory))
+        most = max(1.0, self.places(candidate, candidate.memory))
         found = [
             estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration)
             for c in concurrencies
@@ -183,9 +193,3 @@ def layout_of(candidate: Candidate) -> Layout:
 def held(footprint: Footprint) -> float:
     """How many times over the cache that one replica gets holds what the workload needs."""
     return footprint.kv_cache / footprint.kv_needed if footprint.kv_needed else 1.0
-
-
-def gpu_hours(speed: Speed) -> float:
-    """GPU-hours per million output tokens."""
-    rate = speed.output_tokens_per_second.value
-    return speed.gpus * MILLION / rate / SECONDS_OF_HOUR if rate else 0.0

@@ -91,6 +91,8 @@ def kernels(launch: Launch, tokens_in: str, tokens_out: str) -> list[Word]:
     found: list[Word] = ["llama-bench", flag, words[where + 1], "-p", tokens_in, "-n", tokens_out]
     if isinstance(settings.get("gpu_layers"), int):
         found += ["-ngl", str(settings["gpu_layers"])]
+    if launch.candidate.kv_cache_dtype == "f32":
+        return []  # llama-bench knows no cache of 32 bits
     found += ["-ub", str(launch.candidate.max_num_batched_tokens)]
     dtype = launch.candidate.kv_cache_dtype
     if dtype not in ("auto", "f16"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from generator.plan import Performance, bounds, figure
+from generator.plan import NO_FIRST, Performance, figure, speed_bounds
 from generator.throughput.shapes import Range, Speed
 
 
@@ -34,33 +34,34 @@ def speed_lines(performance: Performance | None) -> Iterator[str]:
         return
     first = f", first token {ranged(speed.ttft_ms, 'ms')}" if speed.ttft_ms else ""
     yield (
-        f"speed (estimated, {speed.concurrency:.0f} at once): {ranged(speed.output_tokens_per_second, 'output tokens/s')}, "
+        f"speed (estimated, {at_once(speed)}): {ranged(speed.output_tokens_per_second, 'output tokens/s')}, "
         f"{ranged(speed.tpot_ms, 'ms per token')}{first}"
     )
-    limit = {"kv-capacity": "the KV cache, which holds fewer at once than asked for", "host": "the host and kernel launches"}
+    if speed.ttft_ms is None:
+        yield NO_FIRST
+    if speed.waiting and speed.ttft_ms:
+        yield "the time to the first token is mostly the wait for a free place: more are asked for at once than there are places"
+    limit = {"kv-capacity": "the places there are (KV cache, max_num_seqs): fewer than asked for at once", "host": "the host and kernel launches"}
     yield f"limited by {limit.get(speed.limit, speed.limit)}; bands from: {speed.basis}"
     if performance.within_objectives is not None:
         yield f"the objectives hold up to {performance.within_objectives} at once"
-    if performance.gpu_hours is not None:
-        low, high = hours_band(performance.gpu_hours, speed)
-        yield f"{shown(performance.gpu_hours)} ({shown(low)} to {shown(high)}) GPU-hours per million output tokens"
+    yield ranged(speed.gpu_hours, "GPU-hours per million output tokens")
 
 
-def hours_band(hours: float, speed: Speed) -> tuple[float, float]:
-    """GPU-hours at the bounds of the throughput."""
-    output = speed.output_tokens_per_second
-    return hours * output.value / output.high, hours * output.value / output.low
+def at_once(speed: Speed) -> str:
+    """How many run at once: `16 at once`, or `400 asked for at once, of which 8 run`."""
+    running = f"{max(1.0, speed.concurrency):.0f}"
+    return f"{speed.asked:,} asked for at once, of which {running} run" if speed.waiting else f"{running} at once"
 
 
 def cost_json(performance: Performance | None, price: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Money per million output tokens, where the user gave a price for this GPU."""
-    if price is None or performance is None or performance.speed is None or performance.gpu_hours is None:
+    if price is None or performance is None or performance.speed is None:
         return None
-    low, high = hours_band(performance.gpu_hours, performance.speed)
-    rate = price["per_gpu_hour"]
+    hours, rate = performance.speed.gpu_hours, price["per_gpu_hour"]
     return {
-        "per_million_output_tokens": figure(performance.gpu_hours * rate),
-        "error_band": [figure(low * rate), figure(high * rate)],
+        "per_million_output_tokens": figure(hours.value * rate),
+        "error_band": [figure(hours.low * rate), figure(hours.high * rate)],
         **price,
     }
 
@@ -81,16 +82,12 @@ def curve_json(asked: Sequence[int], speeds: Sequence[Speed]) -> list[dict[str, 
             "concurrency": concurrency,
             "running": round(speed.concurrency),
             "output_tokens_per_second": figure(speed.output_tokens_per_second.value),
-            "per_gpu": figure(speed.per_gpu),
-            "per_user": figure(speed.per_user),
+            "per_gpu": figure(speed.per_gpu.value),
+            "per_user": figure(speed.per_user.value),
             "ttft_ms": figure(speed.ttft_ms.value) if speed.ttft_ms else None,
             "tpot_ms": figure(speed.tpot_ms.value),
             "limited_by": speed.limit,
-            "error_band": {
-                "output_tokens_per_second": bounds(speed.output_tokens_per_second),
-                "ttft_ms": bounds(speed.ttft_ms),
-                "tpot_ms": bounds(speed.tpot_ms),
-            },
+            "error_band": speed_bounds(speed),
             "basis": speed.basis,
         }
         for concurrency, speed in zip(asked, speeds, strict=True)
@@ -103,12 +100,16 @@ def curve_lines(asked: Sequence[int], speeds: Sequence[Speed]) -> Iterator[str]:
     rows = [head]
     for concurrency, speed in zip(asked, speeds, strict=True):
         rows.append((
-            str(concurrency), _short(speed.output_tokens_per_second), shown(speed.per_user), _short(speed.tpot_ms),
+            str(concurrency), _short(speed.output_tokens_per_second), _short(speed.per_user), _short(speed.tpot_ms),
             _short(speed.ttft_ms) if speed.ttft_ms else "-", speed.limit,
         ))  # fmt: skip
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     for row in rows:
         yield "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+    if any(speed.ttft_ms is None for speed in speeds):
+        yield NO_FIRST
+    if any(speed.waiting for speed in speeds):
+        yield f"kv-capacity: only {max(speed.concurrency for speed in speeds):.0f} run at once; the rest waits, and the wait is in the time to the first token"
     for basis in dict.fromkeys(speed.basis for speed in speeds):
         yield f"bands from: {basis}"
 

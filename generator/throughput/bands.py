@@ -13,19 +13,27 @@ from generator.throughput.shapes import Range
 
 
 class Class(NamedTuple):
-    """A class of measurements: its word in the thresholds, what a reader is told, and whether its rows were measured."""
+    """A class of measurements: its word in the thresholds, what a reader is told, whether its rows were measured, and
+    whether the estimate rests on a host's memory of which nothing is known."""
 
     word: str
     said: str
     measured: bool
+    host: bool = False
+
+    @property
+    def basis(self) -> str:
+        """What the band rests on, for a reader."""
+        few = "" if self.measured else "; few or no measurements of this case, so the band is wider"
+        return self.said + few + ("; the speed of the host's memory is assumed, so the band is very wide" if self.host else "")
 
 
 def class_of(engine: str, moe: bool, back_end: str | None, batch: float, data_centre: bool) -> Class:
     """The class of a candidate: engine and kind of model; for llama.cpp the back end and whether it batches."""
     if back_end is not None:
-        end = {"cuda": "cuda", "cuda_server": "cuda", "metal": "metal"}.get(back_end, "other")
+        end = {"cuda": "cuda", "cuda_server": "cuda", "metal": "metal", "cpu": "cpu"}.get(back_end, "other")
         kind = "mixture of experts" if moe else "dense"
-        return Class(f"local.{end}", f"llama.cpp, {back_end.replace('_', ' ')}, one sequence at a time, {kind}", batch <= 1 and not moe)
+        return Class(f"local.{end}", f"llama.cpp, {back_end.replace('_', ' ')}, one sequence at a time, {kind}", batch <= 1 and not moe and end != "cpu")
     word = engine if engine in ("vllm", "sglang", "tensorrt-llm") else "vllm"
     kind = "moe" if moe else "dense"
     said = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM"}[word]
@@ -37,14 +45,14 @@ class Bands:
 
     def __init__(self, numbers: Numbers) -> None:
         self._numbers = numbers
-        self._known: dict[tuple[str, bool, str], tuple[float, float]] = {}
+        self._known: dict[tuple[str, bool, bool, str], tuple[float, float]] = {}
 
     def around(self, value: float, found: Class, metric: str) -> Range:
         """The value with its bounds, for `tpot`, `ttft` or `throughput`."""
-        key = (found.word, found.measured, metric)
+        key = (found.word, found.measured, found.host, metric)
         known = self._known.get(key)
         if known is None:
-            wider = 1.0 if found.measured else self._numbers("speed.band.unmeasured")
+            wider = (1.0 if found.measured else self._numbers("speed.band.unmeasured")) * (self._numbers("speed.band.host") if found.host else 1.0)
             low, high = (self._numbers(f"speed.band.{found.word}.{metric}.{end}") for end in ("low", "high"))
             known = self._known[key] = (low / wider, high * wider)
         return Range(value, value * known[0], value * known[1])

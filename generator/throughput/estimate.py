@@ -33,7 +33,8 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF."""
+    """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` the share of its layers
+    that stay in the host's memory."""
 
     model: ModelShape
     hardware: HardwareShape
@@ -41,6 +42,7 @@ class Setting:
     split: Split
     engine: str
     packing: Packing = "plain"
+    in_host: float = 0.0
 
     def unknown(self) -> str | None:
         """Why there is no estimate; None where there can be one."""
@@ -53,7 +55,7 @@ class Setting:
     def machine(self, calibration: Calibration) -> Machine | LocalMachine:
         """What gives the time of a step."""
         if self.engine in LOCAL:
-            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.local)
+            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.local, self.in_host)
         return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.servers)
 
 
@@ -75,9 +77,10 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
         ttft_ms=first,
         tpot_ms=around(result.tpot * 1000.0, found, "tpot"),
         limit=_limit(result, demand),
-        basis=found.said + ("" if found.measured else "; few or no measurements of this case, so the band is wider"),
+        basis=found.basis,
         concurrency=result.running * replicas,
         gpus=setting.split.gpus,
+        asked=demand.concurrency,
     )
 
 
@@ -87,7 +90,10 @@ def band_class(setting: Setting, running: float) -> Class:
     linked = setting.split.tensor == 1 or hardware.link_kind == "nvlink"
     known = hardware.vendor == "nvidia" and hardware.generation in MEASURED and linked and not hardware.across
     end = back_end(hardware) if setting.engine in LOCAL else None
-    return class_of(setting.engine, setting.model.experts > 0, end, running, known)
+    found = class_of(setting.engine, setting.model.experts > 0, end, running, known)
+    if setting.in_host or hardware.assumed:
+        return found._replace(measured=False, host=True)
+    return found
 
 
 def _limit(result: Served, demand: Demand) -> str:

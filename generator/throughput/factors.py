@@ -27,30 +27,23 @@ class Factors:
     """shares of the peak that a long prefill reaches, by the arithmetic"""
     decode_compute: float
     """share of that which the small matrices of a decode step reach"""
-    blackwell: float
     ada: float
-    ampere: float
     cdna: float
     """compute of these generations against Hopper's share"""
     link: float
     link_latency: float
-    pcie: float
     pcie_latency: float
     """share of a link's one-direction bandwidth, and the time of one small all-reduce"""
     node_bandwidth: float
     node_latency: float
     """bytes/s and latency between nodes"""
-    host_step: float
     host_layer: float
     host_sequence: float
     blackwell_host: float
-    """host and launch time of a step: of each step, each layer, each sequence; and on Blackwell against that"""
+    """host and launch time of a step: of each layer, each sequence; and on Blackwell against that"""
     expert_bandwidth: float
-    expert_compute: float
     expert_layer: float
-    """grouped matrices of experts: shares of bandwidth and compute, and routing time per layer"""
-    prefill: float
-    """how much of a prompt's arithmetic delays the sequences that are decoding"""
+    """grouped matrices of experts: bandwidth against plain ones, and routing time per layer"""
     first_base: float
     first_sequence: float
     queue: float
@@ -78,6 +71,10 @@ class LocalFactors:
     """bandwidth of types with super-blocks (K and I) against the simple ones"""
     first_base: float
     """the server's own time to the first token"""
+    queue: float
+    """share of each other slot's prompt that a new prompt waits for"""
+    batch: float
+    """tokens of a prompt for which the host's part of the weights is copied once"""
 
 
 BACK_ENDS = ("cuda", "cuda_server", "hip", "metal", "sycl", "cpu")
@@ -100,4 +97,6 @@ def local_factors(numbers: Numbers) -> LocalFactors:
         packed={end: numbers(f"{PREFIX}local.packed.{end}") for end in BACK_ENDS},
         mixed_types=numbers(f"{PREFIX}local.mixed_types"),
         first_base=numbers(f"{PREFIX}local.first_base"),
+        queue=numbers(f"{PREFIX}local.queue"),
+        batch=numbers(f"{PREFIX}local.batch"),
     )

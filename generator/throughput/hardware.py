@@ -20,8 +20,11 @@ def hardware_shape(
 ) -> HardwareShape:
     """The shape of a GPU (an entry of the catalogue, or a spec's own) for a method (an entry of methods.yaml).
 
-    What a catalogue entry does not say is 0, but for the links: a threshold stands for an unknown one.
+    What a catalogue entry does not say is 0, but for the links and the host's memory: a threshold stands for an unknown one.
     """
+    host, vendor = numbers("speed.host_bandwidth"), str(entry.get("vendor") or "nvidia")
+    bandwidth = float(entry.get("bandwidth_gb_per_s") or 0.0)
+    assumed = not bandwidth and vendor == "cpu"
     full = float(entry.get("fp16_tflops") or 0.0) * TERA
     kind, low = _arithmetic(entry, method)
     kind_of_link = interconnect or entry.get("interconnect") or "pcie"
@@ -29,15 +32,17 @@ def hardware_shape(
     if not both and kind_of_link != "none":
         both = numbers("speed.link_unknown" if kind_of_link in ("nvlink", "xgmi") else "speed.pcie_unknown")
     return HardwareShape(
-        bandwidth=float(entry.get("bandwidth_gb_per_s") or 0.0) * GB,
+        bandwidth=(host if assumed else bandwidth) * GB,
         full_flops=full,
         low_flops=low * TERA or full,
         kind=kind,
         link=both / 2.0 * GB,
         link_kind=kind_of_link,
         generation=str(entry.get("architecture") or ""),
-        vendor=str(entry.get("vendor") or "nvidia"),
+        vendor=vendor,
         across=across,
+        host=host * GB,
+        assumed=assumed,
     )
 
 

@@ -1,11 +1,13 @@
 """llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read.
 
 Floor 2, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a
-fixed time per layer for launching kernels, which is what small models on fast cards wait for.
+fixed time per layer for launching kernels, which is what small models on fast cards wait for. Layers that stay in the host's
+memory are read at the CPU's share of its bandwidth; for a prompt their weights are copied to the GPU, once a batch.
 """
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Literal
 
 from generator.throughput.factors import LocalFactors
@@ -38,18 +40,22 @@ class LocalMachine:
     """One GGUF on one kind of hardware: what stays the same whatever the load."""
 
     def __init__(
-        self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, factors: LocalFactors
-    ) -> None:
+        self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, factors: LocalFactors,
+        in_host: float = 0.0,
+    ) -> None:  # fmt: skip
         self.model, self.cache, self.split, self.factors = model, cache, split, factors
         end = back_end(hardware)
-        share = factors.bandwidth[end]
-        if packing != "plain":
-            share *= factors.packed[end] * (factors.mixed_types if packing == "mixed" else 1.0)
-        self.bandwidth = hardware.bandwidth * share
-        self.layer = factors.layer[end]
+        bandwidth = hardware.bandwidth * _share(end, packing, factors)
+        per_byte, layer = 1.0 / bandwidth, factors.layer[end]
+        if in_host:
+            per_byte = (1.0 - in_host) * per_byte + in_host / (hardware.host * _share("cpu", packing, factors))
+            layer = max(layer, factors.layer["cpu"])
+        self.bandwidth, self.layer = 1.0 / per_byte, layer
+        self.copied = in_host / (hardware.link or hardware.host)
+        """seconds of copying the host's part, per byte of all weights"""
         peak = hardware.full_flops or hardware.bandwidth * factors.flops_per_byte.get(end, 0.0)
         self.flops = peak * factors.compute if hardware.full_flops else peak
-        self.first_base, self.first_sequence, self.queue = factors.first_base, 0.0, 0.5
+        self.first_base, self.first_sequence, self.queue = factors.first_base, 0.0, factors.queue
 
     def decode(self, sequences: float, context: float) -> Step:
         """One token for each of `sequences`; the GPUs work one after the other, so their bytes add up."""
@@ -63,11 +69,14 @@ class LocalMachine:
         """A prompt alone."""
         model = self.model
         weights = model.dense_bytes + model.expert_bytes * model.covered(tokens)
-        return Step(weights / self.bandwidth, self._arithmetic(tokens) * batch, 0.0, self.layer * model.layers)
+        return Step(weights / self.bandwidth, self._arithmetic(tokens) * batch, self._copying(tokens * batch), self.layer * model.layers)
 
     def prefill_delay(self, tokens: float) -> float:
         """Seconds by which a prompt delays the other slots."""
-        return self._arithmetic(tokens)
+        return self._arithmetic(tokens) + self._copying(tokens)
+
+    def _copying(self, tokens: float) -> float:
+        return ceil(tokens / self.factors.batch) * (self.model.dense_bytes + self.model.expert_bytes) * self.copied
 
     @property
     def knows_compute(self) -> bool:
@@ -81,3 +90,9 @@ class LocalMachine:
         active = model.dense_full + model.expert_full * model.routed_share
         flops = 2.0 * active * tokens + model.attention_flops * tokens * tokens / 2.0
         return flops / self.flops
+
+
+def _share(end: str, packing: Packing, factors: LocalFactors) -> float:
+    """Share of the bandwidth that a back end reaches with weights of a packing."""
+    share = factors.bandwidth[end]
+    return share if packing == "plain" else share * factors.packed[end] * (factors.mixed_types if packing == "mixed" else 1.0)

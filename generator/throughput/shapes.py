@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+SECONDS_OF_HOUR, MILLION = 3600.0, 1e6
+
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
@@ -55,7 +57,8 @@ class HardwareShape:
     `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where
     unknown; `kind` of arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction,
     `link_kind` nvlink, xgmi, pcie or none, `generation` an architecture of the catalogue. `across` whether one replica
-    spans nodes, over `node_link` bytes/s.
+    spans nodes. `host` is the bandwidth of the host's memory in bytes/s, `assumed` whether `bandwidth` is that of a host
+    of which nothing is known.
     """
 
     bandwidth: float
@@ -67,6 +70,8 @@ class HardwareShape:
     generation: str
     vendor: str = "nvidia"
     across: bool = False
+    host: float = 0.0
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,9 @@ class Speed(NamedTuple):
 
     `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds.
     `limit` is what takes most of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds
-    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from.
+    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from. `concurrency`
+    sequences run at once, of the `asked` (None: as many as there is room for); those that find no place wait, and their
+    wait is in `ttft_ms`.
     """
 
     output_tokens_per_second: Range
@@ -140,13 +147,27 @@ class Speed(NamedTuple):
     basis: str
     concurrency: float
     gpus: int
+    asked: int | None = None
 
     @property
-    def per_gpu(self) -> float:
+    def per_gpu(self) -> Range:
         """Output tokens per second and GPU."""
-        return self.output_tokens_per_second.value / self.gpus
+        return Range(*(bound / self.gpus for bound in self.output_tokens_per_second))
 
     @property
-    def per_user(self) -> float:
+    def per_user(self) -> Range:
         """Output tokens per second that one user sees."""
-        return 1000.0 / self.tpot_ms.value if self.tpot_ms.value else 0.0
+        time = self.tpot_ms
+        return Range(1000.0 / time.value, 1000.0 / time.high, 1000.0 / time.low)
+
+    @property
+    def gpu_hours(self) -> Range:
+        """GPU-hours per million output tokens."""
+        rate = self.output_tokens_per_second
+        one = self.gpus * MILLION / SECONDS_OF_HOUR
+        return Range(one / rate.value, one / rate.high, one / rate.low)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether more were asked for at once than there are places, so that some wait for their first token."""
+        return self.asked is not None and self.concurrency < self.asked * (1.0 - 1e-9)

@@ -60,18 +60,18 @@ class Machine:
         self.low = hardware.low_flops * low_share * generation
         self.dense_seconds = (model.dense_low / self.low + model.dense_full / self.full) * 2.0 / ways
         self.head_seconds = model.head * 2.0 / self.full / ways
-        share = model.routed_share * 2.0 / ways / factors.expert_compute
+        share = model.routed_share * 2.0 / ways
         self.expert_seconds = (model.expert_low / self.low + model.expert_full / self.full) * share
         self.attention_seconds = model.attention_flops / self.full / ways
         pcie = hardware.link_kind not in ("nvlink", "xgmi")
         self.host_scale = factors.blackwell_host if hardware.generation.startswith("blackwell") else 1.0
         each = factors.host_layer + (factors.expert_layer if model.experts else 0.0)
-        self.launching = (factors.host_step + each * model.layers) * self.host_scale
+        self.launching = each * model.layers * self.host_scale
         self.tensor_across = hardware.across and split.pipeline == 1
         """without stages it is the all-reductions that cross the nodes"""
         self.first_base, self.first_sequence, self.queue = factors.first_base, factors.first_sequence, factors.queue
         self.latency = factors.pcie_latency if pcie else factors.link_latency
-        self.link = factors.node_bandwidth if self.tensor_across else hardware.link * (factors.pcie if pcie else factors.link)
+        self.link = factors.node_bandwidth if self.tensor_across else hardware.link * factors.link
 
     def decode(self, sequences: float, context: float) -> Step:
         """One token for each of `sequences` (of one replica), with `context` tokens cached each."""
@@ -105,7 +105,7 @@ class Machine:
         work on different prompts at a time.
         """
         busy = self._arithmetic(tokens) + self._bytes_time(tokens, REDUCTIONS * self.model.layers)
-        return busy * self.factors.prefill * self.slower / self.split.pipeline
+        return busy * self.slower / self.split.pipeline
 
     def _arithmetic(self, tokens: float) -> float:
         each = self.dense_seconds + self.expert_seconds
@@ -128,7 +128,7 @@ class Machine:
 
 
 def _generation(word: str, f: Factors) -> float:
-    for start, value in (("blackwell", f.blackwell), ("ada", f.ada), ("ampere", f.ampere), ("turing", f.ampere), ("volta", f.ampere), ("amd", f.cdna)):
+    for start, value in (("ada", f.ada), ("amd", f.cdna)):
         if word.startswith(start):
             return value
     return 1.0

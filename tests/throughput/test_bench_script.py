@@ -183,7 +183,24 @@ def test_several_lines_of_json_are_a_result_of_sglang(tmp_path: Path, capsys: py
     assert found["factor"]["threshold"] == "speed.engine.sglang"
 
 
-NO_RESULTS = ["", "{}", "[]", "[1]", "nonsense", '{"completed": 3}', json.dumps({**VLLM, "max_concurrency": None}), '[{"n_prompt": 5, "avg_ts": 3}]']
+def test_a_result_of_another_engine_is_not_put_beside_the_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert calibrated(tmp_path, {**VLLM, "backend": "lmdeploy"}) == 1
+    assert "error[other-engine]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("tpot", [1e-6, 900.0])
+def test_a_factor_that_no_engine_has_is_not_written(tpot: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert calibrated(tmp_path, {**VLLM, "mean_tpot_ms": tpot}, "--write", str(tmp_path / "mine")) == 0
+    told = capsys.readouterr()
+    assert "no factor within" in told.out
+    assert "nothing to write" in told.err
+    assert not (tmp_path / "mine").exists()
+
+
+NO_RESULTS = [
+    json.dumps({**VLLM, "max_concurrency": 1e14}), json.dumps({**VLLM, "total_input_tokens": 1e14}), json.dumps({**VLLM, "completed": float("nan")}),
+    "", "{}", "[]", "[1]", "nonsense", '{"completed": 3}', json.dumps({**VLLM, "max_concurrency": None}), '[{"n_prompt": 5, "avg_ts": 3}]',
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NO_RESULTS)

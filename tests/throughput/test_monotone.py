@@ -41,12 +41,13 @@ def candidates(draw: st.DrawFn) -> Setting:
         draw(st.floats(50, 8000)) * GB, full, full * draw(st.sampled_from([1, 2, 4])), draw(st.sampled_from(["bf16", "fp8", "fp4", "int8", "weight-only"])),
         draw(st.floats(16, 900)) * GB, draw(st.sampled_from(["nvlink", "pcie", "xgmi"])),
         draw(st.sampled_from(["hopper_90", "ampere_80", "ada_89", "blackwell_100", "amd_cdna3", "apple_metal"])),
-        draw(st.sampled_from(["nvidia", "amd", "apple"])),
+        draw(st.sampled_from(["nvidia", "amd", "apple", "cpu"])), host=90 * GB, across=draw(st.booleans()),
     )  # fmt: skip
     cache = CacheTraffic(draw(st.floats(100, 1e6)), ((draw(st.floats(100, 1e5)), 1024),) if draw(st.booleans()) else (), draw(st.sampled_from([0.0, 1e6])))
     local = engine == "llama.cpp"
     split = Split(1 if local else draw(st.sampled_from([1, 2, 4, 8])), draw(st.sampled_from([1, 2, 4])), 1 if local else draw(st.sampled_from([1, 2])))
-    return Setting(model, hardware, cache, split, engine)
+    in_host = draw(st.sampled_from([0.0, 0.3, 0.9])) if local else 0.0
+    return Setting(model, hardware, cache, split, engine, draw(st.sampled_from(["plain", "simple", "mixed"])), in_host)
 
 
 loads = st.builds(Demand, st.integers(1, 512), st.integers(1, 32768), st.integers(1, 4096), st.just(4096.0))
@@ -80,6 +81,16 @@ def test_more_arithmetic_and_faster_links_are_never_slower(setting: Setting, dem
     hardware = setting.hardware
     better = replace(hardware, full_flops=hardware.full_flops * factor, low_flops=hardware.low_flops * factor, link=hardware.link * factor)
     assert no_less(speed(setting, demand).tpot_ms.value, speed(replace(setting, hardware=better), demand).tpot_ms.value)
+
+
+@EXAMPLES
+@given(candidates(), loads, st.floats(0.0, 0.9), st.floats(0.0, 0.9))
+def test_more_layers_in_the_host_are_never_faster_where_its_memory_is_slower(setting: Setting, demand: Demand, one: float, other: float) -> None:
+    local = replace(setting, engine="llama.cpp", split=Split(), hardware=replace(setting.hardware, vendor="nvidia", host=setting.hardware.bandwidth / 4))
+    fewer, more = (replace(local, in_host=share) for share in sorted((one, other)))
+    slow = replace(local.hardware, generation="cpu_x86", vendor="cpu", bandwidth=local.hardware.host)
+    assert no_less(speed(more, demand).tpot_ms.value, speed(fewer, demand).tpot_ms.value)
+    assert speed(replace(local, hardware=slow), demand).basis
 
 
 @EXAMPLES

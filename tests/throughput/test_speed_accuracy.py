@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.throughput_accuracy.predict import predictions, prepare
+from benchmarks.throughput_accuracy.rows import tensor_of
 from benchmarks.throughput_accuracy.score import table
 from generator.decide.context import Numbers
 from generator.rulebook import load
+from generator.throughput.bands import Bands
 from generator.throughput.estimate import Calibration
 
 FILE = Path(__file__).resolve().parents[1] / "data" / "throughput" / "measured.csv"
@@ -29,7 +31,7 @@ BARS = {
 def scores() -> dict[str, tuple[int, float, float, float, float]]:
     book = load("default")
     found = prepare(FILE, book)
-    rows = table(found, predictions(found, Calibration(Numbers(book, "0"))), book)
+    rows = table(found, predictions(found, Calibration(Numbers(book, "0"))), Bands(Numbers(book, "0")))
     return {group: (count, middle, ninth, ratio, inside) for group, count, middle, ninth, ratio, inside in rows}
 
 
@@ -49,3 +51,16 @@ def test_four_of_five_lie_within_the_band(group: str) -> None:
 def test_every_row_is_understood() -> None:
     rows = len(FILE.read_text(encoding="utf-8").splitlines()) - 1
     assert sum(score[0] for score in scores().values()) == rows
+
+
+def test_how_a_row_says_its_parallelism() -> None:
+    def ways(tensor: int, note: str, engine: str = "sglang") -> int | None:
+        return tensor_of({"tp": str(tensor), "engine": engine, "note": note})
+
+    assert ways(16, "agg; attn_dp=1 moe_tp=4 moe_ep=4; x") == 4  # four GPUs, listed as sixteen
+    assert ways(4, "agg; attn_dp=1 moe_tp=1 moe_ep=4; x") == 4
+    assert ways(4, "agg; attn_dp=4 moe_tp=1 moe_ep=16; x", "vllm") == 4
+    assert ways(1, "agg; attn_dp=4 moe_tp=1 moe_ep=4; x", "trtllm") is None  # attention is data-parallel
+    assert ways(1, "agg; attn_dp= moe_tp=2 moe_ep=1; x", "vllm") is None
+    assert ways(32, "agg; attn_dp=1 moe_tp=32 moe_ep=1; x", "trtllm") is None  # the sum of a disaggregated run
+    assert ways(2, "") == 2

@@ -39,6 +39,9 @@ def test_a_plan_never_prints_a_figure_without_its_band_and_basis() -> None:
         for name in FIGURES:
             low, high = found["error_band"][name]
             assert low <= found[name] <= high
+        for name in ("per_gpu", "per_user", "gpu_hours_per_million_tokens"):
+            low, high = found["error_band"][name]
+            assert low < found[name] < high
         assert found["unknown"] is None
 
 
@@ -54,7 +57,7 @@ def test_figures_of_one_plan_agree() -> None:
 @pytest.mark.parametrize(
     ("hardware", "reason"),
     [
-        ({"gpu": "cpu", "memory_gib": 32}, "bandwidth"),
+        ({"gpu": {"name": "mine", "memory_gib": 80, "compute_capability": "9.0", "fp16_tflops": 900}}, "bandwidth"),
         ({"gpu": {"name": "mine", "memory_gib": 80, "compute_capability": "9.0", "bandwidth_gb_per_s": 3000}}, "TFLOPS"),
     ],
 )
@@ -77,6 +80,44 @@ def test_apple_and_an_unlisted_cpu_with_bandwidth_are_estimated() -> None:
     cpu = {"vendor": "cpu", "architecture": "cpu_x86", "memory_gib": 64, "bandwidth_gb_per_s": 80}
     host = performance({"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": cpu}, "workload": {"profile": "dev"}})
     assert 3 < host["per_user"] < 25
+
+
+def test_a_cpu_of_which_nothing_is_known_gets_a_very_wide_band() -> None:
+    spec = {"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "cpu", "memory_gib": 32}, "workload": {"profile": "dev"}}
+    found = performance(spec)
+    low, high = found["error_band"]["tpot_ms"]
+    assert high / low > 9
+    assert "assumed" in found["basis"]
+    assert 2 < found["per_user"] < 40
+
+
+def test_layers_in_the_host_are_slower_and_say_what_that_rests_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    spec = {"model": "Qwen/Qwen2.5-32B-Instruct", "hardware": {"gpu": "RTX4060-8GB", "host_memory_gib": 64}, "workload": {"profile": "dev"}}
+    outcome = plan(spec)
+    assert outcome.plan.choice is not None
+    found = as_json(outcome.plan)["performance"]
+    assert 0.5 < found["per_user"] < 10
+    assert "host's memory" in found["basis"]
+    assert found["ttft_ms"] is None
+    assert "first token" in found["unknown"]
+    again = Speeds(outcome.context).curve(outcome.plan.choice, [1])
+    assert outcome.plan.choice.performance is not None
+    assert again == [outcome.plan.choice.performance.speed]
+    assert main(["plan", str(write(tmp_path, json.dumps(spec))), "--sweep", "concurrency=1"]) == 0
+    assert capsys.readouterr().out.count("no time to the first token") == 2
+
+
+def test_those_that_wait_for_a_place_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workload = {"concurrency": 400, "input_tokens": 8000, "output_tokens": 500, "max_context": 16384}
+    spec = {**SEVEN, "workload": workload, "pin": {"engine": "vllm", "quantization": "bf16", "max_num_seqs": 8}}
+    path = write(tmp_path, json.dumps(spec))
+    assert main(["plan", str(path), "--sweep", "concurrency=4,64"]) == 0
+    out = capsys.readouterr().out
+    assert "400 asked for at once, of which 8 run" in out
+    assert "wait for a free place" in out
+    assert "only 8 run at once" in out
+    assert main([str(path), "-o", str(tmp_path / "out"), "-q"]) == 0
+    assert "400 asked for at once, of which 8 run" in next((tmp_path / "out").rglob("PLAN.md")).read_text(encoding="utf-8")
 
 
 def test_the_handbook_has_no_speed_model() -> None:
@@ -163,7 +204,12 @@ def test_sweep_prints_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFix
     assert all(row["error_band"] and row["basis"] for row in rows)
 
 
-@pytest.mark.parametrize("word", ["concurrency=0..4", "concurrency=8..4", "tokens=1..4", "concurrency=1..99999999", "concurrency=", "1..4"])
+NO_SWEEPS = [
+    "concurrency=0..4", "concurrency=8..4", "tokens=1..4", "concurrency=1..99999999", "concurrency=", "1..4", "", "concurrency=\u0663..\u0669",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", NO_SWEEPS)
 def test_a_sweep_that_means_nothing(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", str(write(tmp_path, SPEC)), "--sweep", word]) == 2
     assert "--sweep" in capsys.readouterr().err
