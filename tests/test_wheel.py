@@ -130,6 +130,25 @@ def test_every_command_has_its_help(installed: Path, tmp_path: Path, command: st
     assert done.stdout.startswith("Usage: gen-deploy")
 
 
+def test_the_rules_are_looked_at_without_the_repository(installed: Path, tmp_path: Path) -> None:
+    """Their cases are not installed, and what needs them is left out; a set of one's own has its own."""
+    done = run(installed, tmp_path, "lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 errors" in done.stdout
+    done = run(installed, tmp_path, "test", "--coverage")
+    assert (done.returncode, done.stdout) == (0, "no cases\n")
+    assert "not in an installation" in done.stderr
+    done = run(installed, tmp_path, "rules", "show", "out-of-memory")
+    assert done.returncode == 0, done.stderr
+    assert "cases" not in done.stdout
+    ours = tmp_path / "ours"
+    ours.mkdir()
+    (ours / "ruleset.yaml").write_text("ruleset: {name: ours, extends: default}\n")
+    (ours / "reject.yaml").write_text("table: reject\nrows:\n  - {id: no-tgi, when: {engine: tgi}, because: x, source: tgi-archived}\n")
+    done = run(installed, tmp_path, "lint", "--rules", "ours")
+    assert (done.returncode, "error[not-reached]" in done.stdout) == (1, True), done.stdout
+
+
 def test_init_then_the_main_job(installed: Path, tmp_path: Path) -> None:
     assert run(installed, tmp_path, "init").returncode == 0
     done = run(installed, tmp_path, "spec.yaml", "-o", "out")

@@ -30,7 +30,12 @@ def example_files(rules: Path, project: Project | None = None) -> list[Path]:
     if rules.resolve().parent == root:
         folder = root.parent / EXAMPLES
         found += [path for path in sorted(folder.rglob("*.yaml")) if POLICIES not in path.relative_to(folder).parts]
-    return list(dict.fromkeys(found))
+    return list({path.resolve(): path for path in found}.values())
+
+
+def without_cases(rules: Path) -> bool:
+    """Whether a set that lies among shared facts came without its cases, as in an installation: they are in the repository."""
+    return rules.resolve().parent == root_of(rules).resolve() and not case_files(rules)
 
 
 def examples_seen(paths: Iterable[Path], book: RuleBook) -> Iterator[tuple[Path, Observed]]:

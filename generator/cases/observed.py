@@ -14,9 +14,8 @@ from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, Problem
 from generator.plan import Rejection, as_json
 from generator.rulebook import RuleBook
+from generator.rules_check import HITS
 from generator.spec import DeploymentSpec
-
-TABLES = ("workload", "reject", "fit", "prefer", "settings", "warn")
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Observed:
     @cached_property
     def rows(self) -> dict[str, set[str]]:
         """Rows that took part, by table: those that set, warned, rejected a candidate, or told candidates apart."""
-        found: dict[str, set[str]] = {table: set() for table in TABLES}
+        found: dict[str, set[str]] = {table: set() for table in HITS}
         if self.outcome is None:
             return found
         plan = self.outcome.plan

@@ -19,7 +19,7 @@ from generator.compare.model import Change, Comparison, Edit, RulesName, in_orde
 from generator.compare.spec import attributed, edited, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.view import level, moves, other_moves, view_of_json, words
-from generator.errors import InputError, Problem
+from generator.errors import InputError, Place, Problem, fail
 from generator.rulebook import SECTIONS, RuleBook
 from generator.spec import DeploymentSpec
 
@@ -141,38 +141,52 @@ def _attributed(changes: list[Change], corpus: Corpus, old: RuleBook, new: RuleB
 
 
 Plans = Mapping[str, Mapping[str, Any]]
+"""Plans as they were kept, by the name of the spec."""
 
 
-def plans_in(folder: Path) -> dict[str, Mapping[str, Any]]:
-    """The plans that are kept in an output folder, by name of the spec."""
+def keeps_plans(folder: str) -> bool:
+    """Whether a folder is one of generated files."""
+    return any(Path(folder).glob("*/plan.json"))
+
+
+def plans_in(folder: Path) -> Plans:
+    """The plans that are kept in an output folder, by name of the spec; raises `InputError` for what is no plan."""
     try:
-        return _plans({path.parent.name: path.read_bytes() for path in sorted(folder.glob("*/plan.json"))})
-    except OSError:
-        return {}
+        return _plans({str(path): path.read_bytes() for path in sorted(folder.glob("*/plan.json"))}, str(folder))
+    except OSError as error:
+        raise fail("unreadable", f"{error.filename}: {error.strerror}") from None
 
 
-def plans_of(side: Side) -> dict[str, Mapping[str, Any]]:
-    """The plans that one side keeps in its project's output folder; raises `InputError` without a project file."""
+def plans_of(side: Side) -> Plans:
+    """The plans that one side keeps in its project's output folder; raises `InputError` without a project file, and without plans."""
     if side.project is None:
         raise InputError(Problem("no-project", f"{side.label} has no project file that names the output folder"))
     out = "/".join(part for part in (side.root, side.project.out) if part)
     if side.commit is None:
         return plans_in(side.files / out)
     kept = [PurePosixPath(path) for path in side.entries if path.startswith(f"{out}/") and path.endswith("/plan.json")]
-    paths = {path.parent.name: side.entries[str(path)].sha for path in kept if str(path.parent.parent) == out}
+    paths = {str(path): side.entries[str(path)].sha for path in kept if str(path.parent.parent) == out}
     raw = side.repo.contents(paths.values())
-    return _plans({name: raw[sha] for name, sha in paths.items()})
+    return _plans({f"{side.label}:{name}": raw[sha] for name, sha in paths.items()}, f"{side.label}:{out}")
 
 
-def _plans(files: Mapping[str, bytes]) -> dict[str, Mapping[str, Any]]:
+def _plans(files: Mapping[str, bytes], where: str) -> Plans:
+    """The plans of these files, by the folder that each is in."""
     found: dict[str, Mapping[str, Any]] = {}
+    problems = []
     for name, raw in files.items():
         try:
             data = json.loads(raw)
         except (ValueError, RecursionError):
-            continue
+            data = None
         if isinstance(data, dict) and isinstance(data.get("schema_version"), int) and "choice" in data:
-            found[name] = data
+            found[PurePosixPath(name).parent.name] = data
+        else:
+            problems.append(Problem("no-plan", "this is not a plan that gen-deploy wrote", Place(name, 1, 1)))
+    if problems:
+        raise InputError(problems)
+    if not found:
+        raise fail("no-plans", f"{where} keeps no plans (files NAME/plan.json)")
     return found
 
 
@@ -180,16 +194,25 @@ def compared_plans(labels: tuple[str, str], old: Plans, new: Plans) -> Compariso
     """Compare plans as they were kept; rows and numbers as far as their traces tell."""
     changes = []
     for name in sorted(old.keys() & new.keys()):
-        one, other = view_of_json(old[name]), view_of_json(new[name])
-        how = level(one, other)
-        if how is not None:
-            before, after = one["choice"], other["choice"]
-            told = (moves(before, after) or other_moves(one, other)) if before and after else []
-            why = causes_by_trace(one, other)
-            changes.append(Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why))
+        try:
+            change = _of_plans(name, old[name], new[name])
+        except (AttributeError, KeyError, TypeError, ValueError):  # it is JSON, and anybody can have written it
+            raise fail("no-plan", f"{name}/plan.json: one of the two is not in the form of a plan") from None
+        changes += [change] if change is not None else []
     names = [_rules_name(label, plans) for label, plans in zip(labels, (old, new), strict=True)]
     added, removed = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))
     return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed)
+
+
+def _of_plans(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change | None:
+    one, other = view_of_json(old), view_of_json(new)
+    how = level(one, other)
+    if how is None:
+        return None
+    before, after = one["choice"], other["choice"]
+    told = (moves(before, after) or other_moves(one, other)) if before and after else []
+    why = causes_by_trace(one, other)
+    return Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why)
 
 
 def _rules_name(label: str, plans: Plans) -> RulesName:

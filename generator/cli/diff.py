@@ -9,7 +9,7 @@ import click
 
 from generator import git, project
 from generator.cli import options
-from generator.cli.compared import Corpus, compared, compared_plans, plans_in, plans_of
+from generator.cli.compared import Corpus, compared, compared_plans, keeps_plans, plans_in, plans_of
 from generator.cli.output import say, show
 from generator.cli.sides import Side, book_of
 from generator.compare.model import Comparison
@@ -42,10 +42,12 @@ def command(
         raise UsageError(Problem("usage", "name what to compare with: BASE, BASE..HEAD or DIR..DIR"))
     else:
         pair = _pair(words[0])
-        if pair is not None and all(plans_in(Path(folder)) for folder in pair) and not words[1:]:
-            result, problems = compared_plans(pair, *(plans_in(Path(folder)) for folder in pair)), []
-        elif pair is not None:
+        if pair is not None and all(map(_is_rules, pair)):
             result, problems = _folders(*pair, words[1:])
+        elif pair is not None:
+            if words[1:]:
+                raise UsageError(Problem("usage", "plans that were kept are compared all; name no specs"))
+            result, problems = compared_plans(pair, *(plans_in(Path(folder)) for folder in pair)), []
         else:
             result, problems = _commits(words[0], words[1:], rules, plans)
     show(report(result, form, verbose))
@@ -59,11 +61,14 @@ def _pair(text: str) -> tuple[str, str] | None:
     at = text.find("..")
     while at >= 0:
         one, other = text[:at], text[at + 2 :]
-        rules = all(name in SHIPPED or (Path(name) / "ruleset.yaml").is_file() for name in (one, other))
-        if one and other and (rules or all(plans_in(Path(name)) for name in (one, other))):
+        if one and other and any(all(map(kind, (one, other))) for kind in (_is_rules, keeps_plans)):
             return None if _are_commits(one, other) else (one, other)
         at = text.find("..", at + 1)
     return None
+
+
+def _is_rules(name: str) -> bool:
+    return name in SHIPPED or (Path(name) / "ruleset.yaml").is_file()
 
 
 def _are_commits(*names: str) -> bool:
@@ -104,8 +109,14 @@ def _book(name: str) -> RuleBook:
 def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool) -> tuple[Comparison, list[Problem]]:
     span = git.parse_range(text)
     repo = git.repository(Path())
-    base = repo.commit(span.base)
-    head = repo.commit(span.head) if span.head is not None else None
+    try:
+        base = repo.commit(span.base)
+        head = repo.commit(span.head) if span.head is not None else None
+    except InputError as error:
+        if any(Path(name).is_dir() or name in SHIPPED for name in (span.base, span.head or "")):
+            hint = "DIR..DIR compares two rule sets, or two folders of generated files: both must be"
+            raise InputError(Problem(p.code, f"{p.message}; {hint}", p.place) for p in error.problems) from None
+        raise
     if span.merge_base and head is not None:
         base = repo.merge_base(base, head)
     here = repo.path_of(Path())

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from generator import project
-from generator.cases.corpus import cases_run, example_files, examples_seen
+from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import reached
 from generator.cli import options
 from generator.cli.output import show
@@ -73,6 +73,6 @@ def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Probl
         return None, list(error.problems)
     seen = [result.observed for result in cases]
     seen += [one for _, one in examples_seen(example_files(path, project.find(Path())), book)]
-    if not cases and path.resolve().parent == root_of(path).resolve():
+    if without_cases(path):
         return None, []
     return Reached(reached(seen), len(seen)), []

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from generator import project
-from generator.cases.corpus import cases_run, example_files, examples_seen
+from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import Observed
 from generator.cli import options
 from generator.cli.output import show, show_json
@@ -42,11 +42,12 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
             show(report.whole(gathered, origin))
         return DONE
     found = report.named(gathered, name)
-    cases, examples = _seen(path, RuleBook(sections_of(gathered.merged))) if any("table" in one for one in found) else ([], [])
+    with_cases = any("table" in one for one in found) and not (without_cases(path) and project.find(Path()) is None)
+    cases, examples = _seen(path, RuleBook(sections_of(gathered.merged))) if with_cases else ([], [])
     shown: list[Any] = []
     for one in found:
         table = one.get("table")
-        in_cases = [word for word, seen in cases if one["id"] in seen.rows[table]] if table else None
+        in_cases = [word for word, seen in cases if one["id"] in seen.rows[table]] if table and with_cases else None
         in_examples = [word for word, seen in examples if one["id"] in seen.rows[table]] if table else []
         if as_json:
             shown.append({**one, "cases": in_cases or [], "examples": in_examples})

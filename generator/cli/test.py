@@ -9,7 +9,7 @@ import click
 from generator import project
 from generator.cases.case import Case, case_files, chosen, read_cases
 from generator.cases.compare import Result, problems_of, run
-from generator.cases.corpus import example_files, examples_seen
+from generator.cases.corpus import example_files, examples_seen, without_cases
 from generator.cases.observed import reached
 from generator.cases.update import flow, mendable, updated
 from generator.cli import options
@@ -43,7 +43,9 @@ def command(paths: tuple[Path, ...], rules: str, words: tuple[str, ...], coverag
         show_json(_as_data(results, _own_rows(book, rules) if coverage else None))
     else:
         _print(results, verbose)
-        if coverage:
+        if not paths and without_cases(find(rules)):
+            tell(f"the cases of {rules} are in gen-deploy's repository, not in an installation")
+        elif coverage:
             _coverage(results, book, rules)
     return BAD_INPUT if any(result.differences for result in results) else DONE
 
@@ -88,7 +90,7 @@ def _update(results: list[Result]) -> None:
             path.write_text(updated(path.read_text(encoding="utf-8"), found), encoding="utf-8")
         except OSError as error:
             raise WriteError(Problem("cannot-write", f"{path}: {error.strerror}")) from None
-        tell(f"{path}: {len(found)} cases brought up to date")
+        tell(f"{shown(path)}: {len(found)} case{'' if len(found) == 1 else 's'} brought up to date")
 
 
 def _expected(case: Case, path: tuple[str | int, ...]) -> object:

@@ -10,21 +10,28 @@ from itertools import combinations
 from typing import Any
 
 from generator.errors import Place, Problem
+from generator.lint.layers import looked_at
+from generator.lint.options import option_findings
+from generator.lint.versions import meet, range_findings
 from generator.overlay import Gathered
 from generator.quantity import version_key
 from generator.source import Document, KeyPath
 
-FIRST: tuple[int, ...] = ()
 
+def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]:
+    """Everything that can be proved of engines, thresholds by version, and sources of facts.
 
-def fact_findings(gathered: Gathered) -> Iterator[Problem]:
-    """Everything that can be proved of engines, thresholds by version, and sources of facts."""
+    Catalogues of options are those of the set itself, and with `shared` those among the facts that it shares.
+    """
+    files = looked_at(gathered, shared)
     for document in gathered.documents.values():
         data = document.data
         if not isinstance(data, dict):
             continue
         if "engine" in data and not data.keys() & {"support", "options"}:
             yield from _engine(document, gathered.merged["engines"].get(data["engine"]) or data)
+        if "options" in data and document.name in files:
+            yield from option_findings(document)
         for name, entry in (data.get("thresholds") or {}).items():
             yield from _by_version(document, ("thresholds", name, "by_version"), entry.get("by_version") or ())
         yield from _without_source(document)
@@ -33,41 +40,16 @@ def fact_findings(gathered: Gathered) -> Iterator[Problem]:
 def _engine(document: Document, engine: Mapping[str, Any]) -> Iterator[Problem]:
     data, known = document.data, {version_key(v) for v in engine["versions"]}
     for setting, entries in (data.get("flags") or {}).items():
-        yield from _ranges(document, ("flags", setting), setting, entries, known)
+        yield from range_findings(document, ("flags", setting), setting, entries, known)
     images: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for i, entry in enumerate(data.get("images") or ()):
         images.setdefault(entry["vendor"], []).append((i, entry))
     for vendor, found in images.items():
         for (_, one), (j, other) in combinations(found, 2):
-            if _meet(one, other):
+            if meet(one, other):
                 yield Problem("versions-overlap", f"two images for {vendor} hold for one version", document.place(("images", j)))
     if "default_version" in data and version_key(data["default_version"]) not in known:
         yield Problem("unknown-version", f"{data['default_version']!r} is not among the versions", document.place(("default_version",)))
-
-
-def _ranges(document: Document, path: KeyPath, name: str, entries: Sequence[Mapping[str, Any]], known: set[Any]) -> Iterator[Problem]:
-    for i, entry in enumerate(entries):
-        for key in ("since", "until"):
-            if key in entry and version_key(entry[key]) not in known:
-                yield Problem(
-                    "unknown-version", f"{name}: {key} {entry[key]!r} is not among the engine's versions", document.place((*path, i, key))
-                )
-        if "since" in entry and "until" in entry and version_key(entry["since"]) >= version_key(entry["until"]):
-            yield Problem(
-                "empty-range", f"{name}: no version is from {entry['since']} and before {entry['until']}", document.place((*path, i))
-            )
-    for (_, one), (j, other) in combinations(enumerate(entries), 2):
-        if _meet(one, other):
-            yield Problem("versions-overlap", f"two spellings of {name} hold for one version", document.place((*path, j)))
-
-
-def _meet(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two ranges of versions have one in common; `until` is the first that is out."""
-
-    def before(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
-        return "until" in a and "since" in b and version_key(a["until"]) <= version_key(b["since"])
-
-    return not before(one, other) and not before(other, one)
 
 
 def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
@@ -81,7 +63,7 @@ def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, A
 def _without_source(document: Document) -> Iterator[Problem]:
     """Entries of facts that say nobody's word: each GPU, model, method, cell row and number needs one."""
     data = document.data
-    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes"):
+    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs"):
         for name, entry in (data.get(section) or {}).items():
             if "source" not in entry and not entry.keys() <= {"handbook"}:
                 yield _no_source(name, document.place((section, name), key=True))

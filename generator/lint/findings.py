@@ -14,7 +14,7 @@ from generator.errors import Place, Problem
 from generator.lint.age import age_findings
 from generator.lint.catalogue import catalogue_findings
 from generator.lint.facts import fact_findings
-from generator.lint.layers import layer_findings
+from generator.lint.layers import layer_findings, looked_at
 from generator.lint.tables import Rows, table_findings
 from generator.lint.unused import unused_findings
 from generator.overlay import Gathered
@@ -48,7 +48,7 @@ def findings(
         found += _forms(gathered, shared)
         found += table_findings(gathered)
         found += catalogue_findings(gathered)
-        found += fact_findings(gathered)
+        found += fact_findings(gathered, shared)
         found += age_findings(gathered, today, months)
         found += unused_findings(gathered, beside, shared)
         found += layer_findings(gathered)
@@ -65,7 +65,7 @@ def in_order(found: Iterable[Problem]) -> list[Problem]:
 
 def _forms(gathered: Gathered, shared: bool) -> Iterator[Problem]:
     """What the schemas refuse: the form of every file of the set (and of the shared facts)."""
-    files = gathered.own | (set(gathered.layers[0][1]) if shared else set())
+    files = looked_at(gathered, shared)
     for document in gathered.documents.values():
         kind = kind_of(document.data)
         if kind is not None and document.name in files:

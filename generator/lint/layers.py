@@ -12,6 +12,11 @@ from generator.overlay import Gathered
 from generator.source import Document
 
 
+def looked_at(gathered: Gathered, shared: bool) -> set[str]:
+    """The files of the set itself; with `shared` also the facts that it shares with those beside it."""
+    return gathered.own | (set(gathered.layers[0][1]) if shared else set())
+
+
 def layer_findings(gathered: Gathered) -> Iterator[Problem]:
     """Replacements of rows and thresholds in the topmost layer whose `replaces` is missing or no longer true."""
     tables = gathered.merged["tables"]

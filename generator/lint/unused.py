@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from generator.errors import Problem
+from generator.lint.layers import looked_at
 from generator.overlay import Gathered
 
 _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 _PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
+_CITED = re.compile(r"`([a-z0-9.-]+)`")
+"""A source as docstrings name it."""
 _FIELD = re.compile(r"^    ([a-z][a-z0-9_]*): float", re.MULTILINE)
 _HOLE = re.compile(r"\{[^}]+\}")
 LEAST = 4
@@ -23,10 +26,21 @@ LEAST = 4
 
 
 @lru_cache(1)
+def _texts() -> tuple[str, ...]:
+    """The package's modules, lint's own excepted."""
+    package = Path(__file__).resolve().parents[1]
+    return tuple(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "lint")
+
+
+@lru_cache(1)
+def _cited() -> frozenset[str]:
+    return frozenset(word for text in _texts() for word in _CITED.findall(text))
+
+
+@lru_cache(1)
 def _code() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
     """Every quoted word in the package's modules (lint's own excepted), and every name that is put together there."""
-    package = Path(__file__).resolve().parents[1]
-    texts = [path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "lint"]
+    texts = _texts()
     words = frozenset(word for text in texts for word in _WORD.findall(text))
     # a dataclass whose fields are read by name, under a prefix that stands in the same module
     prefixes = [(text, word) for text in texts for word in _WORD.findall(text) if word.endswith(".") and len(word) > LEAST]
@@ -48,7 +62,7 @@ def unused_findings(gathered: Gathered, beside: Iterable[Any] = (), shared: bool
     `shared` looks at the facts that several sets share, too; `beside` is the data of those sets' files. Names are notes:
     they are there to be read by rules to come.
     """
-    files = gathered.own | (set(gathered.layers[0][1]) if shared else set())
+    files = looked_at(gathered, shared)
     data = [*beside, *(document.data for document in gathered.documents.values())]
     bounds, written, keys, read = set[str](), set[str](), set[str](), set[str]()
     for row in (row for one in data if isinstance(one, dict) and "table" in one for row in one.get("rows") or ()):
@@ -67,7 +81,7 @@ def unused_findings(gathered: Gathered, beside: Iterable[Any] = (), shared: bool
     unused: dict[str, Callable[[str], bool]] = {
         "thresholds": lambda name: name not in bounds | written and not in_code(name),
         "settings": lambda name: name not in keys | spelled and not in_code(name),
-        "sources": lambda name: name not in sources and not in_code(name),
+        "sources": lambda name: name not in sources and name not in _cited() and not in_code(name),
         "names": lambda name: name not in read | written,
     }
     for section, is_unused in unused.items():

@@ -149,7 +149,7 @@ def cause_line(cause: Cause, by: str = "") -> str:
 
 def edit_words(edit: Edit) -> str:
     """What was edited: a number before and after, or a row or fact and what of it."""
-    name = edit.name if edit.section == "thresholds" else f"{edit.section.removeprefix('tables/')} {edit.name}"
+    name = edit.name if edit.section in ("thresholds", "ruleset") else f"{edit.section.removeprefix('tables/')} {edit.name}"
     if edit.action in ("added", "removed"):
         numbers = [f for f in edit.fields if f.key == "value"]
         number = f" ({value(numbers[0].new if edit.action == 'added' else numbers[0].old)})" if numbers else ""

@@ -171,7 +171,8 @@ def _one(
     sources = data.get("source")
     for name in [sources] if isinstance(sources, str) else sources or []:
         entry = gathered.merged["sources"].get(name, {})
-        yield f"  {'source':8} {name}: {entry.get('title', '')} {entry.get('url', entry.get('where', ''))} (read {entry.get('read', '?')})"
+        where = entry.get("url", entry.get("where", ""))
+        yield f"  {'source':8} {name}: {entry.get('title', '')}{f'; {where}' if where else ''} (read {entry.get('read', '?')})"
     yield f"  {'digest':8} {data['digest']}"
     yield f"  {'at':8} {data['at']}"
     if with_origin:

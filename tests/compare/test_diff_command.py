@@ -266,6 +266,23 @@ def test_kept_plans(repo: Path) -> None:
     assert out.startswith("1 of 6 specs decides differently: 1 changes settings.")
 
 
+@pytest.mark.parametrize("text", ["\0\1", "[]", '{"schema_version": 1, "choice": "x"}', '{"schema_version": 1, "choice": {"settings": 3}, "trace": [1]}'])
+def test_what_is_no_plan(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, {"old/chat/plan.json": text, "new/chat/plan.json": '{"schema_version": 1, "choice": {"engine": "vllm"}}'})
+    code, out, err = run("old..new")
+    assert (code, out) == (1, "")
+    assert "chat/plan.json" in err
+    assert "error[no-plan]" in err
+
+
+def test_plans_are_compared_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, {f"{name}/chat/plan.json": '{"schema_version": 1, "choice": null}' for name in ("old", "new")})
+    assert run("old..new")[0] == 0
+    assert run("old..new", "specs/a.yaml")[0] == 2
+
+
 WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "nothing": ((), 2, "name what to compare with"),
     "option": (("--upload-pack=touch owned",), 2, "No such option"),
@@ -280,6 +297,8 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "rules outside": (("main", "--rules", "../../x"), 1, "not inside the repository"),
     "no such rules": (("main", "--rules", "oors"), 1, "main has no rule set 'oors'"),
     "only rules-to": (("--rules-to", "ours"), 2, "needs --rules-from"),
+    "one folder": (("ours..nope",), 1, "DIR..DIR compares two rule sets, or two folders of generated files"),
+    "no plans": (("main", "--plans"), 1, "main:deploy keeps no plans"),
     "no such folder": (("--rules-from", "nope", "--rules-to", "ours"), 1, "no rule set 'nope'"),
     "format": (("main", "--format", "html"), 2, "html"),
 }
@@ -340,3 +359,46 @@ def test_a_project_file_that_is_new(repo: Path) -> None:
     put(repo, {"gen-deploy.yaml": PROJECT})
     data = told("HEAD")
     assert (data["old"]["name"], data["new"]["name"], data["specs"]) == ("default", "ours", 6)
+
+
+def test_a_base_without_the_rule_set(repo: Path) -> None:
+    git(repo, "rm", "--quiet", "-r", "ours")
+    commit(repo)
+    put(repo, OURS)
+    code, out, err = run("HEAD")
+    assert (code, out) == (1, "")
+    assert err.startswith("error[unknown-ruleset]: HEAD has no rule set 'ours'")
+
+
+def test_a_spec_that_is_on_one_side_only(repo: Path) -> None:
+    put(repo, {"specs/other.yaml": spec("A100-80GB")})
+    assert told("main", "specs/other.yaml")["changed"] == 0
+    (repo / "specs/chat.yaml").unlink()
+    code, _, err = run("main", "specs/chat.yaml")
+    assert (code, "the working tree has no file 'specs/chat.yaml'" in err) == (1, True)
+
+
+def test_bytes_that_are_no_text(repo: Path) -> None:
+    """In a commit's rules: the place in that commit. In a spec: the others are compared."""
+    put(repo, {"ours/more.yaml": "table: reject\nrows: []\n"})
+    (repo / "ours/more.yaml").write_bytes(bytes(range(256)))
+    commit(repo)
+    (repo / "ours/more.yaml").unlink()
+    code, _, err = run("HEAD")
+    assert (code, err.startswith("HEAD:ours/more.yaml:2:118: error[not-utf8]")) == (1, True), err
+    commit(repo)
+    (repo / "specs/chat.yaml").write_bytes(bytes(range(256)))
+    code, out, err = run("HEAD")
+    assert (code, err.startswith("specs/chat.yaml:2:118: error[not-utf8]")) == (1, True), err
+    assert out.startswith("No decision changes. 5 specs decide as before.")
+
+
+def test_an_object_that_is_broken(repo: Path) -> None:
+    sha = git(repo, "rev-parse", "HEAD:ours/reject.yaml")
+    path = repo / ".git/objects" / sha[:2] / sha[2:]
+    path.chmod(0o600)
+    path.write_bytes(b"nonsense")
+    code, out, err = run("HEAD")
+    assert (code, out) == (1, "")
+    assert "Traceback" not in err
+    assert sha[:12] in err

@@ -36,7 +36,8 @@ def test_years_later_sources_are_stale_and_still_no_errors() -> None:
     assert not [p for p in found if p.severity == "error"]
 
 
-def test_a_row_without_a_case_is_an_error(tmp_path: Path) -> None:
+def test_a_row_without_a_case_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # away from this repository's own project file, whose specs would reach it
     (tmp_path / "ruleset.yaml").write_text("ruleset: {name: ours, extends: default}\n")
     (tmp_path / "reject.yaml").write_text("table: reject\nrows:\n  - {id: no-tgi, when: {engine: tgi}, because: x, source: tgi-archived}\n")
     assert [(p.code, p.place and p.place.line) for p in lint(str(tmp_path), DAY)] == [("not-reached", 3)]

@@ -122,3 +122,12 @@ def test_which_rule_set(
         (tmp_path / "rules/vocabulary.yaml").write_text("names: {}\n")
     assert rule_set(named, Path()) == main
     assert rule_set(named, Path(), tree=True) == about_rules
+
+
+def test_this_repository_has_one() -> None:
+    """Its corpus are the examples, and its output what is committed beside them."""
+    root = Path(__file__).resolve().parents[2]
+    project = find(root)
+    assert project is not None
+    assert sorted(path.resolve() for path in project.spec_files()) == sorted((root / "examples").glob("*.yaml"))
+    assert (project.folder.resolve() / project.out, project.rules) == (root / "examples/out", None)
