@@ -1,7 +1,7 @@
 """A model's architecture from its Hugging Face `config.json`.
 
 Floor 2, pure. `FAMILIES` says what the code of each `model_type` fixes; a type that is not there is an error, never
-a guess. Layers that only serve speculative decoding (MTP, next-n) are not counted: engines load them on request.
+a guess. Layers that only serve speculative decoding (MTP, next-n) are apart (`unloaded`): engines load them on request.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from generator.architecture.audio import audio_tower
 from generator.architecture.experts import Experts, read_experts
 from generator.architecture.families import FAMILIES, TEXT_OF, Family
 from generator.architecture.fields import MAX_LAYERS, Fields
@@ -18,6 +19,7 @@ from generator.architecture.positions import max_context, rotary
 from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
 from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
+from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import molmo, tower
 from generator.errors import Place, did_you_mean, fail
 
@@ -42,6 +44,8 @@ def from_config(config: Mapping[str, Any], place: Place | None = None) -> ModelA
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
     seen = molmo(context.hidden, 2 * context.width) if kind == "molmo" else tower(outer, context.hidden)
+    seen += audio_tower(outer, context.hidden)
+    idle, copied = unloaded(context, stack, scheme, vocab)
     dim, rows = rotary(fields, family, stack, context.tokens)
     experts = context.experts or Experts(0, 0, 0)
     return ModelArchitecture(
@@ -65,6 +69,8 @@ def from_config(config: Mapping[str, Any], place: Place | None = None) -> ModelA
         rotary_dim=dim,
         rotary_rows=rows,
         quantization=_summary(scheme, matrices),
+        unloaded=tuple(idle),
+        unloaded_copied=copied,
     )
 
 

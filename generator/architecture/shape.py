@@ -118,7 +118,9 @@ class ModelArchitecture:
 
     `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown.
     `tensor_bytes` is exact where a GGUF or safetensors header gave it, else 0. `rotary_rows` are the positions of all
-    rotary tables that an engine precomputes (each row `rotary_dim` values).
+    rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` lies in the published checkpoint
+    beside `matrices` and is not loaded (layers that predict tokens ahead, keys never used); `unloaded_copied`: tools
+    that quantise carry it over as it is.
     """
 
     model_type: str
@@ -142,6 +144,8 @@ class ModelArchitecture:
     rotary_rows: int = 0
     quantization: CheckpointQuantization | None = None
     tensor_bytes: int = 0
+    unloaded: tuple[Matrix, ...] = ()
+    unloaded_copied: bool = False
     basis: Literal["config", "gguf", "parameters"] = "config"
     gguf_type: str | None = None
 

@@ -164,7 +164,7 @@ def kimi_linear(context: Context) -> Stack:
     return stack
 
 
-_BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
+BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
 
 
 def nemotron_h(context: Context) -> Stack:
@@ -195,10 +195,10 @@ def hybrid_blocks(fields: Fields) -> list[str]:
     if given is None:
         if len(fields.word("hybrid_override_pattern")) > MAX_LAYERS:
             raise fields.problem("hybrid_override_pattern", f"must not have more than {MAX_LAYERS} layers")
-        given = [_BLOCKS.get(c, c) for c in fields.word("hybrid_override_pattern")]
+        given = [BLOCKS.get(c, c) for c in fields.word("hybrid_override_pattern")]
     if not given:
         raise fields.missing("hybrid_override_pattern", "layers_block_type")
-    wrong = next((w for w in given if w not in _BLOCKS.values()), None)
+    wrong = next((w for w in given if w not in BLOCKS.values()), None)
     if wrong is not None:
         raise fields.problem("hybrid_override_pattern", f"names a layer type that is not known, {wrong[:20]!r}")
     return given
@@ -301,4 +301,4 @@ STACKS = {
     "nas": nas,
 }
 
-__all__ = ["STACKS", "Context", "Stack", "hybrid_blocks"]
+__all__ = ["BLOCKS", "STACKS", "Context", "Stack", "hybrid_blocks"]

@@ -26,7 +26,8 @@ class Checkpoint:
 
     `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
-    lengths of matrices that its maker rounded up so that they divide.
+    lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
+    its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known).
     """
 
     id: str
@@ -36,13 +37,20 @@ class Checkpoint:
     file: str | None = None
     source: str | None = None
     padded: Mapping[int, int] = field(default_factory=dict)
+    ignore: tuple[str, ...] | None = None
+    size: int = 0
+    publisher: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model. `own_method` is the method in which its own weights are stored, None for 16 bits.
 
-    `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted.
+    `checkpoints` has the best one of each method: what the spec names, else the first that the catalogue lists;
+    `published` has all that the catalogue lists, best first.
+
+    `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted. `config` is its
+    config.json as read or catalogued, None where there is none.
     """
 
     id: str
@@ -55,12 +63,14 @@ class Model:
     needs_remote_code: bool = False
     own_method: str | None = None
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
+    published: Mapping[str, tuple[Checkpoint, ...]] = field(default_factory=dict)
     tool_call_parser: Mapping[str, str] = field(default_factory=dict)
     reasoning_parser: Mapping[str, str] = field(default_factory=dict)
     min_version: Mapping[str, str] = field(default_factory=dict)
     fp16_gb: float | None = None
     billion: float = 0.0
     source: str | None = None
+    config: Mapping[str, Any] | None = None
 
     @property
     def parameters(self) -> int:
@@ -82,11 +92,11 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         if fallback is None:
             raise InputError(_unknown(spec, book))
         entry = _entry(fallback, book)
-    architecture, basis = _architecture(spec, name, entry, book)
+    architecture, basis, config = _architecture(spec, name, entry, book)
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
         own = architecture.gguf_type
-    methods = book.section("methods")
+    methods, published = book.section("methods"), _published(entry)
     if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
@@ -100,7 +110,8 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         gated=bool(entry.get("gated")),
         needs_remote_code=bool(entry.get("trust_remote_code")),
         own_method=own,
-        checkpoints=_checkpoints(spec, entry, book),
+        checkpoints=_checkpoints(spec, published, book),
+        published=published,
         tool_call_parser=entry.get("tool_call_parser") or {},
         reasoning_parser=entry.get("reasoning_parser") or {},
         min_version=entry.get("min_version") or {},
@@ -108,6 +119,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"))
         or architecture.parameters / 1e9,
         source=first_source(entry.get("source")),
+        config=config,
     )
 
 
@@ -140,39 +152,46 @@ def _entry(name: str, book: RuleBook) -> Mapping[str, Any]:
     return whole
 
 
-def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any], book: RuleBook) -> tuple[ModelArchitecture, str]:
+def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any], book: RuleBook) -> tuple[ModelArchitecture, str, Mapping[str, Any] | None]:
     request = spec.model
     if request.gguf:
         from generator.architecture.gguf import from_gguf
         from generator.gguf_header import read_gguf
 
         with _named_by(spec, "gguf", request.gguf):
-            return from_gguf(read_gguf(_path(spec, request.gguf))), "gguf"
+            return from_gguf(read_gguf(_path(spec, request.gguf))), "gguf", None
     if request.config:
         from generator.architecture.config import from_config
 
         with _named_by(spec, "config", request.config):
             path = _config_path(_path(spec, request.config))
-            architecture = from_config(read_json(path), Place(str(path)))
+            config = read_json(path)
+            architecture = from_config(config, Place(str(path)))
         if request.safetensors:
             from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
 
             with _named_by(spec, "safetensors", request.safetensors):
                 architecture = with_exact_bytes(architecture, tensor_bytes(_path(spec, request.safetensors)))
-        return architecture, "config"
+        return architecture, "config", config
     if entry.get("config"):
         key = ("architecture", id(entry["config"]))  # the memo keeps the entry, and so its id, alive
         if key not in book.memo:
             from generator.architecture.config import from_config
 
             book.memo[key] = from_config(entry["config"])
-        return book.memo[key], "catalogue"
+        return book.memo[key], "catalogue", entry["config"]
     from generator.architecture.typical import typical
 
     parameters = request.parameters or 1e9 * float(entry.get("parameters_billion") or 0)
     if not parameters:
         raise fail("unknown-model", f"the catalogue does not say how {name!r} is built", spec.document.place(("model",)))
-    return typical(parameters), "parameters" if request.parameters else "catalogue"
+    return typical(parameters), "parameters" if request.parameters else "catalogue", None
+
+
+def config_of(name: str, book: RuleBook) -> Mapping[str, Any] | None:
+    """The config.json of a catalogue entry, with what it borrows; None where the catalogue has only a size."""
+    config: Mapping[str, Any] | None = _entry(name, book)["config"]
+    return config
 
 
 def shape_of(name: str, book: RuleBook) -> ModelArchitecture | None:
@@ -208,18 +227,31 @@ def _config_path(path: Path) -> Path:
     return path / "config.json" if os.path.isdir(path) else path  # noqa: PTH112 - is_dir() raises for names that are too long
 
 
-def _checkpoints(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Checkpoint]:
-    methods = book.section("methods")
-    found: dict[str, Checkpoint] = {}
+def _published(entry: Mapping[str, Any]) -> dict[str, tuple[Checkpoint, ...]]:
+    """What the catalogue lists for a model, by method: one checkpoint or several, best first."""
+    found: dict[str, list[Checkpoint]] = {}
     for method, listed in (entry.get("checkpoints") or {}).items():
-        if method == "gguf":
-            for word in listed.get("types") or ():
-                found[f"gguf-{word}"] = Checkpoint(listed["id"], "published", "gguf", None, word, first_source(listed.get("source")))
-        else:
-            found[method] = Checkpoint(
-                listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, first_source(listed.get("source")),
-                {int(k): v for k, v in (listed.get("padded") or {}).items()},
-            )  # fmt: skip
+        for one in listed if isinstance(listed, list) else [listed]:
+            for word in one.get("types") or (None,):
+                found.setdefault(method if word is None else f"gguf-{word}", []).append(_checkpoint(one, word))
+    return {method: tuple(several) for method, several in found.items() if method != "gguf"}
+
+
+def _checkpoint(listed: Mapping[str, Any], word: str | None) -> Checkpoint:
+    source = first_source(listed.get("source"))
+    if word is not None:
+        return Checkpoint(listed["id"], "published", "gguf", None, word, source)
+    ignore = listed.get("ignore")
+    return Checkpoint(
+        listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, source,
+        {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore),
+        listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
+    )  # fmt: skip
+
+
+def _checkpoints(spec: DeploymentSpec, published: Mapping[str, tuple[Checkpoint, ...]], book: RuleBook) -> dict[str, Checkpoint]:
+    methods = book.section("methods")
+    found = {method: several[0] for method, several in published.items()}
     for method, target in spec.model.checkpoints.items():
         if method not in methods:
             near = did_you_mean(method, methods)

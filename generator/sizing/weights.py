@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from math import lcm
-from typing import Any
+from typing import Any, Literal
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import ceil_div, ceil_to
@@ -46,15 +46,42 @@ def weight_bytes(
     return size
 
 
-def checkpoint_bytes(architecture: ModelArchitecture, method: Mapping[str, Any]) -> int:
-    """Bytes of the same weights as files: nothing rounded, no rotary table."""
+def checkpoint_bytes(
+    architecture: ModelArchitecture, method: Mapping[str, Any], files: Literal["loaded", "published", "made"] = "loaded"
+) -> int:
+    """Bytes of the same weights as files: nothing rounded, no rotary table.
+
+    `files` says whether what lies in the files and is not loaded counts, too. In a model's own repository (`published`)
+    that is `unloaded`, stored as it says; in what a tool makes of it (`made`) only what tools carry over, in 16 bits
+    (source `llmc-mtp`, `gptqmodel-mtp`). In the GPTQ layout (a method may have it as `layout`) it is the order of the
+    columns, and the zero points that symmetric groups store all the same.
+    """
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     keeps = frozenset(method.get("keeps_16bit", ()))
     total = 0
     for m in architecture.matrices:
         total += sum(stored(m.rows, m.columns, _storage(m, own, default, keeps))) * m.count
+    if files == "loaded":
+        return total
+    idle = architecture.unloaded
+    if files == "published" and (own or default is None):
+        total += sum(sum(stored(m.rows, m.columns, m.storage if own else None)) * m.count for m in idle)
+    elif architecture.unloaded_copied:
+        total += sum(2 * m.parameters for m in idle)
+    layout = architecture.quantization.layout if own and architecture.quantization else method.get("layout")
+    if layout == "gptq":
+        total += sum(_gptq_leftovers(m, _storage(m, own, default, keeps)) for m in architecture.matrices)
     return total
+
+
+def _gptq_leftovers(matrix: Matrix, storage: Storage | None) -> int:
+    """Bytes of `g_idx` (32 bits for each input) and of the zero points of symmetric groups, which engines drop."""
+    if storage is None:
+        return 0
+    groups = ceil_div(matrix.columns, storage.group_size) if storage.group_size else 1
+    zeros = 0 if storage.zero_bits else int(matrix.rows * groups * storage.bits) // 8
+    return (zeros + 4 * matrix.columns) * matrix.count
 
 
 def own_checkpoint(architecture: ModelArchitecture, method: Mapping[str, Any]) -> bool:

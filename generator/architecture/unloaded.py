@@ -1,0 +1,101 @@
+"""What lies in a checkpoint and is not loaded for serving: layers that predict tokens ahead, keys and values never used.
+
+Floor 2, pure. Read in published checkpoints and in the names that Transformers' models ignore when they load them.
+
+    layers.N.…   one more layer than the model has: DeepSeek-V3 and GLM-4.5, with an embedding and an output of its own; GLM-5
+    mtp.…        a module of its own: Qwen3-Next and later, Nemotron 3, DeepSeek-V4; mtp_layers.… in MiMo-7B
+    k_proj …     of layers that use another layer's keys and values: Gemma 4
+
+What other families publish is not known well enough, and not counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from generator.architecture.attention import compressed, grouped
+from generator.architecture.parts import Collector, Part
+from generator.architecture.quantization import Scheme
+from generator.architecture.shape import Matrix, Storage
+from generator.architecture.stacks import BLOCKS, Context, Stack, hybrid_blocks
+from generator.architecture.windows import head_counts, heads_of, layer_types
+
+_MOST = 16
+_COUNTS = ("mtp_num_hidden_layers", "num_mtp_layers")
+_NEXT = "num_nextn_predict_layers"
+_OWN_EMBEDDINGS = ("deepseek_v3", "deepseek_v32", "glm4_moe")
+_NUMBERED = (*_OWN_EMBEDDINGS, "glm_moe_dsa")
+_MODULES = ("deepseek_v4", "mimo", "nemotron_h", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
+
+
+def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) -> tuple[list[Matrix], bool]:
+    """The matrices, and whether tools that quantise copy them: llm-compressor and GPTQModel do where the config counts them.
+
+    Transformers does not load any of them, so other checkpoints that are made of this one are without.
+    """
+    if context.family.kind == "gemma4":
+        return _unused_keys(context), False
+    fields, numbered = context.fields, context.kind in _NUMBERED
+    if not numbered and context.kind not in _MODULES:
+        return [], False
+    count = fields.integer(*_COUNTS, _NEXT, low=0, high=_MOST, default=int(context.kind == "qwen3_next"))
+    found: list[Matrix] = []
+    for index in range(count):
+        prefix = f"layers.{context.layers + index}." if numbered else f"mtp.layers.{index}."
+        collector = Collector(_Below(scheme, prefix) if scheme else None)
+        collector.add(_layer(context, stack, index), [0])
+        found += [*collector.matrices(), *_around(context, vocab if context.kind in _OWN_EMBEDDINGS else 0)]
+    return [replace(matrix, shard="replicated") for matrix in found], fields.has(*_COUNTS)
+
+
+class _Below:
+    """Asks a scheme for modules below `prefix`, whatever layer they are collected for."""
+
+    def __init__(self, scheme: Scheme, prefix: str) -> None:
+        self._scheme, self._prefix = scheme, prefix
+
+    def __call__(self, module: str, layer: int | None) -> Storage | None:
+        return self._scheme.decides(self._prefix + module)
+
+
+def _layer(context: Context, stack: Stack, index: int) -> list[Part]:
+    """The parts of one such layer: as the model's last layer, or as the config says."""
+    fields, kind = context.fields, context.family.kind
+    if kind == "nemotron_h":
+        blocks = hybrid_blocks(fields)
+        wanted = fields.sequence("mtp_layers_block_type", str) or [BLOCKS.get(c, c) for c in fields.word("mtp_hybrid_override_pattern")]
+        return [p for word in wanted if word in blocks for p in _parts_of(stack, blocks.index(word))]
+    last = _parts_of(stack, context.layers - 1)
+    if kind == "deepseek_v4" and context.experts is not None:
+        ratios = fields.integers("compress_ratios", context.layers, 0, 1 << 20) or []
+        ratio = ratios[context.layers + index] if len(ratios) > context.layers + index else 0
+        replaced = {part.name for part in compressed(fields, context.hidden, ratios[context.layers - 1])[0]}
+        return [*compressed(fields, context.hidden, ratio)[0], *(part for part in last if part.name not in replaced)]
+    return last
+
+
+def _parts_of(stack: Stack, layer: int) -> list[Part]:
+    return [part for parts, layers in stack.parts if layer in layers for part in parts]
+
+
+def _around(context: Context, vocab: int) -> list[Matrix]:
+    """What joins the layer to the model: a projection of state and embedding, norms, and embeddings of its own."""
+    hidden = context.hidden
+    found = [Matrix("nextn.eh_proj", "mtp", hidden, 2 * hidden, 1), Matrix("nextn.norms", "norm", hidden, 3, 1)]
+    if vocab:
+        found += [Matrix(f"nextn.{name}", "mtp", vocab, hidden, 1) for name in ("embed_tokens", "shared_head_head")]
+    return found
+
+
+def _unused_keys(context: Context) -> list[Matrix]:
+    """Keys and values of layers that use those of an earlier layer."""
+    fields = context.fields
+    shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
+    full = head_counts(fields, context.family, context.kind, context.hidden)
+    found: list[Matrix] = []
+    types = layer_types(fields, context.kind, context.layers)[context.layers - shared :]
+    for word in sorted(set(types)):
+        heads = heads_of(fields, full, context.kind, word, context.tokens)
+        with_keys, without = (grouped(replace(heads, own_kv=own), context.hidden, context.family, fields) for own in (True, False))
+        found += [Matrix(p.name, p.role, p.rows, p.columns, p.many * types.count(word)) for p in with_keys if p not in without]
+    return found
