@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from generator.quantity import gib
+from generator.quantize.job import Job, job_json
 from generator.sizing.footprint import Footprint
 from generator.sizing.terms import Term
 from generator.throughput.shapes import Range, Speed
@@ -77,8 +78,9 @@ class Candidate:
 
     `checkpoint` is what the engine loads (a repository or a path), `gguf_file` the file of a GGUF repository or the
     quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
-    missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
-    until the candidate has been fitted. Figures are None until it has been sized.
+    made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
+    until the candidate has been fitted. Figures are None until it has been sized. `job` makes the weights, where origin
+    is `made` (known of the best candidate of each engine).
     """
 
     engine: str
@@ -106,6 +108,7 @@ class Candidate:
     quality: Quality = Quality()
     thumb: Mapping[str, float | None] = field(default_factory=dict)
     terms: tuple[Term, ...] = ()
+    job: Job | None = None
 
     @property
     def gpus(self) -> int:
@@ -216,6 +219,9 @@ _NO_FIGURES = (
 )  # fmt: skip
 
 
+NO_FIRST = "no time to the first token: how fast this hardware computes is not known (hardware.gpu as a mapping can give fp16_tflops)"
+
+
 def performance_json(performance: Performance | None) -> dict[str, Any]:
     """The speed of a candidate; every figure is null where there is no estimate, and `unknown` says why."""
     speed = performance.speed if performance else None
@@ -227,14 +233,14 @@ def performance_json(performance: Performance | None) -> dict[str, Any]:
         "ttft_ms": figure(first.value) if first else None,
         "tpot_ms": figure(token.value),
         "basis": speed.basis,
-        "error_band": {"output_tokens_per_second": bounds(output), "ttft_ms": bounds(first), "tpot_ms": bounds(token)},
-        "per_gpu": figure(speed.per_gpu),
-        "per_user": figure(speed.per_user),
+        "error_band": speed_bounds(speed),
+        "per_gpu": figure(speed.per_gpu.value),
+        "per_user": figure(speed.per_user.value),
         "limited_by": speed.limit,
         "concurrency": round(speed.concurrency),
         "max_concurrency_for_objectives": performance.within_objectives,
         "gpu_hours_per_million_tokens": None if performance.gpu_hours is None else figure(performance.gpu_hours),
-        "unknown": None,
+        "unknown": None if first else NO_FIRST,
     }
 
 
@@ -246,6 +252,18 @@ def figure(value: float) -> float:
 def bounds(found: Range | None) -> list[float] | None:
     """The bounds of a figure, low and high."""
     return [figure(found.low), figure(found.high)] if found else None
+
+
+def speed_bounds(speed: Speed) -> dict[str, list[float] | None]:
+    """The bounds of every figure of a speed, by its name in the JSON."""
+    return {
+        "output_tokens_per_second": bounds(speed.output_tokens_per_second),
+        "ttft_ms": bounds(speed.ttft_ms),
+        "tpot_ms": bounds(speed.tpot_ms),
+        "per_gpu": bounds(speed.per_gpu),
+        "per_user": bounds(speed.per_user),
+        "gpu_hours_per_million_tokens": bounds(speed.gpu_hours),
+    }
 
 
 def figures_json(candidate: Candidate) -> dict[str, Any]:
@@ -306,6 +324,7 @@ def as_json(plan: Plan, rejected: bool = True) -> dict[str, Any]:
         "choice": choice and choice_json(choice),
         **(figures_json(choice) if choice else dict.fromkeys(("memory", "kv_cache", "performance", "quality", "rule_of_thumb"))),
         "memory_terms": terms_json(choice) if choice else [],
+        "quantize": job_json(choice.job) if choice else None,
         "alternatives": [{**choice_json(c), **figures_json(c)} for c in plan.alternatives],
         "rejected": [rejection_json(r) for r in plan.rejected] if rejected else [],
         "warnings": [reason_json(w) for w in plan.warnings],

@@ -15,9 +15,12 @@ from generator.table import COMPARISONS, STAGES
 
 HITS = {
     "workload": "collect", "reject": "collect", "fit": "collect", "prefer": "first", "settings": "collect", "warn": "collect",
+    "quantize": "collect",
 }  # fmt: skip
+OPTIONAL = frozenset(("quantize",))
+"""Tables that a rule set may do without: it then offers no job that makes weights."""
 WORKLOAD_READS = ("profile", "goal")
-READS_UP_TO = {"fit": "layout", "prefer": "spec"}
+READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
 ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "before", "at", "index"}
 NEEDED = {
@@ -66,7 +69,7 @@ def _thresholds(gathered: Gathered) -> Iterator[Problem]:
 def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
     top = Place(next((file for file in gathered.layers[-1][1] if file.endswith("ruleset.yaml")), gathered.layers[-1][1][0]))
     for name in HITS:
-        if name not in merged["tables"]:
+        if name not in merged["tables"] and name not in OPTIONAL:
             yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", top)
     for name, table in merged["tables"].items():
         place = _place(table["at"])
@@ -115,7 +118,7 @@ def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
                 "too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True)
             )
         elif entry and STAGES.index(entry["stage"]) > STAGES.index(READS_UP_TO.get(table, STAGES[-1])):
-            why = "it differs between candidates" if table == "prefer" else "it is known once a candidate has been fitted"
+            why = "it differs between candidates" if table == "prefer" else "it is known later"
             yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place.at("when", name, key=True))
     yield from _action(merged, table, row, place)
 

@@ -52,7 +52,10 @@ class HardwareRequest:
 
 @dataclass(frozen=True)
 class DeploymentSpec:
-    """One spec. `workload`, `pin` and `deploy` hold only what the user wrote; `folder` is that of the file."""
+    """One spec. `workload`, `pin`, `quantize` and `deploy` hold only what the user wrote; `folder` is that of the file.
+
+    `quantize` is None where the spec does not ask for weights to be made.
+    """
 
     name: str
     model: ModelRequest
@@ -62,6 +65,7 @@ class DeploymentSpec:
     deploy: Mapping[str, Any]
     document: Document
     folder: Path
+    quantize: Mapping[str, Any] | None = None
 
     def problem(self, path: KeyPath, code: str, message: str, key: bool = False) -> Problem:
         """A problem at a part of this spec."""
@@ -111,6 +115,7 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         DeploymentSpec(
             name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
             data.get("pin") or {}, data.get("deploy") or {}, document, path.parent,
+            data.get("quantize"),
         ),
         [],
     )  # fmt: skip

@@ -60,9 +60,9 @@ class WriteResult:
     kept: tuple[str, ...] = ()
 
 
-def manifest(artifacts: Iterable[Artifact], extra: Mapping[str, Any]) -> Artifact:
-    """The manifest: `files` (path → sha256) and whatever else identifies the run (tool version, rules digest)."""
-    files = {artifact.path: sha256(artifact.data) for artifact in sorted(artifacts, key=lambda a: a.path)}
+def manifest(artifacts: Iterable[Artifact], extra: Mapping[str, Any], others: Mapping[str, str] | None = None) -> Artifact:
+    """The manifest: `files` (path → sha256; `others` of an earlier run) and whatever else identifies the run (tool version, rules digest)."""
+    files = dict(sorted(({**(others or {}), **{artifact.path: sha256(artifact.data) for artifact in artifacts}}).items()))
     return Artifact(MANIFEST, json.dumps({**extra, "files": files}, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -74,8 +74,11 @@ def write_spec(
     *,
     force: bool = False,
     prune: bool = False,
+    partial: bool = False,
 ) -> WriteResult:
     """Write the files of one spec into `out/name`, all of them or none.
+
+    With `partial` these are only some of the spec's files: the others stay as they are, in the manifest too.
 
     Raises `WriteError` (exit 5), with nothing changed, where a generated file was edited by hand or a file that we did
     not write is in the way (unless `force`), where a symlink or something that is no folder lies on the way, and where
@@ -86,11 +89,11 @@ def write_spec(
     with reported(folder), _alone(out) as locked:
         check_paths(out, name, [a.path for a in artifacts])
         old = recorded(folder)
-        everything = [*artifacts, manifest(artifacts, manifest_extra)]
+        everything = [*artifacts, manifest(artifacts, manifest_extra, _others(folder, artifacts, old) if partial else {})]
         changed = [a for a in everything if _differs(folder, a)]
         if not force:
             _refuse_edited(folder, changed, old)
-        current = {a.path for a in everything}
+        current = {a.path for a in everything} | (set(old) if partial else set())
         stale = [path for path in old if path not in current and content(folder / path) is not None]
         removed = [p for p in stale if prune and (force or sha256(content(folder / p) or b"") in old[p])]
         if changed or removed:
@@ -134,6 +137,13 @@ def _lock(handle: int, out: Path) -> bool:
             time.sleep(LOCK_POLL_S)
         except OSError:  # a file system without locks
             return False
+
+
+def _others(folder: Path, artifacts: Sequence[Artifact], old: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """The hashes of what else lies there by the manifest: of the file as it is now, if that is ours, else as recorded."""
+    current = {a.path for a in artifacts}
+    there = {path: sha256(content(folder / path) or b"") for path in old if path not in current}
+    return {path: found if found in old[path] else min(old[path]) for path, found in there.items()}
 
 
 def _differs(folder: Path, artifact: Artifact) -> bool:

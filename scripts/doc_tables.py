@@ -34,6 +34,7 @@ def main() -> int:
             "docs/rules.md": {"tables": tables(book), "thresholds": thresholds(book), "names": names(book)},
             "docs/engines.md": {"engines": engines(book), "evidence": evidence(book), "settings": settings(book)},
             "README.md": {"sample": sample(book)},
+            "docs/quantize.md": {"quantizers": quantizers(book)},
             "examples/README.md": {"examples": examples(book)},
         }
     )
@@ -54,7 +55,22 @@ def tables(book: RuleBook) -> str:
 
 def order(name: str) -> int:
     """Tables in the order in which they are read."""
-    return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`warn`").index(name)
+    return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`quantize`", "`warn`").index(name)
+
+
+def quantizers(book: RuleBook) -> str:
+    """The tools that make weights, with what they make and for which engines the rules take them."""
+    engines: dict[str, dict[str, None]] = {}
+    for row in book.tables["quantize"].rows:
+        tool, cell = row.set.get("quantize_tool"), row.when.get("engine")
+        if isinstance(tool, str) and cell is not None:
+            engines.setdefault(tool, {}).update(dict.fromkeys(cell if isinstance(cell, list) else [cell]))
+    rows = []
+    for name, tool in book.section("quantizers").items():
+        makes = [f"{method} ({maker['scheme']})" for method, maker in (tool.get("makes") or {}).items()]
+        made = ", ".join(makes or tool.get("types") or ["every GGUF type"])
+        rows.append((f"{tool['title']} {tool['version']}", made, tool["layout"], ", ".join(engines.get(name, ()))))
+    return table(("tool", "makes", "layout", "taken for"), rows)
 
 
 def thresholds(book: RuleBook) -> str:

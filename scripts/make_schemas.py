@@ -149,7 +149,7 @@ def table(merged: Schema) -> Schema:
         "places": {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean", "array"], "items": SCALAR}},
     }
     properties = {
-        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn"]},
+        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn", "quantize"]},
         "asks": {**TEXT, "description": "The question that the table answers."},
         "hit": {
             "enum": ["collect", "first", "unique"],
@@ -174,7 +174,7 @@ def cases(merged: Schema) -> Schema:
     candidate = mapping(choice, description="Words of the choice (a list: one of them); null: nothing fits.") | {"type": ["object", "null"]}
     exactly = {"type": "array", "items": ID, "uniqueItems": True}
     rows = mapping(
-        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "warn", "prefer", "reject")}
+        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "quantize", "warn", "prefer", "reject")}
     )
     expect = mapping(
         {
@@ -329,6 +329,10 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         {
             "id": {**TEXT, "description": "The repository."}, "layout": TEXT, "group_size": {"type": "integer"}, "desc_act": FLAG,
             "padded": {"type": "object", "additionalProperties": {"type": "integer"}}, "types": WORDS, "source": SOURCE,
+            "publisher": {**TEXT, "description": "Whose it is, where the id does not say so."},
+            "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
+            "bytes": {**COUNT, "description": "Of its safetensors files, where a source has it exactly."},
+            "gb": {**POSITIVE, "description": "The same in decimal GB, as rounded by the source; of a whole repository where only that is said."},
         },
         ("id",),
     )  # fmt: skip
@@ -338,7 +342,10 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "family": TEXT, "aliases": WORDS, "config": {"type": "object", "description": "What its config.json says of its shape."},
             "same_shape_as": {**TEXT, "description": "Another entry whose config this one shares."}, "config_overrides": {"type": "object"},
             "parameters_billion": POSITIVE, "fp16_gb": POSITIVE, "chat": FLAG, "gated": FLAG, "trust_remote_code": FLAG, "revision": TEXT,
-            "checkpoints": by_name(checkpoint, "Prepared weights by method; gguf has several types."),
+            "checkpoints": by_name(
+                {"anyOf": [checkpoint, {"type": "array", "minItems": 1, "items": checkpoint}]},
+                "Prepared weights by method, one or several, best first; gguf has several types.",
+            ),
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "min_version": by_engine, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
     )  # fmt: skip
@@ -461,6 +468,36 @@ def flags() -> Schema:
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 
 
+def quantizers() -> dict[str, Schema]:
+    """The tools that make weights, and the jobs that train or prune."""
+    free = {"type": "object"}
+    maker = mapping(
+        {
+            "scheme": {**TEXT, "description": "The tool's own word."}, "algorithm": {"enum": ["rtn", "ptq", "gptq", "awq", "modelopt"]},
+            "group_sizes": {"type": "array", "items": COUNT, "description": "Weights that may share a scale, the largest first."},
+            "stored": {"type": "object", "additionalProperties": {"type": "integer"}}, "not_for": WORDS,
+            "recipe": {"type": "array", "items": free}, "quantization": {**free, "description": "What the result's config.json says."},
+            "notes": TEXT, "source": SOURCE,
+        },
+        ("scheme", "algorithm", "quantization", "source"),
+    )  # fmt: skip
+    wide = mapping({"model_types": WORDS, "roles": WORDS, "source": SOURCE}, ("model_types", "roles", "source"))
+    tool = mapping(
+        {
+            "title": TEXT, "version": VERSION, "package": TEXT, "program": TEXT, "common": WORDS, "requirements": WORDS, "layout": TEXT,
+            "layers": TEXT, "all_gpus": FLAG,
+            "patterns": {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}, "description": "How a role is left in 16 bits."},
+            "also_wide": {"type": "array", "items": wide}, "makes": by_name(maker, "By method."), "types": {"type": "object", "additionalProperties": TEXT},
+            "notes": TEXT, "source": SOURCE, "replaces": DIGEST,
+        },
+        ("title", "version", "layout", "source"),
+    )  # fmt: skip
+    return {
+        "quantizers": document("Tools that make quantised checkpoints", {"quantizers": by_name(tool, "By name.")}, ("quantizers",)),
+        "training_jobs": document("Jobs that train, distil or prune", {"training_jobs": by_name(free, "By name.")}, ("training_jobs",)),
+    }
+
+
 def schemas() -> dict[str, Schema]:
     """Every schema by the stem of its file."""
     merged = put_together(ROOT / "rules" / "default")
@@ -471,6 +508,7 @@ def schemas() -> dict[str, Schema]:
         "flags": flags(),
         **policy_parts(merged),
         **fact_parts(merged),
+        **quantizers(),
     }
 
 

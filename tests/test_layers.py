@@ -41,6 +41,7 @@ FLOORS: dict[str, int] = {
     "generator.architecture": 2,
     "generator.sizing": 2,
     "generator.throughput": 2,
+    "generator.quantize": 2,
     # 3: the decision. Pure
     "generator.decide": 3,
     # 4: plan to text, and text to findings; cases of rules, decided. Pure but for the case files

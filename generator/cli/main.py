@@ -18,6 +18,7 @@ from generator.errors import CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem
 COMMANDS = {
     "generate": "plan each spec and write its files (the main job; the word may be left out)",
     "plan": "decide and estimate, write nothing",
+    "quantize": "write only the job that makes the weights of a plan",
     "explain": "the decision, row by row, with sources",
     "check": "say which generated files differ, are missing, or were edited by hand",
     "diff": "what a change of rules changes in decisions",

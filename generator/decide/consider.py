@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from generator.decide.context import Context
-from generator.decide.names import pin_accepts
+from generator.decide.made import MADE, Made, can_be_source, checkpoint_of, divides, group_sizes, made_of, values_for
+from generator.decide.names import pair_names, pin_accepts, spec_names
 from generator.facts.engine import Engine, resolve_engine
 from generator.facts.model import Checkpoint
 from generator.rulebook import file_format
@@ -17,16 +18,17 @@ from generator.sizing.footprint import Layout
 
 
 class Pair(NamedTuple):
-    """An engine with a method, and where the weights come from."""
+    """An engine with a method, and where the weights come from; `made` is what a job would make."""
 
     engine: Engine
     method: str
     checkpoint: Checkpoint | None
     origin: str
+    made: Made | None = None
 
 
-def pairs(context: Context) -> Iterator[Pair]:
-    """Every engine with every method, or those that the spec pins."""
+def pairs(context: Context, making: bool) -> Iterator[Pair]:
+    """Every engine with every method, or those that the spec pins; with `making` a job may make what is not to be had."""
     methods = context.book.section("methods")
     wanted = context.pinned("quantization")
     names = [name for name in methods if wanted is None or pin_accepts(wanted, name)]
@@ -40,9 +42,35 @@ def pairs(context: Context) -> Iterator[Pair]:
                 if not engine.reads(methods[method]) and not both:
                     continue
                 checkpoint, origin = weights_of(context, engine, method)
-                if listed and origin == "missing" and file_format(methods[method]) == "gguf":
+                pair = Pair(engine, method, checkpoint, origin)
+                if making and (origin == "missing" or (context.making and origin in ("online", "published"))):
+                    pair = to_be_made(context, pair)
+                elif listed and origin == "missing" and file_format(methods[method]) == "gguf":
                     continue
-                yield Pair(engine, method, checkpoint, origin)
+                yield pair
+
+
+def to_be_made(context: Context, pair: Pair) -> Pair:
+    """The pair with weights that a job makes, where there is a tool for it; else as it is."""
+    entry = context.book.section("methods")[pair.method]
+    if entry["checkpoint"] == "native" or not can_be_source(context) or not pair.engine.reads(entry):
+        return pair
+    names = pair_names(context, pair.engine, pair.method, None, MADE)[0]
+    values = values_for(context, pair.engine, pair.method, {**spec_names(context)[0], **names})
+    made = made_of(context, pair.method, values) if values is not None else None
+    return pair if made is None else Pair(pair.engine, pair.method, checkpoint_of(made, pair.method), MADE, made)
+
+
+def suited(context: Context, pair: Pair, layout: Layout) -> Pair:
+    """A pair whose weights are made, with the largest groups of weights that divide in this layout."""
+    made = pair.made
+    if made is None or made.group_size is None:
+        return pair
+    for size in group_sizes(context, made, pair.method):
+        tried = made_of(context, pair.method, made.values, size)
+        if tried is not None and divides(tried, layout.tensor_parallel, size, layout.expert_parallel):
+            return pair._replace(checkpoint=checkpoint_of(tried, pair.method), made=tried)
+    return pair
 
 
 def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoint | None, str]:
@@ -57,6 +85,9 @@ def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoin
         target = context.spec.model.gguf or model.id
         return Checkpoint(target, "given", layout, quantization.group_size if quantization else None, word), "given"
     found = model.checkpoints.get(method)
+    if found is not None and found.origin == "published":
+        unread = engine.facts.get("unread_layouts") or ()
+        found = next((one for one in model.published.get(method, ()) if one.layout not in unread), found)
     online = own is None and not context.spec.model.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
     if found is not None and not (online and found.origin == "published" and context.spec.model.revision):
         return found, found.origin  # a commit of the model's own repository says nothing about another one

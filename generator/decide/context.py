@@ -6,7 +6,7 @@ Floor 3, pure but for the files that the spec names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from generator.errors import InputError, Problem, fail
@@ -26,6 +26,7 @@ class Context:
     """One spec, resolved: its model, GPU and workload, and how the defaults came about.
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
+    With `making`, a method's weights are made by a job even where they can be had. `made` is the decision's memory of jobs.
     """
 
     spec: DeploymentSpec
@@ -35,6 +36,8 @@ class Context:
     workload: Workload
     trace: tuple[Trace, ...]
     thorough: bool = False
+    making: bool = False
+    made: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
@@ -46,12 +49,12 @@ class Context:
         return self.spec.pin.get(key)
 
 
-def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False) -> Context:
+def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
     gpu, model = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: resolve_model(spec, book), lambda: check_pins(spec, book))[:2]
     defaults, trace = _defaults(spec, book)
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
-    return Context(spec, book, model, gpu, workload, trace, thorough)
+    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None)
 
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:

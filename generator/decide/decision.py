@@ -13,15 +13,16 @@ from typing import Any
 from generator.decide import prefer, thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import terms_of
-from generator.decide.consider import Pair, layouts, pairs, stages
+from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, Numbers, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
+from generator.decide.made import comes_last, job_names, job_of
 from generator.decide.names import Names, Sources, pair_names, spec_names
 from generator.decide.normal import normalised
 from generator.decide.offload import partly_offloaded
 from generator.decide.parallel import arranged
 from generator.decide.pareto import POOL, contenders, pareto
-from generator.decide.performance import PARTLY, Speeds
+from generator.decide.performance import Speeds
 from generator.decide.prefer import Ranked
 from generator.decide.reasons import LAYOUT, PAIR, SIZED, SPEC, reasons
 from generator.decide.settings import collected, emitted, values_of
@@ -29,10 +30,12 @@ from generator.decide.sized import revision_of, sized_names, target_names, targe
 from generator.decide.weigh import weights_on_gpu
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.plan import Candidate, Plan, Quality, Reason, Rejection, Trace, changed
+from generator.quantize.job import Job, moved, same_result
 from generator.rulebook import RuleBook
 from generator.sizing.footprint import Layout, Load
 from generator.sizing.split import Cuts, cuts
 from generator.spec import DeploymentSpec
+from generator.table import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,15 @@ class Outcome:
     context: Context
 
 
-def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False) -> Outcome:
+def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Outcome:
     """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec.
 
-    `thorough` also considers what is out of the question from the start, for whoever asks why not.
+    `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
+    have their weights made even where a prepared checkpoint is published.
     """
     if spec.hardware.gpus_auto:
-        return smallest(spec, book, lambda tried: _Decision(resolve(tried, book, thorough)).outcome())
-    return _Decision(resolve(spec, book, thorough)).outcome()
+        return smallest(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making)).outcome())
+    return _Decision(resolve(spec, book, thorough, making)).outcome()
 
 
 _NOTHING = Candidate("", "", "", 0.0, None, "", None, None, "", "")
@@ -88,9 +92,8 @@ class _Decision:
         return bool(self.context.spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
 
     def outcome(self) -> Outcome:
-        for pair in pairs(self.context):
-            self._pair(pair)
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
+        self._pairs(rows)
         best_first = prefer.ranked(self.working, rows)
         finished, steps = self._best_of_engines(best_first)
         if finished:
@@ -113,6 +116,20 @@ class _Decision:
         return Outcome(plan, tuple(finished), self.context)
 
     # -- candidates
+
+    def _pairs(self, preferences: list[Row]) -> None:
+        """Weigh every pair. While the rules put weights that a job makes last, they are only looked at where nothing else works."""
+        context = self.context
+        last = comes_last(preferences) and not (context.thorough or context.making)
+        for pair in pairs(context, making=not last):
+            self._pair(pair)
+        if self.working or not last or self.everywhere:
+            return
+        made = [pair for pair in pairs(context, making=True) if pair.made is not None]
+        again = {(pair.engine.name, pair.method) for pair in made}
+        self.rejected = [r for r in self.rejected if (r.candidate.engine, r.candidate.method) not in again]
+        for pair in made:
+            self._pair(pair)
 
     def _pair(self, pair: Pair) -> None:
         names, sources, quality = pair_names(self.context, pair.engine, pair.method, pair.checkpoint, pair.origin)
@@ -159,10 +176,13 @@ class _Decision:
     def _layout(
         self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources, found: tuple[Reason, ...]
     ) -> None:
+        if pair.made is not None:
+            pair = suited(self.context, pair, layout)
         layout, its_names = arranged(self.context, pair, layout, self.cuts, self._arranged)
         names = {**names, **its_names}
         candidate = changed(
             candidate,
+            group_size=pair.made.group_size if pair.made else candidate.group_size,
             tensor_parallel=layout.tensor_parallel,
             pipeline_parallel=layout.pipeline_parallel,
             replicas=layout.replicas,
@@ -178,7 +198,7 @@ class _Decision:
                 candidate = self.speeds.estimated(candidate)
             self.rejected.append(Rejection(candidate, found))
         else:
-            self.working.append(Ranked(candidate, {**names, "_sources": sources}))
+            self.working.append(Ranked(candidate, {**names, "_sources": sources, "_made": pair.made}))
 
     def _sized(
         self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources
@@ -203,9 +223,10 @@ class _Decision:
         )
         speed_names = self.speeds.no_names
         if fitted.gpu_layers is not None:
-            candidate = changed(candidate, performance=PARTLY)
+            candidate = self.speeds.estimated(candidate, partly=True)
         elif fitted.fits and self.eager:
             candidate = self.speeds.estimated(candidate)
+        if candidate.performance is not None and self.eager:
             speed_names = self.speeds.names_of(candidate)
         return candidate, {**names, **speed_names}, {**sources, "kv_cache.support": kv_source}
 
@@ -224,7 +245,7 @@ class _Decision:
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
         numbers = self._numbers.setdefault(pair.engine.version, Numbers(self.book, pair.engine.version))
-        weights = weights_on_gpu(self.context, pair.method, layout)
+        weights = weights_on_gpu(self.context, pair.method, layout, pair.made)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
         fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self._trials)
         if not fitted.fits and self.context.spec.hardware.host_memory_gib is not None:
@@ -238,6 +259,7 @@ class _Decision:
         seen: set[str] = set()
         finished: list[Ranked] = []
         trace: list[Trace] = []
+        jobs: list[Job] = []
         for one in best_first:
             method = one.candidate.method
             if method not in self._thumbs:
@@ -245,16 +267,34 @@ class _Decision:
             candidate = changed(one.candidate, thumb=self._thumbs[method])
             if candidate.engine not in seen:
                 engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
+                one, candidate = self._with_job(one, candidate, jobs)
                 sources = one.facts["_sources"]
                 if not seen:
                     trace += collected("fit", one.facts, sources, self.book, engine.version)[1]
                 settings, steps = emitted(one.facts, sources, self.book, engine)
                 if not seen:
                     trace += steps
+                    if candidate.job is not None:
+                        trace += collected("quantize", one.facts, sources, self.book, engine.version)[1]
                 candidate = changed(candidate, settings=settings)
                 seen.add(candidate.engine)
             finished.append(Ranked(candidate, one.facts))
         return finished, trace
+
+    def _with_job(self, one: Ranked, candidate: Candidate, jobs: list[Job]) -> tuple[Ranked, Candidate]:
+        """The best of an engine with the job that makes its weights; engines share a job, or have a folder of their own for it."""
+        made = one.facts["_made"]
+        if made is None:
+            return one, candidate
+        job = job_of(self.context, candidate, made)
+        same = next((known for known in jobs if same_result(known, job)), None)
+        if same is None and jobs:
+            job = moved(job, candidate.engine)
+        job = same or job
+        jobs.append(job)
+        target = f"./{job.output}"
+        names = {"checkpoint": target, **({"gguf.path": target} if one.facts["gguf.path"] else {}), **job_names(self.context, job)}
+        return Ranked(one.candidate, {**one.facts, **names}), changed(candidate, checkpoint=target, job=job)
 
     def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
         """The runners-up, best first: of each engine what no other candidate of it beats on all of memory, speed, quality and GPUs."""

@@ -62,6 +62,7 @@ def spec_names(context: Context) -> tuple[Names, Sources]:
         "model.gated": model.gated,
         "model.needs_remote_code": model.needs_remote_code,
         "model.revision_given": spec.model.revision is not None,
+        "quantize.act_order": bool((spec.quantize or {}).get("desc_act")),
         "trust_remote_code": bool(deploy.get("trust_remote_code")),
         "served_name": deploy.get("served_name") or spec.name,
         "host": deploy.get("host", "127.0.0.1"),

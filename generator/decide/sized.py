@@ -11,6 +11,7 @@ from typing import Any
 from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.fit import Fitted
+from generator.decide.made import MADE
 from generator.decide.names import Names, is_path
 from generator.quantity import gib
 
@@ -26,7 +27,7 @@ def target_names(context: Context, pair: Pair) -> Names:
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
     local = gguf and (pair.origin == "given" or is_path(target) or target.endswith(".gguf"))
     word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
-    revision = revision_of(context, pair)
+    revision, made = revision_of(context, pair), pair.origin == MADE
     return {
         "checkpoint": target,
         "gguf.hub": f"{target}:{word}" if gguf and not local and ":" not in target else (target if gguf and not local else None),
@@ -34,7 +35,10 @@ def target_names(context: Context, pair: Pair) -> Names:
         "gguf.is_local": local,
         "revision": revision,
         "has_revision": revision is not None,
-        "weights.pinned": revision is not None or local or is_path(target),
+        # what a job makes is as fixed as what it is made of
+        "weights.pinned": context.model.revision is not None or is_path(context.model.id) if made else revision is not None or local or is_path(target),
+        "quantize.fits_gpu": None,
+        "quantize.fits_host": None,
         "port": context.spec.deploy.get("port") or engine.facts["port"],
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),

@@ -13,7 +13,7 @@ from generator.quantity import version_key
 from generator.render import modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
-from generator.render.script import summary, takes_key
+from generator.render.script import own_type, summary, takes_key
 from generator.render.weights import compose_path, is_path
 from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
@@ -166,7 +166,7 @@ def _mounts(launch: Launch) -> list[Data]:
         mounts.append(_file(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
     if launch.weights.local:
         source, target = launch.weights.mount
-        mounts.append(_bind(source if is_path(source) else f"./{source}", target, launch.back, read_only=True))
+        mounts.append(_bind(source if is_path(source) else f"./{source}", target, launch.weights.back, read_only=True))
     return mounts
 
 
@@ -215,14 +215,14 @@ def _create(launch: Launch, image: str) -> Data:
             _bind(
                 launch.weights.name if is_path(launch.weights.name) else f"./{launch.weights.name}",
                 model,
-                launch.back,
+                launch.weights.back,
                 read_only=True,
             )
         )
     return {
         "image": image,
         "entrypoint": ["ollama"],
-        "command": ["create", launch.served, "-f", f"{folder}/Modelfile"],
+        "command": ["create", launch.served, *own_type(launch), "-f", f"{folder}/Modelfile"],
         "environment": {"OLLAMA_HOST": f"http://ollama:{launch.facts['container']['port']}"},
         "volumes": volumes,
         "depends_on": {"ollama": {"condition": "service_healthy"}},

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from generator.plan import Plan, Reason, Rejection
+from generator.quantize.job import job_json
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
@@ -62,6 +63,7 @@ def plan_md(
         ],
         notes=[note for launch in launches for note in notes(launch)],
         runs=[_run(launch, paths) for launch in launches],
+        jobs=_jobs(launches),
         smoke="smoke.sh" in paths,
     )
     return Artifact("PLAN.md", text)
@@ -111,7 +113,7 @@ def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook) -> list[Data]:
 
 
 LIMITS = {
-    "kv-capacity": "the KV cache, which holds fewer sequences than were asked for",
+    "kv-capacity": "the places there are (KV cache, max_num_seqs): fewer than asked for at once",
     "host": "the work of the host and of launching kernels",
     "bandwidth": "the memory bandwidth",
     "compute": "arithmetic",
@@ -124,21 +126,22 @@ def speed(data: Data) -> Data | None:
     found = data["performance"]
     if found is None or data["choice"] is None:
         return None
-    if found["unknown"]:
+    if found["tpot_ms"] is None:
         return {"unknown": found["unknown"], "figures": []}
-    labels = (("output_tokens_per_second", "output tokens/s, all together"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to the first token"))
+    labels = (
+        ("output_tokens_per_second", "output tokens/s, all together"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to the first token"),
+        ("per_user", "output tokens/s that one user sees"), ("gpu_hours_per_million_tokens", "GPU-hours per million output tokens"),
+    )  # fmt: skip
     rows = [
         [label, f"{found[key]:,g}", f"{found['error_band'][key][0]:,g} to {found['error_band'][key][1]:,g}"] for key, label in labels if found[key] is not None
     ]
-    low, high = found["error_band"]["output_tokens_per_second"]
-    hours, output = found["gpu_hours_per_million_tokens"], found["output_tokens_per_second"]
-    rows.append(["GPU-hours per million output tokens", f"{hours:g}", f"{hours * output / high:.3g} to {hours * output / low:.3g}"])
     return {
         "unknown": "",
+        "without": found["unknown"] or "",
         "figures": rows,
         "concurrency": found["concurrency"],
+        "waiting": isinstance(data["spec"]["workload"]["concurrency"], int) and found["concurrency"] < data["spec"]["workload"]["concurrency"],
         "limit": LIMITS[found["limited_by"]],
-        "per_user": f"{found['per_user']:g}",
         "basis": found["basis"],
         "objectives": found["max_concurrency_for_objectives"],
     }
@@ -231,6 +234,12 @@ def _commonest(found: Iterable[Rejection]) -> Reason:
     reasons = {reason.row: reason for rejection in found for reason in rejection.reasons}
     counts = Counter(row for rejection in found for row in {reason.row for reason in rejection.reasons})
     return reasons[min(counts, key=lambda row: (-counts[row], row))]
+
+
+def _jobs(launches: Sequence[Launch]) -> list[Data]:
+    """The jobs that make the weights, each once."""
+    found = {job.folder: job for launch in launches if (job := launch.candidate.job) is not None}
+    return [{**(job_json(job) or {}), "folder": folder} for folder, job in found.items()]
 
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:

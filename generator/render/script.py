@@ -19,8 +19,9 @@ from generator.verify.shell import same_words
 def script(launch: Launch, header: str) -> Artifact:
     """The script of one candidate, checked by reading its words and exports back."""
     words = [*launch.program(), *launch.words()]
-    create: list[Word] = ["ollama", "create", launch.served, "-f", Beside("Modelfile")] if launch.is_ollama else []
+    create: list[Word] = ["ollama", "create", launch.served, *own_type(launch), "-f", Beside("Modelfile")] if launch.is_ollama else []
     env = host_env(launch)
+    made = launch.weights.host if launch.candidate.origin == "made" else None
     args, exports = array("args", words), [export(name, value) for name, value in env.items()]
     text = templates.render(
         "serve.sh.j2",
@@ -32,7 +33,7 @@ def script(launch: Launch, header: str) -> Artifact:
         version_token=launch.engine.version.removeprefix("b"),
         version_command=plain(launch.facts["version_command"]),
         version_package=str(launch.facts.get("version_package") or ""),
-        uses_here=any(isinstance(word, Beside) for word in [*words, *create, *env.values()]),
+        uses_here=any(isinstance(word, Beside) for word in [*words, *create, *env.values(), made]),
         args=args,
         exports=exports,
         visible=list(launch.visible or ()),
@@ -42,6 +43,7 @@ def script(launch: Launch, header: str) -> Artifact:
         loopback=launch.loopback,
         create=plain(create),
         client_host=bash(launch.base_url.removeprefix("http://")),
+        made=bash(made) if made else "",
     )
     same_words(args, ["args=(", *map(expected, words), ")"], text)
     same_words(
@@ -64,6 +66,12 @@ def array(name: str, words: list[Word]) -> str:
 def export(name: str, value: Word) -> str:
     """An exported variable."""
     return f"export {name}={bash(value)}"
+
+
+def own_type(launch: Launch) -> list[str]:
+    """The words by which `ollama create` quantises the model itself, where the plan leaves that to it."""
+    job = launch.candidate.job
+    return ["-q", job.scheme] if job is not None and job.tool == "ollama" else []
 
 
 def takes_key(launch: Launch) -> bool:

@@ -86,6 +86,8 @@ def weights_of(plan: Plan, candidate: Candidate, back: str) -> Weights:
     model: Any = plan.spec.get("model")
     given = model.get("gguf") if isinstance(model, Mapping) else None
     name, file = candidate.checkpoint, candidate.gguf_file
+    if candidate.origin == "made":  # by the job beside the engine's folder, not where the spec lies
+        return Weights(name, None, True, "..")
     if candidate.origin == "given":
         paths = [p for p in (given, file, name) if isinstance(p, str) and p.lower().endswith(".gguf")]
         if paths:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from generator.errors import printable
 from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
+from generator.report.job import job_lines
 from generator.report.speed import ranged, speed_lines
 from generator.rulebook import RuleBook
 
@@ -51,6 +52,8 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
         yield f"  KV cache: {kv.tokens} tokens, {kv.max_concurrency:.1f} sequences of full length"
     for line in speed_lines(plan.choice.performance):
         yield f"  {line}"
+    if plan.choice.job is not None:
+        yield from (f"  {'' if n else 'to be made: '}{line}" for n, line in enumerate(job_lines(plan.choice.job)))
     thumb = plan.choice.thumb.get("memory_gb")
     if thumb is not None:
         yield f"  the rule of thumb would say {thumb:g} GB"

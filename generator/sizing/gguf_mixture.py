@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Role
+from generator.sizing.gguf_overrides import Override, read_overrides
 
 _FALLBACK = {"q2_K": "q4_0", "q3_K": "q4_0", "q4_K": "q5_0", "q5_K": "q5_1", "q6_K": "q8_0"}
 """Where rows do not divide into blocks of 256 values; `iq…` becomes iq4_nl, and f16 follows where 32 do not either."""
@@ -60,6 +61,7 @@ class Mixture:
     tied: bool
     quantized: bool
     own_experts: str | None
+    overrides: tuple[Override, ...] = ()
 
     @classmethod
     def of(
@@ -90,7 +92,15 @@ class Mixture:
             tied=not any(m.role == "lm_head" for m in architecture.matrices),
             quantized=types[base][1] > 1,
             own_experts="mxfp4" if architecture.quantization and architecture.quantization.method == "mxfp4" else None,
+            overrides=read_overrides(gguf.get("overrides") or {}, types),
         )
+
+    def by_hand(self, kind: _Kind, layer: int | None) -> str | None:
+        """The type that an override gives a tensor, or None where the mixture chooses. Not to files in 16 bits."""
+        if kind.category == "kept" or not self.quantized:
+            return None
+        found = next((override.type for override in self.overrides if override.matches(kind.name, layer)), None)
+        return None if found is None else self.fit(found, kind.columns)
 
     def choose(self, kind: _Kind, index: int, many: int) -> str:
         """The type of one tensor: the `index`-th of its category, or its layer, of `many`."""
@@ -160,23 +170,42 @@ def tensors(architecture: ModelArchitecture, mixture: Mixture) -> Iterator[Tenso
     text = [matrix for matrix in architecture.matrices if matrix.role not in _LEFT_OUT]
     kinds = [kind for matrix in text for kind in _kinds(architecture, matrix)]
     for kind in kinds:
-        outside = kind.category in ("token_embd", "output") or kind.name.startswith(_OUTSIDE)
         for chosen, layers in _types(kind, kinds, architecture, mixture):
             size = int(kind.values * mixture.types[chosen][0])
-            yield Tensor(kind.name, kind.role, [] if outside else layers, chosen, size)
+            yield Tensor(kind.name, kind.role, [] if _outside(kind) else layers, chosen, size)
+
+
+def quantizable(architecture: ModelArchitecture) -> dict[str, Role]:
+    """The kinds of tensors that the quantiser may touch, with their roles."""
+    text = [matrix for matrix in architecture.matrices if matrix.role not in _LEFT_OUT]
+    return {kind.name: kind.role for matrix in text for kind in _kinds(architecture, matrix) if kind.category != "kept"}
+
+
+def _outside(kind: _Kind) -> bool:
+    return kind.category in ("token_embd", "output") or kind.name.startswith(_OUTSIDE)
 
 
 def _types(
     kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mixture: Mixture
 ) -> Iterator[tuple[str, list[int]]]:
     """The types that tensors of one kind get, and in which layers."""
+    if mixture.overrides:
+        by_hand: dict[str, list[int]] = {}
+        left: list[int] = []
+        for layer in kind.layers:
+            given = mixture.by_hand(kind, None if _outside(kind) else layer)
+            (left if given is None else by_hand.setdefault(given, [])).append(layer)
+        yield from by_hand.items()
+        if not left:
+            return
+        kind = kind._replace(layers=left)
     if not any(where != "all" for _, where in mixture.clauses.get(kind.category, ())):
         yield mixture.choose(kind, 0, 1), kind.layers
         return
     counted = kind.category == "attn_v" or mixture.base.startswith(("iq1", "iq2"))
     by_layer = architecture.experts > 1 and not counted
-    places = {} if by_layer else _ordinals(kinds, kind.category)
-    many = len(places) if kind.category == "attn_v" else architecture.layers
+    places = {} if by_layer else _ordinals(kinds, kind.category, mixture)
+    many = sum(len(k.layers) for k in kinds if k.category == "attn_v") if kind.category == "attn_v" else architecture.layers
     groups: dict[str, list[int]] = {}
     for layer in kind.layers:
         index = layer if by_layer else places[(layer, kind.name)]
@@ -184,9 +213,13 @@ def _types(
     yield from groups.items()
 
 
-def _ordinals(kinds: list[_Kind], category: str) -> dict[tuple[int, str], int]:
-    """The number of each tensor among those of its category, in the quantiser's order: by layer, then by name."""
-    names = sorted((layer, kind.name) for kind in kinds if kind.category == category for layer in kind.layers)
+def _ordinals(kinds: list[_Kind], category: str, mixture: Mixture) -> dict[tuple[int, str], int]:
+    """The number of each tensor among those of its category, in the quantiser's order: by layer, then by name.
+
+    Tensors that get their type by hand are not counted: the quantiser counts where it chooses.
+    """
+    alike = [kind for kind in kinds if kind.category == category]
+    names = sorted((layer, kind.name) for kind in alike for layer in kind.layers if mixture.by_hand(kind, layer) is None)
     return {name: number for number, name in enumerate(names)}
 
 

@@ -44,9 +44,9 @@ def ask(home: Path, program: str, *words: str | Path) -> str:
     return done.stdout + done.stderr
 
 
-def quantized_mib(home: Path, model: Path, kind: str) -> float:
-    """MiB that llama-quantize would write, header left out."""
-    found = _SIZE.search(ask(home, "llama-quantize", "--dry-run", model, kind))
+def quantized_mib(home: Path, model: Path, kind: str, *words: str) -> float:
+    """MiB that llama-quantize would write with these options, header left out."""
+    found = _SIZE.search(ask(home, "llama-quantize", "--dry-run", *words, model, kind))
     assert found is not None
     return float(found[1])
 

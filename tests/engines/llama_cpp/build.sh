@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the real llama.cpp programs that the tests start: llama-server,
-# llama-quantize and llama-fit-params. Prints the directory that holds them on
-# stdout, and nothing else there; every message goes to stderr.
+# llama-quantize, llama-imatrix and llama-fit-params. Prints the directory that
+# holds them on stdout, and nothing else there; every message goes to stderr.
+# Beside it lies convert/, the converter of the same commit with its modules.
 #
 #   bin=$(tests/engines/llama_cpp/build.sh)
 #   "$bin/llama-server" --version
@@ -17,8 +18,9 @@
 #           x86-64 the result needs AVX2
 # Takes     2.5 minutes on two idle cores, up to 10 on two busy ones; 4.5 minutes
 #           of processor time
-# Disk      430 MB while building; 26 MB are kept (llama-server 11 MB,
-#           llama-fit-params 8.5 MB, llama-quantize 6 MB)
+# Disk      440 MB while building; 37 MB are kept (llama-server 11 MB,
+#           llama-fit-params and llama-imatrix 8.5 MB each, llama-quantize 6 MB,
+#           convert/ 2 MB)
 #
 # Environment
 #   LLAMA_CPP_BIN          a directory with the programs: it is printed, and
@@ -46,7 +48,8 @@ readonly sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 # --version says the same as an upstream build of this commit.
 readonly commit=0c1e57098
 readonly number=11312
-readonly programs=(llama-server llama-quantize llama-fit-params)
+readonly programs=(llama-server llama-quantize llama-imatrix llama-fit-params)
+readonly converter=(convert_hf_to_gguf.py conversion gguf-py)
 readonly tools=(cmake==3.31.10 ninja==1.13.0)
 readonly options=(
   -DCMAKE_BUILD_TYPE=Release
@@ -92,7 +95,7 @@ if [[ -n ${LLAMA_CPP_BIN:-} ]]; then
 fi
 
 hash=$(printf '%s\n' "$version" "$sha256" "${tools[@]}" "${options[@]}" \
-  "${programs[@]}" "$(uname -s -m)" | sha256sum)
+  "${programs[@]}" "${converter[@]}" "$(uname -s -m)" | sha256sum)
 readonly key=$version-${hash:0:12}
 readonly root=${GEN_DEPLOY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gen-deploy}/llama.cpp
 readonly entry=$root/$key
@@ -169,6 +172,10 @@ for program in "${programs[@]}"; do
   cp "$work/build/bin/$program" "$work/entry/bin/"
 done
 cp "$work/source/LICENSE" "$work/entry/"
+mkdir "$work/entry/convert"
+for part in "${converter[@]}"; do
+  cp -R "$work/source/$part" "$work/entry/convert/"
+done
 shown=$("$work/entry/bin/llama-server" --version 2>&1)
 [[ $shown == *"build $number, commit $commit"* ]] ||
   die "the new llama-server is not build $number of commit $commit: $shown"

@@ -1,0 +1,82 @@
+"""`gen-deploy quantize`: only the job that makes the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from generator import __version__
+from generator.cli import options
+from generator.cli.files import rendered_jobs
+from generator.cli.output import refused, say, say_errors, show, show_json, tell
+from generator.decide.decision import Outcome, decide
+from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem
+from generator.plan import Plan
+from generator.quantize.job import job_json
+from generator.report.job import job_lines
+from generator.report.summary import chosen_line
+from generator.rulebook import RuleBook, load
+from generator.spec import DeploymentSpec
+from generator.write import write_spec
+
+
+@click.command("quantize")
+@options.specs_argument
+@options.options(options.out_option, options.rules_option, options.engine_option)
+@click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
+@options.options(options.json_option, options.quiet_option)
+def command(specs: tuple[Path, ...], out: Path, rules: str, engine: str | None, force: bool, as_json: bool, quiet: bool) -> int:
+    """Write the job that makes the weights of each SPEC, and nothing else, into DIR/<name>/quantize/.
+
+    The method is the one that the spec pins, or the one that the rules choose; it is made even where somebody has published it.
+    """
+    book = load(rules)
+    options.check_engine(engine, book)
+    found, errors = options.read_specs(specs, engine)
+    code, objects = say_errors(errors), []
+    for spec in found:
+        try:
+            outcome = decide(spec, book, making=True)
+            code = max(code, _one(spec, outcome, book, out, force, quiet or as_json))
+            if outcome.plan.choice is not None and outcome.plan.choice.job is not None:
+                objects.append(job_json(outcome.plan.choice.job))
+        except GenDeployError as error:
+            say(error.problems)
+            code = max(code, error.exit_code)
+    if as_json and (objects or len(specs) > 1):
+        show_json(objects if len(specs) > 1 else objects[0])
+    return code
+
+
+def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, force: bool, quiet: bool) -> int:
+    choice = outcome.plan.choice
+    if choice is None:
+        tell(refused(outcome))
+        return NOTHING_FITS
+    if choice.job is None:
+        say([Problem("nothing-to-make", nothing_to_make(outcome.plan), spec.document.place(("pin",)))])
+        return NOTHING_FITS
+    files = rendered_jobs(outcome, book, out)
+    extra = {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
+    result = write_spec(out, spec.name, files, extra, force=force, partial=True)
+    if not quiet:
+        show(f"{result.folder / choice.job.folder}: for {chosen_line(choice)}")
+        for line in job_lines(choice.job):
+            show(f"  {line}")
+        show(f"{result.folder}: {len(result.written)} written, {len(result.unchanged)} unchanged")
+        published = outcome.context.model.checkpoints.get(choice.method)
+        if published is not None:
+            tell(f"note: {published.id} holds {choice.method} weights already; the main job would load those")
+    return DONE
+
+
+def nothing_to_make(plan: Plan) -> str:
+    """Why there is no job: the choice needs none."""
+    choice = plan.choice
+    assert choice is not None
+    how = {"native": "the weights as they were published", "given": "the model's own weights", "named": "the checkpoint that the spec names"}
+    return (
+        f"the plan is {choice.engine} with {choice.method}, which loads {how.get(choice.origin, choice.origin + ' weights')}; "
+        "`pin: {quantization: …}` says what is to be made"
+    )

@@ -1,0 +1,124 @@
+"""GGUF files that a job makes: their size with types given by hand, and what making them takes.
+
+Floor 2, pure. Which tensors get their type by hand becomes part of a method's entry (`gguf: {overrides}`), so that the
+file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` says how keys are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from generator.architecture.shape import ModelArchitecture
+from generator.errors import did_you_mean, fail
+from generator.quantity import GIB
+from generator.quantize.job import Needs
+from generator.sizing.gguf import gguf_bytes
+from generator.sizing.gguf_mixture import quantizable
+from generator.sizing.gguf_overrides import layers_key
+
+Numbers = Callable[[str], float]
+
+_SIXTEEN = ("f32", "f16", "bf16")
+_EXPERTS = ("_exps", "_shexp", "_chexps")
+"""Suffixes of experts' tensors: a kind named without one means these, too, as in llama-quantize."""
+
+_WIDE = "q8_0"
+"""What stays wide, where the spec names no type: the narrowest that loses next to nothing (`rules/facts/methods.yaml`)."""
+
+_SLAB = 8 * GIB
+_BATCH = 2048
+"""Of the pinned build: rows of one tensor held at once (LLAMA_QUANT_MAX_BUF_SIZE in src/llama-quant.cpp), and the tokens of a
+batch, whose logits llama-imatrix all computes (n_batch in common/common.h)."""
+
+
+def overridden(method: Mapping[str, Any], architecture: ModelArchitecture, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`method` with the types that a spec's `quantize` asks for, the same object where it asks for none.
+
+    Single kinds (`tensor_types`) go before roles (`keep`), and these before the first and last layers; what is kept gets
+    `keep_type`, q8_0 by default. Raises `InputError` for a kind that the model does not have.
+    """
+    gguf = method.get("gguf")
+    if not gguf or gguf["base"] in _SIXTEEN:
+        return method
+    kinds = quantizable(architecture)
+    wide = str(asked.get("keep_type") or _WIDE)
+    found: dict[str, str] = {}
+    for word, wanted in (asked.get("tensor_types") or {}).items():
+        for kind in _meant(str(word), kinds):
+            found.setdefault(kind, str(wanted))
+    for kind, role in kinds.items():
+        if role in (asked.get("keep") or ()):
+            found.setdefault(kind, wide)
+    first, last = int(asked.get("first_layers") or 0), int(asked.get("last_layers") or 0)
+    layers = [i for i in range(architecture.layers) if i < first or i >= architecture.layers - last]
+    if layers:
+        found[layers_key(layers)] = wide
+    return {**method, "gguf": {**gguf, "overrides": found}} if found else method
+
+
+def _meant(word: str, kinds: Mapping[str, Any]) -> list[str]:
+    """The kinds of a model that a word of the spec means."""
+    if word == "output" and word not in kinds:  # tied: the input embeddings are the output matrix
+        word = "token_embd"
+    found = [kind for kind in kinds if kind == word or kind.removeprefix(word) in _EXPERTS]
+    if not found:
+        raise fail(
+            "unknown-tensor-kind",
+            f"this model has no tensors of the kind {word!r}{did_you_mean(word, kinds)} (it has {', '.join(sorted(kinds))})",
+        )
+    return found
+
+
+def gguf_output(
+    architecture: ModelArchitecture,
+    method: Mapping[str, Any],
+    ggml_types: Mapping[str, Mapping[str, Any]],
+    *,
+    imatrix: bool = False,
+    header_per_token: float = 0.0,
+) -> tuple[int, float]:
+    """Bytes of the file that a job makes, and the bits of its tensors per weight.
+
+    `header_per_token` are bytes of the header for each entry of the vocabulary: its text, type and score, and the merges.
+    """
+    tensors = gguf_bytes(architecture, method, ggml_types, imatrix)
+    weights = sum(m.parameters for m in architecture.matrices if m.role not in ("vision", "mtp"))
+    return tensors + round(header_per_token * architecture.vocab_size), 8 * tensors / max(1, weights)
+
+
+def gguf_needs(
+    architecture: ModelArchitecture,
+    output_bytes: int,
+    ggml_types: Mapping[str, Mapping[str, Any]],
+    methods: Mapping[str, Mapping[str, Any]],
+    numbers: Numbers,
+    *,
+    imatrix: bool = False,
+    from_gguf: bool = False,
+) -> Needs:
+    """What a job takes, in bytes: an estimate. No GPU; `from_gguf`: nothing is downloaded or converted.
+
+    Disk: what is downloaded, the file in 16 bits, the result. Host memory, at the worst step: converting holds one tensor
+    as stored, in 32 bits and as written; quantising in 16 bits, in 32 and the result, 8 GiB of rows at most; llama-imatrix
+    reads all of the 16-bit file over and over, and holds the logits of a batch. Read in src/llama-quant.cpp and
+    tools/imatrix/imatrix.cpp of the pinned build.
+    """
+    sixteen = gguf_bytes(architecture, methods["gguf-f16"], ggml_types)
+    largest = max((m.rows * m.columns * _stacked(architecture, m.role) for m in architecture.matrices), default=0)
+    steps = [min(8 * largest, _SLAB + 2 * largest)]
+    if not from_gguf:
+        steps.append(8 * largest)
+    if imatrix:
+        steps.append(sixteen + 4 * _BATCH * architecture.vocab_size)
+    return Needs(
+        gpu_memory=0,
+        host_memory=int(max(steps) * (1 + numbers("quantize.margin")) + numbers("quantize.runtime_gib") * GIB),
+        disk=output_bytes + (0 if from_gguf else sixteen + (architecture.tensor_bytes or 2 * architecture.parameters)),
+        source="lcpp-quant",
+    )
+
+
+def _stacked(architecture: ModelArchitecture, role: str) -> int:
+    """Matrices in one tensor: a layer's experts lie in one."""
+    return max(1, architecture.experts) if role == "expert" else 1

@@ -1,0 +1,88 @@
+"""What a job takes: GPU memory, host memory, disk and time, from the shape of the model and what the tool keeps.
+
+Floor 2, pure. LLM Compressor and GPTQModel hold the model on the host and bring one layer at a time to the GPU, the vision
+tower as a whole (source `llmc-memory`); GPTQ adds a Hessian of columns × columns in 32 bits for each matrix of the layer,
+AWQ the inputs of the layer's parts for all texts. ModelOpt loads the whole model onto the GPUs. All of these are estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from generator.architecture.shape import Matrix, ModelArchitecture
+from generator.quantity import GIB
+from generator.quantize.job import Needs
+
+Numbers = Callable[[str], float]
+_OUTSIDE = ("embedding", "lm_head", "vision")
+_KEPT_INPUTS = 4
+"""Parts of a layer whose inputs AWQ keeps: attention, its output, the feed-forward part, its last matrix."""
+
+_CLASSES = (("quantize.minutes_few", "minutes"), ("quantize.minutes_hour", "under an hour"), ("quantize.minutes_day", "hours"))
+
+
+def job_needs(
+    architecture: ModelArchitecture, algorithm: str, output_bytes: int, numbers: Numbers, *, samples: int = 0, tokens: int = 0
+) -> Needs:
+    """What a job of one of the tools for safetensors takes, in bytes (GPU memory: of all GPUs together).
+
+    `algorithm` is rtn, ptq, gptq, awq or modelopt; `samples` texts of `tokens` tokens are looked at.
+    """
+    sixteen = 2 * architecture.parameters
+    texts = 2 * samples * tokens * architecture.hidden_size
+    layer = max((sum(_one_layer(architecture, i)) for i in range(architecture.layers)), default=0)
+    vision = sum(2 * m.parameters for m in architecture.matrices if m.role == "vision")
+    gpu = max(layer, vision)
+    if algorithm == "modelopt":
+        gpu = sixteen
+    if algorithm == "gptq":
+        gpu = max(layer + _hessians(architecture), vision)
+    if algorithm == "awq":
+        gpu += _KEPT_INPUTS * texts
+    if samples:
+        gpu += tokens * _widest(architecture) * 2
+    margin = 1 + numbers("quantize.margin")
+    minutes = architecture.parameters / 1e9 * numbers(f"quantize.minutes_per_billion_{_LIKE.get(algorithm, algorithm)}")
+    return Needs(
+        gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB),
+        host_memory=int((sixteen + 2 * texts) * margin),
+        disk=sixteen + output_bytes,
+        minutes=minutes,
+        time_class=time_class(minutes, numbers),
+        time_source="llmc-runtime",
+        source="llmc-memory" if algorithm != "modelopt" else "modelopt-ptq",
+    )
+
+
+_LIKE = {"modelopt": "ptq"}
+
+
+def time_class(minutes: float, numbers: Numbers) -> str:
+    """A time as a class of times: GPU, disk and model differ too much for a number."""
+    return next((word for bound, word in _CLASSES if minutes <= numbers(bound)), "a day or more")
+
+
+def _one_layer(architecture: ModelArchitecture, layer: int) -> list[int]:
+    """Bytes of the matrices of one layer in 16 bits; of a kind that lies in some layers only, the layer has its share."""
+    return [2 * m.rows * m.columns * _in_a_layer(m) for m in architecture.matrices if m.role not in _OUTSIDE and m.layer_first <= layer <= m.layer_last]
+
+
+def _in_a_layer(matrix: Matrix) -> int:
+    """How many of these matrices a layer holds, where it holds any: a whole number, all experts counted."""
+    return max(1, matrix.count // (matrix.layer_last - matrix.layer_first + 1))
+
+
+def _hessians(architecture: ModelArchitecture) -> int:
+    """Bytes of the Hessians of the layer that has most of them (source `llmc-memory`; 4 bytes a value)."""
+    layers: dict[int, int] = {}
+    for m in architecture.matrices:
+        if m.quantizable and m.role not in _OUTSIDE:
+            for layer in range(m.layer_first, m.layer_last + 1):
+                layers[layer] = layers.get(layer, 0) + 4 * m.columns**2 * _in_a_layer(m)
+    return max(layers.values(), default=0)
+
+
+def _widest(architecture: ModelArchitecture) -> int:
+    """Values per token that are alive at once: the logits, or a layer's inner width twice beside four of the hidden size."""
+    width = max(architecture.intermediate_size, architecture.moe_intermediate_size * max(1, architecture.experts_per_token))
+    return max(architecture.vocab_size, 2 * width + 4 * architecture.hidden_size)

@@ -1,0 +1,129 @@
+"""`quantize/`: the job that makes the weights of a plan: its data, its program, and a script that runs it.
+
+Floor 4, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from posixpath import normpath
+from typing import Any
+
+from generator.plan import Candidate, Plan
+from generator.quantize.job import Job
+from generator.quantize.recipe import recipe_of
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.quantize_gguf import quantize_gguf, source_of
+from generator.render.weights import is_path
+from generator.render.words import comment
+from generator.render.yaml_text import block
+from generator.resources import folder
+from generator.rulebook import RuleBook
+from generator.verify.data import same_yaml
+
+_IGNORED = "weights/\nweights.tmp*/\nsource/\n*.log\n"
+"""What a job leaves beside its files is never committed."""
+
+
+def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tuple[Artifact, ...]:
+    """The files of a job; `back` leads from a folder beside an engine's to the folder of the spec."""
+    ignored = Artifact(f"{job.folder}/.gitignore", _IGNORED)
+    tool: Mapping[str, Any] = book.section("quantizers")[job.tool]
+    if "program" not in tool:
+        return quantize_gguf(job, source_of(plan, back), header), ignored
+    maker = tool["makes"][job.method]
+    recipe = recipe_of(maker, job.ignore, job.group_size)
+    data = job_data(job, plan, back, recipe is not None, maker.get("program_options") or {})
+    found = [
+        _yaml(job, "job.yaml", header, [f"Read by job.py: what {comment(tool['title'])} {job.version} is to make, and what is expected of it."], data),
+        *([_yaml(job, "recipe.yaml", header, [f"The recipe, in {comment(tool['title'])}'s own words."], recipe)] if recipe else []),
+        Artifact(f"{job.folder}/job.py", program(str(tool["program"]))),
+        *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
+        Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
+        _script(job, tool, header),
+        ignored,
+    ]
+    return tuple(found)
+
+
+def jobs(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: str, back: str) -> list[Artifact]:
+    """The files of the jobs behind these candidates: in `quantize/`, and in `quantize-ENGINE/` where another engine needs another."""
+    found = [candidate.job for candidate in candidates if candidate.job is not None]
+    distinct = list({job.folder: job for job in found}.values())
+    return [artifact for job in distinct for artifact in quantize(job, plan, book, header, back)]
+
+
+def job_data(job: Job, plan: Plan, back: str, recipe: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `job.py` reads. Paths are relative to its folder."""
+    model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
+    calibration = job.calibration
+    return {
+        "tool": job.tool,
+        "tool_version": job.version,
+        "model": {
+            "id": beside(str(model["id"]), back) if is_path(str(model["id"])) else str(model["id"]),
+            "revision": model.get("revision"),
+            "trust_remote_code": bool(deploy.get("trust_remote_code")),
+        },
+        "dtype": "bfloat16",
+        "method": job.method,
+        "scheme": job.scheme,
+        "group_size": job.group_size,
+        "desc_act": job.desc_act,
+        "ignore": list(job.ignore),
+        "recipe": "recipe.yaml" if recipe else None,
+        "output": job.output.removeprefix(f"{job.folder}/"),
+        "calibration": calibration
+        and {
+            "dataset": calibration.dataset,
+            "split": calibration.split,
+            "revision": None,
+            "file": beside(calibration.file, back) if calibration.file else None,
+            "samples": calibration.samples,
+            "tokens": calibration.tokens,
+            "seed": 42,
+        },
+        "pipeline": "calibrated" if calibration else "data-free",
+        **options,
+        "expect": {"bytes": job.output_bytes, "tolerance": 0.01, "quantization": dict(job.quantization)},
+    }
+
+
+def beside(path: str, back: str) -> str:
+    """A path of the spec, seen from the folder of the job."""
+    if path.startswith(("/", "~/")):
+        return path
+    found = normpath(f"{back}/{path}")
+    return found if found.startswith("../") else f"./{found}"
+
+
+def _yaml(job: Job, name: str, header: str, notes: list[str], data: dict[str, Any]) -> Artifact:
+    text = templates.render("data.yaml.j2", header=header, notes=notes, body=block(data))
+    same_yaml(text, data, name)
+    return Artifact(f"{job.folder}/{name}", text)
+
+
+@lru_cache(16)
+def program(name: str) -> str:
+    """The text of a program, as it ships."""
+    return (folder("templates") / "quantize" / name).read_text(encoding="utf-8")
+
+
+def _script(job: Job, tool: Mapping[str, Any], header: str) -> Artifact:
+    needs = job.needs
+    text = templates.render(
+        "quantize/run.sh.j2",
+        header=header,
+        title=str(tool["title"]),
+        version=job.version,
+        package=str(tool["package"]),
+        method=job.method,
+        disk_kib=needs.disk // 1024,
+        disk_gb=f"{needs.disk / 1e9:.0f}",
+        host_gib=f"{needs.host_memory / 2**30:.0f}",
+        gpu_gib=f"{needs.gpu_memory / 2**30:.1f}",
+        time_class=needs.time_class,
+    )
+    return Artifact(f"{job.folder}/run.sh", text, executable=True)

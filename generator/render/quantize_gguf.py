@@ -1,0 +1,124 @@
+"""`quantize/run.sh` of a GGUF job: download, convert, importance matrix, quantise, check.
+
+Floor 4, pure. Everything of a spec stands in assignments at the top of the script, quoted and read back; the rest of the
+script is the same for all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from posixpath import basename, normpath
+from typing import Any
+
+from generator.errors import fail
+from generator.plan import Plan
+from generator.quantize.job import WEIGHTS, Job
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.script import array
+from generator.render.weights import host_path, is_path
+from generator.render.words import Word, bash, comment, expected
+from generator.sizing.gguf_overrides import pattern, read_overrides
+from generator.verify.shell import same_words
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """What a job starts from: a repository (`revision` None: its main branch) or a path of the spec.
+
+    `gguf`: the path is of a GGUF file in 16 bits. `back` leads from the job's folder to the spec's. `sixteen` is the type
+    that weights are converted to, `trusted` whether the spec allows code of the repository to run, `needs_code` whether
+    the model is known not to work without, `multimodal` whether it has a part that the converter writes to a file of its own.
+    """
+
+    name: str
+    revision: str | None
+    back: str
+    gguf: bool = False
+    sixteen: str = "bf16"
+    trusted: bool = False
+    needs_code: bool = False
+    multimodal: bool = False
+
+    @property
+    def local(self) -> bool:
+        """Whether it lies on this machine."""
+        return self.gguf or is_path(self.name)
+
+
+def source_of(plan: Plan, back: str) -> ModelSource:
+    """The model of a plan. A bfloat16 model stays in its type: float16 cannot hold all of its values."""
+    model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
+    return ModelSource(
+        name=str(model.get("gguf") or model["id"]),
+        revision=model.get("revision"),
+        back=back,
+        gguf=bool(model.get("gguf")),
+        sixteen="bf16" if plan.facts.get("model.dtype") == "bf16" else "f16",
+        trusted=bool(deploy.get("trust_remote_code")),
+        needs_code=bool(plan.facts.get("model.needs_remote_code")),
+        multimodal=bool(plan.facts.get("model.multimodal")),
+    )
+
+
+def quantize_gguf(job: Job, model: ModelSource, header: str) -> Artifact:
+    """The script of a job of llama.cpp, or of the part of it that precedes `ollama create -q`; read back word by word."""
+    ollama = job.tool == "ollama"
+    sixteen = "f16" if ollama else model.sixteen
+    calibration = job.calibration
+    file = calibration.file if calibration else None
+    imatrix = job.imatrix and not ollama
+    names: dict[str, Word] = {
+        "model": host_path(model.name, model.back) if model.local else model.name,
+        "made_of": f"{model.name}@{model.revision}" if model.revision else model.name,
+        "result": basename(job.output),
+    }
+    if not model.local:
+        names["revision"] = model.revision or ""
+    if not model.gguf:
+        names["title"] = basename(normpath(model.name))
+    if not (ollama and model.gguf):
+        names["version"] = job.version
+    if imatrix:
+        names["calibration"] = host_path(file, model.back) if file else ""
+        names["dataset"] = (calibration.dataset or "") if calibration and not file else ""
+    assigned = "\n".join(f"{name}={bash(value)}" for name, value in names.items())
+    chosen = array("tensor_types", _tensor_types(job))
+    text = templates.render(
+        "quantize/gguf.sh.j2",
+        header=header,
+        what=comment(f"{job.scheme} weights of {model.name}"),
+        version=job.version,
+        assigned=assigned,
+        tensor_types=chosen,
+        scheme=_word(job.scheme),
+        sixteen=sixteen,
+        folder=WEIGHTS,
+        ollama=ollama,
+        start="gguf" if model.gguf else "folder" if model.local else "hub",
+        trusted=model.trusted,
+        needs_code=model.needs_code,
+        multimodal=model.multimodal and not model.gguf,
+        imatrix=imatrix,
+        chunks=calibration.samples if calibration else 0,
+        tokens=calibration.tokens if calibration else 0,
+        expected_bytes=job.output_bytes,
+        disk_kib=job.needs.disk // 1024,
+        disk_gb=f"{job.needs.disk / 1e9:.1f}",
+        host_gib=f"{job.needs.host_memory / 2**30:.1f}",
+    )
+    same_words(assigned, [f"{name}={expected(value)}" for name, value in names.items()], text)
+    same_words(chosen, ["tensor_types=(", *_tensor_types(job), ")"], text)
+    return Artifact(f"{job.folder}/run.sh", text, executable=True)
+
+
+def _tensor_types(job: Job) -> list[Any]:
+    """Words of llama-quantize. Its `--output-tensor-type` would leave out the fallback for rows that no block divides."""
+    found = read_overrides(job.tensor_types, job.tensor_types.values())
+    return [word for override in found for word in ("--tensor-type", f"{pattern(override)}={override.type}")]
+
+
+def _word(scheme: str) -> str:
+    if not scheme.replace("_", "").isalnum() or not scheme.isascii():
+        raise fail("bad-gguf-type", f"{scheme!r} is no type of GGUF files")
+    return scheme

@@ -1,0 +1,30 @@
+"""A job in a few lines, for a terminal.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generator.errors import printable
+from generator.quantity import gib
+from generator.quantize.job import Job
+
+
+def job_lines(job: Job) -> Iterator[str]:
+    """What the job does, what it makes, and what that takes."""
+    group = f", groups of {job.group_size}" if job.group_size else ""
+    size = f"{gib(job.output_bytes):.2f} GiB, {job.bits_per_weight:.2f} bits per weight"
+    yield printable(f"{job.tool} {job.version} makes {job.method} ({job.scheme}{group}): {size}")
+    if job.ignore:
+        yield printable(f"stays in 16 bits: {', '.join(job.ignore)}")
+    if job.tensor_types:
+        yield printable(f"types of their own: {', '.join(f'{name} {kind}' for name, kind in job.tensor_types.items())}")
+    if job.calibration:
+        texts = job.calibration.file or job.calibration.dataset or "texts that you name"
+        yield printable(f"looks at {job.calibration.samples} × {job.calibration.tokens} tokens of {texts}")
+    needs = job.needs
+    gpu = f"{gib(needs.gpu_memory):.1f} GiB of GPU memory, " if needs.gpu_memory else ""
+    time = "time not estimated" if needs.time_class == "unknown" else f"{needs.time_class} on one A100"
+    yield f"needs, by estimate: {gpu}{gib(needs.host_memory):.1f} GiB of host memory, {needs.disk / 1e9:.1f} GB of disk; {time}"

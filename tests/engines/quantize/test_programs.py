@@ -1,0 +1,150 @@
+"""The programs of `gen-deploy quantize` without the tools: what they refuse and how, and how they judge what was made. Quick."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+PROGRAMS = Path(__file__).parents[3] / "templates" / "quantize"
+JOB: dict[str, Any] = {
+    "tool": "llm-compressor",
+    "tool_version": "0.0.0",
+    "model": {"id": "nowhere", "revision": None, "trust_remote_code": False},
+    "dtype": "bfloat16",
+    "method": "fp8",
+    "scheme": "FP8_DYNAMIC",
+    "ignore": ["lm_head", "re:.*[.]gate$"],
+    "output": "weights",
+    "calibration": None,
+    "pipeline": "data-free",
+    "expect": {"bytes": 100, "tolerance": 0.01, "quantization": {"quant_method": "compressed-tensors"}},
+}
+
+
+@pytest.fixture
+def weights_job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module that the three programs share."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the folder of templates is packaged as it is
+    monkeypatch.syspath_prepend(str(PROGRAMS))
+    return importlib.import_module("weights_job")
+
+
+def ran(folder: Path, program: str, job: dict[str, Any] | str | None, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a program beside its job.yaml, as in the output of `gen-deploy quantize`."""
+    for name in ("weights_job.py", "training_job.py"):
+        shutil.copy(PROGRAMS / name, folder / name)
+    shutil.copy(PROGRAMS / program, folder / "job.py")
+    if job is not None:
+        (folder / "job.yaml").write_text(job if isinstance(job, str) else yaml.safe_dump(job))
+    return subprocess.run([sys.executable, folder / "job.py", *words], cwd="/", text=True, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("program", "tool", "package"),
+    [
+        ("llm_compressor.py", "llm-compressor", "llmcompressor"),
+        ("gptqmodel.py", "gptqmodel", "gptqmodel"),
+        ("modelopt.py", "modelopt", "nvidia-modelopt"),
+    ],
+)
+def test_a_missing_tool_is_said_and_nothing_is_written(tmp_path: Path, program: str, tool: str, package: str) -> None:
+    done = ran(tmp_path, program, {**JOB, "tool": tool})
+    assert done.returncode == 2
+    assert done.stderr == f"error: {package} is not installed: pip install -r requirements.txt\n"
+    assert not (tmp_path / "weights.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("job", "said"),
+    [
+        (None, "no such file"),
+        ("[1", "cannot be read"),
+        ({**JOB, "tool": "gptqmodel"}, "tool: 'gptqmodel' is none of llm-compressor"),
+        ({**JOB, "tool_version": 7}, "tool_version: str expected, found 7"),
+    ],
+    ids=["none", "not-yaml", "of-another-tool", "of-another-type"],
+)
+def test_a_wrong_job_is_an_error_in_one_line(tmp_path: Path, job: Any, said: str) -> None:
+    done = ran(tmp_path, "llm_compressor.py", job)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "wide"),
+    [
+        ("lm_head", "lm_head", True),
+        ("model.layers.0.mlp.gate", "re:.*[.]gate$", True),
+        ("model.layers.0.mlp.gate_proj", "re:.*[.]gate$", False),
+        ("model.layers.0.mlp.up_proj", "-:.*layers[.](0|1)[.].*", True),
+        ("model.layers.10.mlp.up_proj", "-:.*layers[.](0|1)[.].*", False),
+        ("model.layers.0.mlp.gate", "*mlp.gate.*", True),
+        ("model.layers.0.mlp.gate_proj", "*mlp.gate.*", False),
+    ],
+)
+def test_patterns_name_modules_as_the_tools_do(weights_job: ModuleType, name: str, pattern: str, wide: bool) -> None:
+    assert weights_job.stays_wide(name, [pattern]) is wide
+
+
+def made(folder: Path, tensors: dict[str, tuple[str, list[int], int]], quantization: dict[str, Any]) -> Path:
+    """A checkpoint of zeros."""
+    folder.mkdir(parents=True)
+    header, end = {}, 0
+    for name, (dtype, shape, size) in tensors.items():
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(end))
+    (folder / "config.json").write_text(json.dumps({"quantization_config": quantization}))
+    return folder
+
+
+SMALL = {
+    "lm_head.weight": ("BF16", [4, 4], 32),
+    "model.layers.0.mlp.up_proj.weight": ("F8_E4M3", [8, 8], 64),
+    "model.layers.0.mlp.up_proj.weight_scale": ("BF16", [2, 1], 4),
+}
+GOOD = {"quant_method": "compressed-tensors", "ignore": ["lm_head"]}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "quantization", "code", "said"),
+    [
+        (SMALL, GOOD, 0, "ok "),
+        ({**SMALL, "more.weight": ("BF16", [1, 1], 2)}, GOOD, 3, "NOT bytes of all tensors"),
+        (SMALL, {**GOOD, "quant_method": "gptq"}, 3, "NOT quant_method"),
+        (SMALL, {**GOOD, "ignore": ["lm_head", "model.layers.0.mlp.down_proj"]}, 3, "NOT left wide though not named"),
+        ({**SMALL, "lm_head.weight_scale": ("BF16", [0, 1], 0)}, GOOD, 3, "NOT quantised though named to stay wide"),
+    ],
+    ids=["as-expected", "too-large", "another-layout", "left-wide", "not-left-wide"],
+)
+def test_what_was_made_is_compared(
+    weights_job: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], tensors: Any, quantization: Any, code: int, said: str
+) -> None:
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(JOB))
+    job = weights_job.common.Job(tmp_path / "job.yaml", force=False)
+    weights = made(job.begin() / "weights", tensors, quantization)
+    assert weights_job.finish(job, weights, 0.0) == code
+    assert said in capsys.readouterr().out
+    assert json.loads((tmp_path / "weights/job-report.json").read_text())["as_expected"] is (code == 0)
+
+
+def test_an_output_that_is_there_is_kept_but_with_force(weights_job: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(JOB))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/mine").write_text("kept")
+    with pytest.raises(weights_job.Stop, match="not empty; --force"):
+        weights_job.common.Job(tmp_path / "job.yaml", force=False).begin()
+    job = weights_job.common.Job(tmp_path / "job.yaml", force=True)
+    weights_job.finish(job, made(job.begin() / "weights", SMALL, GOOD), 0.0)
+    assert not (tmp_path / "weights/mine").exists()
