@@ -492,9 +492,32 @@ def quantizers() -> dict[str, Schema]:
         },
         ("title", "version", "layout", "source"),
     )  # fmt: skip
+    memory = mapping(
+        {
+            "kind": {"enum": ["training", "forward", "sequential"]}, "teacher": {"enum": ["none", "same", "other"]}, "teacher_split": FLAG,
+            "loss": {"enum": ["full", "distillation", "tiles"]}, "quantisers": FLAG, "algorithm": {"enum": ["gptq", "ptq", "rtn"]},
+        },
+        ("kind", "teacher"),
+    )  # fmt: skip
+    method = mapping(
+        {
+            "library": TEXT, "package": TEXT, "version": VERSION, "requirements": WORDS, "settings": {"type": "object", "additionalProperties": free},
+            "memory": memory, "engines": WORDS, "note": TEXT, "source": SOURCE,
+            "proven": {"enum": ["run", "schema"], "description": "run: to its end on a tiny model; schema: checked against the library's own words."},
+        },
+        ("library", "package", "version", "requirements", "settings", "memory", "engines", "proven", "source"),
+    )  # fmt: skip
+    other = mapping({"library": TEXT, "because": TEXT, "source": SOURCE}, ("library", "because", "source"))
+    training = mapping(
+        {
+            "title": TEXT, "program": TEXT, "common": WORDS, "result": {"enum": ["quantised", "dense", "smaller"]},
+            "methods": by_name(method, "By method."), "not_chosen": {"type": "array", "items": other}, "source": SOURCE, "replaces": DIGEST,
+        },
+        ("title", "program", "common", "result", "methods", "source"),
+    )  # fmt: skip
     return {
         "quantizers": document("Tools that make quantised checkpoints", {"quantizers": by_name(tool, "By name.")}, ("quantizers",)),
-        "training_jobs": document("Jobs that train, distil or prune", {"training_jobs": by_name(free, "By name.")}, ("training_jobs",)),
+        "training_jobs": document("Jobs that train, distil or prune", {"training_jobs": by_name(training, "By name.")}, ("training_jobs",)),
     }
 
 

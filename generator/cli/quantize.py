@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from generator import __version__
 from generator.cli import options
-from generator.cli.files import rendered_jobs
+from generator.cli.files import rendered_jobs, rendered_training
 from generator.cli.output import refused, say, say_errors, show, show_json, tell
+from generator.decide.context import resolve
 from generator.decide.decision import Outcome, decide
-from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem
+from generator.decide.training import training_job
+from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem, UsageError
 from generator.plan import Plan
-from generator.quantize.job import job_json
-from generator.report.job import job_lines
+from generator.quantize.job import job_json, needs_json
+from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line
 from generator.rulebook import RuleBook, load
 from generator.spec import DeploymentSpec
@@ -24,19 +27,29 @@ from generator.write import write_spec
 @click.command("quantize")
 @options.specs_argument
 @options.options(options.out_option, options.rules_option, options.engine_option)
+@click.option("--job", metavar="JOB", help="Another way to a smaller model: qat, distillation, pruning or sparsity, into DIR/<name>/JOB/.")
+@click.option("--method", metavar="METHOD", help="With --job: the method, where the job has several.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @options.options(options.json_option, options.quiet_option)
-def command(specs: tuple[Path, ...], out: Path, rules: str, engine: str | None, force: bool, as_json: bool, quiet: bool) -> int:
+def command(
+    specs: tuple[Path, ...], out: Path, rules: str, engine: str | None, job: str | None, method: str | None, force: bool, as_json: bool, quiet: bool
+) -> int:
     """Write the job that makes the weights of each SPEC, and nothing else, into DIR/<name>/quantize/.
 
     The method is the one that the spec pins, or the one that the rules choose; it is made even where somebody has published it.
     """
+    if method is not None and job is None:
+        raise UsageError(Problem("usage", "--method goes with --job; the method of weights is `pin: {quantization: …}`"))
     book = load(rules)
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
-    code, objects = say_errors(errors), []
+    code = say_errors(errors)
+    objects: list[dict[str, Any] | None] = []
     for spec in found:
         try:
+            if job is not None:
+                objects.append(_trained(spec, job, method, book, out, force, quiet or as_json))
+                continue
             outcome = decide(spec, book, making=True)
             code = max(code, _one(spec, outcome, book, out, force, quiet or as_json))
             if outcome.plan.choice is not None and outcome.plan.choice.job is not None:
@@ -58,8 +71,7 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
         say([Problem("nothing-to-make", nothing_to_make(outcome.plan), spec.document.place(("pin",)))])
         return NOTHING_FITS
     files = rendered_jobs(outcome, book, out)
-    extra = {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
-    result = write_spec(out, spec.name, files, extra, force=force, partial=True)
+    result = write_spec(out, spec.name, files, _extra(book), force=force, partial=True)
     if not quiet:
         show(f"{result.folder / choice.job.folder}: for {chosen_line(choice)}")
         for line in job_lines(choice.job):
@@ -69,6 +81,28 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
         if published is not None:
             tell(f"note: {published.id} holds {choice.method} weights already; the main job would load those")
     return DONE
+
+
+def _trained(
+    spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path, force: bool, quiet: bool
+) -> dict[str, Any]:
+    """Write a job that trains or prunes; returns what `--json` prints of it."""
+    found = training_job(resolve(spec, book), job, method)
+    files = rendered_training(spec, found, out)
+    result = write_spec(out, spec.name, files, _extra(book), force=force, partial=True)
+    if not quiet:
+        show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")
+        for line in needs_lines(found.needs, found.gpus):
+            show(f"  {line}")
+        show(f"{result.folder}: {len(result.written)} written, {len(result.unchanged)} unchanged")
+    for note in found.notes:
+        tell(f"note: {note}")
+    return {"job": found.name, "method": found.method, "library": found.facts["library"], "version": found.facts["version"],
+        "gpus": found.gpus, "needs": needs_json(found.needs), "notes": list(found.notes)}  # fmt: skip
+
+
+def _extra(book: RuleBook) -> dict[str, Any]:
+    return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
 
 
 def nothing_to_make(plan: Plan) -> str:

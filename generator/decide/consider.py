@@ -17,6 +17,10 @@ from generator.rulebook import file_format
 from generator.sizing.footprint import Layout
 
 
+SPEC = "spec"
+"""Where a decision's memory of jobs keeps what the rows of `quantize` read of the spec."""
+
+
 class Pair(NamedTuple):
     """An engine with a method, and where the weights come from; `made` is what a job would make."""
 
@@ -55,8 +59,10 @@ def to_be_made(context: Context, pair: Pair) -> Pair:
     entry = context.book.section("methods")[pair.method]
     if entry["checkpoint"] == "native" or not can_be_source(context) or not pair.engine.reads(entry):
         return pair
+    if SPEC not in context.made:
+        context.made[SPEC] = spec_names(context)[0]
     names = pair_names(context, pair.engine, pair.method, None, MADE)[0]
-    values = values_for(context, pair.engine, pair.method, {**spec_names(context)[0], **names})
+    values = values_for(context, pair.engine, pair.method, {**context.made[SPEC], **names})
     made = made_of(context, pair.method, values) if values is not None else None
     return pair if made is None else Pair(pair.engine, pair.method, checkpoint_of(made, pair.method), MADE, made)
 

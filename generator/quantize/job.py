@@ -19,8 +19,9 @@ WEIGHTS = "weights"
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a job takes, in bytes; `gpu_memory` 0 where it runs on the CPU. `minutes` are of the GPU that `time_source` names.
+    """What a job takes, in bytes; `minutes` are of the GPU that `time_source` names.
 
+    `gpu_memory` is 0 where it runs on the CPU; of a job that trains it is what each GPU holds, else that of all together.
     `disk` holds what is downloaded, what lies there in between, and the result.
     """
 
@@ -89,11 +90,21 @@ def moved(job: Job, engine: str) -> Job:
     return replace(job, output=f"{FOLDER}-{engine}/{job.output.partition('/')[2]}")
 
 
+def needs_json(needs: Needs) -> dict[str, Any]:
+    """What a job takes, as plain data: GiB, and decimal GB for the disk."""
+    return {
+        "gpu_memory_gib": round(gib(needs.gpu_memory), 2),
+        "host_memory_gib": round(gib(needs.host_memory), 2),
+        "disk_gb": round(needs.disk / 1e9, 1),
+        "time_class": needs.time_class,
+    }
+
+
 def job_json(job: Job | None) -> dict[str, Any] | None:
     """The object `quantize` of `plan --json`; GiB, and decimal GB for the disk."""
     if job is None:
         return None
-    needs, calibration = job.needs, job.calibration
+    calibration = job.calibration
     return {
         "tool": job.tool,
         "version": job.version,
@@ -111,12 +122,7 @@ def job_json(job: Job | None) -> dict[str, Any] | None:
             "samples": calibration.samples,
             "tokens": calibration.tokens,
         },
-        "needs": {
-            "gpu_memory_gib": round(gib(needs.gpu_memory), 2),
-            "host_memory_gib": round(gib(needs.host_memory), 2),
-            "disk_gb": round(needs.disk / 1e9, 1),
-            "time_class": needs.time_class,
-        },
+        "needs": needs_json(job.needs),
         "output": job.output,
         "output_size_gib": round(gib(job.output_bytes), 3),
         "bits_per_weight": round(job.bits_per_weight, 3),

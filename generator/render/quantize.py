@@ -23,13 +23,13 @@ from generator.resources import folder
 from generator.rulebook import RuleBook
 from generator.verify.data import same_yaml
 
-_IGNORED = "weights/\nweights.tmp*/\nsource/\n*.log\n"
+IGNORED = "weights/\nweights.tmp*/\nsource/\n*.log\n"
 """What a job leaves beside its files is never committed."""
 
 
 def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tuple[Artifact, ...]:
     """The files of a job; `back` leads from a folder beside an engine's to the folder of the spec."""
-    ignored = Artifact(f"{job.folder}/.gitignore", _IGNORED)
+    ignored = Artifact(f"{job.folder}/.gitignore", IGNORED)
     tool: Mapping[str, Any] = book.section("quantizers")[job.tool]
     if "program" not in tool:
         return quantize_gguf(job, source_of(plan, back), header), ignored

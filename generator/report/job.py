@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from generator.errors import printable
 from generator.quantity import gib
-from generator.quantize.job import Job
+from generator.quantize.job import Job, Needs
 
 
 def job_lines(job: Job) -> Iterator[str]:
@@ -24,7 +24,12 @@ def job_lines(job: Job) -> Iterator[str]:
     if job.calibration:
         texts = job.calibration.file or job.calibration.dataset or "texts that you name"
         yield printable(f"looks at {job.calibration.samples} × {job.calibration.tokens} tokens of {texts}")
-    needs = job.needs
-    gpu = f"{gib(needs.gpu_memory):.1f} GiB of GPU memory, " if needs.gpu_memory else ""
+    yield from needs_lines(job.needs, 1)
+
+
+def needs_lines(needs: Needs, gpus: int) -> Iterator[str]:
+    """What a job takes; `gpus` that take the same each."""
+    each = f"on each of {gpus} GPUs" if gpus > 1 else "of GPU memory"
+    gpu = f"{gib(needs.gpu_memory):.1f} GiB {each}, " if needs.gpu_memory else ""
     time = "time not estimated" if needs.time_class == "unknown" else f"{needs.time_class} on one A100"
     yield f"needs, by estimate: {gpu}{gib(needs.host_memory):.1f} GiB of host memory, {needs.disk / 1e9:.1f} GB of disk; {time}"

@@ -7,7 +7,7 @@ learn: responses  the student learns the teacher's answers as text (trl.SFTTrain
                   have them, or the teacher writes them first. Any two vocabularies will do.
 
 The result is an ordinary checkpoint of the student's architecture, which every engine loads.
-More than one GPU: accelerate launch, as recipe.sh says.
+More than one GPU: accelerate launch, as run.sh says.
 """
 
 import sys

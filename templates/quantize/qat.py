@@ -7,7 +7,7 @@ distill: true   the model before quantisation is the teacher (QADTrainer). NVIDI
                 quantisation lost; it teaches nothing new.
 distill: false  plain training on the data (QATTrainer), for a model that has to learn a task as well.
 
-More than one GPU: accelerate launch, as recipe.sh says. Adapters (LoRA) are not offered here: their export keeps base and
+More than one GPU: accelerate launch, as run.sh says. Adapters (LoRA) are not offered here: their export keeps base and
 adapter apart.
 """
 

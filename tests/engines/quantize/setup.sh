@@ -4,12 +4,14 @@
 #   llm-compressor  LLM Compressor 0.14.0.1: 1.5 GB, 2 minutes
 #   gptqmodel       GPTQModel 7.7.0: 1.6 GB, 2 minutes (a source package; nothing is compiled on a CPU)
 #   modelopt        NVIDIA Model Optimizer 0.47.0: 1.6 GB, 1 minute
+#   trl             TRL 1.16.0 with Model Optimizer beside it, for the jobs that train and prune: 1.7 GB, 2 minutes
+#   llama.cpp       what llama.cpp's converter reads safetensors with: 1.4 GB, 1 minute
 # Sizes are with a CPU build of torch, where pip finds one; PyPI's own wheel brings CUDA: 5 GB more each.
 # torch is 2.13.0 here, one for all: GPTQModel asks for 2.14.1, and pip's complaint about that is expected.
-# Usage: tests/engines/quantize/setup.sh [TOOL…]      all three by default; prints the interpreters
+# Usage: tests/engines/quantize/setup.sh [TOOL…]      all by default; prints the interpreters
 set -euo pipefail
 
-declare -A versions=([llm-compressor]=0.14.0.1 [gptqmodel]=7.7.0 [modelopt]=0.47.0)
+declare -A versions=([llm-compressor]=0.14.0.1 [gptqmodel]=7.7.0 [modelopt]=0.47.0 [trl]=1.16.0 [llama.cpp]=b11312)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/gen-deploy/quantize
 python=${PYTHON:-python3.11}
 
@@ -23,7 +25,7 @@ without_operators() {
   "$folder/bin/python" -c "from torchvision.transforms.v2 import functional"
 }
 
-for tool in "${@:-llm-compressor gptqmodel modelopt}"; do
+for tool in "${@:-llm-compressor gptqmodel modelopt trl llama.cpp}"; do
   for name in $tool; do
     version=${versions[$name]:?"no such tool: $name"}
     folder=$cache/$name-$version
@@ -48,6 +50,13 @@ for tool in "${@:-llm-compressor gptqmodel modelopt}"; do
         modelopt)
           install "nvidia-modelopt==$version" "transformers>=4.57,<5.15" "accelerate>=1.0.0" "datasets>=3.0.0" requests
           "$folder/bin/python" -c "import modelopt.torch.quantization" > /dev/null 2>&1
+          ;;
+        trl)
+          install "trl==$version" nvidia-modelopt==0.47.0 transformers==5.14.1 accelerate==1.15.0 peft==0.21.2 datasets==5.2.0 requests pyyaml
+          "$folder/bin/python" -c "import trl" > /dev/null 2>&1
+          ;;
+        llama.cpp)
+          install transformers==5.17.0 sentencepiece protobuf gguf
           ;;
       esac
       touch "$folder/.ready"

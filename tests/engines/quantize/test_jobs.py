@@ -1,10 +1,10 @@
 """Jobs as `gen-deploy quantize` writes them, run to their end by the real tools on tiny models, on the CPU.
 
     tests/engines/quantize/setup.sh                                    environments of the tools, once
-    GEN_DEPLOY_ENGINES=1 python -m pytest tests/engines/quantize       about 10 minutes on two cores
+    GEN_DEPLOY_ENGINES=1 python -m pytest tests/engines/quantize/test_jobs.py    about 10 minutes on two cores
 
 What is not set up is skipped. Judged is what lies on disk, not what the job says of itself. GEN_DEPLOY_PROOF=FILE keeps a line of
-JSON for each job; `quantize_proof.py FILE` writes the page.
+JSON for each job; `quantize_proof.py FILE` prints the table.
 """
 
 from __future__ import annotations

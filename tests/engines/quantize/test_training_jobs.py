@@ -1,9 +1,9 @@
 """The training jobs run to their end on tiny models with random weights, on the CPU, each in the environment of its library.
 
-Environments: ~/.cache/gen-deploy/quantize/<library>-<version>, made by hand with the `requirements` of rules/facts/training.yaml
-(the CPU build of torch will do); where one is missing its tests are skipped. Takes some minutes:
+Environments: ~/.cache/gen-deploy/quantize/<library>-<version>, made by setup.sh; where one is missing its tests are skipped. Takes about
+nine minutes on two cores:
 
-    pytest tests/engines/quantize/test_training_jobs.py
+    GEN_DEPLOY_ENGINES=1 python -m pytest tests/engines/quantize/test_training_jobs.py
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
 def python(environment: str, module: str) -> Path:
     """The interpreter of an environment that has `module`."""
+    if os.environ.get("GEN_DEPLOY_ENGINES") != "1":
+        pytest.skip("takes minutes: GEN_DEPLOY_ENGINES=1 runs the libraries")
     found = CACHE / environment / "bin/python"
     if not found.is_file() or not list((CACHE / environment / "lib").glob(f"python*/site-packages/{module}")):
         pytest.skip(f"{found} with {module} is not there")

@@ -1,0 +1,154 @@
+"""A job that trains, distils or prunes: which method, what it takes on the spec's GPUs, and what its job.yaml says.
+
+Floor 3, pure. Unlike the jobs that make weights for a plan, these are asked for: no rule chooses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from generator.architecture.shape import ModelArchitecture
+from generator.decide.context import Context, Numbers
+from generator.errors import InputError, Place, did_you_mean, fail, fold
+from generator.facts.engine import support_of
+from generator.facts.model import shape_of
+from generator.quantize.job import Needs
+from generator.quantize.training import fits, job_data, least_gpus, training_needs
+from generator.source import read_json
+
+MOST_GPUS = 64
+"""How far the fewest GPUs that would do are looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """A job with its method: the entry of `training_jobs`, job.yaml's data, needs on each of `gpus` GPUs, and what a reader must know."""
+
+    name: str
+    method: str
+    entry: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    data: Mapping[str, Any]
+    needs: Needs
+    gpus: int
+    notes: tuple[str, ...]
+
+
+def training_job(context: Context, name: str, method: str | None) -> TrainingJob:
+    """The job `name` for a spec; raises `InputError` for what there is not, and for a result that the pinned engine does not load."""
+    jobs: Mapping[str, Any] = context.book.section("training_jobs")
+    if name not in jobs:
+        raise fail("unknown-job", f"{name!r} is no job of this rule set{did_you_mean(name, jobs)} (there are: {', '.join(jobs) or 'none'})")
+    entry = jobs[name]
+    facts = entry["methods"][_method(context, name, entry["methods"], method)]
+    chosen = next(key for key, value in entry["methods"].items() if value is facts)
+    engine = context.pinned("engine")
+    if engine is not None and facts["engines"] and engine not in facts["engines"]:
+        message = f"what {name} with {chosen} makes is not for {engine}: {facts.get('note', '')} (for {', '.join(facts['engines'])})"
+        raise InputError(context.spec.problem(("pin", "engine"), "result-not-for-engine", message))
+    teacher, student = _teacher(context, facts), context.model.architecture
+    numbers = Numbers(context.book, str(facts["version"]))
+    own = context.spec.quantize or {}
+    data = job_data(
+        name, chosen, facts, numbers, student,
+        model=_model(context), teacher=teacher[0] if teacher else None, data=_data(own), options={},
+    )  # fmt: skip
+    training = data.get("training") or {}
+    tokens, batch = int(training.get("max_length") or data["data"].get("tokens") or numbers("training.tokens")), int(training.get("batch_size") or 1)
+    samples = int(data["data"].get("samples") or 0)
+
+    def needs(gpus: int) -> Needs:
+        of = teacher[1] if teacher else student
+        return training_needs(of, name, facts, numbers, gpus=gpus, student=student if teacher else None, tokens=tokens, batch=batch, samples=samples)
+
+    gpus = context.gpus if facts["memory"]["kind"] != "sequential" else 1
+    found = needs(gpus)
+    return TrainingJob(name, chosen, entry, facts, data, found, gpus, tuple(_notes(context, name, facts, found, needs)))
+
+
+def _method(context: Context, job: str, methods: Mapping[str, Any], asked: str | None) -> str:
+    if asked is not None:
+        if asked not in methods:
+            raise fail("unknown-method", f"{job} has no method {asked!r}{did_you_mean(asked, methods)} (it has {', '.join(methods)})")
+        if asked == "experts" and not context.model.architecture.moe:
+            raise fail("no-experts", f"{context.model.id} is no mixture of experts: there are none to take away")
+        return asked
+    pinned, engine = context.pinned("quantization"), context.pinned("engine")
+    if pinned in methods:
+        return str(pinned)
+    if "experts" in methods and context.model.architecture.moe:
+        return "experts"
+    others = {name: entry for name, entry in methods.items() if name != "experts"}
+    suited = [name for name, entry in others.items() if engine is None or not entry["engines"] or engine in entry["engines"]]
+    # what several engines load goes first, then what the hardware runs best
+    return min(suited or others, key=lambda name: (engine is None and len(methods[name]["engines"]) == 1, _place(context, name, methods[name]["engines"])))
+
+
+def _place(context: Context, method: str, engines: Sequence[str]) -> int:
+    """How well the engines run a quantisation method on the spec's hardware, best first; 0 for what is no such method."""
+    if method not in context.book.section("methods"):
+        return 0
+    wanted = [context.pinned("engine")] if context.pinned("engine") else engines
+    cells = {support_of(context.book, engine, method, context.gpu.architecture)[0] for engine in wanted}
+    return next((place for place, cell in enumerate(("yes", "degraded")) if cell in cells), 2)
+
+
+def _model(context: Context) -> dict[str, Any]:
+    return {
+        "id": context.model.id,
+        "revision": context.model.revision,
+        "trust_remote_code": bool(context.spec.deploy.get("trust_remote_code")),
+    }
+
+
+def _teacher(context: Context, facts: Mapping[str, Any]) -> tuple[dict[str, Any], ModelArchitecture] | None:
+    """What job.yaml says of the teacher, and its architecture: a catalogue id, or an id with a config.json; None where there is none."""
+    if facts["memory"]["teacher"] != "other":
+        return None
+    given = (context.spec.quantize or {}).get("teacher")
+    if given is None:
+        message = "a student needs a teacher: `quantize: {teacher: ID}` names one (the spec's model is the student)"
+        raise InputError(context.spec.problem(("model",), "missing-key", message))
+    said: dict[str, Any] = {"id": given} if isinstance(given, str) else dict(given)
+    place = context.spec.document.place(("quantize", "teacher"))
+    trusted = bool(context.spec.deploy.get("trust_remote_code"))
+    entry = {"id": said["id"], "revision": said.get("revision"), "trust_remote_code": trusted}
+    if said.get("config"):
+        from generator.architecture.config import from_config
+
+        path = context.spec.folder / Path(str(said["config"]))
+        return entry, from_config(read_json(path), Place(str(path)))
+    name = context.book.index("models").get(fold(str(said["id"])))
+    shape = shape_of(name, context.book) if name is not None else None
+    if shape is None:
+        near = did_you_mean(str(said["id"]), context.book.section("models"))
+        raise fail("unknown-model", f"the teacher {said['id']!r} is not in the catalogue{near}: `teacher: {{id: …, config: …}}` says how it is built", place)
+    return {**entry, "id": name}, shape
+
+
+def _data(own: Mapping[str, Any]) -> dict[str, Any]:
+    given = own.get("calibration") or {}
+    if given.get("file"):
+        named = {"file": given["file"]}
+    else:
+        named = {"dataset": given.get("dataset") or "HuggingFaceH4/ultrachat_200k", "split": given.get("split") or "train_sft"}
+    return {**named, **{key: given[key] for key in ("samples", "tokens") if key in given}}
+
+
+def _notes(context: Context, name: str, facts: Mapping[str, Any], found: Needs, needs: Callable[[int], Needs]) -> list[str]:
+    notes = []
+    capacity = context.gpu.device.capacity
+    if context.gpu.vendor != "cpu" and not fits(found, capacity):
+        enough = "a larger one is needed"
+        if facts["memory"]["kind"] == "training":
+            least = least_gpus(needs, capacity, MOST_GPUS)
+            enough = f"{least} of them would do" if least else f"no number of them up to {MOST_GPUS} would do"
+        notes.append(f"it needs {found.gpu_memory / 2**30:.0f} GiB on each GPU, which has {capacity / 2**30:.0f}: {enough}, by estimate")
+    if not facts["engines"]:
+        notes.append(f"{facts['note']}: the result is as large and as slow as before")
+    if facts["proven"] != "run":
+        notes.append("nobody here has run this to its end; its words were checked against the library's own")
+    return notes

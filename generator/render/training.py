@@ -1,0 +1,65 @@
+"""The files of a job that trains, distils or prunes.
+
+Floor 4, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from generator.decide.training import TrainingJob
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.quantize import IGNORED, beside, program
+from generator.render.weights import is_path
+from generator.render.words import comment
+from generator.render.yaml_text import block
+from generator.verify.data import same_yaml
+
+
+def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, ...]:
+    """The files of a job, in a folder of its name; `back` leads from that folder to the folder of the spec."""
+    data = placed(job.data, back)
+    notes = [f"Read by {job.entry['program']}. Paths are seen from this folder.", *(comment(note) for note in job.notes)]
+    text = templates.render("data.yaml.j2", header=header, notes=notes, body=block(data))
+    same_yaml(text, data, "job.yaml")
+    shared = job.gpus > 1 and job.facts["memory"]["kind"] == "training"
+    names = [str(job.entry["program"]), *job.entry["common"], *(["fsdp2.yaml"] if shared else [])]
+    return (
+        Artifact(f"{job.name}/job.yaml", text),
+        *(Artifact(f"{job.name}/{name}", program(name)) for name in names),
+        Artifact(f"{job.name}/requirements.txt", "".join(f"{line}\n" for line in job.facts["requirements"])),
+        Artifact(f"{job.name}/run.sh", _script(job, header, shared), executable=True),
+        Artifact(f"{job.name}/.gitignore", IGNORED),
+    )
+
+
+def placed(data: Mapping[str, Any], back: str) -> dict[str, Any]:
+    """job.yaml's data with the paths of the spec seen from the job's folder."""
+    found = {**data, "data": dict(data["data"])}
+    for name in ("model", "teacher"):
+        if name in found and is_path(str(found[name]["id"])):
+            found[name] = {**found[name], "id": beside(str(found[name]["id"]), back)}
+    if found["data"].get("file"):
+        found["data"]["file"] = beside(str(found["data"]["file"]), back)
+    return found
+
+
+def _script(job: TrainingJob, header: str, shared: bool) -> str:
+    needs = job.needs
+    return templates.render(
+        "quantize/training.sh.j2",
+        header=header,
+        title=str(job.entry["title"]),
+        library=str(job.facts["library"]),
+        version=str(job.facts["version"]),
+        package=str(job.facts["package"]),
+        program=str(job.entry["program"]),
+        notes=[comment(note) for note in job.notes],
+        gpus=job.gpus,
+        shared=shared,
+        gpu_gib=f"{needs.gpu_memory / 2**30:.0f}",
+        host_gib=f"{needs.host_memory / 2**30:.0f}",
+        disk_gb=f"{needs.disk / 1e9:.0f}",
+    )
