@@ -16,7 +16,6 @@ from generator.facts.model import Checkpoint
 from generator.rulebook import file_format
 from generator.sizing.footprint import Layout
 
-
 SPEC = "spec"
 """Where a decision's memory of jobs keeps what the rows of `quantize` read of the spec."""
 
@@ -49,6 +48,8 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
                 pair = Pair(engine, method, checkpoint, origin)
                 if making and (origin == "missing" or (context.making and origin in ("online", "published"))):
                     pair = to_be_made(context, pair)
+                    if wanted is not None and context.making and pair.made is None:
+                        pair = Pair(engine, method, None, "missing")  # the spec wants it made: what others made does not stand in
                 elif listed and origin == "missing" and file_format(methods[method]) == "gguf":
                     continue
                 yield pair

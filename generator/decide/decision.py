@@ -245,7 +245,7 @@ class _Decision:
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
         numbers = self._numbers.setdefault(pair.engine.version, Numbers(self.book, pair.engine.version))
-        weights = weights_on_gpu(self.context, pair.method, layout, pair.made)
+        weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
         fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self._trials)
         if not fitted.fits and self.context.spec.hardware.host_memory_gib is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context, Numbers
 from generator.decide.settings import values_of
-from generator.errors import InputError
+from generator.errors import InputError, Problem
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
 from generator.plan import Candidate
@@ -22,6 +22,7 @@ from generator.quantize.gguf import gguf_needs, gguf_output, overridden
 from generator.quantize.job import WEIGHTS, Calibration, Job
 from generator.quantize.needs import job_needs
 from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, wide_of
+from generator.sizing.gguf_overrides import read_overrides
 from generator.sizing.split import Cuts, cuts
 from generator.sizing.weights import checkpoint_bytes
 from generator.table import Row
@@ -73,6 +74,8 @@ def values_for(context: Context, engine: Engine, method: str, names: Mapping[str
     tool = book.section("quantizers").get(values["quantize_tool"] or "")
     if tool is None or not _makes(tool, values["quantize_tool"], method, book.section("methods")[method], context):
         return None
+    if values["quantize_tool"] == "ollama" and engine.name != "ollama":  # it quantises as it creates: no file is left for others
+        return None
     if _gguf_source(context) and values["quantize_tool"] not in TOOLS_OF_GGUF:
         return None
     return values
@@ -108,7 +111,9 @@ def _made(context: Context, method: str, values: Mapping[str, Any], group_size: 
     tool, entry, architecture = book.section("quantizers")[name], book.section("methods")[method], context.model.architecture
     own = asked(context)
     if name in TOOLS_OF_GGUF:
-        entry = overridden(entry, architecture, own)
+        entry = _overridden(context, entry)
+        if _asks_for_matrix(entry, book.section("methods")):
+            values = {**values, "imatrix": True}
         return Made(name, values, entry, architecture, "gguf")
     wide = wide_of(entry, tool, architecture, own)
     if not_said(tool, architecture, wide) or context.model.config is None:
@@ -121,6 +126,23 @@ def _made(context: Context, method: str, values: Mapping[str, Any], group_size: 
     if stored is None:
         return None
     return Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)
+
+
+def _overridden(context: Context, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The method with the types that the spec sets by hand; what is wrong with one is reported where the spec says it."""
+    try:
+        entry = overridden(entry, context.model.architecture, asked(context))
+        read_overrides((entry.get("gguf") or {}).get("overrides") or {}, context.book.section("ggml_types"))
+    except InputError as error:
+        place = context.spec.document.place(("quantize", "tensor_types"))
+        raise InputError([Problem(p.code, p.message, p.place or place) for p in error.problems]) from None
+    return entry
+
+
+def _asks_for_matrix(entry: Mapping[str, Any], methods: Mapping[str, Any]) -> bool:
+    """Whether a type that was set by hand is one that the quantiser refuses without an importance matrix."""
+    refused = {method["gguf"]["base"].lower() for method in methods.values() if (method.get("gguf") or {}).get("imatrix") == "required"}
+    return any(str(kind).lower() in refused for kind in ((entry.get("gguf") or {}).get("overrides") or {}).values())
 
 
 def _stored(context: Context, config: Mapping[str, Any], quantization: Mapping[str, Any], key: tuple[Any, ...]) -> ModelArchitecture | None:
@@ -188,7 +210,7 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
         return Job(
             made.tool, candidate.engine_version if candidate.engine == "llama.cpp" else tool["version"], candidate.method, scheme, output, size, bits, needs,
             tensor_types=dict((made.method.get("gguf") or {}).get("overrides") or {}), calibration=calibration if imatrix else None, imatrix=imatrix,
-            because=_because(context, values), source="lcpp-quant",
+            dtype=_dtype(context), tolerance=numbers("quantize.tolerance"), because=_because(context, values), source="lcpp-quant",
         )  # fmt: skip
     maker = tool["makes"][candidate.method]
     size = checkpoint_bytes(made.architecture, {}, files="made") + stored_beside(made.architecture, maker.get("stored") or {})
@@ -198,7 +220,8 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
         made.tool, tool["version"], candidate.method, maker["scheme"], output, size, 8 * size / parameters,
         job_needs(context.model.architecture, algorithm, size, numbers, samples=samples, tokens=tokens),
         group_size=made.group_size, desc_act=values.get("desc_act"), ignore=made.ignore, calibration=calibration,
-        quantization=made.quantization or {}, because=_because(context, values), source=next(iter(maker["source"]), None),
+        quantization=made.quantization or {}, dtype=_dtype(context), tolerance=numbers("quantize.tolerance"), because=_because(context, values),
+        source=next(iter(maker["source"]), None),
     )  # fmt: skip
 
 
@@ -226,6 +249,11 @@ def job_names(context: Context, job: Job) -> dict[str, Any]:
         "quantize.fits_gpu": unified or job.needs.gpu_memory <= gpus * context.gpu.device.capacity,
         "quantize.fits_host": None if host is None else job.needs.host_memory <= host * GIB,
     }
+
+
+def _dtype(context: Context) -> str:
+    """The type in which a job loads the model: its own, where that has 16 bits."""
+    return "float16" if context.model.architecture.dtype == "fp16" else "bfloat16"
 
 
 def _because(context: Context, values: Mapping[str, Any]) -> str:

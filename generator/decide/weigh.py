@@ -5,8 +5,12 @@ Floor 3, pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from generator.decide.context import Context
 from generator.decide.made import Made
+from generator.facts.model import Checkpoint
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf import gguf_weights
 from generator.sizing.weights import checkpoint_bytes, weight_bytes
@@ -16,13 +20,14 @@ _UNKNOWN = 9.0
 """Compute capability of a GPU that has none: the one most logs are of."""
 
 
-def weights_on_gpu(context: Context, method: str, layout: Layout, made: Made | None = None) -> int:
+def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Checkpoint | None = None, made: Made | None = None) -> int:
     """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out.
 
-    Weights that a job makes are what it says of them, matrix by matrix.
+    A published `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it
+    says of them, matrix by matrix.
     """
     architecture, model = context.model.architecture, context.model
-    entry = context.book.section("methods")[method]
+    entry = _as_published(context, method, checkpoint)
     if made is not None:
         if made.layout != "gguf":
             return weight_bytes(made.architecture, {}, layout, capability=_capability(context))
@@ -39,3 +44,18 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, made: Made | N
 def _capability(context: Context) -> float:
     """Whose padding of MXFP4 experts holds: AMD's kernels pad as those of compute capability 10 do."""
     return _PADS_LIKE_BLACKWELL if context.gpu.vendor == "amd" else context.gpu.compute_capability or _UNKNOWN
+
+
+def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) -> Mapping[str, Any]:
+    """The method as the makers of a checkpoint applied it: the entry of `methods`, or one made of it and remembered with the rules."""
+    entry: Mapping[str, Any] = context.book.section("methods")[method]
+    if checkpoint is None or checkpoint.origin != "published" or entry["family"] in ("float", "gguf"):
+        return entry
+    group, wide = checkpoint.group_size or entry.get("group_size"), tuple(checkpoint.ignore or ())
+    if group == entry.get("group_size") and not wide:
+        return entry
+    key = ("as published", method, group, wide)
+    if key not in context.book.memo:
+        context.book.memo[key] = {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide]}
+    found: Mapping[str, Any] = context.book.memo[key]
+    return found

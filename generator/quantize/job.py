@@ -52,7 +52,8 @@ class Job:
 
     `ignore` are the modules that stay in 16 bits, in the tool's words; `tensor_types` (GGUF) tensors that get a type of
     their own. `output_bytes` is the predicted size of the result on disk, `bits_per_weight` of all its parameters;
-    `quantization` what its config.json will say. `output` is where the result lies, relative to the folder of the spec's
+    `quantization` what its config.json will say; a result whose size is off by more than `tolerance` of it is not what was
+    planned. `dtype` is the 16-bit type of what stays wide. `output` is where the result lies, relative to the folder of the spec's
     files (`quantize/…`).
     """
 
@@ -71,6 +72,8 @@ class Job:
     calibration: Calibration | None = None
     imatrix: bool = False
     quantization: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "bfloat16"
+    tolerance: float = 0.01
     because: str = ""
     source: str | None = None
 

@@ -103,6 +103,7 @@ def quantize_gguf(job: Job, model: ModelSource, header: str) -> Artifact:
         chunks=calibration.samples if calibration else 0,
         tokens=calibration.tokens if calibration else 0,
         expected_bytes=job.output_bytes,
+        parts=round(1 / job.tolerance),
         disk_kib=job.needs.disk // 1024,
         disk_gb=f"{job.needs.disk / 1e9:.1f}",
         host_gib=f"{job.needs.host_memory / 2**30:.1f}",

@@ -62,6 +62,13 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "max_model_len": sensible(2, 1000, 16384, 10**8), "max_num_seqs": sensible(1, 3, 256, 10**6), "max_num_batched_tokens": sensible(1, 512, 8192, 10**8),
         "gpu_memory_utilization": sensible(0.01, 0.5, 0.9, 1, 1e-9), "enforce_eager": sensible(True, False),
     },
+    "quantize": {
+        "tool": sensible("llm-compressor", "gptqmodel", "modelopt", "llama.cpp", "ollama"), "keep": sensible(["attention"], ["mlp", "linear_attention"], []),
+        "first_layers": sensible(0, 1, 1000), "last_layers": sensible(0, 2, 1000), "keep_type": sensible("q8_0", "f16"),
+        "tensor_types": st.dictionaries(sensible("attn_v", "ffn_down", "output", "x"), sensible("q8_0", "iq2_xs", "nope"), max_size=2),
+        "group_size": sensible(32, 64, 128), "desc_act": st.booleans(), "teacher": st.one_of(st.sampled_from(MODELS), hostile),
+        "calibration": st.fixed_dictionaries({}, optional={"file": hostile, "dataset": hostile, "samples": sensible(1, 512), "tokens": sensible(16, 2048)}),
+    },
     "deploy": {
         "targets": sensible(["script"], ["compose"], ["script", "compose"]), "served_name": hostile,
         "host": sensible("127.0.0.1", "0.0.0.0", "::", "::1", "x.y"),
@@ -98,7 +105,7 @@ def specs(draw: st.DrawFn, oddities: float = 0.15) -> dict[str, Any]:
             "interconnect": sensible("nvlink", "none"),
         }, 4, oddity))  # fmt: skip
     spec: dict[str, Any] = {"model": model, "hardware": {"gpu": gpu, **draw(part(FIELDS["hardware"], 3, oddity))}}
-    for name in ("workload", "pin", "deploy"):
+    for name in ("workload", "pin", "quantize", "deploy"):
         if draw(st.booleans()):
             spec[name] = draw(part(FIELDS[name], 4, oddity))
     if draw(oddity):
