@@ -11,7 +11,8 @@ from posixpath import normpath
 from typing import Any
 
 from generator.plan import Candidate, Plan
-from generator.quantize.job import Job
+from generator.quantity import gib
+from generator.quantize.job import Job, Needs
 from generator.quantize.recipe import recipe_of
 from generator.render import templates
 from generator.render.artifact import Artifact
@@ -44,7 +45,7 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
         Artifact(f"{job.folder}/job.py", program(str(tool["program"]))),
         *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
         Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
-        _script(job, tool, header),
+        run_script(job.folder, header, f"Makes {job.method} weights", tool, job.needs),
         ignored,
     ]
     return tuple(found)
@@ -113,19 +114,33 @@ def program(name: str) -> str:
     return (folder("templates") / "quantize" / name).read_text(encoding="utf-8")
 
 
-def _script(job: Job, tool: Mapping[str, Any], header: str) -> Artifact:
-    needs = job.needs
+def run_script(
+    folder: str, header: str, what: str, library: Mapping[str, Any], needs: Needs, *, program: str = "job.py", processes: int = 0, notes: Sequence[str] = ()
+) -> Artifact:
+    """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.
+
+    `library` has title, version and package; `processes` above 1 are started by accelerate, each on a GPU of its own, and
+    `needs` says what each GPU holds.
+    """
+    each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
+    parts = [
+        *([f"{gib(needs.gpu_memory):.1f} GiB on {each}"] if needs.gpu_memory else []),
+        f"{gib(needs.host_memory):.0f} GiB of host memory",
+        f"{needs.disk / 1e9:.0f} GB of disk",
+        "its time is not estimated" if needs.time_class == "unknown" else f"time on one A100: {needs.time_class}",
+    ]
     text = templates.render(
         "quantize/run.sh.j2",
         header=header,
-        title=str(tool["title"]),
-        version=job.version,
-        package=str(tool["package"]),
-        method=job.method,
+        what=comment(what),
+        library=str(library["title"]),
+        version=str(library["version"]),
+        package=str(library["package"]),
+        needs="; ".join([", ".join(parts[:-1]), parts[-1]]),
+        notes=[comment(note) for note in notes],
         disk_kib=needs.disk // 1024,
         disk_gb=f"{needs.disk / 1e9:.0f}",
-        host_gib=f"{needs.host_memory / 2**30:.0f}",
-        gpu_gib=f"{needs.gpu_memory / 2**30:.1f}",
-        time_class=needs.time_class,
+        program=program,
+        processes=processes,
     )
-    return Artifact(f"{job.folder}/run.sh", text, executable=True)
+    return Artifact(f"{folder}/run.sh", text, executable=True)

@@ -11,7 +11,7 @@ from typing import Any
 from generator.decide.training import TrainingJob
 from generator.render import templates
 from generator.render.artifact import Artifact
-from generator.render.quantize import IGNORED, beside, program
+from generator.render.quantize import IGNORED, beside, program, run_script
 from generator.render.weights import is_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
@@ -30,9 +30,12 @@ def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, 
         Artifact(f"{job.name}/job.yaml", text),
         *(Artifact(f"{job.name}/{name}", program(name)) for name in names),
         Artifact(f"{job.name}/requirements.txt", "".join(f"{line}\n" for line in job.facts["requirements"])),
-        Artifact(f"{job.name}/run.sh", _script(job, header, shared), executable=True),
+        run_script(
+            job.name, header, str(job.entry["title"]), {**job.facts, "title": job.facts["library"]}, job.needs,
+            program=str(job.entry["program"]), processes=job.gpus if shared else 0, notes=job.notes,
+        ),
         Artifact(f"{job.name}/.gitignore", IGNORED),
-    )
+    )  # fmt: skip
 
 
 def placed(data: Mapping[str, Any], back: str) -> dict[str, Any]:
@@ -45,21 +48,3 @@ def placed(data: Mapping[str, Any], back: str) -> dict[str, Any]:
         found["data"]["file"] = beside(str(found["data"]["file"]), back)
     return found
 
-
-def _script(job: TrainingJob, header: str, shared: bool) -> str:
-    needs = job.needs
-    return templates.render(
-        "quantize/training.sh.j2",
-        header=header,
-        title=str(job.entry["title"]),
-        library=str(job.facts["library"]),
-        version=str(job.facts["version"]),
-        package=str(job.facts["package"]),
-        program=str(job.entry["program"]),
-        notes=[comment(note) for note in job.notes],
-        gpus=job.gpus,
-        shared=shared,
-        gpu_gib=f"{needs.gpu_memory / 2**30:.0f}",
-        host_gib=f"{needs.host_memory / 2**30:.0f}",
-        disk_gb=f"{needs.disk / 1e9:.0f}",
-    )
