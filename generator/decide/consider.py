@@ -11,7 +11,7 @@ from typing import NamedTuple
 from generator.decide.context import Context
 from generator.decide.made import MADE, Made, can_be_source, checkpoint_of, divides, group_sizes, made_of, values_for
 from generator.decide.names import pair_names, pin_accepts, spec_names
-from generator.facts.engine import Engine, resolve_engine
+from generator.facts.engine import Engine, resolve_engine, support_of
 from generator.facts.model import Checkpoint
 from generator.rulebook import file_format
 from generator.sizing.footprint import Layout
@@ -60,12 +60,23 @@ def to_be_made(context: Context, pair: Pair) -> Pair:
     entry = context.book.section("methods")[pair.method]
     if entry["checkpoint"] == "native" or not can_be_source(context) or not pair.engine.reads(entry):
         return pair
-    if SPEC not in context.made:
-        context.made[SPEC] = spec_names(context)[0]
+    if not context.thorough and not _may_run(context, pair):
+        return pair
+    if SPEC not in context.memo:
+        context.memo[SPEC] = spec_names(context)[0]
     names = pair_names(context, pair.engine, pair.method, None, MADE)[0]
-    values = values_for(context, pair.engine, pair.method, {**context.made[SPEC], **names})
+    values = values_for(context, pair.engine, pair.method, {**context.memo[SPEC], **names})
     made = made_of(context, pair.method, values) if values is not None else None
     return pair if made is None else Pair(pair.engine, pair.method, checkpoint_of(made, pair.method), MADE, made)
+
+
+def _may_run(context: Context, pair: Pair) -> bool:
+    """Whether the engine could run the method on this hardware at all: where the matrix says no, no job is looked for."""
+    entry, gpu = context.book.section("methods")[pair.method], context.gpu
+    gguf = ("gguf",) if file_format(entry) == "gguf" else ()
+    keys = (pair.method, *gguf, *(entry.get("support_key") or {}).values())
+    cells = [support_of(context.book, pair.engine.name, key, gpu.architecture)[0] for key in keys]
+    return gpu.vendor in pair.engine.facts["vendors"] and any(cell != "no" for cell in cells)
 
 
 def suited(context: Context, pair: Pair, layout: Layout) -> Pair:

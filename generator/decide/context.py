@@ -26,7 +26,7 @@ class Context:
     """One spec, resolved: its model, GPU and workload, and how the defaults came about.
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
-    With `making`, a method's weights are made by a job even where they can be had. `made` is the decision's memory of jobs.
+    With `making`, a method's weights are made by a job even where they can be had. `memo` holds what the decision has worked out.
     """
 
     spec: DeploymentSpec
@@ -37,7 +37,7 @@ class Context:
     trace: tuple[Trace, ...]
     thorough: bool = False
     making: bool = False
-    made: dict[Any, Any] = field(default_factory=dict)
+    memo: dict[Any, Any] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:

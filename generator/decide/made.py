@@ -100,9 +100,9 @@ def can_be_source(context: Context) -> bool:
 def made_of(context: Context, method: str, values: Mapping[str, Any], group_size: int | None = None) -> Made | None:
     """The checkpoint that a job makes; None where the tool cannot be told what must stay wide. Remembered per decision."""
     key = (values["quantize_tool"], method, group_size)
-    if key not in context.made:
-        context.made[key] = _made(context, method, values, group_size)
-    found: Made | None = context.made[key]
+    if key not in context.memo:
+        context.memo[key] = _made(context, method, values, group_size)
+    found: Made | None = context.memo[key]
     return found
 
 

@@ -93,20 +93,12 @@ def pair_names(
     support, source = support_of(book, engine.name, key, gpu.architecture)
     quality = quality_of(book, method, model.billion)
     limit = context.spec.workload.get("max_quality_loss_percent")
-    least = model.min_version.get(engine.name)
     dtype = dtype_of(context, method)
     names: Names = {
-        "engine": engine.name,
-        "engine.status": engine.facts["status"],
-        "engine.runs_on_vendor": gpu.vendor in engine.facts["vendors"],
+        **_engine_names(context, engine),
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
-        "engine.version_listed": engine.listed,
-        "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
-        "engine.too_old": least is not None and version_key(engine.version) < version_key(least),
-        "engine.pinned": context.pinned("engine") == engine.name,
         "pair.pinned": context.pinned("engine") == engine.name and context.pinned("quantization") is not None,
-        "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "method": method,
         "method.family": family,
         "method.bits": entry["weight_bits"],
@@ -118,9 +110,27 @@ def pair_names(
         "dtype.narrower": dtype == "float16" and model.architecture.dtype == "bf16" and family != "gguf",
         "quality.loss": quality.value,
         "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
-        "tools.parser": engine.takes("tool_call_parser", model.tool_call_parser.get(engine.name)),
     }
     return names, {"support": source, "quality.loss": quality.source, "quality.over_limit": quality.source}, quality
+
+
+def _engine_names(context: Context, engine: Engine) -> Names:
+    """What a pair's names say of its engine alone; the same for all its methods."""
+    known: Names | None = context.memo.get(("names", engine.name))
+    if known is None:
+        least = context.model.min_version.get(engine.name)
+        known = context.memo["names", engine.name] = {
+            "engine": engine.name,
+            "engine.status": engine.facts["status"],
+            "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],
+            "engine.version_listed": engine.listed,
+            "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
+            "engine.too_old": least is not None and version_key(engine.version) < version_key(least),
+            "engine.pinned": context.pinned("engine") == engine.name,
+            "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
+            "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
+        }
+    return known
 
 
 def pin_accepts(pin: str, method: str) -> bool:

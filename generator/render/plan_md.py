@@ -128,9 +128,10 @@ def speed(data: Data) -> Data | None:
         return None
     if found["tpot_ms"] is None:
         return {"unknown": found["unknown"], "figures": []}
+    machine = "machine" if data["spec"]["hardware"]["gpu"] == "cpu" else "GPU"
     labels = (
         ("output_tokens_per_second", "output tokens/s, all together"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to the first token"),
-        ("per_user", "output tokens/s that one user sees"), ("gpu_hours_per_million_tokens", "GPU-hours per million output tokens"),
+        ("per_user", "output tokens/s that one user sees"), ("gpu_hours_per_million_tokens", f"{machine}-hours per million output tokens"),
     )  # fmt: skip
     rows = [
         [label, f"{found[key]:,g}", f"{found['error_band'][key][0]:,g} to {found['error_band'][key][1]:,g}"] for key, label in labels if found[key] is not None

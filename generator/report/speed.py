@@ -23,7 +23,7 @@ def shown(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:g}"
 
 
-def speed_lines(performance: Performance | None) -> Iterator[str]:
+def speed_lines(performance: Performance | None, machine: str = "GPU") -> Iterator[str]:
     """What a plan says of its speed."""
     if performance is None:
         return
@@ -45,7 +45,7 @@ def speed_lines(performance: Performance | None) -> Iterator[str]:
     yield f"limited by {limit.get(speed.limit, speed.limit)}; bands from: {speed.basis}"
     if performance.within_objectives is not None:
         yield f"the objectives hold up to {performance.within_objectives} at once"
-    yield ranged(speed.gpu_hours, "GPU-hours per million output tokens")
+    yield ranged(speed.gpu_hours, f"{machine}-hours per million output tokens")
 
 
 def at_once(speed: Speed) -> str:

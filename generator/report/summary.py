@@ -50,7 +50,7 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
         yield f"  memory (GiB, estimated): {shown}; budget {gib(memory.budget):.2f}, free under the workload {memory.headroom:.0%}"
     if kv is not None and kv.tokens:
         yield f"  KV cache: {kv.tokens} tokens, {kv.max_concurrency:.1f} sequences of full length"
-    for line in speed_lines(plan.choice.performance):
+    for line in speed_lines(plan.choice.performance, "machine" if plan.facts.get("gpu.vendor") == "cpu" else "GPU"):
         yield f"  {line}"
     if plan.choice.job is not None:
         yield from (f"  {'' if n else 'to be made: '}{line}" for n, line in enumerate(job_lines(plan.choice.job)))
