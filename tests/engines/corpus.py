@@ -57,7 +57,7 @@ PINS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Case:
-    """One plan with its files; `words` are those of the script, `config` is the text of the engine's own file."""
+    """One plan with its files; `words` are those of the script, `loads` the one that names the model, `config` is the text of the engine's own file."""
 
     id: str
     candidate: Candidate
@@ -65,6 +65,7 @@ class Case:
     gpu: dict[str, Any]
     model: dict[str, Any]
     words: list[str]
+    loads: str
     config: str | None
     env: dict[str, str]
     files: tuple[Artifact, ...]
@@ -81,7 +82,7 @@ class Case:
         """What a checker outside this package needs."""
         c = self.candidate
         return {
-            "id": self.id, "engine": self.engine, "version": self.version, "method": c.method, "origin": c.origin, "checkpoint": c.checkpoint,
+            "id": self.id, "engine": self.engine, "version": self.version, "method": c.method, "origin": c.origin, "checkpoint": self.loads,
             "words": self.words, "config": self.config, "env": self.env, "gpu": self.gpu, "model": self.model,
             "gpus": c.tensor_parallel * c.pipeline_parallel * c.replicas, "tensor_parallel": c.tensor_parallel,
             "modelfile": next((f.text for f in self.files if f.path.endswith("Modelfile")), None),
@@ -147,7 +148,7 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
         "gib": outcome.context.gpu.capacity_gib, "name": outcome.context.gpu.name,
         "gpus_per_node": spec.hardware.gpus_per_node,
     }  # fmt: skip
-    model = _model(outcome.context.model.id, outcome)
+    model = _model(outcome)
     for ranked in outcome.ranked:
         candidate = _with_settings(ranked)
         if engine is not None and candidate.engine != engine:
@@ -163,7 +164,10 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
         key = json.dumps([candidate.engine, candidate.engine_version, gpu["name"], words, config, modelfile, env])
         if key not in seen:
             seen.add(key)
-            yield Case(f"{name}/{candidate.id}", candidate, dict(outcome.plan.spec), gpu, model, words, config, env, files)
+            loads = expected(launch.weights.host) if launch.weights.local else candidate.checkpoint
+            made = ranked.facts["_made"]
+            stored = model if made is None or not made.quantization else _as_made(model, made.quantization)
+            yield Case(f"{name}/{candidate.id}", candidate, dict(outcome.plan.spec), gpu, stored, words, loads, config, env, files)
 
 
 def _with_settings(ranked: Ranked) -> Candidate:
@@ -174,14 +178,20 @@ def _with_settings(ranked: Ranked) -> Candidate:
     return changed(ranked.candidate, settings=settings)
 
 
-def _model(name: str, outcome: Any) -> dict[str, Any]:
-    """The catalogue's config.json of a model, with the layout of each checkpoint."""
-    entries = book().section("models")
-    entry = entries.get(name, {})
-    shape = entries.get(entry.get("same_shape_as"), {}) if "same_shape_as" in entry else {}
-    layouts = {c.id: c.layout for c in outcome.context.model.checkpoints.values()}
-    groups = {c.id: c.group_size for c in outcome.context.model.checkpoints.values()}
-    return {"id": name, "config": entry.get("config") or shape.get("config"), "layouts": layouts, "group_sizes": groups}
+def _model(outcome: Any) -> dict[str, Any]:
+    """The config.json of a model, with the layout of each checkpoint."""
+    model = outcome.context.model
+    return {
+        "id": model.id,
+        "config": model.config,
+        "layouts": {c.id: c.layout for c in model.checkpoints.values()},
+        "group_sizes": {c.id: c.group_size for c in model.checkpoints.values()},
+    }
+
+
+def _as_made(model: dict[str, Any], quantization: Any) -> dict[str, Any]:
+    """The same as the job of the plan will leave it."""
+    return {**model, "config": {**model["config"], "quantization_config": quantization}}
 
 
 def main() -> None:
