@@ -43,7 +43,12 @@ def test_each_job_is_written_whole(tmp_path: Path, job: str, text: str, method: 
 
 @pytest.mark.parametrize(
     ("gpu", "more", "method"),
-    [("H100-80GB", "", "fp8"), ("B200-180GB", "", "nvfp4"), ("A100-80GB", "pin: {engine: tensorrt-llm}\n", "awq"), ("B200-180GB", "pin: {quantization: fp8}\n", "fp8")],
+    [
+        ("H100-80GB", "", "fp8"),
+        ("B200-180GB", "", "nvfp4"),
+        ("A100-80GB", "pin: {engine: tensorrt-llm}\n", "awq"),
+        ("B200-180GB", "pin: {quantization: fp8}\n", "fp8"),
+    ],
 )
 def test_qat_is_for_what_the_hardware_runs(tmp_path: Path, gpu: str, more: str, method: str) -> None:
     text = f"model: Qwen/Qwen2.5-0.5B-Instruct\nhardware: {{gpu: {gpu}}}\n{more}"
