@@ -30,8 +30,8 @@ What each line means, and does not:
   GPU (`tests/engines/vllm/check_vllm.py`), for one in six of the plans on NVIDIA cards. Only config.json is real: of a published quantised
   checkpoint the `quantization_config` is made from its layout (AWQ, GPTQ, FP8), other layouts are judged as the plain model. Memory is not judged, nor
   what fails while weights load. *Not judged*: vLLM cannot load the model's own code without torchvision (Gemma 3).
-- **SGLang 0.5.23**: its parser, and for one in two of the plans on NVIDIA cards `resolve_once()` with `--device cpu`. *Not judged*: MXFP4, which
-  it registers on a GPU or with its own CPU engine only.
+- **SGLang 0.5.23**: its parser, and for one in two of the plans on NVIDIA cards `resolve_once()` with `--device cpu`. *Not judged*: MXFP4 and
+  GPTQ, which it registers on a GPU or with its own CPU engine only.
 - A line of negative controls has nobody accepted: that is the point. Some of these an engine's parser would take and read as something else
   (abbreviations, `--config=FILE`, YAML `false`); there the strict question refuses.
 - **Older versions** of both: the option tables read from their wheels; their parsers were not run against the plans.

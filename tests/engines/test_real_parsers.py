@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 CONTROLS: list[dict[str, Any]] = yaml.safe_load((HERE / "controls.yaml").read_text())["controls"]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen-deploy"
 WHOLE = os.environ.get("GEN_DEPLOY_CORPUS") == "all"
-UNJUDGED = ("failed to be inspected", "Unknown quantization method: mxfp4")
+UNJUDGED = ("failed to be inspected", "Unknown quantization method: mxfp4", "Unknown quantization method: gptq.")
 """What only says that there is no GPU here: a model's own code that could not be loaded, a method SGLang registers on GPUs only."""
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
