@@ -8,14 +8,12 @@ from pathlib import Path
 
 from generator.cli.output import say
 from generator.decide.decision import Outcome, decide
-from generator.decide.training import TrainingJob
 from generator.errors import BAD_INPUT, InputError, Problem
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import version_key
-from generator.render import artifacts, header_of, job_files
+from generator.render import artifacts, job_files
 from generator.render.artifact import Artifact
-from generator.render.training import training_files
 from generator.rulebook import RuleBook, load
 from generator.spec import DeploymentSpec
 
@@ -38,21 +36,16 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
     chosen = candidates(outcome, all_engines)
     check_versions(spec, chosen, book)
     check_extra(spec, chosen, book)
-    return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=_back(spec, out))
+    return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 
 def rendered_jobs(outcome: Outcome, book: RuleBook, out: Path) -> tuple[Artifact, ...]:
     """The files of the job behind the choice, and no others."""
     spec = outcome.context.spec
-    return job_files(outcome.plan, candidates(outcome, all_engines=False), book, spec_file=Path(spec.document.name).name, back=_back(spec, out))
+    return job_files(outcome.plan, candidates(outcome, all_engines=False), book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 
-def rendered_training(spec: DeploymentSpec, job: TrainingJob, out: Path) -> tuple[Artifact, ...]:
-    """The files of a job that trains or prunes."""
-    return training_files(job, header_of(Path(spec.document.name).name), _back(spec, out))
-
-
-def _back(spec: DeploymentSpec, out: Path) -> str:
+def back_to(spec: DeploymentSpec, out: Path) -> str:
     """From the folder of an engine's files to the folder of the spec."""
     engine_folder = os.path.realpath(out / spec.name / "engine")  # of a loop of symlinks, what can be said; writing refuses it
     return os.path.relpath(os.path.realpath(spec.folder), engine_folder).replace(os.sep, "/")

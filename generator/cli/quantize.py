@@ -9,7 +9,7 @@ import click
 
 from generator import __version__
 from generator.cli import options
-from generator.cli.files import rendered_jobs, rendered_training
+from generator.cli.files import back_to, rendered_jobs
 from generator.cli.output import refused, say, say_errors, show, show_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import Outcome, decide
@@ -17,6 +17,8 @@ from generator.decide.training import training_job
 from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem, UsageError
 from generator.plan import Plan
 from generator.quantize.job import job_json, needs_json
+from generator.render import header_of
+from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line
 from generator.rulebook import RuleBook, load
@@ -88,7 +90,7 @@ def _trained(
 ) -> dict[str, Any]:
     """Write a job that trains or prunes; returns what `--json` prints of it."""
     found = training_job(resolve(spec, book), job, method)
-    files = rendered_training(spec, found, out)
+    files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))
     result = write_spec(out, spec.name, files, _extra(book), force=force, partial=True)
     if not quiet:
         show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")

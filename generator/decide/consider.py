@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from generator.decide.context import Context
-from generator.decide.made import MADE, Made, can_be_source, checkpoint_of, divides, group_sizes, made_of, values_for
+from generator.decide.made import MADE, Made, can_be_source, values_for
 from generator.decide.names import pair_names, pin_accepts, spec_names
 from generator.facts.engine import Engine, resolve_engine, support_of
 from generator.facts.model import Checkpoint
@@ -66,6 +66,8 @@ def to_be_made(context: Context, pair: Pair) -> Pair:
         context.memo[SPEC] = spec_names(context)[0]
     names = pair_names(context, pair.engine, pair.method, None, MADE)[0]
     values = values_for(context, pair.engine, pair.method, {**context.memo[SPEC], **names})
+    from generator.decide.making import checkpoint_of, made_of  # few decisions look for a job, and every start would pay
+
     made = made_of(context, pair.method, values) if values is not None else None
     return pair if made is None else Pair(pair.engine, pair.method, checkpoint_of(made, pair.method), MADE, made)
 
@@ -84,6 +86,8 @@ def suited(context: Context, pair: Pair, layout: Layout) -> Pair:
     made = pair.made
     if made is None or made.group_size is None:
         return pair
+    from generator.decide.making import checkpoint_of, divides, group_sizes, made_of
+
     for size in group_sizes(context, made, pair.method):
         tried = made_of(context, pair.method, made.values, size)
         if tried is not None and divides(tried, layout.tensor_parallel, size, layout.expert_parallel):

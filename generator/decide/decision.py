@@ -16,7 +16,7 @@ from generator.decide.breakdown import terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, Numbers, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
-from generator.decide.made import comes_last, job_names, job_of
+from generator.decide.made import comes_last
 from generator.decide.names import Names, Sources, pair_names, spec_names
 from generator.decide.normal import normalised
 from generator.decide.offload import partly_offloaded
@@ -286,6 +286,8 @@ class _Decision:
         made = one.facts["_made"]
         if made is None:
             return one, candidate
+        from generator.decide.making import job_names, job_of
+
         job = job_of(self.context, candidate, made)
         same = next((known for known in jobs if same_result(known, job)), None)
         if same is None and jobs:

@@ -15,7 +15,6 @@ from generator.render.launch import launch_of
 from generator.render.modelfile import modelfile
 from generator.render.plan_json import kept, plan_json
 from generator.render.plan_md import plan_md
-from generator.render.quantize import jobs
 from generator.render.script import config, script
 from generator.render.smoke import smoke
 from generator.render.words import comment
@@ -48,7 +47,7 @@ def artifacts(
             found.append(compose(launch, header))
     if launches:
         found.append(smoke(launches, header))
-    found += jobs(plan, candidates, book, header, back)
+    found += job_files(plan, candidates, book, spec_file=spec_file, back=back)
     files = [artifact for artifact in found if artifact is not None]
     data = kept(plan)
     files += [plan_md(plan, data, launches, book, header, [file.path for file in files]), plan_json(data)]
@@ -57,6 +56,10 @@ def artifacts(
 
 def job_files(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, *, spec_file: str = "", back: str = BACK) -> tuple[Artifact, ...]:
     """Only the files of the jobs that make the candidates' weights."""
+    if all(candidate.job is None for candidate in candidates):
+        return ()
+    from generator.render.quantize import jobs  # few plans need it, and every start would pay
+
     return tuple(jobs(plan, candidates, book, header_of(spec_file or plan.name), back))
 
 
