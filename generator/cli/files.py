@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from generator import __version__
 from generator.cli.output import say
 from generator.decide.decision import Outcome, decide
 from generator.errors import BAD_INPUT, InputError, Problem
@@ -37,6 +39,11 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
     check_versions(spec, chosen, book)
     check_extra(spec, chosen, book)
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
+
+
+def made_by(book: RuleBook) -> dict[str, Any]:
+    """What the manifest says of the run: the tool's version, and the rule set."""
+    return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
 
 
 def rendered_jobs(outcome: Outcome, book: RuleBook, out: Path) -> tuple[Artifact, ...]:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 import click
 
-from generator import __version__
 from generator.cli import options
-from generator.cli.files import candidates, decided, rendered
+from generator.cli.files import candidates, decided, made_by, rendered
 from generator.cli.output import refused, say, say_errors, show, tell
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
 from generator.report.edits import WAYS_OUT, edit
@@ -79,8 +78,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
         tell(refused(outcome))
         return NOTHING_FITS, None
     files = rendered(outcome, job.book, job.out, job.all_engines)
-    extra = {"generator": f"gen-deploy {__version__}", "rules": {"name": job.book.name, "digest": job.book.digest}}
-    result = write_spec(job.out, spec.name, files, extra, force=job.force, prune=job.prune)
+    result = write_spec(job.out, spec.name, files, made_by(job.book), force=job.force, prune=job.prune)
     if job.quiet:
         return DONE, result
     for candidate in candidates(outcome, job.all_engines):

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from generator import __version__
 from generator.cli import options
-from generator.cli.files import back_to, rendered_jobs
+from generator.cli.files import back_to, made_by, rendered_jobs
 from generator.cli.output import refused, say, say_errors, show, show_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import Outcome, decide
@@ -73,7 +72,7 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
         say([Problem("nothing-to-make", nothing_to_make(outcome.plan), spec.document.place(("pin",)))])
         return NOTHING_FITS
     files = rendered_jobs(outcome, book, out)
-    result = write_spec(out, spec.name, files, _extra(book), force=force, partial=True)
+    result = write_spec(out, spec.name, files, made_by(book), force=force, partial=True)
     if not quiet:
         show(f"{result.folder / choice.job.folder}: for {chosen_line(choice)}")
         for line in job_lines(choice.job):
@@ -91,7 +90,7 @@ def _trained(
     """Write a job that trains or prunes; returns what `--json` prints of it."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))
-    result = write_spec(out, spec.name, files, _extra(book), force=force, partial=True)
+    result = write_spec(out, spec.name, files, made_by(book), force=force, partial=True)
     if not quiet:
         show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")
         for line in needs_lines(found.needs, found.gpus):
@@ -101,10 +100,6 @@ def _trained(
         tell(f"note: {note}")
     return {"job": found.name, "method": found.method, "library": found.facts["library"], "version": found.facts["version"],
         "gpus": found.gpus, "needs": needs_json(found.needs), "notes": list(found.notes)}  # fmt: skip
-
-
-def _extra(book: RuleBook) -> dict[str, Any]:
-    return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
 
 
 def nothing_to_make(plan: Plan) -> str:

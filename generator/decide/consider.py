@@ -66,9 +66,11 @@ def to_be_made(context: Context, pair: Pair) -> Pair:
         context.memo[SPEC] = spec_names(context)[0]
     names = pair_names(context, pair.engine, pair.method, None, MADE)[0]
     values = values_for(context, pair.engine, pair.method, {**context.memo[SPEC], **names})
+    if values is None:
+        return pair
     from generator.decide.making import checkpoint_of, made_of  # few decisions look for a job, and every start would pay
 
-    made = made_of(context, pair.method, values) if values is not None else None
+    made = made_of(context, pair.method, values)
     return pair if made is None else Pair(pair.engine, pair.method, checkpoint_of(made, pair.method), MADE, made)
 
 

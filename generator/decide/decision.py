@@ -30,7 +30,7 @@ from generator.decide.sized import revision_of, sized_names, target_names, targe
 from generator.decide.weigh import weights_on_gpu
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.plan import Candidate, Plan, Quality, Reason, Rejection, Trace, changed
-from generator.quantize.job import Job, moved, same_result
+from generator.quantize.job import Job, moved
 from generator.rulebook import RuleBook
 from generator.sizing.footprint import Layout, Load
 from generator.sizing.split import Cuts, cuts
@@ -289,11 +289,9 @@ class _Decision:
         from generator.decide.making import job_names, job_of
 
         job = job_of(self.context, candidate, made)
-        same = next((known for known in jobs if same_result(known, job)), None)
-        if same is None and jobs:
-            job = moved(job, candidate.engine)
-        job = same or job
-        jobs.append(job)
+        if job not in jobs:
+            job = moved(job, candidate.engine) if jobs else job
+            jobs.append(job)
         target = f"./{job.output}"
         names = {"checkpoint": target, **({"gguf.path": target} if one.facts["gguf.path"] else {}), **job_names(self.context, job)}
         return Ranked(one.candidate, {**one.facts, **names}), changed(candidate, checkpoint=target, job=job)

@@ -139,7 +139,7 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
         return Job(
             made.tool, candidate.engine_version if candidate.engine == "llama.cpp" else tool["version"], candidate.method, scheme, output, size, bits, needs,
             tensor_types=dict((made.method.get("gguf") or {}).get("overrides") or {}), calibration=calibration if imatrix else None, imatrix=imatrix,
-            dtype=_dtype(context), tolerance=numbers("quantize.tolerance"), because=_because(context, values), source="lcpp-quant",
+            dtype=_dtype(context), tolerance=numbers("quantize.tolerance"), source="lcpp-quant",
         )  # fmt: skip
     maker = tool["makes"][candidate.method]
     size = checkpoint_bytes(made.architecture, {}, files="made") + stored_beside(made.architecture, maker.get("stored") or {})
@@ -149,7 +149,7 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
         made.tool, tool["version"], candidate.method, maker["scheme"], output, size, 8 * size / parameters,
         job_needs(context.model.architecture, algorithm, size, numbers, samples=samples, tokens=tokens),
         group_size=made.group_size, desc_act=values.get("desc_act"), ignore=made.ignore, calibration=calibration,
-        quantization=made.quantization or {}, dtype=_dtype(context), tolerance=numbers("quantize.tolerance"), because=_because(context, values),
+        quantization=made.quantization or {}, dtype=_dtype(context), tolerance=numbers("quantize.tolerance"),
         source=next(iter(maker["source"]), None),
     )  # fmt: skip
 
@@ -183,8 +183,3 @@ def job_names(context: Context, job: Job) -> dict[str, Any]:
 def _dtype(context: Context) -> str:
     """The type in which a job loads the model: its own, where that has 16 bits."""
     return "float16" if context.model.architecture.dtype == "fp16" else "bfloat16"
-
-
-def _because(context: Context, values: Mapping[str, Any]) -> str:
-    return f"{context.book.section('quantizers')[values['quantize_tool']]['title']} makes it"
-

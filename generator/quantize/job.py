@@ -19,7 +19,7 @@ WEIGHTS = "weights"
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a job takes, in bytes; `minutes` are of the GPU that `time_source` names.
+    """What a job takes, in bytes; `time_class` is of one A100.
 
     `gpu_memory` is 0 where it runs on the CPU; of a job that trains it is what each GPU holds, else that of all together.
     `disk` holds what is downloaded, what lies there in between, and the result.
@@ -28,9 +28,7 @@ class Needs:
     gpu_memory: int
     host_memory: int
     disk: int
-    minutes: float | None = None
     time_class: str = "unknown"
-    time_source: str | None = None
     source: str | None = None
 
 
@@ -43,7 +41,6 @@ class Calibration:
     dataset: str | None = None
     split: str | None = None
     file: str | None = None
-    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +71,12 @@ class Job:
     quantization: Mapping[str, Any] = field(default_factory=dict)
     dtype: str = "bfloat16"
     tolerance: float = 0.01
-    because: str = ""
     source: str | None = None
 
     @property
     def folder(self) -> str:
         """The folder of the job's files."""
         return self.output.partition("/")[0]
-
-
-def same_result(one: Job, other: Job) -> bool:
-    """Whether two jobs make the same checkpoint."""
-    return replace(one, because="", source=None) == replace(other, because="", source=None)
 
 
 def moved(job: Job, engine: str) -> Job:

@@ -47,9 +47,7 @@ def job_needs(
         gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB),
         host_memory=int((sixteen + 2 * texts) * margin),
         disk=sixteen + output_bytes,
-        minutes=minutes,
         time_class=time_class(minutes, numbers),
-        time_source="llmc-runtime",
         source="llmc-memory" if algorithm != "modelopt" else "modelopt-ptq",
     )
 

@@ -38,7 +38,7 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
         return quantize_gguf(job, source_of(plan, back), header), ignored
     maker = tool["makes"][job.method]
     recipe = recipe_of(maker, job.ignore, job.group_size)
-    data = job_data(job, plan, back, recipe is not None, maker.get("program_options") or {})
+    data = job_data(job, plan, back, recipe is not None)
     found = [
         _yaml(job, "job.yaml", header, [f"Read by job.py: what {comment(tool['title'])} {job.version} is to make, and what is expected of it."], data),
         *([_yaml(job, "recipe.yaml", header, [f"The recipe, in {comment(tool['title'])}'s own words."], recipe)] if recipe else []),
@@ -58,7 +58,7 @@ def jobs(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: st
     return [artifact for job in distinct for artifact in quantize(job, plan, book, header, back)]
 
 
-def job_data(job: Job, plan: Plan, back: str, recipe: bool, options: Mapping[str, Any]) -> dict[str, Any]:
+def job_data(job: Job, plan: Plan, back: str, recipe: bool) -> dict[str, Any]:
     """What `job.py` reads. Paths are relative to its folder."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
     calibration = job.calibration
@@ -89,7 +89,6 @@ def job_data(job: Job, plan: Plan, back: str, recipe: bool, options: Mapping[str
             "seed": SEED,
         },
         "pipeline": "calibrated" if calibration else "data-free",
-        **options,
         "expect": {"bytes": job.output_bytes, "tolerance": job.tolerance, "quantization": dict(job.quantization)},
     }
 
