@@ -28,8 +28,7 @@ class Read(NamedTuple):
     source: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """One row that matched, with what it read; `at` is `file:line` of the row."""
 
     row: str
@@ -39,8 +38,7 @@ class Reason:
     at: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class KvCache:
+class KvCache(NamedTuple):
     """The KV cache that a candidate gets: bytes per token on one GPU, tokens held, sequences of full length."""
 
     bytes_per_token: int
@@ -48,8 +46,7 @@ class KvCache:
     max_concurrency: float
 
 
-@dataclass(frozen=True, slots=True)
-class Quality:
+class Quality(NamedTuple):
     """Loss against 16 bits in percent, from published evaluations; None where there is none."""
 
     value: float | None = None
@@ -58,8 +55,10 @@ class Quality:
     source: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Performance:
+UNMEASURED = Quality()
+
+
+class Performance(NamedTuple):
     """How fast a candidate is: `speed`, or why there is no estimate.
 
     `gpu_hours` are of a million output tokens; `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms`
@@ -105,7 +104,7 @@ class Candidate:
     memory: Footprint | None = None
     kv_cache: KvCache | None = None
     performance: Performance | None = None
-    quality: Quality = Quality()
+    quality: Quality = UNMEASURED
     thumb: Mapping[str, float | None] = field(default_factory=dict)
     terms: tuple[Term, ...] = ()
     job: Job | None = None
@@ -131,8 +130,7 @@ def changed(candidate: Candidate, **values: Any) -> Candidate:
     return copy
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
+class Rejection(NamedTuple):
     """A candidate that cannot be deployed, and every row that says so."""
 
     candidate: Candidate

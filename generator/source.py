@@ -128,9 +128,8 @@ class _Builder:
     def build(self, text: str) -> Document:
         loader = yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
         documents = 0
-        while loader.check_event():
-            event: Any = loader.get_event()
-            kind = type(event)
+        event: Any
+        while (kind := type(event := loader.get_event())) is not yaml.StreamEndEvent:
             if kind is yaml.ScalarEvent:
                 self._add(self._scalar(event), event, event.anchor, 1)
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 STAGES = ("spec", "pair", "layout", "sized")
 """When a name gets its value: for the spec, per engine and method, per parallelism, once sized."""
+SIZED = STAGES.index("sized")
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "min": lambda value, bound: value >= bound,
@@ -49,24 +50,32 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table's rows in order, the same rows by the stage at which all their names are known, and every name that they read."""
+    """A table's rows in order, the same rows by the stage at which all their names are known, and every name that they read.
+
+    `names_by_stage` are the names that a stage's rows test. `memo` holds which rows matched which values of them: engines,
+    methods and splits come again and again.
+    """
 
     name: str
     hit: str
     rows: tuple[Row, ...]
     by_stage: tuple[tuple[Row, ...], ...]
     reads: tuple[str, ...]
+    names_by_stage: tuple[tuple[str, ...], ...]
+    memo: dict[tuple[Any, ...], tuple[Row, ...]]
 
-    def matching(self, facts: Facts, stage: int) -> list[Row]:
+    def matching(self, facts: Facts, stage: int) -> tuple[Row, ...]:
         """Rows of exactly this stage that match (`collect`)."""
-        found = []
-        for row in self.by_stage[stage]:
-            for name, test in row.tests:
-                if not test(facts[name]):
-                    break
-            else:
-                found.append(row)
+        if stage == SIZED:  # of figures that are hardly ever the same twice
+            return self._matching(facts, stage)
+        key = (stage, *map(facts.__getitem__, self.names_by_stage[stage]))
+        found = self.memo.get(key)
+        if found is None:
+            found = self.memo[key] = self._matching(facts, stage)
         return found
+
+    def _matching(self, facts: Facts, stage: int) -> tuple[Row, ...]:
+        return tuple([row for row in self.by_stage[stage] if row.matches(facts)])
 
 
 def cell_test(cell: Any, bound: Callable[[Any], Any]) -> Test:
@@ -138,4 +147,5 @@ def build_table(name: str, data: Mapping[str, Any], stages: Mapping[str, int], b
     by_stage = tuple(tuple(row for row in rows if row.stage == i) for i in range(len(STAGES)))
     words = [*(name for row in rows for name in row.when), *(word for row in rows for word in row.set.values())]
     reads = tuple(dict.fromkeys(word for word in words if isinstance(word, str) and word in stages))
-    return Table(name, data["hit"], rows, by_stage, reads)
+    names = tuple(tuple(dict.fromkeys(name for row in those for name in row.when)) for those in by_stage)
+    return Table(name, data["hit"], rows, by_stage, reads, names, {})

@@ -90,9 +90,11 @@ def write_spec(
         check_paths(out, name, [a.path for a in artifacts])
         old = recorded(folder)
         everything = [*artifacts, manifest(artifacts, manifest_extra, _others(folder, artifacts, old) if partial else {})]
-        changed = [a for a in everything if _differs(folder, a)]
+        there = {a.path: content(folder / a.path) for a in everything}
+        changed = [a for a in everything if there[a.path] != a.data or not _runs(folder, a)]
         if not force:
-            _refuse_edited(folder, changed, old)
+            _refuse_edited(folder, changed, there, old)
+        put = {a.path for a in changed}
         current = {a.path for a in everything} | (set(old) if partial else set())
         stale = [path for path in old if path not in current and content(folder / path) is not None]
         removed = [p for p in stale if prune and (force or sha256(content(folder / p) or b"") in old[p])]
@@ -105,7 +107,7 @@ def write_spec(
         return WriteResult(
             folder,
             tuple(a.path for a in changed),
-            tuple(a.path for a in everything if a not in changed),
+            tuple(a.path for a in everything if a.path not in put),
             tuple(removed),
             tuple(p for p in stale if p not in removed),
         )
@@ -146,9 +148,9 @@ def _others(folder: Path, artifacts: Sequence[Artifact], old: Mapping[str, froze
     return {path: found if found in old[path] else min(old[path]) for path, found in there.items()}
 
 
-def _differs(folder: Path, artifact: Artifact) -> bool:
-    path = folder / artifact.path
-    return content(path) != artifact.data or (artifact.executable and not os.access(path, os.X_OK))
+def _runs(folder: Path, artifact: Artifact) -> bool:
+    """Whether a file may be run, where it is a program."""
+    return not artifact.executable or os.access(folder / artifact.path, os.X_OK)
 
 
 def _sweep(folder: Path) -> None:
@@ -159,10 +161,10 @@ def _sweep(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _refuse_edited(folder: Path, changed: Iterable[Artifact], old: Mapping[str, frozenset[str]]) -> None:
+def _refuse_edited(folder: Path, changed: Iterable[Artifact], there: Mapping[str, bytes | None], old: Mapping[str, frozenset[str]]) -> None:
     problems, edits = [], []
     for artifact in changed:
-        found = content(folder / artifact.path)
+        found = there[artifact.path]
         if found is None or artifact.path == MANIFEST or found == artifact.data:
             continue
         if artifact.path not in old:
@@ -214,11 +216,10 @@ def _replace(folder: Path, changed: Sequence[Artifact], removed: Sequence[str]) 
     done: list[tuple[Path, Path | None]] = []
     try:
         staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        for artifact in changed:
-            _stage(staging / "new" / artifact.path, artifact)
+        folders = _stage(staging / "new", changed)
         if new:
-            _sync_folders(staging / "new")
-            (staging / "new").chmod(0o777 & ~_umask())
+            for each in folders:
+                _sync(each)
             (staging / "new").rename(folder)
         else:
             # the manifest goes last: until then, what it says holds for what has not been replaced
@@ -241,13 +242,22 @@ def _replace(folder: Path, changed: Sequence[Artifact], removed: Sequence[str]) 
             (folder / path).parent.rmdir()
 
 
-def _stage(path: Path, artifact: Artifact) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        file.write(artifact.data)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod((0o777 if artifact.executable else 0o666) & ~_umask())
+def _stage(root: Path, artifacts: Sequence[Artifact]) -> list[Path]:
+    """Write files below a new folder, each onto the disk; returns the folders that were made. The umask has its say in all."""
+    folders = [root]
+    for inside in dict.fromkeys(artifact.path.rpartition("/")[0] for artifact in artifacts):
+        parts = inside.split("/") if inside else []
+        folders += [at for n in range(len(parts)) if (at := root.joinpath(*parts[: n + 1])) not in folders]
+    for folder in folders:
+        folder.mkdir()
+    for artifact in artifacts:
+        mode = 0o777 if artifact.executable else 0o666
+        handle = os.open(root / artifact.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(artifact.data)
+            file.flush()
+            os.fsync(handle)
+    return folders
 
 
 def _swap(target: Path, new: Path | None, backup: Path, done: list[tuple[Path, Path | None]], made: list[Path]) -> None:
@@ -285,17 +295,6 @@ def _make_folders(path: Path) -> list[Path]:
         folder.mkdir(exist_ok=True)
         made.append(folder)
     return made
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folders(root: Path) -> None:
-    for path in (root, *(p for p in root.rglob("*") if p.is_dir())):
-        _sync(path)
 
 
 def _sync(folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from generator.decide import prefer, thumb
@@ -180,18 +181,17 @@ class _Decision:
             pair = suited(self.context, pair, layout)
         layout, its_names = arranged(self.context, pair, layout, self.cuts, self._arranged)
         names = {**names, **its_names}
-        candidate = changed(
-            candidate,
-            group_size=pair.made.group_size if pair.made else candidate.group_size,
-            tensor_parallel=layout.tensor_parallel,
-            pipeline_parallel=layout.pipeline_parallel,
-            replicas=layout.replicas,
-        )
+        split = {
+            "group_size": pair.made.group_size if pair.made else candidate.group_size,
+            "tensor_parallel": layout.tensor_parallel,
+            "pipeline_parallel": layout.pipeline_parallel,
+            "replicas": layout.replicas,
+        }
         found = (*found, *reasons("reject", LAYOUT, names, sources, self.book))
         if found and not self._wants_figures(pair):
-            self.rejected.append(Rejection(candidate, found))
+            self.rejected.append(Rejection(changed(candidate, **split), found))
             return
-        candidate, names, sources = self._sized(pair, layout, candidate, names, sources)
+        candidate, names, sources = self._sized(pair, layout, candidate, split, names, sources)
         found = (*found, *reasons("reject", SIZED, names, sources, self.book))
         if found:
             if self._wants_figures(pair):
@@ -201,7 +201,7 @@ class _Decision:
             self.working.append(Ranked(candidate, {**names, "_sources": sources, "_made": pair.made}))
 
     def _sized(
-        self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources
+        self, pair: Pair, layout: Layout, candidate: Candidate, split: Mapping[str, Any], names: Names, sources: Sources
     ) -> tuple[Candidate, Names, Sources]:
         engine = pair.engine
         base = self._fit_base(pair, names)
@@ -213,6 +213,7 @@ class _Decision:
         names = {**names, **sized_names(self.context, fitted, kv_dtype, kv_support)}
         candidate = changed(
             candidate,
+            **split,
             kv_cache_dtype=kv_dtype,
             max_model_len=fitted.load.max_model_len,
             max_num_seqs=fitted.load.max_num_seqs,
@@ -299,8 +300,8 @@ class _Decision:
     def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
         """The runners-up, best first: of each engine what no other candidate of it beats on all of memory, speed, quality and GPUs."""
         most = int(self.book.number("plan.alternatives"))
-        found = [self.speeds.estimated(one) for one in contenders([one.candidate for one in finished], POOL * most)]
-        return tuple(self.speeds.promised(one) for one in pareto(found, self.speeds.level)[:most])
+        found = contenders([one.candidate for one in finished], POOL * most)
+        return tuple(map(self.speeds.promised, islice(pareto(found, self.speeds.level, self.speeds.estimated), most)))
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:

@@ -6,8 +6,8 @@ step, sequences, context. Each trial asks the engine's own memory law.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from generator.decide.context import Context, Numbers
@@ -15,11 +15,10 @@ from generator.plan import KvCache
 from generator.quantity import ceil_div
 from generator.sizing.cache import CacheCost, cache_cost
 from generator.sizing.engines import MEMORY
-from generator.sizing.footprint import Fixed, Footprint, Layout, Load
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """What is asked for, and how far each part may be lowered (least = asked: not at all)."""
 
     context: int
@@ -30,8 +29,7 @@ class Wish:
     least_batched: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(NamedTuple):
     """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
 
     `gpu_layers` is only set where some layers stay in the host's memory.
@@ -67,23 +65,23 @@ def fit(
     wish = wish_of(context, engine, layout, base, numbers)
     floor = numbers("headroom.floor")
     last = sizer.size(wish.context, wish.sequences, wish.batched)
-    fits = last.footprint.headroom >= floor
+    fits = last.headroom >= floor
     if not fits:
-        least = sizer.size(wish.least_context, wish.least_sequences, wish.least_batched)
-        if least.footprint.headroom < floor:
-            last = least  # a trial needs more than each one after it: nothing between fits either
-        else:
-            last = next(tried for trial in trials(wish) if (tried := sizer.size(*trial)).footprint.headroom >= floor)
-            fits = True
+        last = sizer.size(wish.least_context, wish.least_sequences, wish.least_batched)
+        if last.headroom >= floor:  # a trial needs more than each one after it: between the two the first that fits is looked up
+            fits, between = True, list(trials(wish))
+            last = sizer.size(*between[bisect_left(between, True, 1, len(between) - 1, key=lambda trial: sizer.size(*trial).headroom >= floor)])
     if fits and context.pinned("max_num_seqs") is None:
+        tried = last.parts.load
         if context.workload.concurrency is None:
-            last = sizer.filled(last, floor, 2 * last.load.max_num_seqs)
-        elif last.load.max_num_seqs < wish.sequences and last.load.max_model_len == wish.context:
-            last = sizer.filled(last, floor, min(wish.sequences, 2 * last.load.max_num_seqs))
+            last = sizer.filled(last, floor, 2 * tried.max_num_seqs)
+        elif tried.max_num_seqs < wish.sequences and tried.max_model_len == wish.context:
+            last = sizer.filled(last, floor, min(wish.sequences, 2 * tried.max_num_seqs))
+    load, footprint = last.parts.load, sizer.footprint(last)
     return Fitted(
-        last.load, last.fraction, last.footprint, sizer.kv_cache(last),
-        context_lowered=last.load.max_model_len < wish.context,
-        sequences_lowered=last.load.max_num_seqs < wish.sequences and context.workload.concurrency is not None,
+        load, last.fraction, footprint, sizer.kv_cache(last, footprint),
+        context_lowered=load.max_model_len < wish.context,
+        sequences_lowered=load.max_num_seqs < wish.sequences and context.workload.concurrency is not None,
         fits=fits,
         asked=wish,
     )  # fmt: skip
@@ -137,10 +135,10 @@ class _Parts(NamedTuple):
 
 
 class _Trial(NamedTuple):
-    load: Load
+    parts: _Parts
     fraction: float
-    footprint: Footprint
-    cost: CacheCost
+    budget: int
+    headroom: float
 
 
 class _Sizer:
@@ -161,6 +159,7 @@ class _Sizer:
         self.kv_bits, self.eager, self.numbers, self.known = kv_bits, eager, numbers, known
         self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)
         self.whole = "gguf" in context.book.section("engines")[engine]["formats"]
+        self.memory = MEMORY[engine]
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device = context.gpu.device
 
@@ -175,7 +174,7 @@ class _Sizer:
                 architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=sequences,
                 sliding_tokens=self.numbers("sglang.sliding_tokens"), state_ratio=self.numbers("sglang.state_ratio"),
             )  # fmt: skip
-            fixed = MEMORY[self.engine].fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
+            fixed = self.memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
             if self.whole:
                 needed = cost.bytes_for(length, sequences)
             else:
@@ -184,31 +183,37 @@ class _Sizer:
         return found
 
     def size(self, length: int, sequences: int, batched: int) -> _Trial:
-        """The memory of one trial."""
-        load, cost, fixed, needed = self.parts(length, sequences, batched)
-        memory = MEMORY[self.engine]
+        """One trial: what is left of the budget, and why."""
+        parts = self.parts(length, sequences, batched)
+        memory, fixed = self.memory, parts.fixed
         fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers)
         budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
+        return _Trial(parts, fraction, budget, headroom(budget, self.weights + fixed.total + parts.kv_needed))
+
+    def footprint(self, trial: _Trial) -> Footprint:
+        """The memory of a trial, term by term."""
+        fixed, needed, budget = trial.parts.fixed, trial.parts.kv_needed, trial.budget
         pool = needed if self.whole else max(0, budget - self.weights - fixed.total)
-        footprint = Footprint(
+        return Footprint(
             self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity
         )
-        return _Trial(load, fraction, footprint, cost)
 
-    def kv_cache(self, trial: _Trial) -> KvCache:
+    def kv_cache(self, trial: _Trial, footprint: Footprint) -> KvCache:
         """The cache of a trial, in tokens."""
-        length, cost = trial.load.max_model_len, trial.cost
-        held = length * trial.load.max_num_seqs if self.whole else cost.tokens_in(trial.footprint.kv_cache, length)
+        load, cost = trial.parts.load, trial.parts.cost
+        length = load.max_model_len
+        held = length * load.max_num_seqs if self.whole else cost.tokens_in(footprint.kv_cache, length)
         return KvCache(cost.bytes_per_token, held, held / length if length else 0.0)
 
     def filled(self, trial: _Trial, floor: float, high: int) -> _Trial:
         """The most sequences that still fit, to a sixteenth, between what fits already and `high`, which does not."""
-        low = trial.load.max_num_seqs
+        load = trial.parts.load
+        low = load.max_num_seqs
         best = trial
         while high - low > max(1, low // 16):
             middle = (low + high) // 2
-            tried = self.size(trial.load.max_model_len, middle, trial.load.batched_tokens)
-            if tried.footprint.headroom >= floor:
+            tried = self.size(load.max_model_len, middle, load.batched_tokens)
+            if tried.headroom >= floor:
                 low, best = middle, tried
             else:
                 high = middle

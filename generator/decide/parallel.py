@@ -5,7 +5,6 @@ Floor 3, pure.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from generator.decide.consider import Pair
@@ -42,7 +41,7 @@ def with_experts(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> Lay
         return layout
     if _divides(context, pair, layout, cut):
         return layout
-    return replace(layout, expert_parallel=True)
+    return layout._replace(expert_parallel=True)
 
 
 def _divides(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> bool:

@@ -6,13 +6,13 @@ are apart in speed is within the band of the estimates.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 from generator.plan import Candidate
 
-Figures = tuple[float, float, float, int]
-
+Needs = tuple[float, float, int]
+"""Bytes needed on all GPUs, loss in percent, GPUs: less is better."""
 
 POOL = 3
 """How many candidates are compared for each that is shown."""
@@ -37,44 +37,61 @@ def contenders(best_first: Sequence[Candidate], most: int) -> list[Candidate]:
     return kept
 
 
-def pareto(best_first: Sequence[Candidate], level: float) -> list[Candidate]:
-    """The candidates but the first (the choice) that none of their engine beats, best first.
+def pareto(best_first: Sequence[Candidate], level: float, estimated: Callable[[Candidate], Candidate]) -> Iterator[Candidate]:
+    """The candidates but the first (the choice) that none of their engine beats, `estimated`, best first.
 
     The best layout of each engine and method comes before further layouts of it; `level` is the share by which two
-    speeds may differ and still be level.
+    speeds may differ and still be level. Speeds are only estimated where they decide or are shown.
     """
-    by_engine: dict[str, list[tuple[Candidate, Figures]]] = {}
-    for candidate in best_first:
-        by_engine.setdefault(candidate.engine, []).append((candidate, _figures(candidate)))
-    kept = []
-    for rank, candidate in enumerate(best_first[1:]):
-        mine = _figures(candidate)
-        rivals = by_engine[candidate.engine]
-        if not any(other is not candidate and _beats(figures, mine, level) for other, figures in rivals):
-            kept.append((rank, candidate))
-    seen: dict[tuple[str, str], int] = {}
-    for candidate in best_first[:1]:
-        seen[(candidate.engine, candidate.method)] = 1
-    order = []
-    for rank, candidate in kept:
-        key = (candidate.engine, candidate.method)
-        order.append((seen.get(key, 0), rank, candidate))
-        seen[key] = seen.get(key, 0) + 1
-    return [candidate for _, _, candidate in sorted(order, key=lambda entry: entry[:2])]
+    rivals = _Rivals(best_first, level, estimated)
+    shown = {(one.engine, one.method) for one in best_first[:1]}
+    waiting = list(best_first[1:])
+    while waiting:
+        further = []
+        for one in waiting:
+            if (one.engine, one.method) in shown:
+                further.append(one)
+            elif not rivals.beat(one):
+                shown.add((one.engine, one.method))
+                yield rivals.with_speed(one)
+        waiting, shown = further, set()
 
 
-def _figures(candidate: Candidate) -> Figures:
-    """Bytes needed on all GPUs, output tokens/s (negative), loss in percent, GPUs: less is better."""
-    memory, performance = candidate.memory, candidate.performance
+class _Rivals:
+    """Candidates that are compared with those of their engine."""
+
+    def __init__(self, found: Sequence[Candidate], level: float, estimated: Callable[[Candidate], Candidate]) -> None:
+        self.level, self.estimated = level, estimated
+        self.known: dict[str, Candidate] = {}
+        self.of_engine: dict[str, list[tuple[Candidate, Needs]]] = {}
+        for one in found:
+            self.of_engine.setdefault(one.engine, []).append((one, _needs(one)))
+
+    def with_speed(self, one: Candidate) -> Candidate:
+        """The candidate with its speed, estimated once."""
+        if one.id not in self.known:
+            self.known[one.id] = self.estimated(one)
+        return self.known[one.id]
+
+    def beat(self, one: Candidate) -> bool:
+        """Whether some other candidate of its engine is no worse in anything and better in something; level speeds are not better."""
+        others = self.of_engine[one.engine]
+        mine = next(needs for other, needs in others if other is one)
+        for other, (memory, loss, gpus) in others:
+            if other is one or memory > mine[0] or loss > mine[1] or gpus > mine[2]:
+                continue
+            its, speed = self._speed(other), self._speed(one)
+            if its > speed * (1.0 + self.level) or (its >= speed and (memory, loss, gpus) != mine):
+                return True
+        return False
+
+    def _speed(self, one: Candidate) -> float:
+        performance = self.with_speed(one).performance
+        return performance.speed.output_tokens_per_second.value if performance and performance.speed else 0.0
+
+
+def _needs(candidate: Candidate) -> Needs:
+    """What a candidate takes, by everything but its speed."""
+    memory, loss = candidate.memory, candidate.quality.value
     needed = (memory.total - memory.kv_cache + memory.kv_needed) * candidate.gpus if memory else 0
-    speed = performance.speed.output_tokens_per_second.value if performance and performance.speed else 0.0
-    loss = candidate.quality.value
-    return float(needed), -speed, inf if loss is None else loss, candidate.gpus
-
-
-def _beats(one: Figures, other: Figures, level: float) -> bool:
-    """Whether `one` is no worse in anything and better in something; speeds that are level do not count as better."""
-    faster = -one[1] > -other[1] * (1.0 + level)
-    no_slower = -one[1] >= -other[1]
-    no_worse = one[0] <= other[0] and no_slower and one[2] <= other[2] and one[3] <= other[3]
-    return no_worse and (faster or one[0] < other[0] or one[2] < other[2] or one[3] < other[3])
+    return float(needed), inf if loss is None else loss, candidate.gpus

@@ -6,7 +6,6 @@ Floor 3, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import log
 from typing import Any
 
@@ -178,7 +177,7 @@ class Speeds:
         most = self.within_objectives(candidate)
         if most is None or candidate.performance is None:
             return candidate
-        return changed(candidate, performance=replace(candidate.performance, within_objectives=most))
+        return changed(candidate, performance=candidate.performance._replace(within_objectives=most))
 
     def kv_bits(self, candidate: Candidate) -> float:
         """Bits of one cached value."""

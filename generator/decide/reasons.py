@@ -28,4 +28,4 @@ def reasons(
     table: str, stage: int, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
 ) -> tuple[Reason, ...]:
     """Reasons of the rows of a table that are decided at this stage."""
-    return tuple(reason_of(row, facts, sources, book) for row in book.tables[table].matching(facts, stage))
+    return tuple([reason_of(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])

@@ -20,6 +20,9 @@ from generator.sizing.gguf_overrides import layers_key
 Numbers = Callable[[str], float]
 
 _SIXTEEN = ("f32", "f16", "bf16")
+_BY_HAND = ("tensor_types", "keep", "first_layers", "last_layers")
+"""What a spec's `quantize` says of single tensors."""
+
 _EXPERTS = ("_exps", "_shexp", "_chexps")
 """Suffixes of experts' tensors: a kind named without one means these, too, as in llama-quantize."""
 
@@ -39,7 +42,7 @@ def overridden(method: Mapping[str, Any], architecture: ModelArchitecture, asked
     `keep_type`, q8_0 by default. Raises `InputError` for a kind that the model does not have.
     """
     gguf = method.get("gguf")
-    if not gguf or gguf["base"] in _SIXTEEN:
+    if not gguf or gguf["base"] in _SIXTEEN or asked.keys().isdisjoint(_BY_HAND):
         return method
     kinds = quantizable(architecture)
     wide = str(asked.get("keep_type") or _WIDE)

@@ -6,9 +6,10 @@ Floor 4, pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: `data` is kept
 class Artifact:
     """A file's path (relative to the spec's folder, with `/`), its text, and whether it is a program."""
 
@@ -16,7 +17,7 @@ class Artifact:
     text: str
     executable: bool = False
 
-    @property
+    @cached_property
     def data(self) -> bytes:
         """The bytes to be written."""
         return self.text.encode()

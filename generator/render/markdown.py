@@ -26,7 +26,12 @@ def _escaped(text: str) -> str:
 
 def code(text: Any) -> str:
     """A code span, also in a table's cell."""
-    body = comment(text).replace("|", "\\|")
+    return _span(comment(text))
+
+
+@lru_cache(4096)
+def _span(text: str) -> str:
+    body = text.replace("|", "\\|")
     longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if body[:1] in ("`", " ", "") or body[-1:] in ("`", " ") else ""

@@ -37,9 +37,11 @@ def kept(plan: Plan) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Data as JSON has it: lists for tuples and, sorted, for sets."""
     if isinstance(value, dict):
+        if _SCALARS.issuperset(map(type, value.values())):
+            return value
         return {key: item if type(item) in _SCALARS else plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [item if type(item) in _SCALARS else plain(item) for item in value]
     if isinstance(value, frozenset | set):
         return sorted(value)
     return value

@@ -232,8 +232,12 @@ def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
 
 def _commonest(found: Iterable[Rejection]) -> Reason:
     """The reason that most of these share; the first by name where several do."""
-    reasons = {reason.row: reason for rejection in found for reason in rejection.reasons}
-    counts = Counter(row for rejection in found for row in {reason.row for reason in rejection.reasons})
+    reasons: dict[str, Reason] = {}
+    counts: Counter[str] = Counter()
+    for rejection in found:
+        its = {reason.row: reason for reason in rejection.reasons}
+        reasons |= its
+        counts.update(its.keys())
     return reasons[min(counts, key=lambda row: (-counts[row], row))]
 
 

@@ -23,9 +23,17 @@ def _environment() -> Environment:
 
     from generator.render.bytecode import TemplateCache
 
+    class KeysFirst(Environment):
+        """`data.key` asks a mapping for its key at once, not for an attribute that it nearly never has."""
+
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            if type(obj) is dict and attribute in obj:
+                return obj[attribute]
+            return super().getattr(obj, attribute)
+
     built, cache = folder("compiled") / "templates", cache_folder()
     source = FileSystemLoader(folder("templates"))
-    environment = Environment(
+    environment = KeysFirst(
         # a wheel brings them compiled; where its Jinja is not the one that runs, the text itself is read
         loader=ChoiceLoader([ModuleLoader(built), source]) if built.is_dir() else source,
         bytecode_cache=TemplateCache(cache / "templates", Path(__file__).read_bytes()) if cache else None,

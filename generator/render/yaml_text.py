@@ -90,18 +90,25 @@ def json_text(data: Any) -> str:
 
 def _json(value: Any, line: str) -> str:
     """A value that begins on `line` (a line break with its indent); what holds no more of its kind is left to the C encoder."""
-    if type(value) is str:
-        return _string(value)
     inner = line + "  "
     if isinstance(value, dict) and value:
         if _SCALARS.issuperset(map(type, value.values())):
             return f"{{{inner}{_encoder(inner)(value)[1:-1]}{line}}}"
-        return "{" + ",".join([f"{inner}{_string(name)}: {_json(item, inner)}" for name, item in value.items()]) + line + "}"
+        items = [f"{inner}{_string(name)}: {_scalar(item) if type(item) in _SCALARS else _json(item, inner)}" for name, item in value.items()]
+        return "{" + ",".join(items) + line + "}"
     if isinstance(value, list | tuple) and value:
         if _SCALARS.issuperset(map(type, value)):
             return f"[{inner}{_encoder(inner)(value)[1:-1]}{line}]"
         return "[" + ",".join([inner + _json(item, inner) for item in value]) + line + "]"
-    return _encoder(inner)(value)
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    """A value of one word, or an empty collection."""
+    kind = type(value)
+    if kind is str:
+        return _string(value)
+    return "null" if value is None else str(value) if kind is int else _encoder("")(value)
 
 
 @lru_cache(64)

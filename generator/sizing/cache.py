@@ -17,8 +17,8 @@ sequence. Engines differ in what they make of that:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.quantity import ceil_div, ceil_to, floor_to
@@ -35,8 +35,7 @@ _LOCAL = ("llama.cpp", "ollama")
 _KEEPS_ALL = ("tgi", "tensorrt-llm")
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """Equal layers of the fullest GPU: `layers` of them, each `per_token` bytes; `window` 0 keeps every token."""
 
     layers: int
@@ -44,8 +43,7 @@ class Kept:
     window: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CacheCost:
+class CacheCost(NamedTuple):
     """What the cache costs on the fullest GPU.
 
     `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per

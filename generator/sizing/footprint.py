@@ -6,14 +6,13 @@ Floor 2, pure. All figures are of the fullest GPU of the deployment.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Numbers = Callable[[str], float]
 """A threshold by name, as the rule set gives it for the engine version that is planned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """How the model is split over GPUs; `replicas` are whole copies of it."""
 
     tensor_parallel: int = 1
@@ -27,8 +26,7 @@ class Layout:
         return self.tensor_parallel * self.pipeline_parallel
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What the engine is asked to hold at once (tokens, sequences).
 
     `batched_tokens` is the engine's step size: `max_num_batched_tokens` of vLLM, `chunked_prefill_size` of
@@ -42,8 +40,7 @@ class Load:
     enforce_eager: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
+class Device(NamedTuple):
     """One GPU (or the host's RAM for `cpu`) as sizing sees it.
 
     `capacity` is what the driver reports, in bytes; `count` how many the deployment may use.
@@ -55,8 +52,7 @@ class Device:
     multiprocessors: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(NamedTuple):
     """Memory that does not depend on how many tokens are cached, in bytes, weights apart.
 
     `loaded` is the part of `runtime` that comes with the weights, not before them.
@@ -73,8 +69,7 @@ class Fixed:
         return self.activations + self.cuda_graphs + self.runtime
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
+class Footprint(NamedTuple):
     """One GPU's memory under a plan, in bytes.
 
     `kv_cache` is what the engine will allocate, `kv_needed` what the workload needs of it, `budget` what the
@@ -98,5 +93,9 @@ class Footprint:
     @property
     def headroom(self) -> float:
         """What is left of the budget under this workload, as a fraction of the budget (negative: too much)."""
-        rest = self.budget - self.weights - self.activations - self.cuda_graphs - self.runtime
-        return (rest - self.kv_needed) / self.budget if self.budget > 0 else -1.0
+        return headroom(self.budget, self.weights + self.activations + self.cuda_graphs + self.runtime + self.kv_needed)
+
+
+def headroom(budget: int, needed: int) -> float:
+    """What is left of a budget in bytes, as a fraction of it (negative: too much is needed)."""
+    return (budget - needed) / budget if budget > 0 else -1.0

@@ -5,7 +5,7 @@ Floor 2, pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from generator.sizing.footprint import Numbers
 from generator.throughput.bands import Bands, Class, class_of
@@ -31,8 +31,7 @@ class Calibration:
         self.level = numbers("speed.level")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` the share of its layers
     that stay in the host's memory."""
 
@@ -109,7 +108,7 @@ def most_within(
     machine = setting.machine(calibration)
 
     def holds(concurrency: int) -> bool:
-        result = served(machine, replace(demand, concurrency=concurrency))
+        result = served(machine, demand._replace(concurrency=concurrency))
         return (tpot_ms is None or result.tpot * 1000.0 <= tpot_ms) and (ttft_ms is None or result.ttft * 1000.0 <= ttft_ms)
 
     low, high = 0, max(1, highest)

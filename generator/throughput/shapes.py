@@ -5,14 +5,12 @@ Floor 2, pure. Bytes are bytes, rates are per second, times are seconds unless a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 SECONDS_OF_HOUR, MILLION = 3600.0, 1e6
 
 
-@dataclass(frozen=True, slots=True)
-class ModelShape:
+class ModelShape(NamedTuple):
     """One model in one method, whole (not yet split over GPUs).
 
     `dense_bytes` are read by every step, `expert_bytes` by the steps whose tokens are routed to them; the input
@@ -38,7 +36,7 @@ class ModelShape:
         """The same model where the bytes that a step reads are known to be `size` in all."""
         known = self.dense_bytes + self.expert_bytes
         share = size / known if known else 1.0
-        return replace(self, dense_bytes=self.dense_bytes * share, expert_bytes=self.expert_bytes * share)
+        return self._replace(dense_bytes=self.dense_bytes * share, expert_bytes=self.expert_bytes * share)
 
     @property
     def routed_share(self) -> float:
@@ -50,8 +48,7 @@ class ModelShape:
         return 1.0 - (1.0 - self.routed_share) ** tokens if self.experts else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class HardwareShape:
+class HardwareShape(NamedTuple):
     """One GPU (or host) and its links.
 
     `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where
@@ -74,8 +71,7 @@ class HardwareShape:
     assumed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CacheTraffic:
+class CacheTraffic(NamedTuple):
     """What one GPU reads of the KV cache for one token of one sequence, in bytes.
 
     `per_token` of the layers that keep every token, `windows` as (bytes per token, window), `state` bytes per sequence
@@ -94,8 +90,7 @@ class CacheTraffic:
         return size
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """How one replica is split: ways of tensor parallelism, pipeline stages; and how many replicas there are."""
 
     tensor: int = 1
@@ -108,8 +103,7 @@ class Split:
         return self.tensor * self.pipeline * self.replicas
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """The load on the whole deployment.
 
     `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and `output_tokens` of one,

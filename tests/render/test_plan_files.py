@@ -145,7 +145,7 @@ def decided() -> Plan:
 def moved(made: Plan) -> Plan:
     """The same decision by the same rows in other places."""
     other = [
-        replace(r, reasons=tuple(replace(x, at="elsewhere.yaml:99") for x in reversed(r.reasons)))
+        r._replace(reasons=tuple(replace(x, at="elsewhere.yaml:99") for x in reversed(r.reasons)))
         for r in reversed(made.rejected)
     ]
     trace = made.trace

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ def test_stale_scales_of_mxfp4_experts(version: str, tensor_parallel: int, lost:
     device = Device(int(139.8 * GIB), compute_capability=9.0)
     told = sglang.fixed(model, Layout(tensor_parallel), Load(8192, 8, 4096), device, 0, numbers(version))
     assert told.loaded / GIB == pytest.approx(lost, abs=0.01)
-    blackwell = replace(device, compute_capability=10.0)
+    blackwell = device._replace(compute_capability=10.0)
     clean = sglang.fixed(model, Layout(tensor_parallel), Load(8192, 8, 4096), blackwell, 0, numbers(version))
     assert (clean.loaded, clean.runtime) == (0, told.runtime - told.loaded)
     pools = [sglang.budget(device, 0, fixed, 0.88, BOUND) - fixed.total for fixed in (clean, told)]

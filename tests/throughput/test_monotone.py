@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 
 from hypothesis import given, settings
@@ -66,7 +65,7 @@ def no_less(one: float, other: float) -> bool:
 @EXAMPLES
 @given(candidates(), loads, st.floats(1.0, 10.0))
 def test_more_bandwidth_is_never_slower(setting: Setting, demand: Demand, factor: float) -> None:
-    faster = replace(setting, hardware=replace(setting.hardware, bandwidth=setting.hardware.bandwidth * factor))
+    faster = setting._replace(hardware=setting.hardware._replace(bandwidth=setting.hardware.bandwidth * factor))
     before, after = speed(setting, demand), speed(faster, demand)
     assert no_less(after.output_tokens_per_second.value, before.output_tokens_per_second.value)
     assert no_less(before.tpot_ms.value, after.tpot_ms.value)
@@ -79,24 +78,24 @@ def test_more_bandwidth_is_never_slower(setting: Setting, demand: Demand, factor
 @given(candidates(), loads, st.floats(1.0, 10.0))
 def test_more_arithmetic_and_faster_links_are_never_slower(setting: Setting, demand: Demand, factor: float) -> None:
     hardware = setting.hardware
-    better = replace(hardware, full_flops=hardware.full_flops * factor, low_flops=hardware.low_flops * factor, link=hardware.link * factor)
-    assert no_less(speed(setting, demand).tpot_ms.value, speed(replace(setting, hardware=better), demand).tpot_ms.value)
+    better = hardware._replace(full_flops=hardware.full_flops * factor, low_flops=hardware.low_flops * factor, link=hardware.link * factor)
+    assert no_less(speed(setting, demand).tpot_ms.value, speed(setting._replace(hardware=better), demand).tpot_ms.value)
 
 
 @EXAMPLES
 @given(candidates(), loads, st.floats(0.0, 0.9), st.floats(0.0, 0.9))
 def test_more_layers_in_the_host_are_never_faster_where_its_memory_is_slower(setting: Setting, demand: Demand, one: float, other: float) -> None:
-    local = replace(setting, engine="llama.cpp", split=Split(), hardware=replace(setting.hardware, vendor="nvidia", host=setting.hardware.bandwidth / 4))
-    fewer, more = (replace(local, in_host=share) for share in sorted((one, other)))
-    slow = replace(local.hardware, generation="cpu_x86", vendor="cpu", bandwidth=local.hardware.host)
+    local = setting._replace(engine="llama.cpp", split=Split(), hardware=setting.hardware._replace(vendor="nvidia", host=setting.hardware.bandwidth / 4))
+    fewer, more = (local._replace(in_host=share) for share in sorted((one, other)))
+    slow = local.hardware._replace(generation="cpu_x86", vendor="cpu", bandwidth=local.hardware.host)
     assert no_less(speed(more, demand).tpot_ms.value, speed(fewer, demand).tpot_ms.value)
-    assert speed(replace(local, hardware=slow), demand).basis
+    assert speed(local._replace(hardware=slow), demand).basis
 
 
 @EXAMPLES
 @given(candidates(), loads, st.integers(1, 100000))
 def test_longer_prompts_are_never_faster_per_token(setting: Setting, demand: Demand, more: int) -> None:
-    longer = replace(demand, input_tokens=demand.input_tokens + more)
+    longer = demand._replace(input_tokens=demand.input_tokens + more)
     assert no_less(speed(setting, longer).tpot_ms.value, speed(setting, demand).tpot_ms.value)
     assert no_less(speed(setting, demand).output_tokens_per_second.value, speed(setting, longer).output_tokens_per_second.value)
 
@@ -107,7 +106,7 @@ def test_more_at_once_never_puts_out_less_until_the_cache_is_full(setting: Setti
     assert demand.concurrency is not None
     step = setting.split.replicas  # equal shares
     one, two = demand.concurrency * step, (demand.concurrency + more) * step
-    few, many = (speed(setting, replace(demand, concurrency=c)) for c in (one, two))
+    few, many = (speed(setting, demand._replace(concurrency=c)) for c in (one, two))
     assert no_less(many.output_tokens_per_second.value, few.output_tokens_per_second.value)
     assert no_less(many.tpot_ms.value, few.tpot_ms.value)
 
@@ -115,7 +114,7 @@ def test_more_at_once_never_puts_out_less_until_the_cache_is_full(setting: Setti
 @EXAMPLES
 @given(candidates(), loads, st.integers(1, 100))
 def test_beyond_the_cache_the_output_stands_still_and_the_rest_waits(setting: Setting, demand: Demand, held: int) -> None:
-    full, over = (replace(demand, most=float(held), concurrency=c * setting.split.replicas) for c in (held, held + 64))
+    full, over = (demand._replace(most=float(held), concurrency=c * setting.split.replicas) for c in (held, held + 64))
     at, beyond = speed(setting, full), speed(setting, over)
     assert abs(beyond.output_tokens_per_second.value / at.output_tokens_per_second.value - 1) < 1e-9
     assert beyond.limit == "kv-capacity"
@@ -139,6 +138,6 @@ def test_every_figure_lies_in_its_band(setting: Setting, demand: Demand) -> None
 def test_the_concurrency_for_an_objective_is_the_last_that_meets_it(setting: Setting, demand: Demand, tpot: float) -> None:
     most = most_within(setting, demand, calibration(), None, tpot, 512)
     if most:
-        assert speed(setting, replace(demand, concurrency=most)).tpot_ms.value <= tpot * (1 + 1e-9)
+        assert speed(setting, demand._replace(concurrency=most)).tpot_ms.value <= tpot * (1 + 1e-9)
     if most < 512:
-        assert speed(setting, replace(demand, concurrency=most + 1)).tpot_ms.value > tpot * (1 - 1e-9)
+        assert speed(setting, demand._replace(concurrency=most + 1)).tpot_ms.value > tpot * (1 - 1e-9)
