@@ -37,13 +37,14 @@ class Document(NamedTuple):
     """A file's data and where each part of it stands.
 
     `marks` maps a path such as `("hardware", "gpu")` to the (line, column) of its value;
-    `key_marks` to that of its key.
+    `key_marks` to that of its key. `plain` are the words without quotes, keys among them, and what each was read as.
     """
 
     name: str
     data: Any
     marks: dict[KeyPath, tuple[int, int]]
     key_marks: dict[KeyPath, tuple[int, int]]
+    plain: frozenset[tuple[str, Any]] = frozenset()
 
     def place(self, path: KeyPath = (), key: bool = False) -> Place:
         """Where `path` stands, or the nearest thing above it that has a position."""
@@ -122,6 +123,7 @@ class _Builder:
         self.key_marks: dict[KeyPath, tuple[int, int]] = {}
         self.anchors: dict[str, tuple[Any, int]] = {}
         self.stack: list[_Open] = []
+        self.plain: set[tuple[str, Any]] = set()
         self.nodes = 0
         self.root: Any = None
 
@@ -142,7 +144,7 @@ class _Builder:
                 documents += 1
                 if documents > 1:
                     raise self._fail(event, "several-documents", "one YAML document is read, here begins another")
-        return Document(self.name, self.root, self.marks, self.key_marks)
+        return Document(self.name, self.root, self.marks, self.key_marks, frozenset(self.plain))
 
     def _fail(self, event: Any, code: str, message: str) -> InputError:
         mark = event.start_mark
@@ -196,6 +198,8 @@ class _Builder:
         key = event.value
         if key in top.items:
             raise self._fail(event, "duplicate-key", f"{key!r} stands here twice")
+        if event.implicit[0]:
+            self.plain.add((key, key))
         top.key = key
         self.key_marks[(*top.path, key)] = mark
 
@@ -220,6 +224,11 @@ class _Builder:
         value = event.value
         if not event.implicit[0]:
             return self._text(event, value)
+        meaning = self._plain(event, value)
+        self.plain.add((value, meaning))
+        return meaning
+
+    def _plain(self, event: Any, value: str) -> Any:
         if value in _WORDS:
             return _WORDS[value]
         if len(value) <= 64 and value[0] in "+-.0123456789":

@@ -29,7 +29,7 @@ from generator.decide.reasons import LAYOUT, PAIR, SIZED, SPEC, reasons
 from generator.decide.settings import collected, emitted, values_of
 from generator.decide.sized import revision_of, sized_names, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
-from generator.facts.engine import kv_support_of, resolve_engine
+from generator.facts.engine import Engine, kv_support_of, resolve_engine
 from generator.plan import Candidate, Plan, Quality, Reason, Rejection, Trace, changed
 from generator.quantize.job import Job, moved
 from generator.rulebook import RuleBook
@@ -76,6 +76,7 @@ class _Decision:
         self._layouts: dict[str, list[Layout]] = {}
         self._arranged: dict[Any, tuple[Layout, Names]] = {}
         self._bases: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._kv_supports: dict[tuple[str, str], tuple[str, str | None]] = {}
         self._thumbs: dict[str, dict[str, float | None]] = {}
 
     @cached_property
@@ -191,26 +192,26 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(changed(candidate, **split), found))
             return
-        candidate, names, sources = self._sized(pair, layout, candidate, split, names, sources)
+        candidate, sources = self._sized(pair, layout, candidate, split, names, sources)
         found = (*found, *reasons("reject", SIZED, names, sources, self.book))
         if found:
             if self._wants_figures(pair):
                 candidate = self.speeds.estimated(candidate)
             self.rejected.append(Rejection(candidate, found))
         else:
-            self.working.append(Ranked(candidate, {**names, "_sources": sources, "_made": pair.made}))
+            names |= {"_sources": sources, "_made": pair.made}
+            self.working.append(Ranked(candidate, names))
 
     def _sized(
         self, pair: Pair, layout: Layout, candidate: Candidate, split: Mapping[str, Any], names: Names, sources: Sources
-    ) -> tuple[Candidate, Names, Sources]:
+    ) -> tuple[Candidate, Sources]:
+        """The candidate fitted, and the sources; what fitting found is added to its `names`."""
         engine = pair.engine
         base = self._fit_base(pair, names)
         kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
-        if self.context.pinned("enforce_eager") is not None:
-            base["enforce_eager"] = self.context.pinned("enforce_eager")
-        kv_support, kv_source = kv_support_of(self.book, engine, kv_dtype, self.context.gpu.architecture)
+        kv_support, kv_source = self._kv_support(engine, kv_dtype)
         fitted = self._fitted(pair, layout, base, kv_dtype)
-        names = {**names, **sized_names(self.context, fitted, kv_dtype, kv_support)}
+        names |= sized_names(self.context, fitted, kv_dtype, kv_support)
         candidate = changed(
             candidate,
             **split,
@@ -229,14 +230,24 @@ class _Decision:
             candidate = self.speeds.estimated(candidate)
         if candidate.performance is not None and self.eager:
             speed_names = self.speeds.names_of(candidate)
-        return candidate, {**names, **speed_names}, {**sources, "kv_cache.support": kv_source}
+        names |= speed_names
+        return candidate, {**sources, "kv_cache.support": kv_source}
 
-    def _fit_base(self, pair: Pair, names: Names) -> dict[str, Any]:
+    def _fit_base(self, pair: Pair, names: Names) -> Mapping[str, Any]:
         """What the `fit` rows set; the same where they read the same."""
         key = (pair.engine.version, *(names.get(name) for name in self.book.tables["fit"].reads))
         if key not in self._bases:
-            self._bases[key] = values_of("fit", names, self.book, pair.engine.version)
-        return self._bases[key].copy()
+            base = self._bases[key] = values_of("fit", names, self.book, pair.engine.version)
+            if self.context.pinned("enforce_eager") is not None:
+                base["enforce_eager"] = self.context.pinned("enforce_eager")
+        return self._bases[key]
+
+    def _kv_support(self, engine: Engine, dtype: str) -> tuple[str, str | None]:
+        """The cell of the matrix for a type of KV cache, looked up once for all methods."""
+        key = (engine.name, dtype)
+        if key not in self._kv_supports:
+            self._kv_supports[key] = kv_support_of(self.book, engine, dtype, self.context.gpu.architecture)
+        return self._kv_supports[key]
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Any], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":

@@ -88,30 +88,41 @@ def pair_names(
     if layout is None and origin == "given" and own is not None:
         layout = own.layout
     keys: Mapping[str, str] = entry.get("support_key") or {}
-    family = entry["family"]
-    key = keys.get(layout or ("gguf" if family == "gguf" else ""), method)
+    key = keys.get(layout or ("gguf" if entry["family"] == "gguf" else ""), method)
     support, source = support_of(book, engine.name, key, gpu.architecture)
-    quality = quality_of(book, method, model.billion)
-    limit = context.spec.workload.get("max_quality_loss_percent")
-    dtype = dtype_of(context, method)
+    of_method, quality = _method_names(context, method)
     names: Names = {
         **_engine_names(context, engine),
+        **of_method,
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "pair.pinned": context.pinned("engine") == engine.name and context.pinned("quantization") is not None,
-        "method": method,
-        "method.family": family,
-        "method.bits": entry["weight_bits"],
-        "method.pinned": context.pinned("quantization") is not None and pin_accepts(context.pinned("quantization"), method),
-        "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
         "support": support,
         "weights.origin": origin,
-        "dtype": dtype,
-        "dtype.narrower": dtype == "float16" and model.architecture.dtype == "bf16" and family != "gguf",
-        "quality.loss": quality.value,
-        "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
     }
     return names, {"support": source, "quality.loss": quality.source, "quality.over_limit": quality.source}, quality
+
+
+def _method_names(context: Context, method: str) -> tuple[Names, Quality]:
+    """What a pair's names say of its method alone, and what it loses; the same for all engines."""
+    known: tuple[Names, Quality] | None = context.memo.get(("of method", method))
+    if known is None:
+        entry, quality = context.book.section("methods")[method], quality_of(context.book, method, context.model.billion)
+        limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.pinned("quantization")
+        dtype = dtype_of(context, method)
+        names: Names = {
+            "method": method,
+            "method.family": entry["family"],
+            "method.bits": entry["weight_bits"],
+            "method.pinned": wanted is not None and pin_accepts(wanted, method),
+            "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
+            "dtype": dtype,
+            "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
+            "quality.loss": quality.value,
+            "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
+        }
+        known = context.memo["of method", method] = (names, quality)
+    return known
 
 
 def _engine_names(context: Context, engine: Engine) -> Names:

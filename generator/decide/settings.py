@@ -23,12 +23,6 @@ class _Values(dict[str, Any]):
         super().__init__()
         self._table = table
 
-    def copy(self) -> _Values:
-        """The same values, which still tell."""
-        found = _Values(self._table)
-        found.update(self)
-        return found
-
     def __missing__(self, key: str) -> Any:
         raise fail("rules-gap", f"no row of the table `{self._table}` sets {key!r} here, which is needed")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import marshal
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -16,12 +17,29 @@ from generator.source import parse_yaml
 from generator.verify.meant import internal
 
 _Loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_resolver: Any = yaml.resolver.Resolver()
 
 
 def same_yaml(text: str, data: Any, name: str) -> None:
-    """Raise an internal error unless both dialects of YAML, 1.1 and 1.2, give back `data`."""
-    _compare(yaml.load(text, _Loader), data, name)
-    _compare(parse_yaml(text, name).data, data, name)
+    """Raise an internal error unless both dialects of YAML, 1.1 and 1.2, give back `data`.
+
+    The two differ in what a word without quotes means, and in nothing else that is written here.
+    """
+    document = parse_yaml(text, name)
+    _compare(document.data, data, name)
+    for word, meaning in document.plain:
+        if difference(_by_yaml_1_1(word), meaning) is not None:
+            raise internal("not-as-meant", f"{name}: YAML 1.1 does not read {word!r} as it was meant")
+
+
+@lru_cache(4096)
+def _by_yaml_1_1(word: str) -> Any:
+    """What PyYAML, whose dialect is 1.1, makes of a word without quotes; what it refuses is like nothing."""
+    tag = _resolver.resolve(yaml.ScalarNode, word, (True, False))
+    try:
+        return word if tag == "tag:yaml.org,2002:str" else yaml.load(word, _Loader)
+    except yaml.YAMLError:
+        return ...
 
 
 def same_json(text: str, data: Any, name: str) -> None:

@@ -72,7 +72,18 @@ def test_strings_stay_strings(value: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "data"),
-    [("a: 1\n", {"a": "1"}), ("a: yes\n", {"a": "yes"}), ("b: 1\na: 1\n", {"a": 1, "b": 1}), ("a: 1.0\n", {"a": 1})],
+    [
+        ("a: 1\n", {"a": "1"}),
+        ("a: yes\n", {"a": "yes"}),
+        ("b: 1\na: 1\n", {"a": 1, "b": 1}),
+        ("a: 1.0\n", {"a": 1}),
+        # only YAML 1.1 reads these otherwise, or not at all
+        ("on: 1\n", {"on": 1}),
+        ("a: 1:30\n", {"a": "1:30"}),
+        ("a: 010\n", {"a": 10}),
+        ("a: =\n", {"a": "="}),
+        ("<<: x\n", {"<<": "x"}),
+    ],
 )
 def test_a_difference_is_found(text: str, data: Any) -> None:
     with pytest.raises(GenDeployError, match="not-as-meant"):
@@ -145,7 +156,7 @@ def decided() -> Plan:
 def moved(made: Plan) -> Plan:
     """The same decision by the same rows in other places."""
     other = [
-        r._replace(reasons=tuple(replace(x, at="elsewhere.yaml:99") for x in reversed(r.reasons)))
+        r._replace(reasons=tuple(x._replace(at="elsewhere.yaml:99") for x in reversed(r.reasons)))
         for r in reversed(made.rejected)
     ]
     trace = made.trace
@@ -154,7 +165,7 @@ def moved(made: Plan) -> Plan:
         made,
         choice=replace(made.choice, settings=dict(reversed(list(made.choice.settings.items())))),
         rejected=tuple(other),
-        warnings=tuple(replace(w, at="elsewhere.yaml:7") for w in reversed(made.warnings)),
+        warnings=tuple(w._replace(at="elsewhere.yaml:7") for w in reversed(made.warnings)),
         trace=(trace[1]._replace(at="x:1"), trace[0]._replace(at="x:2"), *trace[2:]),
     )
 
