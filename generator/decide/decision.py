@@ -102,6 +102,8 @@ class _Decision:
             best, facts = self.speeds.promised(self.speeds.estimated(finished[0].candidate)), finished[0].facts
             finished[0] = Ranked(changed(best, terms=terms_of(self.context, best, facts)), {**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
+        if choice is None:
+            self.rejected = [r._replace(candidate=self.speeds.promised(r.candidate)) for r in self.rejected]
         trace = (*self.context.trace, *self._dropped(), *self._preferred(rows, best_first), *steps)
         plan = Plan(
             name=self.context.spec.name,
@@ -211,8 +213,18 @@ class _Decision:
         kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
         kv_support, kv_source = self._kv_support(engine, kv_dtype)
         fitted = self._fitted(pair, layout, base, kv_dtype)
+        found = self._with_figures(candidate, split, kv_dtype, fitted)
+        most = self.speeds.sequences_within(found) if fitted.fits and fitted.gpu_layers is None else None
+        if most is not None and most < fitted.load.max_num_seqs:
+            fitted = self._fitted(pair, layout, {**base, "sequences_most": most}, kv_dtype)._replace(sequences_capped=True)
+            found = self._with_figures(candidate, split, kv_dtype, fitted)
         names |= sized_names(self.context, fitted, kv_dtype, kv_support)
-        candidate = changed(
+        names |= self.speeds.names_of(found) if self.eager else self.speeds.no_names
+        return found, {**sources, "kv_cache.support": kv_source}
+
+    def _with_figures(self, candidate: Candidate, split: Mapping[str, Any], kv_dtype: str, fitted: Fitted) -> Candidate:
+        """The candidate as it was fitted, with its speed where that is wanted before the choice."""
+        found = changed(
             candidate,
             **split,
             kv_cache_dtype=kv_dtype,
@@ -223,15 +235,9 @@ class _Decision:
             memory=fitted.footprint,
             kv_cache=fitted.kv_cache,
         )
-        speed_names = self.speeds.no_names
         if fitted.gpu_layers is not None:
-            candidate = self.speeds.estimated(candidate, partly=True)
-        elif fitted.fits and self.eager:
-            candidate = self.speeds.estimated(candidate)
-        if candidate.performance is not None and self.eager:
-            speed_names = self.speeds.names_of(candidate)
-        names |= speed_names
-        return candidate, {**sources, "kv_cache.support": kv_source}
+            return self.speeds.estimated(found, partly=True)
+        return self.speeds.estimated(found) if fitted.fits and self.eager else found
 
     def _fit_base(self, pair: Pair, names: Names) -> Mapping[str, Any]:
         """What the `fit` rows set; the same where they read the same."""

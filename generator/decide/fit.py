@@ -32,7 +32,7 @@ class Wish(NamedTuple):
 class Fitted(NamedTuple):
     """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
 
-    `gpu_layers` is only set where some layers stay in the host's memory.
+    `gpu_layers` is only set where some layers stay in the host's memory; `sequences_capped`: more would fit, but not keep the objectives.
     """
 
     load: Load
@@ -44,6 +44,7 @@ class Fitted(NamedTuple):
     fits: bool
     asked: Wish
     gpu_layers: int | None = None
+    sequences_capped: bool = False
 
 
 def fit(
@@ -73,9 +74,7 @@ def fit(
             last = sizer.size(*between[bisect_left(between, True, 1, len(between) - 1, key=lambda trial: sizer.size(*trial).headroom >= floor)])
     if fits and context.pinned("max_num_seqs") is None:
         tried = last.parts.load
-        if context.workload.concurrency is None:
-            last = sizer.filled(last, floor, 2 * tried.max_num_seqs)
-        elif tried.max_num_seqs < wish.sequences and tried.max_model_len == wish.context:
+        if tried.max_num_seqs < wish.sequences and (context.workload.concurrency is None or tried.max_model_len == wish.context):
             last = sizer.filled(last, floor, min(wish.sequences, 2 * tried.max_num_seqs))
     load, footprint = last.parts.load, sizer.footprint(last)
     return Fitted(

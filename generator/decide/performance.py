@@ -154,6 +154,13 @@ class Speeds:
         demand = Demand(None, self.context.workload.input_tokens, self.context.workload.output_tokens, sequences)
         return most_within(setting, demand, self.calibration, self.ttft, self.tpot, sequences * candidate.replicas)
 
+    def sequences_within(self, candidate: Candidate) -> int | None:
+        """With `concurrency: max` the sequences of one replica, one at least, that keep the objectives; None where nothing asks for that."""
+        if self.context.workload.concurrency is not None or self.context.pinned("max_num_seqs") is not None:
+            return None
+        most = self.within_objectives(candidate)
+        return None if most is None else max(1, most // candidate.replicas)
+
     def curve(self, candidate: Candidate, concurrencies: Sequence[int]) -> list[Speed]:
         """The speed of a candidate at each concurrency; its cache and its settings stay as they are."""
         if self.calibration is None or candidate.memory is None:

@@ -72,6 +72,7 @@ def sized_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str
         "sequences.halvings": halvings(fitted.asked.sequences, load.max_num_seqs) if context.workload.concurrency else 0,
         "context.lowered": fitted.context_lowered,
         "sequences.lowered": fitted.sequences_lowered,
+        "sequences.capped": fitted.sequences_capped,
         "memory.headroom": footprint.headroom,
         "memory.weights_gib": gib(footprint.weights),
         "memory.budget_gib": gib(footprint.budget),

@@ -127,10 +127,16 @@ def _because(reason: Reason, candidate: Candidate) -> str:
         return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(min(memory.budget, memory.capacity)):.1f} [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
     if speed is not None and "objective.tpot_ratio" in reason.read:
-        return f"{reason.because}: {ranged(speed.tpot_ms, 'ms')} [{reason.row}]"
+        return f"{reason.because}: {ranged(speed.tpot_ms, 'ms')}{_would_hold(candidate)} [{reason.row}]"
     if speed is not None and speed.ttft_ms and "objective.ttft_ratio" in reason.read:
-        return f"{reason.because}: {ranged(speed.ttft_ms, 'ms')} [{reason.row}]"
+        return f"{reason.because}: {ranged(speed.ttft_ms, 'ms')}{_would_hold(candidate)} [{reason.row}]"
     return f"{reason.because} [{reason.row}]"
+
+
+def _would_hold(candidate: Candidate) -> str:
+    """How many at once would keep the objectives, where that was worked out."""
+    most = candidate.performance.within_objectives if candidate.performance else None
+    return "" if most is None else f", kept up to {most} at once" if most else ", not kept even by one alone"
 
 
 def _estimate(rejection: Rejection) -> str:

@@ -252,3 +252,37 @@ def test_the_example_of_prices_is_one(tmp_path: Path, capsys: pytest.CaptureFixt
     example = Path(__file__).resolve().parents[2] / "examples/prices/2026-11.yaml"
     assert main(["plan", str(write(tmp_path, SPEC)), "--prices", str(example)]) == 0
     assert "USD per million output tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("objective", [{"tpot_ms": 40}, {"tpot_ms": 12}, {"ttft_ms": 300}, {"ttft_ms": 800, "tpot_ms": 25}])
+@pytest.mark.parametrize("gpus", [1, 4])
+def test_max_means_as_many_as_keep_the_objectives(objective: dict[str, float], gpus: int) -> None:
+    hardware = {"gpu": "H100-80GB", "gpus_per_node": gpus}
+    workload = {"concurrency": "max", "input_tokens": 1000, "output_tokens": 300}
+    whole = plan({**SEVEN, "hardware": hardware, "workload": workload}).plan.choice
+    found = plan({**SEVEN, "hardware": hardware, "workload": {**workload, **objective}}).plan
+    best = found.choice
+    assert whole and best and best.performance and best.performance.speed and best.performance.within_objectives
+    assert best.engine == whole.engine, "an engine that holds few must not win because it holds few"
+    assert best.max_num_seqs < whole.max_num_seqs
+    assert "sequences-kept-for-the-objectives" in {warning.row for warning in found.warnings}
+    speed = best.performance.speed
+    assert speed.tpot_ms.value <= objective.get("tpot_ms", 1e9)
+    assert speed.ttft_ms and speed.ttft_ms.value <= objective.get("ttft_ms", 1e9)
+    # one more for each replica, and they do not hold
+    assert best.max_num_seqs * best.replicas <= best.performance.within_objectives < (best.max_num_seqs + 1) * best.replicas
+
+
+def test_max_goes_no_further_than_the_rules_say() -> None:
+    found = plan({**SEVEN, "workload": {"concurrency": "max", "input_tokens": 10, "output_tokens": 10, "max_context": 512}, "pin": {"engine": "llama.cpp"}}).plan
+    assert found.choice and found.choice.max_num_seqs == 64  # sequences.gguf
+
+
+def test_a_refusal_says_how_many_would_have_kept_the_objective(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = write(tmp_path, "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 200, tpot_ms: 9}\n")
+    assert main(["plan", str(spec)]) == 4
+    told = capsys.readouterr().err
+    most = int(told.split("kept up to ")[1].split(" ")[0])
+    assert 0 < most < 200
+    spec.write_text(spec.read_text().replace("200", str(most)), encoding="utf-8")
+    assert main(["plan", str(spec)]) == 0
