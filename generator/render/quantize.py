@@ -24,8 +24,8 @@ from generator.resources import folder
 from generator.rulebook import RuleBook
 from generator.verify.data import same_yaml
 
-IGNORED = "weights/\nweights.tmp*/\nsource/\n*.log\n"
-"""What a job leaves beside its files is never committed."""
+IGNORED = "weights/\nweights.*\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"
+"""What a job leaves beside its files, whole or interrupted, is never committed."""
 SEED = 42
 """Which texts of a dataset are looked at: any number will do, and the same one gives the same weights."""
 
@@ -38,7 +38,7 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
         return quantize_gguf(job, source_of(plan, back), header), ignored
     maker = tool["makes"][job.method]
     recipe = recipe_of(maker, job.ignore, job.group_size)
-    data = job_data(job, plan, back, recipe is not None)
+    data = job_data(job, plan, back)
     found = [
         _yaml(job, "job.yaml", header, [f"Read by job.py: what {comment(tool['title'])} {job.version} is to make, and what is expected of it."], data),
         *([_yaml(job, "recipe.yaml", header, [f"The recipe, in {comment(tool['title'])}'s own words."], recipe)] if recipe else []),
@@ -58,7 +58,7 @@ def jobs(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: st
     return [artifact for job in distinct for artifact in quantize(job, plan, book, header, back)]
 
 
-def job_data(job: Job, plan: Plan, back: str, recipe: bool) -> dict[str, Any]:
+def job_data(job: Job, plan: Plan, back: str) -> dict[str, Any]:
     """What `job.py` reads. Paths are relative to its folder."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
     calibration = job.calibration
@@ -76,7 +76,6 @@ def job_data(job: Job, plan: Plan, back: str, recipe: bool) -> dict[str, Any]:
         "group_size": job.group_size,
         "desc_act": job.desc_act,
         "ignore": list(job.ignore),
-        "recipe": "recipe.yaml" if recipe else None,
         "output": job.output.removeprefix(f"{job.folder}/"),
         "calibration": calibration
         and {

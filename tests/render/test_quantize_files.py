@@ -57,6 +57,20 @@ def test_the_files_of_a_job() -> None:
     assert recipe["default_stage"]["default_modifiers"]["QuantizationModifier"]["scheme"] == data["scheme"]
 
 
+def test_git_sees_the_files_of_a_job_and_nothing_that_it_leaves(tmp_path: Path) -> None:
+    found = {path.removeprefix("quantize/"): artifact for path, artifact in files(outcome()).items()}
+    left = (
+        "weights/a", "weights.partial/a", "weights.old/a", "weights.error.txt", "source/a", "Model-Q4_K_M.gguf", "imatrix.gguf",
+        "converted.part.gguf", "texts.part.txt", ".running", "__pycache__/a", "job-env/a", "job.log",
+    )  # fmt: skip
+    for path in (*found, *left):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(found[path].text if path in found else "", encoding="utf-8")
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    seen = subprocess.run(["git", "status", "--porcelain", "-uall"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert {line[3:] for line in seen.splitlines()} == set(found)
+
+
 def test_a_plan_brings_its_job() -> None:
     found = outcome()
     assert found.plan.choice is not None

@@ -274,7 +274,8 @@ def test_max_means_as_many_as_keep_the_objectives(objective: dict[str, float], g
 
 
 def test_max_goes_no_further_than_the_rules_say() -> None:
-    found = plan({**SEVEN, "workload": {"concurrency": "max", "input_tokens": 10, "output_tokens": 10, "max_context": 512}, "pin": {"engine": "llama.cpp"}}).plan
+    short = {"concurrency": "max", "input_tokens": 10, "output_tokens": 10, "max_context": 512}
+    found = plan({**SEVEN, "workload": short, "pin": {"engine": "llama.cpp"}}).plan
     assert found.choice and found.choice.max_num_seqs == 64  # sequences.gguf
 
 
