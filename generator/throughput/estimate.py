@@ -111,7 +111,9 @@ def most_within(
         result = served(machine, demand._replace(concurrency=concurrency))
         return (tpot_ms is None or result.tpot * 1000.0 <= tpot_ms) and (ttft_ms is None or result.ttft * 1000.0 <= ttft_ms)
 
-    low, high = 0, max(1, highest)
+    low, high = 1, max(1, highest)
+    if not holds(low):
+        return 0
     if holds(high):
         return high
     while high - low > 1:
