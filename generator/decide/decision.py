@@ -77,6 +77,7 @@ class _Decision:
         self._arranged: dict[Any, tuple[Layout, Names]] = {}
         self._bases: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._kv_supports: dict[tuple[str, str], tuple[str, str | None]] = {}
+        self._partly: set[str] = set()
         self._thumbs: dict[str, dict[str, float | None]] = {}
 
     @cached_property
@@ -103,7 +104,7 @@ class _Decision:
             finished[0] = Ranked(changed(best, terms=terms_of(self.context, best, facts)), {**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
-            self.rejected = [r._replace(candidate=self.speeds.promised(r.candidate)) for r in self.rejected]
+            self.rejected = [self._with_promise(rejection) for rejection in self.rejected]
         trace = (*self.context.trace, *self._dropped(), *self._preferred(rows, best_first), *steps)
         plan = Plan(
             name=self.context.spec.name,
@@ -236,6 +237,7 @@ class _Decision:
             kv_cache=fitted.kv_cache,
         )
         if fitted.gpu_layers is not None:
+            self._partly.add(found.id)
             return self.speeds.estimated(found, partly=True)
         return self.speeds.estimated(found) if fitted.fits and self.eager else found
 
@@ -319,6 +321,12 @@ class _Decision:
         most = int(self.book.number("plan.alternatives"))
         found = contenders([one.candidate for one in finished], POOL * most)
         return tuple(map(self.speeds.promised, islice(pareto(found, self.speeds.level, self.speeds.estimated), most)))
+
+    def _with_promise(self, rejection: Rejection) -> Rejection:
+        """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""
+        one = rejection.candidate
+        # where layers stay in the host's memory, only settings would say how many
+        return rejection if one.id in self._partly else rejection._replace(candidate=self.speeds.promised(one))
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:

@@ -103,7 +103,7 @@ def shared(rejected: Sequence[Rejection]) -> list[Reason]:
 
 
 def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
-    """Rejections by how little was in the way: few reasons, sized, most headroom; one for each engine and method."""
+    """Rejections by how little was in the way: sized, few reasons, least short of what was asked; one for each engine and method."""
     order = sorted(rejected, key=_distance)
     seen: set[tuple[str, str]] = set()
     found = []
@@ -117,7 +117,14 @@ def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
 
 def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
     memory = rejection.candidate.memory
-    return (memory is None, len(rejection.reasons), -(memory.headroom if memory else 0.0), rejection.candidate.id)
+    missed = [
+        read.value - 1.0
+        for reason in rejection.reasons
+        for name, read in reason.read.items()
+        if name in ("objective.tpot_ratio", "objective.ttft_ratio") and read.value is not None
+    ]
+    short = max(missed) if missed else -memory.headroom if memory else 0.0
+    return (memory is None, len(rejection.reasons), short, rejection.candidate.id)
 
 
 def _because(reason: Reason, candidate: Candidate) -> str:
