@@ -63,8 +63,10 @@ class LocalFactors:
     """seconds of launching a layer"""
     flops_per_byte: Mapping[str, float]
     """FLOP/s per byte/s of bandwidth, where no data sheet tells"""
-    compute: float
-    """share of the data sheet's FLOPS in a prompt"""
+    compute: Mapping[str, float]
+    """share of the data sheet's 16-bit FLOPS in a prompt"""
+    int8: Mapping[str, float]
+    """share of the data sheet's INT8 operations in a prompt with quantised weights"""
     packed: Mapping[str, float]
     """bandwidth of quantised types against 16-bit ones"""
     mixed_types: float
@@ -93,7 +95,8 @@ def local_factors(numbers: Numbers) -> LocalFactors:
         bandwidth={end: numbers(f"{PREFIX}local.bandwidth.{end}") for end in BACK_ENDS},
         layer={end: numbers(f"{PREFIX}local.layer.{end}") for end in BACK_ENDS},
         flops_per_byte={end: numbers(f"{PREFIX}local.flops_per_byte.{end}") for end in ("metal", "cpu")},
-        compute=numbers(f"{PREFIX}local.compute"),
+        compute={end: numbers(f"{PREFIX}local.compute.{end}") for end in BACK_ENDS},
+        int8={end: numbers(f"{PREFIX}local.int8.{end}") for end in ("cuda", "cuda_server")},
         packed={end: numbers(f"{PREFIX}local.packed.{end}") for end in BACK_ENDS},
         mixed_types=numbers(f"{PREFIX}local.mixed_types"),
         first_base=numbers(f"{PREFIX}local.first_base"),

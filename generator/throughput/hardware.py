@@ -43,6 +43,7 @@ def hardware_shape(
         across=across,
         host=host * GB,
         assumed=assumed,
+        int8_ops=float(entry.get("int8_tops") or 0.0) * TERA,
     )
 
 

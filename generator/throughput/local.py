@@ -53,8 +53,7 @@ class LocalMachine:
         self.bandwidth, self.layer = 1.0 / per_byte, layer
         self.copied = in_host / (hardware.link or hardware.host)
         """seconds of copying the host's part, per byte of all weights"""
-        peak = hardware.full_flops or hardware.bandwidth * factors.flops_per_byte.get(end, 0.0)
-        self.flops = peak * factors.compute if hardware.full_flops else peak
+        self.flops = _flops(hardware, end, factors)
         self.first_base, self.first_sequence, self.queue = factors.first_base, 0.0, factors.queue
 
     def decode(self, sequences: float, context: float) -> Step:
@@ -90,6 +89,19 @@ class LocalMachine:
         active = model.dense_full + model.expert_full * model.routed_share
         flops = 2.0 * active * tokens + model.attention_flops * tokens * tokens / 2.0
         return flops / self.flops
+
+
+def _flops(hardware: HardwareShape, end: str, factors: LocalFactors) -> float:
+    """FLOP/s of a prompt, 0 where unknown. CUDA's follow the INT8 peak.
+
+    Quantised weights are multiplied in INT8 (source `lcpp-mmq-int8`), and 16-bit ones with sums in 16 bits, whose peak is half of
+    that on every card, while the data sheet's 16-bit figure is a quarter of it on consumer cards and half on others.
+    """
+    if hardware.int8_ops and end in factors.int8:
+        return hardware.int8_ops * factors.int8[end]
+    if hardware.full_flops:
+        return hardware.full_flops * factors.compute[end]
+    return hardware.bandwidth * factors.flops_per_byte.get(end, 0.0)
 
 
 def _share(end: str, packing: Packing, factors: LocalFactors) -> float:
