@@ -24,6 +24,7 @@ BARS = {
     "TPOT sglang MoE": (0.25, 0.60),
     "TPOT tensorrt-llm dense": (0.15, 0.40),
     "llama.cpp decode": (0.15, 0.40),
+    "llama.cpp prefill": (0.20, 0.45),
 }
 
 
