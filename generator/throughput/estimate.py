@@ -107,19 +107,27 @@ def most_within(
     """The highest concurrency (of the whole deployment) at which the estimates still meet the objectives; 0 where not even one does."""
     machine = setting.machine(calibration)
 
-    def holds(concurrency: int) -> bool:
+    def taken(concurrency: int) -> float:
+        """The larger share of an objective that the estimate takes: up to 1 they hold."""
         result = served(machine, demand._replace(concurrency=concurrency))
-        return (tpot_ms is None or result.tpot * 1000.0 <= tpot_ms) and (ttft_ms is None or result.ttft * 1000.0 <= ttft_ms)
+        return max(result.tpot * 1000.0 / tpot_ms if tpot_ms else 0.0, result.ttft * 1000.0 / ttft_ms if ttft_ms else 0.0)
 
     low, high = 1, max(1, highest)
-    if not holds(low):
+    at_low = taken(low)
+    if at_low > 1.0:
         return 0
-    if holds(high):
+    at_high = taken(high)
+    if at_high <= 1.0:
         return high
+    tries = 0
     while high - low > 1:
-        middle = (low + high) // 2
-        if holds(middle):
-            low = middle
+        # times grow nearly in a straight line; where they do not, halving now and then bounds the search
+        tries += 1
+        share = (1.0 - at_low) / (at_high - at_low) if tries % 4 else 0.5
+        middle = min(max(low + int((high - low) * share), low + 1), high - 1)
+        found = taken(middle)
+        if found <= 1.0:
+            low, at_low = middle, found
         else:
-            high = middle
+            high, at_high = middle, found
     return low
