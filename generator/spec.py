@@ -47,6 +47,7 @@ class HardwareRequest:
     memory_gib: float | None = None
     interconnect: str | None = None
     host_memory_gib: float | None = None
+    host_bandwidth_gb_per_s: float | None = None
     gpus_auto: bool = False
 
 

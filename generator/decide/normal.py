@@ -30,7 +30,7 @@ def normalised(context: Context) -> dict[str, Any]:
             "nodes": hardware.nodes,
             "memory_gib": round(context.gpu.capacity_gib, 2),
             "interconnect": context.gpu.interconnect,
-            **({"host_memory_gib": hardware.host_memory_gib} if hardware.host_memory_gib else {}),
+            **{k: v for k in ("host_memory_gib", "host_bandwidth_gb_per_s") if (v := getattr(hardware, k)) is not None},
         },
         "workload": {
             "profile": workload.profile,

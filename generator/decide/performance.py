@@ -120,8 +120,9 @@ class Speeds:
         if hardware is None:
             assert self.calibration is not None
             hardware = self._hardware[(candidate.method, across)] = hardware_shape(
-                self.gpu, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across
-            )
+                self.gpu, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across,
+                host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s,
+            )  # fmt: skip
         key = (layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
         traffic = self._traffic.get(key)
         if traffic is None:

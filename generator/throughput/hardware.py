@@ -16,15 +16,25 @@ TERA = 1e12
 
 
 def hardware_shape(
-    entry: Mapping[str, Any], method: Mapping[str, Any], numbers: Numbers, *, interconnect: str | None = None, across: bool = False
+    entry: Mapping[str, Any],
+    method: Mapping[str, Any],
+    numbers: Numbers,
+    *,
+    interconnect: str | None = None,
+    across: bool = False,
+    host_bandwidth: float | None = None,
 ) -> HardwareShape:
     """The shape of a GPU (an entry of the catalogue, or a spec's own) for a method (an entry of methods.yaml).
 
-    What a catalogue entry does not say is 0, but for the links and the host's memory: a threshold stands for an unknown one.
+    What a catalogue entry does not say is 0, but for the links and the host's memory (`host_bandwidth` in GB/s): a threshold
+    stands for an unknown one.
     """
-    host, vendor = numbers("speed.host_bandwidth"), str(entry.get("vendor") or "nvidia")
+    host, vendor = host_bandwidth or numbers("speed.host_bandwidth"), str(entry.get("vendor") or "nvidia")
     bandwidth = float(entry.get("bandwidth_gb_per_s") or 0.0)
-    assumed = not bandwidth and vendor == "cpu"
+    if not bandwidth and vendor == "cpu":
+        bandwidth, assumed = host, host_bandwidth is None
+    else:
+        assumed = False
     full = float(entry.get("fp16_tflops") or 0.0) * TERA
     kind, low = _arithmetic(entry, method)
     kind_of_link = interconnect or entry.get("interconnect") or "pcie"
@@ -32,7 +42,7 @@ def hardware_shape(
     if not both and kind_of_link != "none":
         both = numbers("speed.link_unknown" if kind_of_link in ("nvlink", "xgmi") else "speed.pcie_unknown")
     return HardwareShape(
-        bandwidth=(host if assumed else bandwidth) * GB,
+        bandwidth=bandwidth * GB,
         full_flops=full,
         low_flops=low * TERA or full,
         kind=kind,
@@ -43,6 +53,7 @@ def hardware_shape(
         across=across,
         host=host * GB,
         assumed=assumed,
+        host_known=host_bandwidth is not None,
         int8_ops=float(entry.get("int8_tops") or 0.0) * TERA,
     )
 

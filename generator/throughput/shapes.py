@@ -55,7 +55,8 @@ class HardwareShape(NamedTuple):
     unknown; `kind` of arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction,
     `link_kind` nvlink, xgmi, pcie or none, `generation` an architecture of the catalogue. `across` whether one replica
     spans nodes. `host` is the bandwidth of the host's memory in bytes/s, `assumed` whether `bandwidth` is that of a host
-    of which nothing is known. `int8_ops` is the dense INT8 peak per second whatever the method, 0 where unknown.
+    of which nothing is known, `host_known` whether somebody said how fast the host's memory is. `int8_ops` is the dense
+    INT8 peak per second whatever the method, 0 where unknown.
     """
 
     bandwidth: float
@@ -69,6 +70,7 @@ class HardwareShape(NamedTuple):
     across: bool = False
     host: float = 0.0
     assumed: bool = False
+    host_known: bool = False
     int8_ops: float = 0.0
 
 

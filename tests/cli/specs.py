@@ -48,7 +48,7 @@ def part(fields: dict[str, st.SearchStrategy[Any]], most: int, oddity: st.Search
 FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "hardware": {
         "gpus_per_node": sensible(1, 1, 2, 3, 4, 6, 8, 8.0, "auto"), "nodes": sensible(1, 1, 1, 2, 4), "memory_gib": sensible(4, 15.5, 79.25, 1e-6, 1000),
-        "interconnect": sensible("nvlink", "pcie"), "host_memory_gib": sensible(8, 256),
+        "interconnect": sensible("nvlink", "pcie"), "host_memory_gib": sensible(8, 256), "host_bandwidth_gb_per_s": sensible(80, 1e-6),
     },
     "workload": {
         "profile": sensible("chat", "batch", "rag", "agent", "code", "dev"), "concurrency": sensible(1, 8, 32, 32.0, 512, "max", 1000000),

@@ -287,3 +287,14 @@ def test_a_refusal_says_how_many_would_have_kept_the_objective(tmp_path: Path, c
     assert 0 < most < 200
     spec.write_text(spec.read_text().replace("200", str(most)), encoding="utf-8")
     assert main(["plan", str(spec)]) == 0
+
+
+@pytest.mark.parametrize("hardware", [{"gpu": "cpu", "memory_gib": 64}, {"gpu": "RTX4060-8GB", "host_memory_gib": 64}])
+def test_a_host_whose_memory_is_known_has_a_narrower_band(hardware: dict[str, Any]) -> None:
+    spec = {"model": "Qwen/Qwen2.5-32B-Instruct", "hardware": hardware, "workload": {"profile": "dev"}}
+    said: list[dict[str, float]] = [{}, {"host_bandwidth_gb_per_s": 45}, {"host_bandwidth_gb_per_s": 180}]
+    unknown, slow, fast = (performance({**spec, "hardware": {**hardware, **more}}) for more in said)
+    wide, narrow = (found["error_band"]["tpot_ms"][1] / found["error_band"]["tpot_ms"][0] for found in (unknown, slow))
+    assert wide > 4 * narrow
+    assert "assumed" in unknown["basis"] and "assumed" not in slow["basis"]
+    assert slow["tpot_ms"] > unknown["tpot_ms"] > fast["tpot_ms"]
