@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 STAGES = ("spec", "pair", "layout", "sized")
 """When a name gets its value: for the spec, per engine and method, per parallelism, once sized."""
-SIZED = STAGES.index("sized")
+SPEC, PAIR, LAYOUT, SIZED = range(len(STAGES))
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "min": lambda value, bound: value >= bound,

@@ -32,6 +32,7 @@ from generator.written import (
     recorded,
     refused,
     reported,
+    runs,
     sha256,
 )  # fmt: skip
 
@@ -91,7 +92,7 @@ def write_spec(
         old = recorded(folder)
         everything = [*artifacts, manifest(artifacts, manifest_extra, _others(folder, artifacts, old) if partial else {})]
         there = {a.path: content(folder / a.path) for a in everything}
-        changed = [a for a in everything if there[a.path] != a.data or not _runs(folder, a)]
+        changed = [a for a in everything if there[a.path] != a.data or not runs(folder, a)]
         if not force:
             _refuse_edited(folder, changed, there, old)
         put = {a.path for a in changed}
@@ -146,11 +147,6 @@ def _others(folder: Path, artifacts: Sequence[Artifact], old: Mapping[str, froze
     current = {a.path for a in artifacts}
     there = {path: sha256(content(folder / path) or b"") for path in old if path not in current}
     return {path: found if found in old[path] else min(old[path]) for path, found in there.items()}
-
-
-def _runs(folder: Path, artifact: Artifact) -> bool:
-    """Whether a file may be run, where it is a program."""
-    return not artifact.executable or os.access(folder / artifact.path, os.X_OK)
 
 
 def _sweep(folder: Path) -> None:

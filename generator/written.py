@@ -60,7 +60,7 @@ def _compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> Iterator[Fi
         elif found != artifact.data:
             edited = artifact.path in old and sha256(found) not in old[artifact.path]
             yield Finding("edited" if edited else "differs", artifact.path, found, artifact.data)
-        elif artifact.executable and not os.access(folder / artifact.path, os.X_OK):
+        elif not runs(folder, artifact):
             yield Finding("differs", artifact.path)
     current = {artifact.path for artifact in artifacts}
     for path in old:
@@ -174,6 +174,11 @@ def check_paths(out: Path, name: str, paths: Iterable[str]) -> None:
                 raise refused("symlink", f"{at} is a symlink: gen-deploy does not write through one")
             if not (stat.S_ISREG(mode) if last else stat.S_ISDIR(mode)):
                 raise refused("not-a-file" if last else "not-a-folder", f"{at} is not a {'file' if last else 'folder'}")
+
+
+def runs(folder: Path, artifact: Artifact) -> bool:
+    """Whether a file may be run, where it is a program."""
+    return not artifact.executable or os.access(folder / artifact.path, os.X_OK)
 
 
 def content(path: Path) -> bytes | None:

@@ -16,9 +16,6 @@ from generator.facts.model import Checkpoint
 from generator.rulebook import file_format
 from generator.sizing.footprint import Layout
 
-SPEC = "spec"
-"""Where a decision's memory of jobs keeps what the rows of `quantize` read of the spec."""
-
 
 class Pair(NamedTuple):
     """An engine with a method, and where the weights come from; `made` is what a job would make."""
@@ -62,10 +59,8 @@ def to_be_made(context: Context, pair: Pair) -> Pair:
         return pair
     if not context.thorough and not _may_run(context, pair):
         return pair
-    if SPEC not in context.memo:
-        context.memo[SPEC] = spec_names(context)[0]
     names = pair_names(context, pair.engine, pair.method, None, MADE)[0]
-    values = values_for(context, pair.engine, pair.method, {**context.memo[SPEC], **names})
+    values = values_for(context, pair.engine, pair.method, {**spec_names(context)[0], **names})
     if values is None:
         return pair
     from generator.decide.making import checkpoint_of, made_of  # few decisions look for a job, and every start would pay

@@ -25,7 +25,7 @@ from generator.decide.parallel import arranged
 from generator.decide.pareto import POOL, contenders, pareto
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Ranked
-from generator.decide.reasons import LAYOUT, PAIR, SIZED, SPEC, reasons
+from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, values_of
 from generator.decide.sized import revision_of, sized_names, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
@@ -36,7 +36,7 @@ from generator.rulebook import RuleBook
 from generator.sizing.footprint import Layout, Load
 from generator.sizing.split import Cuts, cuts
 from generator.spec import DeploymentSpec
-from generator.table import Row
+from generator.table import LAYOUT, PAIR, SIZED, SPEC, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,12 @@ def fit(
     fits = last.headroom >= floor
     if not fits:
         last = sizer.size(wish.least_context, wish.least_sequences, wish.least_batched)
-        if last.headroom >= floor:  # a trial needs more than each one after it: between the two the first that fits is looked up
-            fits, between = True, list(trials(wish))
-            last = sizer.size(*between[bisect_left(between, True, 1, len(between) - 1, key=lambda trial: sizer.size(*trial).headroom >= floor)])
+        fits = last.headroom >= floor
+        if fits:
+            # a trial needs more than each one after it, and the last fits: the first that does is looked up
+            tries = list(trials(wish))
+            first = bisect_left(tries, True, 1, len(tries) - 1, key=lambda trial: sizer.size(*trial).headroom >= floor)
+            last = sizer.size(*tries[first])
     if fits and context.pinned("max_num_seqs") is None:
         tried = last.parts.load
         if tried.max_num_seqs < wish.sequences and (context.workload.concurrency is None or tried.max_model_len == wish.context):

@@ -22,7 +22,14 @@ LOOPBACK = ("127.", "localhost", "::1")
 
 
 def spec_names(context: Context) -> tuple[Names, Sources]:
-    """Names of the stage `spec`, and the sources of those that come from facts."""
+    """Names of the stage `spec`, and the sources of those that come from facts; worked out once a decision."""
+    known: tuple[Names, Sources] | None = context.memo.get("of spec")
+    if known is None:
+        known = context.memo["of spec"] = _spec_names(context)
+    return known
+
+
+def _spec_names(context: Context) -> tuple[Names, Sources]:
     spec, model, gpu, workload = context.spec, context.model, context.gpu, context.workload
     architecture = model.architecture
     hardware, deploy = spec.hardware, spec.deploy
@@ -127,10 +134,10 @@ def _method_names(context: Context, method: str) -> tuple[Names, Quality]:
 
 def _engine_names(context: Context, engine: Engine) -> Names:
     """What a pair's names say of its engine alone; the same for all its methods."""
-    known: Names | None = context.memo.get(("names", engine.name))
+    known: Names | None = context.memo.get(("of engine", engine.name))
     if known is None:
         least = context.model.min_version.get(engine.name)
-        known = context.memo["names", engine.name] = {
+        known = context.memo["of engine", engine.name] = {
             "engine": engine.name,
             "engine.status": engine.facts["status"],
             "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],

@@ -63,9 +63,7 @@ class _Rivals:
     def __init__(self, found: Sequence[Candidate], level: float, estimated: Callable[[Candidate], Candidate]) -> None:
         self.level, self.estimated = level, estimated
         self.known: dict[str, Candidate] = {}
-        self.of_engine: dict[str, list[tuple[Candidate, Needs]]] = {}
-        for one in found:
-            self.of_engine.setdefault(one.engine, []).append((one, _needs(one)))
+        self.found, self.needs = found, {one.id: _needs(one) for one in found}
 
     def with_speed(self, one: Candidate) -> Candidate:
         """The candidate with its speed, estimated once."""
@@ -75,13 +73,13 @@ class _Rivals:
 
     def beat(self, one: Candidate) -> bool:
         """Whether some other candidate of its engine is no worse in anything and better in something; level speeds are not better."""
-        others = self.of_engine[one.engine]
-        mine = next(needs for other, needs in others if other is one)
-        for other, (memory, loss, gpus) in others:
-            if other is one or memory > mine[0] or loss > mine[1] or gpus > mine[2]:
+        mine = self.needs[one.id]
+        for other in self.found:
+            its = self.needs[other.id]
+            if other is one or other.engine != one.engine or any(more > least for more, least in zip(its, mine, strict=True)):
                 continue
-            its, speed = self._speed(other), self._speed(one)
-            if its > speed * (1.0 + self.level) or (its >= speed and (memory, loss, gpus) != mine):
+            rival, speed = self._speed(other), self._speed(one)
+            if rival > speed * (1.0 + self.level) or (rival >= speed and its != mine):
                 return True
         return False
 

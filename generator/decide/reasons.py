@@ -11,9 +11,7 @@ from typing import Any
 from generator.decide.context import Reads
 from generator.plan import Reason
 from generator.rulebook import RuleBook
-from generator.table import STAGES, Row
-
-SPEC, PAIR, LAYOUT, SIZED = range(len(STAGES))
+from generator.table import Row
 
 
 def reason_of(row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook) -> Reason:

@@ -62,6 +62,8 @@ class Job:
     output_bytes: int
     bits_per_weight: float
     needs: Needs
+    dtype: str
+    tolerance: float
     group_size: int | None = None
     desc_act: bool | None = None
     ignore: tuple[str, ...] = ()
@@ -69,8 +71,6 @@ class Job:
     calibration: Calibration | None = None
     imatrix: bool = False
     quantization: Mapping[str, Any] = field(default_factory=dict)
-    dtype: str = "bfloat16"
-    tolerance: float = 0.01
     source: str | None = None
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.plan import Plan, as_json
 from generator.render.artifact import Artifact
-from generator.render.yaml_text import json_text
+from generator.render.yaml_text import SCALARS, json_text
 from generator.verify.data import same_json
 
 
@@ -37,17 +37,14 @@ def kept(plan: Plan) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     """Data as JSON has it: lists for tuples and, sorted, for sets."""
     if isinstance(value, dict):
-        if _SCALARS.issuperset(map(type, value.values())):
+        if SCALARS.issuperset(map(type, value.values())):
             return value
-        return {key: item if type(item) in _SCALARS else plain(item) for key, item in value.items()}
+        return {key: item if type(item) in SCALARS else plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [item if type(item) in _SCALARS else plain(item) for item in value]
+        return [item if type(item) in SCALARS else plain(item) for item in value]
     if isinstance(value, frozenset | set):
         return sorted(value)
     return value
-
-
-_SCALARS = frozenset((str, int, float, bool, type(None)))
 
 
 def plan_json(data: dict[str, Any]) -> Artifact:

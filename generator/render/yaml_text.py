@@ -92,12 +92,12 @@ def _json(value: Any, line: str) -> str:
     """A value that begins on `line` (a line break with its indent); what holds no more of its kind is left to the C encoder."""
     inner = line + "  "
     if isinstance(value, dict) and value:
-        if _SCALARS.issuperset(map(type, value.values())):
+        if SCALARS.issuperset(map(type, value.values())):
             return f"{{{inner}{_encoder(inner)(value)[1:-1]}{line}}}"
-        items = [f"{inner}{_string(name)}: {_scalar(item) if type(item) in _SCALARS else _json(item, inner)}" for name, item in value.items()]
+        items = [f"{inner}{_string(name)}: {_scalar(item) if type(item) in SCALARS else _json(item, inner)}" for name, item in value.items()]
         return "{" + ",".join(items) + line + "}"
     if isinstance(value, list | tuple) and value:
-        if _SCALARS.issuperset(map(type, value)):
+        if SCALARS.issuperset(map(type, value)):
             return f"[{inner}{_encoder(inner)(value)[1:-1]}{line}]"
         return "[" + ",".join([inner + _json(item, inner) for item in value]) + line + "]"
     return _scalar(value)
@@ -126,4 +126,5 @@ def _unknown(value: Any) -> Any:
 
 
 _string = json.encoder.encode_basestring
-_SCALARS = frozenset((str, int, float, bool, type(None)))
+SCALARS = frozenset((str, int, float, bool, type(None)))
+"""The types that JSON has a word for."""

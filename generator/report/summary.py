@@ -13,6 +13,10 @@ from generator.quantity import gib
 from generator.report.job import job_lines
 from generator.report.speed import ranged, speed_lines
 from generator.rulebook import RuleBook
+from generator.throughput.shapes import Range
+
+OBJECTIVES = {"objective.tpot_ratio": "tpot_ms", "objective.ttft_ratio": "ttft_ms"}
+"""The names by which rows read how far an objective is missed, each with the figure of a speed that misses it."""
 
 MOST = 6
 """Rejections that a refusal spells out; `explain` has them all."""
@@ -121,7 +125,7 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
         read.value - 1.0
         for reason in rejection.reasons
         for name, read in reason.read.items()
-        if name in ("objective.tpot_ratio", "objective.ttft_ratio") and read.value is not None
+        if name in OBJECTIVES and read.value is not None
     ]
     short = max(missed) if missed else -memory.headroom if memory else 0.0
     return (memory is None, len(rejection.reasons), short, rejection.candidate.id)
@@ -133,10 +137,10 @@ def _because(reason: Reason, candidate: Candidate) -> str:
         needed = memory.total - memory.kv_cache + memory.kv_needed
         return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(min(memory.budget, memory.capacity)):.1f} [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
-    if speed is not None and "objective.tpot_ratio" in reason.read:
-        return f"{reason.because}: {ranged(speed.tpot_ms, 'ms')}{_would_hold(candidate)} [{reason.row}]"
-    if speed is not None and speed.ttft_ms and "objective.ttft_ratio" in reason.read:
-        return f"{reason.because}: {ranged(speed.ttft_ms, 'ms')}{_would_hold(candidate)} [{reason.row}]"
+    for name, figure in OBJECTIVES.items():
+        estimate: Range | None = getattr(speed, figure, None)
+        if estimate is not None and name in reason.read:
+            return f"{reason.because}: {ranged(estimate, 'ms')}{_would_hold(candidate)} [{reason.row}]"
     return f"{reason.because} [{reason.row}]"
 
 

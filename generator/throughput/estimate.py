@@ -91,7 +91,7 @@ def band_class(setting: Setting, running: float) -> Class:
     end = back_end(hardware) if setting.engine in LOCAL else None
     found = class_of(setting.engine, setting.model.experts > 0, end, running, known)
     if setting.in_host or hardware.assumed:
-        return found._replace(measured=False, host=hardware.assumed or not hardware.host_known)
+        return found._replace(measured=False, host=not hardware.host_known)
     return found
 
 

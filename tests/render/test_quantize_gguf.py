@@ -22,6 +22,7 @@ from generator.render.quantize_gguf import ModelSource, quantize_gguf
 BYTES = 50_000
 JOB = Job(
     "llama.cpp", "b11312", "gguf-q4_k_m", "Q4_K_M", "quantize/weights/model-Q4_K_M.gguf", BYTES, 4.8, Needs(0, 1 << 30, 1 << 20),
+    dtype="bfloat16", tolerance=0.01,
 )  # fmt: skip
 HUB = ModelSource("org/model", "abc123", "../..")
 NOTE = 'note() { printf "%s\\0" "$@" "--end--" >>"$STUB_LOG"; }\nmade() { head -c "$STUB_BYTES" /dev/zero >"$1"; }\n'
