@@ -27,7 +27,12 @@ def shown(path: Path) -> str:
 
 
 def cache_folder() -> Path | None:
-    """The user's cache folder for this tool (XDG); it may not exist and may not be writable. None for a user without a home."""
+    """The user's cache folder for this tool (XDG); it may not exist and may not be writable.
+
+    None for a user without a home, and where files have no owner that could be asked for (Windows): a cache is trusted by its owner.
+    """
+    if not hasattr(os, "geteuid"):
+        return None
     for root in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache")):  # noqa: PTH111 - Path raises without a home
         if Path(root).is_absolute():  # the standard has relative ones ignored
             return Path(root) / "gen-deploy"

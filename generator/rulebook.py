@@ -160,14 +160,15 @@ def load(name_or_dir: str = "default") -> RuleBook:
 
     def compiled_now() -> dict[str, Any]:
         sections = sections_of(put_together(path))
-        if cached is not None and compiled_rules.write(cached, made_from, sections):
+        if cached is not None and compiled_rules.write(cached, made_from, sections, guarded=True):
             compiled_rules.prune(cached.parent)
         return sections
 
-    for place in (resources.folder("compiled") / name_or_dir, cached):
-        found = place and compiled_rules.opened(place, made_from)
-        if found:
-            return RuleBook(None, found, compiled_now)
+    found = compiled_rules.opened(resources.folder("compiled") / name_or_dir, made_from)
+    if found is None and cached is not None:
+        found = compiled_rules.opened(cached, made_from, guarded=True)
+    if found is not None:
+        return RuleBook(None, found, compiled_now)
     return RuleBook(compiled_now())
 
 

@@ -1,9 +1,11 @@
-"""Compiled rule sets and templates: the same data as the YAML, and never trusted when damaged, stale, or in nobody's home."""
+"""Compiled rule sets: the same data as the YAML, and never trusted when damaged, stale, in nobody's home, or in a folder that others can write."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -74,6 +76,115 @@ def test_a_damaged_cache_is_made_again(what: str, cache: Path) -> None:
         healed._compiled.section(name)
 
 
+def poisoned(folder: Path) -> None:
+    """A section that says something else, with an index that gives its hash: what whoever can write the folder would do."""
+    models = json.loads((folder / "models.json").read_bytes())
+    raw = json.dumps({**models, "a poisoned entry": {}}).encode()
+    index = json.loads((folder / "index.json").read_bytes())
+    index["sections"]["models"] = hashlib.sha256(raw).hexdigest()
+    (folder / "models.json").write_bytes(raw)
+    (folder / "index.json").write_text(json.dumps(index))
+
+
+def linked(path: Path) -> None:
+    """The same behind a symlink."""
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def fifo_instead(path: Path) -> None:
+    """A FIFO that nobody writes to: opening it would wait for ever."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    os.mkfifo(path)
+
+
+POISON: dict[str, Callable[[Path], object]] = {
+    "the set's folder is the group's": lambda folder: folder.chmod(0o775),
+    "the set's folder is everybody's": lambda folder: folder.chmod(0o757),
+    "the folder of sets is everybody's": lambda folder: folder.parent.chmod(0o777),
+    "the tool's folder is the group's": lambda folder: folder.parent.parent.chmod(0o770),
+    "a section is the group's": lambda folder: (folder / "models.json").chmod(0o664),
+    "the index is everybody's": lambda folder: (folder / "index.json").chmod(0o646),
+    "the set's folder is a link": linked,
+    "the folder of sets is a link": lambda folder: linked(folder.parent),
+    "the tool's folder is a link": lambda folder: linked(folder.parent.parent),
+    "a section is a link": lambda folder: linked(folder / "models.json"),
+    "the index is a link": lambda folder: linked(folder / "index.json"),
+    "a section is a FIFO": lambda folder: fifo_instead(folder / "models.json"),
+    "the index is a FIFO": lambda folder: fifo_instead(folder / "index.json"),
+    "the set is a FIFO": lambda folder: fifo_instead(folder),
+}
+POISON_AS_ROOT: dict[str, Callable[[Path], object]] = {
+    "the set's folder is another's": lambda folder: os.chown(folder, 65534, 65534),
+    "the folder of sets is another's": lambda folder: os.chown(folder.parent, 65534, 65534),
+    "the tool's folder is another's": lambda folder: os.chown(folder.parent.parent, 65534, 65534),
+    "a section is another's": lambda folder: os.chown(folder / "models.json", 65534, 65534),
+    "the index is another's": lambda folder: os.chown(folder / "index.json", 65534, 65534),
+}
+if os.geteuid() == 0:
+    POISON |= POISON_AS_ROOT
+
+
+@pytest.mark.parametrize("what", POISON)
+def test_a_cache_that_others_can_write_is_as_if_not_there(what: str, cache: Path) -> None:
+    whole = everything(load())
+    (folder,) = cache.iterdir()
+    poisoned(folder)
+    assert "a poisoned entry" in load().section("models")  # of a user's own files nothing more is asked
+    POISON[what](folder)
+    program = "from generator.rulebook import load; print(*load().section('models'), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == list(whole["models"])  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("what", ["the folder of sets is everybody's", "the tool's folder is the group's", "the folder of sets is a link"])
+def test_nothing_is_written_into_a_cache_that_others_can_write(what: str, cache: Path) -> None:
+    load()
+    (folder,) = cache.iterdir()
+    POISON[what](folder)
+    before = sorted(p.name for p in cache.iterdir())
+    shutil.rmtree(folder)
+    assert load().name == "default"
+    assert sorted(p.name for p in cache.iterdir()) == [name for name in before if name != folder.name]
+
+
+def test_a_cache_is_used_again_whatever_the_umask(cache: Path) -> None:
+    before = os.umask(0)
+    try:
+        load()
+    finally:
+        os.umask(before)
+    assert load()._compiled is not None
+
+
+def test_a_section_nested_too_deep_is_damage(cache: Path) -> None:
+    whole = load().section("models")
+    (folder,) = cache.iterdir()
+    raw = b"[" * 200_000
+    index = json.loads((folder / "index.json").read_bytes())
+    index["sections"]["models"] = hashlib.sha256(raw).hexdigest()
+    (folder / "models.json").write_bytes(raw)
+    (folder / "index.json").write_text(json.dumps(index))
+    assert load().section("models") == whole
+    (folder / "index.json").write_bytes(raw)
+    assert load().section("models") == whole
+
+
+def test_without_owners_there_is_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "geteuid")
+    assert resources.cache_folder() is None
+    assert load().name == "default"
+
+
+def test_nothing_executable_is_kept_in_the_cache(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "chat.yaml").write_text("model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\n")
+    command = [sys.executable, "-m", "generator", str(tmp_path / "chat.yaml"), "-o", str(tmp_path / "out")]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    kept = [path for path in cache.parent.rglob("*") if path.is_file()]
+    assert {path.suffix for path in kept} == {".json"}
+
+
 def test_a_cache_that_cannot_be_written_does_not_matter(cache: Path) -> None:
     cache.parent.parent.write_text("a file is in the way")
     assert load().name == "default"
@@ -128,36 +239,6 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "rename", full)
     assert not compiled_rules.write(tmp_path / "set", "f", {"policy": {}})
     assert list(tmp_path.iterdir()) == []
-
-
-def text_of(cache: Path, source: str) -> str:
-    """A template rendered by an environment with this cache."""
-    from jinja2 import DictLoader, Environment
-
-    from generator.render.bytecode import TemplateCache
-
-    environment = Environment(loader=DictLoader({"t": source}), bytecode_cache=TemplateCache(cache, b"settings"))
-    return environment.get_template("t").render(name="x")
-
-
-@pytest.mark.parametrize("damage", [b"", b"short", b"\0" * 500])
-def test_a_damaged_template_is_compiled_again(damage: bytes, tmp_path: Path) -> None:
-    assert text_of(tmp_path, "a {{ name }}") == "a x"
-    (file,) = tmp_path.iterdir()
-    whole = file.read_bytes()
-    file.write_bytes(damage)
-    assert text_of(tmp_path, "a {{ name }}") == "a x"
-    assert file.read_bytes() == whole
-
-
-def test_an_edited_template_is_compiled_anew(tmp_path: Path) -> None:
-    assert text_of(tmp_path, "a {{ name }}") == "a x"
-    assert text_of(tmp_path, "b {{ name }}") == "b x"
-
-
-def test_a_template_cache_that_cannot_be_written_does_not_matter(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    assert text_of(tmp_path / "file" / "folder", "a {{ name }}") == "a x"
 
 
 def test_an_unknown_section_is_damage(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The templates: framing of files, wording. Data never becomes a template.
 
-Floor 4. Jinja2 is imported at the first file that is rendered, not before.
+Floor 4. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: only those that were
+installed with the package are loaded, and no cache holds any.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator.render.markdown import code, md, number
 from generator.render.words import comment
-from generator.resources import cache_folder, folder
+from generator.resources import folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 def _environment() -> Environment:
     from jinja2 import ChoiceLoader, Environment, FileSystemLoader, ModuleLoader, StrictUndefined
 
-    from generator.render.bytecode import TemplateCache
-
     class KeysFirst(Environment):
         """`data.key` asks a mapping for its key at once, not for an attribute that it nearly never has."""
 
@@ -31,12 +30,11 @@ def _environment() -> Environment:
                 return obj[attribute]
             return super().getattr(obj, attribute)
 
-    built, cache = folder("compiled") / "templates", cache_folder()
+    built = folder("compiled") / "templates"
     source = FileSystemLoader(folder("templates"))
     environment = KeysFirst(
         # a wheel brings them compiled; where its Jinja is not the one that runs, the text itself is read
         loader=ChoiceLoader([ModuleLoader(built), source]) if built.is_dir() else source,
-        bytecode_cache=TemplateCache(cache / "templates", Path(__file__).read_bytes()) if cache else None,
         undefined=StrictUndefined,
         autoescape=False,  # each language has its own filter; HTML is none of them
         trim_blocks=True,
