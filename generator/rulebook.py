@@ -179,7 +179,7 @@ def sections_of(merged: dict[str, Any]) -> dict[str, Any]:
 
 
 def compile_to(target: Path, name: str) -> None:
-    """Compile a shipped rule set into a folder (the build of a wheel); raises `InputError` for what is wrong in it."""
+    """Compile a shipped rule set into a folder (the build of a wheel), its form checked; raises `InputError` for what is wrong in it."""
     path = find(name)
-    if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path))):
+    if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False))):
         raise fail("cannot-write", f"cannot write the compiled rules to {target}")

@@ -39,6 +39,12 @@ def check(gathered: Gathered) -> list[Problem]:
     return [*_vocabulary(gathered), *_thresholds(gathered), *_tables(merged, gathered), *_facts(gathered), *_sources(gathered)]
 
 
+def top_of(gathered: Gathered) -> Place:
+    """The file that names the rule set."""
+    own = gathered.layers[-1][1]
+    return Place(next((file for file in own if file.endswith("ruleset.yaml")), own[0]))
+
+
 def _vocabulary(gathered: Gathered) -> Iterator[Problem]:
     for name, entry in gathered.merged["names"].items():
         if not isinstance(entry, dict) or entry.get("stage") not in STAGES or "type" not in entry:
@@ -67,10 +73,9 @@ def _thresholds(gathered: Gathered) -> Iterator[Problem]:
 
 
 def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
-    top = Place(next((file for file in gathered.layers[-1][1] if file.endswith("ruleset.yaml")), gathered.layers[-1][1][0]))
     for name in HITS:
         if name not in merged["tables"] and name not in OPTIONAL:
-            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", top)
+            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", top_of(gathered))
     for name, table in merged["tables"].items():
         place = _place(table["at"])
         if name not in HITS:
@@ -225,6 +230,7 @@ def _facts(gathered: Gathered) -> Iterator[Problem]:
             yield Problem(
                 "unknown-fallback",
                 f"the fallback {kind} {name!r} is not in the catalogue{did_you_mean(str(name), merged.get(f'{kind}s', {}))}",
+                top_of(gathered),
             )
 
 

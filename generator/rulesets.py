@@ -106,30 +106,33 @@ def fingerprint(files: list[list[Path]]) -> str:
     return digest.hexdigest()
 
 
-def put_together(path: Path) -> Data:
-    """Everything a rule set says, merged from its layers, checked, as plain data by section.
+def put_together(path: Path, trust: bool = True) -> Data:
+    """Everything a rule set says, merged from its layers, checked, as plain data by section; `trust` as for `gather`.
 
     Raises `InputError` with every problem found, each at `file:line:column`.
     """
-    gathered = gather(path)
+    gathered = gather(path, trust)
     if gathered.problems:
         raise InputError(gathered.problems)
     return gathered.merged
 
 
-def gather(path: Path) -> Gathered:
-    """The same with the files, the history of each thing, and the problems instead of an exception (those of reading excepted)."""
+def gather(path: Path, trust: bool = True) -> Gathered:
+    """The same with the files, the history of each thing, and the problems instead of an exception (those of reading excepted).
+
+    The shipped files' form is checked when they are built (`trust` False) and in the tests, and that of all others here: of whole trees of one's own too.
+    """
     from generator.rules_check import check  # the checks cost nothing where a compiled set is loaded
 
     gathered = Gathered(empty())
     files = layers(path)
     names = ["facts", *(_name(one) for one in chain(path))]
-    base = folder("rules").resolve()
+    base, whole = folder("rules").resolve(), True
     for name, layer in zip(names, files, strict=True):
         gathered.layers.append((name, []))
         for file in layer:
-            _add(gathered, name, file, shipped=base in file.resolve().parents or layer is files[0])
-    if not gathered.problems or all(p.code not in ("rules-form", "wrong-type") for p in gathered.problems):
+            whole &= _add(gathered, name, file, checked=trust and base in file.resolve().parents, shared=layer is files[0])
+    if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
         gathered.problems += check(gathered)
     gathered.merged.pop("off")
     gathered.merged["ruleset"]["digest"] = digest_of(gathered.merged)
@@ -142,18 +145,22 @@ def _name(path: Path) -> str:
     return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
 
 
-def _add(gathered: Gathered, layer: str, file: Path, shipped: bool) -> None:
-    """Read one file and lay it over; of a file that did not ship the form is checked first, so that nothing later stumbles."""
-    document = _document(file) if shipped else read_yaml(file, shown(file), MAX_RULE_BYTES)
+def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool) -> bool:
+    """Read one file and lay it over; unless that was `checked` before, its form is checked first, so that nothing later stumbles.
+
+    Only the `shared` facts may bring names and engines. False for a file whose form is wrong: it is left out.
+    """
+    document = _document(file)
     gathered.documents[document.name] = document
     gathered.layers[-1][1].append(document.name)
     if not isinstance(document.data, dict):
         gathered.problems.append(Problem("rules-form", "a mapping is expected", document.place()))
-        return
-    problems = [] if shipped else list(_form(document))
+        return False
+    problems = [] if checked else list(_form(document))
     gathered.problems += problems
     if not problems:
-        lay_over(gathered, layer, document, shipped)
+        lay_over(gathered, layer, document, shared)
+    return not problems
 
 
 def _document(file: Path) -> Document:

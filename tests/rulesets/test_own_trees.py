@@ -1,0 +1,112 @@
+"""A whole rules tree of one's own: whatever is wrong in it is an error at its place, from every command, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generator.decide.decision import decide
+from generator.errors import InputError
+from generator.lint.findings import findings
+from generator.render import artifacts
+from generator.rulebook import RuleBook, sections_of
+from generator.rulesets import gather, layers
+from generator.source import parse_yaml, read_yaml
+from generator.spec import DeploymentSpec, from_document
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT = 4 << 20
+SEED = 20261130
+MUTANTS = 200
+SPECS = [
+    "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\n",
+    "model: meta-llama/Llama-3.1-70B-Instruct\nhardware: {gpu: H100-80GB, gpus_per_node: 4}\nworkload: {profile: chat}\n",
+]
+VERSION = re.compile(r"v?\d+(\.\d+)+([a-z0-9.-]+)?")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """The shipped rules as a tree of one's own."""
+    shutil.copytree(ROOT / "rules", tmp_path / "rules", ignore=shutil.ignore_patterns("schemas"))
+    return tmp_path / "rules"
+
+
+def parts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value below this one."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in entries:
+        yield (*path, key)
+        yield from parts(inner, (*path, key))
+
+
+def mutated(data: Any, at: random.Random) -> tuple[Any, str]:
+    """The data with one thing in it wrong, and what that is."""
+    data = json.loads(json.dumps(data))
+    path = at.choice(list(parts(data)))
+    holder = data
+    for step in path[:-1]:
+        holder = holder[step]
+    key, old = path[-1], holder[path[-1]]
+    kinds: dict[str, Any] = {
+        "null": None, "a list": [old], "an empty list": [], "a mapping": {"x": old}, "an empty mapping": {}, "a number": 5, "a text": "nonsense", "a flag": True,
+        "negative": -abs(old) - 1 if isinstance(old, int | float) else -1, "zero": 0, "huge": 10**30, "an empty text": "", "a list of mappings": [{"x": 1}],
+    }  # fmt: skip
+    if isinstance(old, str) and VERSION.fullmatch(old):
+        kinds |= {f"unquoted {i}": float(".".join(re.findall(r"\d+", old)[:2])) for i in range(6)}
+    if isinstance(holder, dict):
+        kinds |= {"misspelt": ..., "gone": ..., "misspelt again": ...}
+    kind = at.choice(list(kinds))
+    if kind.startswith("misspelt"):
+        holder[f"{key}"[:-1] + "q"] = holder.pop(key)
+    elif kind == "gone":
+        holder.pop(key)
+    else:
+        holder[key] = kinds[kind]
+    return data, f"{'.'.join(map(str, path))}: {kind}"
+
+
+def specs() -> list[DeploymentSpec]:
+    found = []
+    for text in SPECS:
+        spec, problems = from_document(parse_yaml(text, "spec.yaml"), ROOT / "spec.yaml")
+        assert spec is not None, problems
+        found.append(spec)
+    return found
+
+
+def tried(path: Path) -> str:
+    """What a set is good for: `refused` with every problem at its place, or `planned`. Anything else raises."""
+    gathered = gather(path)
+    if gathered.problems:
+        assert all(p.place is not None and p.place.path.endswith(".yaml") for p in gathered.problems), gathered.problems
+        return "refused"
+    book = RuleBook(sections_of(gathered.merged))
+    for spec in specs():
+        try:
+            outcome = decide(spec, book)
+            if outcome.plan.choice is not None and book.sizing == "detailed":
+                artifacts(outcome.plan, [outcome.plan.choice], book, spec_file="spec.yaml", back="..")
+        except InputError:
+            continue
+    return "planned"
+
+
+def mutants(tree: Path, count: int, seed: int) -> Iterator[tuple[str, Path]]:
+    """Trees with one thing wrong, every file in its turn; each is mended before the next."""
+    at = random.Random(seed)
+    files = list(dict.fromkeys(file for name in ("default", "handbook") for layer in layers(tree / name) for file in layer))
+    for i in range(count):
+        file = files[i % len(files)]
+        text = file.read_text(encoding="utf-8")
+        data, what = mutated(read_yaml(file, file.name, LIMIT).data, at)
+        file.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        yield f"{file.relative_to(tree)}: {what}", tree / ("handbook" if "handbook" in file.parts else "default")
+        file.write_text(text, encoding="utf-8")
