@@ -8,13 +8,18 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from generator.errors import InputError, Place, fail
 
 _STEP = 1 << 20
+MAX_HEADER_BYTES = 64 << 20
+"""Bytes of a file of weights that are ever read."""
+LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+MAX_POINTER_BYTES = 1024
 
 
 def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> tuple[BinaryIO, int]:
@@ -35,6 +40,18 @@ def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1)
     return os.fdopen(handle, "rb", buffering=buffering), status.st_size
 
 
+def header_pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """A file of weights from its start, in pieces, as far as its header can go: safetensors says how long it is, of others the budget is taken."""
+    piece = file.read(_STEP)
+    left = MAX_HEADER_BYTES
+    if len(piece) >= 8 and not piece.startswith(b"GGUF"):
+        left = min(left, 8 + int.from_bytes(piece[:8], "little"))
+    while piece and left > 0:
+        yield piece[:left]
+        left -= len(piece)
+        piece = file.read(min(_STEP, left)) if left > 0 else b""
+
+
 class Reader:
     """Little-endian values from the start of a file; at most `budget` bytes of it are ever read.
 
@@ -46,6 +63,10 @@ class Reader:
         self._file, self.size = open_regular(path, name, buffering=0)
         self._data = bytearray()
         self.position = 0
+        if self.size <= MAX_POINTER_BYTES and self._file.read(len(LFS_POINTER)) == LFS_POINTER:
+            self._file.close()
+            raise self.error("lfs-pointer", "Git LFS left a pointer here in place of the file: `git lfs pull` brings it")
+        self._file.seek(0)
 
     def __enter__(self) -> Reader:
         return self

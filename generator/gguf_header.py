@@ -14,11 +14,10 @@ from math import prod
 from pathlib import Path
 from types import MappingProxyType
 
-from generator.binary import Reader
+from generator.binary import MAX_HEADER_BYTES, Reader
 from generator.errors import Place, fail
 from generator.quantity import ceil_to
 
-MAX_HEADER_BYTES = 64 << 20
 MAX_PAIRS = 4096
 MAX_TENSORS = 65_536
 MAX_ITEMS = 4 << 20

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from generator.binary import header_pieces
 from generator.errors import InputError, Problem, UsageError, fail, printable
 
 TIMEOUT_S = 120
 MAX_REF = 250
 MAX_EXPORT_BYTES = 256 << 20
 """What one side of a comparison may be: rules and specs are small, and model files belong elsewhere."""
+BIG_BYTES = 1 << 20
+OID_LETTERS = 64
 LINK, SUBMODULE = "120000", "160000"
+GIT = ("git", "--no-replace-objects", "-c", "core.fsmonitor=false")
 
 
 class Entry(NamedTuple):
@@ -130,6 +134,33 @@ class Repo:
             at = end + 1 + size + 1
         return found
 
+    def head(self, sha: str, file: Path) -> None:
+        """Write the header of an object that holds weights, as a file of the object's size: what lies behind the header is a hole.
+
+        Raises `InputError` for what the repository lacks.
+        """
+        size = self.size([sha])
+        command = [*GIT, "-c", f"core.bigFileThreshold={BIG_BYTES}", "cat-file", "blob", sha]  # git itself then reads no more either
+        with subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()) as git:
+            assert git.stdout is not None
+            with file.open("wb") as target:
+                for piece in header_pieces(git.stdout):
+                    target.write(piece)
+                taken = target.tell()
+                target.truncate(size)
+            git.kill()
+        if taken == 0 < size:
+            raise fail("missing-object", f"the object {sha[:12]} is not in this repository (a partial clone?)")
+
+    def lfs(self, pointer: bytes) -> tuple[Path, int]:
+        """Where Git LFS keeps the file of a pointer once it was fetched, and the file's size."""
+        words = dict(line.split(" ", 1) for line in pointer.decode("utf-8", "replace").splitlines() if " " in line)
+        oid, size = words.get("oid", "").removeprefix("sha256:"), words.get("size", "")
+        if not (len(oid) == OID_LETTERS and oid.isalnum() and size.isdigit()):
+            return self.root / ".git" / "lfs", 0
+        kept = run(["rev-parse", "--git-path", f"lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}"], self.root).stdout
+        return self.root / os.fsdecode(kept.rstrip(b"\n")), int(size)
+
     def size(self, shas: Iterable[str]) -> int:
         """Bytes of objects in all, without reading them."""
         text = "".join(f"{sha}\n" for sha in dict.fromkeys(shas)).encode("ascii")
@@ -170,9 +201,10 @@ def repository(cwd: Path) -> Repo:
     return Repo(Path(root).resolve())
 
 
-def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[str, Entry]) -> None:
+def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[str, Entry], heads: bool = False) -> None:
     """Write files of a tree below `target`, `known` being all of it; raises `InputError` for links out of it, submodules and what is too large.
 
+    With `heads` they are weights, of which the header alone is written.
     A link is written as the file that it leads to within the same tree, as the working tree would read it.
     """
     problems = []
@@ -192,13 +224,16 @@ def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[st
             plain.append((entry.path, source.sha))
     if problems:
         raise InputError(problems)
-    if repo.size(sha for _, sha in plain) > MAX_EXPORT_BYTES:
+    if not heads and repo.size(sha for _, sha in plain) > MAX_EXPORT_BYTES:
         raise fail("too-large", f"the files to compare take more than {MAX_EXPORT_BYTES >> 20} MiB")
-    found = repo.contents(sha for _, sha in plain)
+    found = {} if heads else repo.contents(sha for _, sha in plain)
     for path, sha in plain:
         file = target / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(found[sha])
+        if heads:
+            repo.head(sha, file)
+        else:
+            file.write_bytes(found[sha])
 
 
 def _unsafe(path: str) -> bool:
@@ -208,11 +243,9 @@ def _unsafe(path: str) -> bool:
 
 def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: bool = False) -> subprocess.CompletedProcess[bytes]:
     """Run git; raises `InputError` with its last word where it fails (unless that is an answer), or is not there."""
-    environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat"}
-    command = ["git", "--no-replace-objects", "-c", "core.fsmonitor=false", *words]
     try:
         done = subprocess.run(
-            command, cwd=cwd, input=stdin or b"", capture_output=True, env=environment, timeout=TIMEOUT_S, check=False
+            [*GIT, *words], cwd=cwd, input=stdin or b"", capture_output=True, env=_environment(), timeout=TIMEOUT_S, check=False
         )
     except FileNotFoundError:
         raise fail("git", "git is not installed" if cwd.is_dir() else f"{cwd} is not a folder") from None
@@ -223,6 +256,10 @@ def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: b
     if done.returncode and not may_fail:
         raise fail("git", f"git {words[0]}: {_last_line(done.stderr.decode('utf-8', 'replace'))}")
     return done
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat"}
 
 
 def _last_line(text: str) -> str:

@@ -59,6 +59,12 @@ class Gathered:
         """The files of the topmost layer, as messages name them."""
         return set(self.layers[-1][1])
 
+    @property
+    def top(self) -> Place:
+        """The file that names the rule set."""
+        own = self.layers[-1][1]
+        return Place(next((file for file in own if file.endswith("ruleset.yaml")), own[0]))
+
     def place(self, section: str, name: str) -> Place:
         """Where a thing stands now: its last addition, replacement or change."""
         return self.steps[section, name][-1].place

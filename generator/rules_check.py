@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from generator.errors import Place, Problem, did_you_mean
+from generator.facts_check import fact_problems
 from generator.overlay import Gathered
 from generator.source import Document
 from generator.table import COMPARISONS, STAGES
@@ -23,32 +24,36 @@ WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
 ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "before", "at", "index"}
-NEEDED = {
-    "gpus": ("vendor", "architecture"),
-    "methods": ("family", "weight_bits", "activation_bits", "checkpoint"),
-    "engines": ("status", "formats", "vendors", "default_version", "versions", "port", "images", "flags"),
-}
-"""What an entry must say in the end, whichever layers it comes from."""
-
 Data = Mapping[str, Any]
 
 
-def check(gathered: Gathered) -> list[Problem]:
-    """Every problem of a merged rule set, at its place."""
+def check(gathered: Gathered, known: Data) -> list[Problem]:
+    """Every problem of a merged rule set, at its place; `known` are the names that the code gives values to."""
     merged = gathered.merged
-    return [*_vocabulary(gathered), *_thresholds(gathered), *_tables(merged, gathered), *_facts(gathered), *_sources(gathered)]
+    unnamed = [] if "name" in merged["ruleset"] else [Problem("missing-key", "`ruleset: {name: …}` is missing", gathered.top)]
+    return [*unnamed, *_vocabulary(gathered, known), *_thresholds(gathered), *_tables(merged, gathered), *fact_problems(gathered), *_sources(gathered)]
 
 
-def top_of(gathered: Gathered) -> Place:
-    """The file that names the rule set."""
-    own = gathered.layers[-1][1]
-    return Place(next((file for file in own if file.endswith("ruleset.yaml")), own[0]))
-
-
-def _vocabulary(gathered: Gathered) -> Iterator[Problem]:
+def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
+    read = {word for table in gathered.merged["tables"].values() for row in table["rows"] for word in words_of(row)}
     for name, entry in gathered.merged["names"].items():
+        place, given = gathered.place("names", name), known.get(name)
         if not isinstance(entry, dict) or entry.get("stage") not in STAGES or "type" not in entry:
-            yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", gathered.place("names", name))
+            yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", place)
+        elif given is None:
+            if name in read:
+                yield Problem("new-name", f"{name!r} is read by a row, and no code of this version knows it{did_you_mean(name, known)}", place)
+        elif STAGES.index(entry["stage"]) < STAGES.index(given["stage"]):
+            yield Problem("too-early", f"{name!r} is known per {given['stage']}, not per {entry['stage']}", place)
+        elif entry["type"] != given["type"]:
+            yield Problem("wrong-type", f"{name!r} has the type {given['type']}, not {entry['type']}", place)
+
+
+def words_of(row: Data) -> set[str]:
+    """Every word of a row that may be a name, a threshold or a setting."""
+    cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
+    written = [*(row.get("rank") or {}).values(), *(row.get("set") or {}).values(), *(bound for cell in cells for bound in cell.values())]
+    return {*(row.get("when") or {}), *(row.get("order") or {}), *(row.get("set") or {}), *(word for word in written if isinstance(word, str))}
 
 
 def _thresholds(gathered: Gathered) -> Iterator[Problem]:
@@ -75,7 +80,7 @@ def _thresholds(gathered: Gathered) -> Iterator[Problem]:
 def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
     for name in HITS:
         if name not in merged["tables"] and name not in OPTIONAL:
-            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", top_of(gathered))
+            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", gathered.top)
     for name, table in merged["tables"].items():
         place = _place(table["at"])
         if name not in HITS:
@@ -209,31 +214,6 @@ def _allowed(merged: Data, entry: Data) -> list[str] | None:
     return entry.get("values")
 
 
-def _facts(gathered: Gathered) -> Iterator[Problem]:
-    merged = gathered.merged
-    for section in ("gpus", "models", "methods", "engines"):
-        for name, entry in merged[section].items():
-            place = gathered.place(section, name)
-            if not isinstance(entry, dict):
-                yield Problem("rules-form", f"{section}: {name!r} is not a mapping", place)
-                continue
-            for key in NEEDED.get(section, ()):
-                if entry.get(key) is None:
-                    yield Problem("missing-key", f"{name!r} does not say its {key}", place)
-    for name, entry in merged["gpus"].items():
-        if isinstance(entry, dict) and entry.get("architecture") not in (None, *merged["architectures"]):
-            word = str(entry["architecture"])
-            message = f"{word!r} is no architecture{did_you_mean(word, merged['architectures'])}"
-            yield Problem("unknown-architecture", message, gathered.place("gpus", name))
-    for kind, name in (merged["ruleset"].get("fallback") or {}).items():
-        if name not in merged.get(f"{kind}s", {}):
-            yield Problem(
-                "unknown-fallback",
-                f"the fallback {kind} {name!r} is not in the catalogue{did_you_mean(str(name), merged.get(f'{kind}s', {}))}",
-                top_of(gathered),
-            )
-
-
 def _sources(gathered: Gathered) -> Iterator[Problem]:
     """Every `source` of every fact, wherever it stands in its file."""
     known = gathered.merged["sources"]
@@ -258,6 +238,6 @@ def _in(document: Document, path: tuple[str | int, ...], value: Any, known: Mapp
                 yield from _in(document, (*path, key), part, known)
             continue
         for i, word in enumerate(part if isinstance(part, list) else [part]):
-            if word not in known:
+            if not isinstance(word, str) or word not in known:
                 at = document.place((*path, key, i) if isinstance(part, list) else (*path, key))
                 yield Problem("unknown-source", f"{word!r} is no source{did_you_mean(str(word), known)}", at)

@@ -98,7 +98,7 @@ def fingerprint(files: list[list[Path]]) -> str:
     """
     base = f"{folder('rules').parent}{os.sep}"
     digest = hashlib.sha256()
-    code = [Path(__file__).with_name(name) for name in ("rulesets.py", "overlay.py", "rules_check.py", "rulebook.py", "source.py")]
+    code = [Path(__file__).with_name(name) for name in ("rulesets.py", "overlay.py", "rules_check.py", "facts_check.py", "rulebook.py", "source.py")]
     for path in [*code, *(p for layer in files for p in layer)]:
         raw = read_bytes(path, MAX_RULE_BYTES)
         digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode())
@@ -133,7 +133,7 @@ def gather(path: Path, trust: bool = True) -> Gathered:
         for file in layer:
             whole &= _add(gathered, name, file, checked=trust and base in file.resolve().parents, shared=layer is files[0])
     if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
-        gathered.problems += check(gathered)
+        gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
     gathered.merged.pop("off")
     gathered.merged["ruleset"]["digest"] = digest_of(gathered.merged)
     return gathered

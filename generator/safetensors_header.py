@@ -14,11 +14,10 @@ from math import prod
 from pathlib import Path
 from typing import Any, NoReturn, TypeGuard
 
-from generator.binary import Reader
+from generator.binary import MAX_HEADER_BYTES, Reader
 from generator.errors import Place, fail
 from generator.source import decode, read_bytes
 
-MAX_HEADER_BYTES = 64 << 20
 MAX_INDEX_BYTES = 64 << 20
 MAX_TENSORS = 1 << 20
 MAX_SHARDS = 2000

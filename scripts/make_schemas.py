@@ -21,8 +21,12 @@ FOLDER = ROOT / "rules" / "schemas"
 
 TEXT: Schema = {"type": "string", "minLength": 1}
 NUMBER: Schema = {"type": "number"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 10**15}
+SOME: Schema = {"type": "integer", "minimum": 1, "maximum": 10**9}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 10**9}
+GROUP: Schema = {"type": "integer", "minimum": -1, "maximum": 10**6, "description": "Weights that share a scale; -1: a whole row."}
+BITS: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 64}
 FLAG: Schema = {"type": "boolean"}
 VERSION: Schema = {"type": "string", "pattern": "^[0-9A-Za-z.+_-]+$", "description": "A version, quoted."}
 DAY: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "A day such as 2026-11-24."}
@@ -38,8 +42,13 @@ DIGEST: Schema = {
     "pattern": "^[0-9a-f]{12}$",
     "description": "The digest of what this replaces (`gen-deploy rules show ID` prints it), so that lint can say when that has changed.",
 }
-HANDBOOK: Schema = {"type": "object", "description": "What the handbook says of it."}
+HANDBOOK: Schema = {
+    "type": "object",
+    "description": "What the handbook says of it.",
+    "properties": {"memory_gb": POSITIVE, "tokens_per_second": POSITIVE, "speed": POSITIVE},
+}
 SCALAR: Schema = {"type": ["string", "number", "boolean"]}
+SCALARS: Schema = {"type": "array", "items": SCALAR}
 CELL_FORM: Schema = {
     "description": "x, [x, y] (any of them), {not: x}, {min: ≥, over: >, below: <, max: ≤} with a number or the name of a threshold, or unknown.",
     "type": ["string", "number", "boolean", "array", "object"],
@@ -306,18 +315,20 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
 
 
 def matrix(architectures: list[str], more: Schema) -> Schema:
-    """A row of a compatibility matrix."""
+    """A row of a compatibility matrix, and its form where architectures are one's own."""
     word = {"enum": ["yes", "degraded", "plugin", "unknown", "no"], "description": "Quote 'yes' and 'no'."}
-    return mapping({**dict.fromkeys(architectures, word), "notes": TEXT, "source": SOURCE, **more})
+    words = {"notes": TEXT, "source": SOURCE, **more}
+    return {"row": mapping({**dict.fromkeys(architectures, word), **words}), "row_form": {**mapping(words), "additionalProperties": word}}
 
 
 def fact_parts(merged: Schema) -> dict[str, Schema]:
     """Facts: hardware, models, methods, matrices."""
     architectures = list(merged["architectures"])
     vendor = {"enum": ["nvidia", "amd", "intel", "apple", "cpu"]}
+    one_of_them = {"architecture": {"enum": architectures}, "architecture_form": TEXT}
     gpu = mapping(
         {
-            "aliases": WORDS, "vendor": vendor, "architecture": {"enum": architectures}, "compute_capability": POSITIVE,
+            "aliases": WORDS, "vendor": vendor, "architecture": {"$ref": "#/$defs/architecture"}, "compute_capability": POSITIVE,
             "memory_gb": {**POSITIVE, "description": "On the box, in the maker's gigabytes."},
             "capacity_gib": {**POSITIVE, "description": "What the driver reports, in GiB."},
             "bandwidth_gb_per_s": POSITIVE, "fp16_tflops": POSITIVE, "fp8_tflops": POSITIVE, "int8_tops": POSITIVE, "fp4_tflops": POSITIVE,
@@ -327,7 +338,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
     )  # fmt: skip
     checkpoint = mapping(
         {
-            "id": {**TEXT, "description": "The repository."}, "layout": TEXT, "group_size": {"type": "integer"}, "desc_act": FLAG,
+            "id": {**TEXT, "description": "The repository."}, "layout": TEXT, "group_size": GROUP, "desc_act": FLAG,
             "padded": {"type": "object", "additionalProperties": {"type": "integer"}}, "types": WORDS, "source": SOURCE,
             "publisher": {**TEXT, "description": "Whose it is, where the id does not say so."},
             "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
@@ -349,16 +360,31 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "min_version": by_engine, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
     )  # fmt: skip
+    where = "^(all|more_bits|middle|first_(eighth|sixteenth|[0-9]+)|gqa_4|gqa_4_or_experts_4)$"
+    clause = mapping({"type": TEXT, "where": {"type": "string", "pattern": where}, "imatrix": FLAG, "experts": COUNT}, ("type",))
+    tensors = ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
+    raised = {"type": "object", "additionalProperties": TEXT}
+    gguf = mapping(
+        {
+            **dict.fromkeys(("base", "output", "token_embedding", "norm", "router"), TEXT), "experts": clause, "experts_8": raised,
+            **{key: {"anyOf": [clause, {"type": "array", "minItems": 1, "items": clause}]} for key in tensors},
+            "class_70b": mapping({"attn_v": raised}), "imatrix": {"enum": ["required"]},
+        },
+        ("base",),
+        "The mixture: which GGML type each tensor gets, and where.",
+    )  # fmt: skip
+    note = mapping({"models": WORDS, "keeps_16bit": WORDS, "notes": TEXT, "source": SOURCE})
     method = mapping(
         {
-            "title": TEXT, "family": {"enum": ["float", "fp8", "int8", "int4", "fp4", "gguf"]}, "weight_bits": POSITIVE, "activation_bits": POSITIVE,
-            "group_size": {"type": "integer"}, "block": {"type": "array", "items": COUNT}, "scale_bits": COUNT, "zero_bits": COUNT, "zero_point": FLAG,
+            "title": TEXT, "family": {"enum": ["float", "fp8", "int8", "int4", "fp4", "gguf"]}, "weight_bits": BITS, "activation_bits": BITS,
+            "group_size": GROUP, "block": {"type": ["array", "null"], "items": SOME, "minItems": 2, "maxItems": 2},
+            "scale_bits": COUNT, "zero_bits": COUNT, "zero_point": FLAG,
             "desc_act": FLAG, "strategy": TEXT, "kernel": TEXT, "keeps_16bit": WORDS, "checkpoint": {"enum": ["native", "prepared"]},
-            "online": by_engine, "support_key": {"type": "object", "additionalProperties": TEXT}, "gguf": {"type": "object"}, "model_notes": {"type": "array"},
+            "online": by_engine, "support_key": {"type": "object", "additionalProperties": TEXT}, "gguf": gguf, "model_notes": {"type": "array", "items": note},
             "use": TEXT, "handbook": HANDBOOK, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
     )  # fmt: skip
-    ggml = mapping({"bits_per_weight": POSITIVE, "block": COUNT, "source": SOURCE}, ("bits_per_weight", "block"))
+    ggml = mapping({"bits_per_weight": BITS, "block": SOME, "source": SOURCE}, ("bits_per_weight", "block"))
     loss = mapping({"value": NUMBER, "low": NUMBER, "high": NUMBER}, ("value", "low", "high"))
     quality = mapping(
         {
@@ -372,10 +398,9 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         ("vendor", "title", "bf16"),
     )
     row = {"$ref": "#/$defs/row"}
-    kv_row = {"row": matrix(architectures, {"needs": TEXT})}
-    dtype = mapping({"bits_per_value": POSITIVE, "model_dtype": FLAG, "notes": TEXT, "source": SOURCE})
+    dtype = mapping({"bits_per_value": BITS, "model_dtype": FLAG, "notes": TEXT, "source": SOURCE})
     return {
-        "gpus": document("GPUs", {"gpus": by_name(gpu, "By name: NAME-MEMORYGB.")}, ("gpus",)),
+        "gpus": document("GPUs", {"gpus": by_name(gpu, "By name: NAME-MEMORYGB.")}, ("gpus",), one_of_them),
         "models": document("Models", {"models": by_name(model, "By repository.")}, ("models",)),
         "methods": document(
             "Quantisation methods", {"ggml_types": by_name(ggml, "GGML types."), "methods": by_name(method, "By name.")}, ("methods",)
@@ -386,13 +411,13 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "Types of the KV cache",
             {"dtypes": by_name(dtype, "By name."), "kv_cache": by_name(by_name(row, "By type."), "By engine.")},
             (),
-            kv_row,
+            matrix(architectures, {"needs": TEXT}),
         ),
         "support": document(
             "Which method runs on which architecture",
             {"engine": {"type": "string"}, "version": VERSION, "support": by_name(row, "By method or layout.")},
             ("engine", "support"),
-            {"row": matrix(architectures, {})},
+            matrix(architectures, {}),
         ),
     }
 
@@ -400,12 +425,13 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
 def engine(merged: Schema) -> Schema:
     """How an engine is started, and how it spells each setting."""
     verified = {"enum": ["parser", "source", "docs", "inferred"]}
+    kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "secret", "path", "duration", "null"]}
     spelling = mapping(
         {
             "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
-            "type": TEXT, "choices": {"type": "array"}, "values": {"type": "object"}, "negated": TEXT, "also": WORDS,
-            "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
-            "accepted_when": {"type": "object", "description": "Cells as in `when`: the engine takes the setting only for these."},
+            "type": kinds, "choices": SCALARS, "values": {"type": "object", "additionalProperties": {"type": [*SCALAR["type"], "null"]}}, "negated": TEXT,
+            "also": WORDS, "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
+            "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
         },
         ("type",),
@@ -413,26 +439,40 @@ def engine(merged: Schema) -> Schema:
     image = mapping(
         {
             "vendor": TEXT, "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."}, "since": VERSION, "until": VERSION,
-            "entrypoint": {"type": "array"}, "prefix": {"type": "array"}, "model_flag": TEXT, "verified": verified, "source": SOURCE,
+            "entrypoint": WORDS, "prefix": WORDS, "model_flag": TEXT, "verified": verified, "source": SOURCE,
         },
         ("vendor", "image"),
     )  # fmt: skip
     words = {"type": "array", "items": {"type": "string"}}
+    seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME, "start_period_s": SOME}
+    container = mapping(
+        {
+            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT, "shm_gib": COUNT,
+            "probe": {"type": ["string", "array"], "minLength": 1, "minItems": 1, "items": TEXT},
+            "health_check": mapping({**seconds, "source": SOURCE}, tuple(seconds)),
+            "ulimits": {"type": "object", "additionalProperties": {"type": "integer", "minimum": -1}}, "source": SOURCE,
+        }
+    )  # fmt: skip
+    smoke = mapping({"max_tokens": SOME, "answer_s": SOME, "source": SOURCE}, ("max_tokens", "answer_s"))
+    bench = mapping({"rounds": SOME, "least_requests": SOME, "source": SOURCE}, ("rounds", "least_requests"))
+    file = mapping(
+        {"name": TEXT, "flag": TEXT, "newer_flag": TEXT, "format": {"enum": ["yaml", "modelfile"]}, "holds": {"enum": ["config"]}}, ("name", "format")
+    )
+    file |= {"if": {"properties": {"format": {"const": "yaml"}}}, "then": {"required": ["flag"]}}
     known = {
         key: {"description": entry["meaning"], "type": "array", "items": {"$ref": "#/$defs/spelling"}}
         for key, entry in merged["settings"].items()
     }
-    free = {"type": "object"}
     properties = {
         "engine": {"type": "string"}, "title": TEXT, "status": {"enum": ["active", "maintenance"]}, "use": TEXT, "features": WORDS,
         "throughput": {"enum": ["high", "medium", "low"]}, "handbook": HANDBOOK,
         "formats": {"type": "array", "items": {"enum": ["safetensors", "gguf"]}}, "vendors": {"type": "array", "items": TEXT},
         "safe_from": VERSION, "default_version": VERSION,
         "versions": by_name(mapping({"source": SOURCE, "commit": TEXT, "read_at": TEXT, "verified": TEXT}), "Catalogued versions, quoted."),
-        "images": {"type": "array", "items": image}, "container": free, "command": words, "smoke": free, "bench": free,
+        "images": {"type": "array", "items": image}, "container": container, "command": words, "smoke": smoke, "bench": bench,
         "negation": TEXT, "version_command": words,
-        "version_package": TEXT, "port": {"type": "integer", "minimum": 1, "maximum": 65535}, "health": TEXT, "api": TEXT, "metrics": TEXT,
-        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": free,
+        "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": file,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,
@@ -446,9 +486,9 @@ def flags() -> Schema:
     """An engine's full list of options, by version."""
     option = mapping(
         {
-            "names": WORDS, "off": WORDS, "type": TEXT, "choices": {"type": "array"}, "words": {"type": "array"}, "words_since": VERSION, "ambiguous": WORDS,
-            "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"]}, "deprecated": FLAG, "env": TEXT,
-            "nargs": {"type": ["string", "integer"]}, "numbers": FLAG, "repeatable": FLAG, "note": TEXT, "source": SOURCE,
+            "names": WORDS, "off": WORDS, "type": TEXT, "choices": SCALARS, "words": SCALARS, "words_since": VERSION, "ambiguous": WORDS,
+            "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"], "items": TEXT}, "deprecated": FLAG,
+            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "numbers": FLAG, "repeatable": FLAG, "note": TEXT, "source": SOURCE,
         }
     )  # fmt: skip
     by_version = {
@@ -458,12 +498,29 @@ def flags() -> Schema:
         "description": "An option; a list where it changed between versions.",
     }
     free = {"type": "object"}
+    words_of = {"type": "object", "additionalProperties": {"type": "string"}}
+    syntax = mapping(
+        {
+            "underscores": {"enum": ["accepted", "refused", "required", "same"]}, "abbreviations": FLAG, "equals": FLAG, "equals_ignored": WORDS,
+            "dotted": FLAG, "env_prefix": TEXT,
+            "config": mapping({"flag": TEXT, "keys": {"enum": ["dashes", "either", "schema"]}, "false": {"enum": ["dropped", "ok"]}}, ("flag", "keys")),
+        },
+        ("underscores", "abbreviations", "equals"),
+    )  # fmt: skip
+    command = mapping({"words": {**WORDS, "minItems": 1}, "positionals": COUNT}, ("words", "positionals"))
+    old_words = mapping({"option": TEXT, "since": VERSION, "words": words_of, "source": SOURCE}, ("option", "since", "words"))
+    pair = mapping(
+        {"option": TEXT, "with": TEXT, "values": SCALARS, "forbids": SCALARS, "is": {"enum": ["at-most", "below"]}, "because": TEXT, "source": SOURCE},
+        ("option", "with", "because"),
+    )
     properties = {
-        "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "items": VERSION}, "transcribed": FLAG, "syntax": free,
-        "commands": {"type": "array", "items": free}, "images": WORDS, "env": by_name(option, "By variable."), "options": by_name(by_version, "By flag."),
+        "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "minItems": 1, "items": VERSION}, "transcribed": FLAG,
+        "syntax": syntax,
+        "commands": {"type": "array", "minItems": 1, "items": command}, "images": WORDS, "env": by_name(option, "By variable."),
+        "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
-        "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": {"type": "object"}},
-        "deprecated_parameters": WORDS, "together": {"type": "array", "items": free, "description": "Options that do not go together."},
+        "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": old_words},
+        "deprecated_parameters": WORDS, "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 

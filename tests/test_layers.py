@@ -27,6 +27,7 @@ FLOORS: dict[str, int] = {
     "generator.rulesets": 1,
     "generator.compiled_rules": 1,
     "generator.rules_check": 1,
+    "generator.facts_check": 1,
     "generator.table": 1,
     "generator.overlay": 1,
     "generator.lint": 1,

@@ -20,7 +20,9 @@ from generator.compare.spec import attributed, edited, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.view import level, moves, other_moves, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
+from generator.plan import SCHEMA_VERSION
 from generator.rulebook import SECTIONS, RuleBook
+from generator.source import MAX_CONFIG_BYTES, read_bytes
 from generator.spec import DeploymentSpec
 
 TRIALS = 400
@@ -151,10 +153,7 @@ def keeps_plans(folder: str) -> bool:
 
 def plans_in(folder: Path) -> Plans:
     """The plans that are kept in an output folder, by name of the spec; raises `InputError` for what is no plan."""
-    try:
-        return _plans({str(path): path.read_bytes() for path in sorted(folder.glob("*/plan.json"))}, str(folder))
-    except OSError as error:
-        raise fail("unreadable", f"{error.filename}: {error.strerror}") from None
+    return _plans({str(path): read_bytes(path, MAX_CONFIG_BYTES) for path in sorted(folder.glob("*/plan.json"))}, str(folder))
 
 
 def plans_of(side: Side) -> Plans:
@@ -179,7 +178,11 @@ def _plans(files: Mapping[str, bytes], where: str) -> Plans:
             data = json.loads(raw)
         except (ValueError, RecursionError):
             data = None
-        if isinstance(data, dict) and isinstance(data.get("schema_version"), int) and "choice" in data:
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version != SCHEMA_VERSION:
+            message = f"schema_version is {version}, and this version of gen-deploy reads {SCHEMA_VERSION}: compare with the version that wrote the plan"
+            problems.append(Problem("unknown-schema", message, Place(name, 1, 1)))
+        elif isinstance(version, int) and "choice" in data:
             found[PurePosixPath(name).parent.name] = data
         else:
             problems.append(Problem("no-plan", "this is not a plan that gen-deploy wrote", Place(name, 1, 1)))

@@ -5,7 +5,9 @@ Floor 6. What a commit holds is written into a temporary folder; the checkout is
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from generator import project as projects
+from generator.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, header_pieces, open_regular
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.git import SUBMODULE, Entry, Repo, export
 from generator.project import Project
@@ -22,6 +25,7 @@ from generator.source import decode, parse_yaml, read_bytes, read_yaml
 from generator.spec import DeploymentSpec, from_document
 
 MODEL_FILES = ("config", "gguf", "safetensors")
+_PART = re.compile(r"[0-9]{5}-of-[0-9]{5}\.gguf$")
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,12 @@ class Side:
         modules = [e.path for e in self.entries.values() if e.mode == SUBMODULE]
         return next((path for path in modules if name == path or name.startswith(f"{path}/")), None)
 
-    def _export(self, paths: list[str]) -> None:
+    def _export(self, paths: list[str], heads: bool = False) -> None:
         fresh = [self.entries[path] for path in paths if path not in self.exported]
         self.exported.update(paths)
         if fresh:
             with _named(self):
-                export(self.repo, fresh, self.files, self.entries)
+                export(self.repo, fresh, self.files, self.entries, heads)
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of this path."""
@@ -149,24 +153,86 @@ class Side:
             if spec is None:
                 raise InputError(problems)
         for key in MODEL_FILES:
-            written = getattr(spec.model, key)
-            if written and self.commit is not None and not written.startswith(("/", "~")):
-                self._model_file(_join(posixpath.dirname(name), written))
+            self._model_file(key, name, spec)
         return spec
 
-    def _model_file(self, name: str) -> None:
-        """A file (or a folder) that a spec names: from the commit, or from the working tree where git does not keep it."""
-        if name.startswith("../"):
-            raise fail("outside-repository", f"{name!r} is not inside the repository")
-        inside = self.folder(name)
-        if not inside.exists() and (self.repo.root / name).exists():
-            inside.parent.mkdir(parents=True, exist_ok=True)
-            inside.symlink_to(self.repo.root / name)
+    def _model_file(self, key: str, name: str, spec: DeploymentSpec) -> Path | None:
+        """A file that a spec names, ready to be read: from the commit (of weights the header), or from the working tree where git does not keep it.
+
+        None where the spec names none, or one outside the repository.
+        """
+        written = getattr(spec.model, key)
+        if not written or written.startswith(("/", "~")):
+            return None
+        path = _join(posixpath.dirname(name), written)
+        if path.startswith("../"):
+            if self.commit is None:
+                return None
+            raise fail("outside-repository", f"{path!r} is not inside the repository")
+        if self.commit is not None:
+            small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
+            self._export([one for one in small if one in self.entries])
+            weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
+            self._export([one for one in weights if one in self.entries], heads=True)
+            for one in (*small, *weights):
+                self._bring(one)
+        return self.files / path
+
+    def _beside(self, path: str) -> list[str]:
+        """A file of weights with the others of its set: parts of a split GGUF, or what may lie beside an index."""
+        folder, stem = posixpath.dirname(path), _PART.sub("", path)
+        if path.endswith(".json"):
+            stem, ending = f"{folder}/" if folder else "", ".safetensors"
+        elif stem == path:
+            return [path]
+        else:
+            ending = ".gguf"
+        here = self.repo.root / folder
+        known = {*self.entries, *(_join(folder, one.name) for one in (here.iterdir() if here.is_dir() else ()))}
+        return sorted(one for one in known if one.startswith(stem) and one.endswith(ending) and "/" not in one.removeprefix(f"{folder}/"))
+
+    def _bring(self, name: str) -> None:
+        """What git does not keep is read from the working tree; what Git LFS keeps, from its own folder, or from there if it was fetched."""
+        inside, here = self.files / name, self.repo.root / name
+        if name not in self.entries:
+            if not inside.exists() and here.exists():
+                inside.parent.mkdir(parents=True, exist_ok=True)
+                inside.symlink_to(here)
+            return
+        pointer = inside.read_bytes() if not inside.is_symlink() and inside.stat().st_size <= MAX_POINTER_BYTES else b""
+        if pointer.startswith(LFS_POINTER):
+            kept, size = self.repo.lfs(pointer)
+            found = next((one for one in (kept, here) if size and one.is_file() and one.stat().st_size == size), None)
+            if found is not None:
+                inside.unlink()
+                inside.symlink_to(found)
 
     def bytes_of(self, name: str, spec: DeploymentSpec) -> list[bytes]:
-        """A spec's own bytes and those of its small model files: whether it was edited."""
-        names = [name, *(_join(posixpath.dirname(name), v) for k in ("config", "safetensors") if (v := getattr(spec.model, k)))]
-        return [path.read_bytes() if not n.startswith("../") and (path := self.path(n)).is_file() else b"" for n in names]
+        """A spec's own bytes and what tells its model files, of weights their header: whether it was edited."""
+        found = [_told(self.path(name))]
+        for key in MODEL_FILES:
+            try:
+                path = self._model_file(key, name, spec)
+            except InputError:
+                path = None
+            found.append(_told(path, weights=key != "config" and path is not None and path.suffix != ".json"))
+        return found
+
+
+def _told(path: Path | None, weights: bool = False) -> bytes:
+    """A hash of what a decision reads of a file; empty where it cannot be read."""
+    if path is None:
+        return b""
+    digest = hashlib.sha256()
+    try:
+        file, size = open_regular(path / "config.json" if path.is_dir() else path, "")
+        with file:
+            digest.update(b"%d" % size)
+            for piece in header_pieces(file) if weights else (file.read(MAX_HEADER_BYTES),):
+                digest.update(piece)
+    except (InputError, OSError):
+        return b""
+    return digest.digest()
 
 
 def _extends(data: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from generator.compare.model import Edit, Move
 from generator.rulebook import SECTIONS, RuleBook
+from generator.rules_check import words_of
 
 Data = Mapping[str, Any]
 
@@ -161,8 +162,19 @@ def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBo
             policy["ruleset"] = {**source["ruleset"], "name": policy["ruleset"]["name"]}
         else:
             sections[edit.section] = _with_fact(edit.section, sections[edit.section], other.section(edit.section), edit.name)
-    sections["policy"] = policy
+    sections["policy"] = _completed(policy, source, base.section("policy"))
     return RuleBook(sections)
+
+
+def _completed(policy: Data, *others: Data) -> dict[str, Any]:
+    """Rules with each name, number and setting that their rows read: an edit that brings a row brings its words, and none leaves while a row reads it."""
+    words = {word for table in policy["tables"].values() for row in table["rows"] for word in words_of(row)}
+    found = dict(policy)
+    for section in ("names", "thresholds", "settings"):
+        for other in others:
+            lacking = {word: other[section][word] for word in words if word in other[section] and word not in found[section]}
+            found[section] = {**found[section], **lacking} if lacking else found[section]
+    return found
 
 
 def _with_entry(mine: Data, theirs: Data, name: str) -> dict[str, Any]:

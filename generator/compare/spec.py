@@ -15,7 +15,7 @@ from generator.compare.files import file_diffs
 from generator.compare.model import Change, Edit, FileDiff, Move
 from generator.compare.view import View, decisive, level, moves, other_moves, view, words
 from generator.decide.decision import Outcome, decide
-from generator.errors import InputError
+from generator.errors import InputError, Problem
 from generator.rulebook import RuleBook
 from generator.spec import DeploymentSpec
 
@@ -33,8 +33,13 @@ def side(spec: DeploymentSpec, book: RuleBook) -> Side:
     try:
         outcome = decide(spec, book)
     except InputError as error:
-        return Side(None, None, "; ".join(f"{p.code}: {p.message}" for p in error.problems))
+        return Side(None, None, "; ".join(f"{p.code}: {_inside(spec, p)}{p.message}" for p in error.problems))
     return Side(outcome, view(outcome.plan), None)
+
+
+def _inside(spec: DeploymentSpec, problem: Problem) -> str:
+    """The file that a problem is in, where that is not the spec."""
+    return f"{problem.place.path}: " if problem.place is not None and problem.place.path != spec.document.name else ""
 
 
 def compared(spec: DeploymentSpec, old: RuleBook, new: RuleBook, path: str, files: bool = True) -> tuple[Change | None, str | None]:

@@ -202,16 +202,35 @@ def shape_of(name: str, book: RuleBook) -> ModelArchitecture | None:
     return from_config(config) if config else None
 
 
+WITHOUT = {
+    "config": "",
+    "gguf": "; the plan needs its header. Where the weights cannot be: name a `config`, the model's config.json, which can be committed",
+    "safetensors": "; the plan needs its header. Where the weights cannot be: leave `safetensors` out, and `config` alone gives an estimate",
+}
+"""What to do about model files that are not there."""
+
+
 @contextlib.contextmanager
 def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
-    """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside."""
+    """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside.
+
+    Files are named from where the spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of.
+    """
     try:
         yield
     except InputError as error:
         place = spec.document.place(("model", key))
-        raise InputError(
-            Problem(p.code, f"{p.place.path if p.place else written}: {p.message}", place) if p.code == "unreadable" else p for p in error.problems
-        ) from None
+        raise InputError(_at_spec(spec, p, key, written, place) for p in error.problems) from None
+
+
+def _at_spec(spec: DeploymentSpec, problem: Problem, key: str, written: str, place: Place) -> Problem:
+    inside, folder = problem.place, f"{spec.folder}/"
+    if inside is not None and inside.path.startswith(folder):
+        shown = os.path.join(os.path.dirname(spec.document.name), inside.path.removeprefix(folder))  # noqa: PTH118, PTH120 - Path drops `./`
+        inside = inside._replace(path=shown if Path(spec.document.name).parent == spec.folder else os.path.normpath(shown))
+    if problem.code not in ("unreadable", "lfs-pointer"):
+        return problem._replace(place=inside)
+    return Problem(problem.code, f"{inside.path if inside else written}: {problem.message}{WITHOUT[key]}", place)
 
 
 def _path(spec: DeploymentSpec, written: str) -> Path:

@@ -63,7 +63,7 @@ HUGE = struct.pack("<Q", (1 << 64) - 1)
 BAD = {
     "empty": (b"", "not-gguf"),
     "other": (b"PK\x03\x04" + bytes(100), "not-gguf"),
-    "pointer of git lfs": (b"version https://git-lfs.github.com/spec/v1\n", "not-gguf"),
+    "pointer of git lfs": (b"version https://git-lfs.github.com/spec/v1\n", "lfs-pointer"),
     "magic only": (b"GGUF", "truncated"),
     "old version": (head(1), "gguf-version"),
     "big-endian": (b"GGUF" + struct.pack(">IQQ", 3, 0, 0), "gguf-version"),

@@ -6,29 +6,38 @@ import json
 import random
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from generator import rulesets
 from generator.decide.decision import decide
-from generator.errors import InputError
-from generator.lint.findings import findings
+from generator.errors import InputError, Problem
 from generator.render import artifacts
 from generator.rulebook import RuleBook, sections_of
 from generator.rulesets import gather, layers
-from generator.source import parse_yaml, read_yaml
+from generator.source import Document, parse_yaml, read_yaml
 from generator.spec import DeploymentSpec, from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 4 << 20
 SEED = 20261130
 MUTANTS = 200
+ENGINES = ("vllm", "sglang", "tgi", "tensorrt-llm", "llama.cpp", "ollama")
 SPECS = [
-    "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\n",
     "model: meta-llama/Llama-3.1-70B-Instruct\nhardware: {gpu: H100-80GB, gpus_per_node: 4}\nworkload: {profile: chat}\n",
+    "model: Qwen/Qwen3-14B\nhardware: {gpu: L4-24GB}\npin: {engine: vllm, quantization: awq}\nquantize: {keep: [attention], first_layers: 2}\n",
 ]
+SPEC_OF = {
+    "gpus": "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {{gpu: {}}}\n",
+    "models": "model: {}\nhardware: {{gpu: H100-80GB}}\n",
+    "methods": "model: Qwen/Qwen3-8B\nhardware: {{gpu: L4-24GB}}\npin: {{quantization: {}}}\n",
+    "engine": "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {{gpu: L40S-48GB}}\npin: {{engine: {}}}\n",
+}
+"""Specs that need the entry which was made wrong."""
 VERSION = re.compile(r"v?\d+(\.\d+)+([a-z0-9.-]+)?")
 
 
@@ -47,8 +56,8 @@ def parts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from parts(inner, (*path, key))
 
 
-def mutated(data: Any, at: random.Random) -> tuple[Any, str]:
-    """The data with one thing in it wrong, and what that is."""
+def mutated(data: Any, at: random.Random) -> tuple[Any, str, str]:
+    """The data with one thing in it wrong, what that is, and a spec that needs it."""
     data = json.loads(json.dumps(data))
     path = at.choice(list(parts(data)))
     holder = data
@@ -70,26 +79,27 @@ def mutated(data: Any, at: random.Random) -> tuple[Any, str]:
         holder.pop(key)
     else:
         holder[key] = kinds[kind]
-    return data, f"{'.'.join(map(str, path))}: {kind}"
+    spec = SPEC_OF[path[0]].format(path[1]) if path[0] in SPEC_OF and len(path) > 1 else SPEC_OF["engine"].format(data.get("engine") or at.choice(ENGINES))
+    return data, f"{'.'.join(map(str, path))}: {kind}", spec
 
 
-def specs() -> list[DeploymentSpec]:
+def specs(more: str) -> list[DeploymentSpec]:
     found = []
-    for text in SPECS:
-        spec, problems = from_document(parse_yaml(text, "spec.yaml"), ROOT / "spec.yaml")
-        assert spec is not None, problems
-        found.append(spec)
+    for text in [*SPECS, more]:
+        spec, _ = from_document(parse_yaml(text, "spec.yaml"), ROOT / "spec.yaml")
+        if spec is not None:
+            found.append(spec)
     return found
 
 
-def tried(path: Path) -> str:
+def tried(path: Path, more: str) -> str:
     """What a set is good for: `refused` with every problem at its place, or `planned`. Anything else raises."""
     gathered = gather(path)
     if gathered.problems:
         assert all(p.place is not None and p.place.path.endswith(".yaml") for p in gathered.problems), gathered.problems
         return "refused"
     book = RuleBook(sections_of(gathered.merged))
-    for spec in specs():
+    for spec in specs(more):
         try:
             outcome = decide(spec, book)
             if outcome.plan.choice is not None and book.sizing == "detailed":
@@ -99,14 +109,34 @@ def tried(path: Path) -> str:
     return "planned"
 
 
-def mutants(tree: Path, count: int, seed: int) -> Iterator[tuple[str, Path]]:
-    """Trees with one thing wrong, every file in its turn; each is mended before the next."""
+def mutants(tree: Path, count: int, seed: int) -> Iterator[tuple[str, Path, str]]:
+    """Trees with one thing wrong, every file in its turn, and a spec that needs that thing; each is mended before the next."""
     at = random.Random(seed)
     files = list(dict.fromkeys(file for name in ("default", "handbook") for layer in layers(tree / name) for file in layer))
     for i in range(count):
         file = files[i % len(files)]
         text = file.read_text(encoding="utf-8")
-        data, what = mutated(read_yaml(file, file.name, LIMIT).data, at)
+        data, what, spec = mutated(read_yaml(file, file.name, LIMIT).data, at)
         file.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-        yield f"{file.relative_to(tree)}: {what}", tree / ("handbook" if "handbook" in file.parts else "default")
+        yield f"{file.relative_to(tree)}: {what}", tree / ("handbook" if "handbook" in file.parts else "default"), spec
         file.write_text(text, encoding="utf-8")
+
+
+def test_whatever_is_wrong_is_said_or_planned_with(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's form is asked for once: only one of them changes."""
+    form, known = rulesets._form, dict[int, tuple[Document, list[Problem]]]()
+
+    def once(document: Document) -> list[Problem]:
+        if id(document) not in known:
+            known[id(document)] = document, list(form(document))
+        return known[id(document)][1]
+
+    monkeypatch.setattr(rulesets, "_form", once)
+    seen = Counter[str]()
+    for what, path, spec in mutants(tree, MUTANTS, SEED):
+        try:
+            seen[tried(path, spec)] += 1
+        except Exception as error:
+            raise AssertionError(what) from error
+    assert seen["refused"] > MUTANTS / 2
+    assert seen["planned"] > MUTANTS / 20
