@@ -6,14 +6,17 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from repository import ENVIRONMENT, OURS, PROJECT, commit, git, put, repository, rules_tree, spec
 
 from generator.cli.main import main
+from generator.rules_check import words_of
 
 SPECS = {
     "specs/chat.yaml": spec(),
@@ -247,6 +250,52 @@ def test_a_whole_tree_of_rules(repo: Path) -> None:
     data = told("HEAD")
     assert [e["id"] for e in data["edits"]] == ["thresholds/chat.output_tokens"]
     assert data["edits"][0]["at"].startswith("rules/default/thresholds/policy.yaml:")
+
+
+@pytest.mark.parametrize("name", ["memory.headroom", "sequences.capped"])
+def test_a_history_that_adds_a_name_and_rows_that_read_it(repo: Path, name: str) -> None:
+    """Each side is decided with its own vocabulary; and each edit on its own with what its rows read."""
+    rules_tree(repo)
+    put(repo, {"gen-deploy.yaml": "specs: [specs/*.yaml]\nout: deploy\n"})
+    whole = {path: path.read_text() for path in (repo / "rules").rglob("*.yaml")}
+    for path in whole:
+        data = yaml.safe_load(whole[path])
+        if isinstance(data, dict) and path.name != "ruleset.yaml" and "table" in data:
+            kept = [row for row in data["rows"] if name not in words_of(row)]
+            path.write_text(json.dumps({**data, "rows": kept})) if kept != data["rows"] else None
+    vocabulary = yaml.safe_load(whole[repo / "rules/vocabulary.yaml"])
+    vocabulary["names"].pop(name)
+    put(repo, {"rules/vocabulary.yaml": json.dumps(vocabulary)})
+    commit(repo)
+    for path, text in whole.items():
+        path.write_text(text)
+    path = repo / "rules/default/thresholds/policy.yaml"
+    path.write_text(re.sub(r"(headroom.floor: {.*?value: )[0-9.]+", r"\g<1>0.6", path.read_text()))
+    commit(repo)
+    for words in (("HEAD~1..HEAD",), ("HEAD..HEAD~1",)):
+        data = told(*words)
+        assert {f"names/{name}", "thresholds/headroom.floor"} <= {e["id"] for e in data["edits"]}
+        assert data["changed"] >= 1
+
+
+def test_plans_of_an_unknown_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, {f"{name}/chat/plan.json": f'{{"schema_version": {version}, "choice": null}}' for name, version in (("old", 1), ("new", 2))})
+    code, out, err = run("old..new")
+    assert (code, out) == (1, "")
+    assert err == (
+        "new/chat/plan.json:1:1: error[unknown-schema]: schema_version is 2, and this version of gen-deploy reads 1:"
+        " compare with the version that wrote the plan\n"
+    )
+
+
+def test_a_fifo_is_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    put(tmp_path, {"old/chat/plan.json": '{"schema_version": 1, "choice": null}', "new/other/x": ""})
+    os.mkfifo(tmp_path / "new/other/plan.json")
+    code, out, err = run("old..new")
+    assert (code, out) == (1, "")
+    assert "not a regular file" in err
 
 
 def test_kept_plans(repo: Path) -> None:

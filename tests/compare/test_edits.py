@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from generator.compare.edits import edits, laid_over
 from generator.compare.model import Edit
+from generator.compare.spec import side
 from generator.rulebook import SECTIONS, RuleBook, load
+from generator.rules_check import words_of
+from generator.source import parse_yaml
+from generator.spec import from_document
 
 Sections = dict[str, Any]
 
@@ -138,3 +143,29 @@ def test_the_number_is_told_before_and_after() -> None:
     assert {(f.key, f.new) for f in edit.fields} == {("value", 0.5), ("checked", "2030-01-01")}
     assert edit.at.startswith("rules/default/thresholds/policy.yaml:")
     assert edit.unit == "fraction"
+
+
+SPEC, _ = from_document(parse_yaml("model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\n", "spec.yaml"), Path("spec.yaml"))
+NAMES = sorted({word for table in base().section("policy")["tables"].values() for row in table["rows"] for word in words_of(row)} & base().names.keys())[::3]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_came_with_the_rows_that_read_it(name: str) -> None:
+    """A rule set of before a name: each edit alone over the old rules, and taken out of the new ones, decides; so do all together."""
+
+    def without(sections: Sections) -> None:
+        sections["policy"]["names"].pop(name)
+        for table in sections["policy"]["tables"].values():
+            table["rows"] = [row for row in table["rows"] if name not in words_of(row)]
+
+    assert SPEC is not None
+    old, new = with_edit(without), base()
+    found = edits(old, new)
+    assert f"names/{name}" in [edit.id for edit in found]
+    for one, other in ((old, new), (new, old)):
+        for edit in found:
+            assert laid_over(one, other, [edit]).tables  # built, with all that its rows read
+        side(SPEC, laid_over(one, other, found[:1]))
+        whole = laid_over(one, other, found)
+        for title, table in whole.tables.items():
+            assert {row.id for row in table.rows} == {row.id for row in other.tables[title].rows}
