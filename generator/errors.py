@@ -40,6 +40,46 @@ class Problem(NamedTuple):
         return printable(f"{where}{self.severity}[{self.code}]: {self.message}")
 
 
+MOST_IN_FILE = 20
+"""Problems of one kind in one file that are printed; whoever mends those sees the rest at the next run."""
+MOST_OF_KIND = 100
+"""The same in all files together."""
+
+
+class Cap:
+    """What is printed of many problems: the first ones of each kind, and how many more there are."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, ...], int] = {}
+        self._more: dict[tuple[str, str, str | None], int] = {}
+
+    def passes(self, problem: Problem) -> bool:
+        """Whether a problem is printed; those that are not are counted."""
+        kind, path = (problem.code, problem.severity), problem.place.path if problem.place else ""
+        for key, most in (((*kind, path), MOST_IN_FILE), (kind, MOST_OF_KIND)):
+            if self._seen.get(key, 0) >= most:
+                more = (*kind, path if most == MOST_IN_FILE else None)
+                self._more[more] = self._more.get(more, 0) + 1
+                return False
+        for key in ((*kind, path), kind):
+            self._seen[key] = self._seen.get(key, 0) + 1
+        return True
+
+    def rest(self) -> list[Problem]:
+        """For each kind that was cut short, how many are left out, once."""
+        found, self._more = self._more, {}
+        return [
+            Problem(code, f"{count} more of this kind {'in this file' if path else 'in other files'}", Place(path) if path else None, severity)
+            for (code, severity, path), count in found.items()
+        ]
+
+
+def capped(problems: Iterable[Problem]) -> list[Problem]:
+    """Problems as they are printed: of each kind the first ones, then how many more there are."""
+    cap = Cap()
+    return [*(problem for problem in problems if cap.passes(problem)), *cap.rest()]
+
+
 class GenDeployError(Exception):
     """Root of every error that a user may see; `exit_code` is what the command returns."""
 

@@ -179,32 +179,31 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     table = tables.setdefault(name, {"hit": data.get("hit", "collect"), "asks": "", "rows": [], "at": str(document.place(("table",)))})
     table |= {key: data[key] for key in ("hit", "asks") if key in data}
     rows: list[Data] = table["rows"]
+    off = data.get("off") or []
     known = [row["id"] for row in rows]
-    for i, gone in enumerate(data.get("off") or []):
+    for i, gone in enumerate(off):
         yield from _switch(gathered, layer, (name, gone), known, document.place(("off", i)))
-    rows[:] = [row for row in rows if row["id"] not in (data.get("off") or [])]
+    rows[:] = [row for row in rows if row["id"] not in off]
+    at = {row["id"]: i for i, row in enumerate(rows)}
     for i, row in enumerate(data.get("rows") or []):
         place = document.place(("rows", i))
         if not isinstance(row, dict) or not isinstance(row.get("id"), str):
             yield Problem("rules-form", "a row needs an id", place)
             continue
         row = {**row, "at": f"{place.path}:{place.line}", "index": i}
-        same = next((n for n, old in enumerate(rows) if old["id"] == row["id"]), None)
+        same = at.get(row["id"])
         yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)
-        if "before" in row:
-            at = next((n for n, old in enumerate(rows) if old["id"] == row["before"]), None)
-            if at is None:
-                message = (
-                    f"there is no row {row['before']!r} to stand before{did_you_mean(str(row['before']), [old['id'] for old in rows])}"
-                )
-                yield Problem("unknown-row", message, document.place(("rows", i, "before")))
-            elif same is None:
-                rows.insert(at, row)
-                continue
-        if same is None:
-            rows.append(row)
-        else:
+        if "before" in row and row["before"] not in at:
+            message = f"there is no row {row['before']!r} to stand before{did_you_mean(str(row['before']), list(at))}"
+            yield Problem("unknown-row", message, document.place(("rows", i, "before")))
+        if same is not None:
             rows[same] = row
+        elif row.get("before") in at:
+            rows.insert(at[row["before"]], row)
+            at = {one["id"]: n for n, one in enumerate(rows)}
+        else:
+            at[row["id"]] = len(rows)
+            rows.append(row)
 
 
 def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:

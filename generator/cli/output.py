@@ -8,15 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from generator.errors import DONE, GenDeployError, Problem
+from generator.errors import DONE, Cap, GenDeployError, Problem, capped
 from generator.report.summary import refusal
 
 if TYPE_CHECKING:
     from generator.decide.decision import Outcome
 
 
+CAP = "generator.cap"
+
+
 def say(problems: Iterable[Problem]) -> None:
-    """Problems, one a line, on stderr."""
+    """Problems, one a line, on stderr; of one kind the first ones, and at the end of the command how many more there were."""
+    context = click.get_current_context(silent=True)
+    if context is None:
+        _print(capped(problems))
+        return
+    if CAP not in context.meta:
+        context.meta[CAP] = cap = Cap()
+        context.find_root().call_on_close(lambda: _print(cap.rest()))
+    _print(problem for problem in problems if context.meta[CAP].passes(problem))
+
+
+def _print(problems: Iterable[Problem]) -> None:
     for problem in problems:
         click.echo(str(problem), err=True)
 

@@ -9,11 +9,12 @@ import click
 
 from generator.cli import options
 from generator.cli.output import say, show, tell
-from generator.errors import BAD_INPUT, DONE, InputError, Problem, did_you_mean
+from generator.errors import BAD_INPUT, DONE, Cap, InputError, Place, Problem, did_you_mean
 from generator.quantity import version_key
 from generator.rulebook import RuleBook, load
 from generator.verify.catalogue import nearest
 from generator.verify.files import Asked
+from generator.verify.finding import Finding
 from generator.verify.folder import check_paths
 
 
@@ -33,11 +34,14 @@ def command(
         _say_nearest(asked, book)
     report, files, problems = check_paths(paths, book, asked)
     bad = [f for f in report.findings if strict or f.severity == "error"]
+    cap = Cap()
+    kept = [f for f in report.findings if cap.passes(f.problem)]
     if as_json:
-        show(json.dumps({"findings": [f.as_json() for f in report.findings], "files": files, "checked": sorted(set(report.checked))}, indent=2))
+        rest = [Finding(p.code, p.message, p.place or Place(""), p.severity) for p in cap.rest()]
+        show(json.dumps({"findings": [f.as_json() for f in (*kept, *rest)], "files": files, "checked": sorted(set(report.checked))}, indent=2))
     else:
-        for finding in report.findings:
-            show(str(finding.problem))
+        for problem in (*(finding.problem for finding in kept), *cap.rest()):
+            show(str(problem))
     say(problems)
     if not quiet and not as_json and report.checked:
         found = f"{len(report.findings)} finding{'s' if len(report.findings) != 1 else ''}" if report.findings else "clean"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from generator.errors import Problem
-from generator.lint.tables import Rows
+from generator.lint.tables import Rows, within_steps
 from generator.overlay import Gathered
 from generator.rulebook import file_format
 from generator.table import cell_test
@@ -25,16 +25,18 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
     def bound(limit: Any) -> Any:
         return merged["thresholds"][limit]["value"] if isinstance(limit, str) else limit
 
-    for name, table in merged["tables"].items():
-        if name == "workload":
-            continue
-        for row in table["rows"]:
+    def unmet(name: str) -> Iterator[Problem]:
+        for row in merged["tables"][name]["rows"]:
             place = rows.place(row, "when", key=True)
-            if place.path not in gathered.own or not rows.boxes[name, row["id"]]:
+            if place.path not in gathered.own or not rows.boxes(name, row):
                 continue
             tests = {key: cell_test(cell, bound) for key, cell in (row.get("when") or {}).items()}
             if not _met(tests, engines, methods, gpus):
                 yield Problem("unreachable-row", f"no engine, method and GPU of the catalogue meet all cells of {row['id']!r}", place)
+
+    for name in merged["tables"]:
+        if name != "workload":
+            yield from within_steps(rows, name, unmet(name))
 
 
 def _met(tests: Mapping[str, Any], engines: list[Facts], methods: list[Facts], gpus: list[Facts]) -> bool:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import ceil, floor, inf
+from math import ceil, floor, inf, prod
 from typing import Any
 
 WHOLE = ("GPU", "stage", "replica", "layer", "count", "node", "token")
 """Units that are counted: there is nothing between 1 and 2."""
+
+MOST_STEPS = 1_000_000
+"""Comparisons of two boxes for one table; the shipped tables take a few thousand. More are not ended before a person gives up."""
 
 Dimension = tuple[str, Any]
 """A name, or a name and one of its words."""
@@ -93,13 +96,24 @@ Box = Mapping[Dimension, Values]
 """For each dimension that is limited, what it may be."""
 
 
+class TooMuch(Exception):
+    """The comparisons of one table take more steps than are done."""
+
+
 class Space:
-    """The vocabulary as dimensions; `bound` turns a threshold's name into its number."""
+    """The vocabulary as dimensions. What a table may take is bounded: `steps` are left, and `TooMuch` is raised without."""
 
     def __init__(self, names: Mapping[str, Any], entries: Mapping[str, Iterable[str]], thresholds: Mapping[str, Any]) -> None:
         """`entries` are the words of sections that names take their values from (`from: methods`)."""
         self.names, self.thresholds = names, thresholds
         self.domains = {name: _domain(entry, entries) for name, entry in names.items()}
+        self.steps = MOST_STEPS
+
+    def spend(self, steps: int = 1) -> None:
+        """Take some of the steps that are left; raises `TooMuch` for more than those."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise TooMuch
 
     def domain(self, dimension: Dimension) -> Domain:
         """What a dimension can be."""
@@ -109,6 +123,7 @@ class Space:
     def boxes(self, when: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
         """What a row matches, as boxes: one, or several where a cell is a list over a name that holds a set of words."""
         parts = [list(self._cell(name, cell)) for name, cell in when.items()]
+        self.spend(prod(map(len, parts)))
         return [{key: values for part in chosen for key, values in part.items()} for chosen in product(*parts)]
 
     def _cell(self, name: str, cell: Any) -> Iterator[dict[Dimension, Values]]:
@@ -166,6 +181,7 @@ class Space:
 
     def overlap(self, one: Box, other: Box) -> dict[Dimension, Values] | None:
         """What is in both boxes; None if nothing is."""
+        self.spend()
         both = dict(one)
         for key, values in other.items():
             both[key] = both[key].both(values) if key in both else values  # type: ignore[arg-type]

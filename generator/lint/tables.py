@@ -6,12 +6,11 @@ Floor 1, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from itertools import combinations
 from typing import Any
 
 from generator.errors import Place, Problem
-from generator.lint.cells import Box, Dimension, Numbers, Space, Values, Words
+from generator.lint.cells import MOST_STEPS, Box, Dimension, Numbers, Space, TooMuch, Values, Words
 from generator.overlay import Gathered
 
 FIT_NEEDS = {
@@ -30,14 +29,14 @@ class Rows:
         self.gathered, self.tables = gathered, merged["tables"]
         self.space = Space(merged["names"], {key: merged[key] for key in ("architectures", "methods", "engines")}, merged["thresholds"])
 
-    @cached_property
-    def boxes(self) -> dict[tuple[str, str], list[dict[Dimension, Values]]]:
-        """Per table and row id; boxes that hold nothing are left out."""
-        return {
-            (name, row["id"]): [box for box in self.space.boxes(row.get("when") or {}) if not self.space.empty(box)]
-            for name, table in self.tables.items()
-            for row in table["rows"]
-        }
+        self._boxes: dict[tuple[str, str], list[dict[Dimension, Values]]] = {}
+
+    def boxes(self, table: str, row: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
+        """What a row of a table matches; boxes that hold nothing are left out. Raises `TooMuch`."""
+        key = (table, row["id"])
+        if key not in self._boxes:
+            self._boxes[key] = [box for box in self.space.boxes(row.get("when") or {}) if not self.space.empty(box)]
+        return self._boxes[key]
 
     def own(self, row: Mapping[str, Any]) -> bool:
         """Whether a row stands in the topmost layer."""
@@ -52,18 +51,33 @@ def table_findings(gathered: Gathered) -> Iterator[Problem]:
     """Everything that can be proved of the tables of a rule set that loads."""
     rows = Rows(gathered)
     for name, table in rows.tables.items():
-        yield from _unreachable(rows, name, table["rows"])
-        if name == "prefer":
-            yield from _criteria(rows, table["rows"])
-        else:
-            yield from _conflicts(rows, name, table["rows"])
-            yield from _said_already(rows, name, table["rows"])
-    yield from _gaps(rows)
+        yield from within_steps(rows, name, _proofs(rows, name, table["rows"]))
+    yield from within_steps(rows, "workload", _gaps(rows))
+
+
+def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[Problem]:
+    """The findings of a table's proofs, and at their end where they take more steps than lint does."""
+    rows.space.steps = MOST_STEPS
+    try:
+        yield from proofs
+    except TooMuch:
+        count, place = len(rows.tables[table]["rows"]), rows.tables[table]["at"].rsplit(":", 2)
+        message = f"`{table}` is not proved to its end: its {count} rows take more than {MOST_STEPS:,} comparisons; write fewer rows, or shorter lists in them"
+        yield Problem("too-many-rows", message, Place(place[0], int(place[1]), int(place[2])))
+
+
+def _proofs(rows: Rows, name: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    yield from _unreachable(rows, name, found)
+    if name == "prefer":
+        yield from _criteria(rows, found)
+    else:
+        yield from _conflicts(rows, name, found)
+        yield from _said_already(rows, name, found)
 
 
 def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     for row in found:
-        if not rows.boxes[table, row["id"]]:
+        if not rows.boxes(table, row):
             empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
             name = empty[0] if empty else next(iter(row["when"]))
             yield Problem(
@@ -74,14 +88,15 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> 
 def _conflicts(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     """Two rows that can match together and set one key differently."""
     for one, other in combinations([row for row in found if row.get("set")], 2):
+        rows.space.spend()
         keys = [key for key in one["set"] if key in other["set"] and not _same(one["set"][key], other["set"][key])]
         if not keys:
             continue
         both = next(
             (
                 both
-                for a in rows.boxes[table, one["id"]]
-                for b in rows.boxes[table, other["id"]]
+                for a in rows.boxes(table, one)
+                for b in rows.boxes(table, other)
                 if (both := rows.space.overlap(a, b)) is not None
             ),
             None,
@@ -103,7 +118,8 @@ def _said_already(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) ->
         if not rows.own(row):
             continue
         for other in found:
-            if other is row or not rows.boxes[table, row["id"]] or not _covers(rows, table, other, row):
+            rows.space.spend()
+            if other is row or not rows.boxes(table, row) or not _covers(rows, table, other, row):
                 continue
             again = _covers(rows, table, row, other)
             if again and found.index(other) > found.index(row):
@@ -122,20 +138,20 @@ def _said_already(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) ->
 
 
 def _covers(rows: Rows, table: str, wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
-    return not rows.space.left(rows.boxes[table, narrow["id"]], rows.boxes[table, wide["id"]])
+    return not rows.space.left(rows.boxes(table, narrow), rows.boxes(table, wide))
 
 
 def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     """A criterion that can tell no two candidates apart that earlier ones have not told apart."""
     for i, row in enumerate(found):
-        mine = rows.boxes["prefer", row["id"]]
+        mine = rows.boxes("prefer", row)
         if not mine or not rows.own(row):
             continue
         before = found[:i]
         if "rank" in row:
             (name,) = row["rank"].values()
             earlier = [r for r in before if name in (r.get("rank") or {}).values()]
-            left = rows.space.left(mine, [box for r in earlier for box in rows.boxes["prefer", r["id"]]])
+            left = rows.space.left(mine, [box for r in earlier for box in rows.boxes("prefer", r)])
             if earlier and not left:
                 yield Problem(
                     "shadowed-row",
@@ -163,7 +179,7 @@ def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[Any], be
     places = _places(groups)
     domain = rows.space.domains[name]
     words = sorted(domain.words if domain.words is not None else places, key=str)
-    earlier = [(_places(r["order"][name]), rows.boxes["prefer", r["id"]]) for r in before if name in (r.get("order") or {})]
+    earlier = [(_places(r["order"][name]), rows.boxes("prefer", r)) for r in before if name in (r.get("order") or {})]
     for one, other in combinations([*words, None], 2):
         if places.get(one, len(places)) == places.get(other, len(places)):
             continue
@@ -194,8 +210,8 @@ def _gaps(rows: Rows) -> Iterator[Problem]:
 
 
 def _gap(rows: Rows, table: str, key: str, needed: Box) -> Iterator[Problem]:
-    setting = [row["id"] for row in rows.tables[table]["rows"] if key in (row.get("set") or {})]
-    left = rows.space.left([needed], [box for row in setting for box in rows.boxes[table, row]])
+    setting = [row for row in rows.tables[table]["rows"] if key in (row.get("set") or {})]
+    left = rows.space.left([needed], [box for row in setting for box in rows.boxes(table, row)])
     if left:
         box = {
             name: values

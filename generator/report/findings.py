@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from generator.errors import Place, Problem, printable
+from generator.errors import Place, Problem, capped, printable
 
 FORMATS = ("text", "json", "github", "sarif")
 LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
@@ -17,7 +17,7 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_format(found: Sequence[Problem], kind: str, verbose: bool = False) -> str:
-    """Findings in one of `FORMATS`. Text leaves notes out unless `verbose`, and says how many there are."""
+    """Findings in one of `FORMATS`, many of one kind cut short. Text leaves notes out unless `verbose`, and says how many there are."""
     return {
         "text": lambda: _text(found, verbose),
         "json": lambda: _json(found),
@@ -33,7 +33,7 @@ def counted(found: Sequence[Problem]) -> dict[str, int]:
 
 def _text(found: Sequence[Problem], verbose: bool) -> str:
     counts = counted(found)
-    lines = [str(problem) for problem in found if verbose or problem.severity != "note"]
+    lines = [str(problem) for problem in capped(p for p in found if verbose or p.severity != "note")]
     summary = ", ".join(f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in LEVELS)
     hidden = " (-v shows the notes)" if counts["note"] and not verbose else ""
     return "\n".join([*lines, summary + hidden])
@@ -53,7 +53,7 @@ def _json(found: Sequence[Problem]) -> str:
             "severity": p.severity,
             "message": p.message,
         }
-        for p in found
+        for p in capped(found)
     ]
     return json.dumps({"findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
 
@@ -61,7 +61,7 @@ def _json(found: Sequence[Problem]) -> str:
 def _github(found: Sequence[Problem]) -> str:
     """Workflow commands, which GitHub shows beside the lines of a pull request."""
     lines = []
-    for problem in found:
+    for problem in capped(found):
         place = _place(problem)
         where = f"file={_property(place.path)},line={place.line},col={place.column},title={_property(problem.code)}"
         lines.append(f"::{LEVELS[problem.severity]} {where}::{_data(problem.message)}")
@@ -86,7 +86,7 @@ def _sarif(found: Sequence[Problem]) -> str:
             "message": {"text": problem.message},
             "locations": [_location(_place(problem))],
         }
-        for problem in found
+        for problem in capped(found)
     ]
     driver = {"name": "gen-deploy lint", "rules": [{"id": code} for code in codes]}
     return json.dumps(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from generator.errors import printable
+from generator.errors import MOST_IN_FILE, printable
 from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
 from generator.report.job import job_lines
@@ -82,7 +82,8 @@ def refusal(plan: Plan, name: str) -> str:
     lines = [f"{name}: error[nothing-fits]: no candidate can be deployed"]
     near = nearest(plan.rejected)
     everywhere = shared(plan.rejected)
-    lines += [f"  every candidate: {reason.because} [{reason.row}]" for reason in everywhere]
+    lines += [f"  every candidate: {reason.because} [{reason.row}]" for reason in everywhere[:MOST_IN_FILE]]
+    lines += [f"  every candidate: {len(everywhere) - MOST_IN_FILE} reasons more"] if len(everywhere) > MOST_IN_FILE else []
     common = {reason.row for reason in everywhere}
     for rejection in near[:MOST] if not everywhere else []:
         candidate = rejection.candidate
