@@ -42,6 +42,8 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
         yield from _spelled(gathered, name, entry)
     for name, entry in merged["gpus"].items():
         yield from _known(gathered, ("gpus", name), entry.get("architecture"), "architecture", merged["architectures"])
+        if entry.get("vendor") != "cpu" and entry.get("capacity_gib") is None:
+            yield from _lacking(gathered, ("gpus", name), name, entry, ("memory_gb",))
     for name, entry in merged["methods"].items():
         if entry.get("family") == "gguf" and not entry.get("gguf"):
             yield Problem("missing-key", f"{name!r} does not say its gguf", gathered.place("methods", name))
