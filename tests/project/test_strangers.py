@@ -257,7 +257,7 @@ def test_a_teacher_s_config_stays_inside(project: Path, monkeypatch: pytest.Monk
     text = SPEC + "quantize: {teacher: {id: me/big, config: ../../own/config.json}}\n"
     (project / "specs/a.yaml").write_text(text)
     code, said = run("quantize", "specs/a.yaml", "--job", "distillation", "-o", "x")
-    assert (code, "specs/a.yaml:3:41: error[outside-project]: config: 'config.json' leads out" in said) == (1, True), said
+    assert (code, "specs/a.yaml:3:42: error[outside-project]: config: 'config.json' leads out" in said) == (1, True), said
     monkeypatch.setenv(ALLOW, str(project.parent / "own"))
     assert "outside-project" not in run("quantize", "specs/a.yaml", "--job", "distillation", "-o", "x")[1]
 
