@@ -229,7 +229,7 @@ def test_a_repository_among_the_files_is_none(repo: Repo, tmp_path: Path) -> Non
     git(repo.root, "init", "--quiet", "--bare", "team")
     hostile(inner, tmp_path / "canary")
     (inner / "config").write_text((inner / "config").read_text().replace("bare = true", f"bare = false\n\tworktree = {repo.root}"))
-    with pytest.raises(InputError, match="team|bare"):
+    with pytest.raises(InputError, match=r"cannot use bare repository"):
         repository(inner)
     assert not (tmp_path / "canary").exists()
 
