@@ -42,6 +42,19 @@ def test_the_workflow_asks_for_no_more_than_it_needs() -> None:
     assert set(workflow[True]) == {"pull_request"}  # YAML 1.1 reads `on` so
 
 
+@pytest.mark.parametrize("path", HOSTED, ids=lambda path: path.name)
+def test_our_own_workflow_only_reads(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "pull_request_target" not in text
+    assert "secrets." not in text
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert not any("${{" in step.get("run", "") for step in steps)
+    assert all(step["with"]["persist-credentials"] is False for step in steps if "checkout" in step.get("uses", ""))
+    assert {job["runs-on"] for job in workflow["jobs"].values()} == {"ubuntu-latest", "${{ matrix.system }}"}
+
+
 @pytest.mark.parametrize("path", [ROOT / "action.yml", WORKFLOW, *HOSTED], ids=lambda path: path.name)
 def test_actions_are_pinned_by_commit(path: Path) -> None:
     """But for our own, which stands for the reader's copy."""
