@@ -119,19 +119,19 @@ def find(cwd: Path) -> Project | None:
     return parse(decode(read_bytes(path, MAX_PROJECT_BYTES, name), name), name, Path(os.path.relpath(folder)))
 
 
-def _folder_around(here: Path) -> Path | None:
-    """The folder of the project file: this one or one above it, up to the root of its repository."""
+def _folder_around(here: Path, beyond: bool = False) -> Path | None:
+    """The folder of the project file: this one or one above it, up to the root of its repository or, with `beyond`, of all."""
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
             return folder
-        if (folder / ".git").exists():
+        if not beyond and (folder / ".git").exists():
             return None
     return None
 
 
 def bounds(folder: Path) -> tuple[str, ...] | None:
-    """Where files that a spec in this folder names may lie: in its project. None where it lies in no project."""
-    around = _folder_around(folder.absolute()) or _folder_around(folder.resolve())
+    """Where files that a spec in this folder names may lie: in its project, also where that has it in a submodule. None without one."""
+    around = _folder_around(folder.absolute(), beyond=True) or _folder_around(folder.resolve(), beyond=True)
     return None if around is None else readable_from(around)
 
 
@@ -215,20 +215,19 @@ def check_rules(rules: Path, base: Path, place: Place | None = None) -> None:
     Raises `InputError`. `--rules` is the caller's own word and can name any folder.
     """
     readable = readable_from(checkout(base), shipped("rules"))
+    outside = next((path for path in _read_of(rules) if not lies_in(path, readable)), None)
+    if outside is not None:
+        message = f"rules: {shown(outside)} leads out of the repository, or into .git; `--rules DIR` can name any folder"
+        raise fail("outside-project", message, place)
 
-    def check(paths: Iterable[Path]) -> None:
-        for path in paths:
-            if not lies_in(path, readable):
-                message = f"rules: {shown(path)} leads out of the repository, or into .git; `--rules DIR` can name any folder"
-                raise fail("outside-project", message, place)
 
-    check([rules])
-    check(rules.rglob("*.yaml"))
-    found: list[list[Path]] = []
+def _read_of(rules: Path) -> Iterator[Path]:
+    """What is read of a rule set: its folder and all YAML in it first, then what those lead to."""
+    yield rules
+    yield from rules.rglob("*.yaml")
     with contextlib.suppress(InputError):  # what is wrong with it is told when it is read
-        found = layers(rules)
-    for layer in found:
-        check(layer)
+        for layer in layers(rules):
+            yield from layer
 
 
 def inside(path: str, folder: str) -> bool:

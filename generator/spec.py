@@ -72,7 +72,7 @@ class DeploymentSpec:
     quantize: Mapping[str, Any] | None = None
     within: tuple[str, ...] | None = None
 
-    def file(self, path: KeyPath, written: str) -> Path:
+    def named_file(self, path: KeyPath, written: str) -> Path:
         """A file that the spec names at `path`: relative to the spec, absolute, or in the home with `~/`.
 
         Raises `InputError` where it does not lie in `within`.

@@ -157,7 +157,7 @@ class Side:
                 if written and self.commit is not None and not written.startswith(("/", "~")):
                     self._model_file(_join(posixpath.dirname(name), written))
                 if written:
-                    spec.file(("model", key), written)
+                    spec.named_file(("model", key), written)
         return spec
 
     def _bounds(self, name: str) -> tuple[str, ...] | None:

@@ -159,7 +159,7 @@ def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, An
         from generator.gguf_header import read_gguf
 
         with _named_by(spec, "gguf", request.gguf):
-            return from_gguf(read_gguf(spec.file(("model", "gguf"), request.gguf))), "gguf", None
+            return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf))), "gguf", None
     if request.config:
         from generator.architecture.config import from_config
 
@@ -216,13 +216,13 @@ def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
 
 def _config_path(spec: DeploymentSpec, written: str) -> Path:
     """A folder stands for the config.json in it."""
-    path = spec.file(("model", "config"), written)
+    path = spec.named_file(("model", "config"), written)
     return spec.readable(("model", "config"), path / "config.json") if os.path.isdir(path) else path  # noqa: PTH112 - is_dir() raises for long names
 
 
 def _safetensors_path(spec: DeploymentSpec, written: str) -> Path:
     """A file, or an index; the files that it names lie beside it, but each of them can be a symlink."""
-    path = spec.file(("model", "safetensors"), written)
+    path = spec.named_file(("model", "safetensors"), written)
     if spec.within is not None and path.suffix == ".json":
         from generator.safetensors_header import read_index
 

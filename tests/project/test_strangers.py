@@ -338,6 +338,14 @@ def test_a_spec_in_a_project_is_held_to_it_from_anywhere(project: Path, monkeypa
     assert "outside-project" in run("plan", "checkout/linked/m.yaml")[1]
 
 
+def test_a_spec_in_a_submodule_is_held_to_the_project(project: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", "sub"], check=True)
+    (project / "sub/m.yaml").write_text(model("config", "../../own/config.json"))
+    (project / "gen-deploy.yaml").write_text("specs: [sub/*.yaml]\nout: deploy\n")
+    code, said = run("check")
+    assert (code, "outside-project" in said) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("path", "inside"),
     [("a", True), (".", True), ("a/../b", True), ("..", False), ("../project2", False), ("a/.Git/x", False), (".git", False), (".gitignore", True),
