@@ -20,6 +20,8 @@ MAX_HEADER_BYTES = 64 << 20
 """Bytes of a file of weights that are ever read."""
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 MAX_POINTER_BYTES = 1024
+READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""How a file is opened whose kind is not known yet: a FIFO does not block, and Windows changes no bytes."""
 
 
 def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> tuple[BinaryIO, int]:
@@ -28,7 +30,7 @@ def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1)
     Raises `InputError` for what is missing, unreadable, or no regular file (a FIFO would block).
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, READING)
     except OSError as error:
         raise fail("unreadable", f"cannot read the {what}: {error.strerror}", Place(name)) from None
     except ValueError:
@@ -50,6 +52,16 @@ def header_pieces(file: IO[bytes]) -> Iterator[bytes]:
         yield piece[:left]
         left -= len(piece)
         piece = file.read(min(_STEP, left)) if left > 0 else b""
+
+
+def copy_header(source: IO[bytes], target: Path, size: int) -> int:
+    """Write the header of a file of weights as a file of this size, in which the weights are a hole; returns the bytes that were taken."""
+    with target.open("wb") as file:
+        for piece in header_pieces(source):
+            file.write(piece)
+        taken = file.tell()
+        file.truncate(size)
+    return taken
 
 
 class Reader:

@@ -95,13 +95,16 @@ def _spelled(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
 
 def _matrices(gathered: Gathered) -> Iterator[Problem]:
     """Rows of the matrices name architectures that there are."""
-    known = gathered.merged["architectures"]
+    known, dtypes = gathered.merged["architectures"], gathered.merged["kv_cache"].get("dtypes", {})
     for document in gathered.documents.values():
         data = document.data if isinstance(document.data, dict) else {}
         found: list[tuple[tuple[str, ...], Data]] = [(("support",), data.get("support") or {})]
         found += [(("kv_cache", engine), rows) for engine, rows in (data.get("kv_cache") or {}).items()]
         for path, rows in found:
             for method, row in rows.items():
+                if path[0] == "kv_cache" and method not in dtypes:
+                    at = document.place((*path, method), key=True)
+                    yield Problem("unknown-dtype", f"{method!r} is no type of the KV cache{did_you_mean(method, dtypes)}", at)
                 for key in row:
                     if key not in known and key not in NO_ARCHITECTURE:
                         at = document.place((*path, method, key), key=True)

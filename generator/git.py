@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from generator.binary import header_pieces
+from generator.binary import copy_header
 from generator.errors import InputError, Problem, UsageError, fail, printable
 
 TIMEOUT_S = 120
@@ -22,7 +22,13 @@ MAX_EXPORT_BYTES = 256 << 20
 BIG_BYTES = 1 << 20
 OID_LETTERS = 64
 LINK, SUBMODULE = "120000", "160000"
-GIT = ("git", "--no-replace-objects", "-c", "core.fsmonitor=false")
+HARMLESS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
+"""Settings against what a stranger's repository has git run; the last, against a repository among the files of another."""
+GIT = ("git", "--no-replace-objects", *(word for setting in HARMLESS for word in ("-c", setting)))
+ENVIRONMENT = {
+    "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat",
+    "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "",  # nothing is fetched: that runs what the configuration says
+}  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -141,13 +147,9 @@ class Repo:
         """
         size = self.size([sha])
         command = [*GIT, "-c", f"core.bigFileThreshold={BIG_BYTES}", "cat-file", "blob", sha]  # git itself then reads no more either
-        with subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=_environment()) as git:
+        with subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT}) as git:
             assert git.stdout is not None
-            with file.open("wb") as target:
-                for piece in header_pieces(git.stdout):
-                    target.write(piece)
-                taken = target.tell()
-                target.truncate(size)
+            taken = copy_header(git.stdout, file, size)
             git.kill()
         if taken == 0 < size:
             raise fail("missing-object", f"the object {sha[:12]} is not in this repository (a partial clone?)")
@@ -245,7 +247,7 @@ def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: b
     """Run git; raises `InputError` with its last word where it fails (unless that is an answer), or is not there."""
     try:
         done = subprocess.run(
-            [*GIT, *words], cwd=cwd, input=stdin or b"", capture_output=True, env=_environment(), timeout=TIMEOUT_S, check=False
+            [*GIT, *words], cwd=cwd, input=stdin or b"", capture_output=True, env={**os.environ, **ENVIRONMENT}, timeout=TIMEOUT_S, check=False
         )
     except FileNotFoundError:
         raise fail("git", "git is not installed" if cwd.is_dir() else f"{cwd} is not a folder") from None
@@ -253,13 +255,12 @@ def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: b
         raise fail("git", f"git {words[0]} took more than {TIMEOUT_S} s") from None
     except OSError as error:
         raise fail("git", f"cannot run git: {error.strerror}") from None
+    if done.returncode and b"promisor remote" in done.stderr:
+        message = "this partial clone lacks files of what is compared, and nothing is fetched here: `git fetch --refetch --no-filter` brings them"
+        raise fail("missing-object", message)
     if done.returncode and not may_fail:
         raise fail("git", f"git {words[0]}: {_last_line(done.stderr.decode('utf-8', 'replace'))}")
     return done
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat"}
 
 
 def _last_line(text: str) -> str:

@@ -9,13 +9,14 @@ import hashlib
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from generator import project as projects
-from generator.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, header_pieces, open_regular
+from generator.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
+from generator.boundary import readable_from
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.git import SUBMODULE, Entry, Repo, export
 from generator.project import Project
@@ -120,9 +121,9 @@ class Side:
             folder = self.repo.path_of(Path(name))
         else:
             folder = _join(base, name)
-        return self._book(folder, name or folder)
+        return self._book(folder, name or folder, named)
 
-    def _book(self, folder: str, name: str) -> RuleBook:
+    def _book(self, folder: str, name: str, named: str | None) -> RuleBook:
         if folder.startswith("../"):
             raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; compare folders with --rules-from and --rules-to")
         if not self.holds(_join(folder, "ruleset.yaml")):
@@ -142,6 +143,8 @@ class Side:
                 if not isinstance(extends, str) or extends in SHIPPED:
                     break
                 at = _join(at, extends)
+            if self.commit is None and named is None:  # links of a commit have been looked at
+                projects.check_rules(self.files / folder, self.repo.root)
             return book_of(self.files / folder, f"{self.files}/")
 
     def spec(self, name: str) -> DeploymentSpec:
@@ -152,9 +155,19 @@ class Side:
             spec, problems = from_document(parse_yaml(text, name), path)
             if spec is None:
                 raise InputError(problems)
-        for key in MODEL_FILES:
-            self._model_file(key, name, spec)
+            spec = replace(spec, within=self._bounds(name))
+            for key in MODEL_FILES:
+                self._model_file(key, name, spec)
+                if written := getattr(spec.model, key):
+                    spec.named_file(("model", key), written)
         return spec
+
+    def _bounds(self, name: str) -> tuple[str, ...] | None:
+        """Where the model files of a spec may lie: in its project, and in the working tree's copy of that; None outside projects."""
+        if self.project is None:
+            return None
+        inside = self.root if projects.inside(name, self.root) else ""
+        return readable_from(self.files / inside, self.repo.root / inside)
 
     def _model_file(self, key: str, name: str, spec: DeploymentSpec) -> Path | None:
         """A file that a spec names, ready to be read: from the commit (of weights the header), or from the working tree where git does not keep it.
@@ -204,8 +217,8 @@ class Side:
             kept, size = self.repo.lfs(pointer)
             found = next((one for one in (kept, here) if size and one.is_file() and one.stat().st_size == size), None)
             if found is not None:
-                inside.unlink()
-                inside.symlink_to(found)
+                with found.open("rb") as file:
+                    copy_header(file, inside, size)
 
     def bytes_of(self, name: str, spec: DeploymentSpec) -> list[bytes]:
         """A spec's own bytes and what tells its model files, of weights their header: whether it was edited."""
