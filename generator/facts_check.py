@@ -96,6 +96,8 @@ def _spelled(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
 def _matrices(gathered: Gathered) -> Iterator[Problem]:
     """Rows of the matrices name architectures that there are."""
     known, dtypes = gathered.merged["architectures"], gathered.merged["kv_cache"].get("dtypes", {})
+    if "auto" not in dtypes:
+        yield Problem("missing-key", "the facts do not say the types of the KV cache (`dtypes`), among them `auto`", gathered.top)
     for document in gathered.documents.values():
         data = document.data if isinstance(document.data, dict) else {}
         found: list[tuple[tuple[str, ...], Data]] = [(("support",), data.get("support") or {})]

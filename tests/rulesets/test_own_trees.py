@@ -167,6 +167,9 @@ WRONG = {
     "a name that no code knows": ("default/reject.yaml", r"memory\.headroom", "memory.headrooms", "unknown-name"),
     "an empty file of GPUs": (NVIDIA, r"(?s).+", "", "rules-form"),
     "GPUs that are null": (NVIDIA, r"(?s).+", "gpus:", "wrong-type"),
+    "no types of the KV cache": ("facts/kv_cache.yaml", r"(?s).+", "kv_cache: {}", "missing-key"),
+    "a type of the KV cache that there is not": ("facts/kv_cache.yaml", "  auto:", "  automatic:", "unknown-dtype"),
+    "a GPU without memory": ("facts/gpus/intel.yaml", "(?m)^    memory_gb: .*", "", "missing-key"),
     "a source that is a number": ("sources/gpus.yaml", "title: .*", "title: 5", "wrong-type"),
 }
 
