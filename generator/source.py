@@ -26,6 +26,8 @@ _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _OCTAL = re.compile(r"0o[0-7]+\Z")
 _HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
+_FOLDED = re.compile("[\x85\u2028\u2029]")
+"""What a reader of YAML takes for the end of a line, and makes a blank of in a quoted text."""
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _CORE_TAGS = {"tag:yaml.org,2002:str", "!"}
@@ -91,6 +93,11 @@ def parse_yaml(text: str, name: str) -> Document:
     Raises `InputError` with a position for syntax errors, duplicate or non-string keys, tags, several documents,
     and anything deeper than `MAX_DEPTH` or larger than `MAX_NODES` after expanding aliases.
     """
+    if found := _FOLDED.search(text):
+        before = text[: found.start()]
+        place = Place(name, before.count("\n") + 1, found.start() - before.rfind("\n"))
+        c = ord(found[0])
+        raise fail("bad-character", f"the character U+{c:04X} ends a line in YAML 1.1, unseen; where it is meant, write \"\\u{c:04x}\"", place)
     try:
         return _Builder(name).build(text)
     except yaml.reader.ReaderError as error:

@@ -5,14 +5,17 @@ Floor 4, pure. What an engine has no word for is an error, never left out in sil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from generator.errors import fail
+from generator.errors import Place
 from generator.facts.engine import Engine
 from generator.render.words import Word
+from generator.verify.argv import find, is_option
+from generator.verify.catalogue import Catalogue, Option
+from generator.verify.finding import Text
 from generator.verify.meant import internal
 
 LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
@@ -77,6 +80,13 @@ def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
             spelled.flags[flag] = None if entry["type"] == "switch" else [_text(word)]
 
 
+def check_dashes(engine: Engine, words: Iterable[Any]) -> None:
+    """The last guard: raises an internal error for a value that an option parser takes for an option, however it is quoted."""
+    for word in words:
+        if isinstance(word, str) and word.startswith("-") and is_option(Text(word, Place(""))):
+            raise internal("bad-text", f"{engine.name} takes {word!r} for an option, because it begins with a dash")
+
+
 def takes_file(engine: Engine) -> str:
     """What goes into the engine's own file: `all` that can, only what has no flag (`config`), or `nothing`."""
     file = engine.facts.get("config_file") or {}
@@ -119,60 +129,45 @@ def nest(target: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key in nested mappings."""
     *outer, last = key.split(".")
     for part in outer:
-        inside = target.setdefault(part, {})
-        if not isinstance(inside, dict):
-            raise internal("config-clash", f"{key!r} cannot be set: {part!r} is already a value")
-        target = inside
+        if not isinstance(target.get(part), dict):
+            target[part] = {}  # what stood there said it another way
+        target = target[part]
     target[last] = value
 
 
-def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any]) -> None:
-    """Add what the user wrote for the engine, in its own words; it replaces what we would have written.
+def add_extra(spelled: Spelled, known: Catalogue, extra: Mapping[str, Any], same: Callable[[str, str], bool]) -> None:
+    """Add what the user wrote for the engine, in its own words; it replaces what stands there under any spelling (`same`).
 
-    Raises `InputError` for a secret, and for a text that the engine would take for an option.
+    What may not be said, or not so, was refused before: gates and secrets at the spec, options of the version by `extra_problems`.
     """
-    secret = {str(e.get("key")).replace("_", "-") for e in engine.facts["flags"].get("api_key", ())}
+    places: tuple[dict[str, Any], ...] = (spelled.flags, spelled.config, spelled.parameters, spelled.env)
     for name, value in extra.items():
-        if name.replace("_", "-") in secret:
-            where = f"extra_args.{engine.name}.{name}"
-            raise fail("secret", f"{where}: a key is never written; name its variable in deploy.api_key_from")
-        values = value if isinstance(value, list) else [value]
-        for text in values:
-            check_dash(engine, f"extra_args.{engine.name}.{name}", text)
-        negation = engine.facts.get("negation")
-        if value is False:
-            if negation is None:
-                spelled.config.pop(name, None)
-                spelled.flags.pop(f"--{name}", None)
-                continue
-            name, value = (name.removeprefix(negation), True) if name.startswith(negation) else (negation + name, True)
-        _extra(spelled, engine, name, value)
+        for words in places:
+            for word in [word for word in words if same(word.lstrip("-"), name)]:
+                del words[word]
+        option, _ = find(f"--{name}", known)
+        if value is False and option is not None and option.kind == "switch":
+            if not option.off:
+                continue  # said by saying nothing
+            name, value = option.off[-1].lstrip("-"), True
+        _extra(spelled, known, option, name, value)
 
 
-def _extra(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
-    if engine.facts.get("api") == "ollama":
+def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: Any) -> None:
+    values = [_text(one) for one in (value if isinstance(value, list) else [value])]
+    file, keys = known.syntax.get("config"), known.facts.get("keys")
+    if "parameters" in known.facts:
         if name.isupper():
-            spelled.env[name] = _text(value)
+            spelled.env[name] = values[0]
         else:
-            spelled.parameters[name] = [_text(v) for v in (value if isinstance(value, list) else [value])]
-    elif takes_file(engine) == "all":
+            spelled.parameters[name] = values
+    elif file and keys is None:
         spelled.config[name] = value
-    elif takes_file(engine) == "config" and "." in name:
+    elif keys is not None and option is None and ("." in name or name in keys):
         nest(spelled.config, name, value)
+    elif option is not None and option.repeatable and option.nargs is None:
+        spelled.flags[f"--{name}"] = [word for text in values for word in (f"--{name}", text)][1:]
+    elif value is True:
+        spelled.flags[f"--{name}"] = None
     else:
-        values = value if isinstance(value, list) else [value]
-        spelled.flags[f"--{name}"] = None if value is True else [_text(v) for v in values]
-
-
-def check_dash(engine: Engine, what: str, text: Any) -> None:
-    """Refuse a text that an option parser takes for an option, however it is quoted."""
-    if isinstance(text, str) and text.startswith("-") and engine.facts.get("api") != "ollama" and not _number(text):
-        raise fail("bad-text", f"{what}: {engine.name} takes {text!r} for an option, because it begins with a dash")
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        spelled.flags[f"--{name}"] = list[Word](values)
