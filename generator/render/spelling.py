@@ -154,7 +154,7 @@ def add_extra(spelled: Spelled, known: Catalogue, extra: Mapping[str, Any], same
 
 
 def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: Any) -> None:
-    values = [_text(one) for one in (value if isinstance(value, list) else [value])]
+    values: list[Any] = [_text(one) for one in (value if isinstance(value, list) else [value])]
     file, keys = known.syntax.get("config"), known.facts.get("keys")
     if "parameters" in known.facts:
         if name.isupper():
@@ -167,7 +167,5 @@ def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str,
         nest(spelled.config, name, value)
     elif option is not None and option.repeatable and option.nargs is None:
         spelled.flags[f"--{name}"] = [word for text in values for word in (f"--{name}", text)][1:]
-    elif value is True:
-        spelled.flags[f"--{name}"] = None
     else:
-        spelled.flags[f"--{name}"] = list[Word](values)
+        spelled.flags[f"--{name}"] = None if value is True else list(values)
