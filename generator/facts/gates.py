@@ -24,6 +24,8 @@ class Gate(NamedTuple):
     entry: Mapping[str, Any]
     options: frozenset[str]
     env: frozenset[str]
+    variables: bool
+    """Whether the engine's extra arguments in capitals are variables (Ollama)."""
 
     @property
     def warns(self) -> bool:
@@ -32,6 +34,8 @@ class Gate(NamedTuple):
 
     def holds(self, option: str) -> bool:
         """Whether it is about an option; with dots, a key below or above one that it names counts too."""
+        if self.variables and option.isupper():
+            return self.holds_variable(option)
         name = fold(option)
         parts = name.split(".")
         if any(".".join(parts[:n]) in self.options for n in range(1, len(parts) + 1)):
@@ -82,7 +86,8 @@ def gates(book: RuleBook, engine: str) -> list[Gate]:
             meant = {words.options.get(option, "") for option in named} - {""}
             also = {spelled for spelled, option in words.options.items() if option in meant}
             variables = {variable for variable, option in words.env.items() if option in meant}
-            found.append(Gate(name, entry, frozenset(named | also), frozenset(variables | set(entry.get("env") or ()))))
+            env = frozenset(variables | set(entry.get("env") or ()))
+            found.append(Gate(name, entry, frozenset(named | also), env, "parameters" in book.section("flags")[engine]))
     return found
 
 
@@ -96,7 +101,7 @@ def gate_problems(spec: DeploymentSpec, book: RuleBook) -> Iterator[Problem]:
             path = ("deploy", "extra_args", engine, option)
             words = spellings(book, engine)
             for gate in gates(book, engine):
-                if not gate.warns and (gate.holds(option) or gate.holds_variable(option)):
+                if not gate.warns and gate.holds(option):
                     yield spec.problem(path, "gate", f"extra_args.{engine}.{option}: {_why(gate)}", key=True)
                     break
             first = seen.setdefault(words.options.get(fold(option), fold(option)), option)
@@ -125,7 +130,7 @@ def gate_warnings(spec: DeploymentSpec, engine: Engine, settings: Mapping[str, A
     options = (spec.deploy.get("extra_args") or {}).get(engine.name) or {}
     variables = spec.deploy.get("env") or {}
     for gate in gates(book, engine.name) if options or variables else ():
-        names = [f"extra_args.{name}" for name in options if gate.holds(name) or gate.holds_variable(name)]
+        names = [f"extra_args.{name}" for name in options if gate.holds(name)]
         names += [f"env.{name}" for name in variables if gate.holds_variable(name)]
         if gate.warns and names:
             yield Reason(gate.name, f"{', '.join(names)}: {gate.entry['because']}", first_source(gate.entry["source"]), {})
