@@ -34,8 +34,8 @@ class Gate(NamedTuple):
 
     def holds(self, option: str) -> bool:
         """Whether it is about an option; with dots, a key below or above one that it names counts too."""
-        if self.variables and option.isupper():
-            return self.holds_variable(option)
+        if self.variables and self.holds_variable(option):
+            return True
         name = fold(option)
         parts = name.split(".")
         if any(".".join(parts[:n]) in self.options for n in range(1, len(parts) + 1)):
@@ -66,11 +66,14 @@ def spellings(book: RuleBook, engine: str) -> Spellings:
         return known
     options: dict[str, str] = {}
     env: dict[str, str] = {}
-    for name, entries in (book.section("flags").get(engine) or {"options": {}})["options"].items():
+    table = book.section("flags").get(engine) or {"options": {}, "syntax": {}}
+    prefix = str(table["syntax"].get("env_prefix"))
+    for name, entries in table["options"].items():
         for entry in entries if isinstance(entries, list) else [entries]:
             words = (name, *(entry.get("names") or ()), *(entry.get("off") or ()))
             options |= {fold(word): name for word in words if len(fold(word)) > 1}
-            env |= {entry["env"]: name} if "env" in entry else {}
+            if variable := entry.get("env"):
+                env |= {variable: name, variable.replace(prefix, f"{prefix}NO_", 1): name}  # the second switches it off
     known = book.memo["spellings", engine] = Spellings(options, env)
     return known
 
@@ -114,9 +117,8 @@ def gate_problems(spec: DeploymentSpec, book: RuleBook) -> Iterator[Problem]:
 
 def _variable(name: str, engine: str, book: RuleBook) -> str | None:
     """Why a variable is refused; one that is another spelling of an option is written as that option."""
-    gate = next((gate for gate in gates(book, engine) if gate.holds_variable(name)), None)
-    if gate is not None:
-        return None if gate.warns else _why(gate)
+    if gate := next((gate for gate in gates(book, engine) if gate.holds_variable(name) and not gate.warns), None):
+        return _why(gate)
     option = spellings(book, engine).env.get(name)
     return None if option is None else f"it says {option} to {engine}, beside its arguments; write extra_args.{engine}.{option.lstrip('-')}"
 
