@@ -16,7 +16,7 @@ from generator.resources import folder
 from generator.source import Document, KeyPath
 from generator.spec_problems import texts
 
-WAY_OUT = "name the variable of the clients' key in deploy.api_key_from; any other, set it where you start the server: it passes through"
+WAY_OUT = "set it where you start the server, where it passes through; for the key that clients send, name its variable in deploy.api_key_from"
 
 
 @lru_cache(1)
@@ -54,7 +54,7 @@ def secret_problems(document: Document) -> list[Problem]:
 
 
 def _refused(document: Document, path: KeyPath, what: str, key: bool) -> Problem:
-    return Problem("secret", f"{what}, and secrets are never written: {WAY_OUT}", document.place(path, key))
+    return Problem("secret", f"{what}, and no file may hold one: {WAY_OUT}", document.place(path, key))
 
 
 def _is_text(value: Any) -> bool:
