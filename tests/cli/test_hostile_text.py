@@ -27,8 +27,11 @@ from generator.spec import from_document, schema
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE: dict[str, Any] = {"model": {"id": "Qwen/Qwen2.5-7B-Instruct", "parameters": 7e9}, "hardware": {"gpu": {"memory_gib": 80, "compute_capability": 8.0}}}
-SIGNS = ["\u0430", "\u0435", "\uff0f", "\u2024", "\u2044", "\u00a0", "\u3000", "\u200d", "\u202e", "\u2066", "\ufeff", "\x85", "\u2028", "\u2029", "\x00", "\x1b", "\x7f", "\ue000"]
-SIGNS += ["\U000e0001", "\u0301", "\ud7ff", "--", "..", "/", "$", "`", "'", '"', "\\", "\n", "\r", " ", "\t", "-", "~", "!", "#", ":", "{", "|", "<", "x", "Qwen/", "./", "hf.co/"]
+SIGNS = [
+    "\u0430", "\u0435", "\uff0f", "\u2024", "\u2044", "\u00a0", "\u3000", "\u200d", "\u202e", "\u2066", "\ufeff", "\x85", "\u2028", "\u2029",
+    "\x00", "\x1b", "\x7f", "\ue000", "\U000e0001", "\u0301", "\ud7ff", "--", "..", "/", "$", "`", "'", '"', "\\", "\n", "\r", " ", "\t", "-", "~",
+    "!", "#", ":", "{", "|", "<", "x", "Qwen/", "./", "hf.co/",
+]  # fmt: skip
 hostile = st.one_of(
     st.sampled_from(HOSTILE),
     st.lists(st.sampled_from(SIGNS), min_size=1, max_size=8).map("".join),
@@ -55,7 +58,8 @@ FREE = {"checkpoints": "awq", "env": "A", "extra_args": "vllm", "vllm": "tokeniz
 def with_text(path: tuple[str, ...], text: str) -> tuple[dict[str, Any], list[str]]:
     """A plain spec with this text at a path, and the keys that lead there."""
     spec: dict[str, Any] = json.loads(json.dumps(BASE))
-    target, keys = spec, []
+    target = spec
+    keys: list[str] = []
     for i, step in enumerate(path):
         step = FREE[keys[-1]] if step == "*" else step
         keys.append(step)
@@ -105,7 +109,7 @@ TEXTS = ["served_name", "cache_dir", "env", "value", "folder"]
 
 
 @quick(15)
-@given(st.sampled_from(["vllm", "sglang", "tgi", "llama.cpp", "ollama"]), st.fixed_dictionaries({name: hostile for name in TEXTS}))
+@given(st.sampled_from(["vllm", "sglang", "tgi", "llama.cpp", "ollama"]), st.fixed_dictionaries(dict.fromkeys(TEXTS, hostile)))
 def test_what_is_written_is_what_was_said(engine: str, texts: dict[str, str]) -> None:
     """Several hostile texts in one spec, each left out where the spec refuses it alone; the rest arrives in Compose's own data."""
     gguf = engine in ("llama.cpp", "ollama")
@@ -188,3 +192,14 @@ def test_nothing_in_the_catalogue_or_the_examples_looks_like_a_secret() -> None:
     for path in [*(ROOT / "rules").rglob("*.yaml"), *(ROOT / "examples").rglob("*.yaml")]:
         if path.name != "gates.yaml":
             assert [word for word in path.read_text(encoding="utf-8").split() if secret_in(word)] == [], path
+
+
+def test_what_is_let_through_is_warned_of_in_the_plan() -> None:
+    deploy = {"extra_args": {"vllm": {"allowed-local-media-path": "/", "load-format": "auto"}}, "env": {"VLLM_SERVER_DEV_MODE": "1"}}
+    spec = {"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "A100-80GB"}, "pin": {"engine": "vllm"}, "deploy": deploy}
+    with written(spec) as (path, folder):
+        said = run(path, "-o", folder / "out")
+        warned = {w["id"] for w in json.loads((folder / "out/case/plan.json").read_text(encoding="utf-8"))["warnings"]}
+        assert {"files-of-the-machine", "endpoints-for-operators", "planned-setting-replaced"} <= warned
+        assert "warning[files-of-the-machine]: extra_args.allowed-local-media-path" in said.err
+        assert 'load-format: "auto"' in (folder / "out/case/vllm/config.yaml").read_text(encoding="utf-8")
