@@ -18,7 +18,7 @@ from generator.facts.gates import gate_problems, gate_warnings, spellings
 from generator.plan import Plan
 from generator.render.launch import Launch, launch_of
 from generator.rulebook import RuleBook, load
-from generator.source import parse_yaml
+from generator.source import parse_yaml, read_yaml
 from generator.spec import DeploymentSpec, from_document
 from generator.verify.catalogue import Catalogue, Option, catalogue
 from generator.verify.extra import extra_problems
@@ -150,11 +150,15 @@ def ways(name: str) -> list[str]:
     return [name, name.replace("-", "_"), name.replace("_", "-"), name.upper().replace("-", "_"), f"{name}.x1"]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_every_spelling_of_what_a_gate_names_meets_the_gate(engine: str) -> None:
-    """Short names, aliases, what switches it off, dashes and case, the variable that says the same: at any version."""
-    words, met = spellings(book(), engine), 0
-    for name, entry in book().section("gates").items():
+GATES = list(read_yaml(Path(__file__).parents[2] / "rules/facts/gates.yaml").data["gates"])
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_every_spelling_of_what_a_gate_names_meets_the_gate(name: str) -> None:
+    """Short names, aliases, what switches it off, dashes and case, the variable that says the same: at any version of any engine."""
+    entry, met = book().section("gates")[name], 0
+    for engine in ENGINES:
+        words = spellings(book(), engine)
         named = [option.lstrip("-") for option in (entry.get("options") or {}).get(engine) or ()]
         canonical = {words.options.get(fold(option)) for option in named} - {None}
         spelled = [word for word, option in words.options.items() if option in canonical]
@@ -181,7 +185,7 @@ def test_every_spelling_of_what_a_gate_names_meets_the_gate(engine: str) -> None
             else:
                 assert [p.code for p in problems] == ["gate"], (name, given, env)
                 assert problems[0].place is not None and problems[0].place.line == 5
-    assert met > 30
+    assert met > 3
 
 
 def test_every_planned_setting_is_gated_or_named_in_a_warning() -> None:
