@@ -432,6 +432,7 @@ def engine(merged: Schema) -> Schema:
         "images": {"type": "array", "items": image}, "container": free, "command": words, "smoke": free, "bench": free,
         "version_command": words,
         "version_package": TEXT, "port": {"type": "integer", "minimum": 1, "maximum": 65535}, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": free,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {

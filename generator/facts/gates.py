@@ -132,7 +132,7 @@ def gate_warnings(spec: DeploymentSpec, engine: Engine, settings: Mapping[str, A
     options = (spec.deploy.get("extra_args") or {}).get(engine.name) or {}
     variables = spec.deploy.get("env") or {}
     for gate in gates(book, engine.name) if options or variables else ():
-        names = [f"extra_args.{name}" for name in options if gate.holds(name)]
+        names = [f"extra_args.{name}" for name, value in options.items() if value is not False and gate.holds(name)]
         names += [f"env.{name}" for name in variables if gate.holds_variable(name)]
         if gate.warns and names:
             yield Reason(gate.name, f"{', '.join(names)}: {gate.entry['because']}", first_source(gate.entry["source"]), {})

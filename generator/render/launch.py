@@ -13,14 +13,12 @@ from typing import Any
 from generator.decide.names import is_loopback
 from generator.errors import fold
 from generator.facts.engine import Engine, resolve_engine
-from generator.facts.gates import spellings
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
-from generator.render.spelling import LAUNCH, Spelled, add_extra, check_dashes, entry_of, put, spell, takes_file
+from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Ref, Word
 from generator.rulebook import RuleBook
-from generator.verify.catalogue import catalogue
 from generator.verify.meant import internal
 
 CONFIG_INSIDE = "/gen-deploy"
@@ -62,8 +60,9 @@ class Launch:
         if self.nodes > 1:
             put(spelled, self.engine, "nodes", self.nodes)
         if extra := (self.deploy.get("extra_args") or {}).get(self.engine.name):
-            known = catalogue(self.book, self.engine.name, self.engine.version)
-            add_extra(spelled, known, extra, spellings(self.book, self.engine.name).same)
+            from generator.render.extra import add_extra  # few specs have any
+
+            add_extra(spelled, self.engine, extra, self.book)
         if takes_file(self.engine) == "all" and self.has("served_name"):
             spelled.config = {entry_of(self.engine, "served_name")["key"]: self.served, **spelled.config}
         return spelled

@@ -49,6 +49,8 @@ def source(launch: Launch) -> str:
 
 
 def _text(launch: Launch, header: str, model: str) -> str:
+    if not model.isprintable():  # the spec has none: a line break would be part of the name
+        raise internal("bad-text", f"FROM cannot name {model!r}")
     pairs = [(name, value) for name, values in launch.spelled.parameters.items() for value in values]
     meant = [Command("FROM", "", model), *(Command("PARAMETER", name, value) for name, value in pairs)]
     try:

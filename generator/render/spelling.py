@@ -5,17 +5,13 @@ Floor 4, pure. What an engine has no word for is an error, never left out in sil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from generator.errors import Place
 from generator.facts.engine import Engine
 from generator.render.words import Word
-from generator.verify.argv import find, is_option
-from generator.verify.catalogue import Catalogue, Option
-from generator.verify.finding import Text
 from generator.verify.meant import internal
 
 LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
@@ -69,21 +65,21 @@ def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
         return
     where = entry.get("where", "argv")
     if where == "env":
-        spelled.env[entry["env"]] = _text(word)
+        spelled.env[entry["env"]] = text_of(word)
     elif where == "modelfile":
-        spelled.parameters[entry["parameter"]] = [_text(word)]
+        spelled.parameters[entry["parameter"]] = [text_of(word)]
     elif where == "config" or takes_file(engine) == "all":
         for key in (entry["key"], *(flag.lstrip("-") for flag in entry.get("also", ()))):
             nest(spelled.config, key, None if entry["type"] == "null" else word)
     else:
         for flag in (entry["flag"], *entry.get("also", ())):
-            spelled.flags[flag] = None if entry["type"] == "switch" else [_text(word)]
+            spelled.flags[flag] = None if entry["type"] == "switch" else [text_of(word)]
 
 
 def check_dashes(engine: Engine, words: Iterable[Any]) -> None:
     """The last guard: raises an internal error for a value that an option parser takes for an option, however it is quoted."""
     for word in words:
-        if isinstance(word, str) and word.startswith("-") and is_option(Text(word, Place(""))):
+        if isinstance(word, str) and word[:1] == "-" and word[1:2] not in ".0123456789":
             raise internal("bad-text", f"{engine.name} takes {word!r} for an option, because it begins with a dash")
 
 
@@ -119,7 +115,7 @@ def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
     return value
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
@@ -133,39 +129,3 @@ def nest(target: dict[str, Any], key: str, value: Any) -> None:
             target[part] = {}  # what stood there said it another way
         target = target[part]
     target[last] = value
-
-
-def add_extra(spelled: Spelled, known: Catalogue, extra: Mapping[str, Any], same: Callable[[str, str], bool]) -> None:
-    """Add what the user wrote for the engine, in its own words; it replaces what stands there under any spelling (`same`).
-
-    What may not be said, or not so, was refused before: gates and secrets at the spec, options of the version by `extra_problems`.
-    """
-    places: tuple[dict[str, Any], ...] = (spelled.flags, spelled.config, spelled.parameters, spelled.env)
-    for name, value in extra.items():
-        for words in places:
-            for word in [word for word in words if same(word.lstrip("-"), name)]:
-                del words[word]
-        option, _ = find(f"--{name}", known)
-        if value is False and option is not None and option.kind == "switch":
-            if not option.off:
-                continue  # said by saying nothing
-            name, value = option.off[-1].lstrip("-"), True
-        _extra(spelled, known, option, name, value)
-
-
-def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: Any) -> None:
-    values: list[Any] = [_text(one) for one in (value if isinstance(value, list) else [value])]
-    file, keys = known.syntax.get("config"), known.facts.get("keys")
-    if "parameters" in known.facts:
-        if name.isupper():
-            spelled.env[name] = values[0]
-        else:
-            spelled.parameters[name] = values
-    elif file and keys is None:
-        spelled.config[name] = value
-    elif keys is not None and option is None and ("." in name or name in keys):
-        nest(spelled.config, name, value)
-    elif option is not None and option.repeatable and option.nargs is None:
-        spelled.flags[f"--{name}"] = [word for text in values for word in (f"--{name}", text)][1:]
-    else:
-        spelled.flags[f"--{name}"] = None if value is True else list(values)

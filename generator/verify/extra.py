@@ -5,6 +5,7 @@ Floor 4, pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,9 @@ from generator.verify.values import wrong_text, wrong_value
 
 def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBook) -> Iterator[Problem]:
     """What is wrong with what the user wrote for an engine; with `allow_unknown: true` only what is known and wrong."""
+    form, name = book.section("engines")[engine].get("served_names"), spec.deploy.get("served_name")
+    if form and name and not re.match(form["pattern"], name):
+        yield spec.problem(("deploy", "served_name"), "bad-text", f"{engine} takes no name such as {name!r}: {form['form']}")
     extra: Mapping[str, Any] = (spec.deploy.get("extra_args") or {}).get(engine) or {}
     if not extra or engine not in book.section("flags"):
         return
