@@ -41,6 +41,7 @@ FLOORS: dict[str, int] = {
     "generator.facts": 2,
     "generator.architecture": 2,
     "generator.sizing": 2,
+    "generator.engines": 2,
     "generator.throughput": 2,
     "generator.quantize": 2,
     # 3: the decision. Pure
