@@ -217,3 +217,11 @@ def test_the_scripts_own_variables_are_gated() -> None:
     assert {"here", "found", "create"} <= own
     for name in own - {"OLLAMA_HOST"}:
         assert list(gate_problems(spec_of("vllm", {}, {name: "x1"}), book())), name
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_what_a_gate_names_is_in_the_engines_table(name: str) -> None:
+    for engine, named in (book().section("gates")[name].get("options") or {}).items():
+        table = book().section("flags")[engine]
+        known = {*table["options"], *(table.get("keys") or ()), *(table.get("parameters") or ())}
+        assert [option for option in named if option not in known and option.split(".")[0] not in known] == []
