@@ -17,6 +17,7 @@ from generator.boundary import WAY_OUT, lies_in
 from generator.errors import InputError, Problem
 from generator.resources import folder
 from generator.schema_check import accepts
+from generator.secrets import secret_problems
 from generator.source import Document, KeyPath, read_yaml
 from generator.spec_problems import in_order, schema_problems, text_problems
 
@@ -101,9 +102,19 @@ class DeploymentSpec:
 
 @lru_cache(1)
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a spec."""
-    data: dict[str, Any] = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
-    return data
+    """The JSON Schema of a spec, with what it refers to put in its place."""
+    data = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
+    whole: dict[str, Any] = _inlined(data, data["$defs"])
+    return whole
+
+
+def _inlined(part: Any, shared: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inlined(inner, shared) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    said = {key: _inlined(inner, shared) for key, inner in part.items() if key not in ("$ref", "$defs")}
+    return {**shared[part["$ref"].rpartition("/")[2]], **said} if "$ref" in part else said
 
 
 @lru_cache(1)
@@ -130,6 +141,8 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     """The spec of a document, or every problem that its schema finds."""
     if not isinstance(document.data, dict):
         return None, [Problem("wrong-type", "a spec is a mapping with `model` and `hardware`", document.place())]
+    if secrets := secret_problems(document):
+        return None, in_order(secrets)  # alone: another message could repeat one
     problems = in_order([*problems_of(document), *text_problems(document)])
     name = document.data.get("name") or label(path.stem)
     if not name:

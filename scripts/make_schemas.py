@@ -470,8 +470,9 @@ def engine(merged: Schema) -> Schema:
         "safe_from": VERSION, "default_version": VERSION,
         "versions": by_name(mapping({"source": SOURCE, "commit": TEXT, "read_at": TEXT, "verified": TEXT}), "Catalogued versions, quoted."),
         "images": {"type": "array", "items": image}, "container": container, "command": words, "smoke": smoke, "bench": bench,
-        "negation": TEXT, "version_command": words,
+        "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": file,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
@@ -523,6 +524,19 @@ def flags() -> Schema:
         "deprecated_parameters": WORDS, "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
+
+
+def gates(merged: Schema) -> Schema:
+    """What options and variables of a server may not do, or only with a warning."""
+    by_engine = {**mapping(dict.fromkeys(merged["engines"], WORDS)), "description": "By engine: options of its table, keys of its file, parameters."}
+    gate = mapping(
+        {
+            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]}, "source": SOURCE,
+            "options": by_engine, "env": {**WORDS, "description": "Variables of the process; NAME* is every name that begins so."}, "replaces": DIGEST,
+        },
+        ("because", "source"),
+    )  # fmt: skip
+    return document("Gates of options and variables", {"gates": by_name(gate, "By name.")}, ("gates",))
 
 
 def quantizers() -> dict[str, Schema]:
@@ -589,6 +603,7 @@ def schemas() -> dict[str, Schema]:
         **policy_parts(merged),
         **fact_parts(merged),
         **quantizers(),
+        "gates": gates(merged),
     }
 
 
