@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from generator.errors import Problem, WriteError
+from generator.json_text import parse_or_none
 from generator.render.artifact import Artifact
 
 MANIFEST = "manifest.json"
@@ -93,10 +93,8 @@ def recorded(folder: Path) -> dict[str, frozenset[str]]:
 
 
 def files_of(raw: bytes | None) -> dict[str, str]:
-    try:
-        files = json.loads(raw or b"")["files"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
+    manifest = parse_or_none(raw or b"")
+    files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict):
         return {}
     return {

@@ -5,7 +5,6 @@ Floor 6: works on the processors there are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from generator.compare.spec import attributed, edited, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.view import level, moves, other_moves, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
+from generator.json_text import parse_or_none
 from generator.rulebook import SECTIONS, RuleBook
 from generator.spec import DeploymentSpec
 
@@ -175,10 +175,7 @@ def _plans(files: Mapping[str, bytes], where: str) -> Plans:
     found: dict[str, Mapping[str, Any]] = {}
     problems = []
     for name, raw in files.items():
-        try:
-            data = json.loads(raw)
-        except (ValueError, RecursionError):
-            data = None
+        data = parse_or_none(raw)
         if isinstance(data, dict) and isinstance(data.get("schema_version"), int) and "choice" in data:
             found[PurePosixPath(name).parent.name] = data
         else:
