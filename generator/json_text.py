@@ -15,14 +15,20 @@ from generator.errors import InputError, Place, fail
 MAX_DEPTH = 64
 """Levels of lists and objects; the deepest file that an engine or a hub writes has some eight."""
 
+MAX_VALUES = 500_000
+"""Commas and opening brackets, text among them: each may stand for a value of some seventy bytes."""
+
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(text: str, name: str, strict: bool = True) -> Any:
+def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> Any:
     """The value of a JSON text; where it is strict, without duplicate keys and NaN.
 
-    Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`.
+    Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`, and `too-many-nodes` for more than
+    `most` values.
     """
+    if sum(map(text.count, ",[{")) > most:
+        raise fail("too-many-nodes", f"more than {most} values", Place(name))
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
@@ -51,9 +57,9 @@ def parse(text: str, name: str, strict: bool = True) -> Any:
     return data
 
 
-def parse_object(text: str, name: str) -> dict[str, Any]:
+def parse_object(text: str, name: str, most: int = MAX_VALUES) -> dict[str, Any]:
     """The object that a strict JSON text is; see `parse`."""
-    data = parse(text, name)
+    data = parse(text, name, most=most)
     if not isinstance(data, dict):
         raise fail("json-syntax", "a JSON object is expected", Place(name))
     return data

@@ -21,6 +21,7 @@ from generator.source import decode, read_bytes
 MAX_HEADER_BYTES = 64 << 20
 MAX_INDEX_BYTES = 64 << 20
 MAX_TENSORS = 1 << 20
+MAX_VALUES = 24 * MAX_TENSORS
 MAX_SHARDS = 2000
 
 _U64 = struct.Struct("<Q")
@@ -72,7 +73,7 @@ def read_safetensors(path: Path, name: str | None = None) -> tuple[SafetensorsTe
         raw = reader.take(length)
         if not raw.startswith(b"{"):
             raise reader.error("not-safetensors", "this is no safetensors file: its header is not a JSON object")
-        data = parse_object(decode(raw, name), name)
+        data = parse_object(decode(raw, name), name, MAX_VALUES)
         data.pop("__metadata__", None)
         if len(data) > MAX_TENSORS:
             raise reader.error("too-large", f"{len(data)} tensors; at most {MAX_TENSORS} are read")
@@ -91,7 +92,7 @@ def read_index(path: Path, name: str | None = None) -> SafetensorsIndex:
     Raises `InputError`: `safetensors-corrupt` where it is not one; `json-syntax`, `too-large`, `unreadable`.
     """
     name = name or str(path)
-    data = parse_object(decode(read_bytes(path, MAX_INDEX_BYTES, name), name), name)
+    data = parse_object(decode(read_bytes(path, MAX_INDEX_BYTES, name), name), name, MAX_VALUES)
     metadata, weight_map = data.get("metadata") or {}, data.get("weight_map")
     if not isinstance(weight_map, dict) or not isinstance(metadata, dict):
         raise fail("safetensors-corrupt", "an index holds the mappings 'metadata' and 'weight_map'", Place(name))
