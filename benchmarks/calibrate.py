@@ -94,7 +94,7 @@ def main() -> int:
         def measure(title: str, *words: str) -> int:
             seconds, memory = cost(["--spec", str(spec), *words, str(file)])
             print(f"{title:<32}{file.stat().st_size >> 20:>4} MiB {seconds:>6.2f} s {memory:>6.0f} MB", flush=True)
-            return seconds > options.seconds or memory > options.megabytes
+            return int(seconds > options.seconds or memory > options.megabytes)
 
         for title, part in [("the start alone", b""), *logs()]:
             if options.only and title not in options.only:
