@@ -17,6 +17,7 @@ FLOORS: dict[str, int] = {
     # 0: imports nothing of the project but its own floor; files and bytes in, with budgets and positions
     "generator.errors": 0,
     "generator.source": 0,
+    "generator.signals": 0,
     "generator.json_text": 0,
     "generator.quantity": 0,
     "generator.resources": 0,

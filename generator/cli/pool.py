@@ -28,7 +28,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     if processes < 2 or sys.platform != "linux":
         return [function(item) for item in items]
     _work = (function, items)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C is for this process, which ends the others
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # they are for this process, which ends the others
     try:
         with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
