@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from generator.binary import open_regular
+from generator.binary import open_regular, read_piece
 from generator.errors import InputError, Place, fail
 from generator.json_text import MAX_DEPTH, parse_object
 
@@ -62,9 +62,10 @@ def read_bytes(path: Path, limit: int, name: str | None = None) -> bytes:
     name = name or str(path)
     file, size = open_regular(path, name)
     with file:
-        if size > limit:
-            raise fail("too-large", f"{size} bytes; at most {limit} are read", Place(name))
-        return file.read(limit)
+        raw = b"" if size > limit else read_piece(file, limit + 1, name)
+        if max(size, len(raw)) > limit:  # a file of the kernel has no size
+            raise fail("too-large", f"{max(size, len(raw))} bytes; at most {limit} are read", Place(name))
+        return raw
 
 
 def decode(raw: bytes, name: str) -> str:

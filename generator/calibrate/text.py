@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from generator.binary import open_regular
+from generator.binary import open_regular, read_piece
 
 MAX_BYTES = 64 << 20
 """Only the first part of a longer log is read: an engine says what it allocates while it starts."""
@@ -50,15 +50,15 @@ def read_lines(path: Path, words: Mapping[str, int]) -> list[Line]:
     """
     file, _ = open_regular(path, str(path), "log")
     with file:
-        return sift(file, words)
+        return sift(file, words, str(path))
 
 
-def sift(file: BinaryIO, words: Mapping[str, int]) -> list[Line]:
+def sift(file: BinaryIO, words: Mapping[str, int], name: str = "log") -> list[Line]:
     """See `read_lines`; `words` are words and how many lines of each are kept."""
     wanted = [_Wanted(word.encode(), most) for word, most in words.items()]
     wanted.append(_Wanted(_DATE, SELDOM))
     lines, number = [], 1
-    for block in _blocks(file):
+    for block in _blocks(file, name):
         at = 0
         for start, end in sorted({span for one in wanted for span in one.lines(block)}):
             number += block.count(b"\n", at, start)
@@ -91,11 +91,11 @@ class _Wanted:
         return found.start() if found else -1
 
 
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
+def _blocks(file: BinaryIO, name: str) -> Iterator[bytes]:
     """The file in blocks of whole lines that end in a newline only; of a line longer than a block only its head counts."""
     left, rest = MAX_BYTES, b""
     first = True
-    while left and (piece := file.read(min(_BLOCK, left))):
+    while left and (piece := read_piece(file, min(_BLOCK, left), name)):
         left -= len(piece)
         block = rest + (piece.removeprefix(b"\xef\xbb\xbf") if first else piece)
         first = False

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,15 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         subprocess.run([*git, "add", "."], check=True)
         subprocess.run([*git, "commit", "-qm", "rules"], check=True)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _as_at_a_terminal() -> Iterator[None]:
+    """A shell ignores Ctrl-C for jobs in the background, and what is ignored stays so in every child."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in LINES}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 class Run:
@@ -168,7 +178,14 @@ def test_a_signal_that_python_would_swallow_ends_the_command(program: str, numbe
 
 
 def test_a_signal_waits_until_a_folder_is_made() -> None:
-    with pytest.raises(KeyboardInterrupt), signals.held():
-        signal.raise_signal(signal.SIGINT)
-        waited = True
+    waited = False
+
+    def make() -> None:
+        nonlocal waited
+        with signals.held():
+            signal.raise_signal(signal.SIGINT)
+            waited = True
+
+    with pytest.raises(KeyboardInterrupt):
+        make()
     assert waited
