@@ -43,5 +43,5 @@ def _write(folder: Path, fitted: Fitted | None, book: RuleBook, rules: str, resu
         return
     base = rules if rules in ("default", "handbook") else str(Path(rules).resolve())
     day = last_written(result)
-    files = overlay(book, base, fitted, result.name, day)
+    files = overlay(book, base, fitted, printable(result.name), day)
     write_overlay(folder, files)
