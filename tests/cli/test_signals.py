@@ -22,7 +22,7 @@ if sys.platform != "linux":
     pytest.skip("signals of POSIX", allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
-MOMENTS = int(os.environ.get("GEN_DEPLOY_SIGNALS", "4"))
+MOMENTS = int(os.environ.get("GEN_DEPLOY_SIGNALS", "3"))
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\n"
 LINES = {
     signal.SIGINT: "error[stopped]: stopped by Ctrl-C\n",
