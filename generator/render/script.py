@@ -33,12 +33,14 @@ def script(launch: Launch, header: str) -> Artifact:
         version_token=launch.engine.version.removeprefix("b"),
         version_command=plain(launch.facts["version_command"]),
         version_package=str(launch.facts.get("version_package") or ""),
-        uses_here=any(isinstance(word, Beside) for word in [*words, *create, *env.values(), made]),
+        seal=launch.seal,
+        sealed=[name for name in (launch.config_name, "Modelfile" if create else None) if name],
         args=args,
         exports=exports,
         visible=list(launch.visible or ()),
         multi=_multi(launch),
         no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
+        key_shown=key_shown(launch),
         key_name=str(launch.deploy.get("api_key_from") or ""),
         loopback=launch.loopback,
         create=plain(create),
@@ -77,6 +79,11 @@ def own_type(launch: Launch) -> list[str]:
 def takes_key(launch: Launch) -> bool:
     """Whether the engine can ask its clients for a key."""
     return "api_key_env" in launch.facts or "api_key_flag" in launch.facts
+
+
+def key_shown(launch: Launch) -> bool:
+    """Whether the key is a word of the command, for want of a variable that the engine reads."""
+    return bool(launch.deploy.get("api_key_from")) and "api_key_env" not in launch.facts and "api_key_flag" in launch.facts
 
 
 def host_env(launch: Launch) -> dict[str, Word]:
@@ -124,6 +131,6 @@ def config(launch: Launch, header: str) -> Artifact | None:
     name = launch.config_name
     if name is None:
         return None
-    text = templates.render("data.yaml.j2", header=header, notes=[summary(launch)], body=block(launch.spelled.config))
+    text = templates.render("data.yaml.j2", header=header, seal=launch.seal, notes=[summary(launch)], body=block(launch.spelled.config))
     same_yaml(text, launch.spelled.config, name)
     return Artifact(f"{launch.folder}/{name}", text)
