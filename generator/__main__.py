@@ -42,7 +42,7 @@ def run() -> int:
 
         code = main()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; the interpreter's own end has nothing to tell
-        return code
+        return code if number > 0 else _tell(-number)  # an error in the cleaning up took the place of the signal
     except (Stopped, KeyboardInterrupt):
         return _tell(abs(number))
 

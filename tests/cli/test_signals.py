@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,9 +15,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
 import pytest
 
 from generator import signals
+from generator.write import LOCK
 
 if sys.platform != "linux":
     pytest.skip("signals of POSIX", allow_module_level=True)
@@ -122,8 +125,10 @@ def test_a_signal_at_any_moment_says_one_line(
             assert said.endswith(LINES[number])
             assert set(said.removesuffix(LINES[number]).splitlines()) <= set(usual.splitlines())
         assert list(run.tmp.iterdir()) == [], "a temporary folder was left"
-        for folder in run.out.iterdir():  # what was staged may stay, as after SIGKILL: the next run removes it
-            assert folder.name.startswith(".") or (folder / "manifest.json").is_file()
+        for folder in (path for path in run.out.iterdir() if path.name != LOCK):
+            manifest = json.loads((folder / "manifest.json").read_bytes())
+            assert "unfinished" not in manifest
+            assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {*manifest["files"], "manifest.json"}
     assert stopped, "no signal came while the command ran: its length was measured wrongly"
 
 
@@ -189,3 +194,37 @@ def test_a_signal_waits_until_a_folder_is_made() -> None:
     with pytest.raises(KeyboardInterrupt):
         make()
     assert waited
+
+
+MASKED = """
+import signal, sys
+from generator import __main__, cli
+
+def main():
+    try:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise OSError("in the cleaning up")
+    except OSError:
+        return 5
+
+cli.main = main
+sys.exit(__main__.run())
+"""
+
+
+def test_an_error_in_the_cleaning_up_does_not_hide_the_signal() -> None:
+    done = subprocess.run([sys.executable, "-c", MASKED], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (143, LINES[signal.SIGTERM])
+
+
+def test_a_signal_is_not_held_up_by_the_lock_of_another(workplace: Path, tmp_path: Path) -> None:
+    (tmp_path / "held").mkdir()
+    with filelock.FileLock(tmp_path / "held" / LOCK):
+        run = Run(workplace, tmp_path, ["s1.yaml", "-o", str(tmp_path / "held")])
+        time.sleep(3)
+        started = time.monotonic()
+        os.kill(run.process.pid, signal.SIGINT)
+        assert run.end() == (130, LINES[signal.SIGINT])
+        assert time.monotonic() - started < 3
