@@ -10,9 +10,11 @@ Everything here is loaded when it is first asked for, so that importing the pack
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as typing has it, which is not imported here: the command sets its handlers of signals first
 if TYPE_CHECKING:
+    from typing import Any
+
     from generator.decide.decision import decide as decide_spec
     from generator.errors import GenDeployError as GenDeployError
     from generator.plan import Plan as Plan

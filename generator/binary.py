@@ -64,6 +64,17 @@ def copy_header(source: IO[bytes], target: Path, size: int) -> int:
     return taken
 
 
+def read_piece(file: BinaryIO, count: int, name: str) -> bytes:
+    """At most `count` bytes; raises `InputError` where reading fails or would wait (files of the kernel do both)."""
+    try:
+        piece: bytes | None = file.read(count)
+    except OSError as error:
+        raise fail("unreadable", f"cannot read the file: {error.strerror}", Place(name)) from None
+    if piece is None:
+        raise fail("unreadable", "there is nothing to read yet, and nobody waits for it", Place(name))
+    return piece
+
+
 class Reader:
     """Little-endian values from the start of a file; at most `budget` bytes of it are ever read.
 
@@ -98,10 +109,7 @@ class Reader:
             raise self.error("too-large", f"the header is longer than the {self.budget} bytes that are read")
         while len(self._data) < end:
             wanted = min(self.budget, self.size, max(end, len(self._data) + _STEP)) - len(self._data)
-            try:
-                piece = self._file.read(wanted)
-            except OSError as error:
-                raise self.error("unreadable", f"cannot read the file: {error.strerror}") from None
+            piece = read_piece(self._file, wanted, self.name)
             if not piece:
                 raise self.error("truncated", f"the file ends at byte {len(self._data)}, within its header")
             self._data += piece

@@ -8,13 +8,19 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from generator.errors import fail
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
 def folder(name: str) -> Path:
-    """The folder `rules`, `templates` or `compiled` that belongs to this installation."""
+    """The folder `rules`, `templates` or `compiled` that belongs to this installation; raises `InputError` in a zip."""
     inside = _PACKAGE / name
-    return inside if inside.is_dir() else _PACKAGE.parent / name
+    if inside.is_dir():
+        return inside
+    if not _PACKAGE.is_dir():
+        raise fail("in-a-zip", f"gen-deploy reads its rules from folders, and {_PACKAGE} is in a file: install it (pip install) and run that")
+    return _PACKAGE.parent / name
 
 
 def shown(path: Path) -> str:

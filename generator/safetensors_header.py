@@ -6,20 +6,21 @@ the limit of the length). Sizes are checked against types, shapes and the file's
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, TypeGuard
 
 from generator.binary import MAX_HEADER_BYTES, Reader
 from generator.errors import Place, fail
+from generator.json_text import parse_object
 from generator.source import decode, read_bytes
 
 MAX_INDEX_BYTES = 64 << 20
 MAX_TENSORS = 1 << 20
+MAX_VALUES = 24 * MAX_TENSORS
 MAX_SHARDS = 2000
 
 _U64 = struct.Struct("<Q")
@@ -71,7 +72,7 @@ def read_safetensors(path: Path, name: str | None = None) -> tuple[SafetensorsTe
         raw = reader.take(length)
         if not raw.startswith(b"{"):
             raise reader.error("not-safetensors", "this is no safetensors file: its header is not a JSON object")
-        data = _json(raw, name)
+        data = parse_object(decode(raw, name), name, MAX_VALUES)
         data.pop("__metadata__", None)
         if len(data) > MAX_TENSORS:
             raise reader.error("too-large", f"{len(data)} tensors; at most {MAX_TENSORS} are read")
@@ -90,7 +91,7 @@ def read_index(path: Path, name: str | None = None) -> SafetensorsIndex:
     Raises `InputError`: `safetensors-corrupt` where it is not one; `json-syntax`, `too-large`, `unreadable`.
     """
     name = name or str(path)
-    data = _json(read_bytes(path, MAX_INDEX_BYTES, name), name)
+    data = parse_object(decode(read_bytes(path, MAX_INDEX_BYTES, name), name), name, MAX_VALUES)
     metadata, weight_map = data.get("metadata") or {}, data.get("weight_map")
     if not isinstance(weight_map, dict) or not isinstance(metadata, dict):
         raise fail("safetensors-corrupt", "an index holds the mappings 'metadata' and 'weight_map'", Place(name))
@@ -138,28 +139,3 @@ def _check_spans(reader: Reader, spans: list[tuple[int, int]], start: int) -> No
     if start + previous > reader.size:
         message = f"the file ends at byte {reader.size}, its tensors at {start + previous}: an unfinished download?"
         raise reader.error("truncated", message)
-
-
-def _json(raw: bytes, name: str) -> dict[str, Any]:
-    """A strict JSON object: no duplicate keys, no NaN, numbers of sane length, no deep nesting."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            raise fail("duplicate-key", "a name stands in one object twice", Place(name))
-        return result
-
-    def refuse(word: str) -> NoReturn:
-        raise fail("json-syntax", f"{word} is not JSON", Place(name))
-
-    try:
-        data = json.loads(decode(raw, name), object_pairs_hook=unique, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise fail("json-syntax", error.msg, Place(name, error.lineno, error.colno)) from None
-    except RecursionError:
-        raise fail("too-deep", "nested too deep", Place(name)) from None
-    except ValueError:  # an integer of more digits than Python reads
-        raise fail("json-syntax", "a number has too many digits", Place(name)) from None
-    if not isinstance(data, dict):
-        raise fail("json-syntax", "a JSON object is expected", Place(name))
-    return data

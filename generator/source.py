@@ -7,20 +7,19 @@ anything over a budget are errors with a position. Aliases work but count as wha
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from generator.binary import open_regular
+from generator.binary import open_regular, read_piece
 from generator.errors import InputError, Place, fail
+from generator.json_text import MAX_DEPTH, parse_object
 
 MAX_SPEC_BYTES = 1 << 20
 MAX_CONFIG_BYTES = 16 << 20
 MAX_NODES = 200_000
-MAX_DEPTH = 64
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
@@ -65,9 +64,10 @@ def read_bytes(path: Path, limit: int, name: str | None = None) -> bytes:
     name = name or str(path)
     file, size = open_regular(path, name)
     with file:
-        if size > limit:
-            raise fail("too-large", f"{size} bytes; at most {limit} are read", Place(name))
-        return file.read(limit)
+        raw = b"" if size > limit else read_piece(file, limit + 1, name)
+        if max(size, len(raw)) > limit:  # a file of the kernel has no size
+            raise fail("too-large", f"{max(size, len(raw))} bytes; at most {limit} are read", Place(name))
+        return raw
 
 
 def decode(raw: bytes, name: str) -> str:
@@ -270,30 +270,4 @@ def read_json(path: Path, name: str | None = None, limit: int = MAX_CONFIG_BYTES
     Raises `InputError` with a position for what is not strict JSON, holds duplicate keys, or nests too deep.
     """
     name = name or str(path)
-    return parse_json(decode(read_bytes(path, limit, name), name), name)
-
-
-def parse_json(text: str, name: str) -> Any:
-    """Parse a JSON object; see `read_json`."""
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        result = dict(pairs)
-        if len(result) != len(pairs):
-            twice = next(k for i, (k, _) in enumerate(pairs) if k in dict(pairs[:i]))
-            raise fail("duplicate-key", f"{twice!r} stands in one object twice", Place(name))
-        return result
-
-    def no_constant(word: str) -> Any:
-        raise fail("json-syntax", f"{word} is not JSON", Place(name))
-
-    try:
-        data = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant)
-    except json.JSONDecodeError as error:
-        raise fail("json-syntax", error.msg, Place(name, error.lineno, error.colno)) from None
-    except ValueError:
-        raise fail("json-syntax", "a number has too many digits", Place(name)) from None
-    except RecursionError:
-        raise fail("too-deep", "nested too deep", Place(name)) from None
-    if not isinstance(data, dict):
-        raise fail("json-syntax", "a JSON object is expected", Place(name))
-    return data
+    return parse_object(decode(read_bytes(path, limit, name), name), name)

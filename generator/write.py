@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from generator.errors import Problem, WriteError, printable
 from generator.render.artifact import Artifact
 from generator.render.seal import is_seal
+from generator.signals import held
 from generator.written import (
     MANIFEST,
     STAGING,
@@ -177,16 +179,24 @@ def _alone(out: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # a run that changes nothing needs no lock
 
     made = _make_folders(out)
+    end = time.monotonic() + LOCK_WAIT_S
     try:
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(FileLock(out / LOCK, timeout=LOCK_WAIT_S, fallback_to_soft=False))
-            except Timeout:
-                raise refused("locked", f"another gen-deploy is writing into {out}") from None
-            except (OSError, NotImplementedError):
-                pass  # a file system without locks; where nothing can be written the first file says so
-            else:
+            stack.enter_context(held())  # a set is written in milliseconds: signals wait for it, but not for the lock
+            while True:
+                try:
+                    stack.enter_context(FileLock(out / LOCK, timeout=0, fallback_to_soft=False))
+                except Timeout:
+                    if time.monotonic() > end:
+                        raise refused("locked", f"another gen-deploy is writing into {out}") from None
+                    stack.close()  # here they come
+                    time.sleep(0.02)
+                    stack.enter_context(held())
+                    continue
+                except (OSError, NotImplementedError):
+                    break  # a file system without locks; where nothing can be written the first file says so
                 stack.callback(_remove_quietly, out / LOCK)  # while it is held: whoever waits for it looks again
+                break
             yield
     except BaseException:
         _remove_empty(made)

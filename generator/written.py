@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 
 from generator.binary import READING
 from generator.errors import InputError, Problem, WriteError
+from generator.json_text import parse_object
 from generator.render.artifact import Artifact
-from generator.source import decode, parse_json
+from generator.source import decode
 
 MANIFEST = "manifest.json"
 STAGING = ".gen-deploy."
@@ -104,7 +105,7 @@ def orphans(out: Path, names: Iterable[str]) -> list[str]:
 def recorded(folder: Path) -> Recorded:
     """What the manifest of a folder says; nothing where there is none that can be read, or where it is not in our form."""
     try:
-        data = parse_json(decode(content(folder / MANIFEST) or b"", MANIFEST), MANIFEST)
+        data = parse_object(decode(content(folder / MANIFEST) or b"", MANIFEST), MANIFEST)
     except InputError:
         return Recorded({})
     files, before = _digests(data.get("files")), _digests(data.get("unfinished"))

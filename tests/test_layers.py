@@ -18,6 +18,8 @@ FLOORS: dict[str, int] = {
     "generator.boundary": 0,
     "generator.errors": 0,
     "generator.source": 0,
+    "generator.signals": 0,
+    "generator.json_text": 0,
     "generator.quantity": 0,
     "generator.resources": 0,
     "generator.binary": 0,

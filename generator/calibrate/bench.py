@@ -6,19 +6,20 @@ Floor 5; reads the results that it is given. Results of `vllm bench serve`, of `
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds, layout_of
-from generator.errors import Place, fail
+from generator.errors import InputError, Place, fail
+from generator.json_text import parse
 from generator.plan import Candidate, bounds, figure
 from generator.render.yaml_text import block
 from generator.rulebook import RuleBook
-from generator.source import MAX_CONFIG_BYTES, decode, read_bytes
+from generator.source import decode, read_bytes
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.local import back_end
 from generator.throughput.shapes import Demand, Range, Speed
@@ -26,6 +27,9 @@ from generator.throughput.shapes import Demand, Range, Speed
 ENGINES = {"vllm": "vllm", "openai": "vllm", "sglang": "sglang", "sglang-oai": "sglang", "llama-bench": "llama.cpp"}
 HALVINGS, FARTHEST = 40, 4.0
 """Steps of the search for a factor, and the ratio beyond which a result is of another load or other hardware."""
+
+MAX_BYTES = 8 << 20
+"""A result has some kilobytes; with the times of every request, some megabytes."""
 
 MOST_AT_ONCE, MOST_TOKENS = 65536, 1e7
 """Above these a figure is no concurrency, or no length of a request."""
@@ -76,15 +80,12 @@ class Fitted:
 def read_result(path: Path) -> Result:
     """The result in a file of JSON, or the last of several lines of JSON; raises `InputError` for anything else."""
     place = Place(path.name)
-    text = decode(read_bytes(path, MAX_CONFIG_BYTES), path.name)
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        lines = [line for line in text.splitlines() if line.strip()]
-        try:
-            data = json.loads(lines[-1]) if lines else None
-        except (ValueError, RecursionError):
-            data = None
+    text = decode(read_bytes(path, MAX_BYTES), path.name)
+    data = None
+    for candidate in (text, text.rstrip().rpartition("\n")[2]):
+        with suppress(InputError):
+            data = parse(candidate, path.name, strict=False)  # benchmarks write NaN
+            break
     if isinstance(data, list) and data and all(isinstance(test, dict) for test in data):
         return _kernels(data, place)
     if not isinstance(data, dict):

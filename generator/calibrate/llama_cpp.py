@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from generator.calibrate.logged import Figure, Logged, gib_of, number_of
+from generator.calibrate.text import OFTEN, SELDOM, Line
 
 _BUFFER = re.compile(r"\b(\w[\w.]{0,40}):\s+(\S{1,40})\s+(?:(model|KV|compute|RS)\s+)?buffer size\s*=\s*([\d.]+)\s*MiB")
 _WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
@@ -30,23 +31,29 @@ _TERMS = {
 }  # fmt: skip
 """What the engines call the plan's terms."""
 
+_OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=routes.go")
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
 
-def mentions(lines: Sequence[str]) -> int:
+WORDS = {
+    **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "layers to GPU", " device=", "Parallel:"), OFTEN),
+    **dict.fromkeys(("build", "version", "ollama runner"), SELDOM),
+}
+"""One of them stands on every line that is looked for here."""
+
+
+def mentions(lines: Sequence[Line]) -> int:
     """How many lines only llama.cpp or Ollama write."""
-    return sum(1 for line in lines if _BUFFER.search(line) or _OLLAMA.search(line) or _CONTEXT.search(line))
+    return sum(1 for _, line in lines if _BUFFER.search(line) or _OLLAMA.search(line) or _CONTEXT.search(line))
 
 
-def parse(lines: Sequence[str]) -> Logged:
+def parse(lines: Sequence[Line]) -> Logged:
     """A log of either; the device with the most memory counts, its last figures (a fit tries several)."""
-    ollama = any(
-        "source=device.go" in line or "source=sched.go" in line or "ollama runner" in line or "source=routes.go" in line for line in lines
-    )
+    ollama = any(word in line for _, line in lines for word in _OLLAMA_SAYS)
     logged = Logged("ollama" if ollama else "llama.cpp")
     sizes: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
     cache = ""
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         if found := _WINDOWED.search(line):
             cache = "full" if found[1] else "sliding"
         if (found := _BUFFER.search(line)) and (found[3] or "load_tensors" in found[1]):

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from generator.calibrate.text import Line
+
 
 class Figure(NamedTuple):
     """A number from a log: GiB (or tokens for `kv_tokens`), and its line, counted from 1."""
@@ -76,10 +78,10 @@ def number_of(text: str) -> float:
 _DATE = re.compile(r"\b(20\d\d)[-/](\d\d)[-/](\d\d)[T ]\d\d:\d\d")
 
 
-def date_of(lines: Iterable[str]) -> str | None:
+def date_of(lines: Iterable[Line]) -> str | None:
     """The first full date in a log, as 2026-10-08; vLLM logs month and day only."""
     for line in lines:
-        found = _DATE.search(line)
+        found = _DATE.search(line.text)
         if found:
             return "-".join(found.groups())
     return None

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from generator.calibrate import llama_cpp, sglang, vllm
 from generator.calibrate.logged import Logged, date_of
-from generator.calibrate.text import read_lines
+from generator.calibrate.text import Line, read_lines
 from generator.errors import Place, fail
 
 PARSERS = (vllm, sglang, llama_cpp)
+WORDS = {**vllm.WORDS, **sglang.WORDS, **llama_cpp.WORDS}
 
 
 def read_log(path: Path) -> Logged:
@@ -21,7 +22,7 @@ def read_log(path: Path) -> Logged:
 
     Raises `InputError` for what cannot be read and for a log in which none of them says what it allocates.
     """
-    found = parse_log(read_lines(path))
+    found = parse_log(read_lines(path, WORDS))
     if found is None:
         raise fail(
             "unknown-log", "no line of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path))
@@ -29,7 +30,7 @@ def read_log(path: Path) -> Logged:
     return found
 
 
-def parse_log(lines: Sequence[str]) -> Logged | None:
+def parse_log(lines: Sequence[Line]) -> Logged | None:
     """The log of the engine most of whose lines are here; None where nobody says what was allocated."""
     best = max(PARSERS, key=lambda parser: parser.mentions(lines))
     if not best.mentions(lines):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from generator.calibrate.logged import Logged, number_of
+from generator.calibrate.text import OFTEN, SELDOM, Line
 
 _N = r"(-?[\d.,]+)"
 _BEGIN = re.compile(r"Load weight begin\. avail mem=" + _N + r" GB")
@@ -32,15 +33,22 @@ _ARGUMENTS = {
 _KV_DTYPE = re.compile(r"\bkv_cache_dtype='([\w]{1,20})'")
 
 
-def mentions(lines: Sequence[str]) -> int:
+WORDS = {
+    **dict.fromkeys(("Load weight ", "KV Cache is allocated", "conv_state size", "graph end.", "args", "Args(", "max_total_num_tokens="), OFTEN),
+    **dict.fromkeys(("sglang", "SGLang"), SELDOM),
+}
+"""One of them stands on every line that is looked for here."""
+
+
+def mentions(lines: Sequence[Line]) -> int:
     """How many lines only SGLang writes."""
-    return sum(1 for line in lines if "ServerArgs(" in line or _END.search(line) or _KV.search(line) or _TOTAL.search(line))
+    return sum(1 for _, line in lines if "ServerArgs(" in line or _END.search(line) or _KV.search(line) or _TOTAL.search(line))
 
 
-def parse(lines: Sequence[str]) -> Logged:
+def parse(lines: Sequence[Line]) -> Logged:
     """An SGLang log: ranks with the most weights and the fewest tokens count, as in its own arithmetic."""
     logged = Logged("sglang")
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
         if "ServerArgs(" in line or "server_args=" in line:

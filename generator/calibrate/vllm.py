@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 
 from generator.calibrate.logged import Logged, gib_of, number_of
+from generator.calibrate.text import OFTEN, SELDOM, Line
 
 BLOCK = 16
 """Tokens of a block where a log only counts blocks; another size is printed in the arguments."""
@@ -64,16 +65,20 @@ _ARGUMENTS = {
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
 
-def mentions(lines: Sequence[str]) -> int:
+WORDS = dict.fromkeys(("memory", " took ", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN) | {"vllm": SELDOM}
+"""One of them stands on every line that is looked for here."""
+
+
+def mentions(lines: Sequence[Line]) -> int:
     """How many lines only vLLM writes."""
-    return sum(1 for line in lines if _WEIGHTS.search(line) or _KV.search(line) or _BLOCKS.search(line) or "vllm" in line.lower()[:400])
+    return sum(1 for _, line in lines if _WEIGHTS.search(line) or _KV.search(line) or _BLOCKS.search(line) or "vllm" in line.lower()[:400])
 
 
-def parse(lines: Sequence[str]) -> Logged:
+def parse(lines: Sequence[Line]) -> Logged:
     """A vLLM log; where several ranks log, the fullest GPU's weights and the smallest pool."""
     logged = Logged("vllm")
     blocks = 0.0
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
         if _STATES.search(line):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 from generator.calibrate.bench import Fitted, as_json, compare, lines, measured_candidate, overlay, read_result, refit
 from generator.cli.output import show, show_json, tell
-from generator.cli.overlays import write_overlay
+from generator.cli.overlays import last_written, write_overlay
 from generator.decide.decision import decide
 from generator.errors import DONE, Problem, UsageError, printable
 from generator.rulebook import RuleBook
@@ -43,6 +42,6 @@ def _write(folder: Path, fitted: Fitted | None, book: RuleBook, rules: str, resu
         tell("nothing to write: the result has no time per token and no throughput, or one that no likely factor explains")
         return
     base = rules if rules in ("default", "handbook") else str(Path(rules).resolve())
-    day = datetime.fromtimestamp(result.stat().st_mtime, UTC).date().isoformat()
-    files = overlay(book, base, fitted, result.name, day)
+    day = last_written(result)
+    files = overlay(book, base, fitted, printable(result.name), day)
     write_overlay(folder, files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -14,8 +13,8 @@ from generator.calibrate.measure import Measured, measure
 from generator.calibrate.overlay import overlay
 from generator.cli import bench, options
 from generator.cli.output import show, show_json, tell
-from generator.cli.overlays import write_overlay
-from generator.errors import DONE, Problem, UsageError
+from generator.cli.overlays import last_written, write_overlay
+from generator.errors import DONE, Problem, UsageError, printable
 from generator.rulebook import RuleBook, load
 
 
@@ -71,11 +70,6 @@ def _write(folder: Path, found: list[tuple[Path, Comparison, tuple[Measured, ...
         return
     if base not in ("default", "handbook"):
         base = str(Path(base).resolve())
-    logs = [(path.name, comparison.logged.date or _day(path)) for path, comparison, _ in found]
+    logs = [(printable(path.name), comparison.logged.date or last_written(path)) for path, comparison, _ in found]
     files = overlay(book, base, versions.pop(), list(measured.values()), logs)
     write_overlay(folder, files)
-
-
-def _day(path: Path) -> str:
-    """The day on which a log without a full date was last written."""
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()

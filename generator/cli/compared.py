@@ -5,7 +5,6 @@ Floor 6: works on the processors there are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from generator.compare.spec import attributed, edited, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.view import level, moves, other_moves, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
+from generator.json_text import parse_or_none
 from generator.plan import SCHEMA_VERSION
 from generator.rulebook import SECTIONS, RuleBook
 from generator.source import MAX_CONFIG_BYTES, read_bytes
@@ -174,10 +174,7 @@ def _plans(files: Mapping[str, bytes], where: str) -> Plans:
     found: dict[str, Mapping[str, Any]] = {}
     problems = []
     for name, raw in files.items():
-        try:
-            data = json.loads(raw)
-        except (ValueError, RecursionError):
-            data = None
+        data = parse_or_none(raw)
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:
             message = f"schema_version is {version}, and this version of gen-deploy reads {SCHEMA_VERSION}: compare with the version that wrote the plan"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -17,6 +16,7 @@ from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, 
 from generator.report.diff import FORMATS, report
 from generator.rulebook import RuleBook, load
 from generator.rulesets import SHIPPED
+from generator.signals import scratch_folder
 
 
 @click.command("diff")
@@ -121,8 +121,8 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool) 
         base = repo.merge_base(base, head)
     here = repo.path_of(Path())
     here = "" if here == "." else here
-    with tempfile.TemporaryDirectory(prefix="gen-deploy-") as scratch:
-        folders = [Path(scratch).resolve() / name for name in ("base", "head")]
+    with scratch_folder() as scratch:
+        folders = [scratch.resolve() / name for name in ("base", "head")]
         old = Side(span.base, repo, folders[0], base, here)
         new = Side(span.head or "the working tree", repo, folders[1] if head else repo.root, head, here)
         if plans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import sys
 from importlib import import_module
@@ -12,7 +13,7 @@ import click
 
 from generator import __version__
 from generator.cli.output import close_stdout, say, tell
-from generator.errors import CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem
+from generator.errors import BAD_INPUT, CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem
 
 COMMANDS = {
     "generate": "plan each spec and write its files (the main job; the word may be left out)",
@@ -98,6 +99,11 @@ def main(argv: list[str] | None = None) -> int:
         close_stdout()
         where = f"{error.filename}: " if error.filename else ""
         say([Problem("system", f"{where}{error.strerror or error}")])  # a full disk under stdout, a working directory that is gone
+        return BAD_INPUT if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else CANNOT_WRITE
+    except OverflowError as error:
+        if "timestamp" not in str(error):
+            raise
+        say([Problem("clock", "this machine's clock is set to a time that Python cannot hold")])  # after 2262
         return CANNOT_WRITE
     return code
 

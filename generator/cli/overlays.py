@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from generator.cli.output import tell
 from generator.errors import Problem, WriteError
+
+
+def last_written(path: Path) -> str:
+    """The day on which a file was last written, as 2026-11-24, within the years that a date can have."""
+    seconds = min(max(path.stat().st_mtime, 0.0), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def write_overlay(folder: Path, files: Mapping[str, str]) -> None:

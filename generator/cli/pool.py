@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -27,10 +28,13 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     if processes < 2 or sys.platform != "linux":
         return [function(item) for item in items]
     _work = (function, items)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # they are for this process, which ends the others
     try:
-        with multiprocessing.get_context("fork").Pool(processes) as pool:
+        with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             return list(pool.imap(_one, range(len(items)), chunksize=4))
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _work = None
 
 

@@ -5,14 +5,13 @@ Floor 4. Reads folders and `plan.json`, follows no links.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from generator.errors import InputError, Place, Problem
 from generator.rulebook import RuleBook
+from generator.source import read_json
 from generator.verify.files import Asked, Report, check_file
 
 SUFFIXES = (".sh", ".bash", ".yaml", ".yml", ".txt", ".service", "")
@@ -67,11 +66,12 @@ def told_by_folder(path: Path) -> Asked:
     """Engine and version of a file in a generated folder: the folder is named after the engine, `plan.json` knows the version."""
     for folder in (path.parent, path.parent.parent):
         try:
-            plan: Any = json.loads((folder / "plan.json").read_bytes())
-            candidates = [plan["choice"], *plan.get("alternatives", ())]
-        except (OSError, ValueError, KeyError, TypeError):
+            plan = read_json(folder / "plan.json")
+        except InputError:
             continue
+        others = plan.get("alternatives")
+        candidates = [plan.get("choice"), *(others if isinstance(others, list) else ())]
         for candidate in candidates:
             if isinstance(candidate, dict) and candidate.get("engine") == path.parent.name:
-                return Asked(str(candidate["engine"]), str(candidate["engine_version"]))
+                return Asked(str(candidate["engine"]), str(candidate.get("engine_version")))
     return Asked()

@@ -5,12 +5,12 @@ Floor 4, pure.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import Any
 
-from generator.errors import did_you_mean
+from generator.errors import InputError, did_you_mean
+from generator.json_text import parse
 from generator.verify.catalogue import Option
 
 _INT = re.compile(r"-?\d+\Z")
@@ -70,8 +70,8 @@ def _is_word(option: Option, text: str) -> bool:
 
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        parse(text, "", strict=False)
+    except InputError:
         return False
     return True
 

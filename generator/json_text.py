@@ -1,0 +1,85 @@
+"""JSON in: one reader for every text that comes from outside, with a depth of its own and positions.
+
+Floor 0. How deep the interpreter's own reader goes differs between Pythons and with the stack that is left; here it is
+`MAX_DEPTH` everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from generator.errors import InputError, Place, fail
+
+MAX_DEPTH = 64
+"""Levels of lists and objects; the deepest file that an engine or a hub writes has some eight."""
+
+MAX_VALUES = 500_000
+"""Commas and opening brackets, text among them: each may stand for a value of some seventy bytes."""
+
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> Any:
+    """The value of a JSON text; where it is strict, without duplicate keys and NaN.
+
+    Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`, and `too-many-nodes` for more than
+    `most` values.
+    """
+    if sum(map(text.count, ",[{")) > most:
+        raise fail("too-many-nodes", f"more than {most} values", Place(name))
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            raise fail("duplicate-key", f"{twice!r} stands in one object twice", Place(name))
+        return result
+
+    def no_constant(word: str) -> Any:
+        raise fail("json-syntax", f"{word} is not JSON", Place(name))
+
+    try:
+        data = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant) if strict else json.loads(text)
+    except json.JSONDecodeError as error:
+        raise fail("json-syntax", error.msg, Place(name, error.lineno, error.colno)) from None
+    except ValueError:
+        raise fail("json-syntax", "a number has too many digits", Place(name)) from None
+    except RecursionError:
+        raise _too_deep(text, name) from None
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer) if isinstance(inner, dict | list)]
+    if level:
+        raise _too_deep(text, name)
+    return data
+
+
+def parse_object(text: str, name: str, most: int = MAX_VALUES) -> dict[str, Any]:
+    """The object that a strict JSON text is; see `parse`."""
+    data = parse(text, name, most=most)
+    if not isinstance(data, dict):
+        raise fail("json-syntax", "a JSON object is expected", Place(name))
+    return data
+
+
+def parse_or_none(raw: bytes) -> Any:
+    """What some bytes hold as strict JSON; None where they hold none, for readers to whom all damage is alike."""
+    try:
+        return parse(raw.decode(), "")
+    except (InputError, UnicodeDecodeError):
+        return None
+
+
+def _too_deep(text: str, name: str) -> InputError:
+    """The error at the bracket that opens the first level too many."""
+    depth = at = 0
+    for found in _TOKEN.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)
+        if depth > MAX_DEPTH:
+            at = found.start()
+            break
+    place = Place(name, text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at))
+    return fail("too-deep", f"nested deeper than {MAX_DEPTH} levels", place)
