@@ -126,9 +126,10 @@ class Bench:
                 runs = path.name in ("serve.sh", "smoke.sh") or (path.name == "bench.sh" and 'exec "${args[@]}"' in path.read_text())
                 if script.startswith("quantize/"):
                     runs = False
-                elif path.name == "serve.sh" and "have not been made yet" in path.read_text():
-                    (folder / "quantize" / "weights").mkdir(parents=True, exist_ok=True)
-                    runs = False
+                elif path.name == "serve.sh" and (made := re.search(r'! -e "\$here"/(\S+) \]\]', path.read_text())):
+                    weights = path.parent / made[1]
+                    weights.parent.mkdir(parents=True, exist_ok=True)
+                    weights.touch()
                 out = str(self.got / f"{case.number}.{path.stem}") if runs else "-"
                 work.append((case.number, str(folder), script, out))
         sent = "".join(f"{folder}\0{script}\0{out}\0" for _, folder, script, out in work)
@@ -215,7 +216,7 @@ class Bench:
 
     def _files(self, case: Case, seen: Seen, whole: bool) -> None:
         folder = self.out / case.name
-        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.stat().st_size)
         seen.data["files"] = [name for name in names if "if-missing" not in name]
         for name in names:
             path = folder / name

@@ -214,6 +214,8 @@ class Proof:
         found: list[str] = []
         texts = _Put(model, one, self.bench)
         for key in sorted(meant.data.keys() | seen.data.keys()):
+            if key.startswith("parsed"):
+                continue
             if key not in meant.data or key not in seen.data:
                 found.append(f"{key} is {'not there' if key in meant.data else 'there'}")
             elif key == "PLAN.md":

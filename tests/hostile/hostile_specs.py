@@ -229,20 +229,22 @@ FOLDER_KINDS = ["", "a b", "it's", "$(touch pwned)", "$HOME", "`x`", "{{ 7*7 }}"
 def case(shape: Shape, number: int, root: Path, chance: random.Random, hostile: bool = True) -> Case:
     """A case of a shape; without `hostile` the one of plain words, by which the others are judged."""
     texts = {i: hostile_values.value(chance, place.kind) for i, place in enumerate(shape.places)} if hostile else {}
-    if hostile and shape.name in ("word/name", "word/deploy.api_key_from"):
-        texts[0] += "!"  # one that is a name would be the folder's, or a variable that nobody sets
-    texts = {i: _no_path(text) if shape.places[i].name == "deploy.cache_dir" and not shape.places[i].prefix else text for i, text in texts.items()}
-    texts = {i: _no_address(text) if shape.places[i].kind == "host" else text for i, text in texts.items()}
+    texts = {i: _of_its_kind(shape, shape.places[i], text) for i, text in texts.items()}
     odd = [chance.choice(FOLDER_KINDS) if chance.random() < 0.5 else "" for _ in range(2)] if hostile else ["", ""]
     return Case(shape, root / "specs" / f"{number:07}{odd[0]}", f"f{odd[1]}.yaml", number, texts)
 
 
-def _no_address(text: str) -> str:
-    """A host that is a name: an address is written in other ways (brackets, the port of a container), which other tests look at."""
-    text = text.replace(":", ".")
-    return text + "x" if text[-1:].isdigit() else text
-
-
-def _no_path(text: str) -> str:
-    """A name that stays one below the spec's folder: another kind of path is another shape."""
-    return "c" + text if text.startswith(("/", "~/", ".")) else text
+def _of_its_kind(shape: Shape, place: Place, text: str) -> str:
+    """The text, but that it stays what the plain word is: another kind of address, path or repository is written otherwise."""
+    if place.word and place.name in ("name", "deploy.api_key_from"):
+        return text + "!"  # one that is a name would be the folder's, or a variable that nobody sets
+    if place.kind == "host":
+        text = text.replace(":", ".")
+        return text + "x" if text[-1:].isdigit() else text
+    if place.name == "deploy.cache_dir" and not place.prefix:
+        return "c" + text if text.startswith(("/", "~/", ".")) else text
+    if place.path[:2] == ("model", "checkpoints") and place.prefix == "org/":
+        text = text.replace(":", ";")  # behind a colon stands which of a repository's files
+    if shape.engine == "ollama" and place.path[0] == "model":
+        return text.replace("..", ".")  # how far up a path leads says how deep the Modelfile lies in the container
+    return text
