@@ -28,6 +28,9 @@ from generator.errors import printable
 ROUNDS = 25
 """Refusals of one spec, each followed by a try without what was refused."""
 
+SMALLER = 3
+"""Findings of a batch that are made smaller."""
+
 _PROBLEM = re.compile(r"(\d+):(\d+): (error|warning)\[([a-z0-9-]+)\]: \S")
 _NUMBER = re.compile(r"specs/(\d{7})")
 OURS = ("internal", "error of gen-deploy", "not-as-meant", "no-flag", "bad-word", "bad-data", "Traceback")
@@ -41,6 +44,7 @@ class Finding:
     shape: str
     texts: dict[str, str]
     spec: str
+    case: Case | None = None
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.shape}: {self.texts!r}\n" + "".join(f"  | {line}\n" for line in self.spec.splitlines())
@@ -125,7 +129,22 @@ class Proof:
         cases = [case(self._shape(chance), first + i, self.bench.root, chance) for i in range(count)]
         tally = self._judge(cases, chance)
         self.bench.clear()
+        tally.findings = [self._smallest(finding) if number < SMALLER else finding for number, finding in enumerate(tally.findings)]
+        for finding in tally.findings:
+            finding.case = None
         return tally
+
+    def _smallest(self, finding: Finding) -> Finding:
+        """The same with one hostile text only, where one is enough."""
+        whole = finding.case
+        for index in whole.texts if whole else ():
+            assert whole
+            alone = Case(whole.shape, whole.folder, whole.file, whole.number, {index: whole.texts[index]})
+            found = self._judge([alone], random.Random(0)).findings
+            self.bench.clear()
+            if found:
+                return found[0]
+        return finding
 
     def _shape(self, chance: random.Random) -> Shape:
         """A shape by chance: nearly always one with many places."""
@@ -204,7 +223,7 @@ class Proof:
 
     def _found(self, what: str, one: Case, tally: Tally) -> None:
         texts = {one.shape.places[i].name: one.text_of(i) for i in one.texts if i not in one.refused}
-        tally.findings.append(Finding(what, one.shape.name, texts, one.spec))
+        tally.findings.append(Finding(what, one.shape.name, texts, one.spec, one))
 
     # ---- the files
 
