@@ -6,15 +6,15 @@
     python scripts/fuzz.py --target spec --target gguf --seconds 60
     python scripts/fuzz.py --list
 
-Data is changed part by part (YAML and JSON) and byte by byte. With atheris (`pip install atheris`: Linux on x86-64) the changes that reach new code are kept and
-changed further; without it, changes are made of the seeds only. Each finding is made smaller and kept as a file in tests/data/fuzz/TARGET/, where
-tests/fuzz/test_findings.py replays it; of one kind, one. Memory is bounded, and a file that takes longer than its time is a finding. Ends with 1 where anything was found.
+Data is changed part by part (YAML and JSON) and byte by byte. With atheris (`pip install atheris`: Linux on x86-64) the changes that
+reach new code are kept and changed further; without it, changes are made of the seeds only. Each finding is made smaller and kept as a
+file in tests/data/fuzz/TARGET/, where tests/fuzz/test_fuzz_findings.py replays it; of one kind, one. Memory is bounded, and a file that
+takes longer than its time is a finding. Ends with 1 where anything was found.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import os
@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/fuzz")]
+
 FOUND = ROOT / "tests/data/fuzz"
 MEMORY = 1 << 30
 """Bytes of address space that a target may take beyond what it has at its start."""
@@ -43,101 +45,6 @@ SLACK = 2.0
 
 SMALLER = 400
 """Tries to make a finding smaller."""
-
-
-# ---- changing data
-
-SCALARS: list[Any] = [
-    None, True, False, 0, 1, -1, 2, 7, 63, 64, 65, 255, 2**31, 2**32, 2**63, 2**64, -(2**63), 10**18, 10**40, 0.0, -0.0, 0.5, 1e-300, 1e300, float("inf"), float("-inf"), float("nan"),
-    "", " ", "0", "-1", "1e999", "nan", "inf", "true", "null", "~", ".", "..", "/", "../../x", "a\nb", "\x00", "\x1b[31m", "\u202e", "\ud800", "é", "🦙", "x" * 3000, "$(x)", "{{x}}", "*", "**", "[", "(a+)+$",
-    [], {}, [[]], {"": None}, [0] * 300, {"a": {"b": {"c": {}}}}, {str(i): i for i in range(200)},
-]  # fmt: skip
-WORDS = [b"\x00", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\n", b"\r\n", b"\t", b"'", b'"', b"\\", b"`", b"$(", b"${", b"{{", b"}}", b"{%", b"<<EOF", b"&a ", b"*a", b"!!python/object:x ", b"!!binary ", b"? ",
-    b"---\n", b"...\n", b"%YAML 9.9\n", b"- ", b": ", b"|+9\n", b">-\n", b"[", b"]", b"{", b"}", b",", b"#", b"--", b"=", b"0x", b"1e999", b"-1", b"18446744073709551615", b"NaN", b"Infinity", b"null",
-    b"\xc2\x85", b"\xe2\x80\xa8", b"\xed\xa0\x80", b"\xf0\x9f\xa6\x99", b"a" * 5000, b"[" * 2000, b"{\"a\":" * 500, b"\x7f" * 8, b"\xff" * 8, b"\x00" * 8]  # fmt: skip
-
-
-def nodes(data: Any) -> list[tuple[Any, Any]]:
-    """Every part of nested data, as the thing that holds it and its key there."""
-    found, waiting = [], [data]
-    while waiting and len(found) < 20_000:
-        one = waiting.pop()
-        for key in one if isinstance(one, dict) else range(len(one)) if isinstance(one, list) else ():
-            found.append((one, key))
-            waiting.append(one[key])
-    return found
-
-
-def change_data(data: Any, other: Any, chance: random.Random) -> Any:
-    """One part of the data replaced, taken away, doubled, renamed, nested, or exchanged with one of another seed."""
-    places = nodes(data)
-    if not places:
-        return chance.choice(SCALARS)
-    holder, key = chance.choice(places)
-    match chance.randrange(8):
-        case 0 | 1 | 2:
-            holder[key] = chance.choice(SCALARS)
-        case 3:
-            del holder[key]
-        case 4:
-            theirs = nodes(other)
-            if theirs:
-                there, name = chance.choice(theirs)
-                holder[key] = there[name]
-        case 5 if isinstance(holder, dict):
-            names = [name for where, name in places if isinstance(where, dict)]
-            holder[chance.choice([*names, *(s for s in SCALARS if isinstance(s, str))])] = holder[key]
-        case 6:
-            value = holder[key]
-            holder[key] = chance.choice([[value], {"a": value}, [value] * chance.choice([2, 50]), str(value)])
-        case _:
-            value = holder[key]
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                holder[key] = str(value) + chance.choice(["", " ", "x", "\n", "0", "é"])
-            else:
-                holder[key] = chance.choice([-value, value * 10**6, value + 1, value / 3, float(value), str(value)])
-    return data
-
-
-def change_bytes(data: bytes, other: bytes, chance: random.Random) -> bytes:
-    """Some bytes changed, put in, taken out, moved, or taken from another seed."""
-    raw = bytearray(data)
-    for _ in range(chance.choice([1, 1, 2, 4, 8])):
-        at = chance.randrange(len(raw) + 1)
-        end = min(len(raw), at + chance.choice([1, 1, 2, 8, 64, 1000]))
-        match chance.randrange(6):
-            case 0 if raw and at < len(raw):
-                raw[at] = chance.choice([0, 1, 0x7F, 0x80, 0xFF, raw[at] ^ (1 << chance.randrange(8)), chance.randrange(256)])
-            case 1:
-                raw[at:at] = chance.choice(WORDS)
-            case 2:
-                del raw[at:end]
-            case 3:
-                raw[at:at] = raw[at:end] * chance.choice([1, 2, 50])
-            case 4 if other:
-                start = chance.randrange(len(other))
-                raw[at:end] = other[start : start + chance.choice([4, 32, 500])]
-            case _:
-                raw[at:end] = chance.randbytes(end - at) if chance.random() < 0.3 else chance.choice(WORDS)
-    return bytes(raw[:200_000])
-
-
-def changed(form: str, data: bytes, others: list[bytes], chance: random.Random) -> bytes:
-    """The data, changed by its form."""
-    from fuzz_targets import dumped, parsed
-
-    other = chance.choice(others)
-    head = data.split(b"\n", 1)[0] + b"\n" if data.startswith(b"#@") else b""
-    if form in ("yaml", "json") and chance.random() < 0.75:
-        with contextlib.suppress(Exception):  # what is no data any more is changed as bytes
-            value, more = parsed(form, data), parsed(form, other)
-            for _ in range(chance.choice([1, 1, 1, 2, 3])):
-                value = change_data(value, more, chance)
-            return head + dumped(form, value)
-    return change_bytes(data, other, chance)
-
-
-# ---- one target, in a process of its own
 
 
 class TooSlow(BaseException):
@@ -222,6 +129,8 @@ def hunt(name: str, seconds: float, seed: int, found: Path, guided: bool) -> Non
         Path(place, "seeds").mkdir()
         if guided:
             guided_hunt(name, seconds, seed, Path(place), found)
+        from fuzz_changes import changed  # not before atheris, which counts in what is imported after it
+
         one = Hunt(name, Path(place), found)
         bound_memory()
         chance = random.Random(f"{name}/{seed}")
@@ -238,7 +147,7 @@ def guided_hunt(name: str, seconds: float, seed: int, place: Path, found: Path) 
     import atheris
 
     with atheris.instrument_imports(include=["generator"]):
-        import fuzz_targets  # noqa: F401
+        from fuzz_changes import changed
     one = Hunt(name, place, found)
     bound_memory()
     for number, data in enumerate(one.seeds):
@@ -257,7 +166,8 @@ def guided_hunt(name: str, seconds: float, seed: int, place: Path, found: Path) 
             sys.stdout.flush()
             os._exit(0)
 
-    words = ["fuzz", f"-seed={seed + 1}", "-timeout=0", "-rss_limit_mb=0", "-max_len=200000", "-len_control=0", "-verbosity=0", "-print_final_stats=0", f"-max_total_time={int(seconds) + 60}"]
+    words = ["fuzz", f"-seed={seed + 1}", f"-max_total_time={int(seconds) + 60}", "-timeout=0", "-rss_limit_mb=0", "-max_len=200000"]
+    words += ["-len_control=0", "-verbosity=0", "-print_final_stats=0"]
     atheris.Setup([*words, str(place / "seeds")], attempt, custom_mutator=mutated, enable_python_coverage=True)
     atheris.Fuzz()
 
@@ -272,7 +182,8 @@ def bound_memory() -> None:
 
 def report(one: Hunt) -> None:
     """The last line of a target."""
-    print("DONE " + json.dumps({"target": one.target.name, "files": one.tries, "seconds": round(time.monotonic() - one.started), "findings": one.kinds}), flush=True)
+    seconds = round(time.monotonic() - one.started)
+    print("DONE " + json.dumps({"target": one.target.name, "files": one.tries, "seconds": seconds, "findings": one.kinds}), flush=True)
 
 
 # ---- all of them
@@ -284,7 +195,7 @@ def run(name: str, asked: argparse.Namespace, guided: bool) -> dict[str, Any]:
         env = {**os.environ, "TMPDIR": place, "GEN_DEPLOY_FUZZ": place}
         words = [sys.executable, __file__, "--one", name, "--seconds", str(asked.seconds), "--seed", str(asked.seed), "--findings", str(asked.findings)]
         words += ["--guided"] if guided else []
-        with open(f"{place}/log", "w+") as log:
+        with Path(place, "log").open("w+") as log:
             process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=env, stdin=subprocess.DEVNULL)
             try:
                 code = process.wait(asked.seconds + 10 * HANGING)
@@ -306,7 +217,6 @@ def run(name: str, asked: argparse.Namespace, guided: bool) -> dict[str, Any]:
 
 def main() -> int:
     """Run what is asked for; 1 where anything was found."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests/fuzz")]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", action="append", help="one of them (--list); may be given again")
     parser.add_argument("--seconds", type=float, default=600, help="for each target (600)")
@@ -334,7 +244,8 @@ def main() -> int:
     with ThreadPoolExecutor(asked.jobs) as pool:
         results = list(pool.map(lambda name: run(name, asked, guided), asked.target or list(BY_NAME)))
     if asked.result:
-        asked.result.write_text(json.dumps({"how": f"python scripts/fuzz.py --seconds {asked.seconds:g}", "guided": guided, "targets": results}, indent=1) + "\n")
+        data = {"how": f"python scripts/fuzz.py --seconds {asked.seconds:g}", "guided": guided, "targets": results}
+        asked.result.write_text(json.dumps(data, indent=1) + "\n")
     total = sum(len(result["findings"]) for result in results)
     print(f"{sum(result['files'] for result in results):,} files, {total} findings")
     return 1 if total else 0

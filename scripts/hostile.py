@@ -3,9 +3,10 @@
 
     python scripts/hostile.py --values 1000000 --seed 7 --result docs/hostile.json
 
-Goes on where an earlier run with the same result file, seed and state of the project stopped. Prints what it found, each with the smallest spec that shows
-it, and ends with 1 where it found anything. Needs the [test] extra; Docker Compose v2 is fetched where it is not here, and without it a strict reader of our own
-takes its place. With LLAMA_CPP_BIN the real llama-server parses a tenth of its command lines.
+Goes on where an earlier run with the same result file, seed and state of the project stopped. Prints what it found, each with the
+smallest spec that shows it, and ends with 1 where it found anything. Needs the [test] extra; Docker Compose v2 is fetched where it is
+not here, and without it a strict reader of our own takes its place. With LLAMA_CPP_BIN the real llama-server parses a tenth of its
+command lines.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def main() -> int:
         pool.close()
         pool.join()
     write(asked.result, head, total, time.monotonic() - started)
-    print(f"{total.values:,} values in {total.specs:,} specs: {total.arrived.total():,} arrived, {total.refused.total():,} refused, {len(total.findings)} findings")
+    became = f"{total.arrived.total():,} arrived, {total.refused.total():,} refused, {len(total.findings)} findings"
+    print(f"{total.values:,} values in {total.specs:,} specs: {became}")
     for finding in total.findings[:SHOWN]:
         print(finding)
     return 1 if total.findings else 0
@@ -96,8 +98,8 @@ def main() -> int:
 
 def read(before: dict[str, Any]) -> Tally:
     """The tally of an unfinished result."""
-    counts = {name: Counter(before[name]) for name in ("arrived", "refused", "codes", "readers")}
-    return Tally(before["specs"], **counts)
+    arrived, refused, codes, readers = (Counter[str](before[name]) for name in ("arrived", "refused", "codes", "readers"))
+    return Tally(before["specs"], arrived, refused, codes, readers)
 
 
 def write(path: Path | None, head: dict[str, Any], total: Tally, seconds: float) -> None:

@@ -45,7 +45,7 @@ def quiet(text: Any) -> str:
 def _span(body: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
     fence = "`" * (longest + 1)
-    pad = " " if (body[:1] in ("`", " ") or body[-1:] in ("`", " ")) and body.strip(" ") or not body else ""  # blanks alone are kept as they are
+    pad = " " if ((body[:1] in ("`", " ") or body[-1:] in ("`", " ")) and body.strip(" ")) or not body else ""  # blanks alone are kept as they are
     return f"{fence}{pad}{body}{pad}{fence}"
 
 

@@ -126,6 +126,13 @@ HARDWARE = "hardware: {gpu: A100-80GB}\n"
 SHAPE = (ROOT / "tests/data/configs/Qwen__Qwen2-0.5B-Instruct.json").read_bytes()
 
 
+INDEX = "model.safetensors.index.json"
+
+
+def _tensors_spec(file: str) -> str:
+    return f"model: {{id: a/b, config: config.json, safetensors: {file}}}\n{HARDWARE}"
+
+
 def _config_beside(folder: Path) -> None:
     (folder / "config.json").write_bytes(SHAPE)
 
@@ -142,7 +149,8 @@ def _tensors() -> dict[str, Any]:
 
 
 def _safetensors_seeds() -> Iterator[bytes]:
-    for data in (_tensors(), {"__metadata__": {"format": "pt"}, **_tensors()}, {"a": {"dtype": "F8_E4M3", "shape": [], "data_offsets": [0, 1]}}, {}):
+    headers: list[dict[str, Any]] = [_tensors(), {"__metadata__": {"format": "pt"}, **_tensors()}, {"a": {"dtype": "F8_E4M3", "shape": [], "data_offsets": [0, 1]}}, {}]
+    for data in headers:
         raw = json.dumps(data).encode()
         yield struct.pack("<Q", len(raw)) + raw
 
@@ -171,7 +179,8 @@ def _rules(file: str) -> Callable[[bytes, Path], None]:
         put(rules, **{file.replace(".", "_"): data})
         put(folder, spec_yaml=SPEC)
         spec = folder / "spec.yaml"
-        one_of(data, ("plan", spec, "--json", "--rules", rules), ("lint", "--no-cases", "--rules", rules), ("explain", spec, "--rules", rules), ("list", "gpus", "--rules", rules))
+        of = ("--rules", rules)
+        one_of(data, ("plan", spec, "--json", *of), ("lint", "--no-cases", *of), ("explain", spec, *of), ("list", "gpus", *of))
 
     return run
 
@@ -217,8 +226,9 @@ def _project(data: bytes, folder: Path) -> None:
         one_of(data, ("plan", "--json"), ("generate",), ("check",), ("lint", "--no-cases"))
     finally:
         os.chdir(before)
-    if sorted(os.listdir(folder)) != ["checkout", "victim"]:
-        raise Wrong(f"something outside the project was touched: {sorted(os.listdir(folder))}")
+    found = sorted(path.name for path in folder.iterdir())
+    if found != ["checkout", "victim"]:
+        raise Wrong(f"something outside the project was touched: {found}")
 
 
 PROJECTS = [
@@ -244,7 +254,8 @@ BENCHES = [
     {"backend": "vllm", "model_id": "m", "num_prompts": 20, "max_concurrency": 4, "completed": 20, "total_input_tokens": 1000, "total_output_tokens": 400,
      "duration": 4.5, "request_throughput": 4.4, "output_throughput": 88.1, "total_token_throughput": 300.0, "mean_ttft_ms": 30.1, "median_ttft_ms": 29.0,
      "mean_tpot_ms": 11.2, "median_tpot_ms": 11.0, "p99_tpot_ms": 15.0},
-    [{"model_filename": "m.gguf", "n_prompt": 512, "n_gen": 0, "avg_ts": 1000.5, "stddev_ts": 2.0}, {"model_filename": "m.gguf", "n_prompt": 0, "n_gen": 128, "avg_ts": 50.0}],
+    [{"model_filename": "m.gguf", "n_prompt": 512, "n_gen": 0, "avg_ts": 1000.5, "stddev_ts": 2.0},
+     {"model_filename": "m.gguf", "n_prompt": 0, "n_gen": 128, "avg_ts": 50.0}],
     {"requests": 10, "failed": 0, "seconds": 3.2, "output_tokens": 100, "input_tokens": 1000, "concurrency": 2, "engine": "tgi"},
 ]  # fmt: skip
 
@@ -252,7 +263,8 @@ BENCHES = [
 def _launch(file: str) -> Callable[[bytes, Path], None]:
     def run(data: bytes, folder: Path) -> None:
         (folder / file).write_bytes(data)
-        one_of(data, ("verify", folder / file), ("verify", folder / file, "--json", "--engine", "vllm"), ("verify", folder / file, "--strict", "--engine", "llama.cpp"))
+        path = folder / file
+        one_of(data, ("verify", path), ("verify", path, "--json", "--engine", "vllm"), ("verify", path, "--strict", "--engine", "llama.cpp"))
 
     return run
 
@@ -260,7 +272,11 @@ def _launch(file: str) -> Callable[[bytes, Path], None]:
 KUBERNETES = b"""apiVersion: apps/v1
 kind: Deployment
 metadata: {name: x}
-spec: {template: {spec: {containers: [{name: vllm, image: "vllm/vllm-openai:v0.33.0", args: ["--model", "m", "--max-model-len", "4096"], env: [{name: A, value: "1"}]}]}}}
+spec:
+  template:
+    spec:
+      containers:
+      - {name: vllm, image: "vllm/vllm-openai:v0.33.0", args: ["--model", "m", "--max-model-len", "4096"], env: [{name: A, value: "1"}]}
 ---
 apiVersion: v1
 kind: ConfigMap
@@ -288,7 +304,8 @@ def _set(folder: Path, file: str, data: bytes) -> Path:
 
 def _manifest(data: bytes, folder: Path) -> None:
     out, spec = _set(folder, "manifest.json", data), folder / "spec.yaml"
-    one_of(data, (spec, "-o", out, "--prune", "--force"), (spec, "-o", out), ("check", spec, "-o", out), (spec, "-o", out, "--prune"), ("diff", f"{folder}/good..{out}", "--plans"))
+    job = (spec, "-o", out)
+    one_of(data, (*job, "--prune", "--force"), job, ("check", *job), (*job, "--prune"), ("diff", f"{folder}/good..{out}", "--plans"))
     left = [path for path in (out / "spec/notes.txt", out / "victim", folder / "victim", spec) if not path.is_file()]
     if left:
         raise Wrong(f"somebody else's file is gone: {left}")
@@ -305,7 +322,8 @@ def _manifest_seeds() -> Iterator[bytes]:
 
 def _plan(data: bytes, folder: Path) -> None:
     out = _set(folder, "plan.json", data)
-    one_of(data, ("diff", f"{folder}/good..{out}", "--plans"), ("diff", f"{out}..{folder}/good", "--plans", "--format", "markdown"), ("verify", out / "spec"), ("check", folder / "spec.yaml", "-o", out))
+    there, back = ("diff", f"{folder}/good..{out}", "--plans"), ("diff", f"{out}..{folder}/good", "--plans", "--format", "markdown")
+    one_of(data, there, back, ("verify", out / "spec"), ("check", folder / "spec.yaml", "-o", out))
 
 
 def _cases(data: bytes, folder: Path) -> None:
@@ -317,8 +335,8 @@ TARGETS = [
     Target("spec", "yaml", files("examples/*.yaml", "examples/all-engines/*.yaml"), _spec),
     Target("config", "json", files("tests/data/configs/*.json"), _model(f"model: {{id: a/b, config: config.json}}\n{HARDWARE}", "config.json")),
     Target("gguf", "bytes", _gguf_seeds, _model("model: {id: a/b, gguf: m.gguf}\nhardware: {gpu: RTX4090-24GB}\n", "m.gguf")),
-    Target("safetensors", "bytes", _safetensors_seeds, _model(f"model: {{id: a/b, config: config.json, safetensors: m.safetensors}}\n{HARDWARE}", "m.safetensors"), _config_beside),
-    Target("index", "json", _index_seeds, _model(f"model: {{id: a/b, config: config.json, safetensors: model.safetensors.index.json}}\n{HARDWARE}", "model.safetensors.index.json"), _config_beside),
+    Target("safetensors", "bytes", _safetensors_seeds, _model(_tensors_spec("m.safetensors"), "m.safetensors"), _config_beside),
+    Target("index", "json", _index_seeds, _model(_tensors_spec(INDEX), INDEX), _config_beside),
     Target("ruleset", "yaml", files("rules/*/ruleset.yaml", "examples/policies/*/ruleset.yaml"), _rules("ruleset.yaml")),
     Target("rules", "yaml", files("examples/policies/*/*.yaml", "rules/default/**/*.yaml", "rules/facts/**/*.yaml", most=80), _rules("more.yaml")),
     Target("tree", "yaml", _tree_seeds, _tree, _copy_tree),

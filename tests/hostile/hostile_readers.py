@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hostile_specs import PLAIN, Case
+from hostile_specs import Case
 
 from generator.source import parse_yaml
 from generator.verify.modelfile import read as read_modelfile
@@ -52,6 +52,9 @@ esac
 """
 PROGRAMS = {"curl": CURL, "ollama": OLLAMA}
 PROGRAMS |= dict.fromkeys(("vllm", "python3", "text-generation-launcher", "trtllm-serve", "llama-server", "llama-bench"), STUB)
+
+OF_THE_SHELL = ("_", "STUB_OUT", "SHLVL", "PATH", "PWD", "OLDPWD", "SMOKE_TIMEOUT")
+"""Variables that are not of the files."""
 
 DRIVER = """
 while IFS= read -r -d '' folder && IFS= read -r -d '' script && IFS= read -r -d '' out; do
@@ -153,7 +156,7 @@ class Bench:
             found[path.suffix[1:]] = [_json(word) for word in words.removesuffix("\0").split("\0")]
             if env:
                 pairs = dict(pair.split("=", 1) for pair in env.removesuffix("\0").split("\0"))
-                found[path.suffix[1:] + " env"] = {k: v for k, v in pairs.items() if k not in ("_", "STUB_OUT", "SHLVL", "PATH", "PWD", "OLDPWD", "SMOKE_TIMEOUT")}
+                found[path.suffix[1:] + " env"] = {k: v for k, v in pairs.items() if k not in OF_THE_SHELL}
         return found
 
     # ---- Compose
@@ -276,12 +279,13 @@ def yamls(text: str, whole: bool) -> Any:
     Raises `ValueError` where they differ.
     """
     old = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    readers = [lambda: parse_yaml(text, "x").data]
+    new: list[Any] = [parse_yaml(text, "x").data]
     if whole:
         from ruamel.yaml import YAML
 
-        readers.append(lambda: YAML(typ="safe", pure=True).load(io.StringIO(text)))
-    if any(reader() != old for reader in readers):
+        reader: Any = YAML(typ="safe", pure=True)
+        new.append(reader.load(io.StringIO(text)))
+    if any(data != old for data in new):
         raise ValueError("YAML 1.1 and 1.2 read it differently")
     return old
 

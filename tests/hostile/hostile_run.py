@@ -154,7 +154,7 @@ class Proof:
 
     def _judge(self, cases: list[Case], chance: random.Random) -> Tally:
         tally = Tally(specs=len(cases))
-        before = set(os.listdir(self.bench.root))
+        before = {path.name for path in self.bench.root.iterdir()}
         written = self._written(cases, chance, tally)
         slow = {one.number for one in written if one.number % 10 == 0}
         seen = self.bench.read(written, lambda one: one.number in slow)
@@ -168,7 +168,7 @@ class Proof:
                     (tally.refused if index in one.refused else tally.arrived)[f"{one.shape.engine} {place.name}"] += 1
             tally.codes.update(one.refused.values())
         left = {str(path) for path in self.bench.root.rglob("*pwned*") if path.parts[len(self.bench.root.parts)] != "specs"}
-        left |= set(os.listdir(self.bench.root)) - before - {"specs"}
+        left |= {path.name for path in self.bench.root.iterdir()} - before - {"specs"}
         if left:
             tally.findings.append(Finding(f"something was run or written: {sorted(left)}", "", {}, "\n".join(one.spec for one in cases)))
         return tally
@@ -267,7 +267,7 @@ class _Put:
             index = int(match[2])
             prefix, value = self.prefixes[index], self.texts[index]
             alone = match[1] or match.start() == 0
-            return match[1] + spell(os.path.basename(os.path.normpath(prefix + value)) if prefix and alone else value)
+            return match[1] + spell(os.path.normpath(prefix + value).rpartition("/")[2] if prefix and alone else value)
 
         return self.pattern.sub(put, text)
 
@@ -278,10 +278,10 @@ def _unlike(meant: Any, found: Any, put: _Put, path: str) -> list[str]:
         same = found == wanted or (isinstance(found, str) and "/" in wanted and os.path.normpath(found) == os.path.normpath(wanted))
         return [] if same else [f"{path} is {found!r}, not {wanted!r}"]
     if isinstance(meant, dict) and isinstance(found, dict):
-        wanted = {put(str(key)): value for key, value in meant.items()}
-        if sorted(wanted) != sorted(map(str, found)):
-            return [f"{path} has {sorted(set(map(str, found)) ^ set(wanted))}"]
-        return [text for key, value in wanted.items() for text in _unlike(value, found[key], put, f"{path}.{key}")]
+        all_of = {put(str(key)): value for key, value in meant.items()}
+        if sorted(all_of) != sorted(map(str, found)):
+            return [f"{path} has {sorted(set(map(str, found)) ^ set(all_of))}"]
+        return [text for key, value in all_of.items() for text in _unlike(value, found[key], put, f"{path}.{key}")]
     if isinstance(meant, list) and isinstance(found, list) and len(meant) == len(found):
         return [text for i, value in enumerate(meant) for text in _unlike(value, found[i], put, f"{path}[{i}]")]
     return [] if meant == found and type(meant) is type(found) else [f"{path} is {found!r}, not {meant!r}"]

@@ -99,7 +99,8 @@ def shapes() -> list[Shape]:
     hub = [Place(("model", "id"), prefix="org/", once=("model",)), Place(("model", "revision"), "revision")]
     texts = [Place(("quantize", "calibration", "dataset"), once=("job",)), Place(("quantize", "calibration", "split"), "option", once=("job",))]
     for tool, engine, method in (("llm-compressor", "vllm", "awq"), ("gptqmodel", "sglang", "gptq"), ("modelopt", "tensorrt-llm", "fp8")):
-        fixed = {"model": {"config": "config.json"}, "pin": {"engine": engine, "quantization": method}, "quantize": {"tool": tool}, "hardware": {"gpu": "H100-80GB"}}
+        fixed = {"model": {"config": "config.json"}, "pin": {"engine": engine, "quantization": method}, "quantize": {"tool": tool}}
+        fixed["hardware"] = {"gpu": "H100-80GB"}
         found.append(_shape(f"{tool}/{engine}", engine, fixed, [*hub, *(texts if method != "fp8" else [])]))
     local = [Place(("model", "id"), prefix="./", once=("model",)), Place(("quantize", "calibration", "file"), prefix="./", once=("job",))]
     fixed = {"model": {"config": "config.json"}, "pin": {"engine": "vllm", "quantization": "awq"}, "quantize": {"tool": "llm-compressor"}}
@@ -222,7 +223,10 @@ def _scalar(text: str, chance: random.Random) -> str:
     return "".join(c if (c.isprintable() and (dice < 0.9 or c.isascii())) or c in kept else f"\\U{ord(c):08x}" for c in quoted)
 
 
-FOLDER_KINDS = ["", "a b", "it's", "$(touch pwned)", "$HOME", "`x`", "{{ 7*7 }}", "a;b", "é模型", "[x](y)", "<b>", "a|b", '"q"', "#x", "\\", "-x", "::error ::x", "@root", "a$$b", "%s"]
+FOLDER_KINDS = [
+    "", "a b", "it's", "$(touch pwned)", "$HOME", "`x`", "{{ 7*7 }}", "a;b", "é模型", "[x](y)", "<b>", "a|b", '"q"', "#x", "\\", "-x",
+    "::error ::x", "@root", "a$$b", "%s",
+]  # fmt: skip
 """What folders and files of specs are called, besides their number."""
 
 

@@ -1,41 +1,19 @@
 """Hostile texts: what a shell, Compose, YAML, Markdown, Jinja or an option parser might take for something of its own.
 
-The same seed gives the same values. A value is one of the attacks below, several of them run together, or characters that
+The same seed gives the same values. A value is one of the attacks in attacks.json, several of them run together, or characters that
 mean something to one of those readers; some keep to what a field allows, so that they get past its first check.
 """
 
 from __future__ import annotations
 
+import json
 import random
 import string
+from pathlib import Path
 
-ATTACKS = [
-    # a shell
-    "$(touch pwned)", "`touch pwned`", "; touch pwned", "| touch pwned", "& touch pwned &", "&& touch pwned", "|| touch pwned", "> pwned", ">>pwned", "<pwned",
-    "'; touch pwned; '", '"; touch pwned; "', "'\"'; touch pwned #", "$'\\n'touch pwned", "\\'; touch pwned", "$((1+1))", "${HOME}", "$HOME", "$0", "$$", "$!", "$?",
-    "${x:-$(touch pwned)}", "${PATH@P}", "~", "~root", "*", "?", "[a-z]*", "{a,b}", "!!", "!-1", "\\", "a\\", "'", '"', "''", '""', "it's", 'say "x"', ")", "(", "args=(", ");",
-    "<(touch pwned)", "%s%n", "#x", " #x", "a #b", "\\$(x)", "\\`x`", "$(", "`", "${", "<<EOF", "<<<x", "2>&1", "a=b", "=x", "time", "exec x", "esac", "done", "fi", ";;",
-    # Compose
-    "$$", "$$$", "$$$$", "${MY_KEY}", "${MY_KEY:?x}", "$MY_KEY", "${A:-b}", "$${x}", "$$(x)", "${", "$}", "${}", "$ {x}", "a$", "$a$b",
-    # YAML
-    ": x", "a: b", "- x", "? x", "# c", "*a", "&a x", "!!python/object:x", "!x", "<<", "=", "%YAML 1.1", "---", "...", "[x]", "{a: b}", "{a", "]", "@x", "|", ">", "|-", "'x", '"x',
-    "yes", "no", "on", "off", "y", "n", "true", "false", "null", "NULL", "~", "1", "-1", "+1", "0x1f", "0o17", "017", "1e3", "1_000", "1:30", "12:30:45", ".inf", "-.inf", ".nan",
-    "2026-11-30", "2026-11-30T10:00:00Z", "1.0", "1.", ".5", "", " ", "  x", "x  ", "\t", "a\tb",
-    # Markdown and HTML, as GitHub renders them
-    "[x](http://evil.example)", "![x](http://evil.example/p.png)", "<img src=x onerror=alert(1)>", "<b>x</b>", "<!-- x", "-->", "--!>", "<!--->", "<script>alert(1)</script>", "<a href=x>",
-    "http://evil.example", "www.evil.example", "https://user:pass@host/m", "x@evil.example", "@root", "@org/team", "#1", "GH-1", "a|b", "|", "\\|", "`x`", "``", "```", "` `", "`a", "a`",
-    "*x*", "**x**", "_x_", "__x__", "~~x~~", "# x", "> x", "1. x", "- [ ] x", "|---|", "<http://evil.example>", "&lt;b&gt;", "&#x3c;", "&amp;", ":smile:", "$x$", "\\*", "[x]: http://evil.example",
-    "[^1]", "<details>", "~~~", "    x", "a  ", "\\",
-    # templates, formats, option parsers, paths, names
-    "{{ 7*7 }}", "{% raw %}", "{# x #}", "{{x", "%}", "{0}", "%(x)s", "%d", "-", "--", "-x", "--help", "--host=0.0.0.0", "-rf", "-rf /", "--config=/etc/passwd", "/", "//", "..", ".", "../..",
-    "./..", "../../etc/passwd", "/etc/passwd", "/proc/self/environ", "~/.ssh/id_rsa", "C:\\x", "\\\\host\\share", "file:///etc/passwd", "a/../b", "a//b", "a/./b", "a/", "/a/", "...", ".git", "a.gguf",
-    "hf.co/x", "con", "nul", "a:b", "a:b:c", "a@sha256:x", "x" * 300, "constructor", "__proto__", "__class__",
-    # JSON, a Modelfile, comments
-    '","x":"', '"}', "\\u0000", "\\n", "\\", 'FROM x', '"""', '"""x"""', 'PARAMETER a b', "SYSTEM x", "\nFROM x", "/*", "*/", "//x",
-    # control, direction and look-alike characters
-    "a\nb", "a\rb", "a\r\nb", "\x00", "\x07", "\x1b[31m", "\x1b]0;x\x07", "\x7f", "\x85", "a\x85b", "\u2028", "\u2029", "\u200b", "\u200e", "\u202eevil", "\u2066x\u2069", "\ufeffx", "x\ufeff", "\u00a0",
-    "a\u00a0b", "\u3000", "\u00ad", "\ufffd", "\ufffe", "\U0001f999", "\U000e0041", "е", "gооgle", "ключ", "模型", "é", "e\u0301", "ﬁ", "İ", "ß", "\u0338x", "٣", "Ⅷ", "＄(x)", "｀x｀", "＂", "\ud800",
-]  # fmt: skip
+ATTACKS: list[str] = [text for texts in json.loads(Path(__file__).with_name("attacks.json").read_text()).values() for text in texts]
+"""What one of the readers would take for something of its own, by itself."""
+
 
 META = "$`'\"\\|&;<>(){}[]*?~!#%=:@,+^-_./ "
 """ASCII that means something to one of the readers."""
