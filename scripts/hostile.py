@@ -49,7 +49,7 @@ def prepare() -> None:
     binaries = os.environ.get("LLAMA_CPP_BIN")
     folder = tempfile.TemporaryDirectory(dir=cpu_folder())
     multiprocessing.util.Finalize(None, folder.cleanup, exitpriority=10)
-    _proof = Proof(Path(folder.name), compose_program(), f"{binaries}/llama-server" if binaries else None)
+    _proof = Proof(Path(folder.name), compose_program(fetch=True), f"{binaries}/llama-server" if binaries else None)
 
 
 def batch(task: tuple[int, int]) -> Tally:

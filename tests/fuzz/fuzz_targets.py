@@ -149,15 +149,18 @@ def _tensors() -> dict[str, Any]:
 
 
 def _safetensors_seeds() -> Iterator[bytes]:
-    headers: list[dict[str, Any]] = [_tensors(), {"__metadata__": {"format": "pt"}, **_tensors()}, {"a": {"dtype": "F8_E4M3", "shape": [], "data_offsets": [0, 1]}}, {}]
+    headers: list[dict[str, Any]]
+    headers = [_tensors(), {"__metadata__": {"format": "pt"}, **_tensors()}, {"a": {"dtype": "F8_E4M3", "shape": [], "data_offsets": [0, 1]}}, {}]
     for data in headers:
         raw = json.dumps(data).encode()
         yield struct.pack("<Q", len(raw)) + raw
 
 
 def _index_seeds() -> Iterator[bytes]:
+    indexes: list[dict[str, Any]]
     weights = {name: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, name in enumerate(_tensors())}
-    for data in ({"metadata": {"total_size": 1}, "weight_map": weights}, {"weight_map": {}}, {"weight_map": {"a": "../../x.safetensors"}}):
+    indexes = [{"metadata": {"total_size": 1}, "weight_map": weights}, {"weight_map": {}}, {"weight_map": {"a": "../../x.safetensors"}}]
+    for data in indexes:
         yield json.dumps(data, indent=1).encode()
 
 

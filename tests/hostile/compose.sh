@@ -3,6 +3,7 @@
 #
 #   compose=$(tests/hostile/compose.sh)
 #   "$compose" version
+#   tests/hostile/compose.sh --here     fetches nothing
 #
 # It reads files only: `config` needs neither a Docker daemon nor root. Taken, in this order: COMPOSE_BIN; the plugin of the
 # docker client, where it is version 2 or newer; docker-compose on PATH, likewise; what was fetched before; Debian's package of
@@ -41,6 +42,7 @@ readonly root=${GEN_DEPLOY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gen-deploy}/co
 readonly program=$root/$suite/$inside
 if works "$program"; then answer "$program"; fi
 
+if [[ ${1:-} == --here ]]; then die "Docker Compose 2 is not here"; fi
 for tool in apt-get dpkg-deb flock; do
   command -v "$tool" >/dev/null || die "Docker Compose 2 is not here, and without $tool it is not fetched"
 done

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,10 @@ from typing import Any
 
 import yaml
 from hostile_specs import Case
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "render"))
+
+from interpolation import interpolated
 
 from generator.source import parse_yaml
 from generator.verify.modelfile import read as read_modelfile
@@ -241,25 +246,6 @@ class Bench:
                 seen.refused.append(f"{name}: {error}")
 
 
-def interpolated(value: Any, env: Mapping[str, str]) -> Any:
-    """Compose's interpolation, strict: a `$` that is neither doubled nor a reference of ours is an error."""
-    if isinstance(value, dict):
-        return {key: interpolated(item, env) for key, item in value.items()}
-    if isinstance(value, list):
-        return [interpolated(item, env) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def one(match: re.Match[str]) -> str:
-        if match[1]:
-            return "$"
-        if match[2] not in env:
-            raise ValueError(f"a lone $ in {value!r}")
-        return env[match[2]]
-
-    return re.sub(r"\$(?:(\$)|\{([A-Z_][A-Z0-9_]*)(?::\?[^}]*)?\}|(.?))", one, value, flags=re.DOTALL)
-
-
 def _services(services: Mapping[str, Any]) -> Any:
     """Services as `config` prints them, which doubles each `$` again."""
 
@@ -350,9 +336,9 @@ def _json(word: str) -> Any:
     return word
 
 
-def compose_program() -> str | None:
-    """Docker Compose v2 where it is or can be fetched; None where it cannot."""
-    done = subprocess.run([str(HERE / "compose.sh")], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def compose_program(fetch: bool = False) -> str | None:
+    """Docker Compose v2 where it is, or can be fetched; None where it is not."""
+    done = subprocess.run([str(HERE / "compose.sh"), *([] if fetch else ["--here"])], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
