@@ -15,6 +15,8 @@ from typing import BinaryIO
 from generator.errors import InputError, Place, fail
 
 _STEP = 1 << 20
+READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+"""How a file is opened whose kind is not known yet: a FIFO does not block, and Windows changes no bytes."""
 
 
 def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> tuple[BinaryIO, int]:
@@ -23,7 +25,7 @@ def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1)
     Raises `InputError` for what is missing, unreadable, or no regular file (a FIFO would block).
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, READING)
     except OSError as error:
         raise fail("unreadable", f"cannot read the {what}: {error.strerror}", Place(name)) from None
     except ValueError:

@@ -68,6 +68,11 @@ class DeploymentSpec:
     folder: Path
     quantize: Mapping[str, Any] | None = None
 
+    @property
+    def file(self) -> Path:
+        """The spec's file."""
+        return self.folder / Path(self.document.name).name
+
     def problem(self, path: KeyPath, code: str, message: str, key: bool = False) -> Problem:
         """A problem at a part of this spec."""
         return Problem(code, message, self.document.place(path, key))

@@ -1,34 +1,36 @@
 """Files of a spec onto disk: all of them or none, and never over what somebody else wrote.
 
-Floor 6: one of the few modules that write. New files are staged in a folder beside the spec's own, on the same file
-system, then put in place by renames; what stood there is kept until the last rename has succeeded, and put back if one
-fails.
+Floor 6: one of the few modules that write. New files wait in a folder inside the spec's own and are put in place by renames.
+A run that is killed meanwhile leaves a mixture of old and new files. It does not start: the seals, which start scripts look for,
+are taken away before the first rename and put back after the last, and until then the manifest says that it is unfinished,
+with the digests of both sides, so that the next run knows its own files.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
-from generator.errors import Problem, WriteError
+from generator.errors import Problem, WriteError, printable
 from generator.render.artifact import Artifact
+from generator.render.seal import is_seal
 from generator.written import (
     MANIFEST,
+    STAGING,
     Finding,
-    changed_by_us,
+    Recorded,
     check_paths,
     compare,
     content,
     leftovers,
+    others,
     recorded,
     refused,
     reported,
@@ -38,8 +40,9 @@ from generator.written import (
 
 __all__ = ["EditedError", "Finding", "WriteResult", "compare", "manifest", "remove_spec", "sha256", "write_spec"]
 
+LOCK = ".gen-deploy.lock"
+"""In the output folder while a run writes there."""
 LOCK_WAIT_S = 10.0
-LOCK_POLL_S = 0.05
 
 
 class EditedError(WriteError):
@@ -52,18 +55,37 @@ class EditedError(WriteError):
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What was done, by path relative to the spec's folder; `kept` are stale files that stay."""
+    """What was done, by path relative to the spec's folder; `kept` are stale files that stay, `edited` those of them edited by hand."""
 
     folder: Path
     written: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    edited: tuple[str, ...] = ()
 
 
-def manifest(artifacts: Iterable[Artifact], extra: Mapping[str, Any], others: Mapping[str, str] | None = None) -> Artifact:
-    """The manifest: `files` (path → sha256; `others` of an earlier run) and whatever else identifies the run (tool version, rules digest)."""
-    files = dict(sorted(({**(others or {}), **{artifact.path: sha256(artifact.data) for artifact in artifacts}}).items()))
+class _Survey(NamedTuple):
+    """What is to be done in a folder. `everything` ends with the manifest; `seals` are those that lie there."""
+
+    everything: list[Artifact]
+    there: dict[str, bytes | None]
+    old: Recorded
+    changed: list[Artifact]
+    removed: list[str]
+    kept: dict[str, bytes]
+    seals: list[str]
+
+    def result(self, folder: Path) -> WriteResult:
+        put = {a.path for a in self.changed}
+        unchanged = tuple(a.path for a in self.everything if a.path not in put)
+        edited = tuple(path for path, found in self.kept.items() if sha256(found) not in self.old.files[path])
+        return WriteResult(folder, tuple(a.path for a in self.changed), unchanged, tuple(self.removed), tuple(self.kept), edited)
+
+
+def manifest(artifacts: Iterable[Artifact], extra: Mapping[str, Any], rest: Mapping[str, str] | None = None) -> Artifact:
+    """The manifest: `files` (path → sha256; `rest` of earlier runs) and whatever else identifies the run (tool version, rules digest)."""
+    files = dict(sorted(({**(rest or {}), **{artifact.path: sha256(artifact.data) for artifact in artifacts}}).items()))
     return Artifact(MANIFEST, json.dumps({**extra, "files": files}, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -73,111 +95,134 @@ def write_spec(
     artifacts: Sequence[Artifact],
     manifest_extra: Mapping[str, Any],
     *,
+    spec: Path | None = None,
     force: bool = False,
     prune: bool = False,
     partial: bool = False,
 ) -> WriteResult:
-    """Write the files of one spec into `out/name`, all of them or none.
+    """Write the files of one spec into `out/name`, all of them or none; `spec` is the file that the folder belongs to.
 
     With `partial` these are only some of the spec's files: the others stay as they are, in the manifest too.
 
-    Raises `WriteError` (exit 5), with nothing changed, where a generated file was edited by hand or a file that we did
-    not write is in the way (unless `force`), where a symlink or something that is no folder lies on the way, and where
-    the file system says no. Files that gen-deploy did not write there are never touched; own files that are no longer
-    generated stay unless `prune`.
+    Raises `WriteError` (exit 5), with nothing changed, where a generated file was edited by hand, a file that we did
+    not write is in the way or the folder is another spec's (unless `force`), where a symlink or something that is no folder
+    lies on the way, and where the file system says no. Files that gen-deploy did not write there are never touched; own
+    files that are no longer generated stay unless `prune`, and the manifest names them until they are gone.
     """
     folder = out / name
-    with reported(folder), _alone(out) as locked:
+    extra = {**manifest_extra, **({"spec": _seen_from(folder, spec)} if spec else {})}
+
+    def survey() -> _Survey:
         check_paths(out, name, [a.path for a in artifacts])
-        old = recorded(folder)
-        everything = [*artifacts, manifest(artifacts, manifest_extra, _others(folder, artifacts, old) if partial else {})]
-        there = {a.path: content(folder / a.path) for a in everything}
-        changed = [a for a in everything if there[a.path] != a.data or not runs(folder, a)]
-        if not force:
-            _refuse_edited(folder, changed, there, old)
-        put = {a.path for a in changed}
-        current = {a.path for a in everything} | (set(old) if partial else set())
-        stale = [path for path in old if path not in current and content(folder / path) is not None]
-        removed = [p for p in stale if prune and (force or sha256(content(folder / p) or b"") in old[p])]
-        if changed or removed:
-            _replace(folder, changed, removed)
-            if locked:
-                changed_by_us(out)
-        if locked:
+        return _survey(folder, artifacts, extra, force, prune, partial)
+
+    with reported(folder):
+        found = survey()
+        if not found.changed and not found.removed and not leftovers(folder) and not (out / LOCK).exists():
+            return found.result(folder)
+        with _alone(out):
+            found = survey()
+            if not force:
+                _refuse_another(folder, found.old, spec)
+                _refuse_edited(folder, found)
+            if found.changed or found.removed:
+                _replace(folder, found)
             _sweep(folder)
-        return WriteResult(
-            folder,
-            tuple(a.path for a in changed),
-            tuple(a.path for a in everything if a.path not in put),
-            tuple(removed),
-            tuple(p for p in stale if p not in removed),
+        return found.result(folder)
+
+
+def _survey(folder: Path, artifacts: Sequence[Artifact], extra: Mapping[str, Any], force: bool, prune: bool, partial: bool) -> _Survey:
+    current = {a.path for a in artifacts}
+    old = recorded(folder)
+    rest = others(folder, old, current)
+    ours = {str(PurePosixPath(path).parent) for path in current}
+    seals = [path for path in rest if is_seal(path) and (not partial or str(PurePosixPath(path).parent) in ours)]
+    stale = [] if partial else [path for path in rest if path not in seals]
+    removed = [path for path in stale if prune and (force or sha256(rest[path]) in old.files[path])]
+    kept = {path: found for path, found in rest.items() if path not in removed and path not in seals}
+    digests = {path: digest if (digest := sha256(found)) in old.files[path] else min(old.files[path]) for path, found in kept.items()}
+    everything = [*artifacts, manifest(artifacts, extra, digests)]
+    there = {a.path: content(folder / a.path) for a in everything}
+    changed = [a for a in everything if there[a.path] != a.data or not runs(folder, a)]
+    present = [a.path for a in artifacts if is_seal(a.path) and there[a.path] is not None]
+    return _Survey(everything, there, old, changed, [*removed, *seals], {} if partial else kept, [*seals, *present])
+
+
+def _seen_from(folder: Path, spec: Path) -> str:
+    """The path of a spec from its output folder; only its name where the two have nothing but the root in common."""
+    file, here = os.path.realpath(spec), os.path.realpath(folder)
+    try:
+        shared = Path(os.path.commonpath([file, here]))
+    except ValueError:  # two drives
+        shared = Path(os.sep)
+    return printable(spec.name if shared == shared.parent else os.path.relpath(file, here).replace(os.sep, "/"))
+
+
+def _refuse_another(folder: Path, old: Recorded, spec: Path | None) -> None:
+    """A folder of another spec that is still there is not overwritten; one that was moved is forgotten."""
+    if spec is None or old.spec is None or "/" not in old.spec:
+        return
+    other = folder / old.spec
+    if other.is_file() and not other.samefile(spec):
+        raise refused(
+            "another-spec",
+            f"{folder} holds the files of {os.path.normpath(other)}, which has the name {folder.name!r} too: "
+            f"give one of them another `name:` (--force gives the folder to {spec})",
         )
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[bool]:
-    """Only one run at a time writes into `out`; another one waits a while, then gives up. Says whether there is a lock."""
-    try:
-        handle = os.open(out, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:  # not there yet, or no folder: whoever makes it, or says so, comes later
-        yield False
-        return
-    try:
-        yield _lock(handle, out)
-    finally:
-        os.close(handle)
+def _alone(out: Path) -> Iterator[None]:
+    """Only one run at a time writes into `out`, which is made where it is missing; another one waits a while, then gives up."""
+    from filelock import FileLock, Timeout  # a run that changes nothing needs no lock
 
-
-def _lock(handle: int, out: Path) -> bool:
-    until = time.monotonic() + LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() >= until:
+    made = _make_folders(out)
+    try:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(FileLock(out / LOCK, timeout=LOCK_WAIT_S, fallback_to_soft=False))
+            except Timeout:
                 raise refused("locked", f"another gen-deploy is writing into {out}") from None
-            time.sleep(LOCK_POLL_S)
-        except OSError:  # a file system without locks
-            return False
+            except (OSError, NotImplementedError):
+                pass  # a file system without locks; where nothing can be written the first file says so
+            else:
+                stack.callback(_remove_quietly, out / LOCK)  # while it is held: whoever waits for it looks again
+            yield
+    except BaseException:
+        _remove_empty(made)
+        raise
 
 
-def _others(folder: Path, artifacts: Sequence[Artifact], old: Mapping[str, frozenset[str]]) -> dict[str, str]:
-    """The hashes of what else lies there by the manifest: of the file as it is now, if that is ours, else as recorded."""
-    current = {a.path for a in artifacts}
-    there = {path: sha256(content(folder / path) or b"") for path in old if path not in current}
-    return {path: found if found in old[path] else min(old[path]) for path, found in there.items()}
+def _remove_quietly(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, the innermost last in the list; one that holds something stays."""
+    for folder in reversed(folders):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _sweep(folder: Path) -> None:
-    """Remove the staging folders that killed runs left; a run that began before `out` was there may still use a young one."""
+    """Remove the staging folders that killed runs left."""
     for path in leftovers(folder):
-        with contextlib.suppress(OSError):
-            if {entry.name for entry in path.iterdir()} <= {"new", "old"} and time.time() - path.stat().st_mtime > LOCK_WAIT_S:
-                shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def _refuse_edited(folder: Path, changed: Iterable[Artifact], there: Mapping[str, bytes | None], old: Mapping[str, frozenset[str]]) -> None:
+def _refuse_edited(folder: Path, found: _Survey) -> None:
     problems, edits = [], []
-    for artifact in changed:
-        found = there[artifact.path]
-        if found is None or artifact.path == MANIFEST or found == artifact.data:
+    for artifact in found.changed:
+        there = found.there[artifact.path]
+        if there is None or artifact.path == MANIFEST or there == artifact.data:
             continue
-        if artifact.path not in old:
-            problems.append(
-                Problem(
-                    "not-ours",
-                    f"{folder / artifact.path} is in the way and was not written by gen-deploy (--force replaces it)",
-                )
-            )
-        elif sha256(found) not in old[artifact.path]:
-            edits.append(Finding("edited", artifact.path, found, artifact.data))
-            problems.append(
-                Problem(
-                    "edited-by-hand",
-                    f"{folder / artifact.path} was edited by hand since it was generated (--force replaces it)",
-                )
-            )
+        at = folder / artifact.path
+        if artifact.path not in found.old.files:
+            problems.append(Problem("not-ours", f"{at} is in the way and was not written by gen-deploy (--force replaces it)"))
+        elif sha256(there) not in found.old.files[artifact.path]:
+            edits.append(Finding("edited", artifact.path, there, artifact.data))
+            problems.append(Problem("edited-by-hand", f"{at} was edited by hand since it was generated (--force replaces it)"))
     if problems:
         raise EditedError(problems, edits)
 
@@ -189,98 +234,138 @@ def remove_spec(out: Path, name: str, *, force: bool = False) -> WriteResult:
     """
     folder = out / name
     with reported(folder), _alone(out):
+        check_paths(out, name, [])
         old = recorded(folder)
-        check_paths(out, name, list(old))
-        there = {path: found for path in old if (found := content(folder / path)) is not None}
-        kept = [path for path, found in there.items() if not force and sha256(found) not in old[path]]
-        removed = [path for path in there if path not in kept]
+        there = others(folder, old, ())
+        kept = [path for path, found in there.items() if not force and sha256(found) not in old.files[path]]
+        removed = sorted((path for path in there if path not in kept), key=lambda path: not is_seal(path))
         if not kept:
             removed.append(MANIFEST)
         for path in removed:
             (folder / path).unlink()
-        for parent in sorted({p for path in removed for p in (folder / path).parents if p == folder or folder in p.parents}, reverse=True):
-            with contextlib.suppress(OSError):  # a folder that still holds something stays
-                parent.rmdir()
-        return WriteResult(folder, removed=tuple(removed), kept=tuple(kept))
+        _sweep(folder)
+        _remove_empty(sorted({p for path in removed for p in (folder / path).parents if p == folder or folder in p.parents}))
+        return WriteResult(folder, removed=tuple(removed), kept=tuple(kept), edited=tuple(kept))
 
 
-def _replace(folder: Path, changed: Sequence[Artifact], removed: Sequence[str]) -> None:
+def _replace(folder: Path, found: _Survey) -> None:
     """Stage, then rename; undo what was renamed if one fails."""
-    made = _make_folders(folder.parent)
-    new = not folder.is_dir()
-    staging: Path | None = None
-    done: list[tuple[Path, Path | None]] = []
+    made = _make_folders(folder)
     try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        folders = _stage(staging / "new", changed)
-        if new:
-            for each in folders:
-                _sync(each)
-            (staging / "new").rename(folder)
-        else:
-            # the manifest goes last: until then, what it says holds for what has not been replaced
-            for path in sorted([*(a.path for a in changed), *removed], key=lambda path: path == MANIFEST):
-                new_file = None if path in removed else staging / "new" / path
-                _swap(folder / path, new_file, staging / "old" / path, done, made)
-        _sync(folder)
-        _sync(folder.parent)
-    except BaseException:
-        _undo(done)
-        for empty in reversed(made):
-            with contextlib.suppress(OSError):
-                empty.rmdir()
+        placed = _Placed(folder, Path(tempfile.mkdtemp(prefix=STAGING, dir=folder)), made)
+    except OSError:
+        _remove_empty(made)
         raise
+    final = found.everything[-1]
+    new = {a.path: a for a in found.changed if a.path != MANIFEST}
+    try:
+        pending = json.loads(final.text) | {"unfinished": _digests_of(found, new)}
+        placed.stage([*new.values(), final, Artifact("unfinished.json", json.dumps(pending, indent=2) + "\n")])
+        for path in found.seals:
+            placed.take(path)
+        placed.put(MANIFEST, "unfinished.json")
+        for path in new:
+            if not is_seal(path):
+                placed.put(path)
+        for path in found.removed:
+            if not is_seal(path):
+                placed.take(path)
+        placed.put(MANIFEST)
+        for artifact in found.everything:
+            if is_seal(artifact.path):
+                placed.put(artifact.path) if artifact.path in new else placed.put_back(artifact.path)
+    except BaseException:
+        placed.undo()
+        shutil.rmtree(placed.staging, ignore_errors=True)
+        _remove_empty(made)
+        raise
+    shutil.rmtree(placed.staging, ignore_errors=True)
+    _remove_empty(sorted({p for path in found.removed for p in (folder / path).parents if folder in p.parents}))
+
+
+def _digests_of(found: _Survey, changed: Collection[str]) -> dict[str, str]:
+    """The digests of our own files that are about to be replaced or removed."""
+    there = {path: data for path, data in found.there.items() if path in changed and data is not None}
+    ours = {path: sha256(data) for path, data in there.items() if sha256(data) in found.old.files.get(path, ())}
+    return ours | {path: min(found.old.files[path]) for path in found.removed}
+
+
+class _Placed:
+    """The renames of one run, kept so that they can be undone. `made` are folders that were made, outermost first."""
+
+    def __init__(self, folder: Path, staging: Path, made: list[Path]) -> None:
+        self.folder, self.staging, self.made = folder, staging, made
+        self._done: list[tuple[Path, Path | None]] = []
+
+    def stage(self, artifacts: Sequence[Artifact]) -> None:
+        """Write files into the staging folder and have them on the disk. The umask has its say in all."""
+        for artifact in artifacts:
+            path = self.staging / "new" / artifact.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            mode = 0o777 if artifact.executable else 0o666
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), mode)
+            with os.fdopen(handle, "wb") as file:
+                file.write(artifact.data)
+        (self.staging / "old").mkdir()
+        flush(self.staging)
+
+    def put(self, path: str, staged: str | None = None) -> None:
+        """Put one staged file in place, keeping what stood there as a hard link or a copy."""
+        target, kept = self.folder / path, None
+        self.made += _make_folders(target.parent)
+        if target.exists():
+            kept = self._backup()
+            try:
+                kept.hardlink_to(target)
+            except OSError:
+                shutil.copy2(target, kept)
+        (self.staging / "new" / (staged or path)).replace(target)
+        self._done.append((target, kept))
+
+    def take(self, path: str) -> None:
+        """Take one file away."""
+        target, kept = self.folder / path, self._backup()
+        target.replace(kept)
+        self._done.append((target, kept))
+
+    def put_back(self, path: str) -> None:
+        """Put a file back that was taken away."""
+        target = self.folder / path
+        kept = next(kept for at, kept in self._done if at == target and kept is not None)
+        kept.replace(target)
+
+    def undo(self) -> None:
+        """Have everything as it was, as well as it goes."""
+        for target, kept in reversed(self._done):
+            with contextlib.suppress(OSError):
+                if kept is None:
+                    target.unlink()
+                else:
+                    kept.replace(target)
+
+    def _backup(self) -> Path:
+        return self.staging / "old" / str(len(self._done))
+
+
+def flush(folder: Path) -> None:
+    """Have the files below a folder on the disk before they are renamed: after a power cut each is the old one or the new one, never empty.
+
+    On Linux one call for the whole file system (syncfs(2)), elsewhere one for each file.
+    """
+    import ctypes  # only those who write pay for it
+
+    handle = os.open(folder, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else -1
+    try:
+        sync = getattr(ctypes.CDLL(None), "syncfs", None) if handle >= 0 else None
+        if sync is not None and sync(handle) == 0:
+            return
     finally:
-        if staging is not None:
-            shutil.rmtree(staging, ignore_errors=True)
-    for path in removed:
-        with contextlib.suppress(OSError):  # a folder that still holds something stays
-            (folder / path).parent.rmdir()
-
-
-def _stage(root: Path, artifacts: Sequence[Artifact]) -> list[Path]:
-    """Write files below a new folder, each onto the disk; returns the folders that were made. The umask has its say in all."""
-    folders = [root]
-    for inside in dict.fromkeys(artifact.path.rpartition("/")[0] for artifact in artifacts):
-        parts = inside.split("/") if inside else []
-        folders += [at for n in range(len(parts)) if (at := root.joinpath(*parts[: n + 1])) not in folders]
-    for folder in folders:
-        folder.mkdir()
-    for artifact in artifacts:
-        mode = 0o777 if artifact.executable else 0o666
-        handle = os.open(root / artifact.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-        with os.fdopen(handle, "wb") as file:
-            file.write(artifact.data)
-            file.flush()
-            os.fsync(handle)
-    return folders
-
-
-def _swap(target: Path, new: Path | None, backup: Path, done: list[tuple[Path, Path | None]], made: list[Path]) -> None:
-    """Put one staged file in place (or take one away), keeping what stood there as a hard link or a copy."""
-    made += _make_folders(target.parent)
-    kept: Path | None = None
-    if target.exists():
-        backup.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            backup.hardlink_to(target)
-        except OSError:
-            shutil.copy2(target, backup)
-        kept = backup
-    if new is None:
-        target.unlink()
-    else:
-        new.replace(target)
-    done.append((target, kept))
-
-
-def _undo(done: Sequence[tuple[Path, Path | None]]) -> None:
-    for target, kept in reversed(done):
-        with contextlib.suppress(OSError):
-            if kept is None:
-                target.unlink()
-            else:
-                kept.replace(target)
+        if handle >= 0:
+            os.close(handle)
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
 
 
 def _make_folders(path: Path) -> list[Path]:
@@ -291,13 +376,3 @@ def _make_folders(path: Path) -> list[Path]:
         folder.mkdir(exist_ok=True)
         made.append(folder)
     return made
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder last; where folders cannot be synced, the renames have to do."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -1,40 +1,61 @@
 """What lies in an output folder: the files that gen-deploy wrote there, by its manifests, and how they differ from new ones.
 
-Floor 6; reads only.
+Floor 6; reads only. A manifest is often committed, and anybody may have written it: what it says is believed only of regular
+files inside the spec's folder that are reached without a symlink.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
-import json
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
-from generator.errors import Problem, WriteError
+from generator.binary import READING
+from generator.errors import InputError, Problem, WriteError
 from generator.render.artifact import Artifact
+from generator.source import decode, parse_json
 
 MANIFEST = "manifest.json"
-STAGING = re.compile(r"[a-z0-9_]{8}")
-"""How `tempfile` ends the name of a folder."""
+STAGING = ".gen-deploy."
+"""How the name of a folder begins in which new files wait, inside the spec's folder."""
+MAX_BYTES = 16 << 20
+"""How much of a file is read: all that we write is far smaller, so a larger one is not what we wrote."""
+MAX_FILES = 10_000
+_PATH = re.compile(r"(?!.*(^|/)(\.{1,2}|\.[gG][iI][tT])(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """How one file differs.
 
-    `missing`, `differs` (not what would be generated now), `edited` (by hand) or `stale` (no longer generated);
-    `found` is what lies there, `now` what would be generated, for the kinds that have both.
+    `missing`, `differs` (not what would be generated now), `edited` (by hand), `stale` (no longer generated), `stale-edited`
+    (both), or `unfinished` (the manifest of a run that was interrupted); `found` is what lies there, `now` what would be
+    generated, for the kinds that have both.
     """
 
     kind: str
     path: str
     found: bytes | None = field(default=None, compare=False, repr=False)
     now: bytes | None = field(default=None, compare=False, repr=False)
+
+
+class Recorded(NamedTuple):
+    """What a manifest says: path → the sha256 that we wrote there (of an unfinished run, the one before too), and whose files they are.
+
+    `spec` is the path of the spec from the folder, or only its file name.
+    """
+
+    files: dict[str, frozenset[str]]
+    spec: str | None = None
+    unfinished: bool = False
 
 
 def sha256(data: bytes) -> str:
@@ -58,16 +79,16 @@ def _compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> Iterator[Fi
         if found is None:
             yield Finding("missing", artifact.path)
         elif found != artifact.data:
-            edited = artifact.path in old and sha256(found) not in old[artifact.path]
+            edited = artifact.path in old.files and sha256(found) not in old.files[artifact.path]
             yield Finding("edited" if edited else "differs", artifact.path, found, artifact.data)
         elif not runs(folder, artifact):
             yield Finding("differs", artifact.path)
-    current = {artifact.path for artifact in artifacts}
-    for path in old:
-        if path not in current and content(folder / path) is not None:
-            yield Finding("stale", path)
-    if artifacts and not old:
+    for path, found in others(folder, old, {artifact.path for artifact in artifacts}).items():
+        yield Finding("stale" if sha256(found) in old.files[path] else "stale-edited", path)
+    if artifacts and not old.files:
         yield Finding("missing", MANIFEST)
+    elif old.unfinished:
+        yield Finding("unfinished", MANIFEST)
 
 
 def orphans(out: Path, names: Iterable[str]) -> list[str]:
@@ -75,64 +96,50 @@ def orphans(out: Path, names: Iterable[str]) -> list[str]:
     current = set(names)
     try:
         found = sorted(entry.name for entry in os.scandir(out) if entry.is_dir(follow_symlinks=False))
+        return [n for n in found if n not in current and not n.startswith(".") and recorded(out / n).files]
     except OSError:
         return []
-    return [n for n in found if n not in current and not n.startswith(".") and files_of(content(out / n / MANIFEST))]
 
 
-def recorded(folder: Path) -> dict[str, frozenset[str]]:
-    """Path → the sha256 that we wrote there: of the manifest, and of a run that was killed before it could replace that one.
-
-    Empty where there is no manifest that can be read.
-    """
-    recorded: dict[str, frozenset[str]] = {}
-    for manifest_file in (folder / MANIFEST, *(stale / "new" / MANIFEST for stale in leftovers(folder))):
-        for path, digest in files_of(content(manifest_file)).items():
-            recorded[path] = recorded.get(path, frozenset()) | {digest}
-    return recorded
-
-
-def files_of(raw: bytes | None) -> dict[str, str]:
+def recorded(folder: Path) -> Recorded:
+    """What the manifest of a folder says; nothing where there is none that can be read, or where it is not in our form."""
     try:
-        files = json.loads(raw or b"")["files"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        data = parse_json(decode(content(folder / MANIFEST) or b"", MANIFEST), MANIFEST)
+    except InputError:
+        return Recorded({})
+    files, before = _digests(data.get("files")), _digests(data.get("unfinished"))
+    spec = data.get("spec")
+    return Recorded(
+        {path: frozenset(side[path] for side in (files, before) if path in side) for path in {**files, **before}},
+        spec if isinstance(spec, str) else None,
+        "unfinished" in data,
+    )
+
+
+def _digests(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MAX_FILES:
         return {}
-    if not isinstance(files, dict):
-        return {}
-    return {
-        p: h
-        for p, h in files.items()
-        if isinstance(h, str) and p and not p.startswith("/") and ".." not in PurePosixPath(p).parts
-    }
+    return {path: digest for path, digest in value.items() if isinstance(digest, str) and _DIGEST.fullmatch(digest) and _PATH.fullmatch(path)}
+
+
+def others(folder: Path, old: Recorded, current: Iterable[str]) -> dict[str, bytes]:
+    """The files that the manifest names, that are there, and that are not among the current ones, with what they hold."""
+    apart = {*current, MANIFEST}
+    found = {path: content(folder / path) for path in sorted(old.files) if path not in apart and not _behind_symlink(folder, path)}
+    return {path: data for path, data in found.items() if data is not None}
+
+
+def _behind_symlink(folder: Path, path: str) -> bool:
+    """Whether a symlink lies on the way to a file: then it is not the file that we wrote."""
+    return any((folder / part).is_symlink() for part in (PurePosixPath(path), *PurePosixPath(path).parents))
 
 
 def leftovers(folder: Path) -> list[Path]:
     """Staging folders that runs for this spec left when they were killed (or that one is using right now)."""
-    prefix = f".{folder.name}."
     try:
-        names = _hidden_names(folder.parent)
-    except OSError:
+        return [Path(entry) for entry in os.scandir(folder) if entry.name.startswith(STAGING) and entry.is_dir(follow_symlinks=False)]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    found = [folder.parent / name for name in names if name.startswith(prefix) and STAGING.fullmatch(name[len(prefix) :])]
-    return sorted(path for path in found if path.is_dir() and not path.is_symlink())
-
-
-_hidden: dict[Path, tuple[int, tuple[str, ...]]] = {}
-
-
-def _hidden_names(out: Path) -> tuple[str, ...]:
-    """Names in `out` that begin with a dot; listed again only where others changed `out`, or many specs would cost their square."""
-    changed = out.stat().st_mtime_ns
-    known = _hidden.get(out)
-    if known is None or known[0] != changed:
-        known = _hidden[out] = (changed, tuple(name for name in os.listdir(out) if name.startswith(".")))  # noqa: PTH208 - there may be thousands
-    return known[1]
-
-
-def changed_by_us(out: Path) -> None:
-    """Whoever has written into `out`, under the lock, and left nothing there but whole folders says so."""
-    if out in _hidden:
-        _hidden[out] = (out.stat().st_mtime_ns, _hidden[out][1])
 
 
 @contextlib.contextmanager
@@ -141,9 +148,11 @@ def reported(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise refused(
-            "cannot-write", f"{folder}: {error.strerror or error}{f' ({error.filename})' if error.filename else ''}"
-        ) from None
+        at = error.filename2 or error.filename
+        if error.errno in (errno.EXDEV, errno.EBUSY):
+            message = f"{at} is a mount point or lies on another file system: mount {folder} itself, or its parent folder, not what is in it"
+            raise refused("mount-point", message) from None
+        raise refused("cannot-write", f"{folder}: {error.strerror or error}{f' ({at})' if at else ''}") from None
 
 
 def refused(code: str, message: str) -> WriteError:
@@ -182,10 +191,14 @@ def runs(folder: Path, artifact: Artifact) -> bool:
 
 
 def content(path: Path) -> bytes | None:
-    """A regular file's bytes; None where there is none, or something else."""
+    """A regular file's bytes (no more than one above `MAX_BYTES`); None where there is none, or something else."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
+        handle = os.open(path, READING | getattr(os, "O_NOFOLLOW", 0))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a symlink, or a socket
+            return None
+        raise
     with os.fdopen(handle, "rb") as file:
-        return file.read() if stat.S_ISREG(os.fstat(handle).st_mode) else None
+        return file.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else None

@@ -20,6 +20,8 @@ MEANING = {
     "differs": "not what would be generated now",
     "edited": "edited by hand",
     "stale": "no longer generated (--prune on the main job removes it)",
+    "stale-edited": "no longer generated, and edited by hand (--force --prune on the main job removes it)",
+    "unfinished": "a run was interrupted while it wrote here",
 }
 
 

@@ -9,7 +9,7 @@ import click
 
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
-from generator.cli.output import refused, say, say_errors, show, tell
+from generator.cli.output import refused, report, say, say_errors, tell
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import chosen_line, warning_lines
@@ -78,15 +78,17 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
         tell(refused(outcome))
         return NOTHING_FITS, None
     files = rendered(outcome, job.book, job.out, job.all_engines)
-    result = write_spec(job.out, spec.name, files, made_by(job.book), force=job.force, prune=job.prune)
+    result = write_spec(job.out, spec.name, files, made_by(job.book), spec=spec.file, force=job.force, prune=job.prune)
+    for path in result.edited:
+        tell(f"warning[stale-edited]: {result.folder / path} is no longer generated and was edited by hand: it stays (--force --prune removes it)")
     if job.quiet:
         return DONE, result
     for candidate in candidates(outcome, job.all_engines):
-        show(f"{result.folder}/{candidate.engine}: {chosen_line(candidate)}")
+        report(f"{result.folder}/{candidate.engine}: {chosen_line(candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
-    show(f"{result.folder}: {state}")
+    report(f"{result.folder}: {state}")
     for line in warning_lines(outcome.plan, job.verbose):
         tell(line)
     return DONE, result

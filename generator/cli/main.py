@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import os
 import sys
 from importlib import import_module
 from io import TextIOWrapper
@@ -13,7 +11,7 @@ from pathlib import Path
 import click
 
 from generator import __version__
-from generator.cli.output import say, tell
+from generator.cli.output import close_stdout, say, tell
 from generator.errors import CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem
 
 COMMANDS = {
@@ -94,10 +92,10 @@ def main(argv: list[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        _close_stdout()  # the reader of a pipe went away; nothing is left to tell it
+        close_stdout()  # the reader of a pipe went away; nothing is left to tell it
         return DONE
     except OSError as error:
-        _close_stdout()
+        close_stdout()
         where = f"{error.filename}: " if error.filename else ""
         say([Problem("system", f"{where}{error.strerror or error}")])  # a full disk under stdout, a working directory that is gone
         return CANNOT_WRITE
@@ -128,9 +126,3 @@ def _run(words: list[str]) -> int:
         say([Problem("usage", error.format_message())])
         return USAGE
     return result if isinstance(result, int) else DONE
-
-
-def _close_stdout() -> None:
-    """Point stdout nowhere, so that the interpreter's own flush at the end cannot fail again."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

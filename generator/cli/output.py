@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -36,13 +39,30 @@ def refused(outcome: Outcome) -> str:
 
 
 def tell(text: str) -> None:
-    """A message on stderr."""
-    click.echo(text, err=True)
+    """A message on stderr; where that takes nothing, nobody can be told."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def show(text: str) -> None:
     """A result on stdout."""
     click.echo(text)
+
+
+def report(text: str) -> None:
+    """A line on stdout about what has been done already: where stdout cannot take it, the work goes on."""
+    try:
+        show(text)
+    except OSError as error:
+        close_stdout()
+        if not isinstance(error, BrokenPipeError):  # the reader of a pipe went away on purpose
+            tell(f"warning: standard output: {error.strerror or error}; the files are written all the same")
+
+
+def close_stdout() -> None:
+    """Point stdout nowhere, so that the interpreter's own flush at the end cannot fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_json(data: Any) -> None:

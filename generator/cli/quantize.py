@@ -72,7 +72,7 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
         say([Problem("nothing-to-make", nothing_to_make(outcome.plan), spec.document.place(("pin",)))])
         return NOTHING_FITS
     files = rendered_jobs(outcome, book, out)
-    result = write_spec(out, spec.name, files, made_by(book), force=force, partial=True)
+    result = write_spec(out, spec.name, files, made_by(book), spec=spec.file, force=force, partial=True)
     if not quiet:
         show(f"{result.folder / choice.job.folder}: for {chosen_line(choice)}")
         for line in job_lines(choice.job):
@@ -90,7 +90,7 @@ def _trained(
     """Write a job that trains or prunes; returns what `--json` prints of it."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))
-    result = write_spec(out, spec.name, files, made_by(book), force=force, partial=True)
+    result = write_spec(out, spec.name, files, made_by(book), spec=spec.file, force=force, partial=True)
     if not quiet:
         show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")
         for line in needs_lines(found.needs, found.gpus):

@@ -16,6 +16,7 @@ from generator.render.modelfile import modelfile
 from generator.render.plan_json import kept, plan_json
 from generator.render.plan_md import plan_md
 from generator.render.script import config, script
+from generator.render.seal import draft, is_seal, sealed
 from generator.render.smoke import smoke
 from generator.render.words import comment
 from generator.rulebook import RuleBook
@@ -47,20 +48,25 @@ def artifacts(
             found.append(compose(launch, header))
     if launches:
         found.append(smoke(launches, header))
-    found += job_files(plan, candidates, book, spec_file=spec_file, back=back)
-    files = [artifact for artifact in found if artifact is not None]
+    found += _job_files(plan, candidates, book, header, back)
+    files = sealed([artifact for artifact in found if artifact is not None], draft(plan.spec), header)
     data = kept(plan)
-    files += [plan_md(plan, data, launches, book, header, [file.path for file in files]), plan_json(data)]
+    files += [plan_md(plan, data, launches, book, header, [file.path for file in files if not is_seal(file.path)]), plan_json(data)]
     return tuple(files)
 
 
 def job_files(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, *, spec_file: str = "", back: str = BACK) -> tuple[Artifact, ...]:
     """Only the files of the jobs that make the candidates' weights."""
+    header = header_of(spec_file or plan.name)
+    return tuple(sealed(_job_files(plan, candidates, book, header, back), draft(plan.spec), header))
+
+
+def _job_files(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: str, back: str) -> list[Artifact]:
     if all(candidate.job is None for candidate in candidates):
-        return ()
+        return []
     from generator.render.quantize import jobs  # few plans need it, and every start would pay
 
-    return tuple(jobs(plan, candidates, book, header_of(spec_file or plan.name), back))
+    return jobs(plan, candidates, book, header, back)
 
 
 def header_of(spec_file: str) -> str:

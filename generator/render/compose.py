@@ -14,6 +14,7 @@ from generator.render import modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import own_type, summary, takes_key
+from generator.render.seal import FILE
 from generator.render.weights import compose_path, is_path
 from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
@@ -53,7 +54,7 @@ def compose(launch: Launch, header: str) -> Artifact | None:
         data["volumes"] = {"cache": {}}
     written = escaped(data)
     notes = [summary(launch), *_notes(launch)]
-    text = templates.render("data.yaml.j2", header=header, notes=notes, body=block(written))
+    text = templates.render("data.yaml.j2", header=header, seal="", notes=notes, body=block(written))
     same_yaml(text, written, "compose.yaml")
     return Artifact(f"{launch.folder}/compose.yaml", text)
 
@@ -62,7 +63,7 @@ def _notes(launch: Launch) -> list[str]:
     probe = launch.facts["container"]["probe"]
     asked = probe if isinstance(probe, str) else probe[0]
     notes = [
-        "Run: docker compose up -d",
+        "Run: docker compose up -d (where an env_file is missing, files of two runs are mixed: run gen-deploy again)",
         f"The health check assumes {asked} in the image; its start_period covers download and loading of the weights.",
     ]
     if launch.deploy.get("api_key_from") and not takes_key(launch):
@@ -107,6 +108,7 @@ def services(launch: Launch, image: str) -> Data:
     if inside.get("explicit_entrypoint"):
         server["entrypoint"] = list(inside["entrypoint"])
     server["command"] = [*inside["prefix"], *(word(w) for w in launch.words(inside=True))]
+    server["env_file"] = [f"./{FILE.format(launch.seal)}"]
     server["environment"] = environment(launch)
     server["ports"] = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
     server["volumes"] = [_cache(launch), *_mounts(launch)]

@@ -15,6 +15,7 @@ from generator.errors import fold
 from generator.facts.engine import Engine, resolve_engine
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
+from generator.render.seal import draft
 from generator.render.spelling import LAUNCH, Spelled, add_extra, check_dash, entry_of, put, spell, takes_file
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Ref, Word
@@ -62,6 +63,11 @@ class Launch:
         if takes_file(self.engine) == "all" and self.has("served_name"):
             spelled.config = {entry_of(self.engine, "served_name")["key"]: self.served, **spelled.config}
         return spelled
+
+    @cached_property
+    def seal(self) -> str:
+        """What stands in this engine's files for the seal of their folder, until it is known."""
+        return draft(self.plan.spec)
 
     @property
     def gpus(self) -> int:

@@ -57,7 +57,7 @@ def _text(launch: Launch, header: str, model: str) -> str:
     try:
         parameters = [[name, quote(value)] for name, value in pairs]
         text = templates.render(
-            "Modelfile.j2", header=header, what=summary(launch), model=quote(model), parameters=parameters
+            "Modelfile.j2", header=header, seal=launch.seal, what=summary(launch), model=quote(model), parameters=parameters
         )
         found = read(text)
     except ModelfileError as error:

@@ -17,6 +17,7 @@ from generator.quantize.recipe import recipe_of
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize_gguf import quantize_gguf, source_of
+from generator.render.seal import draft
 from generator.render.weights import is_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
@@ -32,20 +33,20 @@ SEED = 42
 
 def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tuple[Artifact, ...]:
     """The files of a job; `back` leads from a folder beside an engine's to the folder of the spec."""
-    ignored = Artifact(f"{job.folder}/.gitignore", IGNORED)
+    ignored, seal = Artifact(f"{job.folder}/.gitignore", IGNORED), draft(plan.spec)
     tool: Mapping[str, Any] = book.section("quantizers")[job.tool]
     if "program" not in tool:
-        return quantize_gguf(job, source_of(plan, back), header), ignored
+        return quantize_gguf(job, source_of(plan, back), header, seal), ignored
     maker = tool["makes"][job.method]
     recipe = recipe_of(maker, job.ignore, job.group_size)
     data = job_data(job, plan, back)
     found = [
-        _yaml(job, "job.yaml", header, [f"Read by job.py: what {comment(tool['title'])} {job.version} is to make, and what is expected of it."], data),
-        *([_yaml(job, "recipe.yaml", header, [f"The recipe, in {comment(tool['title'])}'s own words."], recipe)] if recipe else []),
+        _yaml(job, "job.yaml", header, seal, [f"Read by job.py: what {comment(tool['title'])} {job.version} is to make, and what is expected of it."], data),
+        *([_yaml(job, "recipe.yaml", header, seal, [f"The recipe, in {comment(tool['title'])}'s own words."], recipe)] if recipe else []),
         Artifact(f"{job.folder}/job.py", program(str(tool["program"]))),
         *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
         Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
-        run_script(job.folder, header, f"Makes {job.method} weights", tool, job.needs),
+        run_script(job.folder, header, seal, f"Makes {job.method} weights", tool, job.needs, reads=("job.yaml", "recipe.yaml") if recipe else ("job.yaml",)),
         ignored,
     ]
     return tuple(found)
@@ -100,8 +101,8 @@ def beside(path: str, back: str) -> str:
     return found if found.startswith("../") else f"./{found}"
 
 
-def _yaml(job: Job, name: str, header: str, notes: list[str], data: dict[str, Any]) -> Artifact:
-    text = templates.render("data.yaml.j2", header=header, notes=notes, body=block(data))
+def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: dict[str, Any]) -> Artifact:
+    text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
     same_yaml(text, data, name)
     return Artifact(f"{job.folder}/{name}", text)
 
@@ -113,11 +114,12 @@ def program(name: str) -> str:
 
 
 def run_script(
-    folder: str, header: str, what: str, library: Mapping[str, Any], needs: Needs, *, program: str = "job.py", processes: int = 0, notes: Sequence[str] = ()
-) -> Artifact:
+    folder: str, header: str, seal: str, what: str, library: Mapping[str, Any], needs: Needs, *, reads: Sequence[str] = ("job.yaml",),
+    program: str = "job.py", processes: int = 0, notes: Sequence[str] = (),
+) -> Artifact:  # fmt: skip
     """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.
 
-    `library` has title, version and package; `processes` above 1 are started by accelerate, each on a GPU of its own, and
+    `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, each on a GPU of its own, and
     `needs` says what each GPU holds.
     """
     each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
@@ -130,6 +132,8 @@ def run_script(
     text = templates.render(
         "quantize/run.sh.j2",
         header=header,
+        seal=seal,
+        sealed=list(reads),
         what=comment(what),
         library=str(library["title"]),
         version=str(library["version"]),

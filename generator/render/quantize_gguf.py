@@ -61,7 +61,7 @@ def source_of(plan: Plan, back: str) -> ModelSource:
     )
 
 
-def quantize_gguf(job: Job, model: ModelSource, header: str) -> Artifact:
+def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artifact:
     """The script of a job of llama.cpp, or of the part of it that precedes `ollama create -q`; read back word by word."""
     ollama = job.tool == "ollama"
     sixteen = "f16" if ollama else model.sixteen
@@ -87,6 +87,8 @@ def quantize_gguf(job: Job, model: ModelSource, header: str) -> Artifact:
     text = templates.render(
         "quantize/gguf.sh.j2",
         header=header,
+        seal=seal,
+        sealed=[],
         what=comment(f"{job.scheme} weights of {model.name}"),
         version=job.version,
         assigned=assigned,

@@ -33,7 +33,8 @@ def script(launch: Launch, header: str) -> Artifact:
         version_token=launch.engine.version.removeprefix("b"),
         version_command=plain(launch.facts["version_command"]),
         version_package=str(launch.facts.get("version_package") or ""),
-        uses_here=any(isinstance(word, Beside) for word in [*words, *create, *env.values(), made]),
+        seal=launch.seal,
+        sealed=[name for name in (launch.config_name, "Modelfile" if create else None) if name],
         args=args,
         exports=exports,
         visible=list(launch.visible or ()),
@@ -124,6 +125,6 @@ def config(launch: Launch, header: str) -> Artifact | None:
     name = launch.config_name
     if name is None:
         return None
-    text = templates.render("data.yaml.j2", header=header, notes=[summary(launch)], body=block(launch.spelled.config))
+    text = templates.render("data.yaml.j2", header=header, seal=launch.seal, notes=[summary(launch)], body=block(launch.spelled.config))
     same_yaml(text, launch.spelled.config, name)
     return Artifact(f"{launch.folder}/{name}", text)

@@ -12,6 +12,7 @@ from generator.decide.training import TrainingJob
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize import IGNORED, beside, program, run_script
+from generator.render.seal import draft, sealed
 from generator.render.weights import is_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
@@ -20,22 +21,23 @@ from generator.verify.data import same_yaml
 
 def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, ...]:
     """The files of a job, in a folder of its name; `back` leads from that folder to the folder of the spec."""
-    data = placed(job.data, back)
+    data, seal = placed(job.data, back), draft(job.data)
     notes = [f"Read by {job.entry['program']}. Paths are seen from this folder.", *(comment(note) for note in job.notes)]
-    text = templates.render("data.yaml.j2", header=header, notes=notes, body=block(data))
+    text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
     same_yaml(text, data, "job.yaml")
     shared = job.gpus > 1 and job.facts["memory"]["kind"] == "training"
     names = [str(job.entry["program"]), *job.entry["common"], *(["fsdp2.yaml"] if shared else [])]
-    return (
+    files = (
         Artifact(f"{job.name}/job.yaml", text),
         *(Artifact(f"{job.name}/{name}", program(name)) for name in names),
         Artifact(f"{job.name}/requirements.txt", "".join(f"{line}\n" for line in job.facts["requirements"])),
         run_script(
-            job.name, header, str(job.entry["title"]), {**job.facts, "title": job.facts["library"]}, job.needs,
+            job.name, header, seal, str(job.entry["title"]), {**job.facts, "title": job.facts["library"]}, job.needs,
             program=str(job.entry["program"]), processes=job.gpus if shared else 0, notes=job.notes,
         ),
         Artifact(f"{job.name}/.gitignore", IGNORED),
     )  # fmt: skip
+    return tuple(sealed(files, seal, header))
 
 
 def placed(data: Mapping[str, Any], back: str) -> dict[str, Any]:

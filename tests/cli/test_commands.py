@@ -376,6 +376,33 @@ def test_a_full_disk_under_stdout() -> None:
     assert done.stderr == "error[system]: No space left on device\n"
 
 
+@pytest.mark.parametrize("lost", ["/dev/full", "pipe"])
+def test_files_are_written_whatever_becomes_of_the_report(lost: str, here: Path) -> None:
+    """The first line on stdout fails after the first spec was written: the others are written too, and the exit code is that of the files."""
+    (here / "other.yaml").write_text(GOOD)
+    read, write = os.pipe()
+    os.close(read)
+    with Path("/dev/full").open("w") as full:
+        done = script("good.yaml", "other.yaml", "-o", "out", stdout=full if lost == "/dev/full" else write)
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert (here / "out/good/PLAN.md").exists() and (here / "out/other/PLAN.md").exists()
+    told = "warning: standard output: No space left on device; the files are written all the same"
+    assert done.stderr.splitlines().count(told) == (1 if lost == "/dev/full" else 0)
+
+
+def test_two_specs_of_one_name_in_two_runs(here: Path) -> None:
+    for folder in ("a", "b"):
+        (here / folder).mkdir()
+        (here / folder / "chat.yaml").write_text(GOOD)
+    assert run("a/chat.yaml", "-o", "out").code == 0
+    said = run("b/chat.yaml", "-o", "out")
+    assert said.code == 5
+    assert "error[another-spec]: out/chat holds the files of a/chat.yaml" in said.err
+    assert run("a/chat.yaml", "-o", "out").code == 0
+    assert run("b/chat.yaml", "-o", "out", "--force").code == 0
+
+
 def test_a_working_directory_that_is_gone(here: Path) -> None:
     gone = here / "gone"
     gone.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import subprocess
 from pathlib import Path
 
@@ -157,34 +158,29 @@ def test_the_exit_code_for_hooks(project: Path) -> None:
 
 
 def test_a_killed_run_is_recovered_from(project: Path) -> None:
-    """Half of the new files are in place, the manifest is the old one, and the staging folder lies about."""
+    """Half of the new files are in place, the manifest says so, and the staging folder and the lock lie about."""
     run("-q")
-    old = {name: (project / "deploy/a" / name).read_bytes() for name in generated(project / "deploy/a")}
+    folder = project / "deploy/a"
+    old = {name: (folder / name).read_bytes() for name in generated(folder)}
     (project / "specs/a.yaml").write_text(SPEC + "deploy: {port: 9000}\n")
     run("-q")
-    new_manifest = (project / "deploy/a/manifest.json").read_bytes()
-    (project / "deploy/a/manifest.json").write_bytes(old["manifest.json"])
-    (project / "deploy/a/PLAN.md").write_bytes(old["PLAN.md"])
-    staging = project / "deploy/.a.k1ll_ed0"
-    (staging / "new").mkdir(parents=True)
-    (staging / "new/manifest.json").write_bytes(new_manifest)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    before = json.loads(old["manifest.json"])["files"]
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "unfinished": before}))
+    (folder / "PLAN.md").write_bytes(old["PLAN.md"])
+    next(folder.glob("*/*.env")).unlink()
+    (folder / ".gen-deploy.k1ll_ed0/new").mkdir(parents=True)
+    (project / "deploy/.gen-deploy.lock").touch()
     (project / "specs/a.yaml").write_text(SPEC + "deploy: {port: 9001}\n")
-    assert "edited" not in run("check")[1]
+    said = run("check")[1]
+    assert "edited" not in said
+    assert "manifest.json: a run was interrupted while it wrote here" in said
     code, _, err = run("-q")
     assert (code, err) == (0, "")
-    assert "9001" in (project / "deploy/a/smoke.sh").read_text()
+    assert "9001" in (folder / "smoke.sh").read_text()
     assert run("check", "-q")[0] == 0
-
-
-def test_old_staging_folders_are_swept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("-q")
-    for name in (".a.abcdefgh", ".a.mine", ".a.owndata1"):
-        (project / "deploy" / name / "new").mkdir(parents=True)
-    (project / "deploy/.a.owndata1/precious").write_text("x")
-    monkeypatch.setattr("generator.write.LOCK_WAIT_S", -1.0)
-    run("-q")
-    left = sorted(p.name for p in (project / "deploy").iterdir())
-    assert left == [".a.mine", ".a.owndata1", "a", "b"]
+    assert sorted(path.name for path in (project / "deploy").iterdir()) == ["a", "b"]
+    assert not list(folder.glob(".gen-deploy*"))
 
 
 def test_init_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from generator.errors import GenDeployError
 from generator.quantize.job import Calibration, Job, Needs
 from generator.render.quantize_gguf import ModelSource, quantize_gguf
+from generator.render.seal import sealed
 
 BYTES = 50_000
 JOB = Job(
@@ -51,11 +52,12 @@ class Site:
         return self.root / "out" / "spec" / "quantize" / "weights"
 
     def write(self, job: Job = JOB, model: ModelSource = HUB) -> Path:
-        artifact = quantize_gguf(job, model, "written by a test")
+        artifact, seal = sealed([quantize_gguf(job, model, "written by a test", "0" * 16)], "0" * 16, "written by a test")
         path = self.root / "out" / "spec" / artifact.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(artifact.data)
         path.chmod(0o755)
+        (self.root / "out" / "spec" / seal.path).write_bytes(seal.data)
         assert artifact.executable
         return path
 
@@ -360,13 +362,13 @@ def test_folders_are_literal(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["attn_v=f32 x", "blk", "blk.", "blk.a", "", "a b", "blk.1-", "a\nb", "ATTN_V"])
 def test_odd_kinds_are_refused(kind: str) -> None:
     with pytest.raises(GenDeployError):
-        quantize_gguf(replace(JOB, tensor_types={kind: "q8_0"}), HUB, "")
+        quantize_gguf(replace(JOB, tensor_types={kind: "q8_0"}), HUB, "", "0" * 16)
 
 
 @pytest.mark.parametrize("scheme", ["Q4_K_M; x", "", "Q4 K", "$(x)"])
 def test_odd_schemes_are_refused(scheme: str) -> None:
     with pytest.raises(GenDeployError):
-        quantize_gguf(replace(JOB, scheme=scheme), HUB, "")
+        quantize_gguf(replace(JOB, scheme=scheme), HUB, "", "0" * 16)
 
 
 def test_options(site: Site) -> None:

@@ -29,5 +29,5 @@ def test_what_a_template_is_not_given_is_an_error() -> None:
 
 
 def test_data_is_no_template() -> None:
-    text = templates.render("data.yaml.j2", header="{{ 7*7 }}", notes=["{% x %}"], body="{## y ##}\n")
+    text = templates.render("data.yaml.j2", header="{{ 7*7 }}", seal="", notes=["{% x %}"], body="{## y ##}\n")
     assert text == "# {{ 7*7 }}\n# {% x %}\n{## y ##}\n"

@@ -4,7 +4,14 @@
 # Measures the kernels of llama.cpp without a server: a prompt of 1000 tokens and an answer of 400. Stop the server first: both need the memory.
 # The result goes to bench.json in the current folder; `gen-deploy calibrate --bench bench.json --spec SPEC` puts it beside the estimate.
 set -euo pipefail
-here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+
+# A mixture of files of two runs of gen-deploy is not started.
+mixed() {
+  printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
+  exit 1
+}
+[[ -e $here/if-missing-run-gen-deploy.05a0df8619c11403.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
 
 if ! command -v llama-bench >/dev/null 2>&1; then
   echo "bench.sh: llama-bench is not on PATH" >&2

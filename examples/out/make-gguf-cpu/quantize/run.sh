@@ -12,6 +12,12 @@
 # A step is skipped where its result lies already. Exits with 3 where the result is not as large as the plan says.
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+# A mixture of files of two runs of gen-deploy is not started.
+mixed() {
+  printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
+  exit 1
+}
+[[ -e $here/if-missing-run-gen-deploy.32ba5af72f0514f6.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
 
 model="$here"/../../../models/my-tuned-14b
 made_of=./models/my-tuned-14b

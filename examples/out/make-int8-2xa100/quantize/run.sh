@@ -5,7 +5,16 @@
 #   run.sh [--force]     --force: make it again where it lies already
 # PYTHON names the Python to use (python3).
 set -euo pipefail
-here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+# A mixture of files of two runs of gen-deploy is not started.
+mixed() {
+  printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
+  exit 1
+}
+[[ -e $here/if-missing-run-gen-deploy.774c8b166919d143.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
+[[ $(<"$here/job.yaml") == *774c8b166919d143* ]] || mixed "job.yaml was not written with this script"
+[[ $(<"$here/recipe.yaml") == *774c8b166919d143* ]] || mixed "recipe.yaml was not written with this script"
+
 python="${PYTHON:-python3}"
 
 if ! command -v "$python" >/dev/null 2>&1; then

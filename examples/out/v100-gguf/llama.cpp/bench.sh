@@ -5,6 +5,14 @@
 #   bench.sh [REQUESTS [CONCURRENCY]]     BASE_URL names another address.
 # The result goes to bench.json in the current folder; `gen-deploy calibrate --bench bench.json --spec SPEC` puts it beside the estimate.
 set -euo pipefail
+here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+
+# A mixture of files of two runs of gen-deploy is not started.
+mixed() {
+  printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
+  exit 1
+}
+[[ -e $here/if-missing-run-gen-deploy.51f15598996e1397.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
 
 if ! command -v curl >/dev/null 2>&1; then
   echo "bench.sh: curl is not on PATH" >&2

@@ -4,6 +4,14 @@
 # Measures a running server with 8 requests at once, 1500 tokens in and 400 out each; arguments are added to the benchmark's own.
 # The result goes to bench.json in the current folder; `gen-deploy calibrate --bench bench.json --spec SPEC` puts it beside the estimate.
 set -euo pipefail
+here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+
+# A mixture of files of two runs of gen-deploy is not started.
+mixed() {
+  printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
+  exit 1
+}
+[[ -e $here/if-missing-run-gen-deploy.121ce7074ff03ca1.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "bench.sh: python3 is not on PATH" >&2

@@ -1,0 +1,54 @@
+"""The seal of a folder that starts something: a file whose name its start scripts know, so that a mixture of two runs does not start.
+
+Floor 4, pure. The seal is a digest of all files of the folder. It stands in each start script, in the name of a small file
+beside it, and in the header of what the script reads. Writing takes the seals away first and puts them back last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from generator.render import templates
+from generator.render.artifact import Artifact
+
+FILE = "if-missing-run-gen-deploy.{}.env"
+"""The file's name says what to do, for readers such as Compose that print nothing but the name of a missing file."""
+_NAME = re.compile(re.escape(FILE).replace(r"\{\}", "[0-9a-f]{16}"))
+LENGTH = 16
+
+
+def is_seal(path: str) -> bool:
+    """Whether a path (relative to a spec's folder) is that of a seal."""
+    return _NAME.fullmatch(PurePosixPath(path).name) is not None
+
+
+def draft(data: Mapping[str, Any]) -> str:
+    """What stands in the files until their digest is known: made from all that the files are made from, so that nobody can have written it there."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:LENGTH]
+
+
+def sealed(files: Sequence[Artifact], word: str, header: str) -> list[Artifact]:
+    """The files with their folder's seal in place of the draft `word`, and a seal for each folder in which it stands."""
+    folders: dict[str, list[Artifact]] = {}
+    for file in files:
+        folders.setdefault(file.path.rpartition("/")[0], []).append(file)
+    found: list[Artifact] = []
+    for folder, inside in folders.items():
+        if not any(word in file.text for file in inside):
+            found += inside
+            continue
+        seal = _digest(inside, word)
+        found += [replace(file, text=file.text.replace(word, seal)) for file in inside]
+        found.append(Artifact(f"{folder}/{FILE.format(seal)}", templates.render("seal.env.j2", header=header, seal=seal)))
+    return found
+
+
+def _digest(files: Sequence[Artifact], word: str) -> str:
+    texts: Any = [[file.path, file.text.replace(word, "")] for file in sorted(files, key=lambda file: file.path)]
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:LENGTH]
