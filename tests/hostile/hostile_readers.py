@@ -61,6 +61,9 @@ PROGRAMS |= dict.fromkeys(("vllm", "python3", "text-generation-launcher", "trtll
 OF_THE_SHELL = ("_", "STUB_OUT", "SHLVL", "PATH", "PWD", "OLDPWD", "SMOKE_TIMEOUT")
 """Variables that are not of the files."""
 
+SEAL = "GEN_DEPLOY_SET"
+"""The digest of a set, another for each."""
+
 DRIVER = """
 while IFS= read -r -d '' folder && IFS= read -r -d '' script && IFS= read -r -d '' out; do
   cd -- "$folder" || exit 9
@@ -161,7 +164,7 @@ class Bench:
             found[path.suffix[1:]] = [_json(word) for word in words.removesuffix("\0").split("\0")]
             if env:
                 pairs = dict(pair.split("=", 1) for pair in env.removesuffix("\0").split("\0"))
-                found[path.suffix[1:] + " env"] = {k: v for k, v in pairs.items() if k not in OF_THE_SHELL}
+                found[path.suffix[1:] + " env"] = {k: v for k, v in pairs.items() if k not in (*OF_THE_SHELL, SEAL)}
         return found
 
     # ---- Compose
@@ -175,7 +178,7 @@ class Bench:
                 except ValueError as error:
                     seen[case.number].refused.append(f"compose.yaml: {error}")
                 else:
-                    seen[case.number].data["compose"] = data["services"]
+                    seen[case.number].data["compose"] = _services(data["services"], 1)
             return
         found = self._extended(files)
         for case, path in files:
@@ -246,17 +249,20 @@ class Bench:
                 seen.refused.append(f"{name}: {error}")
 
 
-def _services(services: Mapping[str, Any]) -> Any:
-    """Services as `config` prints them, which doubles each `$` again."""
+def _services(services: Mapping[str, Any], dollars: int = 2) -> Any:
+    """What is meant by services of which `config` prints each `$` twice; without what differs from set to set."""
 
     def halved(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: halved(item) for key, item in value.items()}
         if isinstance(value, list):
             return [halved(item) for item in value]
-        return value.replace("$$", "$") if isinstance(value, str) else value
+        return value.replace("$" * dollars, "$") if isinstance(value, str) else value
 
-    return {name: {k: v for k, v in halved(service).items() if k not in ("networks", "depends_on")} for name, service in services.items()}
+    found = {name: {k: v for k, v in halved(service).items() if k not in ("networks", "depends_on", "env_file")} for name, service in services.items()}
+    for service in found.values():
+        (service.get("environment") or {}).pop(SEAL, None)
+    return found
 
 
 def yamls(text: str, whole: bool) -> Any:
