@@ -123,13 +123,13 @@ class Proof:
 
     # ---- hostile
 
-    def batch(self, first: int, count: int, seed: int) -> Tally:
-        """So many specs from a number on; the same seed and numbers give the same."""
+    def batch(self, first: int, count: int, seed: int, smaller: int = SMALLER) -> Tally:
+        """So many specs from a number on; the same seed and numbers give the same. `smaller` findings are made smaller."""
         chance = random.Random(f"{seed}/{first}")
         cases = [case(self._shape(chance), first + i, self.bench.root, chance) for i in range(count)]
         tally = self._judge(cases, chance)
         self.bench.clear()
-        tally.findings = [self._smallest(finding) if number < SMALLER else finding for number, finding in enumerate(tally.findings)]
+        tally.findings = [self._smallest(finding) if number < smaller else finding for number, finding in enumerate(tally.findings)]
         for finding in tally.findings:
             finding.case = None
         return tally
