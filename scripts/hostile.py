@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/hostile")]
 
 from hostile_readers import compose_program, cpu_folder  # noqa: E402
-from hostile_run import Proof, Tally  # noqa: E402
+from hostile_run import Finding, Proof, Tally  # noqa: E402
 
 SPECS = 100
 """Specs of one batch."""
@@ -99,7 +99,7 @@ def main() -> int:
 def read(before: dict[str, Any]) -> Tally:
     """The tally of an unfinished result."""
     arrived, refused, codes, readers = (Counter[str](before[name]) for name in ("arrived", "refused", "codes", "readers"))
-    return Tally(before["specs"], arrived, refused, codes, readers)
+    return Tally(before["specs"], arrived, refused, codes, readers, [Finding(text, "", {}, "") for text in before["findings"]])
 
 
 def write(path: Path | None, head: dict[str, Any], total: Tally, seconds: float) -> None:

@@ -47,7 +47,8 @@ class Finding:
     case: Case | None = None
 
     def __str__(self) -> str:
-        return f"{self.what}\n  {self.shape}: {self.texts!r}\n" + "".join(f"  | {line}\n" for line in self.spec.splitlines())
+        shape = f"\n  {self.shape}: {self.texts!r}" if self.shape else ""
+        return self.what + shape + "".join(f"\n  | {line}" for line in self.spec.splitlines())
 
 
 @dataclass
