@@ -36,13 +36,13 @@ OPTIONS = {
 class Place:
     """Where a text stands in a spec: its path (`*` for a key that is the text itself), its kind, what goes before it.
 
-    `once` is where the text must be found, of `hostile_readers.MEANT`; empty where it reaches no file.
+    `arrives` says where it must be found: in some file, or in the environment; empty where it need not be in any.
     """
 
     path: tuple[str, ...]
     kind: str = "text"
     prefix: str = ""
-    once: tuple[str, ...] = ()
+    arrives: str = ""
     word: bool = False
     """Whether only words of a vocabulary belong here, or it is a key: then the plain spec leaves it out."""
 
@@ -65,14 +65,14 @@ class Shape:
 
 def _deploy(engine: str, cache: str, variables: int) -> list[Place]:
     found = [
-        Place(("deploy", "served_name"), once=("name",)),
-        Place(("deploy", "host"), "host", once=("host",)),
-        Place(("deploy", "image"), "image", once=("compose",)),
-        Place(("deploy", "cache_dir"), prefix=cache, once=("compose",)),
+        Place(("deploy", "served_name"), arrives="files"),
+        Place(("deploy", "host"), "host", arrives="files"),
+        Place(("deploy", "image"), "image", arrives="files"),
+        Place(("deploy", "cache_dir"), prefix=cache, arrives="files"),
         Place(("deploy", "namespace"), "label"),
     ]
-    found += [Place(("deploy", "extra_args", engine, option), once=("option",)) for option in OPTIONS[engine]]
-    found += [Place(("deploy", "env", f"HOSTILE_{number}"), once=("environment",)) for number in range(variables)]
+    found += [Place(("deploy", "extra_args", engine, option), arrives="files") for option in OPTIONS[engine]]
+    found += [Place(("deploy", "env", f"HOSTILE_{number}"), arrives="environment") for number in range(variables)]
     return found
 
 
@@ -88,21 +88,21 @@ def shapes() -> list[Shape]:
     for engine in ("vllm", "sglang", "tgi", "tensorrt-llm"):
         for form, prefix, cache in (("repository", "org/", ""), ("path", "./", "./"), ("absolute", "/models/", "/srv/"), ("home", "~/", "~/")):
             fixed = {"model": {"config": "config.json"}, "deploy": {"api_key_from": "MY_KEY"} if form != "path" else {}}
-            places = [Place(("model", "id"), prefix=prefix, once=("model",))]
+            places = [Place(("model", "id"), prefix=prefix, arrives="files")]
             if form == "repository":
-                places.append(Place(("model", "revision"), "revision", once=("option",)))
+                places.append(Place(("model", "revision"), "revision", arrives="files"))
             found.append(_shape(f"{engine}/{form}", engine, fixed, places, cache))
     for engine in ("llama.cpp", "ollama"):
         for form, prefix, cache in (("repository", "org/", "./"), ("path", "./", "~/"), ("absolute", "/models/", "/srv/")):
             fixed = {"model": {"id": "org/model", "config": "config.json"}, "pin": {"engine": engine, "quantization": "gguf-q4_k_m"}}
-            found.append(_shape(f"{engine}/{form}", engine, fixed, [Place(("model", "checkpoints", "gguf-q4_k_m"), prefix=prefix, once=("model",))], cache))
-    hub = [Place(("model", "id"), prefix="org/", once=("model",)), Place(("model", "revision"), "revision")]
-    texts = [Place(("quantize", "calibration", "dataset"), once=("job",)), Place(("quantize", "calibration", "split"), "option", once=("job",))]
+            found.append(_shape(f"{engine}/{form}", engine, fixed, [Place(("model", "checkpoints", "gguf-q4_k_m"), prefix=prefix, arrives="files")], cache))
+    hub = [Place(("model", "id"), prefix="org/", arrives="files"), Place(("model", "revision"), "revision")]
+    texts = [Place(("quantize", "calibration", "dataset"), arrives="files"), Place(("quantize", "calibration", "split"), "option", arrives="files")]
     for tool, engine, method in (("llm-compressor", "vllm", "awq"), ("gptqmodel", "sglang", "gptq"), ("modelopt", "tensorrt-llm", "fp8")):
         fixed = {"model": {"config": "config.json"}, "pin": {"engine": engine, "quantization": method}, "quantize": {"tool": tool}}
         fixed["hardware"] = {"gpu": "H100-80GB"}
         found.append(_shape(f"{tool}/{engine}", engine, fixed, [*hub, *(texts if method != "fp8" else [])]))
-    local = [Place(("model", "id"), prefix="./", once=("model",)), Place(("quantize", "calibration", "file"), prefix="./", once=("job",))]
+    local = [Place(("model", "id"), prefix="./", arrives="files"), Place(("quantize", "calibration", "file"), prefix="./", arrives="files")]
     fixed = {"model": {"config": "config.json"}, "pin": {"engine": "vllm", "quantization": "awq"}, "quantize": {"tool": "llm-compressor"}}
     found.append(_shape("llm-compressor/path", "vllm", fixed, local))
     for engine in ("llama.cpp", "ollama"):
@@ -111,7 +111,7 @@ def shapes() -> list[Shape]:
     gpu = {"hardware": {"gpu": {"memory_gib": 80, "compute_capability": 8.0}}, "model": {"id": "org/model", "config": "config.json"}}
     found.append(_shape("gpu/vllm", "vllm", gpu, [Place(("hardware", "gpu", "name"))]))
     open_keys = {"model": {"id": "org/model", "config": "config.json"}, "deploy": {"allow_unknown": True}}
-    keys = [Place(("deploy", "extra_args", "vllm", "*"), "option", once=("option",)), Place(("deploy", "env", "*"), "variable", once=("environment",))]
+    keys = [Place(("deploy", "extra_args", "vllm", "*"), "option", arrives="files"), Place(("deploy", "env", "*"), "variable", arrives="environment")]
     found.append(_shape("keys/vllm", "vllm", open_keys, keys))
     words = [("model",), ("hardware", "gpu"), ("hardware", "interconnect"), ("workload", "profile"), ("workload", "goal"), ("pin", "engine_version")]
     words += [("pin", "quantization"), ("pin", "kv_cache_dtype"), ("name",), ("deploy", "api_key_from"), ("model", "checkpoints", "*"), ("*",)]
