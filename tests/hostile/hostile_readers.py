@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,13 +69,18 @@ DRIVER = """
 while IFS= read -r -d '' folder && IFS= read -r -d '' script && IFS= read -r -d '' out; do
   cd -- "$folder" || exit 9
   if [[ $out == - ]]; then
-    bash -n "./$script" </dev/null >/dev/null 2>&1
+    bash -n "$script" </dev/null >/dev/null 2>&1
   else
-    STUB_OUT=$out "./$script" </dev/null >/dev/null 2>"$out.err"
+    STUB_OUT=$out "$script" </dev/null >/dev/null 2>"$out.err"
   fi
   printf '%d\\n' "$?"
 done
 """
+
+ASSIGNED = re.compile(r"^model=.*?(?=^expected=)", re.DOTALL | re.MULTILINE)
+"""The part of the job of llama.cpp that holds values; the rest works with them, and would download."""
+
+SHOWN = 'for name in model made_of revision calibration dataset; do printf "%s\\0" "$name=${!name-}"; done >"$STUB_OUT.job"\n'
 
 
 @dataclass
@@ -133,16 +139,19 @@ class Bench:
         for case in cases:
             folder = self.out / case.name
             for path in sorted(folder.rglob("*.sh")):
-                script = str(path.relative_to(folder))
-                runs = path.name in ("serve.sh", "smoke.sh") or (path.name == "bench.sh" and 'exec "${args[@]}"' in path.read_text())
-                if script.startswith("quantize/"):
-                    runs = False
-                elif path.name == "serve.sh" and (made := re.search(r'! -e "\$here"/(\S+) \]\]', path.read_text())):
+                text = path.read_text()
+                script = f"./{path.relative_to(folder)}"
+                runs = path.name in ("serve.sh", "smoke.sh") or (path.name == "bench.sh" and 'exec "${args[@]}"' in text)
+                if path.name == "serve.sh" and (made := re.search(r'! -e "\$here"/(\S+) \]\]', text)):
                     weights = path.parent / made[1]
                     weights.parent.mkdir(parents=True, exist_ok=True)
                     weights.touch()
-                out = str(self.got / f"{case.number}.{path.stem}") if runs else "-"
-                work.append((case.number, str(folder), script, out))
+                work.append((case.number, str(folder), script, str(self.got / f"{case.number}.{path.stem}") if runs else "-"))
+                if job := ASSIGNED.search(text):
+                    part = self.got / f"{case.number}-assigned.sh"
+                    part.write_text(f"#!/bin/bash\nset -euo pipefail\nhere={shlex.quote(str(path.parent))}\n{job[0]}\n{SHOWN}")
+                    part.chmod(0o755)
+                    work.append((case.number, str(folder), str(part), str(self.got / f"{case.number}.run")))
         sent = "".join(f"{folder}\0{script}\0{out}\0" for _, folder, script, out in work)
         env = {"PATH": f"{self.tools}:/usr/bin:/bin", **VARIABLES, "SMOKE_TIMEOUT": "5"}
         done = subprocess.run(["bash", "-c", DRIVER], input=sent.encode("utf-8", "surrogateescape"), env=env, stdout=subprocess.PIPE, check=True)
@@ -152,7 +161,8 @@ class Bench:
                 said = Path(out + ".err").read_text(errors="replace")[-300:] if out != "-" else "bash -n"
                 seen[number].refused.append(f"{script} ends with {code}: {said}")
             elif out != "-":
-                seen[number].data.update({f"run {script} {key}": value for key, value in self._got(out).items()})
+                name = script.removeprefix("./") if script.startswith("./") else "quantize/run.sh"
+                seen[number].data.update({f"run {name} {key}": value for key, value in self._got(out).items()})
 
     def _got(self, out: str) -> dict[str, Any]:
         """What the stubs of one script wrote down: words and environment, or words alone."""

@@ -65,7 +65,7 @@ class Shape:
 
 def _deploy(engine: str, cache: str, variables: int) -> list[Place]:
     found = [
-        Place(("deploy", "served_name"), arrives="files"),
+        Place(("deploy", "served_name"), arrives="" if engine in ("tgi", "tensorrt-llm") else "files"),
         Place(("deploy", "host"), "host", arrives="files"),
         Place(("deploy", "image"), "image", arrives="files"),
         Place(("deploy", "cache_dir"), prefix=cache, arrives="files"),
@@ -107,7 +107,7 @@ def shapes() -> list[Shape]:
     found.append(_shape("llm-compressor/path", "vllm", fixed, local))
     for engine in ("llama.cpp", "ollama"):
         fixed = {"model": {"config": "config.json"}, "pin": {"engine": engine, "quantization": "gguf-q4_k_m"}, "quantize": {"tool": "llama.cpp"}}
-        found.append(_shape(f"gguf/{engine}", engine, fixed, hub))
+        found.append(_shape(f"gguf/{engine}", engine, fixed, [*hub, Place(("quantize", "calibration", "file"), prefix="./")]))
     gpu = {"hardware": {"gpu": {"memory_gib": 80, "compute_capability": 8.0}}, "model": {"id": "org/model", "config": "config.json"}}
     found.append(_shape("gpu/vllm", "vllm", gpu, [Place(("hardware", "gpu", "name"))]))
     open_keys = {"model": {"id": "org/model", "config": "config.json"}, "deploy": {"allow_unknown": True}}
