@@ -15,11 +15,10 @@ import time
 from typing import Any
 
 from generator.decide.context import Numbers
+from generator.engines import ENGINES, cache_cost
 from generator.facts.model import shape_of
 from generator.quantity import GIB
 from generator.rulebook import load
-from generator.sizing.cache import cache_cost
-from generator.sizing.engines import MEMORY
 from generator.sizing.footprint import Device, Layout, Load
 from generator.sizing.gguf import gguf_weights
 from generator.sizing.weights import weight_bytes
@@ -40,7 +39,7 @@ def main() -> int:
     shapes = [shape for name in book.section("models") if (shape := shape_of(name, book)) is not None]
     spent: dict[str, float] = {}
     count: dict[str, int] = {}
-    for engine, memory in MEMORY.items():
+    for engine, memory in ((name, room.memory) for name, room in ENGINES.items()):
         facts: dict[str, Any] = book.section("engines")[engine]
         numbers = Numbers(book, facts["default_version"])
         mine = [name for name in METHODS if ("gguf" if name.startswith("gguf") else "safetensors") in facts["formats"]]

@@ -37,7 +37,7 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
-        return printable(f"{where}{self.severity}[{self.code}]: {self.message}")
+        return one_line(f"{where}{self.severity}[{self.code}]: {self.message}")
 
 
 class GenDeployError(Exception):
@@ -88,6 +88,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def fold(word: str) -> str:
     """A name as people mean it: case, spaces, dashes and underscores do not count."""
     return word.lower().replace(" ", "").replace("-", "").replace("_", "")
+
+
+def one_line(text: str) -> str:
+    """Text in one line: a name with a line end in it cannot begin another, which some readers of a log take for a command."""
+    return printable(text).replace("\n", "\\n")
 
 
 def printable(text: str) -> str:

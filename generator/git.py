@@ -19,6 +19,12 @@ MAX_REF = 250
 MAX_EXPORT_BYTES = 256 << 20
 """What one side of a comparison may be: rules and specs are small, and model files belong elsewhere."""
 LINK, SUBMODULE = "120000", "160000"
+HARMLESS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
+"""Settings against what a stranger's repository has git run; the last, against a repository among the files of another."""
+ENVIRONMENT = {
+    "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat",
+    "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "",  # nothing is fetched: that runs what the configuration says
+}  # fmt: skip
 
 
 class Entry(NamedTuple):
@@ -208,8 +214,8 @@ def _unsafe(path: str) -> bool:
 
 def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: bool = False) -> subprocess.CompletedProcess[bytes]:
     """Run git; raises `InputError` with its last word where it fails (unless that is an answer), or is not there."""
-    environment = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat"}
-    command = ["git", "--no-replace-objects", "-c", "core.fsmonitor=false", *words]
+    command = ["git", "--no-replace-objects", *(word for setting in HARMLESS for word in ("-c", setting)), *words]
+    environment = {**os.environ, **ENVIRONMENT}
     try:
         done = subprocess.run(
             command, cwd=cwd, input=stdin or b"", capture_output=True, env=environment, timeout=TIMEOUT_S, check=False
@@ -220,6 +226,9 @@ def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: b
         raise fail("git", f"git {words[0]} took more than {TIMEOUT_S} s") from None
     except OSError as error:
         raise fail("git", f"cannot run git: {error.strerror}") from None
+    if done.returncode and b"promisor remote" in done.stderr:
+        message = "this partial clone lacks files of what is compared, and nothing is fetched here: `git fetch --refetch --no-filter` brings them"
+        raise fail("missing-object", message)
     if done.returncode and not may_fail:
         raise fail("git", f"git {words[0]}: {_last_line(done.stderr.decode('utf-8', 'replace'))}")
     return done

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 from generator.errors import Place, Problem, did_you_mean
 from generator.source import Document
 
-MERGED = ("gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs")
+MERGED = (
+    "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
+)  # fmt: skip
 """Sections that are mappings by name; a later layer replaces fields of facts and whole thresholds."""
 FIELDWISE = ("gpus", "models", "methods", "engines", "quantizers", "training_jobs")
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")

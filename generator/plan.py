@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from generator.quantity import gib
 from generator.quantize.job import Job, job_json
 from generator.sizing.footprint import Footprint
-from generator.sizing.terms import Term
+from generator.sizing.term import MemoryTerm
 from generator.throughput.shapes import Range, Speed
 
 SCHEMA_VERSION = 1
@@ -106,7 +106,7 @@ class Candidate:
     performance: Performance | None = None
     quality: Quality = UNMEASURED
     thumb: Mapping[str, float | None] = field(default_factory=dict)
-    terms: tuple[Term, ...] = ()
+    terms: tuple[MemoryTerm, ...] = ()
     job: Job | None = None
 
     @property
@@ -204,11 +204,16 @@ def memory_json(memory: Footprint | None) -> dict[str, float] | None:
 
 
 def terms_json(candidate: Candidate) -> list[dict[str, Any]]:
-    """The terms of a candidate's memory with their formulas, where they were worked out (the choice)."""
-    return [
-        {"term": t.name, "gib": round(t.gib, 3), "formula": t.formula, "inputs": dict(t.inputs), "source": t.source}
-        for t in candidate.terms
-    ]
+    """The terms of a candidate's memory as trees, where they were worked out (the choice): each formula gives the bytes from inputs and parts."""
+    return [_term_json(term) for term in candidate.terms]
+
+
+def _term_json(term: MemoryTerm) -> dict[str, Any]:
+    inputs = {symbol: {"value": one.value, **({"source": one.source} if one.source else {})} for symbol, one in term.inputs.items()}
+    return {
+        "term": term.name, "gib": round(gib(term.bytes), 3), "bytes": round(term.bytes), "formula": term.formula, "inputs": inputs,
+        "source": term.source, "parts": [_term_json(part) for part in term.parts],
+    }  # fmt: skip
 
 
 _NO_FIGURES = (

@@ -1,21 +1,26 @@
 """The project file `gen-deploy.yaml`: one corpus of specs, one output folder, one rule set for every command.
 
-Floor 2; reads the project file and lists folders below it.
+Floor 2; reads the project file and lists folders below it. A project may be a stranger's: what it names stays inside it,
+symlinks resolved, and out of `.git`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from generator.boundary import WAY_OUT, checkout, in_a_repository, lies_in, readable_from
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
-from generator.rulesets import SHIPPED
+from generator.resources import folder as shipped
+from generator.resources import shown
+from generator.rulesets import SHIPPED, layers
 from generator.source import Document, decode, parse_yaml, read_bytes
 
 FILE = "gen-deploy.yaml"
@@ -38,8 +43,12 @@ class Project:
 
     @property
     def out_folder(self) -> Path:
-        """Where the generated files go."""
-        return self.folder / self.out
+        """Where the generated files go; raises `InputError` where that is not a folder of its own inside the project."""
+        path, root = self.folder / self.out, os.path.realpath(self.folder)
+        if os.path.realpath(path) == root or not lies_in(path, [root]) or in_a_repository(path, self.folder):
+            message = f"out: {self.out!r} leads out of the project, or into git's own files; `-o DIR` can name any folder"
+            raise fail("outside-project", message, self.document.place(("out",)))
+        return path
 
     @property
     def rule_set(self) -> str | None:
@@ -50,10 +59,39 @@ class Project:
 
     def spec_files(self) -> list[Path]:
         """Every file of the corpus, sorted; raises `InputError` where there is none, or a file that is named is missing."""
-        found = [self.folder / name for name in self.matching(_files_below(self.folder, self.specs))]
+        readable = readable_from(self.folder)
+        found = [self.folder / name for name in self.matching(self._files_below(readable))]
         if not found:
             raise fail("no-specs", f"no file matches {', '.join(self.specs)}", self.document.place(("specs",)))
+        for path in found:
+            if path.is_symlink() and not lies_in(path, readable):
+                raise self._outside(os.path.relpath(path, self.folder))
         return found
+
+    def _outside(self, name: str) -> InputError:
+        return fail("outside-project", f"specs: {name!r} leads out of the project, or into .git; {WAY_OUT}", self.document.place(("specs",)))
+
+    def _files_below(self, readable: Sequence[str]) -> Iterator[str]:
+        """Files below the parts of globs that are no patterns, as paths relative to the folder; symlinked folders are not entered."""
+        roots: set[str] = set()
+        for glob in self.specs:
+            fixed: list[str] = []
+            for part in PurePosixPath(glob).parts[:-1]:
+                if is_glob(part):
+                    break
+                fixed.append(part)
+            roots.add("/".join(fixed))
+        seen = 0
+        for root in sorted(roots):
+            if not lies_in(self.folder / root, readable):
+                raise self._outside(root)
+            for at, folders, files in os.walk(self.folder / root):
+                folders[:] = sorted(f for f in folders if f != ".git")
+                seen += len(files) + len(folders)
+                if seen > MAX_FILES:
+                    raise fail("too-many-files", f"more than {MAX_FILES} files lie below {root or '.'}: narrow the globs")
+                base = os.path.relpath(at, self.folder)
+                yield from ((name if base == "." else f"{base}/{name}") for name in files)
 
     def matching(self, paths: Iterable[str]) -> list[str]:
         """The specs among paths relative to the project's folder; what is generated, and the rules, are none."""
@@ -71,15 +109,30 @@ class Project:
 
 def find(cwd: Path) -> Project | None:
     """The project file of a folder or of one above it, up to the root of its repository; raises `InputError` if it is wrong."""
-    here = cwd.resolve()
+    folder = _folder_around(cwd.resolve())
+    if folder is None:
+        return None
+    path = folder / FILE
+    name = os.path.relpath(path, cwd.resolve())
+    if path.is_symlink() and not lies_in(path, [str(folder)]):
+        raise fail("outside-project", "the project file is a symlink that leads out of its folder", Place(name))
+    return parse(decode(read_bytes(path, MAX_PROJECT_BYTES, name), name), name, Path(os.path.relpath(folder)))
+
+
+def _folder_around(here: Path, beyond: bool = False) -> Path | None:
+    """The folder of the project file: this one or one above it, up to the root of its repository or, with `beyond`, of all."""
     for folder in (here, *here.parents):
-        path = folder / FILE
-        if path.is_file():
-            shown = os.path.relpath(path, here)
-            return parse(decode(read_bytes(path, MAX_PROJECT_BYTES, shown), shown), shown, Path(os.path.relpath(folder)))
-        if (folder / ".git").exists():
+        if (folder / FILE).is_file():
+            return folder
+        if not beyond and (folder / ".git").exists():
             return None
     return None
+
+
+def bounds(folder: Path) -> tuple[str, ...] | None:
+    """Where files that a spec in this folder names may lie: in its project, also where that has it in a submodule. None without one."""
+    around = _folder_around(folder.absolute(), beyond=True) or _folder_around(folder.resolve(), beyond=True)
+    return None if around is None else readable_from(around)
 
 
 def parse(text: str, name: str, folder: Path) -> Project:
@@ -141,9 +194,12 @@ def rule_set(named: str | None, cwd: Path, tree: bool = False) -> str:
         return named
     project = find(cwd)
     if project is not None and project.rule_set is not None:
+        if project.rules not in SHIPPED:
+            check_rules(Path(project.rule_set), project.folder, project.document.place(("rules",)))
         return project.rule_set
     base = project.folder if project is not None else cwd
     if tree and (base / TREE / "vocabulary.yaml").is_file():
+        check_rules(base / TREE / "default", base)
         return str(base / TREE / "default")
     return "default"
 
@@ -151,6 +207,27 @@ def rule_set(named: str | None, cwd: Path, tree: bool = False) -> str:
 def is_glob(text: str) -> bool:
     """Whether a path holds a wildcard."""
     return any(c in text for c in "*?[")
+
+
+def check_rules(rules: Path, base: Path, place: Place | None = None) -> None:
+    """Refuse a rule set that somebody's checkout names and that is read from files outside that checkout, the shipped rules apart.
+
+    Raises `InputError`. `--rules` is the caller's own word and can name any folder.
+    """
+    readable = readable_from(checkout(base), shipped("rules"))
+    outside = next((path for path in _read_of(rules) if not lies_in(path, readable)), None)
+    if outside is not None:
+        message = f"rules: {shown(outside)} leads out of the repository, or into .git; `--rules DIR` can name any folder"
+        raise fail("outside-project", message, place)
+
+
+def _read_of(rules: Path) -> Iterator[Path]:
+    """What is read of a rule set: its folder and all YAML in it first, then what those lead to."""
+    yield rules
+    yield from rules.rglob("*.yaml")
+    with contextlib.suppress(InputError):  # what is wrong with it is told when it is read
+        for layer in layers(rules):
+            yield from layer
 
 
 def inside(path: str, folder: str) -> bool:
@@ -201,24 +278,3 @@ def _test(part: str) -> Callable[[str], object]:
     hidden = part.startswith(".")
     pattern = re.compile(fnmatch.translate(part))
     return lambda name: (hidden or not name.startswith(".")) and pattern.match(name)
-
-
-def _files_below(folder: Path, globs: Iterable[str]) -> Iterator[str]:
-    """Files below the parts of globs that are no patterns, as paths relative to the folder; symlinked folders are not entered."""
-    roots: set[str] = set()
-    for glob in globs:
-        fixed: list[str] = []
-        for part in PurePosixPath(glob).parts[:-1]:
-            if is_glob(part):
-                break
-            fixed.append(part)
-        roots.add("/".join(fixed))
-    seen = 0
-    for root in sorted(roots):
-        for at, folders, files in os.walk(folder / root):
-            folders[:] = sorted(f for f in folders if f != ".git")
-            seen += len(files) + len(folders)
-            if seen > MAX_FILES:
-                raise fail("too-many-files", f"more than {MAX_FILES} files lie below {root or '.'}: narrow the globs")
-            base = os.path.relpath(at, folder)
-            yield from ((name if base == "." else f"{base}/{name}") for name in files)

@@ -21,7 +21,7 @@ from generator.table import STAGES, Table, build_table
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
     "policy", "sources", "gpus", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
-    "quantizers", "training_jobs",
+    "quantizers", "training_jobs", "gates",
 )  # fmt: skip
 
 

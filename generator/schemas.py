@@ -18,7 +18,7 @@ KINDS = {
     "ruleset": "ruleset", "table": "table", "thresholds": "thresholds", "names": "vocabulary", "settings": "vocabulary", "sources": "sources", "gpus": "gpus",
     "architectures": "architectures", "models": "models", "methods": "methods", "ggml_types": "methods", "quality": "quality",
     "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
-    "quantizers": "quantizers", "training_jobs": "training_jobs",
+    "quantizers": "quantizers", "training_jobs": "training_jobs", "gates": "gates",
 }  # fmt: skip
 """Which schema a file of a rule set is read by, after its top-level keys; the first that it has decides."""
 

@@ -26,6 +26,8 @@ _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _OCTAL = re.compile(r"0o[0-7]+\Z")
 _HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
+_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Line breaks of YAML 1.1 that editors do not show as such."""
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _CORE_TAGS = {"tag:yaml.org,2002:str", "!"}
@@ -91,18 +93,25 @@ def parse_yaml(text: str, name: str) -> Document:
     Raises `InputError` with a position for syntax errors, duplicate or non-string keys, tags, several documents,
     and anything deeper than `MAX_DEPTH` or larger than `MAX_NODES` after expanding aliases.
     """
+    if found := _BREAKS.search(text):
+        message = f"the character U+{ord(found[0]):04X} is an invisible line break, which YAML turns into a blank: take it out"
+        raise fail("bad-character", message, _place(text, found.start(), name))
     try:
         return _Builder(name).build(text)
     except yaml.reader.ReaderError as error:
-        before = text[: error.position]
-        place = Place(name, before.count("\n") + 1, error.position - before.rfind("\n"))
-        raise fail("bad-character", f"the character U+{ord(text[error.position]):04X} cannot stand in YAML", place) from None
+        place = _place(text, text.find(chr(error.character)), name)  # libyaml counts bytes, and its Python twin characters
+        raise fail("bad-character", f"the character U+{error.character:04X} cannot stand in YAML", place) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name)
         raise fail("yaml-syntax", error.problem or "not YAML", place) from None
     except yaml.YAMLError as error:
         raise fail("yaml-syntax", " ".join(str(error).split()), Place(name)) from None
+
+
+def _place(text: str, index: int, name: str) -> Place:
+    """Where a character of a text stands."""
+    return Place(name, text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
 class _Open:

@@ -5,16 +5,19 @@ Floor 2, pure but for reading the schema. Defaults that depend on the profile ar
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from generator.boundary import WAY_OUT, lies_in
 from generator.errors import InputError, Problem
 from generator.resources import folder
 from generator.schema_check import accepts
+from generator.secrets import secret_problems
 from generator.source import Document, KeyPath, read_yaml
 from generator.spec_problems import in_order, schema_problems, text_problems
 
@@ -55,7 +58,8 @@ class HardwareRequest:
 class DeploymentSpec:
     """One spec. `workload`, `pin`, `quantize` and `deploy` hold only what the user wrote; `folder` is that of the file.
 
-    `quantize` is None where the spec does not ask for weights to be made.
+    `quantize` is None where the spec does not ask for weights to be made. `within` are the folders (symlinks resolved)
+    that the files it names must lie in; None: anywhere.
     """
 
     name: str
@@ -67,6 +71,24 @@ class DeploymentSpec:
     document: Document
     folder: Path
     quantize: Mapping[str, Any] | None = None
+    within: tuple[str, ...] | None = None
+
+    def named_file(self, path: KeyPath, written: str) -> Path:
+        """A file that the spec names at `path`: relative to the spec, absolute, or in the home with `~/`.
+
+        Raises `InputError` where it does not lie in `within`.
+        """
+        if written.startswith("~/"):
+            with contextlib.suppress(RuntimeError):  # no home: then it is a folder of that name
+                return self.readable(path, Path.home() / written[2:])
+        return self.readable(path, self.folder / written)
+
+    def readable(self, path: KeyPath, found: Path) -> Path:
+        """A file that what the spec names at `path` leads to; raises `InputError` where it does not lie in `within`."""
+        if self.within is not None and not lies_in(found, self.within):
+            message = f"{path[-1]}: {found.name!r} leads out of the project, or into .git; {WAY_OUT}"
+            raise InputError(self.problem(path, "outside-project", message))
+        return found
 
     @property
     def file(self) -> Path:
@@ -80,9 +102,19 @@ class DeploymentSpec:
 
 @lru_cache(1)
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a spec."""
-    data: dict[str, Any] = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
-    return data
+    """The JSON Schema of a spec, with what it refers to put in its place."""
+    data = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
+    whole: dict[str, Any] = _inlined(data, data["$defs"])
+    return whole
+
+
+def _inlined(part: Any, shared: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inlined(inner, shared) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    said = {key: _inlined(inner, shared) for key, inner in part.items() if key not in ("$ref", "$defs")}
+    return {**shared[part["$ref"].rpartition("/")[2]], **said} if "$ref" in part else said
 
 
 @lru_cache(1)
@@ -109,6 +141,8 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     """The spec of a document, or every problem that its schema finds."""
     if not isinstance(document.data, dict):
         return None, [Problem("wrong-type", "a spec is a mapping with `model` and `hardware`", document.place())]
+    if secrets := secret_problems(document):
+        return None, in_order(secrets)  # alone: another message could repeat one
     problems = in_order([*problems_of(document), *text_problems(document)])
     name = document.data.get("name") or label(path.stem)
     if not name:
@@ -145,8 +179,12 @@ def whole(value: Any, rule: Mapping[str, Any]) -> Any:
 
 
 def read_spec(path: Path) -> DeploymentSpec:
-    """One spec from its file; raises `InputError` with every problem of it."""
+    """One spec from its file; in a project, the files that it names must lie there. Raises `InputError` with every problem of it."""
     spec, problems = from_document(read_yaml(path), path)
     if spec is None:
         raise InputError(problems)
+    if spec.model.config or spec.model.gguf or spec.quantize:
+        from generator.project import bounds  # few specs name files
+
+        return replace(spec, within=bounds(path.parent))
     return spec

@@ -31,12 +31,31 @@ def schema_problems(document: Document, errors: Iterable[Any]) -> list[Problem]:
 
 
 def text_problems(document: Document) -> list[Problem]:
-    """Keys and texts that hold control or direction characters: what they show is not what they are."""
+    """Keys and texts that hold what cannot be seen: blanks of other kinds, control and direction characters."""
     return in_order(
-        Problem("bad-text", f"{_shown(text)} holds a control or direction character", document.place(path, key))
-        for path, text, key in _texts((), document.data)
-        if not text.isprintable()
+        Problem("bad-text", f"{_shown(text)} holds {unseen}", document.place(path, key))
+        for path, text, key in texts((), document.data)
+        if (unseen := _unseen(text))
     )
+
+
+def _unseen(text: str) -> str | None:
+    """The first character of a text that is not shown as what it is."""
+    if text.isprintable():
+        return None
+    from unicodedata import category  # only errors pay for it
+
+    c = next(c for c in text if not c.isprintable())
+    if category(c) in ("Cc", "Cf", "Zl", "Zp"):
+        return f"a control or direction character, {named(c)}"
+    return f"the blank {named(c)}: write a plain one, or none" if category(c) == "Zs" else f"{named(c)}, which is no character of Unicode's tables"
+
+
+def named(c: str) -> str:
+    """A character as messages name it: U+0430 CYRILLIC SMALL LETTER A."""
+    from unicodedata import name
+
+    return f"U+{ord(c):04X} {name(c, '')}".rstrip()
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -44,17 +63,17 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(set(problems), key=lambda p: (*(p.place or Place("")), p.code, p.message))
 
 
-def _texts(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str, bool]]:
+def texts(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str, bool]]:
     """Every text with its path, and whether it is a key. Nesting is bounded by the reader."""
     if isinstance(value, str):
         yield path, value, False
     elif isinstance(value, dict):
         for key, inner in value.items():
             yield (*path, key), key, True
-            yield from _texts((*path, key), inner)
+            yield from texts((*path, key), inner)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _texts((*path, index), inner)
+            yield from texts((*path, index), inner)
 
 
 def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
@@ -107,7 +126,7 @@ def _problems(document: Document, error: Any) -> Iterator[Problem]:
             yield from _any_of(document, error, name)
         case "pattern":
             if value.isprintable():
-                yield Problem("bad-text", f"{_shown(value)} is no {name.replace('_', ' ')}{form}", place)
+                yield Problem("bad-text", f"{_shown(value)} is no {name.replace('_', ' ')}{form}{_foreign(value)}", place)
         case "minLength" | "minItems" | "minProperties":
             yield Problem("bad-text", f"{name} must not be empty", place)
         case "maxLength":
@@ -116,6 +135,12 @@ def _problems(document: Document, error: Any) -> Iterator[Problem]:
             yield Problem("bad-value", f"{name} names something twice: {_shown(value)}", place)
         case _:
             yield Problem("bad-value", f"{name}: {_shown(value)} does not fit ({error.validator})", place)
+
+
+def _foreign(value: str) -> str:
+    """The first character that only looks like a plain one, named: a Cyrillic а in a repository's name."""
+    c = next((c for c in value if not c.isascii()), None)
+    return f": it holds {c!r}, {named(c)}" if c else ""
 
 
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}

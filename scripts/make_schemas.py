@@ -430,8 +430,9 @@ def engine(merged: Schema) -> Schema:
         "safe_from": VERSION, "default_version": VERSION,
         "versions": by_name(mapping({"source": SOURCE, "commit": TEXT, "read_at": TEXT, "verified": TEXT}), "Catalogued versions, quoted."),
         "images": {"type": "array", "items": image}, "container": free, "command": words, "smoke": free, "bench": free,
-        "negation": TEXT, "version_command": words,
+        "version_command": words,
         "version_package": TEXT, "port": {"type": "integer", "minimum": 1, "maximum": 65535}, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": free,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
@@ -466,6 +467,19 @@ def flags() -> Schema:
         "deprecated_parameters": WORDS, "together": {"type": "array", "items": free, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
+
+
+def gates(merged: Schema) -> Schema:
+    """What options and variables of a server may not do, or only with a warning."""
+    by_engine = {**mapping(dict.fromkeys(merged["engines"], WORDS)), "description": "By engine: options of its table, keys of its file, parameters."}
+    gate = mapping(
+        {
+            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]}, "source": SOURCE,
+            "options": by_engine, "env": {**WORDS, "description": "Variables of the process; NAME* is every name that begins so."}, "replaces": DIGEST,
+        },
+        ("because", "source"),
+    )  # fmt: skip
+    return document("Gates of options and variables", {"gates": by_name(gate, "By name.")}, ("gates",))
 
 
 def quantizers() -> dict[str, Schema]:
@@ -532,6 +546,7 @@ def schemas() -> dict[str, Schema]:
         **policy_parts(merged),
         **fact_parts(merged),
         **quantizers(),
+        "gates": gates(merged),
     }
 
 

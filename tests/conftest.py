@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
-USERS = ("GEN_DEPLOY_CACHE", "NO_COLOR", "FORCE_COLOR", "HF_TOKEN", "COLUMNS")
+USERS = ("GEN_DEPLOY_CACHE", "GEN_DEPLOY_ALLOW_OUTSIDE", "NO_COLOR", "FORCE_COLOR", "HF_TOKEN", "COLUMNS")
 """Variables of the user's that would change what is printed or where things go."""
 
 

@@ -46,7 +46,8 @@ def generated(path: Path) -> Iterator[Artifact]:
     assert code == 0
     files = rendered(outcome, book(), path.parent / "out", everything)
     yield from files
-    yield manifest(files, {"generator": f"gen-deploy {__version__}", "rules": {"name": book().name, "digest": book().digest}})
+    rules = {"name": book().name, "digest": book().digest}
+    yield manifest(files, {"generator": f"gen-deploy {__version__}", "rules": rules, "spec": f"../../{path.name}"})
 
 
 @pytest.mark.parametrize("path", SPECS, ids=name_of)

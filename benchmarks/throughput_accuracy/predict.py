@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.throughput_accuracy.rows import Case, architecture, cases, gpu_entry
 from generator.decide.context import Numbers
+from generator.engines import cache_cost
 from generator.quantity import GIB
 from generator.rulebook import RuleBook
-from generator.sizing.cache import cache_cost
 from generator.sizing.footprint import Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, band_class
 from generator.throughput.hardware import hardware_shape

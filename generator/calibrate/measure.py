@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from generator.calibrate.compare import Comparison
 from generator.decide.context import Numbers
+from generator.engines import ENGINES
 from generator.facts.gpu import Gpu
 from generator.quantity import GIB
 from generator.rulebook import RuleBook
-from generator.sizing.engines import MEMORY
 from generator.sizing.footprint import Layout, Load
 
 ADJUSTABLE: dict[str, dict[str, tuple[str, ...]]] = {
@@ -90,7 +90,7 @@ def _model(found: Comparison, book: RuleBook, name: str, term: str) -> Callable[
     weights = candidate.memory.weights if candidate.memory else 0
 
     def told(value: float) -> float:
-        fixed = MEMORY[candidate.engine].fixed(
+        fixed = ENGINES[candidate.engine].memory.fixed(
             context.model.architecture, layout, load, gpu.device, weights, lambda asked: value if asked == name else numbers(asked)
         )
         return float(getattr(fixed, term)) / GIB

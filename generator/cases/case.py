@@ -7,10 +7,11 @@ set's own folder those of any other. Files that a case's spec names lie in `file
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from generator.boundary import checkout, lies_in, readable_from
 from generator.errors import InputError, Place, Problem, fail
 from generator.resources import shown
 from generator.rulesets import CASES, MAX_RULE_BYTES, root_of
@@ -47,7 +48,7 @@ class Case:
         found, problems = from_document(self.given, self.path.parent / FILES / f"{self.id}.yaml")
         if found is None:
             raise InputError(problems)
-        return found
+        return replace(found, within=readable_from(self.path.parent))
 
 
 def case_files(rules: Path) -> list[Path]:
@@ -73,6 +74,8 @@ def read_cases(paths: Iterable[Path]) -> list[Case]:
     seen: dict[str, Place] = {}
     for path in paths:
         for file in _yaml_in(path) if path.is_dir() else [path]:
+            if file.is_symlink() and not lies_in(file, readable_from(checkout(file.parent))):
+                raise fail("outside-project", "a case file is no symlink that leads out of its repository", Place(shown(file)))
             document = read_yaml(file, shown(file), MAX_RULE_BYTES)
             wrong = problems_of(document, "cases", form_only=True)
             problems += wrong

@@ -163,7 +163,7 @@ def plans_of(side: Side) -> Plans:
         raise InputError(Problem("no-project", f"{side.label} has no project file that names the output folder"))
     out = "/".join(part for part in (side.root, side.project.out) if part)
     if side.commit is None:
-        return plans_in(side.files / out)
+        return plans_in(side.project.out_folder)
     kept = [PurePosixPath(path) for path in side.entries if path.startswith(f"{out}/") and path.endswith("/plan.json")]
     paths = {str(path): side.entries[str(path)].sha for path in kept if str(path.parent.parent) == out}
     raw = side.repo.contents(paths.values())

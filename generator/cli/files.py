@@ -103,8 +103,8 @@ def decided(spec: DeploymentSpec, book: RuleBook) -> tuple[Outcome | None, int]:
 
 
 def check_extra(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:
-    """Refuse `extra_args` that the engine's version does not take; the tables of options are read only where there are any."""
-    if not spec.deploy.get("extra_args"):
+    """Refuse `extra_args` and a name that the engine does not take; the tables of options are read only where there are any."""
+    if not spec.deploy.keys() & {"extra_args", "served_name"}:
         return
     from generator.verify.extra import extra_problems
 

@@ -69,8 +69,9 @@ def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...],
         raise UsageError(Problem("usage", f"{missing} is missing, and there is no project file {project.FILE}"))
     if specs:
         return specs, found.out_folder, False
-    whole = out is None or out.resolve() == found.out_folder.resolve()
-    return tuple(found.spec_files()), found.out_folder if whole or out is None else out, whole
+    if out is None:
+        return tuple(found.spec_files()), found.out_folder, True
+    return tuple(found.spec_files()), out, out.resolve() == (found.folder / found.out).resolve()
 
 
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:

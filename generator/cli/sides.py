@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from generator import project as projects
+from generator.boundary import readable_from
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.git import SUBMODULE, Entry, Repo, export
 from generator.project import Project
@@ -116,9 +117,9 @@ class Side:
             folder = self.repo.path_of(Path(name))
         else:
             folder = _join(base, name)
-        return self._book(folder, name or folder)
+        return self._book(folder, name or folder, named)
 
-    def _book(self, folder: str, name: str) -> RuleBook:
+    def _book(self, folder: str, name: str, named: str | None) -> RuleBook:
         if folder.startswith("../"):
             raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; compare folders with --rules-from and --rules-to")
         if not self.holds(_join(folder, "ruleset.yaml")):
@@ -138,6 +139,8 @@ class Side:
                 if not isinstance(extends, str) or extends in SHIPPED:
                     break
                 at = _join(at, extends)
+            if self.commit is None and named is None:  # links of a commit have been looked at
+                projects.check_rules(self.files / folder, self.repo.root)
             return book_of(self.files / folder, f"{self.files}/")
 
     def spec(self, name: str) -> DeploymentSpec:
@@ -148,11 +151,21 @@ class Side:
             spec, problems = from_document(parse_yaml(text, name), path)
             if spec is None:
                 raise InputError(problems)
-        for key in MODEL_FILES:
-            written = getattr(spec.model, key)
-            if written and self.commit is not None and not written.startswith(("/", "~")):
-                self._model_file(_join(posixpath.dirname(name), written))
+            spec = replace(spec, within=self._bounds(name))
+            for key in MODEL_FILES:
+                written = getattr(spec.model, key)
+                if written and self.commit is not None and not written.startswith(("/", "~")):
+                    self._model_file(_join(posixpath.dirname(name), written))
+                if written:
+                    spec.named_file(("model", key), written)
         return spec
+
+    def _bounds(self, name: str) -> tuple[str, ...] | None:
+        """Where the model files of a spec may lie: in its project, and in the working tree's copy of that; None outside projects."""
+        if self.project is None:
+            return None
+        inside = self.root if projects.inside(name, self.root) else ""
+        return readable_from(self.files / inside, self.repo.root / inside)
 
     def _model_file(self, name: str) -> None:
         """A file (or a folder) that a spec names: from the commit, or from the working tree where git does not keep it."""

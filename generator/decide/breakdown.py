@@ -1,45 +1,102 @@
-"""The terms of the choice's memory, for whoever wants to check them by hand.
+"""The terms of the choice's memory: the law of the engine, run once more on figures that remember how they were made.
 
 Floor 3, pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from generator.decide.consider import weights_of
 from generator.decide.context import Context, Numbers
+from generator.decide.offload import of_layers, staged
+from generator.decide.weigh import parts_on_gpu
+from generator.engines import ENGINES, cache_cost
+from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
-from generator.sizing.footprint import Layout, Load
-from generator.sizing.terms import Sized, Term, terms
+from generator.sizing.cache import CacheCost, Kept
+from generator.sizing.footprint import Fixed, Layout, Load
+from generator.sizing.gguf import gguf_sizes
+from generator.sizing.term import MemoryTerm, Term, Watched, leaf, part
+
+TERMS = ("weights", "kv_cache", "activations", "cuda_graphs", "runtime")
 
 
-def terms_of(context: Context, candidate: Candidate, facts: Mapping[str, Any]) -> tuple[Term, ...]:
-    """Each term of a sized candidate with its formula, inputs and source; none where the rule of thumb sized it."""
-    memory, kv, book = candidate.memory, candidate.kv_cache, context.book
-    if memory is None or kv is None or book.sizing != "detailed":
+def terms_of(context: Context, candidate: Candidate, facts: Mapping[str, Any]) -> tuple[MemoryTerm, ...]:
+    """Each term of a sized candidate as a tree, in the order of the memory bar; none where the rule of thumb sized it."""
+    memory, book = candidate.memory, context.book
+    if memory is None or candidate.kv_cache is None or book.sizing != "detailed":
         return ()
-    version = candidate.engine_version
+    made = {name: term for name, term in _terms(context, candidate, facts).items() if getattr(memory, name) or name in TERMS[:2]}
+    sources = ENGINES[candidate.engine].sources
+    cpu = context.gpu.vendor == "cpu"
+    found = []
+    for name in TERMS:
+        if name in made:
+            own = sources.get(f"{name} on a CPU" if cpu else name) or sources.get(name) or (WEIGHTS if name == "weights" else None)
+            found.append(made[name].shown(name, own))
+    return tuple(found)
 
-    def source_of(name: str) -> str | None:
-        return book.threshold(name, version).get("source")
 
-    return tuple(
-        terms(
-            Sized(
-                engine=candidate.engine,
-                architecture=context.model.architecture,
-                layout=Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel"))),
-                load=Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens),
-                footprint=memory,
-                fraction=candidate.gpu_memory_utilization,
-                bytes_per_token=kv.bytes_per_token,
-                tokens=kv.tokens,
-                bits=candidate.bits,
-                gguf=facts.get("method.family") == "gguf",
-                cpu=context.gpu.vendor == "cpu",
-                numbers=Numbers(book, version),
-                sources=source_of,
-            )
-        )
-    )
+WEIGHTS = "pytorch-caching-allocator"
+"""How PyTorch rounds the tensors of a checkpoint."""
+
+
+def _terms(context: Context, candidate: Candidate, facts: Mapping[str, Any]) -> dict[str, Term]:
+    memory, engine = candidate.memory, candidate.engine
+    assert memory is not None
+    law, numbers = ENGINES[engine].memory, _sourced(context, candidate)
+    shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel")), candidate.replicas)
+    kv_bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
+    plain = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, kv_bits, bool(facts.get("enforce_eager")))
+    architecture: Any = Watched(context.model.architecture)
+    layout: Any = Watched(shape)
+    load: Any = Watched(plain, {"batched_tokens": "max_num_batched_tokens"})
+    device: Any = Watched(context.gpu.device)
+    weights: Any = leaf("weights", memory.weights)
+    engine_facts = resolve_engine(engine, candidate.engine_version, context.book)
+    made = facts.get("_made")
+    checkpoint = None if made is not None else weights_of(context, engine_facts, candidate.method)[0]
+    parts = parts_on_gpu(context, candidate.method, shape, memory.weights, checkpoint, made)
+    fixed = law.fixed(architecture, layout, load, device, weights, numbers)
+    whole = facts.get("method.family") == "gguf"
+    layers = facts.get("gpu_layers") if whole and facts.get("layers.spilled") else None
+    if layers is not None:
+        sizes = gguf_sizes(context.model.architecture, context.book.section("methods")[candidate.method], context.book.section("ggml_types"))
+        fixed = Fixed(fixed.activations + staged(sizes, numbers), 0, fixed.runtime)
+    if whole:
+        cost = cache_cost(
+            context.model.architecture, Layout() if layers is not None else shape, kv_bits, engine,
+            batched_tokens=plain.batched_tokens, sequences=plain.max_num_seqs,
+        )  # fmt: skip
+        cache: Any = _watched(cost).bytes_for(load.max_model_len, load.max_num_seqs)
+        if layers is not None:
+            on_gpu: Any = leaf("gpu_layers", layers)
+            cache = of_layers(part("cells", cache), on_gpu, architecture.layers, layout.pipeline_parallel)
+    else:
+        fraction: Any = leaf("gpu_memory_utilization", candidate.gpu_memory_utilization or 0.0)
+        told: list[Any] = [leaf(name, size) if size else 0 for name, size in zip(TERMS[2:], fixed[:3], strict=True)]
+        beside = Fixed(told[0], told[1], told[2], fixed.loaded)
+        cache = part("budget", law.budget(device, weights, beside, fraction, numbers)) - weights - beside.total
+    named: dict[str, Any] = dict(zip(TERMS, (sum(leaf(role, size) for role, size in parts.items()), cache, *fixed[:3]), strict=True))
+    return {name: term if isinstance(term, Term) else leaf(name, term) for name, term in named.items()}
+
+
+def _sourced(context: Context, candidate: Candidate) -> Callable[[str], float]:
+    """Thresholds as terms: the symbol is the threshold's name without its engine's, the source is that of the version."""
+    numbers, book, version = Numbers(context.book, candidate.engine_version), context.book, candidate.engine_version
+    return lambda name: leaf(name.partition(".")[2], numbers(name), book.threshold(name, version).get("source"))
+
+
+def _watched(cost: CacheCost) -> Any:
+    """A cache whose layers and bytes are terms."""
+
+    def kept(name: str, found: tuple[Kept, ...]) -> tuple[Kept, ...]:
+        ends = [""] if len(found) == 1 else [f"_{number}" for number in range(1, len(found) + 1)]
+        counts: list[Any] = [leaf(f"{name}_layers{end}", one.layers) for one, end in zip(found, ends, strict=True)]
+        sizes = [leaf(f"{name}_bytes_per_token{end}", one.per_token) for one, end in zip(found, ends, strict=True)]
+        return tuple(Kept(count, size, one.window) for count, size, one in zip(counts, sizes, found, strict=True))
+
+    states: Any = leaf("state_layers", cost.state_layers) if cost.state_layers else 0
+    return cost._replace(full=kept("full", cost.full), sliding=kept("sliding", cost.sliding), state_layers=states)

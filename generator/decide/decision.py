@@ -331,8 +331,14 @@ class _Decision:
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:
             return reasons("warn", SPEC, self.names, self.sources, self.book)
-        sources = choice.facts["_sources"]
-        return tuple(r for stage in (SPEC, PAIR, LAYOUT, SIZED) for r in reasons("warn", stage, choice.facts, sources, self.book))
+        sources, candidate, deploy = choice.facts["_sources"], choice.candidate, self.context.spec.deploy
+        found = tuple(r for stage in (SPEC, PAIR, LAYOUT, SIZED) for r in reasons("warn", stage, choice.facts, sources, self.book))
+        if not (deploy.get("extra_args") or deploy.get("env")):
+            return found
+        from generator.facts.gates import gate_warnings  # few specs have either
+
+        engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
+        return (*found, *gate_warnings(self.context.spec, engine, candidate.settings, self.book))
 
     def _dropped(self) -> Iterator[Trace]:
         """How many candidates each reject row dropped."""

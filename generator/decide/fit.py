@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from generator.decide.context import Context, Numbers
+from generator.engines import ENGINES, cache_cost
 from generator.plan import KvCache
 from generator.quantity import ceil_div
-from generator.sizing.cache import CacheCost, cache_cost
-from generator.sizing.engines import MEMORY
+from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
 
 
@@ -161,7 +161,7 @@ class _Sizer:
         self.kv_bits, self.eager, self.numbers, self.known = kv_bits, eager, numbers, known
         self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)
         self.whole = "gguf" in context.book.section("engines")[engine]["formats"]
-        self.memory = MEMORY[engine]
+        self.memory = ENGINES[engine].memory
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device = context.gpu.device
 

@@ -18,7 +18,17 @@ from generator.quantity import version_key
 Names = dict[str, Any]
 Sources = dict[str, str | None]
 
-LOOPBACK = ("127.", "localhost", "::1")
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    if host in ("127.0.0.1", "localhost", "::1"):
+        return True
+    from ipaddress import ip_address  # nearly every spec has one of those
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def spec_names(context: Context) -> tuple[Names, Sources]:
@@ -54,7 +64,7 @@ def _spec_names(context: Context) -> tuple[Names, Sources]:
         "gpus": context.gpus,
         "gpus_per_node": hardware.gpus_per_node,
         "nodes": hardware.nodes,
-        "expose.loopback": str(deploy.get("host", "127.0.0.1")).startswith(LOOPBACK),
+        "expose.loopback": is_loopback(deploy.get("host", "127.0.0.1")),
         "expose.api_key": "api_key_from" in deploy,
         "model.basis": model.basis,
         "model.billion": model.billion,
@@ -72,6 +82,7 @@ def _spec_names(context: Context) -> tuple[Names, Sources]:
         "quantize.act_order": bool((spec.quantize or {}).get("desc_act")),
         "trust_remote_code": bool(deploy.get("trust_remote_code")),
         "served_name": deploy.get("served_name") or spec.name,
+        "served_name.blanks": " " in (deploy.get("served_name") or ""),
         "host": deploy.get("host", "127.0.0.1"),
     }
     sources: Sources = {name: gpu.source for name in names if name.startswith("gpu.")}

@@ -11,13 +11,14 @@ from typing import Any
 
 from generator.decide.context import Context, Numbers
 from generator.decide.fit import Fitted, trials, wish_of
+from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import Engine
 from generator.plan import KvCache
 from generator.quantity import GIB, ceil_div
-from generator.sizing.cache import cache_cost
-from generator.sizing.engines import MEMORY
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load
+from generator.sizing.footprint import Numbers as AnyNumbers
 from generator.sizing.gguf import GgufSizes, gguf_sizes, on_devices
+from generator.sizing.term import whole
 
 
 def partly_offloaded(
@@ -48,6 +49,16 @@ def partly_offloaded(
     return next((one for one in found if (one.gpu_layers or 0) >= least), None)
 
 
+def of_layers(cells: int, layers: int, count: int, stages: int) -> int:
+    """Bytes of the cache of the layers on one GPU, of so many (`count`): the output layer is one of `layers` and has none."""
+    return ceil_div(cells * (layers - 1), count * stages)
+
+
+def staged(sizes: GgufSizes, numbers: AnyNumbers) -> int:
+    """Bytes of a layer of the host on its way through the GPU."""
+    return whole(numbers("llama_cpp.staged_layer_share") * max(sizes.layers))
+
+
 def _most(
     context: Context, engine: str, layout: Layout, load: Load, sizes: GgufSizes, room: int, numbers: Numbers
 ) -> tuple[int, Footprint, KvCache] | None:
@@ -56,15 +67,14 @@ def _most(
     whole = Layout()
     cost = cache_cost(architecture, whole, load.kv_bits, engine, batched_tokens=load.batched_tokens, sequences=load.max_num_seqs)
     cells = cost.bytes_for(load.max_model_len, load.max_num_seqs)
-    fixed = MEMORY[engine].fixed(architecture, layout, load, device, 0, numbers)
-    staged = int(numbers("llama_cpp.staged_layer_share") * max(sizes.layers))
-    fixed = Fixed(fixed.activations + staged, 0, fixed.runtime)
-    budget = MEMORY[engine].budget(device, 0, fixed, context.pinned("gpu_memory_utilization") or 1.0, numbers)
+    fixed = ENGINES[engine].memory.fixed(architecture, layout, load, device, 0, numbers)
+    fixed = Fixed(fixed.activations + staged(sizes, numbers), 0, fixed.runtime)
+    budget = ENGINES[engine].memory.budget(device, 0, fixed, context.pinned("gpu_memory_utilization") or 1.0, numbers)
     floor, count = numbers("headroom.floor"), len(sizes.layers)
 
     def footprint(layers: int) -> Footprint:
         weights = on_devices(sizes, layers, layout.pipeline_parallel)
-        cache = ceil_div(cells * (layers - 1), count * layout.pipeline_parallel)
+        cache = of_layers(cells, layers, count, layout.pipeline_parallel)
         return Footprint(weights, cache, cache, fixed.activations, 0, fixed.runtime, budget, device.capacity)
 
     low, high = 0, count + 1  # all layers and the output would be count + 1, which did not fit
@@ -74,7 +84,7 @@ def _most(
     if low < 1:
         return None
     here = footprint(low)
-    rest = sizes.embedding + sum(sizes.layers[: count - (low - 1)]) + cells - ceil_div(cells * (low - 1), count)
+    rest = sizes.embedding + sum(sizes.layers[: count - (low - 1)]) + cells - of_layers(cells, low, count, 1)
     if rest > room:
         return None
     held = load.max_model_len * load.max_num_seqs

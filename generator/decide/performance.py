@@ -10,9 +10,9 @@ from math import log
 from typing import Any
 
 from generator.decide.context import Context, Numbers
+from generator.engines import cache_cost
 from generator.plan import Candidate, Performance, changed
 from generator.rulebook import RuleBook
-from generator.sizing.cache import cache_cost
 from generator.sizing.footprint import Footprint, Layout
 from generator.table import Row
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from generator.architecture.shape import ModelArchitecture
@@ -119,7 +118,7 @@ def _teacher(context: Context, facts: Mapping[str, Any]) -> tuple[dict[str, Any]
     if said.get("config"):
         from generator.architecture.config import from_config
 
-        path = context.spec.folder / Path(str(said["config"]))
+        path = context.spec.named_file(("quantize", "teacher", "config"), str(said["config"]))
         return entry, from_config(read_json(path), Place(str(path)))
     name = context.book.index("models").get(fold(str(said["id"])))
     shape = shape_of(name, context.book) if name is not None else None

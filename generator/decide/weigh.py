@@ -12,8 +12,8 @@ from generator.decide.context import Context
 from generator.decide.made import Made
 from generator.facts.model import Checkpoint
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import gguf_weights
-from generator.sizing.weights import checkpoint_bytes, weight_bytes
+from generator.sizing.gguf import gguf_sizes, gguf_weights, places
+from generator.sizing.weights import checkpoint_bytes, weight_bytes, weight_parts
 
 _PADS_LIKE_BLACKWELL = 10.0
 _UNKNOWN = 9.0
@@ -39,6 +39,23 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
         return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.vendor == "cpu", exact=exact)
     size = weight_bytes(architecture, entry, layout, capability=_capability(context))
     return int(size * exact / checkpoint_bytes(architecture, entry, "published")) if exact else size
+
+
+def parts_on_gpu(
+    context: Context, method: str, layout: Layout, total: int, checkpoint: Checkpoint | None = None, made: Made | None = None
+) -> dict[str, float]:
+    """The same bytes, `total` of them, by the role of the matrices; of a GGUF by place in the model."""
+    entry = _as_published(context, method, checkpoint)
+    if entry["family"] == "gguf":
+        shape, applied = (made.architecture, made.method) if made is not None else (context.model.architecture, entry)
+        sizes = gguf_sizes(shape, applied, context.book.section("ggml_types"))
+        found = places(sizes, layout.pipeline_parallel, cpu=context.gpu.vendor == "cpu")
+    elif made is not None:
+        found = dict(weight_parts(made.architecture, {}, layout, capability=_capability(context)))
+    else:
+        found = dict(weight_parts(context.model.architecture, entry, layout, capability=_capability(context)))
+    scale = total / (sum(found.values()) or 1)
+    return {role: size * scale for role, size in found.items() if size}
 
 
 def _capability(context: Context) -> float:

@@ -159,19 +159,19 @@ def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, An
         from generator.gguf_header import read_gguf
 
         with _named_by(spec, "gguf", request.gguf):
-            return from_gguf(read_gguf(_path(spec, request.gguf))), "gguf", None
+            return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf))), "gguf", None
     if request.config:
         from generator.architecture.config import from_config
 
         with _named_by(spec, "config", request.config):
-            path = _config_path(_path(spec, request.config))
+            path = _config_path(spec, request.config)
             config = read_json(path)
             architecture = from_config(config, Place(str(path)))
         if request.safetensors:
             from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
 
             with _named_by(spec, "safetensors", request.safetensors):
-                architecture = with_exact_bytes(architecture, tensor_bytes(_path(spec, request.safetensors)))
+                architecture = with_exact_bytes(architecture, tensor_bytes(_safetensors_path(spec, request.safetensors)))
         return architecture, "config", config
     if entry.get("config"):
         key = ("architecture", id(entry["config"]))  # the memo keeps the entry, and so its id, alive
@@ -214,17 +214,21 @@ def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
         ) from None
 
 
-def _path(spec: DeploymentSpec, written: str) -> Path:
-    """A path of the spec: relative to it, absolute, or in the home with `~/`."""
-    if written.startswith("~/"):
-        with contextlib.suppress(RuntimeError):  # no home: then it is a folder of that name
-            return Path.home() / written[2:]
-    return spec.folder / written
-
-
-def _config_path(path: Path) -> Path:
+def _config_path(spec: DeploymentSpec, written: str) -> Path:
     """A folder stands for the config.json in it."""
-    return path / "config.json" if os.path.isdir(path) else path  # noqa: PTH112 - is_dir() raises for names that are too long
+    path = spec.named_file(("model", "config"), written)
+    return spec.readable(("model", "config"), path / "config.json") if os.path.isdir(path) else path  # noqa: PTH112 - is_dir() raises for long names
+
+
+def _safetensors_path(spec: DeploymentSpec, written: str) -> Path:
+    """A file, or an index; the files that it names lie beside it, but each of them can be a symlink."""
+    path = spec.named_file(("model", "safetensors"), written)
+    if spec.within is not None and path.suffix == ".json":
+        from generator.safetensors_header import read_index
+
+        for name in read_index(path).files:
+            spec.readable(("model", "safetensors"), path.with_name(name))
+    return path
 
 
 def _published(entry: Mapping[str, Any]) -> dict[str, tuple[Checkpoint, ...]]:

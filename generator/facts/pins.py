@@ -1,4 +1,4 @@
-"""What the spec pins: every word checked against the catalogue, all problems at once.
+"""What the spec pins and passes through: every word checked against the catalogue and the gates, all problems at once.
 
 Floor 2, pure.
 """
@@ -35,5 +35,9 @@ def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
         if engine not in engines:
             place = spec.document.place(("deploy", "extra_args", engine), key=True)
             problems.append(Problem("unknown-engine", f"{engine!r} is no engine{did_you_mean(engine, engines)}", place))
+    if spec.deploy.get("extra_args") or spec.deploy.get("env"):
+        from generator.facts.gates import gate_problems  # few specs have either
+
+        problems += gate_problems(spec, book)
     if problems:
         raise InputError(problems)

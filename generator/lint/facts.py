@@ -63,7 +63,7 @@ def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, A
 def _without_source(document: Document) -> Iterator[Problem]:
     """Entries of facts that say nobody's word: each GPU, model, method, cell row and number needs one."""
     data = document.data
-    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs"):
+    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates"):
         for name, entry in (data.get(section) or {}).items():
             if "source" not in entry and not entry.keys() <= {"handbook"}:
                 yield _no_source(name, document.place((section, name), key=True))

@@ -13,7 +13,7 @@ from generator.quantity import version_key
 from generator.render import modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
-from generator.render.script import own_type, summary, takes_key
+from generator.render.script import key_shown, own_type, summary, takes_key
 from generator.render.seal import FILE
 from generator.render.weights import compose_path, is_path
 from generator.render.words import Beside, Home, Ref, Word
@@ -71,6 +71,8 @@ def _notes(launch: Launch) -> list[str]:
             f"{launch.facts['title']} has no API key of its own: {launch.deploy['api_key_from']} is not used.",
             "Keep it behind a proxy that asks for one.",
         ]
+    if key_shown(launch):
+        notes.append(f"{launch.facts['title']} takes the key as an argument only: whoever may inspect the container can read it.")
     if launch.vendor == "amd":
         notes += [
             "The group `video` must own /dev/kfd and /dev/dri on this machine;",

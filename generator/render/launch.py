@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import ip_address
 from typing import Any
 
+from generator.decide.names import is_loopback
 from generator.errors import fold
 from generator.facts.engine import Engine, resolve_engine
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
 from generator.render.seal import draft
-from generator.render.spelling import LAUNCH, Spelled, add_extra, check_dash, entry_of, put, spell, takes_file
+from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Ref, Word
 from generator.rulebook import RuleBook
@@ -37,6 +37,7 @@ class Launch:
     vendor: str
     gpus_per_node: int
     back: str
+    book: RuleBook
 
     @property
     def folder(self) -> str:
@@ -59,7 +60,10 @@ class Launch:
         spelled = spell(self.engine, self.candidate.settings)
         if self.nodes > 1:
             put(spelled, self.engine, "nodes", self.nodes)
-        add_extra(spelled, self.engine, (self.deploy.get("extra_args") or {}).get(self.engine.name) or {})
+        if extra := (self.deploy.get("extra_args") or {}).get(self.engine.name):
+            from generator.render.extra import add_extra  # few specs have any
+
+            add_extra(spelled, self.engine, extra, self.book)
         if takes_file(self.engine) == "all" and self.has("served_name"):
             spelled.config = {entry_of(self.engine, "served_name")["key"]: self.served, **spelled.config}
         return spelled
@@ -99,10 +103,7 @@ class Launch:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return is_loopback(self.host)
 
     @property
     def served(self) -> str:
@@ -155,14 +156,12 @@ class Launch:
         flags |= {entry_of(self.engine, name)["flag"]: [str(value)] for name, value in address.items()}
         if self.deploy.get("api_key_from") and "api_key_flag" in self.facts:
             flags[self.facts["api_key_flag"]] = [self.api_key]
+        check_dashes(self.engine, (*positional, self.served, *(values[0] for values in flags.values() if values), *self.spelled.config.values()))
         return [*positional, *Spelled(flags).argv()]
 
     def _model(self, inside: bool) -> tuple[list[Word], dict[str, list[Word] | None]]:
         weights = self.weights
         place: Word = (weights.inside if inside else weights.host) if weights.local else weights.name
-        if isinstance(place, str):
-            check_dash(self.engine, "the model", place)
-        check_dash(self.engine, "the served name", self.served)
         if self.has("hf_repo") and not weights.local:
             return [], self._repository()
         entry = entry_of(self.engine, "model")
@@ -212,6 +211,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
         vendor_of(plan, book),
         int(hardware.get("gpus_per_node") or 1),
         back,
+        book,
     )
     if launch.nodes > 1 and not launch.has("nodes"):
         raise internal(

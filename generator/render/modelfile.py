@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from posixpath import normpath
 
-from generator.errors import fail
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
@@ -50,8 +49,8 @@ def source(launch: Launch) -> str:
 
 
 def _text(launch: Launch, header: str, model: str) -> str:
-    if any(c in model for c in "\n\r"):
-        raise fail("bad-text", f"a Modelfile cannot hold {model!r}")
+    if not model.isprintable():  # the spec has none: a line break would be part of the name
+        raise internal("bad-text", f"FROM cannot name {model!r}")
     pairs = [(name, value) for name, values in launch.spelled.parameters.items() for value in values]
     meant = [Command("FROM", "", model), *(Command("PARAMETER", name, value) for name, value in pairs)]
     try:
@@ -61,7 +60,7 @@ def _text(launch: Launch, header: str, model: str) -> str:
         )
         found = read(text)
     except ModelfileError as error:
-        raise fail("bad-text", str(error)) from None
+        raise internal("bad-text", str(error)) from None
     if found != meant:
         raise internal("not-as-meant", f"the Modelfile does not read back as it was meant: {found!r}")
     return text

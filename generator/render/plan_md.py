@@ -97,19 +97,17 @@ def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
     return rows
 
 
-def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook) -> list[Data]:
-    """Each term with its formula, what went into it, and whose word that is."""
+def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook, depth: int = 0) -> list[Data]:
+    """Each term with its formula, its inputs and its source, and below it its parts."""
     labels = {name: label for name, label, _ in TERMS}
-    return [
-        {
-            "label": labels[term["term"]],
-            "gib": f"{term['gib']:.2f}",
-            "formula": term["formula"],
-            "inputs": "; ".join(f"{name} {value}" for name, value in term["inputs"].items()),
-            "source": source(term["source"], book),
-        }
-        for term in found
-    ]
+    rows = []
+    for term in found:
+        inputs = [f"{name} {one['value']:,.12g}" for name, one in term["inputs"].items()]
+        label = f"{'· ' * depth}{labels.get(term['term'], term['term'])}"
+        row = {"label": label, "gib": f"{term['gib']:.2f}", "formula": term["formula"], "inputs": "; ".join(inputs)}
+        rows.append({**row, "source": source(term["source"], book)})
+        rows += formulas(term["parts"], book, depth + 1)
+    return rows
 
 
 LIMITS = {

@@ -40,6 +40,7 @@ def script(launch: Launch, header: str) -> Artifact:
         visible=list(launch.visible or ()),
         multi=_multi(launch),
         no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
+        key_shown=key_shown(launch),
         key_name=str(launch.deploy.get("api_key_from") or ""),
         loopback=launch.loopback,
         create=plain(create),
@@ -78,6 +79,11 @@ def own_type(launch: Launch) -> list[str]:
 def takes_key(launch: Launch) -> bool:
     """Whether the engine can ask its clients for a key."""
     return "api_key_env" in launch.facts or "api_key_flag" in launch.facts
+
+
+def key_shown(launch: Launch) -> bool:
+    """Whether the key is a word of the command, for want of a variable that the engine reads."""
+    return bool(launch.deploy.get("api_key_from")) and "api_key_env" not in launch.facts and "api_key_flag" in launch.facts
 
 
 def host_env(launch: Launch) -> dict[str, Word]:

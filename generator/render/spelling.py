@@ -5,12 +5,11 @@ Floor 4, pure. What an engine has no word for is an error, never left out in sil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.render.words import Word
 from generator.verify.meant import internal
@@ -66,15 +65,22 @@ def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
         return
     where = entry.get("where", "argv")
     if where == "env":
-        spelled.env[entry["env"]] = _text(word)
+        spelled.env[entry["env"]] = text_of(word)
     elif where == "modelfile":
-        spelled.parameters[entry["parameter"]] = [_text(word)]
+        spelled.parameters[entry["parameter"]] = [text_of(word)]
     elif where == "config" or takes_file(engine) == "all":
         for key in (entry["key"], *(flag.lstrip("-") for flag in entry.get("also", ()))):
             nest(spelled.config, key, None if entry["type"] == "null" else word)
     else:
         for flag in (entry["flag"], *entry.get("also", ())):
-            spelled.flags[flag] = None if entry["type"] == "switch" else [_text(word)]
+            spelled.flags[flag] = None if entry["type"] == "switch" else [text_of(word)]
+
+
+def check_dashes(engine: Engine, words: Iterable[Any]) -> None:
+    """The last guard: raises an internal error for a value that an option parser takes for an option, however it is quoted."""
+    for word in words:
+        if isinstance(word, str) and word[:1] == "-" and word[1:2] not in ".0123456789":
+            raise internal("bad-text", f"{engine.name} takes {word!r} for an option, because it begins with a dash")
 
 
 def takes_file(engine: Engine) -> str:
@@ -109,7 +115,7 @@ def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
     return value
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
@@ -119,60 +125,7 @@ def nest(target: dict[str, Any], key: str, value: Any) -> None:
     """Set a dotted key in nested mappings."""
     *outer, last = key.split(".")
     for part in outer:
-        inside = target.setdefault(part, {})
-        if not isinstance(inside, dict):
-            raise internal("config-clash", f"{key!r} cannot be set: {part!r} is already a value")
-        target = inside
+        if not isinstance(target.get(part), dict):
+            target[part] = {}  # what stood there said it another way
+        target = target[part]
     target[last] = value
-
-
-def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any]) -> None:
-    """Add what the user wrote for the engine, in its own words; it replaces what we would have written.
-
-    Raises `InputError` for a secret, and for a text that the engine would take for an option.
-    """
-    secret = {str(e.get("key")).replace("_", "-") for e in engine.facts["flags"].get("api_key", ())}
-    for name, value in extra.items():
-        if name.replace("_", "-") in secret:
-            where = f"extra_args.{engine.name}.{name}"
-            raise fail("secret", f"{where}: a key is never written; name its variable in deploy.api_key_from")
-        values = value if isinstance(value, list) else [value]
-        for text in values:
-            check_dash(engine, f"extra_args.{engine.name}.{name}", text)
-        negation = engine.facts.get("negation")
-        if value is False:
-            if negation is None:
-                spelled.config.pop(name, None)
-                spelled.flags.pop(f"--{name}", None)
-                continue
-            name, value = (name.removeprefix(negation), True) if name.startswith(negation) else (negation + name, True)
-        _extra(spelled, engine, name, value)
-
-
-def _extra(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
-    if engine.facts.get("api") == "ollama":
-        if name.isupper():
-            spelled.env[name] = _text(value)
-        else:
-            spelled.parameters[name] = [_text(v) for v in (value if isinstance(value, list) else [value])]
-    elif takes_file(engine) == "all":
-        spelled.config[name] = value
-    elif takes_file(engine) == "config" and "." in name:
-        nest(spelled.config, name, value)
-    else:
-        values = value if isinstance(value, list) else [value]
-        spelled.flags[f"--{name}"] = None if value is True else [_text(v) for v in values]
-
-
-def check_dash(engine: Engine, what: str, text: Any) -> None:
-    """Refuse a text that an option parser takes for an option, however it is quoted."""
-    if isinstance(text, str) and text.startswith("-") and engine.facts.get("api") != "ollama" and not _number(text):
-        raise fail("bad-text", f"{what}: {engine.name} takes {text!r} for an option, because it begins with a dash")
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

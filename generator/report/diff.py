@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.compare.model import Change, Comparison
-from generator.errors import printable
+from generator.errors import one_line
 from generator.report import diff_words as words
 from generator.report.diff_github import github
 from generator.report.diff_json import as_json
@@ -28,7 +28,7 @@ def report(result: Comparison, form: str, verbose: bool = False) -> str:
         return github(result)
     if form == "markdown":
         return markdown(result)
-    return printable("\n".join(text_lines(result, verbose)))
+    return "\n".join(map(one_line, text_lines(result, verbose)))
 
 
 def text_lines(result: Comparison, verbose: bool = False) -> Iterator[str]:

@@ -16,16 +16,22 @@ from generator.report import diff_words as words
 MARKER = "<!-- gen-deploy diff -->"
 MOST_BYTES = 60_000
 """GitHub refuses comments of more than 65,536 characters."""
+MOST_HEAD_BYTES = 50_000
+"""What of them is told before the files: names can be long."""
 MOST_CHANGES = 50
 MOST_EDITS = 50
 
 
 def markdown(result: Comparison) -> str:
     """The comment: verdict, changes, edits, and the files folded, as many as there is room for."""
-    head = "\n".join(_head(result))
-    parts = [head]
-    size = len(head.encode())
-    left_out = 0
+    parts: list[str] = []
+    size = left_out = 0
+    for line in _head(result):
+        size += len(line.encode()) + 1
+        if size > MOST_HEAD_BYTES:
+            parts.append("\nMore is left out: the comment would be too long.")
+            break
+        parts.append(line)
     for block in _files(result):
         size += len(block.encode()) + 1
         if size > MOST_BYTES:
@@ -106,7 +112,7 @@ def code(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text outside a code span: nothing in it is markup, a mention or a reference."""
+    """Text outside a code span: nothing in it is markup, a mention, a reference or an address."""
     text = printable(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
     text = re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
-    return re.sub(r"([@#])(?=\w)", "\\1\u200b", text)
+    return re.sub(r"(?i)([@#](?=\w)|www(?=\.)|:(?=//)|GH(?=-\d))", "\\1\u200b", text)

@@ -12,6 +12,7 @@ from generator.errors import did_you_mean, fail, printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
 from generator.quantity import gib
 from generator.rulebook import RuleBook
+from generator.sizing.term import MemoryTerm
 
 
 def explain(plan: Plan, book: RuleBook, why_not: str | None = None) -> str:
@@ -63,12 +64,19 @@ def _memory(candidate: Candidate, book: RuleBook) -> Iterator[str]:
     yield from ("", "memory of the fullest GPU", f"  {cells}{'·' * (BAR - len(cells))}  {gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB")
     marks = dict(TERMS)
     for term in candidate.terms:
-        yield f"  {marks[term.name]} {term.name} {term.gib:.2f} GiB = {term.formula}"
-        if term.inputs:
-            yield f"      with    {'; '.join(f'{name} {value}' for name, value in term.inputs)}"
-        entry = book.source(term.source)
-        if term.source and entry is not None:
-            yield f"      source  {term.source}: {' '.join(str(entry.get('title', '')).split())} {entry.get('url', '')}".rstrip()
+        yield from _term(term, f"{marks[term.name]} ", "  ", book)
+
+
+def _term(term: MemoryTerm, mark: str, indent: str, book: RuleBook) -> Iterator[str]:
+    """A term with its formula, inputs and source, then its parts."""
+    yield f"{indent}{mark}{term.name} {gib(term.bytes):.2f} GiB = {term.formula}"
+    if term.inputs:
+        yield f"{indent}    with    {'; '.join(f'{name} {one.value:.12g}' for name, one in term.inputs.items())}"
+    entry = book.source(term.source)
+    if term.source and entry is not None:
+        yield f"{indent}    source  {term.source}: {' '.join(str(entry.get('title', '')).split())} {entry.get('url', '')}".rstrip()
+    for part in term.parts:
+        yield from _term(part, "", f"{indent}    ", book)
 
 
 def described(candidate: Candidate) -> str:

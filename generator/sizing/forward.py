@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from generator.architecture.shape import ModelArchitecture
 from generator.sizing.footprint import Layout
+from generator.sizing.term import largest
 
 HALF = 2
 """Bytes of one 16-bit activation."""
@@ -50,4 +51,4 @@ def moe_workspace(architecture: ModelArchitecture, layout: Layout, tokens: int) 
     split = 1 if layout.expert_parallel else layout.tensor_parallel
     width = architecture.moe_intermediate_size / split
     rows = tokens * architecture.experts_per_token
-    return rows * (max(2 * width, architecture.hidden_size) + width) * HALF
+    return rows * (largest(2 * width, architecture.hidden_size) + width) * HALF

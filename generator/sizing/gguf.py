@@ -132,6 +132,16 @@ def _by_device(sizes: GgufSizes, devices: int) -> list[int]:
     return totals
 
 
+def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float]:
+    """Bytes of the fullest of `devices` by place in the model: what `gguf_weights` sums."""
+    if cpu:
+        return {"embedding": sizes.embedding, "layers": sum(sizes.layers), "output": sizes.file - sizes.embedding - sum(sizes.layers)}
+    totals = _by_device(sizes, devices)
+    fullest = totals.index(max(totals))
+    output = sizes.output if fullest == devices - 1 else 0
+    return {"layers": totals[fullest] - output, "output": output}
+
+
 def on_devices(sizes: GgufSizes, layers: int, devices: int = 1) -> int:
     """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers."""
     if layers < 1:

@@ -23,13 +23,20 @@ _VOCABULARY_PADDING = 64
 
 _REMEMBERED = 256
 _tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...]]] = OrderedDict()
-_answers: OrderedDict[tuple[object, ...], tuple[object, object, int]] = OrderedDict()
+_answers: OrderedDict[tuple[object, ...], tuple[object, object, Mapping[str, float]]] = OrderedDict()
 
 
 def weight_bytes(
     architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float = 9.0
 ) -> int:
-    """Bytes of the weights on the fullest GPU, as an engine holds them, for one of `methods` that is not GGUF.
+    """Bytes of the weights on the fullest GPU, as an engine holds them, for one of `methods` that is not GGUF: the sum of `weight_parts`."""
+    return int(sum(weight_parts(architecture, method, layout, capability).values()))
+
+
+def weight_parts(
+    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float = 9.0
+) -> Mapping[str, float]:
+    """The same bytes by the role of the matrices, and the rotary table; they must not be changed.
 
     Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
     with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
@@ -39,11 +46,11 @@ def weight_bytes(
     known = _answers.get(key)
     if known is not None and known[0] is architecture and known[1] is method:
         return known[2]
-    size = _weight_bytes(architecture, method, layout, capability)
-    _answers[key] = (architecture, method, size)
+    parts = _fullest_stage(architecture, method, layout, capability)
+    _answers[key] = (architecture, method, parts)
     if len(_answers) > 16 * _REMEMBERED:
         _answers.popitem(last=False)
-    return size
+    return parts
 
 
 def checkpoint_bytes(
@@ -120,20 +127,23 @@ def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozense
     return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
 
 
-def _weight_bytes(
+def _fullest_stage(
     architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float
-) -> int:
+) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     keeps = frozenset(method.get("keeps_16bit", ()))
-    stages = [0.0] * layout.pipeline_parallel
+    stages: list[dict[str, float]] = [{} for _ in range(layout.pipeline_parallel)]
     bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
     split = Split(layout.tensor_parallel, layout.expert_parallel, capability)
     for tensor in _tensors_of(architecture):
         size = _on_gpu(tensor, architecture, split, _storage(tensor.lead, own, default, keeps))
         for stage, share in _shares(tensor, bounds, architecture.tied_embeddings):
-            stages[stage] += size * share
-    return int(max(stages)) + 2 * architecture.rotary_dim * architecture.rotary_rows
+            role = tensor.lead.role
+            stages[stage][role] = stages[stage].get(role, 0.0) + size * share
+    most = max(stages, key=lambda roles: sum(roles.values()))
+    table = 2 * architecture.rotary_dim * architecture.rotary_rows
+    return {**most, "rotary_table": table} if table else most
 
 
 def _tensors_of(architecture: ModelArchitecture) -> tuple[Tensor, ...]:

@@ -15,7 +15,10 @@ from generator.rulebook import RuleBook
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option as one version spells it. `words` are what it takes, where that is known (with `numbers`, whole numbers too)."""
+    """One option as one version spells it; `off` are those of its `names` that switch it off.
+
+    `words` are what it takes, where that is known (with `numbers`, whole numbers too).
+    """
 
     name: str
     names: tuple[str, ...]
@@ -30,6 +33,7 @@ class Option:
     env: str | None = None
     needs: tuple[str, ...] = ()
     numbers: bool = False
+    off: tuple[str, ...] = ()
     old_words: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -115,5 +119,5 @@ def _option(name: str, entry: Mapping[str, Any], key: tuple[Any, ...]) -> Option
         name, (name, *(entry.get("names") or ()), *(entry.get("off") or ())), entry["type"], entry.get("nargs"),
         tuple(words) if words else None, entry.get("since"), entry.get("until"), entry.get("use"),
         bool(entry.get("deprecated")), bool(entry.get("repeatable")), entry.get("env"), tuple(entry.get("needs") or ()),
-        bool(entry.get("numbers")),
+        bool(entry.get("numbers")), tuple(entry.get("off") or ()),
     )  # fmt: skip

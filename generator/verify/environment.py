@@ -54,7 +54,7 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
             option = Option(command.name, (command.name,), parameters[command.name]["type"])
             if what := wrong_text(option, command.value):
                 yield Finding(what[0], f"{command.name} takes {what[1]}", place)
-            if command.name in seen and command.name != "stop":
+            if command.name in seen and not parameters[command.name].get("repeatable"):
                 yield Finding("repeated-parameter", f"{command.name} stands here twice; the last one counts", place, "warning")
         seen.add(command.name)
 

@@ -5,34 +5,55 @@ Floor 4, pure.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from generator.errors import Problem, did_you_mean
+from generator.errors import Place, Problem, did_you_mean
 from generator.rulebook import RuleBook
 from generator.spec import DeploymentSpec
-from generator.verify.argv import find
+from generator.verify.argv import find, is_option
 from generator.verify.catalogue import Catalogue, Option, catalogue
 from generator.verify.environment import check_env
 from generator.verify.finding import Text
+from generator.verify.modelfile import ModelfileError, quote
 from generator.verify.values import wrong_text, wrong_value
 
 
 def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBook) -> Iterator[Problem]:
     """What is wrong with what the user wrote for an engine; with `allow_unknown: true` only what is known and wrong."""
+    form, name = book.section("engines")[engine].get("served_names"), spec.deploy.get("served_name")
+    if form and name and not re.match(form["pattern"], name):
+        yield spec.problem(("deploy", "served_name"), "bad-text", f"{engine} takes no name such as {name!r}: {form['form']}")
     extra: Mapping[str, Any] = (spec.deploy.get("extra_args") or {}).get(engine) or {}
     if not extra or engine not in book.section("flags"):
         return
     known = catalogue(book, engine, version)
     lenient = bool(spec.deploy.get("allow_unknown"))
     for name, value in extra.items():
-        what = _problem(name, value, known, spec)
-        if what is None or (lenient and what[0].startswith("unknown")):
-            continue
-        hint = "; `allow_unknown: true` under deploy lets it pass" if what[0].startswith("unknown") else ""
         path = ("deploy", "extra_args", engine, name)
-        yield spec.problem(path, what[0], f"extra_args.{engine}: {what[1]}{hint}", key=what[0] not in ("wrong-type", "wrong-choice"))
+        what = _unsayable(name, value, known) or _problem(name, value, known, spec)
+        if what is None or (lenient and what[0].startswith("unknown") and value is not False):
+            continue
+        hint = "; `allow_unknown: true` under deploy lets it pass" if what[0].startswith("unknown") and not lenient else ""
+        hint = hint or ("; what `false` means for it is unknown: write the word that switches it off" if lenient and value is False else "")
+        yield spec.problem(path, what[0], f"extra_args.{engine}: {what[1]}{hint}", key=what[0] not in ("wrong-type", "wrong-choice", "bad-text"))
+
+
+def _unsayable(name: str, value: Any, known: Catalogue) -> tuple[str, str] | None:
+    """What no command line or file of the engine can hold, however it is quoted."""
+    for text in value if isinstance(value, list) else [value]:
+        if known.engine == "ollama" and not name.isupper():
+            try:
+                quote(str(text))
+            except ModelfileError as error:
+                return "bad-text", f"{name}: {error}"
+        elif isinstance(text, str) and is_option(Text(text, Place(""))) and known.engine != "ollama":
+            return "bad-text", f"{name}: the engine takes {text!r} for an option, because it begins with a dash"
+    if isinstance(value, list) and not value:
+        return "wrong-type", f"{name} needs a value"
+    return None
 
 
 def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
@@ -62,6 +83,8 @@ def _of_ollama(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) ->
     entry = known.facts["parameters"].get(name)
     if entry is None:
         return "unknown-parameter", f"{known.title} has no parameter {name}{did_you_mean(name, known.facts['parameters'])}"
+    if isinstance(value, list) and len(value) > 1 and not entry.get("repeatable"):
+        return "wrong-type", f"{name} takes one value, not a list"
     option = Option(name, (name,), entry["type"])
     for item in value if isinstance(value, list) else [value]:
         if what := wrong_text(option, str(item).lower() if isinstance(item, bool) else str(item)):

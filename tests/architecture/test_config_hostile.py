@@ -17,8 +17,8 @@ from model_configs import NAMES, config
 from generator.architecture.config import from_config
 from generator.architecture.families import FAMILIES, TEXT_OF
 from generator.architecture.shape import ModelArchitecture
+from generator.engines import cache_cost
 from generator.errors import InputError
-from generator.sizing.cache import cache_cost
 from generator.sizing.footprint import Layout
 from generator.sizing.weights import weight_bytes
 

@@ -12,6 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from generator.compare.model import Cause, Change, Comparison, Edit, FileDiff, Move, RulesName, in_order
 from generator.report.diff import FORMATS, report
@@ -155,3 +157,55 @@ def test_text_is_capped_too() -> None:
     text = report(replace(RESULT, changes=many, specs=300), "text")
     assert "and 260 specs more (-v shows them)" in text
     assert len(text.splitlines()) < 110
+
+
+NAMES = [
+    "a\n::error::x", "\n::add-mask::a", "a\r::stop-commands::x", "##[set-output name=changed]false", "@octocat", "@org/team", "#1", "o/r#1", "GH-1",
+    "https://example.org/x.png", "www.example.org", "![x](https://example.org/x.png)", "[x](https://example.org)", "<img src=//example.org>", "<!-- ",
+    "</details>", "<details open>", "```", "~~~~", "a|b", "a\\|b", "a\\", "`a`|`", "a``", "\u2028::error::x", "\u202e", "-->", "&lt;img&gt;", "<https://example.org>",
+    "me@example.org", "[^1]", "# x", "***", "- [ ] x", "$$x$$", ":tada:", "<script>", "a\tb", " ", "",
+]  # fmt: skip
+
+
+def named(*texts: str) -> Comparison:
+    """A comparison with texts of a pull request in every place that they can reach."""
+    one, two, three = texts
+    change = Change(
+        one, two, "method", "rules", three, one + two, (Move(one, two, three),),
+        (Cause(one, two, "rejects", three, (Move(one, two, three),), one, two),), (),
+        (FileDiff(one, "new", (two, three), 1, 0),), three,
+    )  # fmt: skip
+    edit = Edit("thresholds", two, "changed", (Move("value", one, three), Move(two, three, one)), True, f"{one}:3", two, three, one)
+    name = RulesName(one, two, three)
+    return Comparison(name, replace(name, digest="2"), 1, (change,), (edit,), (one, two), (three,))
+
+
+TEXT = st.one_of(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=4).map("".join), st.text(max_size=40))
+texts_of_a_pull_request = given(st.tuples(TEXT, TEXT, TEXT))
+
+
+@texts_of_a_pull_request
+def test_no_name_is_a_command(texts: tuple[str, str, str]) -> None:
+    """In the log no line is a command but ours."""
+    result = named(*texts)
+    for line in report(result, "github").split("\n"):
+        assert re.match(r"::(error|warning|notice) [^:]*::", line), line
+    prefixed = report(named(*(f"x{text}" for text in texts)), "text", verbose=True)
+    assert not re.search(r"(?m)^\s*(::|##\[)", prefixed), "a line end in a name begins a line"
+
+
+@texts_of_a_pull_request
+def test_no_name_is_more_than_text(texts: tuple[str, str, str]) -> None:
+    """In the comment, as GitHub renders it, nothing is a link, an image, a mention, a reference, or markup of theirs."""
+    cmark = pytest.importorskip("cmarkgfm", reason="GitHub's own reader of Markdown")
+    text = report(named(*texts), "markdown")
+    assert text.count(MARKER) == 1
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f\x85\u2028\u2029\u202a-\u202e\u2066-\u2069]", text)
+    html = cmark.github_flavored_markdown_to_html(text, options=cmark.cmark.Options.CMARK_OPT_UNSAFE)
+    tags = set(re.findall(r"</?([a-zA-Z][a-zA-Z0-9]*)", html))
+    assert tags <= {"h3", "p", "code", "pre", "details", "summary", "table", "thead", "tbody", "tr", "th", "td", "strong", "br"}, html
+    assert html.count("<details>") == html.count("</details>") == 1
+    assert html.count("<tr>") == 4
+    assert html.count("<td>") == 6
+    outside = re.sub(r"(?s)<pre.*?</pre>|<code>.*?</code>", "", html)
+    assert not re.search(r"(?i)[@#]\w|GH-\d|www\.\w|://", outside), outside

@@ -14,7 +14,7 @@ def test_no_decision_changed() -> None:
     was = list(frozen())
     now = [decided(one["spec"], book) for one in was]
     different = [(before, after) for before, after in zip(was, now, strict=True) if before != after]
-    assert different == [], f"{len(different)} of {COUNT} decisions changed; where that is meant: python tests/decide/frozen.py"
+    assert different == [], f"{len(different)} of {COUNT} decisions changed; where that is meant: python tests/frozen.py"
 
 
 def test_the_specs_are_a_spread() -> None:

@@ -127,6 +127,113 @@ def test_histories_without_a_common_commit(repo: Repo) -> None:
         repo.merge_base(repo.commit("main"), repo.commit("other"))
 
 
+def test_a_partial_clone_says_so(repo: Repo, tmp_path: Path) -> None:
+    git(repo.root, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "--quiet", "--filter=blob:none", f"file://{repo.root}", "partial")
+    partial = repository(tmp_path / "partial")
+    tree = partial.tree(partial.commit("HEAD~1"))
+    with pytest.raises(InputError, match="`git fetch --refetch --no-filter` brings them"):
+        partial.contents(entry.sha for entry in tree)
+    git(partial.root, "fetch", "--quiet", "--refetch", "--no-filter")
+    assert list(partial.contents(entry.sha for entry in tree).values()) == [b"one\n"]
+
+
+RUN_BY_GIT = """
+[core]
+	fsmonitor = CANARY
+	hooksPath = HOOKS
+	sshCommand = CANARY
+	gitProxy = CANARY
+	pager = CANARY
+	editor = CANARY
+	askPass = CANARY
+	alternateRefsCommand = CANARY
+	attributesFile = ATTRIBUTES
+[credential]
+	helper = !CANARY
+[diff]
+	external = CANARY
+[diff "x"]
+	textconv = CANARY
+	command = CANARY
+[filter "x"]
+	clean = CANARY
+	smudge = CANARY
+	process = CANARY
+	required = true
+[merge "x"]
+	driver = CANARY
+[gpg]
+	program = CANARY
+[protocol]
+	allow = always
+[extensions]
+	partialClone = evil
+[remote "evil"]
+	url = ext::CANARY
+	uploadpack = CANARY
+	promisor = true
+[remote "origin"]
+	url = FOLDER
+	uploadpack = CANARY
+	promisor = true
+[alias]
+	ls-tree = !CANARY
+	cat-file = !CANARY
+	rev-parse = !CANARY
+"""
+
+
+def hostile(folder: Path, canary: Path) -> None:
+    """Have everything that git's configuration can name run `canary`."""
+    program, hooks, attributes = folder / "run-by-git", folder / "hooks-of-the-stranger", folder / "attributes"
+    program.write_text(f'#!/bin/sh\necho "$0 $*" >> "{canary}"\n')
+    program.chmod(0o755)
+    hooks.mkdir()
+    for name in ("pre-auto-gc", "post-checkout", "post-index-change", "reference-transaction", "fsmonitor-watchman", "post-merge"):
+        (hooks / name).symlink_to(program)
+    attributes.write_text("* filter=x diff=x merge=x\n")
+    words = {"CANARY": program, "HOOKS": hooks, "ATTRIBUTES": attributes, "FOLDER": folder}
+    text = RUN_BY_GIT
+    for word, path in words.items():
+        text = text.replace(word, str(path))
+    config = folder / ".git/config" if (folder / ".git").is_dir() else folder / "config"
+    config.write_text(config.read_text() + text)
+
+
+def test_no_program_of_the_repository_is_run(repo: Repo, tmp_path: Path) -> None:
+    """What its `.git/config`, attributes and hooks name; a clone has none of a stranger's, an archive can."""
+    canary = tmp_path / "canary"
+    hostile(repo.root, canary)
+    found = repository(repo.root)
+    tree = found.tree(found.commit("HEAD"))
+    export(found, tree, tmp_path / "x", {entry.path: entry for entry in tree})
+    assert found.merge_base(found.commit("HEAD"), found.commit("HEAD~1"))
+    (repo.root / "new").mkdir()
+    (repo.root / "new/file").touch()
+    assert found.untracked(repo.root / "new") == ["new/file"]
+    assert found.shallow is False
+    for text in ("nope", "0" * 40):
+        with pytest.raises(InputError):
+            found.commit(text)
+    with pytest.raises(InputError):
+        found.contents(["1" * 40])
+    assert not canary.exists(), canary.read_text()
+    subprocess.run(["git", "status"], cwd=repo.root, capture_output=True, check=False)
+    assert canary.exists(), "git status would have run it"
+
+
+def test_a_repository_among_the_files_is_none(repo: Repo, tmp_path: Path) -> None:
+    """A pull request can bring a folder in the form of a bare repository, with a configuration of its own."""
+    inner = repo.root / "team"
+    git(repo.root, "init", "--quiet", "--bare", "team")
+    hostile(inner, tmp_path / "canary")
+    (inner / "config").write_text((inner / "config").read_text().replace("bare = true", f"bare = false\n\tworktree = {repo.root}"))
+    with pytest.raises(InputError, match=r"cannot use bare repository"):
+        repository(inner)
+    assert not (tmp_path / "canary").exists()
+
+
 def test_links(repo: Repo, tmp_path: Path) -> None:
     (repo.root / "in.yaml").symlink_to("a ü.yaml")
     (repo.root / "out.yaml").symlink_to("../../etc/passwd")

@@ -8,6 +8,8 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKFLOW = ROOT / "examples/ci/workflow.yml"
 STEPS: dict[str, dict[str, Any]] = {step["name"]: step for step in ACTION["runs"]["steps"] if "run" in step}
+REQUIREMENTS = ROOT / "scripts/action_requirements.txt"
+HOSTED = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 def test_nothing_is_interpolated_into_a_shell() -> None:
@@ -36,6 +40,47 @@ def test_the_workflow_asks_for_no_more_than_it_needs() -> None:
     assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert "pull_request_target" not in text
     assert set(workflow[True]) == {"pull_request"}  # YAML 1.1 reads `on` so
+
+
+@pytest.mark.parametrize("path", HOSTED, ids=lambda path: path.name)
+def test_our_own_workflow_only_reads(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "pull_request_target" not in text
+    assert "secrets." not in text
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert not any("${{" in step.get("run", "") for step in steps)
+    assert all(step["with"]["persist-credentials"] is False for step in steps if "checkout" in step.get("uses", ""))
+    assert {job["runs-on"] for job in workflow["jobs"].values()} == {"ubuntu-latest", "${{ matrix.system }}"}
+
+
+@pytest.mark.parametrize("path", [ROOT / "action.yml", WORKFLOW, *HOSTED], ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit(path: Path) -> None:
+    """But for our own, which stands for the reader's copy."""
+    used = re.findall(r"(?m)^\s*(?:- )?uses: (\S+)(.*)$", path.read_text(encoding="utf-8"))
+    assert used
+    for name, comment in used:
+        assert name.startswith("your-org/gen-deploy@") or re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", name), name
+        assert name.startswith("your-org/") or re.fullmatch(r" # v\d+\.\d+\.\d+", comment), f"{name}: say its version"
+
+
+def test_everything_that_is_installed_is_pinned_by_hash() -> None:
+    """All that gen-deploy and its build declare, and what those need, which pip is told not to look for."""
+    text = REQUIREMENTS.read_text(encoding="utf-8").replace("\\\n", "")
+    pins = {}
+    for line in filter(None, (line.partition("#")[0] for line in text.splitlines())):
+        requirement, *hashes = line.split("--hash=")
+        name, _, version = requirement.partition(";")[0].strip().partition("==")
+        assert version, line
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}\s*", one) for one in hashes), line
+        assert hashes, line
+        pins[name] = version
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for declared in (*project["project"]["dependencies"], *project["build-system"]["requires"]):
+        name, least = re.split(r">=", declared)
+        assert tuple(map(int, pins[name].split("."))) >= tuple(map(int, least.split("."))), declared
+    assert {"attrs", "markupsafe", "referencing", "rpds-py", "jsonschema-specifications"} <= set(pins)
 
 
 def test_inputs_that_are_used_are_declared() -> None:
@@ -64,11 +109,19 @@ class Runner:
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", STEPS[name]["run"]],
             cwd=cwd or self.base,
             env={
-                "PATH": f"{self.bin}:{os.environ['PATH']}", "HOME": str(self.base), "RUNNER_TEMP": str(self.base), "GITHUB_OUTPUT": str(self.output),
-                "GITHUB_STEP_SUMMARY": str(self.summary), "GIT_CONFIG_GLOBAL": os.devnull, **environment,
+                "PATH": f"{self.bin}:{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(self.base), "RUNNER_TEMP": str(self.base),
+                "GITHUB_OUTPUT": str(self.output), "GITHUB_STEP_SUMMARY": str(self.summary), "GITHUB_ACTION_PATH": str(ROOT),
+                "GIT_CONFIG_GLOBAL": os.devnull, **environment,
             },
-            capture_output=True, text=True, check=False, timeout=60,
+            capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
+
+    def installed(self, script: str) -> None:
+        """A gen-deploy of ours where the action installs its own; it gets `-I -m generator` before its words."""
+        (self.base / "gen-deploy/bin").mkdir(parents=True)
+        path = self.base / "gen-deploy/bin/python"
+        path.write_text(f"#!/bin/bash\n[[ \"$1 $2 $3\" == '-I -m generator' ]] || exit 99\nshift 3\n{script}")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
 @pytest.fixture
@@ -106,7 +159,7 @@ def test_one_comment(runner: Runner, comments: list[Any], changed: str, sent: st
     done = runner.step("Comment", REPOSITORY="o/r", NUMBER="7", CHANGED=changed, GH_TOKEN="t")
     assert done.returncode == 0, done.stderr
     calls = (runner.base / "gh.log").read_text().splitlines()
-    assert [call for call in calls if "--paginate" not in call] == ([f"api {sent} --field body=@{runner.base}/gen-deploy-diff.md --silent"] if sent else [])
+    assert [call for call in calls if "--paginate" not in call] == ([f"api {sent} --field body=@gen-deploy-diff.md --silent"] if sent else [])
     if sent:
         assert (runner.base / "body").read_text() == "<!-- gen-deploy diff -->\n@x $(touch owned)\n"
     assert not (runner.base / "owned").exists()
@@ -122,7 +175,7 @@ def test_a_comment_that_may_not_be_posted_is_no_failure(runner: Runner) -> None:
 @pytest.mark.parametrize(("code", "changed", "returned"), [(0, "false", 0), (3, "true", 0), (1, None, 1)])
 def test_the_diff(runner: Runner, code: int, changed: str | None, returned: int) -> None:
     runner.program("git", "exit 0\n")
-    runner.program("gen-deploy", f'printf "%s|" "$@" >> "$HOME/calls"; case $* in *markdown*) echo "<!-- x -->"; exit {code};; esac\n')
+    runner.installed(f'printf "%s|" "$@" >> "$HOME/calls"; case $* in *markdown*) echo "<!-- x -->"; exit {code};; esac\n')
     done = runner.step("Diff", BASE="a b;$(touch owned)")
     assert done.returncode == returned
     assert (runner.base / "calls").read_text().startswith("diff|a b;$(touch owned)|--format|markdown|")
@@ -144,10 +197,56 @@ def test_a_base_that_is_not_there_is_fetched(runner: Runner) -> None:
         git("commit", "--quiet", "--allow-empty", "-m", text, cwd=origin)
     base = git("rev-parse", "HEAD~1", cwd=origin)
     git("clone", "--quiet", "--depth=1", f"file://{origin}", str(shallow), cwd=runner.base)
-    runner.program("gen-deploy", 'printf "%s\\n" "$2" >> "$HOME/calls"\n')
+    runner.installed('printf "%s\\n" "$2" >> "$HOME/calls"\n')
     done = runner.step("Diff", cwd=shallow, BASE=base)
     assert done.returncode == 0, done.stderr
     assert set((runner.base / "calls").read_text().split()) == {base}
+
+
+def processed(output: str) -> list[str]:
+    """The commands that GitHub's runner takes from what a step prints, by its rules: `::name …::` at the start of a line, `##[name]` anywhere."""
+    known = {"add-mask", "add-matcher", "add-path", "debug", "echo", "endgroup", "error", "group", "notice", "remove-matcher", "save-state"}
+    known |= {"set-env", "set-output", "stop-commands", "warning"}
+    found: list[str] = []
+    stopped = None
+    for line in re.split(r"\r\n|\r|\n", output):
+        command = re.match(r"\s*::([^ :]+)(?: .*?)?::(.*)", line) or re.search(r"##\[([^ \]]+)[^\]]*\](.*)", line)
+        if command is None:
+            continue
+        name = command[1].lower()
+        if stopped is not None:
+            stopped = None if name == stopped else stopped
+        elif name in known:
+            found.append(line)
+            stopped = command[2].lower() if name == "stop-commands" else None
+    assert stopped is None, "the step leaves commands off for those that come after it"
+    return [line for line in found if "::stop-commands::" not in line]
+
+
+SAID = ["::error::owned", "  ::add-mask::owned", "##[set-output name=changed]false", "x ##[add-matcher]x.json", "::stop-commands::mine", "no line end"]
+
+
+@pytest.mark.parametrize("step", ["Lint", "Test", "Check", "Diff"])
+def test_what_is_printed_is_no_command(runner: Runner, step: str) -> None:
+    """Whatever gen-deploy prints, on either stream: only the annotations of `--format github` reach GitHub."""
+    words = " ".join(f"'{line}'" for line in SAID)
+    runner.program("git", "exit 0\n")
+    said = f"printf '%s\\n' {words}"
+    runner.installed(f"{said} >&2; case $* in *github*) echo '::warning file=a::true';; *) {said};; esac; printf '::group::x' >&2\n")
+    done = runner.step(step, BASE="main")
+    assert done.returncode == 0, done.stderr
+    assert processed(done.stdout) == (["::warning file=a::true"] if step in ("Lint", "Diff") else [])
+    assert processed(done.stderr) == []
+    assert "no line end" in done.stdout
+    assert len(set(re.findall("::stop-commands::([0-9a-f]{64})", done.stdout))) == (2 if step == "Diff" else 1), "a new word each time"
+
+
+@pytest.mark.parametrize("step", ["Lint", "Test", "Check"])
+def test_a_step_fails_as_the_command_does(runner: Runner, step: str) -> None:
+    runner.installed("exit 3\n")
+    done = runner.step(step)
+    assert done.returncode == 3
+    assert processed(done.stdout) == []
 
 
 @pytest.mark.parametrize(
@@ -196,9 +295,11 @@ def test_actionlint(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "action.yml").write_text(as_workflow())
     (folder / "workflow.yml").write_text(WORKFLOW.read_text())
+    for path in HOSTED:
+        (folder / f"hosted-{path.name}").write_text(path.read_text())
     (folder / "bad.yml").write_text("on: push\njobs: {x: {runs-on: ubuntu-latest, steps: [{run: 'echo ${{ github.head_ref }} ${{ nope.x }}'}]}}\n")
-    files = [str(folder / name) for name in ("action.yml", "workflow.yml", "bad.yml")]
+    files = [str(folder / name) for name in ("bad.yml", "action.yml", "workflow.yml", *(f"hosted-{path.name}" for path in HOSTED))]
     done = subprocess.run(["node", "lint.mjs", *files], cwd=tmp_path, check=True, capture_output=True, text=True)
-    action, workflow, bad = map(json.loads, done.stdout.splitlines())
-    assert (action, workflow) == ([], [])
+    bad, *ours = map(json.loads, done.stdout.splitlines())
     assert bad
+    assert ours == [[]] * (2 + len(HOSTED))

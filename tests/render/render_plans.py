@@ -104,13 +104,14 @@ def book() -> RuleBook:
     sources: dict[str, Any] = {}
     for path in sorted((ROOT / "rules/sources").glob("*.yaml")):
         sources |= read_yaml(path).data["sources"]
+    flags = {path.stem: read_yaml(path).data for path in sorted((ROOT / "rules/facts/flags").glob("*.yaml"))}
     gpus = {
         "A100-80GB": {"vendor": "nvidia"},
         "MI300X-192GB": {"vendor": "amd"},
         "M3-Max-128GB": {"vendor": "apple"},
         "Arc": {"vendor": "intel"},
     }
-    return RuleBook({"engines": engines, "sources": sources, "gpus": gpus})
+    return RuleBook({"engines": engines, "flags": flags, "sources": sources, "gpus": gpus})
 
 
 def engines() -> list[str]:

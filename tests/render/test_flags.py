@@ -188,9 +188,8 @@ def test_extra_args_replace_ours(engine: str, extra: dict[str, Any], meant: list
 @pytest.mark.parametrize(
     ("engine", "extra", "code"),
     [
-        ("vllm", {"api-key": "x"}, "secret"),
-        ("llama.cpp", {"api_key": "x"}, "secret"),
         ("sglang", {"log-level": "--x"}, "bad-text"),
+        ("tgi", {"dtype": "-x"}, "bad-text"),
     ],
 )
 def test_extra_args_that_are_refused(engine: str, extra: dict[str, Any], code: str) -> None:

@@ -11,8 +11,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "architecture"))
 from model_configs import NAMES, TRUTH, architecture
 
+from generator.engines import cache_cost
 from generator.quantity import GIB
-from generator.sizing.cache import cache_cost
 from generator.sizing.footprint import Layout
 
 

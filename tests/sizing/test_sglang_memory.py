@@ -11,8 +11,8 @@ from memory_rows import ROOT, SMALL, data, numbers, percent
 from starts import planned, sized
 
 from generator.architecture.config import from_config
+from generator.engines.sglang import memory as sglang
 from generator.quantity import GIB
-from generator.sizing import sglang
 from generator.sizing.footprint import Device, Fixed, Layout, Load
 
 BOUND = numbers("0.5.23")

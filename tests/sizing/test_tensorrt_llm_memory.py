@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from memory_rows import SMALL, architecture, data, numbers
 
+from generator.engines.tensorrt_llm import memory as tensorrt_llm
 from generator.quantity import GIB
-from generator.sizing import tensorrt_llm
 from generator.sizing.footprint import Device, Fixed, Layout, Load
 
 DATA = data("tensorrt-llm")

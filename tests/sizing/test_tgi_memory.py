@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from memory_rows import SMALL, architecture, data, numbers, percent
 
+from generator.engines.tgi import memory as tgi
 from generator.quantity import GIB
-from generator.sizing import tgi
 from generator.sizing.footprint import Device, Layout, Load
 
 DATA = data("tgi")

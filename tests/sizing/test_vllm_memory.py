@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from memory_rows import SMALL, architecture, data, numbers, percent
 
+from generator.engines.vllm import memory as vllm
 from generator.quantity import GIB
-from generator.sizing import vllm
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 
 DATA = data("vllm")

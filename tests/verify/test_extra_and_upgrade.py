@@ -30,7 +30,7 @@ def spec(folder: Path, text: str) -> str:
         ("sglang", "{enable_metrics: true}", "misspelt-flag"),
         ("sglang", "{attention-backend: fa5}", "wrong-choice"),
         ("tensorrt-llm", "{kv_cache_config.enable_block_reuse: true}", None),
-        ("tensorrt-llm", "{max_batchsize: 4}", "unknown-flag"),
+        ("tensorrt-llm", "{max_beamwidth: 4}", "unknown-flag"),
         ("llama.cpp", "{no-mmap: true}", "removed-flag"),
         ("llama.cpp", "{override-kv: [a=int:1]}", None),
         ("ollama", "{OLLAMA_KEEP_ALIVEE: 5m}", "unknown-variable"),

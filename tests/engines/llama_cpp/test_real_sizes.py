@@ -24,10 +24,9 @@ from virtual_gguf import MODELS, write_virtual_gguf
 
 from generator.architecture.gguf import from_gguf
 from generator.architecture.shape import ModelArchitecture
+from generator.engines import cache_cost, llama_cpp
 from generator.gguf_header import read_gguf
 from generator.quantity import MIB, version_key
-from generator.sizing import llama_cpp
-from generator.sizing.cache import cache_cost
 from generator.sizing.footprint import Device, Layout, Load, Numbers
 from generator.sizing.gguf import gguf_bytes, repack_bytes
 
@@ -100,7 +99,7 @@ def test_file_sizes(virtual: tuple[str, Path, ModelArchitecture], tmp_path: Path
 
 
 def compute_mib(architecture: ModelArchitecture, load: Load, version: str) -> float:
-    return llama_cpp.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
+    return llama_cpp.MEMORY.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
 
 
 def cache_mib(architecture: ModelArchitecture, load: Load) -> float:

@@ -21,6 +21,7 @@ from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, ceil_div
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
+from generator.sizing.term import largest, part, smallest, whole
 
 
 def fixed(
@@ -54,7 +55,7 @@ def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -
 
 def _sampled_entries(architecture: ModelArchitecture, load: Load) -> int:
     """Elements of one logits tensor in the sampler's warm-up: min(max_num_seqs, batched tokens) × vocabulary."""
-    return min(load.max_num_seqs, load.batched_tokens) * architecture.vocab_size
+    return smallest(load.max_num_seqs, load.batched_tokens) * architecture.vocab_size
 
 
 def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
@@ -78,12 +79,13 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
         sampler += hidden
     mlp_copies, hidden_copies = numbers("vllm.forward_mlp_copies"), numbers("vllm.forward_hidden_copies")
     forward = forward_bytes(architecture, layout, tokens, mlp_copies, hidden_copies)
-    peak = (forward if device.vendor == "cpu" else max(sampler, forward)) + workspace
+    forward, workspace = part("forward", forward), part("experts", workspace)
+    peak = (forward if device.vendor == "cpu" else largest(part("sampler", sampler), forward)) + workspace
     if layout.pipeline_parallel > 1:
-        peak += 2 * hidden
+        peak += part("received", 2 * hidden)
     if architecture.multimodal:
-        peak = max(peak, numbers("vllm.multimodal_floor_gib") * GIB)
-    return int(peak)
+        peak = largest(peak, numbers("vllm.multimodal_floor_gib") * GIB)
+    return whole(peak)
 
 
 def _graphs(architecture: ModelArchitecture, layout: Layout, numbers: Numbers) -> int:
@@ -94,7 +96,7 @@ def _graphs(architecture: ModelArchitecture, layout: Layout, numbers: Numbers) -
     size += numbers("vllm.graph_layer_mib") / 1024 * layers * (1 - split + split / layout.tensor_parallel)
     if architecture.experts:
         size += numbers("vllm.graph_moe_gib")
-    return int(size * GIB)
+    return whole(size * GIB)
 
 
 def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
@@ -103,7 +105,7 @@ def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device
     On a CPU it is the process itself; the sampler's state is not resident when the pool is sized.
     """
     if device.vendor == "cpu":
-        return int(numbers("vllm.cpu_process_gib") * GIB)
+        return whole(numbers("vllm.cpu_process_gib") * GIB)
     if layout.tensor_parallel > 1:
         fast = device.compute_capability >= numbers("vllm.fast_allreduce_capability")
         size = numbers("vllm.non_torch_tp_fast_gib" if fast else "vllm.non_torch_tp_gib")
@@ -111,4 +113,4 @@ def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device
         size = numbers("vllm.non_torch_pp_gib")
     else:
         size = numbers("vllm.non_torch_gib")
-    return int(size * GIB + numbers("vllm.sampler_state_bytes") * _sampled_entries(architecture, load))
+    return whole(size * GIB + part("sampler_state", numbers("vllm.sampler_state_bytes") * _sampled_entries(architecture, load)))

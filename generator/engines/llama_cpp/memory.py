@@ -4,7 +4,7 @@ Floor 2, pure. There is no memory fraction: the KV cache is what `--ctx-size` sa
 the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 · ub · x bytes (one fp32 row per token):
 
     logits   unit(V + k·E) while every output is reserved; 4 · S · V since the builds that reserve a few
-    layer    unit(width) + mask, the width as `generator.sizing.llama_cpp_graph` counts it, mask = 2 · ub · cells (f16)
+    layer    unit(width) + mask, the width as `generator.engines.llama_cpp.graph` counts it, mask = 2 · ub · cells (f16)
     scores   without flash attention: unit(H·C + C + 2·H·d + 2·E)
 
 The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs
@@ -18,10 +18,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from generator.architecture.shape import ModelArchitecture
+from generator.engines.llama_cpp.graph import layer_width
 from generator.quantity import GIB, MIB, ceil_to
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import FLOAT, HALF
-from generator.sizing.llama_cpp_graph import layer_width
+from generator.sizing.term import largest, part, smallest, whole
 
 _INPUTS = 2 * 4 + 4 + 2 * 2 * 8
 """Bytes of a token's inputs: its number, its position, whether it is an output, its cells in two caches of K and V."""
@@ -55,14 +56,14 @@ class LlamaCppMemory:
         cpu = device.vendor == "cpu"
         size = self._compute(architecture, load, cpu, numbers)
         if layout.gpus > 1 and not cpu:
-            size += _copies(architecture, load, self._sharing(load), numbers)
+            size += part("copies", _copies(architecture, load, self._sharing(load), numbers))
         runtime = numbers("llama_cpp.host_gib" if cpu else "llama_cpp.context_mib")
-        return Fixed(int(size), 0, int(runtime * (GIB if cpu else MIB)))
+        return Fixed(whole(size), 0, whole(runtime * (GIB if cpu else MIB)))
 
     def budget(self, device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
         """Bytes that may be used: the device less the margin that is kept free (`--fit-target` on a GPU)."""
         name = "llama_cpp.host_margin_gib" if device.vendor == "cpu" else "llama_cpp.fit_margin_gib"
-        return max(0, int(device.capacity * fraction - numbers(name) * GIB))
+        return largest(0, whole(device.capacity * fraction - numbers(name) * GIB))
 
     def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
         """1.0: there is no such setting."""
@@ -88,16 +89,16 @@ class LlamaCppMemory:
         layer += HALF * load.batched_tokens * (context + _sliding_cells(architecture, load, context, sharing))
         layer += _INPUTS * load.batched_tokens
         if numbers("llama_cpp.flash_attention"):
-            return max(logits, layer)
+            return largest(part("logits", logits), part("layer", layer))
         heads = architecture.attention_heads
         scores = unit * (heads * context + context + 2 * heads * architecture.head_dim + 2 * hidden)
-        return max(logits, layer, scores)
+        return largest(part("logits", logits), part("layer", layer), part("scores", scores))
 
 
 def _sliding_cells(architecture: ModelArchitecture, load: Load, context: int, sharing: int) -> int:
     """Cells of the cache of sliding-window layers, which has a mask of its own; 0 without such layers."""
     window = max((c.window for c in architecture.caches if c.kind == "sliding"), default=0)
-    return min(context, window * sharing + load.batched_tokens) if window else 0
+    return smallest(context, window * sharing + load.batched_tokens) if window else 0
 
 
 def _copies(architecture: ModelArchitecture, load: Load, sharing: int, numbers: Numbers) -> float:
@@ -111,11 +112,3 @@ def _copies(architecture: ModelArchitecture, load: Load, sharing: int, numbers: 
     if numbers("llama_cpp.flash_attention"):
         return embeddings + copies * HALF * mask
     return embeddings + (copies - 1) * FLOAT * mask
-
-
-LLAMA_CPP = LlamaCppMemory("llama_cpp", unified=False)
-OLLAMA = LlamaCppMemory("ollama", unified=True)
-
-fixed = LLAMA_CPP.fixed
-budget = LLAMA_CPP.budget
-fraction_for = LLAMA_CPP.fraction_for

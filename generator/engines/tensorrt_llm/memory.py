@@ -14,6 +14,7 @@ from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import FLOAT, forward_bytes, moe_workspace
+from generator.sizing.term import largest, part, smallest, whole
 
 
 def fixed(
@@ -31,21 +32,21 @@ def fixed(
         numbers("tensorrt_llm.forward_mlp_copies"),
         numbers("tensorrt_llm.forward_hidden_copies"),
     )
-    activations += moe_workspace(architecture, layout, tokens)
+    activations = part("forward", activations) + part("experts", moe_workspace(architecture, layout, tokens))
     graphs = 0.0
     if not load.enforce_eager:
-        captured = min(load.max_num_seqs, numbers("tensorrt_llm.graph_max_sequences"))
+        captured = smallest(load.max_num_seqs, numbers("tensorrt_llm.graph_max_sequences"))
         graphs = numbers("tensorrt_llm.graph_base_gib") * GIB + FLOAT * captured * architecture.vocab_size
     runtime = numbers("tensorrt_llm.outside_torch_gib")
     if layout.gpus > 1:
         runtime += numbers("tensorrt_llm.nccl_gib")
-    return Fixed(int(activations), int(graphs), int(runtime * GIB))
+    return Fixed(whole(activations), whole(graphs), whole(runtime * GIB))
 
 
 def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
     """Bytes in use in all: everything fixed, and the fraction of the rest that becomes the pool."""
     free = device.capacity - weights - fixed.activations - fixed.runtime
-    return weights + fixed.total + int(max(0, free) * fraction)
+    return weights + fixed.total + whole(largest(0, free) * fraction)
 
 
 def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:

@@ -1,6 +1,6 @@
 """Decisions of 500 specs, frozen: whoever moves code without meaning to change a decision sees here whether one changed.
 
-    python tests/decide/frozen.py            # freeze what is decided now, after a change that is meant; read the diff
+    python tests/frozen.py            # freeze what is decided now, after a change that is meant; read the diff
 
 Every model of the catalogue stands in two or three specs, over a spread of machines, profiles, goals and pins. Of each spec the data
 holds the choice, its memory in bytes, and a digest of the words and files that the engine gets; of a refusal, the rows or errors that refuse.
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 

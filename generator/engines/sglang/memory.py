@@ -17,6 +17,7 @@ from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, MIB, ceil_div
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import forward_bytes, moe_workspace
+from generator.sizing.term import largest, part, smallest, whole
 
 _WEIGHT_ONLY_MXFP4 = (9, 12)
 """Major compute capabilities on which SGLang runs MXFP4 experts of such a checkpoint through Marlin."""
@@ -35,11 +36,12 @@ def fixed(
         architecture, layout, tokens, numbers("sglang.forward_mlp_copies"), numbers("sglang.forward_hidden_copies")
     )
     sampler = numbers("sglang.sampler_bytes") * load.max_num_seqs * architecture.vocab_size
-    activations = max(forward + moe_workspace(architecture, layout, tokens), sampler)
+    experts = part("experts", moe_workspace(architecture, layout, tokens))
+    activations = largest(part("forward", forward) + experts, part("sampler", sampler))
     activations += numbers("sglang.attention_workspace_gib") * GIB
     graphs = 0.0
     if not load.enforce_eager:
-        captured = min(load.max_num_seqs, numbers("sglang.graph_max_sequences"))
+        captured = smallest(load.max_num_seqs, numbers("sglang.graph_max_sequences"))
         graphs = numbers("sglang.graph_base_gib") * GIB + numbers("sglang.graph_sequence_mib") * MIB * captured
     runtime = numbers("sglang.context_gib") * GIB
     if layout.gpus > 1:
@@ -47,13 +49,13 @@ def fixed(
     if architecture.multimodal:
         runtime += numbers("sglang.multimodal_reserve_mib") * MIB
     kept = numbers("sglang.stale_scale_bytes")
-    stale = int(kept * _stale_scales(architecture, layout, device)) if kept else 0
-    return Fixed(int(activations), int(graphs), int(runtime) + stale, stale)
+    stale = whole(part("stale_scales", kept * _stale_scales(architecture, layout, device))) if kept else 0
+    return Fixed(whole(activations), whole(graphs), whole(runtime) + stale, stale)
 
 
 def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
     """Bytes in use in all: the static part, pre · fraction with pre = capacity - context, and what lies outside it."""
-    return int(_free_before(device, fixed) * fraction) + fixed.total - fixed.loaded
+    return whole(_free_before(device, fixed) * fraction) + fixed.total - fixed.loaded
 
 
 def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:

@@ -14,6 +14,7 @@ from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
+from generator.sizing.term import largest, part, whole
 
 
 def fixed(
@@ -26,18 +27,19 @@ def fixed(
     forward = forward_bytes(
         architecture, layout, tokens, numbers("tgi.forward_mlp_copies"), numbers("tgi.forward_hidden_copies")
     )
-    activations = max(logits, forward + moe_workspace(architecture, layout, tokens))
+    experts = part("experts", moe_workspace(architecture, layout, tokens))
+    activations = largest(part("logits", logits), part("forward", forward) + experts)
     graphs = 0.0 if load.enforce_eager else numbers("tgi.graph_gib") * GIB
     runtime = numbers("tgi.context_gib")
     if layout.gpus > 1:
         runtime += numbers("tgi.nccl_gib")
-    return Fixed(int(activations), int(graphs), int(runtime * GIB))
+    return Fixed(whole(activations), whole(graphs), whole(runtime * GIB))
 
 
 def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
     """Bytes in use in all under `cuda_memory_fraction`: everything fixed, and the pool that the wiggle room leaves."""
     free = device.capacity * fraction - weights - fixed.activations - fixed.runtime
-    return weights + fixed.total + int(max(0.0, free) * numbers("tgi.wiggle_room"))
+    return weights + fixed.total + whole(largest(0.0, free) * numbers("tgi.wiggle_room"))
 
 
 def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:

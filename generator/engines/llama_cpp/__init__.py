@@ -1,0 +1,13 @@
+"""llama.cpp."""
+
+from __future__ import annotations
+
+from generator.engines.llama_cpp.cache import SlotCache
+from generator.engines.llama_cpp.memory import LlamaCppMemory
+from generator.sizing.cache import CacheRules
+
+__all__ = ["CACHE", "MEMORY", "SOURCES"]
+
+MEMORY = LlamaCppMemory("llama_cpp", unified=False)
+CACHE = CacheRules(SlotCache, by_layer=True, state_bits=32, conv_bits=32)
+SOURCES = {"weights": "lcpp-quant-src", "kv_cache": "llama-cpp-measured", "activations": "llama-cpp-buffers"}

@@ -1,0 +1,11 @@
+"""TensorRT-LLM. Its cache keeps every token of every layer, in blocks of 32."""
+
+from __future__ import annotations
+
+from generator.engines.tensorrt_llm import memory
+from generator.sizing.cache import CacheCost, CacheRules
+
+__all__ = ["CACHE", "SOURCES", "memory"]
+
+CACHE = CacheRules(CacheCost, block=32, keeps_all=True)
+SOURCES = {"kv_cache": "tensorrt-llm-waterfall"}

@@ -1,0 +1,53 @@
+"""`deploy.extra_args` in the words of the engine: each is said once, in place of what the plan says of the same option.
+
+Floor 4, pure. Few specs have any: imported where one has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from generator.facts.engine import Engine
+from generator.facts.gates import spellings
+from generator.render.spelling import Spelled, nest, text_of
+from generator.rulebook import RuleBook
+from generator.verify.argv import find
+from generator.verify.catalogue import Catalogue, Option, catalogue
+
+
+def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any], book: RuleBook) -> None:
+    """Add what the user wrote for the engine, in its own words; it replaces what stands there under any spelling.
+
+    What may not be said, or not so, was refused before: gates and secrets at the spec, options of the version by `extra_problems`.
+    """
+    known, spelling = catalogue(book, engine.name, engine.version), spellings(book, engine.name)
+    places: tuple[dict[str, Any], ...] = (spelled.flags, spelled.config, spelled.parameters, spelled.env)
+    for name, value in extra.items():
+        for words in places:
+            for word in [word for word in words if spelling.same(word.lstrip("-"), name)]:
+                del words[word]
+        option, _ = find(f"--{name}", known)
+        if value is False and option is not None and option.kind == "switch":
+            if not option.off:
+                continue  # said by saying nothing
+            name, value = option.off[-1].lstrip("-"), True
+        _extra(spelled, known, option, name, value)
+
+
+def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: Any) -> None:
+    values: list[Any] = [text_of(one) for one in (value if isinstance(value, list) else [value])]
+    file, keys = known.syntax.get("config"), known.facts.get("keys")
+    if "parameters" in known.facts:
+        if name.isupper():
+            spelled.env[name] = values[0]
+        else:
+            spelled.parameters[name] = values
+    elif file and keys is None:
+        spelled.config[name] = value
+    elif keys is not None and option is None and ("." in name or name in keys):
+        nest(spelled.config, name, value)
+    elif option is not None and option.repeatable and option.nargs is None:
+        spelled.flags[f"--{name}"] = [word for text in values for word in (f"--{name}", text)][1:]
+    else:
+        spelled.flags[f"--{name}"] = None if value is True else list(values)
