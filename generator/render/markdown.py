@@ -13,6 +13,8 @@ from generator.render.words import comment
 
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
+_TAKEN = re.compile(r"@|://|mailto:|xmpp:|www\.|#\d|GH-\d|:[a-z0-9_+-]+:|^ |  | $", re.IGNORECASE)
+
 
 def md(text: Any) -> str:
     """Running text: what Markdown or HTML would take for its own is escaped."""
@@ -25,16 +27,25 @@ def _escaped(text: str) -> str:
 
 
 def code(text: Any) -> str:
-    """A code span, also in a table's cell."""
+    """A code span, outside of tables."""
     return _span(comment(text))
 
 
+def cell(text: Any) -> str:
+    """A code span in a table's cell, which a bar would end."""
+    return _span(comment(text)).replace("|", "\\|")
+
+
+def quiet(text: Any) -> str:
+    """A cell's text in which a value may stand: code where GitHub would make a link or a mention of it, or drop blanks, whatever is escaped."""
+    return cell(text) if _TAKEN.search(str(text)) else md(text)
+
+
 @lru_cache(4096)
-def _span(text: str) -> str:
-    body = text.replace("|", "\\|")
+def _span(body: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
     fence = "`" * (longest + 1)
-    pad = " " if body[:1] in ("`", " ", "") or body[-1:] in ("`", " ") else ""
+    pad = " " if ((body[:1] in ("`", " ") or body[-1:] in ("`", " ")) and body.strip(" ")) or not body else ""  # blanks alone are kept as they are
     return f"{fence}{pad}{body}{pad}{fence}"
 
 

@@ -54,7 +54,7 @@ def plan_md(
         speed=speed(data),
         thumb=thumb(data),
         quality=data["quality"],
-        settings=[[name, json.dumps(value, ensure_ascii=False).strip('"')] for name, value in settings.items()],
+        settings=[[name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] for name, value in settings.items()],
         trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
         alternatives=[_alternative(c) for c in data["alternatives"]],
         rejected=rejected(plan.rejected, book),

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from generator.render.markdown import code, md, number
+from generator.render.markdown import cell, code, md, number, quiet
 from generator.render.words import comment
 from generator.resources import folder
 
@@ -44,7 +44,7 @@ def _environment() -> Environment:
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )
-    environment.filters |= {"comment": comment, "md": md, "code": code, "number": number}
+    environment.filters |= {"comment": comment, "md": md, "code": code, "cell": cell, "quiet": quiet, "number": number}
     return environment
 
 

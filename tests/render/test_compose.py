@@ -1,42 +1,19 @@
-"""`compose.yaml`, read as Compose reads it: YAML, then `$` expanded."""
+"""`compose.yaml`, read as Compose reads it: YAML, then `$` expanded. Hostile words, and Compose itself: tests/hostile."""
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from interpolation import interpolated
 from render_plans import GGUF, book, candidate, engines, plan
-from test_bash import TEXT
 
 from generator.plan import Candidate, Plan
 from generator.render import artifacts
 from generator.render.launch import launch_of
 from generator.render.words import Ref
 from generator.source import parse_yaml
-
-EXPANDED = re.compile(r"\$(?:(\$)|\{([A-Z_][A-Z0-9_]*)(?::\?[^}]*)?\}|(.?))", re.DOTALL)
-
-
-def expand(value: Any, env: dict[str, str]) -> Any:
-    """Compose's interpolation, strict: a `$` that is neither doubled nor a reference of ours is an error."""
-    if isinstance(value, dict):
-        return {key: expand(item, env) for key, item in value.items()}
-    if isinstance(value, list):
-        return [expand(item, env) for item in value]
-    if not isinstance(value, str):
-        return value
-
-    def one(match: re.Match[str]) -> str:
-        if match[1]:
-            return "$"
-        assert match[2], f"a lone $ in {value!r}"
-        return env[match[2]]
-
-    return EXPANDED.sub(one, value)
 
 
 def read(made: Plan, one: Candidate, env: dict[str, str] | None = None) -> Any:
@@ -45,7 +22,7 @@ def read(made: Plan, one: Candidate, env: dict[str, str] | None = None) -> Any:
     file = files.get(f"{one.engine}/compose.yaml")
     if file is None:
         return None
-    return expand(parse_yaml(file.text, "compose.yaml").data, {"MY_KEY": "s3cret", "HOME": "/home/x", **(env or {})})
+    return interpolated(parse_yaml(file.text, "compose.yaml").data, {"MY_KEY": "s3cret", "HOME": "/home/x", **(env or {})})
 
 
 @pytest.mark.parametrize("engine", engines())
@@ -196,23 +173,3 @@ def test_targets(targets: list[str]) -> None:
     assert ("vllm/serve.sh" in paths) is ("script" in targets)
     assert ("vllm/compose.yaml" in paths) is ("compose" in targets)
     assert {"vllm/config.yaml", "smoke.sh", "PLAN.md", "plan.json"} <= paths
-
-
-@settings(max_examples=60, deadline=None)
-@given(engine=st.sampled_from(engines()), model=TEXT, name=TEXT, value=TEXT)
-def test_hostile_words_are_literal(engine: str, model: str, name: str, value: str) -> None:
-    given_settings = {} if engine in ("tgi", "tensorrt-llm", "ollama") else {"served_name": name}
-    one = candidate(engine, checkpoint="org/" + model, gguf_file=None, settings=given_settings)
-    made = plan(one, deploy={"served_name": name, "env": {"X": value}})
-    data = read(made, one)
-    service = data["services"][engine]
-    assert service["environment"]["X"] == value
-    if engine == "ollama":
-        assert data["services"]["create"]["command"][1] == name
-        text = next(a.text for a in artifacts(made, [one], book()) if a.path == "ollama/Modelfile")
-        assert "org/" + model in text
-    else:
-        assert "org/" + model in service["command"]
-    if engine in ("vllm", "sglang"):
-        config = next(a.text for a in artifacts(made, [one], book()) if a.path.endswith("config.yaml"))
-        assert parse_yaml(config, "c").data["served-model-name"] == name

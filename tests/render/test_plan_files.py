@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 from dataclasses import replace
 from typing import Any
 
+import cmarkgfm
 import pytest
 import yaml
 from hypothesis import given
@@ -15,7 +17,7 @@ from render_plans import book, candidate, engines, plan
 from generator.errors import GenDeployError, InputError
 from generator.plan import Plan, Read, Reason, Rejection, Trace
 from generator.render import artifacts
-from generator.render.markdown import code, md
+from generator.render.markdown import cell, code, md, quiet
 from generator.render.plan_json import kept
 from generator.render.plan_md import bar
 from generator.render.words import comment
@@ -207,13 +209,25 @@ def test_the_page_of_a_plan_without_a_choice() -> None:
 @pytest.mark.parametrize("text", ["a|b", "`a`", "``", "<b>x</b>", "[x](y)", "a\nb", "# x", "*x*", "|", " ", "a`"])
 def test_markdown_cannot_be_left(text: str) -> None:
     assert "\n" not in md(text) + code(text)
-    cell = code(text)
-    fence = len(cell) - len(cell.lstrip("`"))
-    assert cell.endswith("`" * fence)
-    assert "`" * fence not in cell[fence:-fence]
-    assert "|" not in cell.replace("\\|", "")
+    span = code(text)
+    fence = len(span) - len(span.lstrip("`"))
+    assert span.endswith("`" * fence)
+    assert "`" * fence not in span[fence:-fence]
+    assert "|" not in cell(text).replace("\\|", "")
     for special in "|<[*":
         assert special not in md(text).replace("\\" + special, "")
+
+
+LITERAL = ["a|b", "\\|", "a\\", "`a`", "``", " a ", "   ", "<b>", "&lt;", "@root", "https://a.example/x", "www.a.example", "#1", "a  b", "*x*"]
+
+
+@pytest.mark.parametrize("text", LITERAL)
+def test_github_shows_the_text_and_makes_nothing_of_it(text: str) -> None:
+    page = cmarkgfm.github_flavored_markdown_to_html(f"{code(text)}\n\n| a | b | c |\n|---|---|---|\n| {cell(text)} | {quiet(text)} | z |\n")
+    shown = f"<code>{html.escape(text)}</code>"
+    taken = text.strip() != text or any(part in text for part in ("@", "://", "www.", "#", "  "))
+    assert f"<p>{shown}</p>" in page
+    assert f"<td>{shown}</td>\n<td>{shown if taken else html.escape(text)}</td>\n<td>z</td>" in page
 
 
 def test_the_bar_is_as_long_as_the_gpu() -> None:
