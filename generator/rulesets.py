@@ -106,21 +106,22 @@ def fingerprint(files: list[list[Path]]) -> str:
     return digest.hexdigest()
 
 
-def put_together(path: Path, trust: bool = True) -> Data:
-    """Everything a rule set says, merged from its layers, checked, as plain data by section; `trust` as for `gather`.
+def put_together(path: Path, trust: bool = True, lenient: bool = False) -> Data:
+    """Everything a rule set says, merged from its layers, checked, as plain data by section; `trust` and `lenient` as for `gather`.
 
     Raises `InputError` with every problem found, each at `file:line:column`.
     """
-    gathered = gather(path, trust)
+    gathered = gather(path, trust, lenient)
     if gathered.problems:
         raise InputError(gathered.problems)
     return gathered.merged
 
 
-def gather(path: Path, trust: bool = True) -> Gathered:
+def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
     """The same with the files, the history of each thing, and the problems instead of an exception (those of reading excepted).
 
     The shipped files' form is checked when they are built (`trust` False) and in the tests, and that of all others here: of whole trees of one's own too.
+    `lenient` passes over keys that nobody knows: rules of the past say what another version of the tool read.
     """
     from generator.rules_check import check  # the checks cost nothing where a compiled set is loaded
 
@@ -131,7 +132,8 @@ def gather(path: Path, trust: bool = True) -> Gathered:
     for name, layer in zip(names, files, strict=True):
         gathered.layers.append((name, []))
         for file in layer:
-            whole &= _add(gathered, name, file, checked=trust and base in file.resolve().parents, shared=layer is files[0])
+            checked = trust and base in file.resolve().parents
+            whole &= _add(gathered, name, file, checked, layer is files[0], lenient)
     if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
         gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
     gathered.merged.pop("off")
@@ -145,7 +147,7 @@ def _name(path: Path) -> str:
     return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
 
 
-def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool) -> bool:
+def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool, lenient: bool) -> bool:
     """Read one file and lay it over; unless that was `checked` before, its form is checked first, so that nothing later stumbles.
 
     Only the `shared` facts may bring names and engines. False for a file whose form is wrong: it is left out.
@@ -156,7 +158,7 @@ def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool
     if not isinstance(document.data, dict):
         gathered.problems.append(Problem("rules-form", "a mapping is expected", document.place()))
         return False
-    problems = [] if checked else list(_form(document))
+    problems = [] if checked else [p for p in _form(document) if not (lenient and p.code == "unknown-key")]
     gathered.problems += problems
     if not problems:
         lay_over(gathered, layer, document, shared)

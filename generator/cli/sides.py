@@ -145,7 +145,7 @@ class Side:
                 at = _join(at, extends)
             if self.commit is None and named is None:  # links of a commit have been looked at
                 projects.check_rules(self.files / folder, self.repo.root)
-            return book_of(self.files / folder, f"{self.files}/")
+            return book_of(self.files / folder, f"{self.files}/", lenient=self.commit is not None)
 
     def spec(self, name: str) -> DeploymentSpec:
         """A spec of this side, with the model files that it names; raises `InputError` with every problem of it."""
@@ -255,10 +255,10 @@ def _extends(data: Any) -> Any:
     return data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
 
 
-def book_of(folder: Path, prefix: str = "") -> RuleBook:
-    """The rule set of a folder, with places from the root of its repository."""
+def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
+    """The rule set of a folder, with places from the root of its repository; `lenient` as for `gather`."""
     try:
-        merged = put_together(folder)
+        merged = put_together(folder, lenient=lenient)
     except InputError as error:
         raise _shortened(error, prefix) from None
     rows = [row for table in merged["tables"].values() for row in table["rows"]]

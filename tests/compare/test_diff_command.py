@@ -278,6 +278,22 @@ def test_a_history_that_adds_a_name_and_rows_that_read_it(repo: Path, name: str)
         assert data["changed"] >= 1
 
 
+def test_keys_of_another_version_in_the_past(repo: Path) -> None:
+    """A commit may say what only another version of the tool reads; the working tree may not."""
+    rules_tree(repo)
+    put(repo, {"gen-deploy.yaml": "specs: [specs/chat.yaml]\nout: deploy\n"})
+    engine = repo / "rules/facts/engines/vllm.yaml"
+    now = engine.read_text()
+    engine.write_text(f"{now}gone_since: x\n")
+    commit(repo)
+    code, _, err = run("HEAD")
+    assert code == 1
+    assert "rules/facts/engines/vllm.yaml" in err
+    assert "error[unknown-key]: 'gone_since'" in err
+    engine.write_text(now)
+    assert told("HEAD")["changed"] == 0
+
+
 def test_plans_of_an_unknown_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     put(tmp_path, {f"{name}/chat/plan.json": f'{{"schema_version": {version}, "choice": null}}' for name, version in (("old", 1), ("new", 2))})
