@@ -20,7 +20,9 @@ NAMES = ["O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY", "O_
     "getegid", "getgid", "getuid", "lchown", "mkfifo", "register_at_fork", "sched_getaffinity", "setsid", "statvfs", "sync", "sysconf", "uname"]
 
 if os.name != "nt":
-    import subprocess, tempfile, shutil, pathlib, random, logging, threading, multiprocessing  # the standard library knows its own system
+    import asyncio, subprocess, tempfile, shutil, pathlib, random, logging, threading, multiprocessing  # the standard library knows its own system
+    shutil._use_fd_functions = False  # as on Windows
+    shutil._rmtree_impl = getattr(shutil, "_rmtree_unsafe", None)
     class Missing(importlib.abc.MetaPathFinder):
         def find_spec(self, name, path=None, target=None):
             if name in MODULES:
