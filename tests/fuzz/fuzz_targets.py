@@ -311,8 +311,7 @@ def _manifest(data: bytes, folder: Path) -> None:
     commands = [(*job, "--prune", "--force"), job, ("check", *job), (*job, "--prune"), ("diff", f"{folder}/good..{out}", "--plans")]
     chosen = commands[sum(data[:4096]) % len(commands)]
     command(*chosen)
-    theirs = [out / "victim", folder / "victim", spec]
-    theirs += [] if "--force" in chosen else [out / "spec/notes.txt"]  # forced, what the manifest names in the spec's folder may go
+    theirs = [out / "victim", folder / "victim", spec, out / "spec/notes.txt"]
     if left := [path for path in theirs if not path.is_file()]:
         raise Wrong(f"somebody else's file is gone: {left}")
 
