@@ -27,8 +27,8 @@ class BuildPy(build_py):
             shutil.copytree(ROOT / name, package / name)
         sys.path.insert(0, str(ROOT))
         from generator.render.templates import compile_to as compile_templates
-        from generator.rulebook import compile_to
-        from generator.rulesets import SHIPPED
+        from generator.rulebook.book import compile_to
+        from generator.rulebook.rulesets import SHIPPED
 
         for name in SHIPPED:
             compile_to(package / "compiled" / name, name)

@@ -28,10 +28,10 @@ from generator.architecture.shape import ModelArchitecture
 from generator.errors import GenDeployError, fold
 from generator.facts.model import config_of
 from generator.quantity import GIB
-from generator.rulebook import RuleBook, load
+from generator.readers.document import read_json
+from generator.rulebook.book import RuleBook, load
 from generator.sizing.gguf import gguf_bytes
 from generator.sizing.weights import checkpoint_bytes
-from generator.source import read_json
 
 Row = Mapping[str, Any]
 

@@ -27,9 +27,9 @@ from generator.cases.corpus import example_files
 from generator.decide.decision import decide
 from generator.errors import GenDeployError
 from generator.plan import Plan, choice_json
-from generator.rulebook import RuleBook, sections_of
-from generator.rulesets import SHIPPED, find, put_together
-from generator.spec import DeploymentSpec, read_spec
+from generator.rulebook.book import RuleBook, sections_of
+from generator.rulebook.rulesets import SHIPPED, find, put_together
+from generator.spec.deployment import DeploymentSpec, read_spec
 
 TABLES = ("reject", "prefer", "settings")
 STEP = 0.2

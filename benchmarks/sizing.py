@@ -18,7 +18,7 @@ from generator.decide.context import Numbers
 from generator.engines import ENGINES, cache_cost
 from generator.facts.model import shape_of
 from generator.quantity import GIB
-from generator.rulebook import load
+from generator.rulebook.book import load
 from generator.sizing.footprint import Device, Layout, Load
 from generator.sizing.gguf import gguf_weights
 from generator.sizing.weights import weight_bytes

@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from generator.errors import GenDeployError as GenDeployError
     from generator.plan import Plan as Plan
     from generator.render import artifacts as artifacts
-    from generator.rulebook import RuleBook as RuleBook
-    from generator.rulebook import load as load_rules
-    from generator.spec import DeploymentSpec as DeploymentSpec
-    from generator.spec import read_spec as read_spec
+    from generator.rulebook.book import RuleBook as RuleBook
+    from generator.rulebook.book import load as load_rules
+    from generator.spec.deployment import DeploymentSpec as DeploymentSpec
+    from generator.spec.deployment import read_spec as read_spec
 
 __version__ = "0.1.0"
 
 __all__ = ["DeploymentSpec", "GenDeployError", "Plan", "RuleBook", "__version__", "artifacts", "decide_spec", "load_rules", "read_spec"]
 
 _WHERE = {
-    "DeploymentSpec": ("generator.spec", "DeploymentSpec"),
+    "DeploymentSpec": ("generator.spec.deployment", "DeploymentSpec"),
     "GenDeployError": ("generator.errors", "GenDeployError"),
     "Plan": ("generator.plan", "Plan"),
-    "RuleBook": ("generator.rulebook", "RuleBook"),
+    "RuleBook": ("generator.rulebook.book", "RuleBook"),
     "artifacts": ("generator.render", "artifacts"),
     "decide_spec": ("generator.decide.decision", "decide"),
-    "load_rules": ("generator.rulebook", "load"),
-    "read_spec": ("generator.spec", "read_spec"),
+    "load_rules": ("generator.rulebook.book", "load"),
+    "read_spec": ("generator.spec.deployment", "read_spec"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The command `gen-deploy`, and `python -m generator`. Floor 6.
+"""The command `gen-deploy`, and `python -m generator`. Floor 8.
 
 Whoever stops it, with Ctrl-C or a signal, reads one line and no traceback, at any moment. So nothing is imported here before the
 handlers are set, and all else is imported while they are. A signal is raised where the program is, so that temporary folders go.

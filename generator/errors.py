@@ -113,6 +113,11 @@ def fail(code: str, message: str, place: Place | None = None) -> InputError:
     return InputError(Problem(code, message, place))
 
 
+def internal(code: str, message: str) -> GenDeployError:
+    """An error that says that we are wrong, not the user, ready to raise."""
+    return GenDeployError(Problem(code, f"{message} (an error of gen-deploy: please report it)"))
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"; did you mean 'X'?"` where a known word is near, else an empty string."""
     candidates: Sequence[str] = list(known)

@@ -1,6 +1,6 @@
 """What a decision is: the candidates with their figures and reasons, the choice among them, and how it came about.
 
-Floor 2, pure. `as_json` gives the object of `gen-deploy plan --json`; everything later reads these types or that object.
+Floor 5, pure. `as_json` gives the object of `gen-deploy plan --json`; everything later reads these types or that object.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from generator.facts.quality import UNMEASURED, Quality
 from generator.quantity import gib
 from generator.quantize.job import Job, job_json
 from generator.sizing.footprint import Footprint
@@ -44,18 +45,6 @@ class KvCache(NamedTuple):
     bytes_per_token: int
     tokens: int
     max_concurrency: float
-
-
-class Quality(NamedTuple):
-    """Loss against 16 bits in percent, from published evaluations; None where there is none."""
-
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    source: str | None = None
-
-
-UNMEASURED = Quality()
 
 
 class Performance(NamedTuple):

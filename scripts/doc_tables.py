@@ -16,8 +16,8 @@ from generator.decide.decision import decide
 from generator.plan import Candidate
 from generator.quantity import gib
 from generator.report.summary import chosen_line
-from generator.rulebook import RuleBook, load
-from generator.spec import read_spec
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import read_spec
 
 PROFILES = ("chat", "batch", "rag", "agent", "code", "dev")
 LENGTHS = ("concurrency", "input_tokens", "output_tokens", "max_context")

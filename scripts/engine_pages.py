@@ -7,7 +7,7 @@ import sys
 from blocks import put
 
 from generator.report.engine_page import engine_page
-from generator.rulebook import load
+from generator.rulebook.book import load
 
 if __name__ == "__main__":
     book = load()

@@ -16,10 +16,10 @@ from generator.decide.prefer import Ranked, criteria, steps
 from generator.errors import InputError
 from generator.plan import Candidate, Rejection
 from generator.quantity import gib
-from generator.rulebook import RuleBook, load
-from generator.source import parse_yaml
-from generator.spec import from_document
-from generator.table import Row
+from generator.readers.document import parse_yaml
+from generator.rulebook.book import RuleBook, load
+from generator.rulebook.table import Row
+from generator.spec.deployment import from_document
 
 MODELS = ("llama-7b", "llama-13b", "llama-70b", "qwen-7b", "qwen-72b")
 GPUS = ("A100-80GB", "A100-40GB", "H100-80GB", "L40S-48GB", "RTX4090-24GB", "T4-16GB")

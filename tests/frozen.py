@@ -23,10 +23,10 @@ if __name__ == "__main__":
 from generator.decide.decision import decide  # noqa: E402
 from generator.errors import InputError  # noqa: E402
 from generator.plan import Plan  # noqa: E402
+from generator.readers.document import Document  # noqa: E402
 from generator.render.launch import launch_of  # noqa: E402
-from generator.rulebook import RuleBook, load  # noqa: E402
-from generator.source import Document  # noqa: E402
-from generator.spec import from_document  # noqa: E402
+from generator.rulebook.book import RuleBook, load  # noqa: E402
+from generator.spec.deployment import from_document  # noqa: E402
 
 DATA = ROOT / "tests/data/frozen.jsonl"
 COUNT = 500

@@ -32,14 +32,14 @@ if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
 
 from generator.decide.decision import decide  # noqa: E402
+from generator.disk.write import LOCK, write_spec  # noqa: E402
+from generator.disk.written import STAGING  # noqa: E402
+from generator.readers.document import parse_yaml  # noqa: E402
 from generator.render import artifacts  # noqa: E402
 from generator.render.artifact import Artifact  # noqa: E402
 from generator.render.seal import is_seal  # noqa: E402
-from generator.rulebook import load  # noqa: E402
-from generator.source import parse_yaml  # noqa: E402
-from generator.spec import from_document  # noqa: E402
-from generator.write import LOCK, write_spec  # noqa: E402
-from generator.written import STAGING  # noqa: E402
+from generator.rulebook.book import load  # noqa: E402
+from generator.spec.deployment import from_document  # noqa: E402
 
 SPECS = {
     "vllm": "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: L4-24GB}\npin: {engine: vllm}",

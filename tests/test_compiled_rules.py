@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from generator import compiled_rules, resources
-from generator.compiled_rules import Damaged
-from generator.rulebook import SECTIONS, RuleBook, compile_to, load, sections_of
-from generator.rulesets import SHIPPED, find, fingerprint, layers, put_together
+from generator.readers import resources
+from generator.rulebook import compiled as compiled_rules
+from generator.rulebook.book import SECTIONS, RuleBook, compile_to, load, sections_of
+from generator.rulebook.compiled import Damaged
+from generator.rulebook.rulesets import SHIPPED, find, fingerprint, layers, put_together
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -132,7 +133,7 @@ def test_a_cache_that_others_can_write_is_as_if_not_there(what: str, cache: Path
     poisoned(folder)
     assert "a poisoned entry" in load().section("models")  # of a user's own files nothing more is asked
     POISON[what](folder)
-    program = "from generator.rulebook import load; print(*load().section('models'), sep='\\n')"
+    program = "from generator.rulebook.book import load; print(*load().section('models'), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == list(whole["models"])  # type: ignore[call-overload]
@@ -199,7 +200,7 @@ def test_a_user_without_a_home_does_not_matter(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_two_processes_at_once_are_both_right(cache: Path) -> None:
-    program = "from generator.rulebook import load; b = load(); print(b.digest, len(b.section('models')))"
+    program = "from generator.rulebook.book import load; b = load(); print(b.digest, len(b.section('models')))"
     started = [
         subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for _ in range(3)
     ]

@@ -13,10 +13,10 @@ import pytest
 
 from generator import __version__
 from generator.cli.files import decided, rendered
+from generator.disk.write import manifest
 from generator.render.artifact import Artifact
-from generator.rulebook import RuleBook, load
-from generator.spec import read_spec
-from generator.write import manifest
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import read_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.errors import InputError
-from generator.json_text import MAX_DEPTH, parse, parse_object, parse_or_none
+from generator.readers.json_text import MAX_DEPTH, parse, parse_object, parse_or_none
 
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='[]{}"\\,: a\n', max_size=12),

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema.validators import Draft202012Validator
 
-from generator.schema_check import accepts
-from generator.spec import schema
+from generator.rulebook.schema_check import accepts
+from generator.spec.deployment import schema
 
 VALIDATOR = Draft202012Validator(schema())
 

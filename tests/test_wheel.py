@@ -16,8 +16,8 @@ pytest.importorskip("build", reason="the PyPI package build makes the wheel")
 
 from generator import __version__
 from generator.cli.main import COMMANDS
-from generator.rulebook import SECTIONS
-from generator.rulesets import SHIPPED
+from generator.rulebook.book import SECTIONS
+from generator.rulebook.rulesets import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware:\n  gpu: A100-80GB\n"

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from generator import write
+from generator.disk import write
+from generator.disk.write import Finding, WriteResult, compare, sha256, write_spec
 from generator.errors import CANNOT_WRITE, WriteError
 from generator.render.artifact import Artifact
-from generator.write import Finding, WriteResult, compare, sha256, write_spec
 
 FILES = (
     Artifact("PLAN.md", "plan\n"),
@@ -452,7 +452,7 @@ def test_an_unfinished_run_is_seen_and_mended(tmp_path: Path, monkeypatch: pytes
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr("generator.write._Placed.undo", lambda self: None)
+    monkeypatch.setattr("generator.disk.write._Placed.undo", lambda self: None)
     with pytest.raises(Killed):
         put(tmp_path, RESEALED)
     monkeypatch.undo()
@@ -497,7 +497,7 @@ import sys
 from pathlib import Path
 from generator.errors import WriteError
 from generator.render.artifact import Artifact
-from generator.write import write_spec
+from generator.disk.write import write_spec
 import subprocess
 out = Path(sys.argv[1])
 files = (Artifact("PLAN.md", "plan\\n"), Artifact("vllm/serve.sh", "#!/bin/sh\\n", executable=True))
@@ -525,7 +525,7 @@ def test_mount_points(tmp_path: Path) -> None:
 def test_first_writers_wait_for_each_other(tmp_path: Path) -> None:
     """Two processes write into a folder that neither finds: both are done."""
     program = (
-        "import sys; from pathlib import Path; from generator.render.artifact import Artifact; from generator.write import write_spec\n"
+        "import sys; from pathlib import Path; from generator.render.artifact import Artifact; from generator.disk.write import write_spec\n"
         "files = tuple(Artifact(f'f{n}', sys.argv[2] * n) for n in range(20))\n"
         "write_spec(Path(sys.argv[1]), 'chat', files, {}, force=True)"
     )

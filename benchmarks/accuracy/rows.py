@@ -15,9 +15,9 @@ from generator.decide.decision import decide
 from generator.errors import GenDeployError, fold
 from generator.facts.model import shape_of
 from generator.plan import as_json
-from generator.rulebook import load
-from generator.source import read_json
-from generator.spec import read_spec
+from generator.readers.document import read_json
+from generator.rulebook.book import load
+from generator.spec.deployment import read_spec
 
 Row = dict[str, Any]
 

@@ -10,7 +10,7 @@ from benchmarks.throughput_accuracy.rows import Case, architecture, cases, gpu_e
 from generator.decide.context import Numbers
 from generator.engines import cache_cost
 from generator.quantity import GIB
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, band_class
 from generator.throughput.hardware import hardware_shape

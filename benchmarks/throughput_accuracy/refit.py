@@ -27,7 +27,7 @@ import yaml
 from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
 from benchmarks.throughput_accuracy.score import metric_of, table
 from generator.decide.context import Numbers
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import LOCAL, Calibration
 

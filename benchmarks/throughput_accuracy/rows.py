@@ -19,7 +19,7 @@ from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import fold
 from generator.facts.model import shape_of
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 
 NAMES = yaml.safe_load((Path(__file__).parent / "names.yaml").read_text(encoding="utf-8"))
 

@@ -16,7 +16,7 @@ from statistics import median
 
 from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
 from generator.decide.context import Numbers
-from generator.rulebook import load
+from generator.rulebook.book import load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import Calibration, band_class
 

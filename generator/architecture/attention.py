@@ -1,6 +1,6 @@
 """Attention: the matrices of one layer and what it caches (grouped-query, latent, with an indexer, DeepSeek-V4's).
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Audio towers and their projectors. So far only Gemma 4's, a conformer.
 
-Floor 2, pure. Read in Transformers' `Gemma4AudioModel`; engines keep a tower in 16 bits, whatever the language model is in.
+Floor 3, pure. Read in Transformers' `Gemma4AudioModel`; engines keep a tower in 16 bits, whatever the language model is in.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A model's architecture from its Hugging Face `config.json`.
 
-Floor 2, pure. `FAMILIES` says what the code of each `model_type` fixes; a type that is not there is an error, never
+Floor 3, pure. `FAMILIES` says what the code of each `model_type` fixes; a type that is not there is an error, never
 a guess. Layers that only serve speculative decoding (MTP, next-n) are apart (`unloaded`): engines load them on request.
 """
 

@@ -1,6 +1,6 @@
 """Feed-forward layers: dense, and mixtures of experts with router and shared experts.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a model family's code fixes and its `config.json` does not say: biases, norms, tied embeddings, module names.
 
-Floor 2, pure. Read in the model code of Transformers and vLLM of each family (`model_type`).
+Floor 3, pure. Read in the model code of Transformers and vLLM of each family (`model_type`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Typed reading of a model's `config.json`, which is as trustworthy as any file from the internet.
 
-Floor 2, pure. Every value is checked for type and range before it is used, so that a wrong one is an `InputError` with
+Floor 3, pure. Every value is checked for type and range before it is used, so that a wrong one is an `InputError` with
 the key's name, never an exception of arithmetic.
 """
 

@@ -1,6 +1,6 @@
 """A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape that sizing needs.
 
-Floor 2, pure. Works for every architecture of llama.cpp that generates text and whose keys say what its layers keep.
+Floor 3, pure. Works for every architecture of llama.cpp that generates text and whose keys say what its layers keep.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from generator.architecture.gguf_keys import MAX_TOKENS, Keys
 from generator.architecture.gguf_tensors import LayerTensors, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
 from generator.errors import Place, fail
-from generator.gguf_header import GgufHeader
+from generator.readers.gguf_header import GgufHeader
 
 FILE_TYPES = {
     0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",

@@ -1,6 +1,6 @@
 """What each layer of a GGUF model keeps, as llama.cpp allocates it.
 
-Floor 2, pure. Which layers slide is read from the file where it says so; else it is the default that llama.cpp applies
+Floor 3, pure. Which layers slide is read from the file where it says so; else it is the default that llama.cpp applies
 to the architecture (its src/models/*.cpp at 0c1e57098). Architectures that llama.cpp runs without a window in spite of
 the key, such as phi3, are listed: for any other a window without a pattern is an error.
 """

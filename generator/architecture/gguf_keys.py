@@ -1,12 +1,12 @@
 """Typed reading of a GGUF file's metadata: keys of one architecture, one value or one per layer.
 
-Floor 2, pure. Everything wrong is an `InputError` that names the key and the file.
+Floor 3, pure. Everything wrong is an `InputError` that names the key and the file.
 """
 
 from __future__ import annotations
 
 from generator.errors import InputError, Place, fail
-from generator.gguf_header import GgufArray, GgufHeader, Value
+from generator.readers.gguf_header import GgufArray, GgufHeader, Value
 
 MAX_WIDTH = 1 << 24
 MAX_LAYERS = 4096

@@ -1,6 +1,6 @@
 """The tensors of a GGUF file as matrices: names say what they are for, shapes how large they are.
 
-Floor 2, pure. This needs no knowledge of the architecture: llama.cpp uses the same words in all of them.
+Floor 3, pure. This needs no knowledge of the architecture: llama.cpp uses the same words in all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import prod
 
 from generator.architecture.shape import Matrix, Role, Shard
-from generator.gguf_header import GgufTensor
+from generator.readers.gguf_header import GgufTensor
 
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)\Z")
 _STATE = ("ssm_", "time_mix_", "channel_mix_", "shortconv.")

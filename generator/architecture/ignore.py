@@ -1,6 +1,6 @@
 """Lists of module names in checkpoint configs: exact names, prefixes, globs and `re:` patterns.
 
-Floor 2, pure. Names are compared from `layers.N.` on, since tools disagree about what comes before it.
+Floor 3, pure. Names are compared from `layers.N.` on, since tools disagree about what comes before it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The parts of one layer, and how equal parts of many layers become the matrices of an architecture.
 
-Floor 2, pure. Names are llama.cpp's words for tensors, without layer number and `.weight`, so that one architecture
+Floor 3, pure. Names are llama.cpp's words for tensors, without layer number and `.weight`, so that one architecture
 serves GGUF mixtures and safetensors alike:
 
     token_embd, output, output_norm                            outside of the layers

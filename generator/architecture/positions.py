@@ -1,6 +1,6 @@
 """How far a model's positions reach, and the rotary table that engines precompute.
 
-Floor 2, pure. The rules are vLLM's: its table is as long as the scaled context, in the model's dtype.
+Floor 3, pure. The rules are vLLM's: its table is as long as the scaled context, in the model's dtype.
 """
 
 from __future__ import annotations

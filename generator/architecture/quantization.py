@@ -1,6 +1,6 @@
 """How a checkpoint is quantised, from `quantization_config`: per module, since no two tools quantise the same ones.
 
-Floor 2, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4,
+Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4,
 bitsandbytes, FBGEMM.
 """
 

@@ -1,6 +1,6 @@
 """Exact bytes of a safetensors checkpoint, from the headers of its files or from its index.
 
-Floor 2. Reads what the user names (through floor 0) and nothing else.
+Floor 3. Reads what the user names (through floor 0) and nothing else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import Place, fail
-from generator.safetensors_header import read_index, read_safetensors
+from generator.readers.safetensors_header import read_index, read_safetensors
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What sizing needs to know of a model: its weight matrices and what it caches per token.
 
-Floor 2, pure. Counts are of the whole model; splitting over GPUs is `sizing`'s business.
+Floor 3, pure. Counts are of the whole model; splitting over GPUs is `sizing`'s business.
 """
 
 from __future__ import annotations

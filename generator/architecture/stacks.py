@@ -1,6 +1,6 @@
 """The layers of each kind of stack: which parts each layer has, and what it caches.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A typical dense model of a given size, for specs that know no more than the number of parameters.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

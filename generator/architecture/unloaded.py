@@ -1,6 +1,6 @@
 """What lies in a checkpoint and is not loaded for serving: layers that predict tokens ahead, keys and values never used.
 
-Floor 2, pure. Read in published checkpoints and in the names that Transformers' models ignore when they load them.
+Floor 3, pure. Read in published checkpoints and in the names that Transformers' models ignore when they load them.
 
     layers.N.…   one more layer than the model has: DeepSeek-V3 and GLM-4.5, with an embedding and an output of its own; GLM-5
     mtp.…        a module of its own: Qwen3-Next and later, Nemotron 3, DeepSeek-V4; mtp_layers.… in MiMo-7B

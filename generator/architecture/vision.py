@@ -1,6 +1,6 @@
 """Vision towers and their projectors: small beside the language model, replicated in nothing but their norms.
 
-Floor 2, pure. Engines split a tower's layers by tensor parallelism as they split the model's.
+Floor 3, pure. Engines split a tower's layers by tensor parallelism as they split the model's.
 """
 
 from __future__ import annotations

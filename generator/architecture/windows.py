@@ -1,6 +1,6 @@
 """Which layers attend to everything and which to a window: each family says it in its own way.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

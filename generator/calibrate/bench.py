@@ -1,6 +1,6 @@
 """A benchmark's result beside the estimate, and the factor of the speed model that would bring them together.
 
-Floor 5; reads the results that it is given. Results of `vllm bench serve`, of `sglang.bench_serving`, of llama-bench
+Floor 7; reads the results that it is given. Results of `vllm bench serve`, of `sglang.bench_serving`, of llama-bench
 (`-o json`), and of the load that `bench.sh` makes.
 """
 
@@ -15,11 +15,11 @@ from typing import Any
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds, layout_of
 from generator.errors import InputError, Place, fail
-from generator.json_text import parse
 from generator.plan import Candidate, bounds, figure
+from generator.readers.document import decode, read_bytes
+from generator.readers.json_text import parse
 from generator.render.yaml_text import block
-from generator.rulebook import RuleBook
-from generator.source import decode, read_bytes
+from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.local import back_end
 from generator.throughput.shapes import Demand, Range, Speed

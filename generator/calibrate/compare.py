@@ -1,6 +1,6 @@
 """Predicted beside logged, term by term: the plan of the spec is made for the settings that the log states.
 
-Floor 5, pure but for the files that the spec names.
+Floor 7, pure but for the files that the spec names.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from generator.decide.decision import Outcome, decide
 from generator.errors import Problem, UsageError
 from generator.plan import Candidate
 from generator.quantity import gib
-from generator.rulebook import RuleBook
-from generator.spec import DeploymentSpec
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
 
 TERMS = (
     ("weights", "weights", "GiB"),

@@ -1,6 +1,6 @@
 """What a log says: figures in GiB and settings, each with the line that it stands on.
 
-Floor 4, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

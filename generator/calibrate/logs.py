@@ -1,6 +1,6 @@
 """Which engine wrote a log, and what it says.
 
-Floor 4: reads the logs that the user names.
+Floor 7: reads the logs that the user names.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which constant would make a prediction what was logged: one threshold per term, solved on the memory model itself.
 
-Floor 5, pure. The model's terms do not fall when one of their thresholds grows, so a bisection finds it; no formula is
+Floor 7, pure. The model's terms do not fall when one of their thresholds grows, so a bisection finds it; no formula is
 repeated here. A term that none of its thresholds can explain stays as it is.
 """
 
@@ -14,7 +14,7 @@ from generator.decide.context import Numbers
 from generator.engines import ENGINES
 from generator.facts.gpu import Gpu
 from generator.quantity import GIB
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout, Load
 
 ADJUSTABLE: dict[str, dict[str, tuple[str, ...]]] = {

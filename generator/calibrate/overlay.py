@@ -1,6 +1,6 @@
 """Measured constants as a rule set of the user's own: `extends: default`, thresholds, and a source that names the log.
 
-Floor 5, pure: the text of the files by name.
+Floor 7, pure: the text of the files by name.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from generator.calibrate.measure import Measured
 from generator.quantity import version_key
 from generator.render.yaml_text import block
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 
 
 def overlay(

@@ -1,6 +1,6 @@
 """A comparison for a reader at a terminal, and as plain data.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

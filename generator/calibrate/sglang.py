@@ -1,6 +1,6 @@
 """SGLang's start-up logs. It prints GB and means GiB; activations are never measured there.
 
-Floor 4, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The lines of a log that may say something: whatever the file, little time and memory.
 
-Floor 4: reads the logs that the user names, and nothing else. An engine that served for a day writes a million lines and
+Floor 7: reads the logs that the user names, and nothing else. An engine that served for a day writes a million lines and
 says what it allocates on fifty of them. So a file is read in blocks, words that stand on such lines are looked for in
 bytes, and only the lines around them are decoded and stripped of colours.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from generator.binary import open_regular, read_piece
+from generator.readers.binary import open_regular, read_piece
 
 MAX_BYTES = 64 << 20
 """Only the first part of a longer log is read: an engine says what it allocates while it starts."""

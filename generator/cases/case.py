@@ -1,6 +1,6 @@
 """Cases as files: a list of `id`, `given` (a spec) and `expect`, each with the positions of its parts.
 
-Floor 2; reads the case files of a rule set. `tests/cases/<name>/` beside the rules holds those of a set that ships, `cases/` in a
+Floor 7; reads the case files of a rule set. `tests/cases/<name>/` beside the rules holds those of a set that ships, `cases/` in a
 set's own folder those of any other. Files that a case's spec names lie in `files/` beside the case file.
 """
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from generator.boundary import checkout, lies_in, readable_from
 from generator.errors import InputError, Place, Problem, fail
-from generator.resources import shown
-from generator.rulesets import CASES, MAX_RULE_BYTES, root_of
-from generator.schemas import problems_of
-from generator.source import Document, KeyPath, read_yaml
-from generator.spec import DeploymentSpec, from_document
+from generator.readers.boundary import checkout, lies_in, readable_from
+from generator.readers.document import Document, KeyPath, read_yaml
+from generator.readers.resources import shown
+from generator.rulebook.rulesets import CASES, MAX_RULE_BYTES, root_of
+from generator.rulebook.schemas import problems_of
+from generator.spec.deployment import DeploymentSpec, from_document
 
 FILES = "files"
 

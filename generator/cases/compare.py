@@ -1,6 +1,6 @@
 """A case against what was decided: each expectation that does not hold, at its place, with what would hold.
 
-Floor 4, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from generator.cases.case import Case
 from generator.cases.observed import Observed, observe
 from generator.errors import GenDeployError, Place, Problem, did_you_mean
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 
 CLOSE = 1e-6
 

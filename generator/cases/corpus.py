@@ -1,6 +1,6 @@
 """The specs that a rule set is looked at with: its cases, and the examples or the project's specs.
 
-Floor 4; reads the specs.
+Floor 7; reads the specs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from generator.cases.case import case_files, read_cases
 from generator.cases.compare import Result, run
 from generator.cases.observed import Observed, observe
 from generator.errors import GenDeployError
-from generator.project import Project
-from generator.rulebook import RuleBook
-from generator.rulesets import root_of
-from generator.spec import read_spec
+from generator.rulebook.book import RuleBook
+from generator.rulebook.rulesets import root_of
+from generator.spec.deployment import read_spec
+from generator.spec.project import Project
 
 EXAMPLES = "examples"
 POLICIES = "policies"

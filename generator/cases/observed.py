@@ -1,6 +1,6 @@
 """What a decision was, as a case sees it: the choice, the rows that took part, and who was rejected by which.
 
-Floor 4, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, Problem
 from generator.plan import Rejection, as_json
-from generator.rulebook import RuleBook
-from generator.rules_check import HITS
-from generator.spec import DeploymentSpec
+from generator.rulebook.book import RuleBook
+from generator.rulebook.rules_check import HITS
+from generator.spec.deployment import DeploymentSpec
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Expectations brought up to date: only the values that no longer hold are written anew, comments and layout around them stay.
 
-Floor 4, pure: text in, text out.
+Floor 7, pure: text in, text out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command `gen-deploy`. Floor 6: the only floor that prints, writes, or reads the command line."""
+"""The command `gen-deploy`. Floor 8: the only floor that prints, writes, or reads the command line."""
 
 from generator.cli.main import main
 

@@ -9,8 +9,8 @@ from generator.cli.output import show, show_json, tell
 from generator.cli.overlays import last_written, write_overlay
 from generator.decide.decision import decide
 from generator.errors import DONE, Problem, UsageError, printable
-from generator.rulebook import RuleBook
-from generator.spec import DeploymentSpec
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
 
 
 def run(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, folder: Path | None, rules: str, json_wanted: bool, quiet: bool) -> int:

@@ -15,7 +15,7 @@ from generator.cli import bench, options
 from generator.cli.output import show, show_json, tell
 from generator.cli.overlays import last_written, write_overlay
 from generator.errors import DONE, Problem, UsageError, printable
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 
 
 @click.command("calibrate")

@@ -9,11 +9,11 @@ import click
 from generator.cli import options
 from generator.cli.files import decided, rendered
 from generator.cli.output import refused, say, say_errors, show, tell
+from generator.disk.written import Finding, compare, orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
 from generator.report.edits import WAYS_OUT, drift, edit
-from generator.rulebook import RuleBook, load
-from generator.spec import DeploymentSpec
-from generator.written import Finding, compare, orphans
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import DeploymentSpec
 
 MEANING = {
     "missing": "missing",

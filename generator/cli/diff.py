@@ -6,17 +6,18 @@ from pathlib import Path
 
 import click
 
-from generator import git, project
 from generator.cli import options
-from generator.cli.compared import Corpus, compared, compared_plans, keeps_plans, plans_in, plans_of
+from generator.cli.comparison import Corpus, compared, compared_plans, keeps_plans, plans_in, plans_of
 from generator.cli.output import say, show
-from generator.cli.sides import Side, book_of
+from generator.cli.revisions import Side, book_of
 from generator.compare.model import Comparison
+from generator.disk import git
+from generator.disk.signals import scratch_folder
 from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
 from generator.report.diff import FORMATS, report
-from generator.rulebook import RuleBook, load
-from generator.rulesets import SHIPPED
-from generator.signals import scratch_folder
+from generator.rulebook.book import RuleBook, load
+from generator.rulebook.rulesets import SHIPPED
+from generator.spec import project
 
 
 @click.command("diff")

@@ -11,7 +11,7 @@ from generator.cli.output import show
 from generator.decide.decision import decide
 from generator.errors import DONE, NOTHING_FITS, Problem, UsageError, did_you_mean
 from generator.report.explain import explain
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 
 
 @click.command("explain")

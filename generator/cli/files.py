@@ -16,8 +16,8 @@ from generator.plan import Candidate
 from generator.quantity import version_key
 from generator.render import artifacts, job_files
 from generator.render.artifact import Artifact
-from generator.rulebook import RuleBook, load
-from generator.spec import DeploymentSpec
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import DeploymentSpec
 
 
 def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:

@@ -10,13 +10,13 @@ import click
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
 from generator.cli.output import refused, report, say, say_errors, tell
+from generator.disk.write import EditedError, WriteResult, remove_spec, write_spec
+from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import chosen_line, warning_lines
-from generator.rulebook import RuleBook, load
-from generator.spec import DeploymentSpec
-from generator.write import EditedError, WriteResult, remove_spec, write_spec
-from generator.written import orphans
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import DeploymentSpec
 
 SHOWN = 5
 """Paths that a message names."""
@@ -118,7 +118,7 @@ def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
 
 def _changed(results: list[WriteResult], out: Path) -> int:
     """3 where something was written or removed, or a file that was generated is not in git yet."""
-    from generator import git  # only hooks pay for it
+    from generator.disk import git  # only hooks pay for it
 
     changed = [str(r.folder / path) for r in results for path in (*r.written, *r.removed)]
     if changed:

@@ -9,7 +9,7 @@ import click
 from generator import __version__
 from generator.cli.output import show
 from generator.errors import DONE, Problem, WriteError
-from generator.resources import folder
+from generator.readers.resources import folder
 
 PROJECT = {
     "gen-deploy.yaml": ("gen-deploy.yaml", "the project file: name your specs in it"),

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
-from generator import project
 from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import reached
 from generator.cli import options
 from generator.cli.output import show
 from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem
-from generator.lint.findings import Reached, findings, in_order
-from generator.overlay import Gathered
+from generator.readers.document import read_yaml
 from generator.report.findings import FORMATS, as_format
-from generator.rulebook import RuleBook, sections_of
-from generator.rulesets import MAX_RULE_BYTES, chain, find, gather, root_of
-from generator.source import read_yaml
+from generator.rulebook.book import RuleBook, sections_of
+from generator.rulebook.lint.findings import Reached, findings, in_order
+from generator.rulebook.overlay import Gathered
+from generator.rulebook.rulesets import MAX_RULE_BYTES, chain, find, gather, root_of
+from generator.spec import project
 
 MONTHS = 12
 

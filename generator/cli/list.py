@@ -8,7 +8,7 @@ from generator.cli import options
 from generator.cli.output import show, show_json
 from generator.errors import DONE
 from generator.report.catalogue import KINDS, rows_of, table
-from generator.rulebook import load
+from generator.rulebook.book import load
 
 
 @click.command("list")

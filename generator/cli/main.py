@@ -73,7 +73,7 @@ def cli() -> None:
 
 def _in_project() -> bool:
     """Whether there is a project file to work by; that it may be wrong is for the command to say."""
-    from generator import project
+    from generator.spec import project
 
     try:
         return project.find(Path()) is not None

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 import click
 
-from generator import project
 from generator.errors import InputError, Place, Problem, UsageError, did_you_mean
-from generator.rulebook import RuleBook
-from generator.spec import DeploymentSpec
-from generator.spec import read_spec as spec_of
+from generator.rulebook.book import RuleBook
+from generator.spec import project
+from generator.spec.deployment import DeploymentSpec
+from generator.spec.deployment import read_spec as spec_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -13,7 +13,7 @@ from generator.decide.decision import decide
 from generator.errors import NOTHING_FITS, GenDeployError
 from generator.plan import as_json as plan_json
 from generator.report.summary import summary
-from generator.rulebook import load
+from generator.rulebook.book import load
 
 
 @click.command("plan")

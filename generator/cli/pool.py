@@ -1,6 +1,6 @@
 """Work on many specs at once: each on its own, on the processors there are.
 
-Floor 6. Workers are forks, so that rule sets need not be read again; where that is not possible one process does it all.
+Floor 8. Workers are forks, so that rule sets need not be read again; where that is not possible one process does it all.
 """
 
 from __future__ import annotations

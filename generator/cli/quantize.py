@@ -13,6 +13,7 @@ from generator.cli.output import refused, say, say_errors, show, show_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import Outcome, decide
 from generator.decide.training import training_job
+from generator.disk.write import write_spec
 from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem, UsageError
 from generator.plan import Plan
 from generator.quantize.job import job_json, needs_json
@@ -20,9 +21,8 @@ from generator.render import header_of
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line
-from generator.rulebook import RuleBook, load
-from generator.spec import DeploymentSpec
-from generator.write import write_spec
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import DeploymentSpec
 
 
 @click.command("quantize")

@@ -7,15 +7,15 @@ from typing import Any
 
 import click
 
-from generator import project
 from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import Observed
 from generator.cli import options
 from generator.cli.output import show, show_json
 from generator.errors import DONE, InputError
 from generator.report import rules as report
-from generator.rulebook import RuleBook, sections_of
-from generator.rulesets import find, gather
+from generator.rulebook.book import RuleBook, sections_of
+from generator.rulebook.rulesets import find, gather
+from generator.spec import project
 
 
 @click.group("rules")

@@ -8,7 +8,7 @@ import click
 
 from generator.cli.output import show
 from generator.errors import DONE, Problem, UsageError, did_you_mean
-from generator.resources import folder
+from generator.readers.resources import folder
 
 
 @click.command("schema")

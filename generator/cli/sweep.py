@@ -14,9 +14,9 @@ import click
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
 from generator.errors import InputError, Problem, UsageError, did_you_mean, fold
+from generator.readers.document import Document, read_yaml
 from generator.report.speed import cost_json, cost_line, curve_json, curve_lines
-from generator.rulebook import RuleBook
-from generator.source import Document, read_yaml
+from generator.rulebook.book import RuleBook
 
 MOST = 65536
 

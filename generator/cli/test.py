@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from generator import project
 from generator.cases.case import Case, case_files, chosen, read_cases
 from generator.cases.compare import Result, problems_of, run
 from generator.cases.corpus import example_files, examples_seen, without_cases
@@ -15,10 +14,11 @@ from generator.cases.update import flow, mendable, updated
 from generator.cli import options
 from generator.cli.output import show, show_json, tell
 from generator.errors import BAD_INPUT, DONE, Problem, UsageError, WriteError
-from generator.resources import shown
-from generator.rulebook import RuleBook, load
-from generator.rulesets import find, layers
-from generator.table import Row
+from generator.readers.resources import shown
+from generator.rulebook.book import RuleBook, load
+from generator.rulebook.rulesets import find, layers
+from generator.rulebook.table import Row
+from generator.spec import project
 
 
 @click.command("test")

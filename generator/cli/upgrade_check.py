@@ -12,14 +12,14 @@ import click
 from generator.cli import options
 from generator.cli.files import check_versions
 from generator.cli.output import say, say_errors, show, tell
+from generator.compare.upgrade import Change, broken, changes
 from generator.decide.decision import Outcome, decide
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
 from generator.render import artifacts
 from generator.render.launch import launch_of
 from generator.report.summary import refusal
-from generator.rulebook import RuleBook, load
-from generator.spec import DeploymentSpec
-from generator.verify.upgrade import Change, broken, changes
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import DeploymentSpec
 
 BACK = "../../.."
 

@@ -11,7 +11,7 @@ from generator.cli import options
 from generator.cli.output import say, show, tell
 from generator.errors import BAD_INPUT, DONE, Cap, InputError, Place, Problem, did_you_mean
 from generator.quantity import version_key
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 from generator.verify.catalogue import nearest
 from generator.verify.files import Asked
 from generator.verify.finding import Finding

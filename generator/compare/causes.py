@@ -1,6 +1,6 @@
 """Why two decisions of one spec differ: the rows that came to another result, and what they read before and after.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from generator.compare.view import View
 from generator.decide.decision import Outcome
 from generator.decide.prefer import Ranked, criteria, scores
 from generator.plan import Candidate, Reason
-from generator.rulebook import RuleBook
-from generator.table import Row
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Row
 
 MOST = 6
 """Causes that one change keeps; the rest would repeat them."""

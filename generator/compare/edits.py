@@ -1,6 +1,6 @@
 """What was edited between two rule sets, and each edit laid on its own over one of them.
 
-Floor 5, pure. Comments, order of collected rows and places are no edits.
+Floor 7, pure. Comments, order of collected rows and places are no edits.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from generator.compare.model import Edit, Move
-from generator.rulebook import SECTIONS, RuleBook
-from generator.rules_check import words_of
+from generator.rulebook.book import SECTIONS, RuleBook
+from generator.rulebook.rules_check import words_of
 
 Data = Mapping[str, Any]
 

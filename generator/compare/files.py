@@ -1,6 +1,6 @@
 """The files that two decisions of one spec would write, line by line.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The words of a comparison: plain data that can be printed, written as JSON, and sent between processes.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One spec under two rule sets: what changes for it, and why.
 
-Floor 5, pure but for the files that the spec names.
+Floor 7, pure but for the files that the spec names.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from generator.compare.model import Change, Edit, FileDiff, Move
 from generator.compare.view import View, decisive, level, moves, other_moves, view, words
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
-from generator.rulebook import RuleBook
-from generator.spec import DeploymentSpec
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
 
 
 class Side(NamedTuple):

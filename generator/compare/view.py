@@ -1,6 +1,6 @@
 """A plan as it is compared: plain data, the same from a decision just taken and from a `plan.json` that was kept.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The decision: consider, reject, fit, reject, prefer. Floor 3, pure but for the files that a spec names."""
+"""The decision: consider, reject, fit, reject, prefer. Floor 5, pure but for the files that a spec names."""

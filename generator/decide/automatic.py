@@ -1,6 +1,6 @@
 """`gpus_per_node: auto`: the smallest number of GPUs that meets the spec's objectives.
 
-Floor 3, pure but for the files that a spec names.
+Floor 5, pure but for the files that a spec names.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from generator.plan import Plan
-from generator.rulebook import RuleBook
-from generator.spec import DeploymentSpec
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
 
 
 class Decided(Protocol):

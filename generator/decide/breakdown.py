@@ -1,6 +1,6 @@
 """The terms of the choice's memory: the law of the engine, run once more on figures that remember how they were made.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations

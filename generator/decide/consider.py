@@ -1,6 +1,6 @@
 """Which candidates there are: engine × method × parallelism × replicas, within what the spec pins.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from generator.decide.context import Context
-from generator.decide.made import MADE, Made, can_be_source, values_for
+from generator.decide.job_weights import MADE, Made, can_be_source, values_for
 from generator.decide.names import pair_names, pin_accepts, spec_names
 from generator.facts.engine import Engine, resolve_engine, support_of
 from generator.facts.model import Checkpoint
-from generator.rulebook import file_format
+from generator.rulebook.book import file_format
 from generator.sizing.footprint import Layout
 
 
@@ -63,7 +63,7 @@ def to_be_made(context: Context, pair: Pair) -> Pair:
     values = values_for(context, pair.engine, pair.method, {**spec_names(context)[0], **names})
     if values is None:
         return pair
-    from generator.decide.making import checkpoint_of, made_of  # few decisions look for a job, and every start would pay
+    from generator.decide.weight_jobs import checkpoint_of, made_of  # few decisions look for a job, and every start would pay
 
     made = made_of(context, pair.method, values)
     return pair if made is None else Pair(pair.engine, pair.method, checkpoint_of(made, pair.method), MADE, made)
@@ -83,7 +83,7 @@ def suited(context: Context, pair: Pair, layout: Layout) -> Pair:
     made = pair.made
     if made is None or made.group_size is None:
         return pair
-    from generator.decide.making import checkpoint_of, divides, group_sizes, made_of
+    from generator.decide.weight_jobs import checkpoint_of, divides, group_sizes, made_of
 
     for size in group_sizes(context, made, pair.method):
         tried = made_of(context, pair.method, made.values, size)

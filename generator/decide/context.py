@@ -1,6 +1,6 @@
 """What one decision works with: the spec resolved against a rule book.
 
-Floor 3, pure but for the files that the spec names.
+Floor 5, pure but for the files that the spec names.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from generator.decide.pins import check_pins
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
-from generator.facts.pins import check_pins
 from generator.facts.workload import Workload, resolve_workload
 from generator.plan import Read, Trace
-from generator.rulebook import RuleBook
-from generator.spec import DeploymentSpec
-from generator.spec_problems import in_order
-from generator.table import Row
+from generator.readers.problems import in_order
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Row
+from generator.spec.deployment import DeploymentSpec
 
 
 @dataclass(frozen=True, slots=True)

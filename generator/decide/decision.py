@@ -1,6 +1,6 @@
 """The decision for one spec: every candidate with its figures or its reasons, and the best of them.
 
-Floor 3, pure but for the files that the spec names.
+Floor 5, pure but for the files that the spec names.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from generator.decide import prefer, thumb
+from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, Numbers, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
-from generator.decide.made import comes_last
+from generator.decide.job_weights import comes_last
 from generator.decide.names import Names, Sources, pair_names, spec_names
-from generator.decide.normal import normalised
+from generator.decide.normalised_spec import normalised
 from generator.decide.offload import partly_offloaded
 from generator.decide.parallel import arranged
 from generator.decide.pareto import POOL, contenders, pareto
@@ -30,13 +30,14 @@ from generator.decide.settings import collected, emitted, values_of
 from generator.decide.sized import revision_of, sized_names, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
 from generator.facts.engine import Engine, kv_support_of, resolve_engine
-from generator.plan import Candidate, Plan, Quality, Reason, Rejection, Trace, changed
+from generator.facts.quality import Quality
+from generator.plan import Candidate, Plan, Reason, Rejection, Trace, changed
 from generator.quantize.job import Job, moved
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
 from generator.sizing.footprint import Layout, Load
 from generator.sizing.split import Cuts, cuts
-from generator.spec import DeploymentSpec
-from generator.table import LAYOUT, PAIR, SIZED, SPEC, Row
+from generator.spec.deployment import DeploymentSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,7 @@ class _Decision:
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Any], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":
-            footprint, kv_cache = thumb.thumb_footprint(self.context, pair.method)
+            footprint, kv_cache = rule_of_thumb.thumb_footprint(self.context, pair.method)
             workload = self.context.workload
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
@@ -283,7 +284,7 @@ class _Decision:
         for one in best_first:
             method = one.candidate.method
             if method not in self._thumbs:
-                self._thumbs[method] = thumb.thumb(self.context, method)
+                self._thumbs[method] = rule_of_thumb.thumb(self.context, method)
             candidate = changed(one.candidate, thumb=self._thumbs[method])
             if candidate.engine not in seen:
                 engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
@@ -306,7 +307,7 @@ class _Decision:
         made = one.facts["_made"]
         if made is None:
             return one, candidate
-        from generator.decide.making import job_names, job_of
+        from generator.decide.weight_jobs import job_names, job_of
 
         job = job_of(self.context, candidate, made)
         if job not in jobs:
@@ -335,7 +336,7 @@ class _Decision:
         found = tuple(r for stage in (SPEC, PAIR, LAYOUT, SIZED) for r in reasons("warn", stage, choice.facts, sources, self.book))
         if not (deploy.get("extra_args") or deploy.get("env")):
             return found
-        from generator.facts.gates import gate_warnings  # few specs have either
+        from generator.decide.gates import gate_warnings  # few specs have either
 
         engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
         return (*found, *gate_warnings(self.context.spec, engine, candidate.settings, self.book))

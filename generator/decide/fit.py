@@ -1,6 +1,6 @@
 """Fit: the largest context, number of sequences and batch that one GPU's memory holds for the workload.
 
-Floor 3, pure. What the user wrote or pinned is never lowered; what came from the profile is, in this order: tokens per
+Floor 5, pure. What the user wrote or pinned is never lowered; what came from the profile is, in this order: tokens per
 step, sequences, context. Each trial asks the engine's own memory law.
 """
 

@@ -1,6 +1,6 @@
 """The values of the vocabulary's names, stage by stage.
 
-Floor 3, pure. Each function gives the names of its stage; the caller lays them over those of the stages before.
+Floor 5, pure. Each function gives the names of its stage; the caller lays them over those of the stages before.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Any
 from generator.decide.context import Context
 from generator.facts.engine import Engine, support_of
 from generator.facts.model import Checkpoint
-from generator.facts.quality import quality_of
-from generator.plan import Quality
+from generator.facts.quality import Quality, quality_of
 from generator.quantity import version_key
 
 Names = dict[str, Any]

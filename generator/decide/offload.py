@@ -1,6 +1,6 @@
 """Partial offload: how many layers of a GGUF model a GPU holds, the rest in the host's memory.
 
-Floor 3, pure. For engines on llama.cpp only, and only where the whole model does not fit and the spec says how much memory
+Floor 5, pure. For engines on llama.cpp only, and only where the whole model does not fit and the spec says how much memory
 the host has. The output layer counts as a layer and goes to the GPU first, then the last layers, as `-ngl N` does.
 """
 

@@ -1,6 +1,6 @@
 """Names of the stage `layout`: what a way to use the GPUs means for this model and engine.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The alternatives of a plan: what nothing beats in memory, speed, quality and number of GPUs together.
 
-Floor 3, pure. An engine is a choice of its own, so candidates are compared within their engine only: how far engines
+Floor 5, pure. An engine is a choice of its own, so candidates are compared within their engine only: how far engines
 are apart in speed is within the band of the estimates.
 """
 

@@ -1,6 +1,6 @@
 """How fast a candidate is: its shape, hardware and load put before the speed model, and what rules may read of it.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 from generator.decide.context import Context, Numbers
 from generator.engines import cache_cost
 from generator.plan import Candidate, Performance, changed
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Row
 from generator.sizing.footprint import Footprint, Layout
-from generator.table import Row
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of

@@ -1,6 +1,6 @@
 """Prefer: the criteria of the `prefer` table, compared one after the other.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from generator.plan import Candidate
-from generator.table import Row, Table
+from generator.rulebook.table import Row, Table
 
 
 class Ranked(NamedTuple):

@@ -1,6 +1,6 @@
 """Rows that match, as reasons.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 
 from generator.decide.context import Reads
 from generator.plan import Reason
-from generator.rulebook import RuleBook
-from generator.table import Row
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Row
 
 
 def reason_of(row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook) -> Reason:

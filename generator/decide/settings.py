@@ -1,6 +1,6 @@
 """Settings: what is written for a candidate, in neutral words, as the `settings` rows say.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from generator.decide.context import set_value, trace_of
 from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.plan import Trace, Value
-from generator.rulebook import RuleBook
-from generator.table import Row, cell_test
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Row, cell_test
 
 
 class _Values(dict[str, Any]):

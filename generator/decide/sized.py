@@ -1,6 +1,6 @@
 """Names of the stage `sized`, once a candidate has been fitted.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.fit import Fitted
-from generator.decide.made import MADE
+from generator.decide.job_weights import MADE
 from generator.decide.names import Names, is_path
 from generator.quantity import gib
 

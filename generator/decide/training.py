@@ -1,6 +1,6 @@
 """A job that trains, distils or prunes: which method, what it takes on the spec's GPUs, and what its job.yaml says.
 
-Floor 3, pure. Unlike the jobs that make weights for a plan, these are asked for: no rule chooses them.
+Floor 5, pure. Unlike the jobs that make weights for a plan, these are asked for: no rule chooses them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from generator.facts.engine import support_of
 from generator.facts.model import shape_of
 from generator.quantize.job import Needs
 from generator.quantize.training import fits, job_data, least_gpus, training_needs
-from generator.source import read_json
+from generator.readers.document import read_json
 
 MOST_GPUS = 64
 """How far the fewest GPUs that would do are looked for."""

@@ -1,6 +1,6 @@
 """Bytes of a candidate's weights on the fullest GPU: which of the formulas holds for its form.
 
-Floor 3, pure.
+Floor 5, pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from generator.decide.context import Context
-from generator.decide.made import Made
+from generator.decide.job_weights import Made
 from generator.facts.model import Checkpoint
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf import gguf_sizes, gguf_weights, places

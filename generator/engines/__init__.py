@@ -1,6 +1,6 @@
 """What only one engine needs, a room each: its memory law, its cache, its log, its benchmark.
 
-Floor 2, pure. `ENGINES` is the registry, by the names that specs use; what few commands need (logs) is imported by them.
+Floor 4, pure. `ENGINES` is the registry, by the names that specs use; what few commands need (logs) is imported by them.
 """
 
 from __future__ import annotations

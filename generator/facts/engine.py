@@ -1,6 +1,6 @@
 """The engine versions of a spec, and what the matrices say of a method and a type of KV cache.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from generator.facts.sources import first_source
 from generator.quantity import version_key
-from generator.rulebook import RuleBook, file_format
+from generator.rulebook.book import RuleBook, file_format
 
 
 @dataclass(frozen=True, slots=True)

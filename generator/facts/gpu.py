@@ -1,6 +1,6 @@
 """The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 from generator.errors import InputError, did_you_mean, fold
 from generator.facts.sources import first_source
 from generator.quantity import GIB
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Device
-from generator.spec import DeploymentSpec
+from generator.spec.deployment import DeploymentSpec
 
 
 @dataclass(frozen=True, slots=True)

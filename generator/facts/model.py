@@ -1,6 +1,6 @@
 """The model of a spec: its architecture, and where its weights are to be had in which form.
 
-Floor 2; reads only the files that the spec names.
+Floor 3; reads only the files that the spec names.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.facts.sources import first_source
-from generator.rulebook import RuleBook
-from generator.source import read_json
-from generator.spec import DeploymentSpec
+from generator.readers.document import read_json
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, An
     request = spec.model
     if request.gguf:
         from generator.architecture.gguf import from_gguf
-        from generator.gguf_header import read_gguf
+        from generator.readers.gguf_header import read_gguf
 
         with _named_by(spec, "gguf", request.gguf):
             return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf))), "gguf", None
@@ -243,7 +243,7 @@ def _safetensors_path(spec: DeploymentSpec, written: str) -> Path:
     """A file, or an index; the files that it names lie beside it, but each of them can be a symlink."""
     path = spec.named_file(("model", "safetensors"), written)
     if spec.within is not None and path.suffix == ".json":
-        from generator.safetensors_header import read_index
+        from generator.readers.safetensors_header import read_index
 
         for name in read_index(path).files:
             spec.readable(("model", "safetensors"), path.with_name(name))

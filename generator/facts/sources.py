@@ -1,6 +1,6 @@
 """The source that a fact is shown with.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

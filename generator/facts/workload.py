@@ -1,6 +1,6 @@
 """The workload: what the user wrote, and for the rest what the profile's row says.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from generator.spec import DeploymentSpec
+from generator.spec.deployment import DeploymentSpec
 
 
 @dataclass(frozen=True, slots=True)

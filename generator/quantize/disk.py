@@ -1,6 +1,6 @@
 """How a made checkpoint's files differ from what engines hold of it.
 
-Floor 2, pure. Engines widen scales and leave out what only says how a matrix was packed; the files hold it as the tool
+Floor 3, pure. Engines widen scales and leave out what only says how a matrix was packed; the files hold it as the tool
 wrote it (`stored` in `rules/facts/quantizers.yaml`). What the GPTQ layout has besides, `checkpoint_bytes` counts.
 """
 

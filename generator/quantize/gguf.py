@@ -1,6 +1,6 @@
 """GGUF files that a job makes: their size with types given by hand, and what making them takes.
 
-Floor 2, pure. Which tensors get their type by hand becomes part of a method's entry (`gguf: {overrides}`), so that the
+Floor 3, pure. Which tensors get their type by hand becomes part of a method's entry (`gguf: {overrides}`), so that the
 file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` says how keys are written.
 """
 

@@ -1,6 +1,6 @@
 """What a job is: the tool that makes a checkpoint, how, and what that takes.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a job takes: GPU memory, host memory, disk and time, from the shape of the model and what the tool keeps.
 
-Floor 2, pure. LLM Compressor and GPTQModel hold the model on the host and bring one layer at a time to the GPU, the vision
+Floor 3, pure. LLM Compressor and GPTQModel hold the model on the host and bring one layer at a time to the GPU, the vision
 tower as a whole (source `llmc-memory`); GPTQ adds a Hessian of columns × columns in 32 bits for each matrix of the layer,
 AWQ the inputs of the layer's parts for all texts. ModelOpt loads the whole model onto the GPUs. All of these are estimates.
 """

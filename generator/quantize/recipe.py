@@ -1,6 +1,6 @@
 """What stays wide, and what a made checkpoint's config.json will say: both in the words of the tool that makes it.
 
-Floor 2, pure. The tools' words stand in `rules/facts/quantizers.yaml`. A made checkpoint is sized by reading the predicted
+Floor 3, pure. The tools' words stand in `rules/facts/quantizers.yaml`. A made checkpoint is sized by reading the predicted
 config.json like any other, so that bytes on disk, bytes on the GPU and the ignored modules have one origin.
 """
 

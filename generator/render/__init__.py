@@ -1,6 +1,6 @@
 """From a plan to the text of its files. Pure: nothing here reads or writes a file but the templates.
 
-Floor 4.
+Floor 6.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from generator.render.script import config, script
 from generator.render.seal import draft, is_seal, sealed
 from generator.render.smoke import smoke
 from generator.render.words import comment
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 
 __all__ = ["Artifact", "artifacts", "header_of", "job_files"]
 

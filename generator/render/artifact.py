@@ -1,6 +1,6 @@
 """One file to be written.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

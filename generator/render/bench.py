@@ -1,6 +1,6 @@
 """`bench.sh`: measures a running server with the spec's own lengths and concurrency.
 
-Floor 4, pure. vLLM and SGLang bring a benchmark of servers, llama.cpp one of its kernels; the others get a load of
+Floor 6, pure. vLLM and SGLang bring a benchmark of servers, llama.cpp one of its kernels; the others get a load of
 completions over the OpenAI API. Flags after docs.vllm.ai/en/latest/cli/bench/serve, SGLang's
 docs/developer_guide/bench_serving.md, and llama.cpp's tools/llama-bench/README.md.
 """

@@ -1,6 +1,6 @@
 """`compose.yaml`: the engine's image with the same words as the script, inside a container.
 
-Floor 4, pure. Compose expands `$` in every value, so data has it doubled; `Expand` marks the few that are meant to be.
+Floor 6, pure. Compose expands `$` in every value, so data has it doubled; `Expand` marks the few that are meant to be.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any
 
+from generator.errors import internal
 from generator.quantity import version_key
 from generator.render import modelfile, templates
 from generator.render.artifact import Artifact
@@ -19,7 +20,6 @@ from generator.render.weights import compose_path, is_path
 from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
 from generator.verify.data import same_yaml
-from generator.verify.meant import internal
 
 Data = dict[str, Any]
 

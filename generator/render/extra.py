@@ -1,6 +1,6 @@
 """`deploy.extra_args` in the words of the engine: each is said once, in place of what the plan says of the same option.
 
-Floor 4, pure. Few specs have any: imported where one has.
+Floor 6, pure. Few specs have any: imported where one has.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from generator.decide.gates import spellings
 from generator.facts.engine import Engine
-from generator.facts.gates import spellings
 from generator.render.spelling import Spelled, nest, text_of
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Option, catalogue
 

@@ -1,6 +1,6 @@
 """How one candidate is started: its words on this machine and in a container, its environment, its files.
 
-Floor 4, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they cannot disagree.
+Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they cannot disagree.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from generator.decide.names import is_loopback
-from generator.errors import fold
+from generator.errors import fold, internal
 from generator.facts.engine import Engine, resolve_engine
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
@@ -19,8 +19,7 @@ from generator.render.seal import draft
 from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Ref, Word
-from generator.rulebook import RuleBook
-from generator.verify.meant import internal
+from generator.rulebook.book import RuleBook
 
 CONFIG_INSIDE = "/gen-deploy"
 ANY = {"0.0.0.0", "::"}

@@ -1,6 +1,6 @@
 """Text inside Markdown: literal whatever it holds, in running text, in code and in cells of a table.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

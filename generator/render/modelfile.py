@@ -1,19 +1,19 @@
 """Ollama's Modelfile: where the model comes from, and its parameters (the rest is the server's environment).
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations
 
 from posixpath import normpath
 
+from generator.errors import internal
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import summary
 from generator.render.weights import compose_path
 from generator.render.words import Home
-from generator.verify.meant import internal
 from generator.verify.modelfile import Command, ModelfileError, quote, read
 
 

@@ -1,6 +1,6 @@
 """What a reader must know before running the files of one engine.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

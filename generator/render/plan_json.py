@@ -1,6 +1,6 @@
 """`plan.json`: the plan as it is kept in a repository, with nothing in it that changes when a row moves.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`PLAN.md`: the plan for a person.
 
-Floor 4, pure. What it says is put together here as plain data; how it looks stands in the template.
+Floor 6, pure. What it says is put together here as plain data; how it looks stands in the template.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.notes import notes
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 
 BAR = 60
 """Characters of the memory bar."""

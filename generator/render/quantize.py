@@ -1,6 +1,6 @@
 """`quantize/`: the job that makes the weights of a plan: its data, its program, and a script that runs it.
 
-Floor 4, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
+Floor 6, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from generator.plan import Candidate, Plan
 from generator.quantity import gib
 from generator.quantize.job import Job, Needs
 from generator.quantize.recipe import recipe_of
+from generator.readers.resources import folder
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize_gguf import quantize_gguf, source_of
@@ -21,8 +22,7 @@ from generator.render.seal import draft
 from generator.render.weights import is_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
-from generator.resources import folder
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.verify.data import same_yaml
 
 IGNORED = "weights/\nweights.*\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"

@@ -1,6 +1,6 @@
 """`quantize/run.sh` of a GGUF job: download, convert, importance matrix, quantise, check.
 
-Floor 4, pure. Everything of a spec stands in assignments at the top of the script, quoted and read back; the rest of the
+Floor 6, pure. Everything of a spec stands in assignments at the top of the script, quoted and read back; the rest of the
 script is the same for all.
 """
 

@@ -1,6 +1,6 @@
 """`serve.sh`: runs the engine that is on PATH, with `exec`; and the file that the engine reads, where it has one.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The seal of a folder that starts something: a file whose name its start scripts know, so that a mixture of two runs does not start.
 
-Floor 4, pure. The seal is a digest of all files of the folder. It stands in each start script, in the name of a small file
+Floor 6, pure. The seal is a digest of all files of the folder. It stands in each start script, in the name of a small file
 beside it, and in the header of what the script reads. Writing takes the seals away first and puts them back last.
 """
 

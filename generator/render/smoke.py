@@ -1,6 +1,6 @@
 """`smoke.sh`: waits for a server, asks one question, wants a text back.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
+from generator.errors import internal
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.script import takes_key
 from generator.render.words import Ref, bash
 from generator.verify.data import same_json
-from generator.verify.meant import internal
 
 QUESTION = "Say hello in one short sentence."
 

@@ -1,6 +1,6 @@
 """From neutral settings to the words of one engine at one version: its command line, its file, its environment.
 
-Floor 4, pure. What an engine has no word for is an error, never left out in silence.
+Floor 6, pure. What an engine has no word for is an error, never left out in silence.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from generator.errors import internal
 from generator.facts.engine import Engine
 from generator.render.words import Word
-from generator.verify.meant import internal
 
 LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
 """Settings that say where and what, not how: whoever puts the command together writes them, each in its place."""

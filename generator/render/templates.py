@@ -1,6 +1,6 @@
 """The templates: framing of files, wording. Data never becomes a template.
 
-Floor 4. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: only those that were
+Floor 6. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: only those that were
 installed with the package are loaded, and no cache holds any.
 """
 
@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from generator.readers.resources import folder
 from generator.render.markdown import cell, code, md, number, quiet
 from generator.render.words import comment
-from generator.resources import folder
 
 if TYPE_CHECKING:
     from jinja2 import Environment

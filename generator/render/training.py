@@ -1,6 +1,6 @@
 """The files of a job that trains, distils or prunes.
 
-Floor 4, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
+Floor 6, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Where a candidate's weights are: a repository, or a path on this machine, seen from the host and from a container.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

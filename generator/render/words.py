@@ -1,6 +1,6 @@
 """Words of a command line: literal text, a variable of the reader's environment, or a file that lies beside the script.
 
-Floor 4, pure. The only place where a word becomes shell text.
+Floor 6, pure. The only place where a word becomes shell text.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Data as YAML and JSON text: order kept, every string in double quotes, so that no reader takes it for another type.
 
-Floor 4, pure. A plain `1e3` is a string to YAML 1.1 and a number to Compose, which is written in Go.
+Floor 6, pure. A plain `1e3` is a string to YAML 1.1 and a number to Compose, which is written in Go.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from generator.verify.meant import internal
+from generator.errors import internal
 
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _RESERVED = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}

@@ -1,4 +1,4 @@
 """Plans and changes as text, Markdown, JSON and HTML.
 
-Floor 5, pure.
+Floor 7, pure.
 """

@@ -1,6 +1,6 @@
 """The catalogue as rows: GPUs, models, methods, engines and rules, the handbook's words beside today's.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from generator.errors import printable
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "gpus": ("name", "vendor", "architecture", "memory_gb", "capacity_gib", "bandwidth_gb_per_s", "fp16_tflops"),

@@ -1,6 +1,6 @@
 """A comparison as text, and the choice of its format.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

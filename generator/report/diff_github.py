@@ -1,6 +1,6 @@
 """A comparison as annotations of GitHub Actions: at the edited lines of the rules, and at the specs that change.
 
-Floor 5, pure. `%`, line ends and, in properties, `:` and `,` are escaped, so that no value can begin a command of its own.
+Floor 7, pure. `%`, line ends and, in properties, `:` and `,` are escaped, so that no value can begin a command of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A comparison as JSON.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A comparison as Markdown for one comment on a pull request, which a marker finds again.
 
-Floor 5, pure. Values go into code spans or fences, so that nothing in them is a mention, a link or HTML; the whole stays
+Floor 7, pure. Values go into code spans or fences, so that nothing in them is a mention, a link or HTML; the whole stays
 below what GitHub takes for a comment.
 """
 

@@ -1,6 +1,6 @@
 """How generated files differ from what lies on the disk, for a person: the edits, and what to do with them.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

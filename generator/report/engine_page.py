@@ -1,6 +1,6 @@
 """A page per engine: the settings that are written, how each version spells them, and why.
 
-Floor 5, pure: from a rule set to Markdown.
+Floor 7, pure: from a rule set to Markdown.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from generator.rulebook import RuleBook
-from generator.table import Row
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Row
 
 NOTE = "<!-- Written by scripts/engine_pages.py from the rules. Do not edit. -->"
 VERIFIED = {

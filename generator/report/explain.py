@@ -1,6 +1,6 @@
 """The decision for a reader at a terminal: row by row, with what was read, whose word it is, and where the row stands.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from generator.errors import did_you_mean, fail, printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
 from generator.quantity import gib
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.sizing.term import MemoryTerm
 
 

@@ -1,6 +1,6 @@
 """Findings for people and for machines: text, JSON, annotations of a GitHub workflow, and SARIF.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A job in a few lines, for a terminal.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The effective rules for a reader: every row, or one with its source, its cases, the examples that it decides, and where it comes from.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from generator.errors import did_you_mean, fail, printable
-from generator.overlay import Gathered, digest
+from generator.rulebook.overlay import Gathered, digest
 
 PARTS = ("when", "otherwise", "set", "rank", "order")
 SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "order", "because", "source", "at", "digest")

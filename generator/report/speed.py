@@ -1,6 +1,6 @@
 """Speed and cost in lines, for a terminal and for PLAN.md. Every figure comes with its band and what it rests on.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations

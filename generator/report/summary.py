@@ -1,6 +1,6 @@
 """A decision in a few lines, for a terminal.
 
-Floor 5, pure.
+Floor 7, pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
 from generator.report.job import job_lines
 from generator.report.speed import ranged, speed_lines
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
 
 OBJECTIVES = {"objective.tpot_ratio": "tpot_ms", "objective.ttft_ratio": "ttft_ms"}

@@ -1,6 +1,6 @@
 """What the KV cache costs: bytes per token and per sequence on the fullest GPU, and the tokens that a pool holds.
 
-Floor 2, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent
+Floor 3, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent
 attention one vector per token that tensor parallelism does not split, Mamba and linear attention one state per
 sequence. Engines differ in what they make of that: `CacheRules` says how, and each engine's own subclass of `CacheCost`
 counts it (`generator/engines/<engine>/cache.py`).

@@ -1,6 +1,6 @@
 """The terms of one GPU's memory, in bytes.
 
-Floor 2, pure. All figures are of the fullest GPU of the deployment.
+Floor 3, pure. All figures are of the fullest GPU of the deployment.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What one forward pass of a transformer keeps in memory, in bytes per GPU: shared by the engines that run on PyTorch.
 
-Floor 2, pure. Activations are 16-bit, whatever the weights are stored in: the logged peaks of one model in bf16, FP8
+Floor 3, pure. Activations are 16-bit, whatever the weights are stored in: the logged peaks of one model in bf16, FP8
 and INT8 are equal to 0.01 GiB (source `vllm-planner-h100-0-19`).
 """
 

@@ -1,6 +1,6 @@
 """Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone.
 
-Floor 2, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor
+Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor
 gets which clause, and what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source
 `lcpp-quant-src`).
 """

@@ -1,6 +1,6 @@
 """Which ggml type each tensor of a GGUF gets, as llama-quantize chooses it.
 
-Floor 2, pure. See `generator.sizing.gguf`.
+Floor 3, pure. See `generator.sizing.gguf`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether a model's matrices can be cut for tensor parallelism: heads, scale groups, FP8 blocks.
 
-Floor 2, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`).
+Floor 3, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`).
 """
 
 from __future__ import annotations

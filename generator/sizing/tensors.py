@@ -1,6 +1,6 @@
 """The tensors that an engine holds, as it merges and splits a model's matrices, and what PyTorch's allocator adds.
 
-Floor 2, pure. Engines fuse query, key and value, gate and up, and all experts of a layer into one tensor each. The
+Floor 3, pure. Engines fuse query, key and value, gate and up, and all experts of a layer into one tensor each. The
 allocator hands out whole segments: an allocation of 10 MiB or more is rounded up to 2 MiB where less than 1 MiB would
 be left over, smaller ones come out of segments of 20 MiB (source `pytorch-caching-allocator`).
 """

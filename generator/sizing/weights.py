@@ -1,6 +1,6 @@
 """Weight bytes on the fullest GPU, tensor by tensor, for checkpoints in safetensors.
 
-Floor 2, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method
+Floor 3, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method
 quantises, the method's own list of what stays in 16 bits does. What one figure of bits per weight misses: embeddings,
 lm_head, norms, routers and vision towers in 16 bits, scales and zero points, what tensor parallelism replicates, the
 rotary table, and the allocator's rounding.

@@ -1,6 +1,6 @@
 """How far measurements of a class lie from the estimate.
 
-Floor 2, pure. A band holds at least four of five measurements of its class that the factors were not fitted to
+Floor 3, pure. A band holds at least four of five measurements of its class that the factors were not fitted to
 (`benchmarks/throughput_accuracy`). Where no measurement of the class exists the nearest class stands in, wider.
 """
 

@@ -1,6 +1,6 @@
 """The estimate of one candidate's speed under a load.
 
-Floor 2, pure.
+Floor 3, pure.
 """
 
 from __future__ import annotations

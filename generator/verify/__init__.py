@@ -1,4 +1,4 @@
 """What was written, read back: a difference from what was meant is an error of ours.
 
-Floor 4, pure.
+Floor 6, pure.
 """

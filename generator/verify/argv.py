@@ -1,6 +1,6 @@
 """The words of a command line, checked against the options of an engine's version; stricter than the engines' own parsers.
 
-Floor 4, pure. No abbreviations, no `--config=FILE`, no underscores for dashes, nothing given twice.
+Floor 6, pure. No abbreviations, no `--config=FILE`, no underscores for dashes, nothing given twice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The options of one engine at one version, by every spelling, with those that are gone and those that come later.
 
-Floor 4, pure: reads the `flags` section of a rule set, which is loaded by nothing else.
+Floor 6, pure: reads the `flags` section of a rule set, which is loaded by nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from generator.quantity import version_key
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 
 
 @dataclass(frozen=True, slots=True)

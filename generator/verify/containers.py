@@ -1,6 +1,6 @@
 """The servers in a Compose file or a Kubernetes manifest.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from generator.rulebook import RuleBook
-from generator.source import Document, KeyPath
+from generator.readers.document import Document, KeyPath
+from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
 from generator.verify.launches import SHELLS, Launch, command_at, default_positionals, image_of, in_script
 from generator.verify.shell_words import read_script

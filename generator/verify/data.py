@@ -1,6 +1,6 @@
 """YAML and JSON, read back and compared with the data they were written from.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from generator.source import parse_yaml
-from generator.verify.meant import internal
+from generator.errors import internal
+from generator.readers.document import parse_yaml
 
 _Loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _resolver: Any = yaml.resolver.Resolver()

@@ -1,6 +1,6 @@
 """The configuration file of an engine: vLLM's and SGLang's keys are options, TensorRT-LLM's have classes of their own.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from generator.errors import did_you_mean
-from generator.source import Document, KeyPath
+from generator.readers.document import Document, KeyPath
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Finding

@@ -1,6 +1,6 @@
 """The environment of a server, as far as the engine reads it; and the parameters of a Modelfile.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

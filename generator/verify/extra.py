@@ -1,6 +1,6 @@
 """`deploy.extra_args` of a spec, checked against the options of the engine's version.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from generator.errors import Place, Problem, did_you_mean
-from generator.rulebook import RuleBook
-from generator.spec import DeploymentSpec
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
 from generator.verify.argv import find, is_option
 from generator.verify.catalogue import Catalogue, Option, catalogue
 from generator.verify.environment import check_env

@@ -1,6 +1,6 @@
 """One launch file: what kind it is, what it starts, and everything that is wrong with it.
 
-Floor 4. Reads the file, and nothing else.
+Floor 6. Reads the file, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from generator.rulebook import RuleBook
-from generator.source import Document, decode, parse_yaml, read_bytes
+from generator.readers.document import Document, decode, parse_yaml, read_bytes
+from generator.rulebook.book import RuleBook
 from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.containers import in_compose, in_kubernetes, is_compose, is_kubernetes

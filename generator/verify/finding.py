@@ -1,6 +1,6 @@
 """What is wrong with a launch file: a code, words, a place, and what to write instead.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The launch files under some paths, and what a generated folder says of them.
 
-Floor 4. Reads folders and `plan.json`, follows no links.
+Floor 6. Reads folders and `plan.json`, follows no links.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from generator.errors import InputError, Place, Problem
-from generator.rulebook import RuleBook
-from generator.source import read_json
+from generator.readers.document import read_json
+from generator.rulebook.book import RuleBook
 from generator.verify.files import Asked, Report, check_file
 
 SUFFIXES = (".sh", ".bash", ".yaml", ".yml", ".txt", ".service", "")

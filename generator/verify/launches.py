@@ -1,6 +1,6 @@
 """Where the servers are in a launch file: the engine, its version, its arguments and its environment.
 
-Floor 4, pure. What is read are words; nothing is looked up and nothing is run.
+Floor 6, pure. What is read are words; nothing is looked up and nothing is run.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import pairwise
 from posixpath import basename
 from typing import Any
 
-from generator.rulebook import RuleBook
+from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
 from generator.verify.shell_words import read_script
 

@@ -1,6 +1,6 @@
 """A reader of Ollama's Modelfile, as Ollama reads it: commands by line, no escapes, comments only between commands.
 
-Floor 4, pure. Written from the grammar in Ollama's `parser` package; it reads what we write.
+Floor 6, pure. Written from the grammar in Ollama's `parser` package; it reads what we write.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the engines refuse only at the start: values that do not go together. Each rule stands beside the options in the rules.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Shell text, split again and compared with the words it was written from.
 
-Floor 4, pure. `shlex` is a second reading, independent of bash; the tests ask bash itself.
+Floor 6, pure. `shlex` is a second reading, independent of bash; the tests ask bash itself.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from generator.verify.meant import internal
+from generator.errors import internal
 
 
 def same_words(block: str, meant: Sequence[str], text: str) -> None:

@@ -1,6 +1,6 @@
 """Shell text as commands of words with positions. Nothing is run: a variable is known only where the same text sets it to a literal.
 
-Floor 4, pure. Enough of bash for launch scripts: quotes, continuations, comments, arrays, assignments, here-documents; what a
+Floor 6, pure. Enough of bash for launch scripts: quotes, continuations, comments, arrays, assignments, here-documents; what a
 command substitution would give is unknown.
 """
 

@@ -1,6 +1,6 @@
 """Whether a text is a value of an option: its type, and its words where they are known.
 
-Floor 4, pure.
+Floor 6, pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from generator.errors import InputError, did_you_mean
-from generator.json_text import parse
+from generator.readers.json_text import parse
 from generator.verify.catalogue import Option
 
 _INT = re.compile(r"-?\d+\Z")

@@ -11,7 +11,7 @@ from gguf_file import F16, F32, LLAMA, Shape, llama_tensors, write
 from generator.architecture.gguf import FILE_TYPES, from_gguf
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.errors import InputError
-from generator.gguf_header import GgufHeader, GgufTensor, read_gguf
+from generator.readers.gguf_header import GgufHeader, GgufTensor, read_gguf
 
 Kind = tuple[int, int, int]
 

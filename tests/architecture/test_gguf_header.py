@@ -12,9 +12,9 @@ from gguf_file import F32, LLAMA, Q4_K, gguf, llama_tensors, text, write
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-import generator.gguf_header as module
+import generator.readers.gguf_header as module
 from generator.errors import InputError
-from generator.gguf_header import GgufArray, read_gguf
+from generator.readers.gguf_header import GgufArray, read_gguf
 
 GOOD = gguf(LLAMA, llama_tensors())
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import generator.safetensors_header as module
+import generator.readers.safetensors_header as module
 from generator.architecture.safetensors import ExactBytes, tensor_bytes, with_exact_bytes
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError

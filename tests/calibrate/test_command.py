@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from generator.cli.main import main
-from generator.rulebook import load
+from generator.rulebook.book import load
 
 LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
 

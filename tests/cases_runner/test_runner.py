@@ -13,8 +13,8 @@ from generator.cases.compare import run
 from generator.cases.update import updated
 from generator.cli.test import command
 from generator.errors import InputError
-from generator.rulebook import RuleBook, load
-from generator.rulesets import find
+from generator.rulebook.book import RuleBook, load
+from generator.rulebook.rulesets import find
 
 GIVEN = "{model: Qwen/Qwen2.5-7B-Instruct, hardware: {gpu: A100-80GB}, pin: {engine: vllm, quantization: bf16}}"
 

@@ -20,10 +20,10 @@ from specs import HOSTILE
 from test_properties import quick, written
 
 from generator.errors import InputError
-from generator.rulebook import load
-from generator.secrets import is_secret_name, secret_in
-from generator.source import parse_yaml
-from generator.spec import from_document, schema
+from generator.readers.document import parse_yaml
+from generator.rulebook.book import load
+from generator.spec.deployment import from_document, schema
+from generator.spec.secrets import is_secret_name, secret_in
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE: dict[str, Any] = {"model": {"id": "Qwen/Qwen2.5-7B-Instruct", "parameters": 7e9}, "hardware": {"gpu": {"memory_gib": 80, "compute_capability": 8.0}}}

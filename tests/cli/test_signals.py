@@ -18,8 +18,8 @@ from pathlib import Path
 import filelock
 import pytest
 
-from generator import signals
-from generator.write import LOCK
+from generator.disk import signals
+from generator.disk.write import LOCK
 
 if sys.platform != "linux":
     pytest.skip("signals of POSIX", allow_module_level=True)

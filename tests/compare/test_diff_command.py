@@ -16,7 +16,7 @@ import yaml
 from repository import ENVIRONMENT, OURS, PROJECT, commit, git, put, repository, rules_tree, spec
 
 from generator.cli.main import main
-from generator.rules_check import words_of
+from generator.rulebook.rules_check import words_of
 
 SPECS = {
     "specs/chat.yaml": spec(),

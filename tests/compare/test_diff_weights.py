@@ -16,7 +16,7 @@ import pytest
 from repository import ENVIRONMENT, OURS, PROJECT, ROOT, commit, git, put, repository
 
 from generator.cli.main import main
-from generator.git import Repo
+from generator.disk.git import Repo
 
 GIB = 1 << 30
 MIB = 1 << 20

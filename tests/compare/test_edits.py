@@ -12,10 +12,10 @@ import pytest
 from generator.compare.edits import edits, laid_over
 from generator.compare.model import Edit
 from generator.compare.spec import side
-from generator.rulebook import SECTIONS, RuleBook, load
-from generator.rules_check import words_of
-from generator.source import parse_yaml
-from generator.spec import from_document
+from generator.readers.document import parse_yaml
+from generator.rulebook.book import SECTIONS, RuleBook, load
+from generator.rulebook.rules_check import words_of
+from generator.spec.deployment import from_document
 
 Sections = dict[str, Any]
 

@@ -10,9 +10,9 @@ import yaml
 
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError
-from generator.rulebook import RuleBook, load
-from generator.source import parse_yaml
-from generator.spec import from_document
+from generator.readers.document import parse_yaml
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 

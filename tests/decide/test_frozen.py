@@ -6,7 +6,7 @@ from collections import Counter
 
 from frozen import COUNT, decided, frozen
 
-from generator.rulebook import load
+from generator.rulebook.book import load
 
 
 def test_no_decision_changed() -> None:

@@ -23,13 +23,13 @@ from generator.decide.settings import emitted
 from generator.errors import GenDeployError
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate, changed
+from generator.readers.document import parse_yaml
 from generator.render import artifacts
 from generator.render.artifact import Artifact
 from generator.render.launch import launch_of
 from generator.render.words import expected
-from generator.rulebook import RuleBook, load
-from generator.source import parse_yaml
-from generator.spec import from_document
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import from_document
 
 ROOT = Path(__file__).parents[2]
 SAFETENSORS = ("vllm", "sglang", "tgi", "tensorrt-llm")

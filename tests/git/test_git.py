@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from generator.disk.git import Range, Repo, export, parse_range, repository
 from generator.errors import GenDeployError, InputError, UsageError
-from generator.git import Range, Repo, export, parse_range, repository
 
 HOSTILE = [
     "--upload-pack=touch /tmp/owned", "-n", "--help", "main..--output=x", "--exec=x..main", "a b", "main\nother", "main\x00", "", "..", "...",

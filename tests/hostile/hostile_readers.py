@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "render"))
 
 from interpolation import interpolated
 
-from generator.source import parse_yaml
+from generator.readers.document import parse_yaml
 from generator.verify.modelfile import read as read_modelfile
 
 HERE = Path(__file__).parent

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.lint.cells import Box, Numbers, Space, Words
-from generator.table import cell_test
+from generator.rulebook.lint.cells import Box, Numbers, Space, Words
+from generator.rulebook.table import cell_test
 
 NAMES: dict[str, dict[str, Any]] = {
     "word": {"type": "word", "values": ["a", "b", "c"]},

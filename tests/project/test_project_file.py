@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from generator.errors import InputError
-from generator.project import find, matches, parse, rule_set
+from generator.spec.project import find, matches, parse, rule_set
 
 CASES: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text(encoding="utf-8"))
 

@@ -12,7 +12,7 @@ from generator.facts.model import config_of, shape_of
 from generator.quantize.disk import stored_beside
 from generator.quantize.needs import job_needs, time_class
 from generator.quantize.recipe import Wide, ignored, made_architecture, not_said, quantization_of, recipe_of, wide_of
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 from generator.sizing.weights import checkpoint_bytes
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"

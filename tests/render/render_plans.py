@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from generator.plan import Candidate, KvCache, Plan, Quality, Read, Reason, Rejection, Trace
+from generator.facts.quality import Quality
+from generator.plan import Candidate, KvCache, Plan, Read, Reason, Rejection, Trace
 from generator.quantity import GIB
-from generator.rulebook import RuleBook
+from generator.readers.document import read_yaml
+from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Footprint
-from generator.source import read_yaml
 
 ROOT = Path(__file__).parents[2]
 GGUF = ("llama.cpp", "ollama")

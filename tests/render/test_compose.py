@@ -10,10 +10,10 @@ from interpolation import interpolated
 from render_plans import GGUF, book, candidate, engines, plan
 
 from generator.plan import Candidate, Plan
+from generator.readers.document import parse_yaml
 from generator.render import artifacts
 from generator.render.launch import launch_of
 from generator.render.words import Ref
-from generator.source import parse_yaml
 
 
 def read(made: Plan, one: Candidate, env: dict[str, str] | None = None) -> Any:

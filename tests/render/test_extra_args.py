@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from generator.decide.decision import Outcome, decide
+from generator.decide.gates import gate_problems, gate_warnings, spellings
 from generator.errors import InputError, Problem, fold
 from generator.facts.engine import resolve_engine
-from generator.facts.gates import gate_problems, gate_warnings, spellings
 from generator.plan import Plan
+from generator.readers.document import parse_yaml, read_yaml
 from generator.render.launch import Launch, launch_of
-from generator.rulebook import RuleBook, load
-from generator.source import parse_yaml, read_yaml
-from generator.spec import DeploymentSpec, from_document
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import DeploymentSpec, from_document
 from generator.verify.catalogue import Catalogue, Option, catalogue
 from generator.verify.extra import extra_problems
 

@@ -16,6 +16,7 @@ from render_plans import book, candidate, engines, plan
 
 from generator.errors import GenDeployError, InputError
 from generator.plan import Plan, Read, Reason, Rejection, Trace
+from generator.readers.document import parse_yaml
 from generator.render import artifacts
 from generator.render.markdown import cell, code, md, quiet
 from generator.render.plan_json import kept
@@ -23,7 +24,6 @@ from generator.render.plan_md import bar
 from generator.render.words import comment
 from generator.render.yaml_text import block
 from generator.report.explain import explain
-from generator.source import parse_yaml
 from generator.verify.data import difference, same_yaml
 from generator.verify.shell import same_words
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.decide.decision import Outcome, decide
+from generator.readers.document import parse_yaml
 from generator.render import Artifact, artifacts, job_files
 from generator.render.quantize import beside
 from generator.render.seal import is_seal
-from generator.rulebook import load
-from generator.source import parse_yaml
-from generator.spec import from_document
+from generator.rulebook.book import load
+from generator.spec.deployment import from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = sorted((ROOT / "templates/quantize").glob("*.py"))

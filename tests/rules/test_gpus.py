@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from generator.errors import fold
-from generator.resources import folder
-from generator.source import read_yaml
+from generator.readers.document import read_yaml
+from generator.readers.resources import folder
 
 Entry = dict[str, Any]
 

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from generator.cli.rules import command
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError
+from generator.readers.document import parse_yaml
 from generator.render import artifacts
-from generator.rulebook import RuleBook, load
-from generator.rulesets import gather
-from generator.source import parse_yaml
-from generator.spec import from_document
+from generator.rulebook.book import RuleBook, load
+from generator.rulebook.rulesets import gather
+from generator.spec.deployment import from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICY = ROOT / "examples/policies/only-vllm"

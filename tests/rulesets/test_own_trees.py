@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from generator import rulesets
 from generator.cli.main import main
 from generator.decide.decision import decide
 from generator.errors import InputError, Problem
+from generator.readers.document import Document, parse_yaml, read_yaml
 from generator.render import artifacts
-from generator.rulebook import RuleBook, compile_to, sections_of
-from generator.rulesets import gather, layers
-from generator.source import Document, parse_yaml, read_yaml
-from generator.spec import DeploymentSpec, from_document
+from generator.rulebook import rulesets
+from generator.rulebook.book import RuleBook, compile_to, sections_of
+from generator.rulebook.rulesets import gather, layers
+from generator.spec.deployment import DeploymentSpec, from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 4 << 20

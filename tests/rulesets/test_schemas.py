@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from jsonschema.validators import Draft202012Validator
 
-from generator.schemas import _validator, kind_of, names, schema, without_words
-from generator.source import parse_yaml, read_yaml
+from generator.readers.document import parse_yaml, read_yaml
+from generator.rulebook.schemas import _validator, kind_of, names, schema, without_words
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(

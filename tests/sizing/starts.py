@@ -12,8 +12,8 @@ import yaml
 
 from generator.decide.decision import decide
 from generator.plan import Candidate, Plan
-from generator.rulebook import RuleBook, load
-from generator.spec import read_spec
+from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import read_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"

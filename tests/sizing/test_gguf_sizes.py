@@ -13,9 +13,9 @@ from gguf_models import GGML_TYPES, METHODS, ROOT, model
 from generator.architecture.config import from_config
 from generator.architecture.shape import CacheGroup, Matrix, ModelArchitecture
 from generator.quantity import GB, GIB
+from generator.readers.document import read_json
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf import gguf_bytes, gguf_sizes, gguf_weights, repack_bytes
-from generator.source import read_json
 
 DATA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/gguf_sizes.yaml").read_text(encoding="utf-8"))
 MODELS = {name: model(facts) for name, facts in DATA["models"].items()}

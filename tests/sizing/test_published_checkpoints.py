@@ -15,9 +15,9 @@ from benchmarks.checkpoint_accuracy import MEDIAN, WORST, Row, Score, read_rows,
 from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 from generator.facts.model import config_of, resolve_model
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 from generator.sizing.weights import checkpoint_bytes
-from generator.spec import read_spec
+from generator.spec.deployment import read_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [row for row in read_rows(ROOT / "tests/data/checkpoints/sizes.yaml") if "left_out" not in row]

@@ -16,8 +16,8 @@ from starts import book, planned
 from generator.decide.decision import decide
 from generator.plan import as_json
 from generator.quantity import gib
-from generator.source import Document
-from generator.spec import from_document
+from generator.readers.document import Document
+from generator.spec.deployment import from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-30B-A3B")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.decide.context import Numbers
-from generator.rulebook import load
+from generator.rulebook.book import load
 from generator.throughput.estimate import Calibration, Setting, estimate, most_within
 from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, ModelShape, Speed, Split
 

@@ -11,7 +11,7 @@ from benchmarks.throughput_accuracy.predict import predictions, prepare
 from benchmarks.throughput_accuracy.rows import tensor_of
 from benchmarks.throughput_accuracy.score import table
 from generator.decide.context import Numbers
-from generator.rulebook import load
+from generator.rulebook.book import load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import Calibration
 

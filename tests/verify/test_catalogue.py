@@ -15,7 +15,7 @@ from generator.decide.settings import emitted
 from generator.errors import InputError
 from generator.facts.engine import resolve_engine
 from generator.quantity import version_key
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 from generator.verify.catalogue import catalogue, engines_with_tables
 
 DATA = Path(__file__).parents[1] / "data" / "engine-flags"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from generator.cli.main import main
-from generator.rulebook import RuleBook, load
+from generator.rulebook.book import RuleBook, load
 from generator.verify.files import Asked, Report, check_text
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from generator.report.engine_page import engine_page
-from generator.rulebook import load
+from generator.rulebook.book import load
 
 FOLDER = Path(__file__).parents[2] / "docs" / "engines"
 

@@ -1,6 +1,6 @@
 """llama.cpp: how many fp32 values per token the widest layer keeps alive at once.
 
-Floor 2, pure. Counted from the graphs and checked against the real allocator on headers of published shapes, with a
+Floor 4, pure. Counted from the graphs and checked against the real allocator on headers of published shapes, with a
 vocabulary so small that the logits do not matter (`tests/engines/llama_cpp/test_real_sizes.py`). E hidden size, q query
 width, I feed-forward width, n experts in use, w width of one:
 

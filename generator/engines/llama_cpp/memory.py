@@ -1,6 +1,6 @@
 """llama.cpp, and Ollama which runs its server: the compute buffer of one device, in bytes.
 
-Floor 2, pure. There is no memory fraction: the KV cache is what `--ctx-size` says, and the budget is the device less
+Floor 4, pure. There is no memory fraction: the KV cache is what `--ctx-size` says, and the budget is the device less
 the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 · ub · x bytes (one fp32 row per token):
 
     logits   unit(V + k·E) while every output is reserved; 4 · S · V since the builds that reserve a few

@@ -1,6 +1,6 @@
 """SGLang: what `mem_fraction_static` leaves outside the static part must hold activations and graphs. Bytes.
 
-Floor 2, pure. The pool is sized from the memory that is free before the weights (`pre`) and after them (`avail`), the
+Floor 4, pure. The pool is sized from the memory that is free before the weights (`pre`) and after them (`avail`), the
 smallest over all ranks: KV pool = avail - pre · (1 - fraction), less a reservation for multimodal models. So
 activations and graphs are not in the static part; they live in pre · (1 - fraction) (source
 `sglang-kv-cache-configurator`).

@@ -1,6 +1,6 @@
 """vLLM's cache: one pool of equal pages for all layers.
 
-Floor 2, pure. Kinds of layers are cut into groups of as many layers as the rarest kind has (the rest of the last group is
+Floor 4, pure. Kinds of layers are cut into groups of as many layers as the rarest kind has (the rest of the last group is
 wasted); a state takes a whole page, and the block of attention layers grows until its page is as large (source
 `vllm-profile-0-33`). Layers with chunked attention keep every token.
 """

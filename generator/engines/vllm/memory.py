@@ -1,6 +1,6 @@
 """vLLM: the law of its memory profile, from 0.4 to 0.33, in bytes on the fullest GPU.
 
-Floor 2, pure. vLLM runs one dummy step at start and gives to the KV cache what its fraction leaves:
+Floor 4, pure. vLLM runs one dummy step at start and gives to the KV cache what its fraction leaves:
 
     KV pool = ceil(capacity · fraction) - weights - activations - runtime [- CUDA graphs, where the version does so]
 

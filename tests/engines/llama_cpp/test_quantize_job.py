@@ -28,9 +28,9 @@ from virtual_gguf import MODELS as REAL
 from virtual_gguf import write_virtual_gguf
 
 from generator.architecture.gguf import from_gguf
-from generator.gguf_header import read_gguf
 from generator.quantity import MIB
 from generator.quantize.gguf import gguf_output, overridden
+from generator.readers.gguf_header import read_gguf
 from generator.sizing.gguf import gguf_bytes, gguf_sizes
 from generator.sizing.gguf_mixture import quantizable
 from generator.sizing.gguf_overrides import pattern, read_overrides

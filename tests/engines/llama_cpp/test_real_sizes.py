@@ -25,8 +25,8 @@ from virtual_gguf import MODELS, write_virtual_gguf
 from generator.architecture.gguf import from_gguf
 from generator.architecture.shape import ModelArchitecture
 from generator.engines import cache_cost, llama_cpp
-from generator.gguf_header import read_gguf
 from generator.quantity import MIB, version_key
+from generator.readers.gguf_header import read_gguf
 from generator.sizing.footprint import Device, Layout, Load, Numbers
 from generator.sizing.gguf import gguf_bytes, repack_bytes
 

@@ -12,7 +12,7 @@ from tiny_gguf import MODELS, write_tiny_gguf
 
 from generator.architecture.gguf import from_gguf
 from generator.architecture.shape import CacheGroup
-from generator.gguf_header import read_gguf
+from generator.readers.gguf_header import read_gguf
 
 FULL = CacheGroup("full", 2, 2, 64, 64)
 CACHES = {

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
-from generator.safetensors_header import read_safetensors
+from generator.readers.safetensors_header import read_safetensors
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = ROOT / "templates/quantize"

@@ -1,0 +1,310 @@
+"""The two sides of `gen-deploy diff`: the rule set and the specs of a commit, or of the working tree.
+
+Floor 8. What a commit holds is written into a temporary folder; the checkout is only read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from generator.disk.git import SUBMODULE, Entry, Repo, export
+from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.readers.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
+from generator.readers.boundary import readable_from
+from generator.readers.document import decode, parse_yaml, read_bytes, read_yaml
+from generator.rulebook.book import RuleBook, load, sections_of
+from generator.rulebook.rulesets import SHIPPED, put_together
+from generator.spec import project as projects
+from generator.spec.deployment import DeploymentSpec, from_document
+from generator.spec.project import Project
+
+MODEL_FILES = ("config", "gguf", "safetensors")
+_PART = re.compile(r"[0-9]{5}-of-[0-9]{5}\.gguf$")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side. `files` is the folder that holds its tree: the working tree, or a temporary one with what was exported.
+
+    `commit` is None for the working tree. `here` is where the command runs, from the root of the repository.
+    """
+
+    label: str
+    repo: Repo
+    files: Path
+    commit: str | None
+    here: str
+    exported: set[str] = field(default_factory=set)
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """The files of the commit by path; empty for the working tree."""
+        return {entry.path: entry for entry in self.repo.tree(self.commit)} if self.commit else {}
+
+    def path(self, name: str) -> Path:
+        """A file of this side, whole and ready to be read if it is there."""
+        if self.commit is not None:
+            self._export([name] if name in self.entries else [])
+        return self.files / name
+
+    def fetch(self, names: list[str]) -> None:
+        """Have these files ready at once, those of them that are there."""
+        if self.commit is not None:
+            self._export([name for name in names if name in self.entries])
+
+    def folder(self, name: str, ending: str = "") -> Path:
+        """A folder (or a file) of this side with all that is in it, or what of it ends like this."""
+        if self.commit is not None:
+            inside = [p for p in self.entries if not name or p == name or p.startswith(f"{name}/")]
+            self._export([path for path in inside if path.endswith(ending)])
+        return self.files / name
+
+    def submodule(self, name: str) -> str | None:
+        """The submodule that a path lies in, if any."""
+        modules = [e.path for e in self.entries.values() if e.mode == SUBMODULE]
+        return next((path for path in modules if name == path or name.startswith(f"{path}/")), None)
+
+    def _export(self, paths: list[str], heads: bool = False) -> None:
+        fresh = [self.entries[path] for path in paths if path not in self.exported]
+        self.exported.update(paths)
+        if fresh:
+            with _named(self):
+                export(self.repo, fresh, self.files, self.entries, heads)
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file of this path."""
+        return name in self.entries if self.commit is not None else (self.files / name).is_file()
+
+    @cached_property
+    def project(self) -> Project | None:
+        """The project file of this side, nearest to where the command runs."""
+        for folder in (self.here, *map(str, PurePosixPath(self.here).parents)):
+            name = _join(folder, projects.FILE)
+            if self.holds(name):
+                with _named(self):
+                    text = decode(read_bytes(self.path(name), projects.MAX_PROJECT_BYTES, name), name)
+                    return projects.parse(text, name, self.files / folder)
+        return None
+
+    @property
+    def root(self) -> str:
+        """The folder of the project file, or where the command runs, from the root of the repository."""
+        return _relative(self.project.folder, self.files) if self.project is not None else self.here
+
+    def corpus(self) -> list[str]:
+        """The specs of the project file, as paths from the root of the repository; raises `InputError` without one."""
+        if self.project is None:
+            raise fail("no-specs", f"name the specs, or write a project file {projects.FILE} that does (`gen-deploy init --project`)")
+        with _named(self):
+            if self.commit is None:
+                return [_relative(path, self.files) for path in self.project.spec_files()]
+            below = f"{self.root}/" if self.root else ""
+            paths = [path.removeprefix(below) for path in self.entries if path.startswith(below)]
+            return [below + path for path in self.project.matching(paths)]
+
+    def book(self, named: str | None) -> RuleBook:
+        """The rule set of this side; `named` is `--rules`, relative to where the command runs."""
+        name, base = (named, self.here) if named is not None else (self.project.rules if self.project else None, self.root)
+        tree = _join(self.root, projects.TREE)
+        if name is None or name in SHIPPED:
+            folder = _join(tree, name or "default")
+            if not (self.holds(_join(tree, "vocabulary.yaml")) and self.holds(_join(folder, "ruleset.yaml"))):
+                return load(name or "default")
+        elif Path(name).is_absolute():
+            folder = self.repo.path_of(Path(name))
+        else:
+            folder = _join(base, name)
+        return self._book(folder, name or folder, named)
+
+    def _book(self, folder: str, name: str, named: str | None) -> RuleBook:
+        if folder.startswith("../"):
+            raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; compare folders with --rules-from and --rules-to")
+        if not self.holds(_join(folder, "ruleset.yaml")):
+            near = [_relative(Path(p).parent, Path()) for p in self.entries if p.endswith("/ruleset.yaml")]
+            module = self.submodule(folder)
+            if module is not None:
+                raise fail("submodule", f"{folder!r} is in the submodule {module!r}, which is not read; run in it, or compare folders")
+            raise fail("unknown-ruleset", f"{self.label} has no rule set {folder!r} (a folder with ruleset.yaml){did_you_mean(folder, near)}")
+        with _named(self):
+            seen: set[str] = set()
+            at = folder
+            while at not in seen:
+                seen.add(at)
+                beside = posixpath.dirname(at)
+                self.folder(beside if self.holds(_join(beside, "vocabulary.yaml")) else at, ".yaml")
+                extends = _extends(read_yaml(self.path(_join(at, "ruleset.yaml"))).data)
+                if not isinstance(extends, str) or extends in SHIPPED:
+                    break
+                at = _join(at, extends)
+            if self.commit is None and named is None:  # links of a commit have been looked at
+                projects.check_rules(self.files / folder, self.repo.root)
+            return book_of(self.files / folder, f"{self.files}/", lenient=self.commit is not None)
+
+    def spec(self, name: str) -> DeploymentSpec:
+        """A spec of this side, with the model files that it names; raises `InputError` with every problem of it."""
+        path = self.path(name)
+        with _named(self):
+            text = decode(read_bytes(path, 1 << 20, name), name)
+            spec, problems = from_document(parse_yaml(text, name), path)
+            if spec is None:
+                raise InputError(problems)
+            spec = replace(spec, within=self._bounds(name))
+            for key in MODEL_FILES:
+                self._model_file(key, name, spec)
+                if written := getattr(spec.model, key):
+                    spec.named_file(("model", key), written)
+        return spec
+
+    def _bounds(self, name: str) -> tuple[str, ...] | None:
+        """Where the model files of a spec may lie: in its project, and in the working tree's copy of that; None outside projects."""
+        if self.project is None:
+            return None
+        inside = self.root if projects.inside(name, self.root) else ""
+        return readable_from(self.files / inside, self.repo.root / inside)
+
+    def _model_file(self, key: str, name: str, spec: DeploymentSpec) -> Path | None:
+        """A file that a spec names, ready to be read: from the commit (of weights the header), or from the working tree where git does not keep it.
+
+        None where the spec names none, or one outside the repository.
+        """
+        written = getattr(spec.model, key)
+        if not written or written.startswith(("/", "~")):
+            return None
+        path = _join(posixpath.dirname(name), written)
+        if path.startswith("../"):
+            if self.commit is None:
+                return None
+            raise fail("outside-repository", f"{path!r} is not inside the repository")
+        if self.commit is not None:
+            small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
+            self._export([one for one in small if one in self.entries])
+            weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
+            self._export([one for one in weights if one in self.entries], heads=True)
+            for one in (*small, *weights):
+                self._bring(one)
+        return self.files / path
+
+    def _beside(self, path: str) -> list[str]:
+        """A file of weights with the others of its set: parts of a split GGUF, or what may lie beside an index."""
+        folder, stem = posixpath.dirname(path), _PART.sub("", path)
+        if path.endswith(".json"):
+            stem, ending = f"{folder}/" if folder else "", ".safetensors"
+        elif stem == path:
+            return [path]
+        else:
+            ending = ".gguf"
+        here = self.repo.root / folder
+        known = {*self.entries, *(_join(folder, one.name) for one in (here.iterdir() if here.is_dir() else ()))}
+        return sorted(one for one in known if one.startswith(stem) and one.endswith(ending) and "/" not in one.removeprefix(f"{folder}/"))
+
+    def _bring(self, name: str) -> None:
+        """What git does not keep is read from the working tree; what Git LFS keeps, from its own folder, or from there if it was fetched."""
+        inside, here = self.files / name, self.repo.root / name
+        if name not in self.entries:
+            if not inside.exists() and here.exists():
+                inside.parent.mkdir(parents=True, exist_ok=True)
+                inside.symlink_to(here)
+            return
+        pointer = inside.read_bytes() if not inside.is_symlink() and inside.stat().st_size <= MAX_POINTER_BYTES else b""
+        if pointer.startswith(LFS_POINTER):
+            kept, size = self.repo.lfs(pointer)
+            found = next((one for one in (kept, here) if size and one.is_file() and one.stat().st_size == size), None)
+            if found is not None:
+                with found.open("rb") as file:
+                    copy_header(file, inside, size)
+
+    def bytes_of(self, name: str, spec: DeploymentSpec) -> list[bytes]:
+        """A spec's own bytes and what tells its model files, of weights their header: whether it was edited."""
+        found = [_told(self.path(name))]
+        for key in MODEL_FILES:
+            try:
+                path = self._model_file(key, name, spec)
+            except InputError:
+                path = None
+            found.append(_told(path, weights=key != "config" and path is not None and path.suffix != ".json"))
+        return found
+
+
+def _told(path: Path | None, weights: bool = False) -> bytes:
+    """A hash of what a decision reads of a file; empty where it cannot be read."""
+    if path is None:
+        return b""
+    digest = hashlib.sha256()
+    try:
+        file, size = open_regular(path / "config.json" if path.is_dir() else path, "")
+        with file:
+            digest.update(b"%d" % size)
+            for piece in header_pieces(file) if weights else (file.read(MAX_HEADER_BYTES),):
+                digest.update(piece)
+    except (InputError, OSError):
+        return b""
+    return digest.digest()
+
+
+def _extends(data: Any) -> Any:
+    """What a `ruleset.yaml` extends, where it says so: at its top, or with its name."""
+    data = data if isinstance(data, dict) else {}
+    inner = data.get("ruleset")
+    return data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
+
+
+def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
+    """The rule set of a folder, with places from the root of its repository; `lenient` as for `gather`."""
+    try:
+        merged = put_together(folder, lenient=lenient)
+    except InputError as error:
+        raise _shortened(error, prefix) from None
+    rows = [row for table in merged["tables"].values() for row in table["rows"]]
+    for entry in (*rows, *merged["thresholds"].values()):
+        if isinstance(entry, dict) and "at" in entry:
+            entry["at"] = entry["at"].removeprefix(prefix)
+    return RuleBook(sections_of(merged))
+
+
+def _shortened(error: InputError, prefix: str) -> InputError:
+    return InputError(
+        Problem(p.code, p.message.replace(prefix, "") if prefix else p.message, _place(p.place, prefix), p.severity) for p in error.problems
+    )
+
+
+def _place(place: Place | None, prefix: str) -> Place | None:
+    return Place(place.path.removeprefix(prefix), place.line, place.column) if place else None
+
+
+class _named:
+    """Problems of a commit's files name the commit, as git does: `main:rules/default/reject.yaml:3:5`."""
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InputError) and self.side.commit is not None:
+            short = _shortened(error, f"{self.side.files}/").problems
+            raise InputError(Problem(p.code, p.message, self._labelled(p.place), p.severity) for p in short) from None
+
+    def _labelled(self, place: Place | None) -> Place | None:
+        label = f"{self.side.label}:"
+        if place is None or place.path.startswith(label):
+            return place
+        return Place(label + place.path, place.line, place.column)
+
+
+def _join(folder: str, name: str) -> str:
+    """A path below the root of a repository, without `.` and with `..` resolved; it begins with `../` where it leaves."""
+    joined = posixpath.normpath(posixpath.join(folder, name))
+    return "" if joined == "." else joined
+
+
+def _relative(path: Path, base: Path) -> str:
+    text = path.resolve().relative_to(base.resolve()).as_posix() if path.is_absolute() else path.as_posix()
+    return "" if text == "." else text

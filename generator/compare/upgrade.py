@@ -1,0 +1,85 @@
+"""What another version of an engine changes in the words of a deployment, and which of its words that version refuses.
+
+Floor 7, pure: from two launches to changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from generator.render.artifact import Artifact
+from generator.render.launch import Launch
+from generator.render.words import expected
+from generator.rulebook.book import RuleBook
+from generator.verify.files import Asked, check_text
+from generator.verify.finding import Finding
+
+
+@dataclass(frozen=True)
+class Change:
+    """One word that differs: the old value and the new one, None where it is not written; `--flag: ` is a switch."""
+
+    word: str
+    old: str | None
+    new: str | None
+
+    def __str__(self) -> str:
+        if self.old is None:
+            return f"+ {self.word} {self.new}".rstrip()
+        if self.new is None:
+            return f"- {self.word} {self.old}".rstrip()
+        return f"~ {self.word} {self.old} -> {self.new}"
+
+
+def changes(old: Launch, new: Launch) -> list[Change]:
+    """The words of a deployment that differ between two versions: command line, file, environment, Modelfile."""
+    before, after = _words(old), _words(new)
+    return [
+        Change(word, before.get(word), after.get(word))
+        for word in [*before, *(w for w in after if w not in before)]
+        if before.get(word) != after.get(word)
+    ]
+
+
+def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook) -> list[Finding]:
+    """What the new version says of the files that were written for the old one."""
+    asked = Asked(engine, version)
+    found = [
+        finding
+        for file in files
+        if file.path.startswith(f"{engine}/")
+        for finding in check_text(file.path, file.text, book, asked).findings
+    ]
+    seen: set[tuple[str, str]] = set()
+    return [f for f in found if (f.code, f.message) not in seen and not seen.add((f.code, f.message))]  # type: ignore[func-returns-value]
+
+
+def _words(launch: Launch) -> dict[str, str]:
+    """Every word of a launch by what it is a value of."""
+    found: dict[str, str] = {}
+    last = ""
+    for word in launch.words():
+        text = expected(word)
+        if isinstance(word, str) and word.startswith("--"):
+            last = text
+            found[last] = ""
+        elif last:
+            found[last] = f"{found[last]} {text}".strip()
+        else:
+            found["model"] = text
+    found |= {f"{key}:": value for key, value in _flat(launch.spelled.config).items()}
+    found |= {f"{name}=": expected(value) for name, value in launch.env().items()}
+    found |= {f"PARAMETER {name}": " ".join(values) for name, values in launch.spelled.parameters.items()}
+    return found
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = str(value).lower() if isinstance(value, bool) else str(value)
+    return found

@@ -1,0 +1,51 @@
+"""The spec as it was understood: everything filled in, as plain data.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generator.decide.context import Context
+from generator.spec.deployment import VERSION
+
+
+def normalised(context: Context) -> dict[str, Any]:
+    """The spec with its defaults; what depends on the engine (port, image) is left to the candidate."""
+    spec, workload = context.spec, context.workload
+    model, hardware = spec.model, spec.hardware
+    given = {
+        "revision": model.revision, "config": model.config, "gguf": model.gguf, "safetensors": model.safetensors,
+        "parameters": model.parameters, "checkpoints": dict(model.checkpoints) or None,
+    }  # fmt: skip
+    gpu: Any = context.gpu.name if isinstance(hardware.gpu, str) else dict(hardware.gpu)
+    return {
+        "version": VERSION,
+        "name": spec.name,
+        "model": {"id": context.model.id, **{k: v for k, v in given.items() if v is not None}},
+        "hardware": {
+            "gpu": gpu,
+            "gpus_per_node": hardware.gpus_per_node,
+            "nodes": hardware.nodes,
+            "memory_gib": round(context.gpu.capacity_gib, 2),
+            "interconnect": context.gpu.interconnect,
+            **{k: v for k in ("host_memory_gib", "host_bandwidth_gb_per_s") if (v := getattr(hardware, k)) is not None},
+        },
+        "workload": {
+            "profile": workload.profile,
+            "concurrency": "max" if workload.concurrency is None else workload.concurrency,
+            "input_tokens": workload.input_tokens,
+            "output_tokens": workload.output_tokens,
+            "max_context": workload.max_context,
+            "goal": workload.goal,
+            **{k: spec.workload[k] for k in ("ttft_ms", "tpot_ms", "max_quality_loss_percent") if k in spec.workload},
+        },
+        "pin": dict(spec.pin),
+        "deploy": {
+            **dict(spec.deploy),
+            "targets": list(spec.deploy.get("targets") or ("script", "compose")),
+            "served_name": spec.deploy.get("served_name") or spec.name,
+            "host": spec.deploy.get("host", "127.0.0.1"),
+        },
+    }

@@ -1,0 +1,43 @@
+"""What the spec pins and passes through: every word checked against the catalogue and the gates, all problems at once.
+
+Floor 5, pure.
+"""
+
+from __future__ import annotations
+
+from generator.errors import InputError, Problem, did_you_mean
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
+
+
+def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
+    """Raise `InputError` for pins outside the catalogue."""
+    pin, problems = spec.pin, []
+    engines, methods = book.section("engines"), book.section("methods")
+    dtypes = book.section("kv_cache")["dtypes"]
+    for key, known in (("engine", engines), ("quantization", methods), ("kv_cache_dtype", dtypes)):
+        word = pin.get(key)
+        if word is not None and word not in known:
+            message = f"{word!r} is no {key.replace('_', ' ')}{did_you_mean(word, known)} (one of {', '.join(known)})"
+            problems.append(spec.problem(("pin", key), f"unknown-{key.replace('_', '-')}", message))
+    if "engine_version" in pin and "engine" not in pin:
+        problems.append(spec.problem(("pin", "engine_version"), "missing-key", "`engine_version` needs `engine`"))
+    gpus = spec.hardware.gpus_per_node * spec.hardware.nodes
+    wanted = pin.get("tensor_parallel", 1) * pin.get("pipeline_parallel", 1)
+    if wanted > gpus:
+        key = "tensor_parallel" if "tensor_parallel" in pin else "pipeline_parallel"
+        problems.append(spec.problem(("pin", key), "too-few-gpus", f"{wanted} GPUs are pinned, the spec has {gpus}"))
+    copies = spec.deploy.get("replicas") or 1
+    if wanted <= gpus < wanted * copies:
+        each = f"{wanted} GPU{'s' if wanted > 1 else ''} each"
+        problems.append(spec.problem(("deploy", "replicas"), "too-few-gpus", f"{copies} replicas of {each} are asked for, the spec has {gpus}"))
+    for engine in spec.deploy.get("extra_args") or {}:
+        if engine not in engines:
+            place = spec.document.place(("deploy", "extra_args", engine), key=True)
+            problems.append(Problem("unknown-engine", f"{engine!r} is no engine{did_you_mean(engine, engines)}", place))
+    if spec.deploy.get("extra_args") or spec.deploy.get("env"):
+        from generator.decide.gates import gate_problems  # few specs have either
+
+        problems += gate_problems(spec, book)
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,186 @@
+"""What a job of the plan leaves on disk, and the job itself.
+
+Floor 5, pure. Imported where a job is looked for: few decisions need one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from generator.architecture.shape import ModelArchitecture
+from generator.decide.context import Context, Numbers
+from generator.decide.job_weights import MADE, TOOLS_OF_GGUF, Made, asked, gguf_source
+from generator.errors import InputError, Problem
+from generator.facts.model import Checkpoint
+from generator.plan import Candidate
+from generator.quantity import GIB
+from generator.quantize.disk import stored_beside
+from generator.quantize.gguf import gguf_needs, gguf_output, overridden
+from generator.quantize.job import WEIGHTS, Calibration, Job
+from generator.quantize.needs import job_needs
+from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, wide_of
+from generator.sizing.gguf_overrides import read_overrides
+from generator.sizing.split import Cuts, cuts
+from generator.sizing.weights import checkpoint_bytes
+
+
+def made_of(context: Context, method: str, values: Mapping[str, Any], group_size: int | None = None) -> Made | None:
+    """The checkpoint that a job makes; None where the tool cannot be told what must stay wide. Remembered per decision."""
+    key = (values["quantize_tool"], method, group_size)
+    if key not in context.memo:
+        context.memo[key] = _made(context, method, values, group_size)
+    found: Made | None = context.memo[key]
+    return found
+
+
+def _made(context: Context, method: str, values: Mapping[str, Any], group_size: int | None) -> Made | None:
+    book, name = context.book, values["quantize_tool"]
+    tool, entry, architecture = book.section("quantizers")[name], book.section("methods")[method], context.model.architecture
+    own = asked(context)
+    if name in TOOLS_OF_GGUF:
+        entry = _overridden(context, entry)
+        if _asks_for_matrix(entry, book.section("methods")):
+            values = {**values, "imatrix": True}
+        return Made(name, values, entry, architecture, "gguf")
+    wide = wide_of(entry, tool, architecture, own)
+    if not_said(tool, architecture, wide) or context.model.config is None:
+        return None
+    maker = tool["makes"][method]
+    ignore = ignored(tool, architecture, wide)
+    size = group_size or (maker.get("group_sizes") or [None])[0]
+    quantization = quantization_of(maker, ignore, size, values.get("desc_act"))
+    stored = _stored(context, context.model.config, quantization, (name, method, size, ignore))
+    if stored is None:
+        return None
+    return Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)
+
+
+def _overridden(context: Context, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The method with the types that the spec sets by hand; what is wrong with one is reported where the spec says it."""
+    try:
+        entry = overridden(entry, context.model.architecture, asked(context))
+        read_overrides((entry.get("gguf") or {}).get("overrides") or {}, context.book.section("ggml_types"))
+    except InputError as error:
+        place = context.spec.document.place(("quantize", "tensor_types"))
+        raise InputError([Problem(p.code, p.message, p.place or place) for p in error.problems]) from None
+    return entry
+
+
+def _asks_for_matrix(entry: Mapping[str, Any], methods: Mapping[str, Any]) -> bool:
+    """Whether a type that was set by hand is one that the quantiser refuses without an importance matrix."""
+    refused = {method["gguf"]["base"].lower() for method in methods.values() if (method.get("gguf") or {}).get("imatrix") == "required"}
+    return any(str(kind).lower() in refused for kind in ((entry.get("gguf") or {}).get("overrides") or {}).values())
+
+
+def _stored(context: Context, config: Mapping[str, Any], quantization: Mapping[str, Any], key: tuple[Any, ...]) -> ModelArchitecture | None:
+    """The model as the job stores it; of a catalogued one remembered with the rules, which keep its config alive."""
+    listed = context.model.basis == "catalogue"
+    memo, key = context.book.memo, ("made", id(config), *key)
+    if key not in memo or not listed:
+        try:
+            found = made_architecture(config, quantization)
+        except InputError:  # a model whose own words for its modules are not understood this way
+            found = None
+        if not listed:
+            return found
+        memo[key] = found
+    known: ModelArchitecture | None = memo[key]
+    return known
+
+
+def checkpoint_of(made: Made, method: str) -> Checkpoint:
+    """What the engine loads: a folder or a file that lies beside the other files of the spec."""
+    if made.layout != "gguf":
+        return Checkpoint(f"./quantize/{WEIGHTS}", MADE, made.layout, made.group_size)
+    word = method.removeprefix("gguf-")
+    kind = "F16" if made.tool == "ollama" else word.upper()
+    return Checkpoint(f"./quantize/{WEIGHTS}/model-{kind}.gguf", MADE, "gguf", None, word)
+
+
+def group_sizes(context: Context, made: Made, method: str) -> tuple[int, ...]:
+    """The group sizes that the tool can make, the largest first; the one that the spec asks for alone."""
+    maker = (context.book.section("quantizers")[made.tool].get("makes") or {}).get(method) or {}
+    sizes = tuple(maker.get("group_sizes") or ())
+    wanted = asked(context).get("group_size")
+    return (int(wanted),) if wanted and sizes else sizes
+
+
+def divides(made: Made, tensor_parallel: int, group: int, experts_whole: bool) -> bool:
+    """Whether each GPU's share of every matrix that is quantised is whole groups (on one GPU: whether its rows are)."""
+    return _cuts(made).divide(tensor_parallel, group, experts_whole, outputs_too=False) and not any(
+        m.columns % group for m in made.architecture.matrices if m.storage is not None and m.columns > 1
+    )
+
+
+def _cuts(made: Made) -> Cuts:
+    """The lengths that are cut, of what is quantised: what stays wide needs no groups."""
+    kept = tuple(m for m in made.architecture.matrices if m.storage is not None)
+    return cuts(replace(made.architecture, matrices=kept))
+
+
+def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
+    """The job behind a candidate whose weights are made."""
+    book, values = context.book, made.values
+    tool = book.section("quantizers")[made.tool]
+    numbers = Numbers(book, candidate.engine_version)
+    calibration = _calibration(context, values)
+    output = checkpoint_of(made, candidate.method).id.removeprefix("./")
+    parameters = max(1, context.model.architecture.parameters)
+    if made.layout == "gguf":
+        types = book.section("ggml_types")
+        imatrix = bool(values.get("imatrix")) or bool(asked(context).get("calibration"))
+        sixteen = made.tool == "ollama"
+        entry = book.section("methods")["gguf-f16"] if sixteen else made.method
+        size, bits = gguf_output(context.model.architecture, entry, types, imatrix=imatrix, header_per_token=numbers("quantize.gguf_header_bytes"))
+        needs = gguf_needs(context.model.architecture, size, types, book.section("methods"), numbers, imatrix=imatrix, from_gguf=gguf_source(context))
+        scheme = tool["types"][candidate.method] if sixteen else candidate.method.removeprefix("gguf-").upper()
+        return Job(
+            made.tool, candidate.engine_version if candidate.engine == "llama.cpp" else tool["version"], candidate.method, scheme, output, size, bits, needs,
+            dtype=_dtype(context), tolerance=numbers("quantize.tolerance"),
+            tensor_types=dict((made.method.get("gguf") or {}).get("overrides") or {}), calibration=calibration if imatrix else None, imatrix=imatrix,
+            source="lcpp-quant",
+        )  # fmt: skip
+    maker = tool["makes"][candidate.method]
+    size = checkpoint_bytes(made.architecture, {}, files="made") + stored_beside(made.architecture, maker.get("stored") or {})
+    algorithm = maker["algorithm"]
+    samples, tokens = (calibration.samples, calibration.tokens) if calibration else (0, 0)
+    return Job(
+        made.tool, tool["version"], candidate.method, maker["scheme"], output, size, 8 * size / parameters,
+        job_needs(context.model.architecture, algorithm, size, numbers, samples=samples, tokens=tokens),
+        group_size=made.group_size, desc_act=values.get("desc_act"), ignore=made.ignore, calibration=calibration,
+        quantization=made.quantization or {}, dtype=_dtype(context), tolerance=numbers("quantize.tolerance"),
+        source=next(iter(maker["source"]), None),
+    )  # fmt: skip
+
+
+def _calibration(context: Context, values: Mapping[str, Any]) -> Calibration | None:
+    """The texts that are looked at: by the rows, with what the spec says laid over."""
+    own = asked(context).get("calibration") or {}
+    if "calibration_samples" not in values and not own:
+        return None
+    samples, tokens = own.get("samples") or values.get("calibration_samples"), own.get("tokens") or values.get("calibration_tokens")
+    if samples is None or tokens is None:
+        samples = samples or int(context.book.number("calibration.gptq_samples"))
+        tokens = tokens or int(context.book.number("calibration.gptq_tokens"))
+    if own.get("file"):
+        return Calibration(int(samples), int(tokens), file=own["file"])
+    dataset = own.get("dataset") or values.get("calibration_dataset")
+    return Calibration(int(samples), int(tokens), dataset=dataset, split=own.get("split") or values.get("calibration_split") or "train")
+
+
+def job_names(context: Context, job: Job) -> dict[str, Any]:
+    """What rules may read of the job behind the choice. ModelOpt spreads the model over all GPUs; the others use one."""
+    gpus = context.gpus if context.book.section("quantizers")[job.tool].get("all_gpus") else 1
+    host = context.spec.hardware.host_memory_gib
+    unified = context.gpu.vendor in ("cpu", "apple")
+    return {
+        "quantize.fits_gpu": unified or job.needs.gpu_memory <= gpus * context.gpu.device.capacity,
+        "quantize.fits_host": None if host is None else job.needs.host_memory <= host * GIB,
+    }
+
+
+def _dtype(context: Context) -> str:
+    """The type in which a job loads the model: its own, where that has 16 bits."""
+    return "float16" if context.model.architecture.dtype == "fp16" else "bfloat16"

@@ -1,0 +1,4 @@
+"""Writing and reading output folders, git, and signals.
+
+Floor 8.
+"""

@@ -1,0 +1,269 @@
+"""Reading a git repository: commits, trees and files as objects. No checkout, index or ref is ever touched.
+
+Floor 8: runs git. Every word from outside is an argument after `--end-of-options` or input on stdin, never an option.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from generator.errors import InputError, Problem, UsageError, fail, printable
+from generator.readers.binary import copy_header
+
+TIMEOUT_S = 120
+MAX_REF = 250
+MAX_EXPORT_BYTES = 256 << 20
+"""What one side of a comparison may be: rules and specs are small, and model files belong elsewhere."""
+BIG_BYTES = 1 << 20
+OID_LETTERS = 64
+LINK, SUBMODULE = "120000", "160000"
+HARMLESS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
+"""Settings against what a stranger's repository has git run; the last, against a repository among the files of another."""
+GIT = ("git", "--no-replace-objects", *(word for setting in HARMLESS for word in ("-c", setting)))
+ENVIRONMENT = {
+    "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat",
+    "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "",  # nothing is fetched: that runs what the configuration says
+}  # fmt: skip
+
+
+class Entry(NamedTuple):
+    """A file of a tree: its mode, object and path from the root of the repository."""
+
+    mode: str
+    sha: str
+    path: str
+
+
+class Range(NamedTuple):
+    """What is compared: `base` and, unless it is the working tree, `head`; `merge_base` for three dots."""
+
+    base: str
+    head: str | None
+    merge_base: bool = False
+
+
+def parse_range(text: str) -> Range:
+    """`BASE`, `BASE..HEAD`, `BASE...HEAD` (since they parted); raises `UsageError` for what cannot name a commit."""
+    dots = "..." if "..." in text else ".."
+    base, sep, head = text.partition(dots)
+    found = Range(checked_ref(base or "HEAD", text), checked_ref(head or "HEAD", text) if sep else None, dots == "..." and bool(sep))
+    if not base and not head:
+        raise _usage(text, "names no commit")
+    return found
+
+
+def checked_ref(ref: str, text: str | None = None) -> str:
+    """A word that may name a commit; raises `UsageError` for options, spaces and control characters."""
+    text = ref if text is None else text
+    if ref.startswith("-"):
+        raise _usage(text, "a commit's name cannot begin with '-'")
+    if not ref or len(ref) > MAX_REF or not ref.isprintable() or any(c in ref for c in " \t\\") or ".." in ref:
+        raise _usage(text, "is not the name of a commit")
+    return ref
+
+
+def _usage(text: str, why: str) -> UsageError:
+    return UsageError(Problem("bad-ref", f"{text[:MAX_REF]!r}: {why}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """A repository; `root` is its working tree."""
+
+    root: Path
+
+    def commit(self, ref: str) -> str:
+        """The commit that a name stands for; raises `InputError` where there is none here."""
+        checked_ref(ref)
+        done = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"], self.root, may_fail=True)
+        sha = done.stdout.decode("ascii", "replace").strip()
+        if done.returncode == 0 and sha:
+            return sha
+        raise fail("unknown-commit", f"{ref!r} is no commit of this repository{self._why_missing(ref)}")
+
+    def _why_missing(self, ref: str) -> str:
+        empty = run(["rev-parse", "--verify", "--quiet", "HEAD"], self.root, may_fail=True).returncode != 0
+        if empty:
+            return ": it has no commits yet"
+        if self.shallow:
+            return f": it is a shallow clone, which lacks older ones (`git fetch --unshallow`, or fetch-depth: 0 with actions/checkout; then {ref!r} again)"
+        remote = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{ref}^{{commit}}"], self.root, may_fail=True)
+        if remote.returncode == 0:
+            return f"; did you mean 'origin/{ref}'?"
+        return " (a branch of the remote may have to be fetched first)"
+
+    @property
+    def shallow(self) -> bool:
+        """Whether the clone lacks history."""
+        return run(["rev-parse", "--is-shallow-repository"], self.root, may_fail=True).stdout.strip() == b"true"
+
+    def merge_base(self, one: str, other: str) -> str:
+        """The commit at which two commits parted; raises `InputError` where there is none (or none in a shallow clone)."""
+        done = run(["merge-base", one, other], self.root, may_fail=True)
+        sha = done.stdout.decode("ascii", "replace").strip()
+        if done.returncode or not sha:
+            why = ": it is a shallow clone (`git fetch --unshallow`)" if self.shallow else ""
+            raise fail("no-merge-base", f"{one[:12]} and {other[:12]} have no common commit{why}")
+        return sha
+
+    def tree(self, commit: str) -> list[Entry]:
+        """Every file of a commit, submodules as one entry each."""
+        raw = run(["ls-tree", "-r", "-z", "--full-tree", commit], self.root).stdout
+        entries = []
+        for line in raw.split(b"\0"):
+            if line:
+                words, _, path = line.partition(b"\t")
+                mode, _, sha = words.decode("ascii").split(" ")
+                entries.append(Entry(mode, sha, os.fsdecode(path)))
+        return entries
+
+    def contents(self, shas: Iterable[str]) -> dict[str, bytes]:
+        """The bytes of objects; raises `InputError` for what the repository lacks (a partial clone without network)."""
+        wanted = list(dict.fromkeys(shas))
+        if not wanted:
+            return {}
+        raw = run(["cat-file", "--batch"], self.root, stdin="".join(f"{sha}\n" for sha in wanted).encode("ascii")).stdout
+        found: dict[str, bytes] = {}
+        at = 0
+        for sha in wanted:
+            end = raw.index(b"\n", at)
+            words = raw[at:end].split(b" ")
+            if len(words) != 3:
+                raise fail("missing-object", f"the object {sha[:12]} is not in this repository (a partial clone?)")
+            size = int(words[2])
+            found[sha] = raw[end + 1 : end + 1 + size]
+            at = end + 1 + size + 1
+        return found
+
+    def head(self, sha: str, file: Path) -> None:
+        """Write the header of an object that holds weights, as a file of the object's size: what lies behind the header is a hole.
+
+        Raises `InputError` for what the repository lacks.
+        """
+        size = self.size([sha])
+        command = [*GIT, "-c", f"core.bigFileThreshold={BIG_BYTES}", "cat-file", "blob", sha]  # git itself then reads no more either
+        with subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT}) as git:
+            assert git.stdout is not None
+            taken = copy_header(git.stdout, file, size)
+            git.kill()
+        if taken == 0 < size:
+            raise fail("missing-object", f"the object {sha[:12]} is not in this repository (a partial clone?)")
+
+    def lfs(self, pointer: bytes) -> tuple[Path, int]:
+        """Where Git LFS keeps the file of a pointer once it was fetched, and the file's size."""
+        words = dict(line.split(" ", 1) for line in pointer.decode("utf-8", "replace").splitlines() if " " in line)
+        oid, size = words.get("oid", "").removeprefix("sha256:"), words.get("size", "")
+        if not (len(oid) == OID_LETTERS and oid.isalnum() and size.isdigit()):
+            return self.root / ".git" / "lfs", 0
+        kept = run(["rev-parse", "--git-path", f"lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}"], self.root).stdout
+        return self.root / os.fsdecode(kept.rstrip(b"\n")), int(size)
+
+    def size(self, shas: Iterable[str]) -> int:
+        """Bytes of objects in all, without reading them."""
+        text = "".join(f"{sha}\n" for sha in dict.fromkeys(shas)).encode("ascii")
+        lines = run(["cat-file", "--batch-check=%(objectsize)"], self.root, stdin=text).stdout.split(b"\n")
+        return sum(int(line) for line in lines if line.isdigit())
+
+    def untracked(self, folder: Path) -> list[str]:
+        """Files below a folder that git neither knows nor ignores, as paths from the root of the repository."""
+        try:
+            inside = folder.resolve().relative_to(self.root)
+        except ValueError:
+            return []
+        raw = run(["ls-files", "-z", "--others", "--exclude-standard", "--", f":(top,literal){inside.as_posix()}"], self.root).stdout
+        return [os.fsdecode(path) for path in raw.split(b"\0") if path]
+
+    def path_of(self, path: Path) -> str:
+        """A path of the working tree from the root of the repository; raises `InputError` for one outside it."""
+        full = Path(os.path.abspath(path))  # noqa: PTH100 - a link counts where it stands, not where it leads
+        for candidate in (full, full.parent.resolve() / full.name):
+            try:
+                return candidate.relative_to(self.root).as_posix()
+            except ValueError:
+                continue
+        raise fail("outside-repository", f"{path} is not inside the repository {self.root}")
+
+
+def repository(cwd: Path) -> Repo:
+    """The repository that a folder lies in; raises `InputError` where there is none, or git is not installed."""
+    done = run(["rev-parse", "--show-toplevel"], cwd, may_fail=True)
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace")
+        if "not a git repository" in said:
+            raise fail("no-repository", "this folder is in no git repository; two folders compare with --rules-from and --rules-to")
+        raise fail("git", _last_line(said) or "git cannot read the repository")
+    root = os.fsdecode(done.stdout.rstrip(b"\n"))
+    if not root:
+        raise fail("no-repository", "this is a bare repository: it has no working tree")
+    return Repo(Path(root).resolve())
+
+
+def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[str, Entry], heads: bool = False) -> None:
+    """Write files of a tree below `target`, `known` being all of it; raises `InputError` for links out of it, submodules and what is too large.
+
+    With `heads` they are weights, of which the header alone is written.
+    A link is written as the file that it leads to within the same tree, as the working tree would read it.
+    """
+    problems = []
+    plain: list[tuple[str, str]] = []
+    links = repo.contents(entry.sha for entry in entries if entry.mode == LINK)
+    for entry in entries:
+        source: Entry | None = entry
+        if entry.mode == LINK:
+            led = os.path.normpath(f"{PurePosixPath(entry.path).parent}/{os.fsdecode(links[entry.sha])}")
+            source = known.get(led)
+        if source is None or source.mode in (LINK, SUBMODULE):
+            what = "is a submodule, which is not read" if entry.mode == SUBMODULE else "is a link that leads out of what is compared"
+            problems.append(Problem("not-a-file", f"{printable(entry.path)} {what}"))
+        elif _unsafe(entry.path):
+            problems.append(Problem("bad-path", f"{printable(entry.path)!r} is no path to write"))
+        else:
+            plain.append((entry.path, source.sha))
+    if problems:
+        raise InputError(problems)
+    if not heads and repo.size(sha for _, sha in plain) > MAX_EXPORT_BYTES:
+        raise fail("too-large", f"the files to compare take more than {MAX_EXPORT_BYTES >> 20} MiB")
+    found = {} if heads else repo.contents(sha for _, sha in plain)
+    for path, sha in plain:
+        file = target / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if heads:
+            repo.head(sha, file)
+        else:
+            file.write_bytes(found[sha])
+
+
+def _unsafe(path: str) -> bool:
+    parts = path.split("/")
+    return path.startswith("/") or any(part in ("", ".", "..") for part in parts) or parts[0].lower() == ".git"
+
+
+def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: bool = False) -> subprocess.CompletedProcess[bytes]:
+    """Run git; raises `InputError` with its last word where it fails (unless that is an answer), or is not there."""
+    try:
+        done = subprocess.run(
+            [*GIT, *words], cwd=cwd, input=stdin or b"", capture_output=True, env={**os.environ, **ENVIRONMENT}, timeout=TIMEOUT_S, check=False
+        )
+    except FileNotFoundError:
+        raise fail("git", "git is not installed" if cwd.is_dir() else f"{cwd} is not a folder") from None
+    except subprocess.TimeoutExpired:
+        raise fail("git", f"git {words[0]} took more than {TIMEOUT_S} s") from None
+    except OSError as error:
+        raise fail("git", f"cannot run git: {error.strerror}") from None
+    if done.returncode and b"promisor remote" in done.stderr:
+        message = "this partial clone lacks files of what is compared, and nothing is fetched here: `git fetch --refetch --no-filter` brings them"
+        raise fail("missing-object", message)
+    if done.returncode and not may_fail:
+        raise fail("git", f"git {words[0]}: {_last_line(done.stderr.decode('utf-8', 'replace'))}")
+    return done
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    fatal = [line.removeprefix("fatal: ") for line in lines if line.startswith("fatal: ")]
+    return printable((fatal or lines or [""])[0])

@@ -1,0 +1,283 @@
+"""The header of a GGUF file: metadata and the table of tensors. The weights themselves are never read.
+
+Floor 0. Layout: magic, version, two counts, key-value pairs, tensor records, padding, data (docs/gguf.md of
+ggml-org/ggml). What the header claims is checked against budgets and the file's size before anything is kept.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from types import MappingProxyType
+
+from generator.errors import Place, fail
+from generator.quantity import ceil_to
+from generator.readers.binary import MAX_HEADER_BYTES, Reader
+
+MAX_PAIRS = 4096
+MAX_TENSORS = 65_536
+MAX_ITEMS = 4 << 20
+MAX_KEPT_ITEMS = 4096
+MAX_NAME_BYTES = 1024
+MAX_TEXT_BYTES = 1 << 20
+MAX_PARTS = 1000
+
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+_STRING, _ARRAY = 8, 9
+_NUMBERS = {
+    0: struct.Struct("<B"),
+    1: struct.Struct("<b"),
+    2: struct.Struct("<H"),
+    3: struct.Struct("<h"),
+    4: _U32,
+    5: struct.Struct("<i"),
+    6: struct.Struct("<f"),
+    7: struct.Struct("<?"),
+    10: _U64,
+    11: struct.Struct("<q"),
+    12: struct.Struct("<d"),
+}
+
+GGML_TYPES: Mapping[int, tuple[str, int, int]] = MappingProxyType(
+    {
+        0: ("f32", 1, 4),
+        1: ("f16", 1, 2),
+        2: ("q4_0", 32, 18),
+        3: ("q4_1", 32, 20),
+        6: ("q5_0", 32, 22),
+        7: ("q5_1", 32, 24),
+        8: ("q8_0", 32, 34),
+        9: ("q8_1", 32, 36),
+        10: ("q2_K", 256, 84),
+        11: ("q3_K", 256, 110),
+        12: ("q4_K", 256, 144),
+        13: ("q5_K", 256, 176),
+        14: ("q6_K", 256, 210),
+        15: ("q8_K", 256, 292),
+        16: ("iq2_xxs", 256, 66),
+        17: ("iq2_xs", 256, 74),
+        18: ("iq3_xxs", 256, 98),
+        19: ("iq1_s", 256, 50),
+        20: ("iq4_nl", 32, 18),
+        21: ("iq3_s", 256, 110),
+        22: ("iq2_s", 256, 82),
+        23: ("iq4_xs", 256, 136),
+        24: ("i8", 1, 1),
+        25: ("i16", 1, 2),
+        26: ("i32", 1, 4),
+        27: ("i64", 1, 8),
+        28: ("f64", 1, 8),
+        29: ("iq1_m", 256, 56),
+        30: ("bf16", 1, 2),
+        34: ("tq1_0", 256, 54),
+        35: ("tq2_0", 256, 66),
+        39: ("mxfp4", 32, 17),
+        40: ("nvfp4", 64, 36),
+    }
+)
+"""Number of a tensor type -> its name, values in a block, bytes of a block (source `lcpp-ggml-common`)."""
+
+_PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class GgufArray:
+    """An array of metadata: its length, and its items where they are few and no strings (else None)."""
+
+    count: int
+    items: tuple[int | float | bool, ...] | None = None
+
+
+Value = int | float | bool | str | GgufArray
+
+
+@dataclass(frozen=True, slots=True)
+class GgufTensor:
+    """One tensor: `shape` as ggml counts (row length first), `type` such as `q4_K`, `size` in bytes."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class GgufHeader:
+    """What a GGUF file says before its weights; of a split file, all parts together and the first one's metadata."""
+
+    name: str
+    version: int
+    metadata: Mapping[str, Value]
+    tensors: tuple[GgufTensor, ...]
+    parts: int = 1
+
+    @property
+    def tensor_bytes(self) -> int:
+        """Bytes of all tensors, without the padding between them."""
+        return sum(t.size for t in self.tensors)
+
+
+def read_gguf(path: Path, name: str | None = None) -> GgufHeader:
+    """The header of a GGUF file and, where it is one of several parts, of the parts that lie beside it.
+
+    Raises `InputError`: `not-gguf`, `gguf-version`, `truncated`, `too-large`, `gguf-corrupt`, `unknown-ggml-type`,
+    `gguf-part-missing`, `unreadable`.
+    """
+    name = name or str(path)
+    header = _read_one(path, name)
+    count = header.metadata.get("split.count", 0)
+    if not isinstance(count, int) or count <= 1:
+        return header
+    return _read_parts(path, name, header, count)
+
+
+def _read_parts(path: Path, name: str, header: GgufHeader, count: int) -> GgufHeader:
+    found = _PART.match(path.name)
+    if count > MAX_PARTS:
+        raise fail("too-large", f"{count} parts; at most {MAX_PARTS} are read", Place(name))
+    if found is None or int(found["count"]) != count:
+        message = f"one of {count} parts, so its name must end in -00001-of-{count:05}.gguf"
+        raise fail("gguf-part-missing", message, Place(name))
+    shown = name[: -len(path.name)] if name.endswith(path.name) else ""
+    parts = []
+    for number in range(1, count + 1):
+        file = f"{found['stem']}-{number:05}-of-{count:05}.gguf"
+        beside = path.with_name(file)
+        if not beside.exists():
+            message = f"part {number} of {count} is missing: {file} does not lie beside it"
+            raise fail("gguf-part-missing", message, Place(name))
+        part = header if number == int(found["number"]) else _read_one(beside, shown + file)
+        if part.metadata.get("split.no") != number - 1 or part.metadata.get("split.count") != count:
+            raise fail("gguf-corrupt", f"it does not say that it is part {number} of {count}", Place(part.name))
+        parts.append(part)
+    tensors = tuple(t for part in parts for t in part.tensors)
+    if len({t.name for t in tensors}) != len(tensors):
+        raise fail("gguf-corrupt", "two parts hold a tensor of one name", Place(name))
+    told = parts[0].metadata.get("split.tensors.count", len(tensors))
+    if told != len(tensors):
+        raise fail("gguf-corrupt", f"the parts hold {len(tensors)} tensors, not the {told} they claim", Place(name))
+    return GgufHeader(name, header.version, parts[0].metadata, tensors, count)
+
+
+def _read_one(path: Path, name: str) -> GgufHeader:
+    with Reader(path, name, MAX_HEADER_BYTES) as reader:
+        if reader.size < 4 or reader.take(4) != b"GGUF":
+            raise reader.error("not-gguf", "this is no GGUF file: it does not begin with 'GGUF'")
+        version = _count(reader, _U32)
+        if version not in (2, 3):
+            swapped = version and not version & 0xFFFF
+            said = "big-endian files are not read" if swapped else f"version {version}; 2 and 3 are read"
+            raise reader.error("gguf-version", said)
+        tensors = _bounded(reader, "tensors", MAX_TENSORS)
+        pairs = _bounded(reader, "metadata pairs", MAX_PAIRS)
+        metadata: dict[str, Value] = {}
+        for _ in range(pairs):
+            key = _name(reader)
+            if key in metadata:
+                raise reader.error("gguf-corrupt", f"the key {key!r} stands in it twice")
+            metadata[key] = _value(reader, key)
+        alignment = metadata.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 8 <= alignment <= 1 << 16 or alignment % 8:
+            raise reader.error("gguf-corrupt", f"an alignment of {alignment!r}")
+        return GgufHeader(name, version, MappingProxyType(metadata), _tensors(reader, tensors, alignment))
+
+
+def _count(reader: Reader, form: struct.Struct = _U64) -> int:
+    return int(reader.number(form))
+
+
+def _bounded(reader: Reader, what: str, most: int) -> int:
+    count = _count(reader)
+    if count > most:
+        raise reader.error("too-large", f"{count} {what}; at most {most} are read")
+    return count
+
+
+def _text(reader: Reader, most: int) -> bytes:
+    size = _count(reader)
+    if size > most:
+        raise reader.error("too-large", f"a text of {size} bytes; at most {most} are read")
+    return reader.take(size)
+
+
+def _name(reader: Reader) -> str:
+    raw = _text(reader, MAX_NAME_BYTES)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise reader.error("gguf-corrupt", "a name in it is not UTF-8") from None
+
+
+def _value(reader: Reader, key: str) -> Value:
+    kind = _count(reader, _U32)
+    if kind == _STRING:
+        return _text(reader, MAX_TEXT_BYTES).decode(errors="replace")
+    if kind == _ARRAY:
+        return _array(reader, key)
+    return reader.number(_form(reader, key, kind))
+
+
+def _form(reader: Reader, key: str, kind: int) -> struct.Struct:
+    form = _NUMBERS.get(kind)
+    if form is None:
+        what = "an array within an array" if kind == _ARRAY else f"of the unknown type {kind}"
+        raise reader.error("gguf-corrupt", f"the value of {key!r} is {what}")
+    return form
+
+
+def _array(reader: Reader, key: str) -> GgufArray:
+    kind = _count(reader, _U32)
+    count = _bounded(reader, f"items of {key!r}", MAX_ITEMS)
+    if kind == _STRING:
+        reader.skip_strings(count)
+        return GgufArray(count)
+    form = _form(reader, key, kind)
+    if count > MAX_KEPT_ITEMS:
+        reader.skip(count * form.size)
+        return GgufArray(count)
+    items = tuple(item for (item,) in form.iter_unpack(reader.take(count * form.size)))
+    return GgufArray(count, items)
+
+
+def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ...]:
+    tensors: list[GgufTensor] = []
+    spans: list[tuple[int, int]] = []
+    for _ in range(count):
+        name = _name(reader)
+        dimensions = _count(reader, _U32)
+        if not 1 <= dimensions <= 4:
+            raise reader.error("gguf-corrupt", f"the tensor {name!r} has {dimensions} dimensions")
+        shape = tuple(_count(reader) for _ in range(dimensions))
+        kind = _count(reader, _U32)
+        offset = _count(reader)
+        if kind not in GGML_TYPES:
+            raise reader.error("unknown-ggml-type", f"the tensor {name!r} has the type {kind}, which is not known here")
+        type_name, block, block_bytes = GGML_TYPES[kind]
+        values = prod(shape)
+        if not values or values >= 1 << 63 or shape[0] % block:
+            raise reader.error("gguf-corrupt", f"the tensor {name!r} has the shape {shape} and the type {type_name}")
+        size = values // block * block_bytes
+        if offset % alignment:
+            raise reader.error("gguf-corrupt", f"the tensor {name!r} is not aligned")
+        tensors.append(GgufTensor(name, shape, type_name, size))
+        spans.append((offset, offset + size))
+    if len({t.name for t in tensors}) != count:
+        raise reader.error("gguf-corrupt", "two tensors have one name")
+    _check_spans(reader, spans, alignment)
+    return tuple(tensors)
+
+
+def _check_spans(reader: Reader, spans: list[tuple[int, int]], alignment: int) -> None:
+    """Tensors lie one after the other, and within the file."""
+    start, previous = ceil_to(reader.position, alignment), 0
+    for begin, end in sorted(spans):
+        if begin < previous:
+            raise reader.error("gguf-corrupt", "two tensors overlap")
+        previous = end
+    if start + previous > reader.size and spans:
+        message = f"the file ends at byte {reader.size}, its tensors at {start + previous}: an unfinished download?"
+        raise reader.error("truncated", message)

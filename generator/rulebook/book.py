@@ -1,0 +1,186 @@
+"""A rule set in memory: sections read when they are asked for, thresholds by version, tables ready to match.
+
+Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built; a checkout keeps the
+same files in the user's cache folder, by the hash of the YAML. Where neither was made from the YAML that lies here now,
+and for any other folder, the YAML itself is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from generator.errors import fail, fold
+from generator.quantity import version_key
+from generator.readers import resources
+from generator.rulebook import compiled as compiled_rules
+from generator.rulebook.rulesets import SHIPPED, find, fingerprint, layers, put_together
+from generator.rulebook.table import STAGES, Table, build_table
+
+POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
+SECTIONS = (
+    "policy", "sources", "gpus", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
+    "quantizers", "training_jobs", "gates",
+)  # fmt: skip
+
+
+def file_format(method: Mapping[str, Any]) -> str:
+    """The format of the files that hold weights in a method (an entry of `methods`)."""
+    return "gguf" if method["family"] == "gguf" else "safetensors"
+
+
+class RuleBook:
+    """One rule set. Sections are plain data under the names of the files that hold them."""
+
+    def __init__(
+        self,
+        sections: dict[str, Any] | None,
+        compiled: compiled_rules.Compiled | None = None,
+        again: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
+        """`sections` in memory, or a compiled set, and how to read the YAML `again` should that be damaged."""
+        self._sections = sections or {}
+        self._compiled, self._again = compiled, again
+        self._indexes: dict[str, dict[str, str]] = {}
+        self.memo: dict[Any, Any] = {}
+        """What others worked out from this book and nothing else, under keys of their own."""
+
+    def section(self, name: str) -> Any:
+        """A section's data; from the compiled file at its first use."""
+        try:
+            return self._sections[name]
+        except KeyError:
+            if self._compiled is None:
+                raise
+        try:
+            self._sections[name] = self._compiled.section(name)
+        except compiled_rules.Damaged:
+            assert self._again is not None  # whoever opens a compiled set gives the way to make it
+            self._sections = self._again() | self._sections
+        return self._sections[name]
+
+    @property
+    def name(self) -> str:
+        """The rule set's name."""
+        return str(self.section("policy")["ruleset"]["name"])
+
+    def index(self, section: str) -> dict[str, str]:
+        """Folded names and aliases of a section's entries, to the entries' own names."""
+        if section not in self._indexes:
+            entries = self.section(section)
+            index = {fold(alias): name for name, entry in entries.items() for alias in entry.get("aliases") or ()}
+            self._indexes[section] = index | {fold(name): name for name in entries}
+        return self._indexes[section]
+
+    def fallback(self, kind: str) -> str | None:
+        """The entry that stands for what is not in the catalogue (`gpu`, `model`), where the set has one."""
+        name = (self.section("policy")["ruleset"].get("fallback") or {}).get(kind)
+        return None if name is None else str(name)
+
+    @property
+    def sizing(self) -> str:
+        """How this set sizes: `detailed`, or `rule-of-thumb` as the handbook does."""
+        return str(self.section("policy")["ruleset"].get("sizing", "detailed"))
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything the set decides with."""
+        return str(self.section("policy")["ruleset"]["digest"])
+
+    @cached_property
+    def names(self) -> dict[str, dict[str, Any]]:
+        """The vocabulary: what rules may read."""
+        return dict(self.section("policy")["names"])
+
+    @cached_property
+    def stages(self) -> dict[str, int]:
+        """For each name, the index in `STAGES` of when it is known."""
+        return {name: STAGES.index(entry["stage"]) for name, entry in self.names.items()}
+
+    @cached_property
+    def thresholds(self) -> dict[str, dict[str, Any]]:
+        """Thresholds by name, each with value or by_version, unit, source and the day it was checked."""
+        return dict(self.section("policy")["thresholds"])
+
+    def number(self, name: str, version: str | None = None) -> float:
+        """A threshold's value (for an engine version, where it has several)."""
+        value: float = self.threshold(name, version)["value"]
+        return value
+
+    def threshold(self, name: str, version: str | None = None) -> dict[str, Any]:
+        """A threshold's entry with the value for this version: the last row whose `since` is not above it.
+
+        Raises `InputError` for a threshold that the rule set does not have.
+        """
+        entry = self.thresholds.get(name)
+        if entry is None:
+            raise fail("missing-threshold", f"the rule set {self.name!r} has no threshold {name!r}, which the generator needs")
+        if "by_version" not in entry:
+            return entry
+        chosen = entry["by_version"][0]
+        if version is not None:
+            key = version_key(version)
+            for row in entry["by_version"]:
+                if version_key(row["since"]) <= key:
+                    chosen = row
+        return {**entry, **chosen}
+
+    @cached_property
+    def quality(self) -> dict[str, list[dict[str, Any]]]:
+        """Rows of published quality loss by method."""
+        rows: dict[str, list[dict[str, Any]]] = {}
+        for row in self.section("quality"):
+            rows.setdefault(row["method"], []).append(row)
+        return rows
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """Tables by name."""
+        data = self.section("policy")["tables"]
+        return {name: build_table(name, table, self.stages, self.bound) for name, table in data.items()}
+
+    def bound(self, limit: Any) -> Any:
+        """The number of a cell's limit: a threshold's, or the literal itself."""
+        return self.thresholds[limit]["value"] if isinstance(limit, str) else limit
+
+    def source(self, key: str | None) -> dict[str, Any] | None:
+        """A source's entry (title, url or where, read)."""
+        return self.section("sources").get(key) if key else None
+
+
+def load(name_or_dir: str = "default") -> RuleBook:
+    """A rule set by shipped name or folder; raises `InputError` for what is unknown or wrong in it."""
+    path = find(name_or_dir)
+    if name_or_dir not in SHIPPED:
+        return RuleBook(sections_of(put_together(path)))
+    made_from = fingerprint(layers(path))
+    cache = resources.cache_folder()
+    cached = cache / "rules" / f"{name_or_dir}-{made_from[:24]}" if cache is not None else None
+
+    def compiled_now() -> dict[str, Any]:
+        sections = sections_of(put_together(path))
+        if cached is not None and compiled_rules.write(cached, made_from, sections, guarded=True):
+            compiled_rules.prune(cached.parent)
+        return sections
+
+    found = compiled_rules.opened(resources.folder("compiled") / name_or_dir, made_from)
+    if found is None and cached is not None:
+        found = compiled_rules.opened(cached, made_from, guarded=True)
+    if found is not None:
+        return RuleBook(None, found, compiled_now)
+    return RuleBook(compiled_now())
+
+
+def sections_of(merged: dict[str, Any]) -> dict[str, Any]:
+    """The sections of a rule set as they are compiled."""
+    sections = {name: merged[name] for name in SECTIONS if name != "policy"}
+    return {"policy": {name: merged[name] for name in POLICY}, **sections}
+
+
+def compile_to(target: Path, name: str) -> None:
+    """Compile a shipped rule set into a folder (the build of a wheel), its form checked; raises `InputError` for what is wrong in it."""
+    path = find(name)
+    if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False))):
+        raise fail("cannot-write", f"cannot write the compiled rules to {target}")

@@ -1,0 +1,44 @@
+"""How old knowledge is: sources read, and numbers checked, more than some months ago.
+
+Floor 1, pure: the day is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from generator.errors import Problem
+from generator.rulebook.overlay import Gathered
+
+
+def months_between(then: date, now: date) -> int:
+    """Whole months from one day to another."""
+    return (now.year - then.year) * 12 + now.month - then.month - (now.day < then.day)
+
+
+def day_of(written: Any) -> date | None:
+    """The day of `2026-11-24`; None for anything else."""
+    try:
+        return date.fromisoformat(str(written))
+    except ValueError:
+        return None
+
+
+def age_findings(gathered: Gathered, today: date, months: int) -> Iterator[Problem]:
+    """Sources not read, and thresholds not checked, for `months` months; and days that are none, or lie ahead."""
+    for section, key in (("sources", "read"), ("thresholds", "checked")):
+        for name, entry in gathered.merged[section].items():
+            where = gathered.place(section, name)
+            document = gathered.documents[where.path]
+            place = document.place((section, name, key)) if isinstance(entry, dict) and key in entry else where
+            day = day_of(entry.get(key)) if isinstance(entry, dict) else None
+            what = "source" if section == "sources" else "threshold"
+            if day is None:
+                yield Problem("no-date", f"{what} {name!r} does not say the day it was {key} (2026-11-24)", place)
+            elif day > today:
+                yield Problem("future-date", f"{what} {name!r} was {key} on {day}, which is yet to come", place, "warning")
+            elif months_between(day, today) >= months:
+                age = months_between(day, today)
+                yield Problem(f"stale-{what}", f"{what} {name!r} was last {key} {age} months ago, on {day}", place, "warning")

@@ -1,0 +1,75 @@
+"""Rows that nothing of the catalogue can meet: no engine, method and GPU there is has all that their cells ask for.
+
+Floor 1, pure. Only names that follow from the catalogue alone are looked at; others may be anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.errors import Problem
+from generator.rulebook.book import file_format
+from generator.rulebook.lint.tables import Rows, within_steps
+from generator.rulebook.overlay import Gathered
+from generator.rulebook.table import cell_test
+
+Facts = Mapping[str, Any]
+
+
+def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
+    """Rows of the topmost layer that no combination of the catalogue can meet."""
+    rows, merged = Rows(gathered), gathered.merged
+    engines, methods, gpus = list(_engines(merged)), list(_methods(merged)), list(_gpus(merged))
+
+    def bound(limit: Any) -> Any:
+        return merged["thresholds"][limit]["value"] if isinstance(limit, str) else limit
+
+    def unmet(name: str) -> Iterator[Problem]:
+        for row in merged["tables"][name]["rows"]:
+            place = rows.place(row, "when", key=True)
+            if place.path not in gathered.own or not rows.boxes(name, row):
+                continue
+            tests = {key: cell_test(cell, bound) for key, cell in (row.get("when") or {}).items()}
+            if not _met(tests, engines, methods, gpus):
+                yield Problem("unreachable-row", f"no engine, method and GPU of the catalogue meet all cells of {row['id']!r}", place)
+
+    for name in merged["tables"]:
+        if name != "workload":
+            yield from within_steps(rows, name, unmet(name))
+
+
+def _met(tests: Mapping[str, Any], engines: list[Facts], methods: list[Facts], gpus: list[Facts]) -> bool:
+    def kept(parts: list[Facts]) -> list[Facts]:
+        return [facts for facts in parts if all(test(facts[key]) for key, test in tests.items() if key in facts)]
+
+    engines, methods, gpus = kept(engines), kept(methods), kept(gpus)
+    reads, runs = tests.get("engine.reads_format"), tests.get("engine.runs_on_vendor")
+    return any(
+        (reads is None or reads(method["_format"] in engine["_formats"]))
+        and (runs is None or runs(gpu["gpu.vendor"] in engine["_vendors"]))
+        for engine in engines
+        for method in methods
+        for gpu in gpus
+    )
+
+
+def _engines(merged: Mapping[str, Any]) -> Iterator[Facts]:
+    for name, entry in merged["engines"].items():
+        yield {"engine": name, "engine.status": entry["status"], "_formats": entry["formats"], "_vendors": entry["vendors"]}
+
+
+def _methods(merged: Mapping[str, Any]) -> Iterator[Facts]:
+    for name, entry in merged["methods"].items():
+        yield {
+            "method": name,
+            "method.family": entry["family"],
+            "method.bits": entry["weight_bits"],
+            "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
+            "_format": file_format(entry),
+        }
+
+
+def _gpus(merged: Mapping[str, Any]) -> Iterator[Facts]:
+    for name, entry in merged["architectures"].items():
+        yield {"gpu.vendor": entry["vendor"], "gpu.architecture": name, "gpu.bf16": bool(entry.get("bf16"))}

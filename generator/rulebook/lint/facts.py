@@ -1,0 +1,83 @@
+"""Facts against facts: versions of flags and images that overlap, numbers by version out of order, entries without a source.
+
+Floor 1, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from generator.errors import Place, Problem
+from generator.quantity import version_key
+from generator.readers.document import Document, KeyPath
+from generator.rulebook.lint.layers import looked_at
+from generator.rulebook.lint.options import option_findings
+from generator.rulebook.lint.versions import meet, range_findings
+from generator.rulebook.overlay import Gathered
+
+
+def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]:
+    """Everything that can be proved of engines, thresholds by version, and sources of facts.
+
+    Catalogues of options are those of the set itself, and with `shared` those among the facts that it shares.
+    """
+    files = looked_at(gathered, shared)
+    for document in gathered.documents.values():
+        data = document.data
+        if not isinstance(data, dict):
+            continue
+        if "engine" in data and not data.keys() & {"support", "options"}:
+            yield from _engine(document, gathered.merged["engines"].get(data["engine"]) or data)
+        if "options" in data and document.name in files:
+            yield from option_findings(document)
+        for name, entry in (data.get("thresholds") or {}).items():
+            yield from _by_version(document, ("thresholds", name, "by_version"), entry.get("by_version") or ())
+        yield from _without_source(document)
+
+
+def _engine(document: Document, engine: Mapping[str, Any]) -> Iterator[Problem]:
+    data, known = document.data, {version_key(v) for v in engine["versions"]}
+    for setting, entries in (data.get("flags") or {}).items():
+        yield from range_findings(document, ("flags", setting), setting, entries, known)
+    images: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    for i, entry in enumerate(data.get("images") or ()):
+        images.setdefault(entry["vendor"], []).append((i, entry))
+    for vendor, found in images.items():
+        for (_, one), (j, other) in combinations(found, 2):
+            if meet(one, other):
+                yield Problem("versions-overlap", f"two images for {vendor} hold for one version", document.place(("images", j)))
+    if "default_version" in data and version_key(data["default_version"]) not in known:
+        yield Problem("unknown-version", f"{data['default_version']!r} is not among the versions", document.place(("default_version",)))
+
+
+def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    for i in range(1, len(rows)):
+        if version_key(rows[i - 1]["since"]) >= version_key(rows[i]["since"]):
+            yield Problem(
+                "versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i))
+            )
+
+
+def _without_source(document: Document) -> Iterator[Problem]:
+    """Entries of facts that say nobody's word: each GPU, model, method, cell row and number needs one."""
+    data = document.data
+    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates"):
+        for name, entry in (data.get(section) or {}).items():
+            if "source" not in entry and not entry.keys() <= {"handbook"}:
+                yield _no_source(name, document.place((section, name), key=True))
+    for i, entry in enumerate(data.get("quality") or ()):
+        if "source" not in entry:
+            yield _no_source(f"row {i + 1}", document.place(("quality", i)))
+    for section, rows in (("support", data.get("support")), *(("kv_cache", part) for part in (data.get("kv_cache") or {}).values())):
+        for name, row in (rows or {}).items():
+            if "source" not in row:
+                base: KeyPath = (section, name) if section == "support" else (section,)
+                yield _no_source(name, document.place(base, key=True))
+    if "engine" in data and "source" not in data and (data.keys() & {"title", "options"}):
+        yield _no_source(data["engine"], document.place(("engine",)))
+
+
+def _no_source(what: str, place: Place) -> Problem:
+    return Problem("no-source", f"{what} names no source", place)

@@ -1,0 +1,102 @@
+"""Everything that lint finds in one rule set, in the order of the files.
+
+Floor 1, pure but for reading the rule set and the package's own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from generator.errors import Place, Problem
+from generator.rulebook.lint.age import age_findings
+from generator.rulebook.lint.catalogue import catalogue_findings
+from generator.rulebook.lint.facts import fact_findings
+from generator.rulebook.lint.layers import layer_findings, looked_at
+from generator.rulebook.lint.tables import Rows, table_findings
+from generator.rulebook.lint.unused import unused_findings
+from generator.rulebook.overlay import Gathered
+from generator.rulebook.schemas import kind_of, problems_of
+
+SEVERITIES = ("error", "warning", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Which rows the cases and examples reach, as (table, row id)."""
+
+    rows: frozenset[tuple[str, str]]
+    looked_at: int
+
+
+def findings(
+    gathered: Gathered,
+    today: date,
+    months: int,
+    reached: Reached | None = None,
+    beside: Iterable[Any] = (),
+    shared: bool = False,
+) -> list[Problem]:
+    """All findings: those of loading alone where the set does not load, else every proof.
+
+    `reached` None leaves out what needs cases; `shared` looks at the facts that this set shares with those `beside` it.
+    """
+    found = list(gathered.problems)
+    if not found:
+        found += _forms(gathered, shared)
+        found += table_findings(gathered)
+        found += catalogue_findings(gathered)
+        found += fact_findings(gathered, shared)
+        found += age_findings(gathered, today, months)
+        found += unused_findings(gathered, beside, shared)
+        found += layer_findings(gathered)
+        found += _row_sources(gathered)
+        if reached is not None:
+            found += _not_reached(gathered, reached)
+    return in_order(found)
+
+
+def in_order(found: Iterable[Problem]) -> list[Problem]:
+    """Findings by file, line and column, each once."""
+    return sorted(set(found), key=lambda p: (*(p.place or Place("", 0, 0)), SEVERITIES.index(p.severity), p.code, p.message))
+
+
+def _forms(gathered: Gathered, shared: bool) -> Iterator[Problem]:
+    """What the schemas refuse: the form of every file of the set (and of the shared facts)."""
+    files = looked_at(gathered, shared)
+    for document in gathered.documents.values():
+        kind = kind_of(document.data)
+        if kind is not None and document.name in files:
+            yield from problems_of(document, kind, form_only=True)
+
+
+def _row_sources(gathered: Gathered) -> Iterator[Problem]:
+    """Rows that name no source, and read no fact that brings one."""
+    bring = {"support", "kv_cache", "quality", "engines", "models", "gpus", "methods", "architectures"}
+    names, rows = gathered.merged["names"], Rows(gathered)
+    for name, table in gathered.merged["tables"].items():
+        for row in table["rows"]:
+            place = rows.place(row)
+            if row.get("source") is not None or place.path not in gathered.own:
+                continue
+            read = [*(row.get("when") or {}), *(row.get("rank") or {}).values(), *(row.get("order") or {})]
+            if not any(names[one].get("origin") in bring for one in read) and not _cites(row, gathered):
+                yield Problem("no-source", f"row {row['id']!r} of `{name}` names no source", place, "warning")
+
+
+def _cites(row: Any, gathered: Gathered) -> bool:
+    """Whether a row's numbers are thresholds, which bring their own source."""
+    cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
+    return any(isinstance(bound, str) and bound in gathered.merged["thresholds"] for cell in cells for bound in cell.values())
+
+
+def _not_reached(gathered: Gathered, reached: Reached) -> Iterator[Problem]:
+    rows = Rows(gathered)
+    for name, table in gathered.merged["tables"].items():
+        for row in table["rows"]:
+            place = rows.place(row)
+            if place.path in gathered.own and (name, row["id"]) not in reached.rows:
+                message = f"no case and no example reaches the row {row['id']!r} of `{name}` ({reached.looked_at} looked at)"
+                yield Problem("not-reached", message, place)

@@ -1,0 +1,44 @@
+"""What one rule set does to another: replacements that do not say what they replaced, or replaced something that has changed since.
+
+Floor 1, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generator.errors import Place, Problem
+from generator.readers.document import Document
+from generator.rulebook.overlay import Gathered
+
+
+def looked_at(gathered: Gathered, shared: bool) -> set[str]:
+    """The files of the set itself; with `shared` also the facts that it shares with those beside it."""
+    return gathered.own | (set(gathered.layers[0][1]) if shared else set())
+
+
+def layer_findings(gathered: Gathered) -> Iterator[Problem]:
+    """Replacements of rows and thresholds in the topmost layer whose `replaces` is missing or no longer true."""
+    tables = gathered.merged["tables"]
+    for (section, name), steps in gathered.steps.items():
+        step = steps[-1]
+        if step.place.path not in gathered.own or step.action not in ("replaced", "changed") or step.below is None:
+            continue
+        below = steps[-2]
+        what = f"row {name!r}" if section in tables else f"{section.rstrip('s')} {name!r}"
+        if step.claimed is None:
+            if step.action == "replaced":
+                message = f"{what} replaces {below.place}; say `replaces: {step.below}`, and an upgrade that changes it will be noticed"
+                yield Problem("replaces-missing", message, step.place, "warning")
+        elif str(step.claimed) != step.below:
+            place = _claim(gathered.documents[step.place.path], section, name) or step.place
+            message = f"what {what} replaced has changed since ({below.place}): look at it again, then say `replaces: {step.below}`"
+            yield Problem("replaced-changed", message, place, "warning")
+
+
+def _claim(document: Document, section: str, name: str) -> Place | None:
+    data = document.data
+    if "rows" in data:
+        i = next((i for i, row in enumerate(data["rows"]) if row.get("id") == name), None)
+        return None if i is None else document.place(("rows", i, "replaces"))
+    return document.place((section, name, "replaces"))

@@ -1,0 +1,51 @@
+"""Catalogues of options: the spans of versions in which an option is one thing are disjoint, and no word means two options at once.
+
+Floor 1, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.errors import Problem
+from generator.quantity import version_key
+from generator.readers.document import Document, KeyPath
+from generator.rulebook.lint.versions import meet, range_findings
+
+TABLES = ("options", "env", "parameters", "keys")
+"""Parts of a catalogue whose entries hold from some version, or until one."""
+
+Entry = Mapping[str, Any]
+
+
+def option_findings(document: Document) -> Iterator[Problem]:
+    """Everything that can be proved of one file of options."""
+    data = document.data
+    known = {version_key(version) for version in data.get("versions") or ()}
+    for table in TABLES:
+        for name, entries in (data.get(table) or {}).items():
+            # what comes after the newest version that was read may be known already
+            newer = {key for entry in _each(entries) if (key := version_key(str(entry.get("since") or "0"))) > max(known, default=key)}
+            yield from range_findings(document, (table, name), name, entries, known | newer)
+    yield from _claimed_twice(document, data.get("options") or {})
+
+
+def _each(entries: Any) -> list[Entry]:
+    return [entry for entry in (entries if isinstance(entries, list) else [entries]) if isinstance(entry, Mapping)]
+
+
+def _claimed_twice(document: Document, options: Mapping[str, Any]) -> Iterator[Problem]:
+    """Words (an option's name, its other spellings, those that switch it off) that two options have in one version."""
+    claims: dict[str, list[tuple[str, Entry, KeyPath]]] = {}
+    for name, entries in options.items():
+        several = isinstance(entries, list)
+        for i, entry in enumerate(entries if several else [entries]):
+            path: KeyPath = ("options", name, i) if several else ("options", name)
+            for word in {name, *(entry.get("names") or ()), *(entry.get("off") or ())}:
+                for other, theirs, _ in claims.get(word, ()):
+                    if other != name and meet(entry, theirs):
+                        message = f"{word} is a word of {other} and of {name} in one version"
+                        # a note: one engine's own parser does have such a word
+                        yield Problem("option-twice", message, document.place(path), "note")
+                claims.setdefault(word, []).append((name, entry, path))

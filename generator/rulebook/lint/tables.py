@@ -1,0 +1,223 @@
+"""Rows against rows: what can never match, what another row says already, two rows that differ on one key, and gaps.
+
+Floor 1, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from generator.errors import Place, Problem
+from generator.rulebook.lint.cells import MOST_STEPS, Box, Dimension, Numbers, Space, TooMuch, Values, Words
+from generator.rulebook.overlay import Gathered
+
+FIT_NEEDS = {
+    "detailed": ("kv_cache_dtype", "max_num_batched_tokens", "batched_tokens_least", "sequences_most"),
+    "rule-of-thumb": ("kv_cache_dtype", "max_num_batched_tokens"),
+}
+"""What fitting takes from the `fit` rows, by how a set sizes."""
+WORKLOAD_NEEDS = ("concurrency", "input_tokens", "output_tokens", "max_context")
+
+
+class Rows:
+    """The rows of a rule set with what each matches."""
+
+    def __init__(self, gathered: Gathered) -> None:
+        merged = gathered.merged
+        self.gathered, self.tables = gathered, merged["tables"]
+        self.space = Space(merged["names"], {key: merged[key] for key in ("architectures", "methods", "engines")}, merged["thresholds"])
+
+        self._boxes: dict[tuple[str, str], list[dict[Dimension, Values]]] = {}
+
+    def boxes(self, table: str, row: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
+        """What a row of a table matches; boxes that hold nothing are left out. Raises `TooMuch`."""
+        key = (table, row["id"])
+        if key not in self._boxes:
+            self._boxes[key] = [box for box in self.space.boxes(row.get("when") or {}) if not self.space.empty(box)]
+        return self._boxes[key]
+
+    def own(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row stands in the topmost layer."""
+        return row["at"].rpartition(":")[0] in self.gathered.own
+
+    def place(self, row: Mapping[str, Any], *path: str | int, key: bool = False) -> Place:
+        """The position of a part of a row."""
+        return self.gathered.documents[row["at"].rpartition(":")[0]].place(("rows", row["index"], *path), key)
+
+
+def table_findings(gathered: Gathered) -> Iterator[Problem]:
+    """Everything that can be proved of the tables of a rule set that loads."""
+    rows = Rows(gathered)
+    for name, table in rows.tables.items():
+        yield from within_steps(rows, name, _proofs(rows, name, table["rows"]))
+    yield from within_steps(rows, "workload", _gaps(rows))
+
+
+def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[Problem]:
+    """The findings of a table's proofs, and at their end where they take more steps than lint does."""
+    rows.space.steps = MOST_STEPS
+    try:
+        yield from proofs
+    except TooMuch:
+        count, place = len(rows.tables[table]["rows"]), rows.tables[table]["at"].rsplit(":", 2)
+        message = f"`{table}` is not proved to its end: its {count} rows take more than {MOST_STEPS:,} comparisons; write fewer rows, or shorter lists in them"
+        yield Problem("too-many-rows", message, Place(place[0], int(place[1]), int(place[2])))
+
+
+def _proofs(rows: Rows, name: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    yield from _unreachable(rows, name, found)
+    if name == "prefer":
+        yield from _criteria(rows, found)
+    else:
+        yield from _conflicts(rows, name, found)
+        yield from _said_already(rows, name, found)
+
+
+def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    for row in found:
+        if not rows.boxes(table, row):
+            empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
+            name = empty[0] if empty else next(iter(row["when"]))
+            yield Problem(
+                "unreachable-row", f"{row['id']!r} can never match: no value of {name} is in its cell", rows.place(row, "when", name)
+            )
+
+
+def _conflicts(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Two rows that can match together and set one key differently."""
+    for one, other in combinations([row for row in found if row.get("set")], 2):
+        rows.space.spend()
+        keys = [key for key in one["set"] if key in other["set"] and not _same(one["set"][key], other["set"][key])]
+        if not keys:
+            continue
+        both = next(
+            (
+                both
+                for a in rows.boxes(table, one)
+                for b in rows.boxes(table, other)
+                if (both := rows.space.overlap(a, b)) is not None
+            ),
+            None,
+        )
+        if both is not None:
+            values = f"{one['set'][keys[0]]!r} and {other['set'][keys[0]]!r}"
+            when = rows.space.example(both) or "always"
+            message = f"{one['id']!r} and {other['id']!r} both set {keys[0]}, to {values}, and can match together ({when})"
+            yield Problem("rows-differ", message, rows.place(other, "set", keys[0], key=True))
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
+
+
+def _said_already(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """A reason that another row gives whenever this one would; a row of settings that sets nothing of its own."""
+    for row in found:
+        if not rows.own(row):
+            continue
+        for other in found:
+            rows.space.spend()
+            if other is row or not rows.boxes(table, row) or not _covers(rows, table, other, row):
+                continue
+            again = _covers(rows, table, row, other)
+            if again and found.index(other) > found.index(row):
+                continue
+            if table in ("reject", "warn") and (again or table == "reject"):
+                what = "matches the same as" if again else "matches only where it is rejected already by"
+                yield Problem("shadowed-row", f"{row['id']!r} {what} {other['id']!r}", rows.place(row, "when", key=True), "warning")
+                break
+            mine = row.get("set") or {}
+            if table not in ("reject", "warn") and all(
+                key in other["set"] and _same(value, other["set"][key]) for key, value in mine.items()
+            ):
+                message = f"{row['id']!r} sets nothing that {other['id']!r} does not set wherever it matches"
+                yield Problem("shadowed-row", message, rows.place(row, "set", key=True), "warning")
+                break
+
+
+def _covers(rows: Rows, table: str, wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
+    return not rows.space.left(rows.boxes(table, narrow), rows.boxes(table, wide))
+
+
+def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """A criterion that can tell no two candidates apart that earlier ones have not told apart."""
+    for i, row in enumerate(found):
+        mine = rows.boxes("prefer", row)
+        if not mine or not rows.own(row):
+            continue
+        before = found[:i]
+        if "rank" in row:
+            (name,) = row["rank"].values()
+            earlier = [r for r in before if name in (r.get("rank") or {}).values()]
+            left = rows.space.left(mine, [box for r in earlier for box in rows.boxes("prefer", r)])
+            if earlier and not left:
+                yield Problem(
+                    "shadowed-row",
+                    f"{row['id']!r} decides nothing: {earlier[-1]['id']!r} ranks by {name} before it",
+                    rows.place(row),
+                    "warning",
+                )
+            continue
+        ((name, groups),) = row["order"].items()
+        yield from _twice(rows, row, name, groups)
+        if not _tells(rows, mine, name, groups, before):
+            yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.place(row), "warning")
+
+
+def _twice(rows: Rows, row: Mapping[str, Any], name: str, groups: Sequence[Any]) -> Iterator[Problem]:
+    seen: set[Any] = set()
+    for i, group in enumerate(groups):
+        for word in group if isinstance(group, list) else [group]:
+            if word in seen:
+                yield Problem("twice-in-order", f"{word!r} stands twice in the order of {row['id']!r}", rows.place(row, "order", name, i))
+            seen.add(word)
+
+
+def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[Any], before: Sequence[Mapping[str, Any]]) -> bool:
+    places = _places(groups)
+    domain = rows.space.domains[name]
+    words = sorted(domain.words if domain.words is not None else places, key=str)
+    earlier = [(_places(r["order"][name]), rows.boxes("prefer", r)) for r in before if name in (r.get("order") or {})]
+    for one, other in combinations([*words, None], 2):
+        if places.get(one, len(places)) == places.get(other, len(places)):
+            continue
+        told = [box for known, boxes in earlier if known.get(one, len(known)) != known.get(other, len(known)) for box in boxes]
+        if rows.space.left(mine, told):
+            return True
+    return False
+
+
+def _places(groups: Sequence[Any]) -> dict[Any, int]:
+    return {word: i for i, group in enumerate(groups) for word in (group if isinstance(group, list) else [group])}
+
+
+def _gaps(rows: Rows) -> Iterator[Problem]:
+    """What is needed and set by no row for some spec or candidate."""
+    unknown, known = Words(frozenset(), False, True), Words(frozenset(), True)
+    profile, goal = ("profile", None), ("goal", None)
+    yield from _gap(rows, "workload", "profile", {profile: unknown, goal: unknown})
+    yield from _gap(rows, "workload", "profile", {profile: unknown, goal: known})
+    yield from _gap(rows, "workload", "goal", {profile: known, goal: unknown})
+    for key in WORKLOAD_NEEDS:
+        yield from _gap(rows, "workload", key, {profile: known, goal: known})
+    for key in FIT_NEEDS[rows.gathered.merged["ruleset"].get("sizing", "detailed")]:
+        read = {name for row in rows.tables["fit"]["rows"] for name in row.get("when") or {}}
+        box: dict[Dimension, Values] = dict(rows.space.known(read))
+        box[("pinned", key)] = Words(frozenset({False}))
+        yield from _gap(rows, "fit", key, box)
+
+
+def _gap(rows: Rows, table: str, key: str, needed: Box) -> Iterator[Problem]:
+    setting = [row for row in rows.tables[table]["rows"] if key in (row.get("set") or {})]
+    left = rows.space.left([needed], [box for row in setting for box in rows.boxes(table, row)])
+    if left:
+        box = {
+            name: values
+            for name, values in left[0].items()
+            if name[0] != "pinned" and values != Numbers() and values != Words(frozenset(), True)
+        }
+        path, line, column = rows.tables[table]["at"].rsplit(":", 2)
+        when = rows.space.example(box) or "in general"
+        yield Problem("gap", f"no row of `{table}` sets {key} ({when})", Place(path, int(line), int(column)))

@@ -1,0 +1,112 @@
+"""What nothing needs: thresholds, sources, settings and names that no row and no code reads.
+
+Floor 1; reads the package's own modules, to know which words stand in them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from generator.errors import Problem
+from generator.rulebook.lint.layers import looked_at
+from generator.rulebook.overlay import Gathered
+
+_WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
+_PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
+_CITED = re.compile(r"`([a-z0-9.-]+)`")
+"""A source as docstrings name it."""
+_FIELD = re.compile(r"^    ([a-z][a-z0-9_]*): float", re.MULTILINE)
+_HOLE = re.compile(r"\{[^}]+\}")
+LEAST = 4
+"""Letters that the fixed part of a name put together in code must have to count."""
+
+
+@lru_cache(1)
+def _texts() -> tuple[str, ...]:
+    """The package's modules, lint's own excepted."""
+    package = Path(__file__).resolve().parents[1]
+    return tuple(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "lint")
+
+
+@lru_cache(1)
+def _cited() -> frozenset[str]:
+    return frozenset(word for text in _texts() for word in _CITED.findall(text))
+
+
+@lru_cache(1)
+def _code() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
+    """Every quoted word in the package's modules (lint's own excepted), and every name that is put together there."""
+    texts = _texts()
+    words = frozenset(word for text in texts for word in _WORD.findall(text))
+    # a dataclass whose fields are read by name, under a prefix that stands in the same module
+    prefixes = [(text, word) for text in texts for word in _WORD.findall(text) if word.endswith(".") and len(word) > LEAST]
+    words |= {prefix + name for text, prefix in prefixes for name in _FIELD.findall(text)}
+    made = {found for text in texts for found in _PATTERN.findall(text) if len(_HOLE.sub("", found).strip(".")) >= LEAST}
+    patterns = [re.compile("[a-z0-9_.-]+".join(re.escape(part) for part in _HOLE.split(found))) for found in sorted(made) if "." in found]
+    return words, tuple(patterns)
+
+
+def in_code(name: str) -> bool:
+    """Whether a name stands in the code: whole, or put together there. Where there is no code to read, all do."""
+    words, patterns = _code()
+    return not words or name in words or name[name.find(".") :] in words or any(p.fullmatch(name) for p in patterns)
+
+
+def unused_findings(gathered: Gathered, beside: Iterable[Any] = (), shared: bool = False) -> Iterator[Problem]:
+    """Entries of a set that could be removed and nobody would notice.
+
+    `shared` looks at the facts that several sets share, too; `beside` is the data of those sets' files. Names are notes:
+    they are there to be read by rules to come.
+    """
+    files = looked_at(gathered, shared)
+    data = [*beside, *(document.data for document in gathered.documents.values())]
+    bounds, written, keys, read = set[str](), set[str](), set[str](), set[str]()
+    for row in (row for one in data if isinstance(one, dict) and "table" in one for row in one.get("rows") or ()):
+        read |= {*(row.get("when") or {}), *(row.get("rank") or {}).values(), *(row.get("order") or {})}
+        bounds |= {
+            bound
+            for cell in (row.get("when") or {}).values()
+            if isinstance(cell, dict)
+            for bound in cell.values()
+            if isinstance(bound, str)
+        }
+        written |= {value for value in (row.get("set") or {}).values() if isinstance(value, str)}
+        keys |= set(row.get("set") or {})
+    spelled = {key for engine in gathered.merged["engines"].values() for key in engine["flags"]}
+    sources = {word for one in data for word in _sources(one)}
+    unused: dict[str, Callable[[str], bool]] = {
+        "thresholds": lambda name: name not in bounds | written and not in_code(name),
+        "settings": lambda name: name not in keys | spelled and not in_code(name),
+        "sources": lambda name: name not in sources and name not in _cited() and not in_code(name),
+        "names": lambda name: name not in read | written,
+    }
+    for section, is_unused in unused.items():
+        for name in gathered.merged[section]:
+            place = gathered.place(section, name)
+            if place.path in files and is_unused(name):
+                severity = "note" if section == "names" else "warning"
+                yield Problem(f"unused-{section[:-1]}", f"{WHO[section]} {name!r}", place, severity)
+
+
+WHO = {
+    "thresholds": "no row and no code reads the threshold",
+    "settings": "no row sets, and no engine has a word for, the setting",
+    "sources": "nothing names the source",
+    "names": "no row reads the name",
+}
+
+
+def _sources(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if key == "source":
+                yield from (str(word) for word in (part if isinstance(part, list) else [part]))
+            else:
+                yield from _sources(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _sources(part)

@@ -1,0 +1,45 @@
+"""Spans of versions: `since` is the first that has a thing, `until` the first that no longer has it; without them it was, or is, always there.
+
+Floor 1, pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from generator.errors import Problem
+from generator.quantity import version_key
+from generator.readers.document import Document, KeyPath
+
+Entry = Mapping[str, Any]
+
+
+def meet(one: Entry, other: Entry) -> bool:
+    """Whether two spans have a version in common."""
+
+    def before(a: Entry, b: Entry) -> bool:
+        return "until" in a and "since" in b and version_key(a["until"]) <= version_key(b["since"])
+
+    return not before(one, other) and not before(other, one)
+
+
+def range_findings(document: Document, path: KeyPath, name: str, entries: Any, known: Collection[Any]) -> Iterator[Problem]:
+    """Versions that the engine does not have, spans that hold for none, and two spellings of one thing that hold for one version.
+
+    `entries` is one entry or a list of them, at `path`.
+    """
+    several = isinstance(entries, list)
+    found: list[tuple[KeyPath, Any]] = [((*path, i), one) for i, one in enumerate(entries)] if several else [(path, entries)]
+    for at, entry in found:
+        if not isinstance(entry, Mapping):
+            continue
+        for key in ("since", "until"):
+            if key in entry and version_key(entry[key]) not in known:
+                yield Problem("unknown-version", f"{name}: {key} {entry[key]!r} is not among the engine's versions", document.place((*at, key)))
+        if "since" in entry and "until" in entry and version_key(entry["since"]) >= version_key(entry["until"]):
+            yield Problem("empty-range", f"{name}: no version is from {entry['since']} and before {entry['until']}", document.place(at))
+    for (_, one), (at, other) in combinations(found, 2):
+        if meet(one, other):
+            yield Problem("versions-overlap", f"two spellings of {name} hold for one version", document.place(at))

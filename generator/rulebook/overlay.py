@@ -1,0 +1,239 @@
+"""Layers of rules laid over one another: what each adds, replaces, changes or switches off, and where that stands.
+
+Floor 1. Rows and thresholds are replaced whole, facts field by field. What is replaced is known by its digest, so that
+whoever replaced it can be told when an upgrade changed it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from generator.errors import Place, Problem, did_you_mean
+from generator.readers.document import Document
+
+MERGED = (
+    "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
+)  # fmt: skip
+"""Sections that are mappings by name; a later layer replaces fields of facts and whole thresholds."""
+FIELDWISE = ("gpus", "models", "methods", "engines", "quantizers", "training_jobs")
+SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")
+"""What `off` can name beside rows."""
+TABLE_KEYS = ("table", "asks", "hit", "rows", "off")
+FREE_KEYS = ("extends", "title", "note", "checked", "cases")
+
+Data = dict[str, Any]
+Key = tuple[str, str]
+
+
+class Step(NamedTuple):
+    """What one layer did to one thing.
+
+    `action` is added, replaced, changed (fields laid over) or off; `below` the digest of what stood there, `claimed`
+    the digest that the replacement says it replaces.
+    """
+
+    layer: str
+    action: str
+    place: Place
+    below: str | None = None
+    claimed: str | None = None
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Everything that the files of a rule set say: merged, with each file and the history of each thing.
+
+    `steps` is keyed by table and row id (`("reject", "out-of-memory")`) or section and name.
+    """
+
+    merged: Data
+    documents: dict[str, Document] = field(default_factory=dict)
+    steps: dict[Key, list[Step]] = field(default_factory=dict)
+    layers: list[tuple[str, list[str]]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def own(self) -> set[str]:
+        """The files of the topmost layer, as messages name them."""
+        return set(self.layers[-1][1])
+
+    @property
+    def top(self) -> Place:
+        """The file that names the rule set."""
+        own = self.layers[-1][1]
+        return Place(next((file for file in own if file.endswith("ruleset.yaml")), own[0]))
+
+    def place(self, section: str, name: str) -> Place:
+        """Where a thing stands now: its last addition, replacement or change."""
+        return self.steps[section, name][-1].place
+
+
+def empty() -> Data:
+    """A merged rule set with nothing in it."""
+    merged: Data = {section: {} for section in MERGED}
+    return merged | {"tables": {}, "engines": {}, "flags": {}, "support": {}, "kv_cache": {}, "quality": [], "ruleset": {}, "off": {}}
+
+
+def digest(entry: Mapping[str, Any]) -> str:
+    """What a row or an entry says, as a short hash: where it stands, and what it replaces, do not count."""
+    text = json.dumps(bare(entry), sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def bare(value: Any) -> Any:
+    """Data without what says nothing about decisions."""
+    if isinstance(value, dict):
+        return {k: bare(v) for k, v in value.items() if k not in ("at", "index", "replaces", "before")}
+    return [bare(v) for v in value] if isinstance(value, list) else value
+
+
+def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) -> None:
+    """Lay one file over what lies below it; `shipped` files may bring names and engines that Python knows."""
+    data, merged = document.data, gathered.merged
+    if "table" in data:
+        gathered.problems += _table(gathered, layer, document)
+        return
+    for key, value in data.items():
+        if key in MERGED:
+            gathered.problems += _entries(gathered, layer, document, key, shipped)
+        elif key == "engine":
+            gathered.problems += _engine(gathered, layer, document, shipped)
+        elif key == "kv_cache":
+            merged[key] |= {engine: merged[key].get(engine, {}) | rows for engine, rows in value.items()}
+        elif key == "quality":
+            merged[key] = [*merged[key], *value] if shipped else [*value, *merged[key]]  # the first row of a size counts
+        elif key == "dtypes":
+            merged["kv_cache"]["dtypes"] = merged["kv_cache"].get("dtypes", {}) | value
+        elif key == "ruleset":
+            merged["ruleset"] |= {name: part for name, part in value.items() if name != "extends"}
+        elif key == "off":
+            gathered.problems += _off(gathered, layer, document)
+        elif "engine" not in data and key not in FREE_KEYS:
+            known = (*MERGED, "table", "engine", "ruleset", "off")
+            gathered.problems.append(
+                Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, known)}", document.place((key,), key=True))
+            )
+
+
+def _put(gathered: Gathered, layer: str, key: Key, old: Any, entry: Any, place: Place, laid: bool) -> Iterator[Problem]:
+    """Note what happened to one thing; what one layer says twice is an error."""
+    steps = gathered.steps.setdefault(key, [])
+    if steps and steps[-1].layer == layer and steps[-1].action != "off":
+        yield Problem("duplicate-entry", f"{key[1]!r} stands at {steps[-1].place} already", place)
+    claimed = entry.get("replaces") if isinstance(entry, dict) else None
+    if claimed is not None and old is None:
+        yield Problem("nothing-replaced", f"{key[1]!r} replaces nothing: there is none below it", place)
+    action = "added" if old is None else "changed" if laid else "replaced"
+    steps.append(Step(layer, action, place, digest(old) if isinstance(old, dict) and old else None, claimed))
+
+
+def _entries(gathered: Gathered, layer: str, document: Document, section: str, shipped: bool) -> Iterator[Problem]:
+    target = gathered.merged[section]
+    for name, entry in document.data[section].items():
+        place = document.place((section, name), key=True)
+        old = target.get(name)
+        if old is None and section in ("names", "settings") and not shipped:
+            what = "name" if section == "names" else "setting"
+            yield Problem(f"new-{what}", f"{name!r} is new, and a {what} needs code that knows it{did_you_mean(name, target)}", place)
+            continue
+        laid = section in FIELDWISE and isinstance(old, dict) and isinstance(entry, dict)
+        yield from _put(gathered, layer, (section, name), old, entry, place, laid)
+        if laid:
+            entry = old | entry
+        if section == "thresholds" and isinstance(entry, dict):
+            entry = {**entry, "at": f"{place.path}:{place.line}"}
+        target[name] = entry
+
+
+def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -> Iterator[Problem]:
+    data = document.data
+    name = data["engine"]
+    place = document.place(("engine",))
+    for part, section in (("support", "support"), ("options", "flags")):
+        if part in data:
+            old = gathered.merged[section].get(name)
+            gathered.merged[section][name] = data if old is None else {**old, **data, part: old[part] | data[part]}
+            yield from _put(gathered, layer, (section, name), old, data, place, old is not None)
+            return
+    engines = gathered.merged["engines"]
+    old = engines.get(name)
+    if old is None and not shipped:
+        yield Problem(
+            "new-engine", f"{name!r} is new, and an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place
+        )
+        return
+    yield from _put(gathered, layer, ("engines", name), old, data, place, old is not None)
+    if old is not None:
+        data = {**old, **data} | {part: {**old.get(part, {}), **data[part]} for part in ("flags", "versions", "container") if part in data}
+    engines[name] = data
+
+
+def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:
+    data, tables = document.data, gathered.merged["tables"]
+    for key in data:
+        if key not in TABLE_KEYS:
+            yield Problem("unknown-key", f"{key!r} is no part of a table{did_you_mean(key, TABLE_KEYS)}", document.place((key,), key=True))
+    name = data["table"]
+    table = tables.setdefault(name, {"hit": data.get("hit", "collect"), "asks": "", "rows": [], "at": str(document.place(("table",)))})
+    table |= {key: data[key] for key in ("hit", "asks") if key in data}
+    rows: list[Data] = table["rows"]
+    off = data.get("off") or []
+    known = [row["id"] for row in rows]
+    for i, gone in enumerate(off):
+        yield from _switch(gathered, layer, (name, gone), known, document.place(("off", i)))
+    rows[:] = [row for row in rows if row["id"] not in off]
+    at = {row["id"]: i for i, row in enumerate(rows)}
+    for i, row in enumerate(data.get("rows") or []):
+        place = document.place(("rows", i))
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+            yield Problem("rules-form", "a row needs an id", place)
+            continue
+        row = {**row, "at": f"{place.path}:{place.line}", "index": i}
+        same = at.get(row["id"])
+        yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)
+        if "before" in row and row["before"] not in at:
+            message = f"there is no row {row['before']!r} to stand before{did_you_mean(str(row['before']), list(at))}"
+            yield Problem("unknown-row", message, document.place(("rows", i, "before")))
+        if same is not None:
+            rows[same] = row
+        elif row.get("before") in at:
+            rows.insert(at[row["before"]], row)
+            at = {one["id"]: n for n, one in enumerate(rows)}
+        else:
+            at[row["id"]] = len(rows)
+            rows.append(row)
+
+
+def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:
+    """`off: {thresholds: [name], gpus: [name], …}`; what is off is as if no layer had it, but its name stays a known word."""
+    for section, gone in document.data["off"].items():
+        place = document.place(("off", section), key=True)
+        if section in gathered.merged["tables"]:
+            rows: list[Data] = gathered.merged["tables"][section]["rows"]
+            known: Iterable[str] = [row["id"] for row in rows]
+            for i, name in enumerate(gone):
+                yield from _switch(gathered, layer, (section, name), known, document.place(("off", section, i)))
+            rows[:] = [row for row in rows if row["id"] not in gone]
+        elif section in SWITCHABLE:
+            entries = gathered.merged[section]
+            for i, name in enumerate(gone):
+                yield from _switch(gathered, layer, (section, name), entries, document.place(("off", section, i)))
+                if name in entries:
+                    gathered.merged["off"].setdefault(section, []).append(name)
+                    entries.pop(name)
+        else:
+            words = (*SWITCHABLE, *gathered.merged["tables"])
+            yield Problem("unknown-key", f"{section!r} cannot be switched off{did_you_mean(section, words)}", place)
+
+
+def _switch(gathered: Gathered, layer: str, key: Key, known: Iterable[str], place: Place) -> Iterator[Problem]:
+    section, name = key
+    if name in known:
+        gathered.steps.setdefault(key, []).append(Step(layer, "off", place))
+        return
+    kind = "threshold" if section == "thresholds" else section.rstrip("s") if section in SWITCHABLE else "row"
+    yield Problem(f"unknown-{kind}", f"there is no {kind} {name!r} to switch off{did_you_mean(str(name), known)}", place)

@@ -1,0 +1,243 @@
+"""Checks of a rule set that make it safe to use: every name, value, threshold and source is known.
+
+Floor 1. Finds everything at once; `lint` proves more (shadowed rows, gaps) on top of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from generator.errors import Place, Problem, did_you_mean
+from generator.readers.document import Document
+from generator.rulebook.facts_check import fact_problems
+from generator.rulebook.overlay import Gathered
+from generator.rulebook.table import COMPARISONS, STAGES
+
+HITS = {
+    "workload": "collect", "reject": "collect", "fit": "collect", "prefer": "first", "settings": "collect", "warn": "collect",
+    "quantize": "collect",
+}  # fmt: skip
+OPTIONAL = frozenset(("quantize",))
+"""Tables that a rule set may do without: it then offers no job that makes weights."""
+WORKLOAD_READS = ("profile", "goal")
+READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
+"""The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
+ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "before", "at", "index"}
+Data = Mapping[str, Any]
+
+
+def check(gathered: Gathered, known: Data) -> list[Problem]:
+    """Every problem of a merged rule set, at its place; `known` are the names that the code gives values to."""
+    merged = gathered.merged
+    unnamed = [] if "name" in merged["ruleset"] else [Problem("missing-key", "`ruleset: {name: …}` is missing", gathered.top)]
+    return [*unnamed, *_vocabulary(gathered, known), *_thresholds(gathered), *_tables(merged, gathered), *fact_problems(gathered), *_sources(gathered)]
+
+
+def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
+    read = {word for table in gathered.merged["tables"].values() for row in table["rows"] for word in words_of(row)}
+    for name, entry in gathered.merged["names"].items():
+        place, given = gathered.place("names", name), known.get(name)
+        if not isinstance(entry, dict) or entry.get("stage") not in STAGES or "type" not in entry:
+            yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", place)
+        elif given is None:
+            if name in read:
+                yield Problem("new-name", f"{name!r} is read by a row, and no code of this version knows it{did_you_mean(name, known)}", place)
+        elif STAGES.index(entry["stage"]) < STAGES.index(given["stage"]):
+            yield Problem("too-early", f"{name!r} is known per {given['stage']}, not per {entry['stage']}", place)
+        elif entry["type"] != given["type"]:
+            yield Problem("wrong-type", f"{name!r} has the type {given['type']}, not {entry['type']}", place)
+
+
+def words_of(row: Data) -> set[str]:
+    """Every word of a row that may be a name, a threshold or a setting."""
+    cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
+    written = [*(row.get("rank") or {}).values(), *(row.get("set") or {}).values(), *(bound for cell in cells for bound in cell.values())]
+    return {*(row.get("when") or {}), *(row.get("order") or {}), *(row.get("set") or {}), *(word for word in written if isinstance(word, str))}
+
+
+def _thresholds(gathered: Gathered) -> Iterator[Problem]:
+    sources = gathered.merged["sources"]
+    for name, entry in gathered.merged["thresholds"].items():
+        place = gathered.place("thresholds", name)
+        numbers = [entry] if "value" in entry else entry.get("by_version") or []
+        if not numbers or not all("value" in row for row in numbers):
+            yield Problem("rules-form", f"threshold {name!r} has no value", place)
+        if any(row.get("source", entry.get("source")) is None for row in numbers):
+            yield Problem("no-source", f"threshold {name!r} has a number without a source", place)
+        if "unit" not in entry or "checked" not in entry:
+            yield Problem("rules-form", f"threshold {name!r} needs a unit and the day it was checked", place)
+        source = entry.get("source")
+        if source is not None and source not in sources:
+            document = gathered.documents[place.path]
+            yield Problem(
+                "unknown-source",
+                f"{source!r} is no source{did_you_mean(str(source), sources)}",
+                document.place(("thresholds", name, "source")),
+            )
+
+
+def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
+    for name in HITS:
+        if name not in merged["tables"] and name not in OPTIONAL:
+            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", gathered.top)
+    for name, table in merged["tables"].items():
+        place = _place(table["at"])
+        if name not in HITS:
+            yield Problem("unknown-table", f"no table is called {name!r}{did_you_mean(name, HITS)}", place)
+            continue
+        if table["hit"] != HITS[name]:
+            yield Problem("wrong-hit", f"the table {name!r} is decided by `{HITS[name]}`, not `{table['hit']}`", place)
+        for row in table["rows"]:
+            yield from _row(merged, name, row, _Row(row, gathered.documents))
+
+
+def _place(at: str) -> Place:
+    path, line, column = at.rsplit(":", 2)
+    return Place(path, int(line), int(column))
+
+
+class _Row:
+    """Finds the position of a part of a row."""
+
+    def __init__(self, row: Data, documents: Mapping[str, Document]) -> None:
+        self.document = documents[row["at"].rpartition(":")[0]]
+        self.index = row["index"]
+
+    def at(self, *path: str | int, key: bool = False) -> Place:
+        return self.document.place(("rows", self.index, *path), key=key)
+
+
+def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
+    for key in row:
+        if key not in ROW_KEYS:
+            yield Problem("unknown-key", f"{key!r} is no part of a row{did_you_mean(key, ROW_KEYS)}", place.at(key, key=True))
+    if not row.get("because"):
+        yield Problem("rules-form", f"row {row['id']!r} does not say because", place.at())
+    source = row.get("source")
+    if source is not None and source not in merged["sources"]:
+        yield Problem("unknown-source", f"{source!r} is no source{did_you_mean(str(source), merged['sources'])}", place.at("source"))
+    when = row.get("when") or {}
+    if not when and not row.get("otherwise") and table != "prefer":
+        yield Problem("rules-form", f"row {row['id']!r} matches everything; say `otherwise: true`", place.at())
+    for name, cell in when.items():
+        yield from _cell(merged, name, cell, place)
+        entry = merged["names"].get(name)
+        if entry and table == "workload" and name not in WORKLOAD_READS:
+            yield Problem(
+                "too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True)
+            )
+        elif entry and STAGES.index(entry["stage"]) > STAGES.index(READS_UP_TO.get(table, STAGES[-1])):
+            why = "it differs between candidates" if table == "prefer" else "it is known later"
+            yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place.at("when", name, key=True))
+    yield from _action(merged, table, row, place)
+
+
+def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
+    if table == "prefer":
+        if ("rank" in row) is ("order" in row):
+            yield Problem("rules-form", f"row {row['id']!r} needs either `rank` or `order`", place.at())
+        for key in ("rank", "order"):
+            for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
+                if name not in merged["names"]:
+                    yield Problem(
+                        "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key)
+                    )
+                elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
+                    yield Problem("wrong-type", f"{name!r} is no number and cannot be ranked; give its words an `order`", place.at(key))
+        for name, words in (row.get("order") or {}).items():
+            flat = [w for group in words for w in (group if isinstance(group, list) else [group])]
+            yield from _values(merged, name, flat, place.at("order", name))
+    for key, value in (row.get("set") or {}).items():
+        if key not in merged["settings"]:
+            yield Problem(
+                "unknown-setting", f"{key!r} is no setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True)
+            )
+            continue
+        allowed = merged["settings"][key].get("values")
+        known = value in merged["thresholds"] or value in merged["names"]
+        if isinstance(value, str) and not known and (allowed is None or value not in allowed):
+            where = [*merged["thresholds"], *merged["names"], *(allowed or [])]
+            yield Problem(
+                "unknown-value",
+                f"{value!r} is no threshold, no name and no value of {key}{did_you_mean(value, where)}",
+                place.at("set", key),
+            )
+
+
+def _cell(merged: Data, name: str, cell: Any, place: _Row) -> Iterator[Problem]:
+    entry = merged["names"].get(name)
+    if entry is None:
+        yield Problem(
+            "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(name, merged['names'])}", place.at("when", name, key=True)
+        )
+        return
+    where = place.at("when", name)
+    if isinstance(cell, dict):
+        if "not" in cell and len(cell) == 1:
+            words = cell["not"] if isinstance(cell["not"], list) else [cell["not"]]
+            if "unknown" in words and len(words) > 1:
+                yield Problem("rules-form", "`not: unknown` stands alone: it matches whatever is known", where)
+            yield from _values(merged, name, words, where)
+            return
+        for key, bound in cell.items():
+            if key not in COMPARISONS:
+                yield Problem("rules-form", f"{key!r} is no comparison{did_you_mean(key, COMPARISONS)}", where)
+            elif entry["type"] != "number":
+                yield Problem("rules-form", f"{name} is no number and cannot be compared", where)
+            elif isinstance(bound, str) and "value" not in merged["thresholds"].get(bound, {}):
+                yield Problem("unknown-threshold", f"{bound!r} is no threshold{did_you_mean(bound, merged['thresholds'])}", where)
+        return
+    yield from _values(merged, name, cell if isinstance(cell, list) else [cell], where)
+
+
+def _values(merged: Data, name: str, words: list[Any], where: Place) -> Iterator[Problem]:
+    entry = merged["names"].get(name) or {}
+    for word in words:
+        if word == "unknown" and "unknown" not in (entry.get("values") or []):
+            continue
+        kind = entry.get("type")
+        if kind == "flag" and not isinstance(word, bool):
+            yield Problem("unknown-value", f"{name} is true or false, not {word!r}", where)
+        elif kind == "number" and (isinstance(word, bool) or not isinstance(word, int | float)):
+            yield Problem("unknown-value", f"{name} is a number, not {word!r}", where)
+        elif kind in ("word", "words"):
+            allowed = _allowed(merged, entry)
+            if allowed is not None and word not in allowed:
+                yield Problem("unknown-value", f"{word!r} is no value of {name}{did_you_mean(str(word), allowed)}", where)
+
+
+def _allowed(merged: Data, entry: Data) -> list[str] | None:
+    """The values a name may have: listed, or the names of a section (`from: methods`)."""
+    if "from" in entry:
+        return [*merged[entry["from"]], *merged["off"].get(entry["from"], ()), *(entry.get("values") or [])]
+    return entry.get("values")
+
+
+def _sources(gathered: Gathered) -> Iterator[Problem]:
+    """Every `source` of every fact, wherever it stands in its file."""
+    known = gathered.merged["sources"]
+    for document in gathered.documents.values():
+        if not isinstance(document.data, dict) or document.data.keys() & {"table", "thresholds", "cases"}:
+            rows = document.data.get("thresholds") if isinstance(document.data, dict) else None
+            for name, entry in rows.items() if isinstance(rows, dict) else ():
+                yield from _in(document, ("thresholds", name, "by_version"), entry.get("by_version"), known)
+            continue
+        yield from _in(document, (), document.data, known)
+
+
+def _in(document: Document, path: tuple[str | int, ...], value: Any, known: Mapping[str, Any]) -> Iterator[Problem]:
+    if isinstance(value, list):
+        for i, part in enumerate(value):
+            yield from _in(document, (*path, i), part, known)
+    if not isinstance(value, dict):
+        return
+    for key, part in value.items():
+        if key != "source":
+            if isinstance(part, dict | list):
+                yield from _in(document, (*path, key), part, known)
+            continue
+        for i, word in enumerate(part if isinstance(part, list) else [part]):
+            if not isinstance(word, str) or word not in known:
+                at = document.place((*path, key, i) if isinstance(part, list) else (*path, key))
+                yield Problem("unknown-source", f"{word!r} is no source{did_you_mean(str(word), known)}", at)

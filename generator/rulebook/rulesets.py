@@ -1,0 +1,205 @@
+"""Rule sets on disk: folders of YAML files, laid over one another, checked, and put together.
+
+Floor 1. A file says by its top-level key what it holds: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`,
+`architectures`, `models`, `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `dtypes`, `engine`,
+`ruleset`, `off`.
+Cases (`cases/`) lie beside the rules and are not read with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from generator.errors import InputError, Problem, did_you_mean, fail
+from generator.readers.document import Document, read_bytes, read_yaml
+from generator.readers.resources import folder, shown
+from generator.rulebook.overlay import Gathered, bare, empty, lay_over
+
+MAX_RULE_BYTES = 4 << 20
+SHIPPED = ("default", "handbook")
+CASES = "cases"
+
+Data = dict[str, Any]
+
+
+def find(name_or_dir: str, beside: Path | None = None) -> Path:
+    """The folder of a rule set, by shipped name or as a path; raises `InputError` for neither.
+
+    `beside` is a folder of rules of its own (one that holds `vocabulary.yaml`): the shipped names are then looked up there first.
+    """
+    if name_or_dir in SHIPPED:
+        here = None if beside is None else beside / name_or_dir
+        return here if here is not None and (here / "ruleset.yaml").is_file() else folder("rules") / name_or_dir
+    path = Path(name_or_dir)
+    if (path / "ruleset.yaml").is_file():
+        return path
+    if path.is_dir():
+        raise fail("unknown-ruleset", f"{name_or_dir!r} holds no ruleset.yaml")
+    raise fail("unknown-ruleset", f"no rule set {name_or_dir!r}{did_you_mean(name_or_dir, SHIPPED)}")
+
+
+def root_of(path: Path) -> Path:
+    """The folder with the shared facts of a rule set: the one around it if it holds a vocabulary, else the shipped one."""
+    around = path.resolve().parent
+    return path.parent if (around / "vocabulary.yaml").is_file() else folder("rules")
+
+
+def chain(path: Path) -> list[Path]:
+    """The rule sets that this one is made of, the one that extends nothing first; raises `InputError` for a loop."""
+    found: list[Path] = []
+    while True:
+        if path.resolve() in [p.resolve() for p in found]:
+            raise fail("ruleset-loop", f"{shown(path)} extends itself")
+        found.insert(0, path)
+        document = read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml"))
+        data = document.data if isinstance(document.data, dict) else {}
+        inner = data.get("ruleset")
+        parent = data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
+        if parent is None:
+            return found
+        at = ("extends",) if "extends" in data else ("ruleset", "extends")
+        if not isinstance(parent, str):
+            raise fail("wrong-type", "`extends` names one rule set", document.place(at))
+        try:
+            path = find(parent if parent in SHIPPED else str(path / parent), root_of(path))
+        except InputError as error:
+            raise fail("unknown-ruleset", error.problems[0].message, document.place(at)) from None
+
+
+def layers(path: Path) -> list[list[Path]]:
+    """The YAML files of a rule set, a list per layer: the shared facts, what it extends, itself."""
+    sets = chain(path)
+    root = root_of(sets[0])
+    shared = [root / "vocabulary.yaml", *sorted((root / "sources").glob("*.yaml")), *sorted((root / "facts").rglob("*.yaml"))]
+    return [shared, *(_files(one) for one in sets)]
+
+
+def _files(path: Path) -> list[Path]:
+    """A rule set's own files, `ruleset.yaml` first: not its cases, and not sets that lie within it."""
+    found = []
+    for file in sorted(path.rglob("*.yaml"), key=lambda p: (p.name != "ruleset.yaml", p)):
+        between = file.relative_to(path).parts[:-1]
+        nested = any((path.joinpath(*between[: i + 1]) / "ruleset.yaml").is_file() for i in range(len(between)))
+        if not nested and not any(part == CASES or part.startswith(".") for part in between):
+            found.append(file)
+    return found
+
+
+def fingerprint(files: list[list[Path]]) -> str:
+    """A hash of the bytes of these files and of the code that puts them together.
+
+    The same in a checkout and in a wheel: places are as messages show them. Raises `InputError` for unreadable files.
+    """
+    base = f"{folder('rules').parent}{os.sep}"
+    digest = hashlib.sha256()
+    here = Path(__file__).parent
+    code = [*(here / name for name in ("rulesets.py", "overlay.py", "rules_check.py", "facts_check.py", "book.py")), here.parent / "readers" / "document.py"]
+    for path in [*code, *(p for layer in files for p in layer)]:
+        raw = read_bytes(path, MAX_RULE_BYTES)
+        digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode())
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def put_together(path: Path, trust: bool = True, lenient: bool = False) -> Data:
+    """Everything a rule set says, merged from its layers, checked, as plain data by section; `trust` and `lenient` as for `gather`.
+
+    Raises `InputError` with every problem found, each at `file:line:column`.
+    """
+    gathered = gather(path, trust, lenient)
+    if gathered.problems:
+        raise InputError(gathered.problems)
+    return gathered.merged
+
+
+def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
+    """The same with the files, the history of each thing, and the problems instead of an exception (those of reading excepted).
+
+    The shipped files' form is checked when they are built (`trust` False) and in the tests, and that of all others here: of whole trees of one's own too.
+    `lenient` passes over keys that nobody knows: rules of the past say what another version of the tool read.
+    """
+    from generator.rulebook.rules_check import check  # the checks cost nothing where a compiled set is loaded
+
+    gathered = Gathered(empty())
+    files = layers(path)
+    names = ["facts", *(_name(one) for one in chain(path))]
+    base, whole = folder("rules").resolve(), True
+    for name, layer in zip(names, files, strict=True):
+        gathered.layers.append((name, []))
+        for file in layer:
+            checked = trust and base in file.resolve().parents
+            whole &= _add(gathered, name, file, checked, layer is files[0], lenient)
+    if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
+        gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
+    gathered.merged.pop("off")
+    gathered.merged["ruleset"]["digest"] = digest_of(gathered.merged)
+    return gathered
+
+
+def _name(path: Path) -> str:
+    data = read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml")).data
+    inner = data.get("ruleset") if isinstance(data, dict) else None
+    return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
+
+
+def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool, lenient: bool) -> bool:
+    """Read one file and lay it over; unless that was `checked` before, its form is checked first, so that nothing later stumbles.
+
+    Only the `shared` facts may bring names and engines. False for a file whose form is wrong: it is left out.
+    """
+    document = _document(file)
+    gathered.documents[document.name] = document
+    gathered.layers[-1][1].append(document.name)
+    if not isinstance(document.data, dict):
+        gathered.problems.append(Problem("rules-form", "a mapping is expected", document.place()))
+        return False
+    problems = [] if checked else [p for p in _form(document) if not (lenient and p.code == "unknown-key")]
+    gathered.problems += problems
+    if not problems:
+        lay_over(gathered, layer, document, shared)
+    return not problems
+
+
+def _document(file: Path) -> Document:
+    """A file, read once for as long as it does not change: rule sets share most of theirs."""
+    try:
+        state = file.stat()
+    except OSError:
+        return read_yaml(file, shown(file), MAX_RULE_BYTES)
+    return _unchanged(file, shown(file), state.st_mtime_ns, state.st_size, state.st_ino)
+
+
+@lru_cache(512)
+def _unchanged(file: Path, name: str, *state: int) -> Document:
+    return read_yaml(file, name, MAX_RULE_BYTES)
+
+
+def _form(document: Document) -> Iterator[Problem]:
+    from generator.rulebook.schemas import KINDS, kind_of, problems_of
+
+    kind = kind_of(document.data)
+    if kind is not None:
+        yield from problems_of(document, kind, form_only=True)
+        return
+    for key in document.data:
+        yield Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, KINDS)}", document.place((key,), key=True))
+        return
+
+
+def digest_of(merged: Data) -> str:
+    """What a rule set decides, as a short hash: comments, positions and the order of collected rows do not count.
+
+    Neither do the engines' full lists of options: they are for verifying, and decide nothing.
+    """
+    data = bare({section: part for section, part in merged.items() if section != "flags"})
+    for table in data["tables"].values():
+        if table["hit"] == "collect":
+            table["rows"].sort(key=lambda row: row["id"])
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

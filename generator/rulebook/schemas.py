@@ -1,0 +1,71 @@
+"""The JSON Schemas that ship, and what they refuse in a file, as problems with positions and a did-you-mean.
+
+Floor 1. Validation is imported when it is needed: reading a spec or a rule set of one's own pays for it, a shipped set does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from generator.errors import Problem
+from generator.readers.document import Document
+from generator.readers.resources import folder
+
+KINDS = {
+    "ruleset": "ruleset", "table": "table", "thresholds": "thresholds", "names": "vocabulary", "settings": "vocabulary", "sources": "sources", "gpus": "gpus",
+    "architectures": "architectures", "models": "models", "methods": "methods", "ggml_types": "methods", "quality": "quality",
+    "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
+    "quantizers": "quantizers", "training_jobs": "training_jobs", "gates": "gates",
+}  # fmt: skip
+"""Which schema a file of a rule set is read by, after its top-level keys; the first that it has decides."""
+
+
+def kind_of(data: Any) -> str | None:
+    """The schema's name for a file of a rule set; None where nothing in it says."""
+    if isinstance(data, list):
+        return "cases"
+    if not isinstance(data, Mapping):
+        return None
+    return next((schema for key, schema in KINDS.items() if key in data), None)
+
+
+def names() -> list[str]:
+    """The schemas that ship."""
+    return sorted(path.stem for path in (folder("rules") / "schemas").glob("*.json"))
+
+
+@lru_cache
+def schema(name: str) -> dict[str, Any]:
+    """A schema as it ships."""
+    data: dict[str, Any] = json.loads((folder("rules") / "schemas" / f"{name}.json").read_bytes())
+    return data
+
+
+@lru_cache
+def _validator(name: str, form_only: bool) -> Any:
+    from jsonschema.validators import Draft202012Validator
+    from referencing import Registry, Resource
+
+    shipped: Any = Registry
+    registry = shipped(retrieve=lambda uri: Resource.from_contents(schema(uri.removesuffix(".json"))))
+    return Draft202012Validator(without_words(schema(name)) if form_only else schema(name), registry=registry)
+
+
+def without_words(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema without the words of the shipped vocabulary: parts that have a `form` beside them are replaced by it."""
+    parts = whole.get("$defs", {})
+    loose = {name: parts.get(f"{name}_form", part) for name, part in parts.items()}
+    return {**whole, "$defs": loose} if parts else dict(whole)
+
+
+def problems_of(document: Document, name: str, form_only: bool = False) -> list[Problem]:
+    """Everything in a file that a schema refuses, in the order of the file.
+
+    `form_only` leaves names and values to whoever knows the whole rule set.
+    """
+    from generator.readers.problems import schema_problems
+
+    return schema_problems(document, _validator(name, form_only).iter_errors(document.data))

@@ -1,0 +1,4 @@
+"""The spec and the project file.
+
+Floor 2.
+"""

@@ -1,0 +1,190 @@
+"""The spec: what the user asked for, as frozen data; every problem of the file at once, each at its place.
+
+Floor 2, pure but for reading the schema. Defaults that depend on the profile are not here: they are rules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from generator.errors import InputError, Problem
+from generator.readers.boundary import WAY_OUT, lies_in
+from generator.readers.document import Document, KeyPath, read_yaml
+from generator.readers.problems import in_order, schema_problems, text_problems
+from generator.readers.resources import folder
+from generator.rulebook.schema_check import accepts
+from generator.spec.secrets import secret_problems
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """What the spec says of the model; the paths are as written, relative to the spec."""
+
+    id: str
+    revision: str | None = None
+    config: str | None = None
+    gguf: str | None = None
+    safetensors: str | None = None
+    parameters: float | None = None
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HardwareRequest:
+    """What the spec says of the machine. `gpu` is a catalogue name or the fields of an unlisted one (GiB, GB/s).
+
+    With `gpus_auto` the decision finds `gpus_per_node`: the smallest number that meets the objectives.
+    """
+
+    gpu: str | Mapping[str, Any]
+    gpus_per_node: int = 1
+    nodes: int = 1
+    memory_gib: float | None = None
+    interconnect: str | None = None
+    host_memory_gib: float | None = None
+    host_bandwidth_gb_per_s: float | None = None
+    gpus_auto: bool = False
+
+
+@dataclass(frozen=True)
+class DeploymentSpec:
+    """One spec. `workload`, `pin`, `quantize` and `deploy` hold only what the user wrote; `folder` is that of the file.
+
+    `quantize` is None where the spec does not ask for weights to be made. `within` are the folders (symlinks resolved)
+    that the files it names must lie in; None: anywhere.
+    """
+
+    name: str
+    model: ModelRequest
+    hardware: HardwareRequest
+    workload: Mapping[str, Any]
+    pin: Mapping[str, Any]
+    deploy: Mapping[str, Any]
+    document: Document
+    folder: Path
+    quantize: Mapping[str, Any] | None = None
+    within: tuple[str, ...] | None = None
+
+    def named_file(self, path: KeyPath, written: str) -> Path:
+        """A file that the spec names at `path`: relative to the spec, absolute, or in the home with `~/`.
+
+        Raises `InputError` where it does not lie in `within`.
+        """
+        if written.startswith("~/"):
+            with contextlib.suppress(RuntimeError):  # no home: then it is a folder of that name
+                return self.readable(path, Path.home() / written[2:])
+        return self.readable(path, self.folder / written)
+
+    def readable(self, path: KeyPath, found: Path) -> Path:
+        """A file that what the spec names at `path` leads to; raises `InputError` where it does not lie in `within`."""
+        if self.within is not None and not lies_in(found, self.within):
+            message = f"{path[-1]}: {found.name!r} leads out of the project, or into .git; {WAY_OUT}"
+            raise InputError(self.problem(path, "outside-project", message))
+        return found
+
+    @property
+    def file(self) -> Path:
+        """The spec's file."""
+        return self.folder / Path(self.document.name).name
+
+    def problem(self, path: KeyPath, code: str, message: str, key: bool = False) -> Problem:
+        """A problem at a part of this spec."""
+        return Problem(code, message, self.document.place(path, key))
+
+
+@lru_cache(1)
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a spec, with what it refers to put in its place."""
+    data = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
+    whole: dict[str, Any] = _inlined(data, data["$defs"])
+    return whole
+
+
+def _inlined(part: Any, shared: Mapping[str, Any]) -> Any:
+    if isinstance(part, list):
+        return [_inlined(inner, shared) for inner in part]
+    if not isinstance(part, dict):
+        return part
+    said = {key: _inlined(inner, shared) for key, inner in part.items() if key not in ("$ref", "$defs")}
+    return {**shared[part["$ref"].rpartition("/")[2]], **said} if "$ref" in part else said
+
+
+@lru_cache(1)
+def _validator() -> Any:
+    from jsonschema.validators import Draft202012Validator
+
+    return Draft202012Validator(schema())
+
+
+def problems_of(document: Document) -> list[Problem]:
+    """Everything in a spec that its schema refuses, in the order of the file."""
+    if accepts(schema(), document.data):
+        return []
+    return schema_problems(document, _validator().iter_errors(document.data))
+
+
+def label(stem: str) -> str:
+    """A DNS label from a file's stem: `My spec_2` becomes `my-spec-2`; empty if nothing of it can stay."""
+    kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower())
+    return "-".join(part for part in kept.split("-") if part)[:63].rstrip("-")
+
+
+def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None, list[Problem]]:
+    """The spec of a document, or every problem that its schema finds."""
+    if not isinstance(document.data, dict):
+        return None, [Problem("wrong-type", "a spec is a mapping with `model` and `hardware`", document.place())]
+    if secrets := secret_problems(document):
+        return None, in_order(secrets)  # alone: another message could repeat one
+    problems = in_order([*problems_of(document), *text_problems(document)])
+    name = document.data.get("name") or label(path.stem)
+    if not name:
+        problems.append(Problem("missing-key", f"no name can be made of {path.name!r}: give `name`", document.place()))
+    if problems:
+        return None, problems
+    data = whole(document.data, schema())
+    model = data["model"] if isinstance(data["model"], dict) else {"id": data["model"]}
+    return (
+        DeploymentSpec(
+            name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
+            data.get("pin") or {}, data.get("deploy") or {}, document, path.parent,
+            data.get("quantize"),
+        ),
+        [],
+    )  # fmt: skip
+
+
+def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
+    """The machine, with `gpus_per_node: auto` left to the decision."""
+    if data.get("gpus_per_node") == "auto":
+        return HardwareRequest(**{**data, "gpus_per_node": 1}, gpus_auto=True)
+    return HardwareRequest(**data)
+
+
+def whole(value: Any, rule: Mapping[str, Any]) -> Any:
+    """The data with `32.0` and `1e5` as whole numbers where the schema asks for one: it accepts them as such."""
+    if isinstance(value, dict):
+        return {key: whole(inner, (rule.get("properties") or {}).get(key) or {}) for key, inner in value.items()}
+    forms = [rule, *rule.get("anyOf", ())]
+    if isinstance(value, float) and value.is_integer() and any(form.get("type") == "integer" for form in forms):
+        return int(value)
+    return value
+
+
+def read_spec(path: Path) -> DeploymentSpec:
+    """One spec from its file; in a project, the files that it names must lie there. Raises `InputError` with every problem of it."""
+    spec, problems = from_document(read_yaml(path), path)
+    if spec is None:
+        raise InputError(problems)
+    if spec.model.config or spec.model.gguf or spec.quantize:
+        from generator.spec.project import bounds  # few specs name files
+
+        return replace(spec, within=bounds(path.parent))
+    return spec

@@ -1,0 +1,280 @@
+"""The project file `gen-deploy.yaml`: one corpus of specs, one output folder, one rule set for every command.
+
+Floor 2; reads the project file and lists folders below it. A project may be a stranger's: what it names stays inside it,
+symlinks resolved, and out of `.git`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_in, readable_from
+from generator.readers.document import Document, decode, parse_yaml, read_bytes
+from generator.readers.resources import folder as shipped
+from generator.readers.resources import shown
+from generator.rulebook.rulesets import SHIPPED, layers
+
+FILE = "gen-deploy.yaml"
+KEYS = ("specs", "out", "rules")
+TREE = "rules"
+"""A folder of this name that holds `vocabulary.yaml` is a whole tree of rules: `lint`, `test` and `diff` look for it."""
+MAX_PROJECT_BYTES = 1 << 16
+MAX_FILES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project file. `folder` is where it lies; `out` and `rules` are as written, relative to that folder."""
+
+    folder: Path
+    specs: tuple[str, ...]
+    out: str
+    rules: str | None
+    document: Document
+
+    @property
+    def out_folder(self) -> Path:
+        """Where the generated files go; raises `InputError` where that is not a folder of its own inside the project."""
+        path, root = self.folder / self.out, os.path.realpath(self.folder)
+        if os.path.realpath(path) == root or not lies_in(path, [root]) or in_a_repository(path, self.folder):
+            message = f"out: {self.out!r} leads out of the project, or into git's own files; `-o DIR` can name any folder"
+            raise fail("outside-project", message, self.document.place(("out",)))
+        return path
+
+    @property
+    def rule_set(self) -> str | None:
+        """The rule set as `load` wants it: a shipped name, or a folder; None where the project names none."""
+        if self.rules is None or self.rules in SHIPPED:
+            return self.rules
+        return str(self.folder / self.rules)
+
+    def spec_files(self) -> list[Path]:
+        """Every file of the corpus, sorted; raises `InputError` where there is none, or a file that is named is missing."""
+        readable = readable_from(self.folder)
+        found = [self.folder / name for name in self.matching(self._files_below(readable))]
+        if not found:
+            raise fail("no-specs", f"no file matches {', '.join(self.specs)}", self.document.place(("specs",)))
+        for path in found:
+            if path.is_symlink() and not lies_in(path, readable):
+                raise self._outside(os.path.relpath(path, self.folder))
+        return found
+
+    def _outside(self, name: str) -> InputError:
+        return fail("outside-project", f"specs: {name!r} leads out of the project, or into .git; {WAY_OUT}", self.document.place(("specs",)))
+
+    def _files_below(self, readable: Sequence[str]) -> Iterator[str]:
+        """Files below the parts of globs that are no patterns, as paths relative to the folder; symlinked folders are not entered."""
+        roots: set[str] = set()
+        for glob in self.specs:
+            fixed: list[str] = []
+            for part in PurePosixPath(glob).parts[:-1]:
+                if is_glob(part):
+                    break
+                fixed.append(part)
+            roots.add("/".join(fixed))
+        seen = 0
+        for root in sorted(roots):
+            if not lies_in(self.folder / root, readable):
+                raise self._outside(root)
+            for at, folders, files in os.walk(self.folder / root):
+                folders[:] = sorted(f for f in folders if f != ".git")
+                seen += len(files) + len(folders)
+                if seen > MAX_FILES:
+                    raise fail("too-many-files", f"more than {MAX_FILES} files lie below {root or '.'}: narrow the globs")
+                base = os.path.relpath(at, self.folder)
+                yield from ((name if base == "." else f"{base}/{name}") for name in files)
+
+    def matching(self, paths: Iterable[str]) -> list[str]:
+        """The specs among paths relative to the project's folder; what is generated, and the rules, are none."""
+        chosen = {path for path in paths if any(matches(glob, path) for glob in self.specs) and not self._excluded(path)}
+        for i, glob in enumerate(self.specs):
+            if not is_glob(glob) and glob not in chosen:
+                raise fail("no-specs", f"{glob!r} is not there", self.document.place(("specs", i)))
+        return sorted(chosen)
+
+    def _excluded(self, path: str) -> bool:
+        if PurePosixPath(path).name == FILE or inside(path, self.out):
+            return True
+        return self.rules not in (None, *SHIPPED) and inside(path, str(self.rules))
+
+
+def find(cwd: Path) -> Project | None:
+    """The project file of a folder or of one above it, up to the root of its repository; raises `InputError` if it is wrong."""
+    folder = _folder_around(cwd.resolve())
+    if folder is None:
+        return None
+    path = folder / FILE
+    name = os.path.relpath(path, cwd.resolve())
+    if path.is_symlink() and not lies_in(path, [str(folder)]):
+        raise fail("outside-project", "the project file is a symlink that leads out of its folder", Place(name))
+    return parse(decode(read_bytes(path, MAX_PROJECT_BYTES, name), name), name, Path(os.path.relpath(folder)))
+
+
+def _folder_around(here: Path, beyond: bool = False) -> Path | None:
+    """The folder of the project file: this one or one above it, up to the root of its repository or, with `beyond`, of all."""
+    for folder in (here, *here.parents):
+        if (folder / FILE).is_file():
+            return folder
+        if not beyond and (folder / ".git").exists():
+            return None
+    return None
+
+
+def bounds(folder: Path) -> tuple[str, ...] | None:
+    """Where files that a spec in this folder names may lie: in its project, also where that has it in a submodule. None without one."""
+    around = _folder_around(folder.absolute(), beyond=True) or _folder_around(folder.resolve(), beyond=True)
+    return None if around is None else readable_from(around)
+
+
+def parse(text: str, name: str, folder: Path) -> Project:
+    """A project file from its text; raises `InputError` with every problem of it."""
+    document = parse_yaml(text, name)
+    data = document.data
+    if not isinstance(data, dict):
+        raise fail("wrong-type", f"a project file is a mapping with {', '.join(f'`{key}`' for key in KEYS)}", document.place())
+    problems = [*_unknown(document), *_specs(document), *_folder(document, "out", required=True), *_folder(document, "rules")]
+    if problems:
+        raise InputError(sorted(problems, key=lambda p: (p.place.line, p.place.column) if p.place else (0, 0)))
+    specs = data["specs"] if isinstance(data["specs"], list) else [data["specs"]]
+    return Project(folder, tuple(str(PurePosixPath(s)) for s in specs), str(PurePosixPath(data["out"])), data.get("rules"), document)
+
+
+def _unknown(document: Document) -> Iterator[Problem]:
+    for key in document.data:
+        if key not in KEYS:
+            yield Problem("unknown-key", f"{key!r} is not known here{did_you_mean(key, KEYS)}", document.place((key,), key=True))
+
+
+def _specs(document: Document) -> Iterator[Problem]:
+    value = document.data.get("specs")
+    if value is None:
+        yield Problem("missing-key", "'specs' is missing: the globs of your specs", document.place())
+        return
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        yield Problem("bad-value", "specs: at least one glob is needed", document.place(("specs",)))
+    for i, glob in enumerate(listed):
+        place = document.place(("specs", i)) if isinstance(value, list) else document.place(("specs",))
+        yield from _path_problem("specs", glob, place, below=True)
+
+
+def _folder(document: Document, key: str, required: bool = False) -> Iterator[Problem]:
+    value = document.data.get(key)
+    if value is None:
+        if required or key in document.data:
+            yield Problem("missing-key", f"{key!r} is missing", document.place())
+        return
+    yield from _path_problem(key, value, document.place((key,)), below=key == "out")
+
+
+def _path_problem(key: str, value: Any, place: Place, below: bool) -> Iterator[Problem]:
+    if not isinstance(value, str):
+        yield Problem("wrong-type", f"{key}: a path is expected, not {value!r}", place)
+    elif not value.strip() or not value.isprintable():
+        yield Problem("bad-text", f"{key}: {value!r} is no path", place)
+    elif below and (value.startswith(("/", "~")) or ".." in PurePosixPath(value).parts or str(PurePosixPath(value)) == "."):
+        yield Problem("bad-path", f"{key}: {value!r} must be a path below the folder of the project file", place)
+
+
+def rule_set(named: str | None, cwd: Path, tree: bool = False) -> str:
+    """The rule set of a command, as `load` wants it: what was named, else the project file's, else `default`.
+
+    `tree` (for commands about the rules themselves) takes the `default` set of a whole `./rules` before the shipped one.
+    """
+    if named is not None:
+        return named
+    project = find(cwd)
+    if project is not None and project.rule_set is not None:
+        if project.rules not in SHIPPED:
+            check_rules(Path(project.rule_set), project.folder, project.document.place(("rules",)))
+        return project.rule_set
+    base = project.folder if project is not None else cwd
+    if tree and (base / TREE / "vocabulary.yaml").is_file():
+        check_rules(base / TREE / "default", base)
+        return str(base / TREE / "default")
+    return "default"
+
+
+def is_glob(text: str) -> bool:
+    """Whether a path holds a wildcard."""
+    return any(c in text for c in "*?[")
+
+
+def check_rules(rules: Path, base: Path, place: Place | None = None) -> None:
+    """Refuse a rule set that somebody's checkout names and that is read from files outside that checkout, the shipped rules apart.
+
+    Raises `InputError`. `--rules` is the caller's own word and can name any folder.
+    """
+    readable = readable_from(checkout(base), shipped("rules"))
+    outside = next((path for path in _read_of(rules) if not lies_in(path, readable)), None)
+    if outside is not None:
+        message = f"rules: {shown(outside)} leads out of the repository, or into .git; `--rules DIR` can name any folder"
+        raise fail("outside-project", message, place)
+
+
+def _read_of(rules: Path) -> Iterator[Path]:
+    """What is read of a rule set: its folder and all YAML in it first, then what those lead to."""
+    yield rules
+    yield from rules.rglob("*.yaml")
+    with contextlib.suppress(InputError):  # what is wrong with it is told when it is read
+        for layer in layers(rules):
+            yield from layer
+
+
+def inside(path: str, folder: str) -> bool:
+    """Whether a path lies in a folder (both relative to the same place)."""
+    parts = PurePosixPath(os.path.normpath(folder)).parts
+    return PurePosixPath(path).parts[: len(parts)] == parts
+
+
+def matches(glob: str, path: str) -> bool:
+    """Whether a path matches a glob: `**` is any number of folders; `*` and `?` stay within a name and skip hidden ones."""
+    states = {0}
+    tests = _tests(glob)
+    parts = path.split("/")
+    for i, part in enumerate(parts):
+        after: set[int] = set()
+        for at in _skipping(states, tests):
+            if at < len(tests):
+                test = tests[at]
+                if test is None:
+                    after |= {at} if not part.startswith(".") else set()
+                    if at in after and at == len(tests) - 1 and i == len(parts) - 1:
+                        return True  # a `**` at the end is every file below
+                elif test(part):
+                    after.add(at + 1)
+        states = after
+    return len(tests) in states
+
+
+def _skipping(states: set[int], tests: tuple[Callable[[str], object] | None, ...]) -> set[int]:
+    """These places in a glob, and those behind a `**` that stands for no folder."""
+    found = set(states)
+    for at in sorted(states):
+        while at < len(tests) and tests[at] is None:
+            at += 1
+            found.add(at)
+    return found
+
+
+@lru_cache(256)
+def _tests(glob: str) -> tuple[Callable[[str], object] | None, ...]:
+    """A test for each name in a glob; None for `**`."""
+    return tuple(None if part == "**" else _test(part) for part in PurePosixPath(glob).parts)
+
+
+def _test(part: str) -> Callable[[str], object]:
+    if not is_glob(part):
+        return part.__eq__
+    hidden = part.startswith(".")
+    pattern = re.compile(fnmatch.translate(part))
+    return lambda name: (hidden or not name.startswith(".")) and pattern.match(name)

@@ -1,0 +1,74 @@
+"""Secrets in a spec: found by the names of their keys and by what they look like, refused before anything repeats them.
+
+Floor 2. What a secret is called and looks like is data (`rules/secrets.json`), and no part of a rule set: none can switch it off.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from generator.errors import Problem
+from generator.readers.document import Document, KeyPath
+from generator.readers.problems import texts
+from generator.readers.resources import folder
+
+WAY_OUT = "set it where you start the server, where it passes through; for the key that clients send, name its variable in deploy.api_key_from"
+
+
+@lru_cache(1)
+def _known() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder("rules") / "secrets.json").read_bytes())
+    return data
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether the value of an option or a variable of this name is a secret."""
+    known = _known()["names"]
+    words = " " + re.sub(r"[-_.]+|(?<=[a-z0-9])(?=[A-Z])", " ", name).lower().rstrip(" 0123456789")
+    return words.endswith(tuple(f" {end}" for end in known["ends"])) and not words.endswith(tuple(f" {end}" for end in known["not"]))
+
+
+def secret_in(text: str) -> str | None:
+    """What a text holds that looks like a secret; None for none."""
+    for shape in _known()["values"]:
+        if shape["holds"] in text and re.search(shape["pattern"], text):
+            return str(shape["title"])
+    return None
+
+
+def secret_problems(document: Document) -> list[Problem]:
+    """Every secret in a spec, at its place; no message repeats one."""
+    found = []
+    for path, text, key in texts((), document.data):
+        if title := secret_in(text):
+            where = "a key" if key else ".".join(map(str, path))
+            found.append(_refused(document, path, f"{where} holds {title}", key))
+    for path, value in _settings(document.data):
+        if is_secret_name(str(path[-1])) and _is_text(value) and not secret_in(str(value)):
+            found.append(_refused(document, path, f"{'.'.join(map(str, path))} is a secret by its name", False))
+    return found
+
+
+def _refused(document: Document, path: KeyPath, what: str, key: bool) -> Problem:
+    return Problem("secret", f"{what}, and no file may hold one: {WAY_OUT}", document.place(path, key))
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value could be a secret: switches and words such as `auto` are none."""
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).lower() not in _known()["harmless"] for one in values)
+
+
+def _settings(data: Any) -> Iterator[tuple[KeyPath, Any]]:
+    """What the spec gives names of its own: variables, and options by engine."""
+    deploy = data.get("deploy") if isinstance(data, dict) else None
+    env, extra = (deploy.get(key) for key in ("env", "extra_args")) if isinstance(deploy, dict) else (None, None)
+    for name, value in env.items() if isinstance(env, dict) else ():
+        yield ("deploy", "env", name), value
+    for engine, options in extra.items() if isinstance(extra, dict) else ():
+        for name, value in options.items() if isinstance(options, dict) else ():
+            yield ("deploy", "extra_args", engine, name), value
