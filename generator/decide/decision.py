@@ -30,9 +30,9 @@ from generator.decide.settings import collected, emitted, values_of
 from generator.decide.sized import revision_of, sized_names, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
 from generator.facts.engine import Engine, kv_support_of, resolve_engine
+from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
 from generator.plan import Candidate, Plan, Reason, Rejection, Trace, changed
-from generator.quantize.job import Job, moved
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
 from generator.sizing.footprint import Layout, Load
