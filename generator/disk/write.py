@@ -123,9 +123,11 @@ def write_spec(
         return _survey(folder, artifacts, extra, force, prune, partial)
 
     with reported(folder):
-        found = survey()
-        if not found.changed and not found.removed and not leftovers(folder) and not (out / LOCK).exists():
-            return found.result(folder)
+        check_paths(out, name, [a.path for a in artifacts])
+        if all(content(f"{folder}/{a.path}") == a.data for a in artifacts) and not leftovers(folder) and not (out / LOCK).exists():
+            found = survey()
+            if not found.changed and not found.removed:
+                return found.result(folder)
         with _alone(out):
             found = survey()
             if not force:
@@ -148,7 +150,7 @@ def _survey(folder: Path, artifacts: Sequence[Artifact], extra: Mapping[str, Any
     kept = {path: found for path, found in rest.items() if path not in removed and path not in seals}
     digests = {path: digest if (digest := sha256(found)) in old.files[path] else min(old.files[path]) for path, found in kept.items()}
     everything = [*artifacts, manifest(artifacts, extra, digests)]
-    there = {a.path: content(folder / a.path) for a in everything}
+    there = {a.path: content(f"{folder}/{a.path}") for a in everything}
     changed = [a for a in everything if there[a.path] != a.data or not runs(folder, a)]
     present = [a.path for a in artifacts if is_seal(a.path) and there[a.path] is not None]
     return _Survey(everything, there, old, changed, [*removed, *seals], {} if partial else kept, [*seals, *present])
@@ -315,12 +317,15 @@ class _Placed:
     def __init__(self, folder: Path, staging: Path, made: list[Path]) -> None:
         self.folder, self.staging, self.made = folder, staging, made
         self._done: list[tuple[Path, Path | None]] = []
+        self._there: set[Path] = set()
 
     def stage(self, artifacts: Sequence[Artifact]) -> None:
         """Write files into the staging folder and have them on the disk. The umask has its say in all."""
+        new = f"{self.staging}/new"
+        for folder in sorted({f"{new}/{artifact.path}".rpartition("/")[0] for artifact in artifacts}):
+            Path(folder).mkdir(parents=True, exist_ok=True)
         for artifact in artifacts:
-            path = self.staging / "new" / artifact.path
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path = f"{new}/{artifact.path}"
             mode = 0o777 if artifact.executable else 0o666
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0), mode)
             with os.fdopen(handle, "wb") as file:
@@ -331,7 +336,9 @@ class _Placed:
     def put(self, path: str, staged: str | None = None) -> None:
         """Put one staged file in place, keeping what stood there as a hard link or a copy."""
         target, kept = self.folder / path, None
-        self.made += _make_folders(target.parent)
+        if target.parent not in self._there:
+            self.made += _make_folders(target.parent)
+            self._there.add(target.parent)
         if target.exists():
             kept = self._backup()
             try:

@@ -191,7 +191,7 @@ def runs(folder: Path, artifact: Artifact) -> bool:
     return not artifact.executable or os.access(folder / artifact.path, os.X_OK)
 
 
-def content(path: Path) -> bytes | None:
+def content(path: Path | str) -> bytes | None:
     """A regular file's bytes (no more than one above `MAX_BYTES`); None where there is none, or something else."""
     try:
         handle = os.open(path, READING | getattr(os, "O_NOFOLLOW", 0))

@@ -103,24 +103,30 @@ def leaf(symbol: str, value: float, source: str | None = None) -> Term:
 
 def part(name: str, value: N) -> N:
     """A step of a law that deserves a name: it stands under that name in the formula, with its own formula beside it."""
-    return cast(N, Term(float(value), name, _ATOM, {}, {name: value})) if isinstance(value, Term) else value
+    return cast(N, Term(value, name, _ATOM, {}, {name: value})) if isinstance(value, Term) else value
 
 
 def largest(*values: N) -> N:
     """`max`, which a term shows with all that was compared."""
     found = max(values)
-    return cast(N, _called(float(found), "max", values)) if any(type(value) is Term for value in values) else found
+    for value in values:
+        if type(value) is Term:
+            return cast(N, _called(float(found), "max", values))
+    return found
 
 
 def smallest(*values: N) -> N:
     """`min`, which a term shows with all that was compared."""
     found = min(values)
-    return cast(N, _called(float(found), "min", values)) if any(type(value) is Term for value in values) else found
+    for value in values:
+        if type(value) is Term:
+            return cast(N, _called(float(found), "min", values))
+    return found
 
 
 def whole(value: float) -> int:
     """Whole bytes: what comes after the point is dropped, and not shown."""
-    return cast(int, Term(int(value), value.formula, value.level, value.inputs, value.parts)) if isinstance(value, Term) else int(value)
+    return cast(int, Term(int(value), value.formula, value.level, value.inputs, value.parts)) if type(value) is Term else int(value)
 
 
 class Watched:
