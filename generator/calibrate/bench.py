@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds, layout_of
 from generator.engines import benchmarks
@@ -21,7 +22,6 @@ from generator.errors import InputError, Place, fail
 from generator.plan import Candidate, bounds, figure
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse
-from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.local import back_end
@@ -187,27 +187,18 @@ def lines(name: str, candidate: Candidate, result: Result, found: list[Compared]
 
 def as_json(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> dict[str, Any]:
     """The comparison as plain data."""
+    figures = [
+        {
+            "name": one.name, "unit": one.unit, "estimated": figure(one.estimated.value), "error_band": bounds(one.estimated),
+            "measured": one.measured, "ratio": round(one.ratio, 3), "within": one.within,
+        }
+        for one in found
+    ]  # fmt: skip
     return {
-        "result": name,
-        "candidate": candidate.id,
-        "concurrency": result.concurrency,
-        "input_tokens": figure(result.input_tokens),
-        "output_tokens": figure(result.output_tokens),
-        "figures": [
-            {
-                "name": one.name,
-                "unit": one.unit,
-                "estimated": figure(one.estimated.value),
-                "error_band": bounds(one.estimated),
-                "measured": one.measured,
-                "ratio": round(one.ratio, 3),
-                "within": one.within,
-            }
-            for one in found
-        ],
-        "basis": speed.basis,
+        "result": name, "candidate": candidate.id, "concurrency": result.concurrency, "input_tokens": figure(result.input_tokens),
+        "output_tokens": figure(result.output_tokens), "figures": figures, "basis": speed.basis,
         "factor": fitted and {"threshold": fitted.threshold, "was": fitted.was, "value": fitted.value},
-    }
+    }  # fmt: skip
 
 
 def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> dict[str, str]:
@@ -215,11 +206,5 @@ def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> d
     entry = book.thresholds[fitted.threshold]
     threshold = {"meaning": entry["meaning"], "unit": entry["unit"], "value": fitted.value, "source": "measured-speed", "checked": day}
     source = {"title": f"Benchmark, measured by gen-deploy calibrate ({name})", "where": f"{name} of {day}", "read": day}
-    about = {"extends": base, "ruleset": {"name": "measured", "title": "Factors measured from benchmarks", "sizing": "detailed"}}
-    return {
-        "ruleset.yaml": "# A rule set of your own over another: use it with --rules DIR.\n" + block(about),
-        "sources.yaml": "# Where the number beside this file comes from.\n" + block({"sources": {"measured-speed": source}}),
-        "thresholds.yaml": "# A factor measured from a benchmark; everything else is as in the rule set that this one extends.\n"
-        + block({"thresholds": {fitted.threshold: threshold}}),
-    }
-
+    numbers = "A factor measured from a benchmark; everything else is as in the rule set that this one extends."
+    return files(base, "Factors measured from benchmarks", {"measured-speed": source}, {fitted.threshold: threshold}, numbers)

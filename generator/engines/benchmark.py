@@ -14,8 +14,7 @@ Word = TypeVar("Word")
 
 
 class BenchLoad(NamedTuple):
-    """What is measured: the server and the load of the spec. `server` are the words after the engine's own command, `settings` those
-    of the candidate; the result is written to `result`."""
+    """What is measured: the server, the load of the spec, the candidate's settings; the result is written to `result`."""
 
     base_url: str
     request_name: str
@@ -30,18 +29,15 @@ class BenchLoad(NamedTuple):
 
 
 class Benchmark(Protocol):
-    """What `generator/engines/<engine>/bench.py` holds."""
+    """What `generator/engines/<engine>/bench.py` holds: `BACKENDS`, the words by which results name it; `PRINTS`, whether it measures
+    kernels without a server and prints its result; `APPENDS`, whether it adds its result to a file that is there."""
 
     BACKENDS: tuple[str, ...]
-    """The words by which results name this benchmark."""
     PRINTS: bool
-    """Whether it measures kernels, without a server, and prints its result; else a server, and it writes a file."""
     APPENDS: bool
-    """Whether it adds its result to a file that is there."""
 
     def command(self, load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[Word | str]:
         """The words that start it; empty where it cannot measure this load. `server` are the arguments of the server."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,6 @@ from generator.architecture.shape import ModelArchitecture
 from generator.sizing.cache import CacheRules
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 
-NONE: Mapping[str, str] = MappingProxyType({})
-
 
 class EngineMemory(Protocol):
     """The memory law of an engine, in bytes of the fullest GPU; `numbers` gives thresholds for the engine version that is planned.
@@ -25,15 +23,12 @@ class EngineMemory(Protocol):
 
     def fixed(self, architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
         """Activations, CUDA graphs and runtime on the fullest GPU, in bytes."""
-        ...
 
     def budget(self, device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
         """Bytes that the engine will use in all (weights, fixed and KV pool) under its memory fraction."""
-        ...
 
     def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
         """The memory fraction to emit."""
-        ...
 
 
 class EngineSpeed(NamedTuple):
@@ -60,5 +55,5 @@ class EngineRoom(NamedTuple):
     cache: CacheRules
     sources: Mapping[str, str]
     speed: EngineSpeed
-    pools: Mapping[str, str] = NONE
+    pools: Mapping[str, str] = MappingProxyType({})
     adjustable: Mapping[str, tuple[str, ...]] = MappingProxyType({})

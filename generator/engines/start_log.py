@@ -62,23 +62,12 @@ class LogParser(Protocol):
 
     def mentions(self, lines: Sequence[Line]) -> int:
         """How many lines only this engine writes."""
-        ...
 
     def parse(self, lines: Sequence[Line]) -> Logged:
         """What the lines say."""
-        ...
 
 
-_UNITS = {
-    "b": 1 / (1 << 30),
-    "kb": 1 / (1 << 20),
-    "kib": 1 / (1 << 20),
-    "mb": 1 / 1024,
-    "mib": 1 / 1024,
-    "gb": 1.0,
-    "gib": 1.0,
-    "tib": 1024.0,
-}
+_UNITS = {"b": 2**-30, "kb": 2**-20, "kib": 2**-20, "mb": 2**-10, "mib": 2**-10, "gb": 1.0, "gib": 1.0, "tib": 1024.0}
 """GiB of a unit as engines print it: they write GB and mean GiB."""
 
 
