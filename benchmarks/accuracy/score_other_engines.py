@@ -59,7 +59,7 @@ def sglang(row: Row, known: Known) -> Iterator[Score]:
             ratio = row.get("swa_full_tokens_ratio") or known.number("sglang.sliding_tokens", "0.5.23")
             cost = cache_cost(
                 model, Layout(ways, row.get("pp") or 1), known.kv_bits(row.get("kv_dtype")), "sglang",
-                sliding_tokens=ratio, state_ratio=known.number("sglang.state_ratio", "0.5.23"),
+                numbers=lambda name, ratio=ratio: ratio if name == "sglang.sliding_tokens" else known.number(name, "0.5.23"),  # type: ignore[misc]
             )  # fmt: skip
             yield Score(
                 f"sglang KV tokens, from what was free{where}",

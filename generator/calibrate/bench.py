@@ -6,25 +6,27 @@ Floor 7; reads the results that it is given. Results of `vllm bench serve`, of `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds, layout_of
+from generator.engines import benchmarks
+from generator.engines.benchmark import Result, figure_of
+from generator.engines.llama_cpp import bench as llama_bench
 from generator.errors import InputError, Place, fail
 from generator.plan import Candidate, bounds, figure
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse
-from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.local import back_end
 from generator.throughput.shapes import Demand, Range, Speed
 
-ENGINES = {"vllm": "vllm", "openai": "vllm", "sglang": "sglang", "sglang-oai": "sglang", "llama-bench": "llama.cpp"}
 HALVINGS, FARTHEST = 40, 4.0
 """Steps of the search for a factor, and the ratio beyond which a result is of another load or other hardware."""
 
@@ -33,19 +35,6 @@ MAX_BYTES = 8 << 20
 
 MOST_AT_ONCE, MOST_TOKENS = 65536, 1e7
 """Above these a figure is no concurrency, or no length of a request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What one benchmark measured; None where it does not say. Times in milliseconds, lengths are means."""
-
-    engine: str | None
-    concurrency: int
-    input_tokens: float
-    output_tokens: float
-    output_per_second: float | None
-    ttft_ms: float | None
-    tpot_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,44 +76,29 @@ def read_result(path: Path) -> Result:
             data = parse(candidate, path.name, strict=False)  # benchmarks write NaN
             break
     if isinstance(data, list) and data and all(isinstance(test, dict) for test in data):
-        return _kernels(data, place)
+        return llama_bench.result(data, place)
     if not isinstance(data, dict):
         raise fail("not-a-result", "this is no result of a benchmark (JSON of vllm bench serve, sglang.bench_serving, llama-bench or bench.sh)", place)
-    done, concurrency = _number(data, "completed"), _number(data, "max_concurrency", "concurrency")
-    tokens_in, tokens_out = _number(data, "total_input_tokens", "total_input"), _number(data, "total_output_tokens", "total_output")
+    done, concurrency = figure_of(data, "completed"), figure_of(data, "max_concurrency", "concurrency")
+    tokens_in, tokens_out = figure_of(data, "total_input_tokens", "total_input"), figure_of(data, "total_output_tokens", "total_output")
     if not done or not tokens_out or not concurrency:
         raise fail("not-a-result", "the result lacks completed requests, their tokens, or max_concurrency (run the benchmark with --max-concurrency)", place)
     if concurrency > MOST_AT_ONCE or max(tokens_in or 0.0, tokens_out) / done > MOST_TOKENS:
         raise fail("not-a-result", f"more than {MOST_AT_ONCE} requests at once, or of {MOST_TOKENS:.0e} tokens: no benchmark sends that", place)
     return Result(
-        engine=ENGINES.get(str(data.get("backend")), str(data.get("backend")) if data.get("backend") else None),
+        engine=_engine_of(data.get("backend")),
         concurrency=max(1, round(concurrency)),
         input_tokens=(tokens_in or 0.0) / done,
         output_tokens=tokens_out / done,
-        output_per_second=_number(data, "output_throughput"),
-        ttft_ms=_number(data, "mean_ttft_ms"),
-        tpot_ms=_number(data, "mean_tpot_ms"),
+        output_per_second=figure_of(data, "output_throughput"),
+        ttft_ms=figure_of(data, "mean_ttft_ms"),
+        tpot_ms=figure_of(data, "mean_tpot_ms"),
     )
 
 
-def _number(data: Mapping[str, Any], *names: str) -> float | None:
-    for name in names:
-        value = data.get(name)
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e15:
-            return float(value)
-    return None
-
-
-def _kernels(tests: list[dict[str, Any]], place: Place) -> Result:
-    """llama-bench: the test of the prompt and that of the answer."""
-    prompt = next((t for t in tests if _number(t, "n_prompt") and not _number(t, "n_gen")), None)
-    answer = next((t for t in tests if _number(t, "n_gen") and not _number(t, "n_prompt")), None)
-    rate = _number(answer or {}, "avg_ts")
-    if answer is None or rate is None:
-        raise fail("not-a-result", "llama-bench measured no answer (-n)", place)
-    speed = _number(prompt or {}, "avg_ts")
-    tokens = _number(prompt or {}, "n_prompt")
-    return Result("llama.cpp", 1, tokens or 1.0, _number(answer, "n_gen") or 1.0, None, 1000.0 * tokens / speed if tokens and speed else None, 1000.0 / rate)
+def _engine_of(backend: object) -> str | None:
+    """The engine that a result names; `bench.sh` writes the engine's own name."""
+    return next((engine for engine, own in benchmarks().items() if backend in own.BACKENDS), str(backend) if backend else None)
 
 
 def measured_candidate(result: Result, outcome: Outcome) -> Candidate:
@@ -213,27 +187,18 @@ def lines(name: str, candidate: Candidate, result: Result, found: list[Compared]
 
 def as_json(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> dict[str, Any]:
     """The comparison as plain data."""
+    figures = [
+        {
+            "name": one.name, "unit": one.unit, "estimated": figure(one.estimated.value), "error_band": bounds(one.estimated),
+            "measured": one.measured, "ratio": round(one.ratio, 3), "within": one.within,
+        }
+        for one in found
+    ]  # fmt: skip
     return {
-        "result": name,
-        "candidate": candidate.id,
-        "concurrency": result.concurrency,
-        "input_tokens": figure(result.input_tokens),
-        "output_tokens": figure(result.output_tokens),
-        "figures": [
-            {
-                "name": one.name,
-                "unit": one.unit,
-                "estimated": figure(one.estimated.value),
-                "error_band": bounds(one.estimated),
-                "measured": one.measured,
-                "ratio": round(one.ratio, 3),
-                "within": one.within,
-            }
-            for one in found
-        ],
-        "basis": speed.basis,
+        "result": name, "candidate": candidate.id, "concurrency": result.concurrency, "input_tokens": figure(result.input_tokens),
+        "output_tokens": figure(result.output_tokens), "figures": figures, "basis": speed.basis,
         "factor": fitted and {"threshold": fitted.threshold, "was": fitted.was, "value": fitted.value},
-    }
+    }  # fmt: skip
 
 
 def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> dict[str, str]:
@@ -241,11 +206,5 @@ def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> d
     entry = book.thresholds[fitted.threshold]
     threshold = {"meaning": entry["meaning"], "unit": entry["unit"], "value": fitted.value, "source": "measured-speed", "checked": day}
     source = {"title": f"Benchmark, measured by gen-deploy calibrate ({name})", "where": f"{name} of {day}", "read": day}
-    about = {"extends": base, "ruleset": {"name": "measured", "title": "Factors measured from benchmarks", "sizing": "detailed"}}
-    return {
-        "ruleset.yaml": "# A rule set of your own over another: use it with --rules DIR.\n" + block(about),
-        "sources.yaml": "# Where the number beside this file comes from.\n" + block({"sources": {"measured-speed": source}}),
-        "thresholds.yaml": "# A factor measured from a benchmark; everything else is as in the rule set that this one extends.\n"
-        + block({"thresholds": {fitted.threshold: threshold}}),
-    }
-
+    numbers = "A factor measured from a benchmark; everything else is as in the rule set that this one extends."
+    return files(base, "Factors measured from benchmarks", {"measured-speed": source}, {fitted.threshold: threshold}, numbers)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from generator.calibrate.logged import Logged
 from generator.decide.decision import Outcome, decide
+from generator.engines import ENGINES
+from generator.engines.start_log import Logged
 from generator.errors import Problem, UsageError
 from generator.plan import Candidate
 from generator.quantity import gib
@@ -76,8 +77,8 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
         raise UsageError(Problem("other-engine", f"the log is of {logged.engine}, the spec pins {pinned}"))
     planned = decide(_with(spec, {"engine": logged.engine}), book)
     settings = {key: logged.settings[key] for key in PINNED if key in logged.settings}
-    if logged.engine in ("llama.cpp", "ollama"):
-        settings.pop("tensor_parallel", None)
+    if ENGINES[logged.engine].cache.by_layer:
+        settings.pop("tensor_parallel", None)  # it splits no layer
     if logged.version:
         settings["engine_version"] = logged.version
     outcome = decide(_with(spec, {"engine": logged.engine, **settings}), book)

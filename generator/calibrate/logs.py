@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from generator.calibrate import llama_cpp, sglang, vllm
-from generator.calibrate.logged import Logged, date_of
-from generator.calibrate.text import Line, read_lines
+from generator.calibrate.text import read_lines
+from generator.engines import log_parsers
+from generator.engines.start_log import Line, Logged, date_of
 from generator.errors import Place, fail
 
-PARSERS = (vllm, sglang, llama_cpp)
-WORDS = {**vllm.WORDS, **sglang.WORDS, **llama_cpp.WORDS}
+PARSERS = log_parsers()
+WORDS = {word: most for parser in PARSERS for word, most in parser.WORDS.items()}
 
 
 def read_log(path: Path) -> Logged:

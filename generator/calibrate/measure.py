@@ -17,21 +17,6 @@ from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout, Load
 
-ADJUSTABLE: dict[str, dict[str, tuple[str, ...]]] = {
-    "vllm": {
-        "activations": ("vllm.activation_base_gib", "vllm.sampler_bytes", "vllm.forward_hidden_copies"),
-        "cuda_graphs": ("vllm.graph_base_gib", "vllm.graph_layer_mib"),
-        "runtime": ("vllm.non_torch_gib", "vllm.non_torch_tp_fast_gib", "vllm.non_torch_tp_gib", "vllm.non_torch_pp_gib"),
-    },
-    "sglang": {"cuda_graphs": ("sglang.graph_base_gib", "sglang.graph_sequence_mib")},
-    "llama.cpp": {
-        "activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"),
-        "runtime": ("llama_cpp.context_mib",),
-    },
-    "ollama": {"activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"), "runtime": ("llama_cpp.context_mib",)},
-}
-"""Thresholds that a term may be explained by, the first that can is taken."""
-
 _STEPS = 80
 _CLOSE = 0.004
 """GiB: logs print two decimals."""
@@ -52,7 +37,7 @@ def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
     """The thresholds that the terms of a log give, for those that are off by more than the log's own rounding."""
     measured = []
     for line in found.lines:
-        names = ADJUSTABLE.get(found.logged.engine, {}).get(line.term, ())
+        names = ENGINES[found.logged.engine].adjustable.get(line.term, ())
         if line.logged is None or line.difference is None or abs(line.difference) <= 2 * _CLOSE:
             continue
         for name in names:

@@ -18,7 +18,7 @@ def overlay(
     book: RuleBook, base: str, version: str | None, measured: Sequence[Measured], logs: Sequence[tuple[str, str]]
 ) -> dict[str, str]:
     """The files of the overlay. `logs` are names and dates of the logs; the value holds from `version` to the next era."""
-    name, date = "measured", max((day for _, day in logs), default="2000-01-01")
+    date = max((day for _, day in logs), default="2000-01-01")
     source = "measured-" + (f"{version_key(version)[0]}-{version_key(version)[1]}" if version else "start")
     thresholds = {one.threshold: _threshold(book, one, version, source, date) for one in measured}
     sources = {
@@ -28,15 +28,17 @@ def overlay(
             "read": date,
         }
     }
+    numbers = "Numbers measured from start-up logs; all others are as in the rule set that this one extends."
+    return files(base, "Constants measured from start-up logs", sources, thresholds, numbers)
+
+
+def files(base: str, title: str, sources: Mapping[str, Any], thresholds: Mapping[str, Any], numbers: str) -> dict[str, str]:
+    """A rule set over `base` with thresholds of its own; `numbers` is the comment above them."""
+    about = {"extends": base, "ruleset": {"name": "measured", "title": title, "sizing": "detailed"}}
     return {
-        "ruleset.yaml": _page(
-            "A rule set of your own over another: use it with --rules DIR.",
-            {"extends": base, "ruleset": {"name": name, "title": "Constants measured from start-up logs", "sizing": "detailed"}},
-        ),
+        "ruleset.yaml": _page("A rule set of your own over another: use it with --rules DIR.", about),
         "sources.yaml": _page("Where the numbers beside this file come from.", {"sources": sources}),
-        "thresholds.yaml": _page(
-            "Numbers measured from start-up logs; all others are as in the rule set that this one extends.", {"thresholds": thresholds}
-        ),
+        "thresholds.yaml": _page(numbers, {"thresholds": thresholds}),
     }
 
 

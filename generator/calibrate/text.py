@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
+from generator.engines.start_log import SELDOM, Line
 from generator.readers.binary import open_regular, read_piece
 
 MAX_BYTES = 64 << 20
@@ -19,9 +20,6 @@ MAX_BYTES = 64 << 20
 
 MAX_LINE = 16_384
 """Characters of one line that are looked at; vLLM's longest line of interest has some 6,000."""
-
-OFTEN, SELDOM = 1_000, 100
-"""Lines that are kept for a word with a figure on its line, and for one that only tells the engine or its version."""
 
 _BLOCK = 1 << 20
 _HEAD = 4 * MAX_LINE
@@ -34,13 +32,6 @@ _NEWLINES = bytes.maketrans(b"\r", b"\n")
 _DATE = re.compile(rb"20\d\d[-/]\d\d[-/]\d\d[T ]\d\d:\d\d")
 _ESCAPE = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|\][^\x07\x1b]{0,256}(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-
-
-class Line(NamedTuple):
-    """A line of a log and its number, counted from 1; progress bars count as lines of their own."""
-
-    number: int
-    text: str
 
 
 def read_lines(path: Path, words: Mapping[str, int]) -> list[Line]:

@@ -173,8 +173,7 @@ class _Sizer:
             architecture, tokens = self.context.model.architecture, self.context.workload.tokens
             load = Load(length, sequences, batched, self.kv_bits, self.eager)
             cost = cache_cost(
-                architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=sequences,
-                sliding_tokens=self.numbers("sglang.sliding_tokens"), state_ratio=self.numbers("sglang.state_ratio"),
+                architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=sequences, numbers=self.numbers,
             )  # fmt: skip
             fixed = self.memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
             if self.whole:

@@ -43,7 +43,7 @@ def artifacts(
         if "script" in targets:
             found.append(script(launch, header))
             found.append(bench(launch, header))
-        found.append(modelfile(launch, header) if launch.is_ollama else config(launch, header))
+        found.append(modelfile(launch, header) if launch.creates_model else config(launch, header))
         if "compose" in targets:
             found.append(compose(launch, header))
     if launches:

@@ -1,8 +1,7 @@
 """`bench.sh`: measures a running server with the spec's own lengths and concurrency.
 
-Floor 6, pure. vLLM and SGLang bring a benchmark of servers, llama.cpp one of its kernels; the others get a load of
-completions over the OpenAI API. Flags after docs.vllm.ai/en/latest/cli/bench/serve, SGLang's
-docs/developer_guide/bench_serving.md, and llama.cpp's tools/llama-bench/README.md.
+Floor 6, pure. Some engines bring a benchmark (`generator/engines/<engine>/bench.py`); the others get a load of completions over the
+OpenAI API.
 """
 
 from __future__ import annotations
@@ -10,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from generator.engines import benchmarks
+from generator.engines.benchmark import BenchLoad, Benchmark
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
@@ -25,7 +26,7 @@ def bench(launch: Launch, header: str) -> Artifact:
     workload, count = launch.plan.spec["workload"], launch.facts["bench"]
     concurrency = sequences(launch)
     requests = max(count["least_requests"], concurrency * count["rounds"])
-    words = own_benchmark(launch, workload, concurrency, requests)
+    own, words = own_benchmark(launch, workload, concurrency, requests)
     args = array("args", words) if words else ""
     key = Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None
     body = {"model": launch.request_name, "max_tokens": workload["output_tokens"], "temperature": 0, "ignore_eos": True}
@@ -36,10 +37,9 @@ def bench(launch: Launch, header: str) -> Artifact:
         title=str(launch.facts["title"]),
         engine=launch.engine.name,
         program=str(words[0]) if words else "curl",
-        module="sglang" if launch.engine.name == "sglang" else "",
         args=args,
-        appends=launch.engine.name == "sglang",
-        prints=launch.engine.name == "llama.cpp",
+        appends=own is not None and own.APPENDS,
+        prints=own is not None and own.PRINTS,
         seal=launch.seal,
         sealed=[],
         key=bash(key) if key else "",
@@ -64,41 +64,18 @@ def sequences(launch: Launch) -> int:
     return int(asked) if asked != "max" else launch.candidate.max_num_seqs * launch.candidate.replicas
 
 
-def own_benchmark(launch: Launch, workload: Any, concurrency: int, requests: int) -> list[Word]:
-    """The words of the engine's own benchmark; empty where it has none for this load."""
-    tokens_in, tokens_out = str(workload["input_tokens"]), str(workload["output_tokens"])
-    weights = launch.weights
+def own_benchmark(launch: Launch, workload: Any, concurrency: int, requests: int) -> tuple[Benchmark | None, list[Word]]:
+    """The engine's own benchmark and its words; none where it has none for this load."""
+    own = benchmarks().get(launch.engine.name)
+    if own is None:
+        return None, []
+    candidate, weights = launch.candidate, launch.weights
+    load = BenchLoad(
+        launch.base_url, launch.request_name, str(workload["input_tokens"]), str(workload["output_tokens"]), concurrency, requests,
+        candidate.max_num_batched_tokens, candidate.kv_cache_dtype, candidate.settings, RESULT,
+    )  # fmt: skip
     model: Word = weights.host if weights.local else weights.name
-    common = ["--random-input-len", tokens_in, "--random-output-len", tokens_out, "--max-concurrency", str(concurrency), "--num-prompts", str(requests)]
-    remote = ["--trust-remote-code"] if launch.candidate.settings.get("trust_remote_code") else []
-    if launch.engine.name == "vllm":
-        start: list[Word] = ["vllm", "bench", "serve", "--base-url", launch.base_url, "--model", model, "--served-model-name", launch.request_name]
-        return [*start, *remote, "--dataset-name", "random", *common, "--ignore-eos", "--save-result", "--result-filename", RESULT]
-    if launch.engine.name == "sglang":
-        start = ["python3", "-m", "sglang.bench_serving", "--backend", "sglang", "--base-url", launch.base_url, "--model", model]
-        return [*start, "--dataset-name", "random-ids", "--random-range-ratio", "1", *common, "--output-file", RESULT]
-    if launch.engine.name == "llama.cpp" and concurrency == 1:
-        return kernels(launch, tokens_in, tokens_out)
-    return []
-
-
-def kernels(launch: Launch, tokens_in: str, tokens_out: str) -> list[Word]:
-    """llama-bench: a prompt and an answer of the spec's lengths, with the plan's batch and cache, and no server."""
-    settings, words = launch.candidate.settings, launch.words()
-    where = next((i for i, word in enumerate(words) if word in ("-m", "--model", "-hf", "--hf-repo")), None)
-    if where is None:
-        return []
-    flag = "-m" if words[where] in ("-m", "--model") else "-hf"
-    found: list[Word] = ["llama-bench", flag, words[where + 1], "-p", tokens_in, "-n", tokens_out]
-    if isinstance(settings.get("gpu_layers"), int):
-        found += ["-ngl", str(settings["gpu_layers"])]
-    if launch.candidate.kv_cache_dtype == "f32":
-        return []  # llama-bench knows no cache of 32 bits
-    found += ["-ub", str(launch.candidate.max_num_batched_tokens)]
-    dtype = launch.candidate.kv_cache_dtype
-    if dtype not in ("auto", "f16"):
-        found += ["-ctk", dtype, "-ctv", dtype]
-    return [*found, "-o", "json"]
+    return own, own.command(load, model, launch.words())
 
 
 def _head(body: dict[str, Any]) -> str:

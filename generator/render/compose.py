@@ -16,6 +16,7 @@ from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import key_shown, own_type, summary, takes_key
 from generator.render.seal import FILE
+from generator.render.spelling import entry_of
 from generator.render.weights import compose_path, is_path
 from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
@@ -122,7 +123,7 @@ def services(launch: Launch, image: str) -> Data:
     server["healthcheck"] = _health(launch)
     server["restart"] = "unless-stopped"
     result: Data = {facts["engine"]: server}
-    if launch.is_ollama:
+    if launch.creates_model:
         result["create"] = _create(launch, image)
     return result
 
@@ -135,8 +136,8 @@ def environment(launch: Launch) -> Data:
         env[launch.facts["token_env"]] = None
     if inside.get("cache_env"):
         env[inside["cache_env"]] = inside["cache_path"]
-    if launch.is_ollama:
-        env["OLLAMA_HOST"] = f"0.0.0.0:{inside['port']}"
+    if launch.creates_model:
+        env[entry_of(launch.engine, "host")["env"]] = f"0.0.0.0:{inside['port']}"
     return {**env, **{name: word(value) for name, value in launch.env().items()}}
 
 
@@ -163,7 +164,7 @@ def _cache(launch: Launch) -> Data:
 
 
 def _mounts(launch: Launch) -> list[Data]:
-    if launch.is_ollama:
+    if launch.creates_model:
         return []
     mounts = []
     if launch.config_name:
@@ -225,10 +226,10 @@ def _create(launch: Launch, image: str) -> Data:
         )
     return {
         "image": image,
-        "entrypoint": ["ollama"],
+        "entrypoint": launch.program()[:1],
         "command": ["create", launch.served, *own_type(launch), "-f", f"{folder}/Modelfile"],
-        "environment": {"OLLAMA_HOST": f"http://ollama:{launch.facts['container']['port']}"},
+        "environment": {entry_of(launch.engine, "host")["env"]: f"http://{launch.engine.name}:{launch.facts['container']['port']}"},
         "volumes": volumes,
-        "depends_on": {"ollama": {"condition": "service_healthy"}},
+        "depends_on": {launch.engine.name: {"condition": "service_healthy"}},
         "restart": "on-failure",
     }

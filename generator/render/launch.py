@@ -112,12 +112,12 @@ class Launch:
     @property
     def request_name(self) -> str:
         """The name that requests give: what was asked for, or the model's own where the engine knows no other."""
-        return self.served if self.has("served_name") or self.is_ollama else self.weights.shown
+        return self.served if self.has("served_name") or self.creates_model else self.weights.shown
 
     @property
-    def is_ollama(self) -> bool:
-        """Whether the server takes its models by `create`, not at its start."""
-        return bool(self.facts.get("api") == "ollama")
+    def creates_model(self) -> bool:
+        """Whether the server takes its models by `create` from a Modelfile, not at its start."""
+        return bool((self.facts.get("config_file") or {}).get("format") == "modelfile")
 
     def has(self, setting: str) -> bool:
         """Whether the engine can spell a setting at this version."""
@@ -138,7 +138,7 @@ class Launch:
 
     def words(self, inside: bool = False) -> list[Word]:
         """The arguments, on this machine or inside a container."""
-        if self.is_ollama:
+        if self.creates_model:
             return []
         address = (
             {"host": "0.0.0.0", "port": self.facts["container"]["port"]}

@@ -19,7 +19,7 @@ from generator.verify.shell import same_words
 def script(launch: Launch, header: str) -> Artifact:
     """The script of one candidate, checked by reading its words and exports back."""
     words = [*launch.program(), *launch.words()]
-    create: list[Word] = ["ollama", "create", launch.served, *own_type(launch), "-f", Beside("Modelfile")] if launch.is_ollama else []
+    create: list[Word] = [*launch.program()[:1], "create", launch.served, *own_type(launch), "-f", Beside("Modelfile")] if launch.creates_model else []
     env = host_env(launch)
     made = launch.weights.host if launch.candidate.origin == "made" else None
     args, exports = array("args", words), [export(name, value) for name, value in env.items()]
@@ -73,7 +73,7 @@ def export(name: str, value: Word) -> str:
 def own_type(launch: Launch) -> list[str]:
     """The words by which `ollama create` quantises the model itself, where the plan leaves that to it."""
     job = launch.candidate.job
-    return ["-q", job.scheme] if job is not None and job.tool == "ollama" else []
+    return ["-q", job.scheme] if job is not None and job.tool == launch.engine.name else []
 
 
 def takes_key(launch: Launch) -> bool:
@@ -89,9 +89,9 @@ def key_shown(launch: Launch) -> bool:
 def host_env(launch: Launch) -> dict[str, Word]:
     """The environment of the script: the engine's own, its cache folder, the spec's."""
     env = launch.env()
-    if launch.is_ollama:
+    if launch.creates_model:
         host = f"[{launch.host}]" if ":" in launch.host else launch.host
-        env = {"OLLAMA_HOST": f"{host}:{launch.port}", **env}
+        env = {entry_of(launch.engine, "host")["env"]: f"{host}:{launch.port}", **env}
     if launch.deploy.get("cache_dir"):
         name = launch.facts["container"].get("cache_env")
         if name is None and launch.has("models_dir"):

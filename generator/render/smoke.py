@@ -38,7 +38,7 @@ def smoke(launches: Sequence[Launch], header: str) -> Artifact:
 def _engine(launch: Launch) -> dict[str, str]:
     """What differs between engines, in shell words."""
     path, question = request(launch)
-    ready = ("/api/show", {"model": launch.served}) if launch.is_ollama else (launch.facts["health"], None)
+    ready = ("/api/show", {"model": launch.served}) if launch.creates_model else (launch.facts["health"], None)
     key = (
         Ref(launch.api_key.name, launch.api_key.hint)
         if launch.deploy.get("api_key_from") and takes_key(launch)

@@ -1,6 +1,6 @@
 """How far measurements of a class lie from the estimate.
 
-Floor 3, pure. A band holds at least four of five measurements of its class that the factors were not fitted to
+Floor 4, pure. A band holds at least four of five measurements of its class that the factors were not fitted to
 (`benchmarks/throughput_accuracy`). Where no measurement of the class exists the nearest class stands in, wider.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from generator.engines.room import EngineSpeed
 from generator.sizing.footprint import Numbers
 from generator.throughput.shapes import Range
 
@@ -28,16 +29,14 @@ class Class(NamedTuple):
         return self.said + few + ("; the speed of the host's memory is assumed, so the band is very wide" if self.host else "")
 
 
-def class_of(engine: str, moe: bool, back_end: str | None, batch: float, data_centre: bool) -> Class:
-    """The class of a candidate: engine and kind of model; for llama.cpp the back end and whether it batches."""
+def class_of(engine: EngineSpeed, moe: bool, back_end: str | None, batch: float, data_centre: bool) -> Class:
+    """The class of a candidate: engine and kind of model; for a local engine the back end and whether it batches."""
+    kind = "mixture of experts" if moe else "dense"
     if back_end is not None:
         end = {"cuda": "cuda", "cuda_server": "cuda", "metal": "metal", "cpu": "cpu"}.get(back_end, "other")
-        kind = "mixture of experts" if moe else "dense"
-        return Class(f"local.{end}", f"llama.cpp, {back_end.replace('_', ' ')}, one sequence at a time, {kind}", batch <= 1 and not moe and end != "cpu")
-    word = engine if engine in ("vllm", "sglang", "tensorrt-llm") else "vllm"
-    kind = "moe" if moe else "dense"
-    said = {"vllm": "vLLM", "sglang": "SGLang", "tensorrt-llm": "TensorRT-LLM"}[word]
-    return Class(f"{word}.{kind}", f"{said}, {'mixture of experts' if moe else 'dense'}, data-centre GPUs", data_centre and word == engine)
+        said = f"{engine.title}, {back_end.replace('_', ' ')}, one sequence at a time, {kind}"
+        return Class(f"{engine.band}.{end}", said, batch <= 1 and not moe and end != "cpu")
+    return Class(f"{engine.band}.{'moe' if moe else 'dense'}", f"{engine.title}, {kind}, data-centre GPUs", data_centre and engine.measured)
 
 
 class Bands:

@@ -1,12 +1,13 @@
 """The estimate of one candidate's speed under a load.
 
-Floor 3, pure.
+Floor 4, pure.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from generator.engines import ENGINES
 from generator.sizing.footprint import Numbers
 from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
@@ -15,7 +16,7 @@ from generator.throughput.serving import Served, served
 from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, ModelShape, Range, Speed, Split
 from generator.throughput.steps import Machine
 
-LOCAL = ("llama.cpp", "ollama")
+LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
 MEASURED = ("ampere_80", "hopper_90", "blackwell_100")
 """Generations of data-centre GPUs whose servers many have measured; of others there are single series, or none."""
 
@@ -89,7 +90,7 @@ def band_class(setting: Setting, running: float) -> Class:
     linked = setting.split.tensor == 1 or hardware.link_kind == "nvlink"
     known = hardware.vendor == "nvidia" and hardware.generation in MEASURED and linked and not hardware.across
     end = back_end(hardware) if setting.engine in LOCAL else None
-    found = class_of(setting.engine, setting.model.experts > 0, end, running, known)
+    found = class_of(ENGINES[setting.engine].speed, setting.model.experts > 0, end, running, known)
     if setting.in_host or hardware.assumed:
         return found._replace(measured=False, host=not hardware.host_known)
     return found

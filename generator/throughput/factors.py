@@ -1,6 +1,6 @@
 """The factors of the speed model, read once from the thresholds of a rule set.
 
-Floor 3, pure. Where each comes from stands in `rules/default/thresholds/throughput.yaml`.
+Floor 4, pure. Where each comes from stands in `rules/default/thresholds/throughput.yaml`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from generator.engines import ENGINES
 from generator.sizing.footprint import Numbers
 
 PREFIX = "speed."
@@ -80,13 +81,12 @@ class LocalFactors:
 
 
 BACK_ENDS = ("cuda", "cuda_server", "hip", "metal", "sycl", "cpu")
-ENGINES = ("vllm", "sglang", "tensorrt-llm", "tgi")
 
 
 def factors(numbers: Numbers) -> Factors:
     """The factors by the names `speed.<field>` and `speed.engine.<engine>`."""
     values = {f.name: numbers(PREFIX + f.name) for f in fields(Factors) if f.name != "engines"}
-    return Factors(**values, engines={engine: numbers(f"{PREFIX}engine.{engine}") for engine in ENGINES})
+    return Factors(**values, engines={name: numbers(f"{PREFIX}engine.{name}") for name, room in ENGINES.items() if not room.speed.local})
 
 
 def local_factors(numbers: Numbers) -> LocalFactors:

@@ -1,6 +1,6 @@
 """A GPU as speed sees it: bandwidth, arithmetic in the method's precision, links.
 
-Floor 3, pure.
+Floor 4, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read.
 
-Floor 3, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a
+Floor 4, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a
 fixed time per layer for launching kernels, which is what small models on fast cards wait for. Layers that stay in the host's
 memory are read at the CPU's share of its bandwidth; for a prompt their weights are copied to the GPU, once a batch.
 """

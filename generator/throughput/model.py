@@ -1,6 +1,6 @@
 """A model's shape as speed sees it: bytes that a step reads and parameters that a token meets.
 
-Floor 3, pure.
+Floor 4, pure.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A batching server under a load: tokens per second, time to the first token, time per token.
 
-Floor 3, pure. In a closed loop each of C sequences asks again as soon as it has its answer, so that over one request
+Floor 4, pure. In a closed loop each of C sequences asks again as soon as it has its answer, so that over one request
 the server reads C prompts and decodes all C sequences `output_tokens` times.
 """
 

@@ -1,6 +1,6 @@
 """What an estimate of speed needs, and what it says.
 
-Floor 3, pure. Bytes are bytes, rates are per second, times are seconds unless a name says `_ms`.
+Floor 4, pure. Bytes are bytes, rates are per second, times are seconds unless a name says `_ms`.
 """
 
 from __future__ import annotations

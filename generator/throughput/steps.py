@@ -1,6 +1,6 @@
 """The time of one step of a batching server: decoding a token for each sequence, or reading a prompt.
 
-Floor 3, pure. A step reads its weights and the KV cache of its sequences while it computes, so it takes the longer of
+Floor 4, pure. A step reads its weights and the KV cache of its sequences while it computes, so it takes the longer of
 the two; communication and the host's work come on top. `docs/throughput.md` derives every line.
 """
 

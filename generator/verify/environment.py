@@ -60,5 +60,5 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
 
 
 def _hint(name: str, known: Catalogue) -> str:
-    variable = f"OLLAMA_{name.upper()}"
+    variable = f"{known.syntax.get('env_prefix')}{name.upper()}"
     return f"; it is the variable {variable} of the server" if variable in known.env else did_you_mean(name, known.facts["parameters"])

@@ -43,13 +43,14 @@ def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBo
 
 def _unsayable(name: str, value: Any, known: Catalogue) -> tuple[str, str] | None:
     """What no command line or file of the engine can hold, however it is quoted."""
+    in_modelfile = "parameters" in known.facts
     for text in value if isinstance(value, list) else [value]:
-        if known.engine == "ollama" and not name.isupper():
+        if in_modelfile and not name.isupper():
             try:
                 quote(str(text))
             except ModelfileError as error:
                 return "bad-text", f"{name}: {error}"
-        elif isinstance(text, str) and is_option(Text(text, Place(""))) and known.engine != "ollama":
+        elif isinstance(text, str) and is_option(Text(text, Place(""))) and not in_modelfile:
             return "bad-text", f"{name}: the engine takes {text!r} for an option, because it begins with a dash"
     if isinstance(value, list) and not value:
         return "wrong-type", f"{name} needs a value"
@@ -57,8 +58,8 @@ def _unsayable(name: str, value: Any, known: Catalogue) -> tuple[str, str] | Non
 
 
 def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
-    if known.engine == "ollama":
-        return _of_ollama(name, value, known, spec)
+    if "parameters" in known.facts:
+        return _of_modelfile(name, value, known, spec)
     keys = known.facts.get("keys") or {}
     if name.split(".")[0] in keys and f"--{name}" not in known.taken:
         return None  # a key of the file; the file is checked as a whole
@@ -75,7 +76,8 @@ def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> t
     return None if what is None else (what[0], f"{name} of {known.title} takes {what[1]}")
 
 
-def _of_ollama(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
+def _of_modelfile(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
+    """A parameter of the Modelfile, or in capitals a variable of the server."""
     if name.isupper():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         found = next(iter(check_env({name: Text(text, spec.document.place())}, known)), None)

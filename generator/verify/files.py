@@ -18,12 +18,11 @@ from generator.verify.containers import in_compose, in_kubernetes, is_compose, i
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
 from generator.verify.finding import Finding
-from generator.verify.launches import Launch, in_script
+from generator.verify.launches import Launch, in_script, names_a_server
 from generator.verify.semantics import check_together
 
 MAX_BYTES = 4 << 20
 _HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
-_SERVERS = re.compile(r"vllm|sglang|trtllm-serve|llama-server|ollama|text-generation|tensorrt-llm|llama\.cpp")
 
 
 @dataclass
@@ -60,13 +59,14 @@ def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told
     said = header(text, book)
     report = Report()
     if _is_modelfile(path, text):
-        if asked.engine in (None, "ollama"):
-            known = _known("ollama", None, said, asked, told, book)
+        engine = next(name for name, facts in book.section("flags").items() if "parameters" in facts)
+        if asked.engine in (None, engine):
+            known = _known(engine, None, said, asked, told, book)
             _add(report, known, check_modelfile(text, name, known))
     elif path.suffix in (".yaml", ".yml", ".json"):
         for document in documents(text, name):
             _yaml(document, report, said, asked, told, book)
-    elif path.suffix in (".sh", ".bash", ".txt", ".service", "") and _SERVERS.search(text):
+    elif path.suffix in (".sh", ".bash", ".txt", ".service", "") and names_a_server(text, book):
         for launch in in_script(_commands_of(path, text), name, book):
             _launch(launch, report, said, asked, told, book)
     return report

@@ -18,6 +18,7 @@ from generator.verify.shell_words import read_script
 
 _VERSION = re.compile(r"(?:^|[-v])(b\d{3,}|\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+|-rc\d+)?)(?=$|[^0-9.])")
 _TALK = {"echo", "printf", "which", "pip", "pip3", "apt", "apt-get", "type", "hash", "alias"}
+PYTHON = "python3"
 SHELLS = {"sh", "bash", "dash", "zsh"}
 
 
@@ -79,8 +80,17 @@ def command_at(words: Sequence[Text], book: RuleBook) -> Launch | None:
     return None
 
 
+def names_a_server(text: str, book: RuleBook) -> bool:
+    """Whether an image or all words of a command stand somewhere in a text: without them nothing in it starts a server."""
+    return any(
+        any(image in text for image in facts["images"])
+        or any(all(word in text for word in command["words"] if word != PYTHON) for command in facts["commands"])
+        for facts in book.section("flags").values()
+    )
+
+
 def _same(pattern: str, word: str) -> bool:
-    if pattern == "python3":
+    if pattern == PYTHON:
         return re.match(r"python(3(\.\d+)?)?\Z", basename(word)) is not None
     return pattern in (word, basename(word))
 

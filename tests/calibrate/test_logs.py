@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.calibrate.logged import Logged
 from generator.calibrate.logs import WORDS, parse_log, read_log
 from generator.calibrate.text import MAX_LINE, sift
+from generator.engines.start_log import Logged
 from generator.errors import InputError
 
 LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"

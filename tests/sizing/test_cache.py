@@ -77,9 +77,9 @@ def test_some_engines_keep_every_token(engine: str) -> None:
 
 def test_sglang_keeps_pools_in_fixed_ratios() -> None:
     """Gemma-4-26B on two GPUs: 10.12 GiB hold 117,840 tokens of full layers (logged, ratio 0.8)."""
-    cost = cache_cost(architecture("google__gemma-4-26B-A4B"), Layout(2), 16, "sglang", sliding_tokens=0.8)
+    cost = cache_cost(architecture("google__gemma-4-26B-A4B"), Layout(2), 16, "sglang", numbers=lambda name: 0.8)
     assert cost.tokens_in(int(10.12 * GIB), 262144) == pytest.approx(117840, rel=1e-3)
-    hybrid = cache_cost(architecture("Qwen__Qwen3.5-35B-A3B"), Layout(), 16, "sglang", state_ratio=0.9)
+    hybrid = cache_cost(architecture("Qwen__Qwen3.5-35B-A3B"), Layout(), 16, "sglang", numbers=lambda name: 0.9)
     assert hybrid.tokens_in(int(39.38 * GIB), 8192) == pytest.approx(39.38 * GIB / 1.9 / 20480, rel=1e-3)
 
 

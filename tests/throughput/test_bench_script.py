@@ -21,21 +21,23 @@ name: fast
 model: meta-llama/Llama-3.1-8B-Instruct
 hardware: {gpu: RTX4090-24GB}
 workload: {concurrency: 4, input_tokens: 50, output_tokens: 20, max_context: 4096}
-deploy: {api_key_from: MY_KEY, host: 0.0.0.0, served_name: "it's $HOME"}
+deploy: {api_key_from: MY_KEY, host: 0.0.0.0, served_name: "NAME"}
+pin: {engine: ENGINE}
 """
+ENGINES = ("vllm", "sglang", "tensorrt-llm", "llama.cpp", "ollama")
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of all engines for one spec; Ollama takes no such name."""
+    """The folder of each engine for one load; Ollama takes no name that the shell would have to quote."""
     here = tmp_path_factory.mktemp("bench")
-    (here / "all").mkdir()
-    for engine in ("vllm", "sglang", "tensorrt-llm", "tgi", "llama.cpp", "ollama"):
-        (here / "spec.yaml").write_text(SPEC if engine != "ollama" else SPEC.replace("it's $HOME", "plain"), encoding="utf-8")
-        assert main([str(here / "spec.yaml"), "-o", str(here / engine), "--engine", engine, "-q"]) == 0
-        (here / "all" / engine).symlink_to(here / engine / "fast" / engine)
-    return here / "all"
+    for engine in ENGINES:
+        text = SPEC.replace("NAME", "eight" if engine == "ollama" else "it's $HOME").replace("ENGINE", engine)
+        (here / "spec.yaml").write_text(text, encoding="utf-8")
+        assert main([str(here / "spec.yaml"), "-o", str(here / engine), "-q"]) == 0
+        shutil.copytree(here / engine / "fast" / engine, here / "fast" / engine)
+    return here / "fast"
 
 
 def stand_in(folder: Path, name: str, text: str) -> None:

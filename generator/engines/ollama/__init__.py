@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from generator.engines import llama_cpp
 from generator.engines.llama_cpp.cache import UnifiedCache
 from generator.engines.llama_cpp.memory import LlamaCppMemory
-from generator.sizing.cache import CacheRules
 
-__all__ = ["CACHE", "MEMORY", "SOURCES"]
+__all__ = ["ROOM"]
 
-MEMORY = LlamaCppMemory("ollama", unified=True)
-CACHE = CacheRules(UnifiedCache, by_layer=True, state_bits=32, conv_bits=32)
-SOURCES = {"weights": "lcpp-quant-src", "kv_cache": "llama-cpp-measured", "activations": "llama-cpp-buffers"}
+ROOM = llama_cpp.ROOM._replace(
+    memory=LlamaCppMemory("ollama", unified=True),
+    cache=llama_cpp.ROOM.cache._replace(counted=UnifiedCache),
+)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from generator.engines.room import EngineRoom, EngineSpeed
 from generator.engines.sglang import memory
 from generator.engines.sglang.cache import CACHE
 
-__all__ = ["CACHE", "SOURCES", "memory"]
+__all__ = ["ROOM", "memory"]
 
-SOURCES = {"kv_cache": "sglang-kv-cache-configurator"}
+ROOM = EngineRoom(
+    memory,
+    CACHE,
+    {"kv_cache": "sglang-kv-cache-configurator"},
+    EngineSpeed("sglang", "SGLang"),
+    pools={"sliding_tokens": "sglang.sliding_tokens", "state_ratio": "sglang.state_ratio"},
+    adjustable={"cuda_graphs": ("sglang.graph_base_gib", "sglang.graph_sequence_mib")},
+)

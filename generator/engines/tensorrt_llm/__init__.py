@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from generator.engines.room import EngineRoom, EngineSpeed
 from generator.engines.tensorrt_llm import memory
 from generator.sizing.cache import CacheCost, CacheRules
 
-__all__ = ["CACHE", "SOURCES", "memory"]
+__all__ = ["ROOM", "memory"]
 
-CACHE = CacheRules(CacheCost, block=32, keeps_all=True)
-SOURCES = {"kv_cache": "tensorrt-llm-waterfall"}
+ROOM = EngineRoom(
+    memory,
+    CacheRules(CacheCost, block=32, keeps_all=True),
+    {"kv_cache": "tensorrt-llm-waterfall"},
+    EngineSpeed("tensorrt-llm", "TensorRT-LLM"),
+)

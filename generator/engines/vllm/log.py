@@ -1,15 +1,14 @@
 """vLLM's start-up logs, from 0.4 (`# GPU blocks`) over 0.8 (`Available KV cache memory`) to 0.33 (one line with every term).
 
-Floor 7, pure.
+Floor 4, pure. Imported by `calibrate` only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from generator.calibrate.logged import Logged, gib_of, number_of
-from generator.calibrate.text import OFTEN, SELDOM, Line
+from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, gib_of, number_of
 
 BLOCK = 16
 """Tokens of a block where a log only counts blocks; another size is printed in the arguments."""
@@ -64,9 +63,7 @@ _ARGUMENTS = {
 }
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
-
-WORDS = dict.fromkeys(("memory", " took ", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN) | {"vllm": SELDOM}
-"""One of them stands on every line that is looked for here."""
+WORDS: Mapping[str, int] = dict.fromkeys(("memory", " took ", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN) | {"vllm": SELDOM}
 
 
 def mentions(lines: Sequence[Line]) -> int:

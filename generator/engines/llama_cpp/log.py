@@ -1,15 +1,14 @@
 """Start-up logs of llama.cpp (`--log-verbosity 4`) and of Ollama, whose runner prints llama.cpp's lines or its own.
 
-Floor 7, pure.
+Floor 4, pure. Imported by `calibrate` only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from generator.calibrate.logged import Figure, Logged, gib_of, number_of
-from generator.calibrate.text import OFTEN, SELDOM, Line
+from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, gib_of, number_of
 
 _BUFFER = re.compile(r"\b(\w[\w.]{0,40}):\s+(\S{1,40})\s+(?:(model|KV|compute|RS)\s+)?buffer size\s*=\s*([\d.]+)\s*MiB")
 _WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
@@ -34,12 +33,10 @@ _TERMS = {
 _OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=routes.go")
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
-
-WORDS = {
+WORDS: Mapping[str, int] = {
     **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "layers to GPU", " device=", "Parallel:"), OFTEN),
     **dict.fromkeys(("build", "version", "ollama runner"), SELDOM),
 }
-"""One of them stands on every line that is looked for here."""
 
 
 def mentions(lines: Sequence[Line]) -> int:

@@ -1,15 +1,14 @@
 """SGLang's start-up logs. It prints GB and means GiB; activations are never measured there.
 
-Floor 7, pure.
+Floor 4, pure. Imported by `calibrate` only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from generator.calibrate.logged import Logged, number_of
-from generator.calibrate.text import OFTEN, SELDOM, Line
+from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
 
 _N = r"(-?[\d.,]+)"
 _BEGIN = re.compile(r"Load weight begin\. avail mem=" + _N + r" GB")
@@ -32,12 +31,10 @@ _ARGUMENTS = {
 }
 _KV_DTYPE = re.compile(r"\bkv_cache_dtype='([\w]{1,20})'")
 
-
-WORDS = {
+WORDS: Mapping[str, int] = {
     **dict.fromkeys(("Load weight ", "KV Cache is allocated", "conv_state size", "graph end.", "args", "Args(", "max_total_num_tokens="), OFTEN),
     **dict.fromkeys(("sglang", "SGLang"), SELDOM),
 }
-"""One of them stands on every line that is looked for here."""
 
 
 def mentions(lines: Sequence[Line]) -> int:

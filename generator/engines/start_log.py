@@ -1,16 +1,24 @@
-"""What a log says: figures in GiB and settings, each with the line that it stands on.
+"""What a start-up log says: figures in GiB and settings, each with the line that it stands on.
 
-Floor 7, pure.
+Floor 4, pure. Imported by `calibrate` and by the engines' log parsers only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from generator.calibrate.text import Line
+OFTEN, SELDOM = 1_000, 100
+"""Lines that are kept for a word with a figure on its line, and for one that only tells the engine or its version."""
+
+
+class Line(NamedTuple):
+    """A line of a log and its number, counted from 1; progress bars count as lines of their own."""
+
+    number: int
+    text: str
 
 
 class Figure(NamedTuple):
@@ -46,16 +54,20 @@ class Logged:
             self.figures[term] = Figure(value, line)
 
 
-_UNITS = {
-    "b": 1 / (1 << 30),
-    "kb": 1 / (1 << 20),
-    "kib": 1 / (1 << 20),
-    "mb": 1 / 1024,
-    "mib": 1 / 1024,
-    "gb": 1.0,
-    "gib": 1.0,
-    "tib": 1024.0,
-}
+class LogParser(Protocol):
+    """A reader of one engine's start-up logs."""
+
+    WORDS: Mapping[str, int]
+    """One of them stands on every line that it looks for; with how many such lines are kept."""
+
+    def mentions(self, lines: Sequence[Line]) -> int:
+        """How many lines only this engine writes."""
+
+    def parse(self, lines: Sequence[Line]) -> Logged:
+        """What the lines say."""
+
+
+_UNITS = {"b": 2**-30, "kb": 2**-20, "kib": 2**-20, "mb": 2**-10, "mib": 2**-10, "gb": 1.0, "gib": 1.0, "tib": 1024.0}
 """GiB of a unit as engines print it: they write GB and mean GiB."""
 
 
