@@ -216,8 +216,8 @@ def write(values: Values, path: Path = THRESHOLDS) -> None:
     """Put values into the file of thresholds; the rest of its text stays."""
     text = path.read_text(encoding="utf-8")
     for name, value in values.items():
-        entry = rf"(?m)^  {re.escape(name)}:\s+\{{[^}}]*?value:\s"
-        text = re.sub(rf"({entry})[^,}}]+", lambda m, v=value: f"{m.group(1)}{shown(v)}", text)  # type: ignore[misc]
+        entry = rf"(^  {re.escape(name)}:\s+\{{[^}}]*?value:\s)[^,}}]+"
+        text = re.sub(entry, lambda m, v=value: f"{m.group(1)}{shown(v)}", text, flags=re.MULTILINE)  # type: ignore[misc]
     path.write_text(text, encoding="utf-8")
 
 
