@@ -74,8 +74,8 @@ def quantizers(book: RuleBook) -> str:
 
 
 def thresholds(book: RuleBook) -> str:
-    """The policy's thresholds; those of profiles and of the memory formulas stand elsewhere."""
-    kept = {name: entry for name, entry in book.thresholds.items() if "policy.yaml" in str(entry.get("at"))}
+    """The policy's thresholds, at the newest engine version; those of profiles and of physics stand elsewhere."""
+    kept = {name: {**entry, **entry.get("by_version", [{}])[-1]} for name, entry in book.thresholds.items() if "/default/" in entry["at"]}
     found = sorted((n, e) for n, e in kept.items() if n.split(".")[0] not in PROFILES or n == "agent.least_context")
     return table(
         ("threshold", "value:", "unit", "meaning", "source"),

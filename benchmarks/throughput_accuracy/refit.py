@@ -5,7 +5,7 @@
 The factors are the thresholds whose source is `speed-fit` or `speed-fit-local`. Each starts from its value in priors.yaml
 (one that is not there from its present value) and is pulled towards it, so that a handful of pairs of model and GPU cannot
 bend it far. Held out in turn: a quarter of the models (by name), a fifth of the GPUs, and each source. `--write` puts factors
-and bands into rules/default/thresholds/throughput.yaml. To add data, add rows to the file; names that the catalogue does not
+and bands into rules/physics/speed.yaml. To add data, add rows to the file; names that the catalogue does not
 know go into names.yaml.
 """
 
@@ -31,7 +31,7 @@ from generator.rulebook.book import RuleBook, load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import LOCAL, Calibration
 
-THRESHOLDS = Path(__file__).resolve().parents[2] / "rules" / "default" / "thresholds" / "throughput.yaml"
+THRESHOLDS = Path(__file__).resolve().parents[2] / "rules" / "physics" / "speed.yaml"
 PRIORS = Path(__file__).parent / "priors.yaml"
 FOLDS, SWEEPS, CAP = 4, 10, 1.0
 PRIOR, PULL = 0.5, 0.0045
@@ -213,13 +213,12 @@ def kept(sets: Mapping[str, Sequence[tuple[Prepared, float]]], found: Bands) -> 
 
 
 def write(values: Values, path: Path = THRESHOLDS) -> None:
-    """Put values into the file of thresholds, line by line."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    for index, line in enumerate(lines):
-        name = line.strip().split(": {", 1)[0]
-        if name in values:
-            lines[index] = re.sub(r"(unit: [^,]+, value: )[^,]+,", lambda m, n=name: f"{m.group(1)}{shown(values[n])},", line)  # type: ignore[misc]
-    path.write_text("".join(lines), encoding="utf-8")
+    """Put values into the file of thresholds; the rest of its text stays."""
+    text = path.read_text(encoding="utf-8")
+    for name, value in values.items():
+        entry = rf"(^  {re.escape(name)}:\s+\{{[^}}]*?value:\s)[^,}}]+"
+        text = re.sub(entry, lambda m, v=value: f"{m.group(1)}{shown(v)}", text, flags=re.MULTILINE)  # type: ignore[misc]
+    path.write_text(text, encoding="utf-8")
 
 
 def shown(value: float) -> str:

@@ -1,6 +1,6 @@
 """What a job that trains, distils or prunes takes, on each GPU.
 
-Floor 3, pure. All figures are bytes and estimates; numbers of bytes are thresholds (`training.…`, rules/default/thresholds/training.yaml).
+Floor 3, pure. All figures are bytes and estimates; numbers of bytes are thresholds (`training.…`, rules/physics/training.yaml).
 
 training, full     P·(6 + 4 + 8) bytes of weights, gradients and AdamW's states on one GPU (source hf-memory-anatomy); FSDP shares
                    out P·(4 + 4 + 8), and makes the 16-bit copies as it goes: two of the largest parts of the model at once

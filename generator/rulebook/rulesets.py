@@ -23,7 +23,7 @@ from generator.rulebook.overlay import Gathered, bare, empty, lay_over
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
-CASES = "cases"
+CASES, PHYSICS = "cases", "physics"
 
 Data = dict[str, Any]
 
@@ -73,11 +73,15 @@ def chain(path: Path) -> list[Path]:
 
 
 def layers(path: Path) -> list[list[Path]]:
-    """The YAML files of a rule set, a list per layer: the shared facts, what it extends, itself."""
+    """The YAML files of a rule set, a list per layer: the constants of physics, the shared facts, what it extends, itself.
+
+    A tree without physics takes the shipped ones with their sources; whatever it says itself lies over them.
+    """
     sets = chain(path)
-    root = root_of(sets[0])
-    shared = [root / "vocabulary.yaml", *sorted((root / "sources").glob("*.yaml")), *sorted((root / "facts").rglob("*.yaml"))]
-    return [shared, *(_files(one) for one in sets)]
+    root, shipped = root_of(sets[0]), folder("rules")
+    sources = sorted((root / "sources").glob("*.yaml"))
+    physics = sorted((root / PHYSICS).glob("*.yaml")) or sorted([*(shipped / "sources").glob("*.yaml"), *(shipped / PHYSICS).glob("*.yaml")])
+    return [physics, [root / "vocabulary.yaml", *sources, *sorted((root / "facts").rglob("*.yaml"))], *(_files(one) for one in sets)]
 
 
 def _files(path: Path) -> list[Path]:
@@ -128,13 +132,13 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
 
     gathered = Gathered(empty())
     files = layers(path)
-    names = ["facts", *(_name(one) for one in chain(path))]
+    names = [PHYSICS, "facts", *(_name(one) for one in chain(path))]
     base, whole = folder("rules").resolve(), True
     for name, layer in zip(names, files, strict=True):
         gathered.layers.append((name, []))
         for file in layer:
             checked = trust and base in file.resolve().parents
-            whole &= _add(gathered, name, file, checked, layer is files[0], lenient)
+            whole &= _add(gathered, name, file, checked, layer is files[1], lenient)
     if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
         gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
     gathered.merged.pop("off")

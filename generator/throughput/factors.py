@@ -1,6 +1,6 @@
 """The factors of the speed model, read once from the thresholds of a rule set.
 
-Floor 4, pure. Where each comes from stands in `rules/default/thresholds/throughput.yaml`.
+Floor 4, pure. Where each comes from stands in `rules/physics/speed.yaml`.
 """
 
 from __future__ import annotations

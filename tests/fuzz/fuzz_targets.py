@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
+RULES = tuple(f"rules/{room}/**/*.yaml" for room in ("default", "physics", "facts"))
 sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "tests/architecture")) if path not in sys.path]
 
 from gguf_file import LLAMA, gguf, llama_tensors  # noqa: E402
@@ -343,7 +344,7 @@ TARGETS = [
     Target("safetensors", "bytes", _safetensors_seeds, _model(_tensors_spec("m.safetensors"), "m.safetensors"), _config_beside),
     Target("index", "json", _index_seeds, _model(_tensors_spec(INDEX), INDEX), _config_beside),
     Target("ruleset", "yaml", files("rules/*/ruleset.yaml", "examples/policies/*/ruleset.yaml"), _rules("ruleset.yaml")),
-    Target("rules", "yaml", files("examples/policies/*/*.yaml", "rules/default/**/*.yaml", "rules/facts/**/*.yaml", most=80), _rules("more.yaml")),
+    Target("rules", "yaml", files("examples/policies/*/*.yaml", *RULES, most=80), _rules("more.yaml")),
     Target("tree", "yaml", _tree_seeds, _tree, _copy_tree),
     Target("cases", "yaml", files("tests/cases/default/*.yaml", "examples/policies/*/cases/*.yaml"), _cases),
     Target("project", "yaml", lambda: iter(PROJECTS), _project),

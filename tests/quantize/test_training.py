@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from shipped_thresholds import THRESHOLDS
 
 from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
@@ -33,19 +34,9 @@ METHODS = [(job, method) for job, entry in JOBS.items() for method in entry["met
 TEMPLATES = ROOT / "templates/quantize"
 
 
-@cache
-def thresholds() -> dict[str, float]:
-    """The shipped numbers."""
-    found: dict[str, float] = {}
-    for name in ("training", "quantize"):
-        content = yaml.safe_load((ROOT / f"rules/default/thresholds/{name}.yaml").read_text(encoding="utf-8"))
-        found |= {key: entry["value"] for key, entry in content["thresholds"].items()}
-    return found
-
-
 def numbers(name: str) -> float:
-    """One of them."""
-    return thresholds()[name]
+    """A shipped threshold's number."""
+    return float(THRESHOLDS[name]["value"])
 
 
 def qwen3(model: dict[str, Any]) -> ModelArchitecture:

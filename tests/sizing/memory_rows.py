@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from shipped_thresholds import THRESHOLDS
 
 from generator.architecture.shape import CacheGroup, CheckpointQuantization, ModelArchitecture
 from generator.quantity import version_key
 from generator.sizing.footprint import Numbers
 
 ROOT = Path(__file__).resolve().parents[2]
-THRESHOLDS = yaml.safe_load((ROOT / "rules/default/thresholds/sizing.yaml").read_text(encoding="utf-8"))["thresholds"]
 
 
 def data(engine: str) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from generator.rulebook.overlay import Gathered
 
 
 def looked_at(gathered: Gathered, shared: bool) -> set[str]:
-    """The files of the set itself; with `shared` also the facts that it shares with those beside it."""
-    return gathered.own | (set(gathered.layers[0][1]) if shared else set())
+    """The files of the set itself; with `shared` also the physics and the facts that it shares with those beside it."""
+    return gathered.own.union(*(files for _, files in gathered.layers[:2])) if shared else gathered.own
 
 
 def layer_findings(gathered: Gathered) -> Iterator[Problem]:

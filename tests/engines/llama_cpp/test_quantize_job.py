@@ -22,6 +22,7 @@ pytest.importorskip("gguf", reason="the PyPI package gguf writes the files")
 import yaml
 from binaries import folder, quantized_mib
 from server import clean_environment
+from shipped_thresholds import THRESHOLDS
 from test_generated import SMALL, Generated, answered, generate
 from tiny_gguf import MODELS, TinyModel, write_tiny_gguf
 from virtual_gguf import MODELS as REAL
@@ -41,8 +42,7 @@ ROOT = Path(__file__).resolve().parents[3]
 FACTS: dict[str, Any] = yaml.safe_load((ROOT / "rules/facts/methods.yaml").read_text(encoding="utf-8"))
 METHODS: dict[str, Any] = FACTS["methods"]
 GGML_TYPES: dict[str, Any] = FACTS["ggml_types"]
-NUMBERS = yaml.safe_load((ROOT / "rules/default/thresholds/quantize.yaml").read_text(encoding="utf-8"))["thresholds"]
-HEADER: float = NUMBERS["quantize.gguf_header_bytes"]["value"]
+HEADER: float = THRESHOLDS["quantize.gguf_header_bytes"]["value"]
 HERE = Path(__file__).parent
 
 DEEP = {"llama": TinyModel(layers=9), "llama-moe": TinyModel(layers=9, experts=4), "qwen2": TinyModel("qwen2", layers=9), "gemma3": MODELS["gemma3"]}

@@ -18,6 +18,7 @@ pytest.importorskip("gguf", reason="the PyPI package gguf writes the files")
 import yaml
 from binaries import ask, folder, memory_mib, quantized_mib
 from server import Server, free_port
+from shipped_thresholds import THRESHOLDS
 from tiny_gguf import MODELS as TINY
 from tiny_gguf import TinyModel, write_tiny_gguf
 from virtual_gguf import MODELS, write_virtual_gguf
@@ -36,7 +37,6 @@ ROOT = Path(__file__).resolve().parents[3]
 FACTS: dict[str, Any] = yaml.safe_load((ROOT / "rules/facts/methods.yaml").read_text(encoding="utf-8"))
 METHODS: dict[str, Any] = FACTS["methods"]
 GGML_TYPES: dict[str, Any] = FACTS["ggml_types"]
-THRESHOLDS = yaml.safe_load((ROOT / "rules/default/thresholds/sizing.yaml").read_text(encoding="utf-8"))["thresholds"]
 HOST = Device(1 << 40, vendor="cpu")
 
 NOT_ASKED = ("gguf-f16", "gguf-bf16", "gguf-iq3_xxs")
