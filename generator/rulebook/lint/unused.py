@@ -28,7 +28,7 @@ LEAST = 4
 @lru_cache(1)
 def _texts() -> tuple[str, ...]:
     """The package's modules, lint's own excepted."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     return tuple(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "lint")
 
 
