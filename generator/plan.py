@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from generator.facts.job import Job, job_json
 from generator.facts.quality import UNMEASURED, Quality
 from generator.quantity import gib
-from generator.quantize.job import Job, job_json
 from generator.sizing.footprint import Footprint
 from generator.sizing.term import MemoryTerm
 from generator.throughput.shapes import Range, Speed

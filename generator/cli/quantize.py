@@ -15,8 +15,8 @@ from generator.decide.decision import Outcome, decide
 from generator.decide.training import training_job
 from generator.disk.write import write_spec
 from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem, UsageError
+from generator.facts.job import job_json, needs_json
 from generator.plan import Plan
-from generator.quantize.job import job_json, needs_json
 from generator.render import header_of
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines

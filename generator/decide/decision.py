@@ -30,9 +30,9 @@ from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, fit_names, revision_of, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
 from generator.facts.engine import kv_support_of, resolve_engine
+from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
 from generator.plan import Candidate, Plan, Reason, Rejection, Trace, Value, changed
-from generator.quantize.job import Job, moved
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
 from generator.sizing.footprint import Layout, Load

@@ -13,8 +13,8 @@ from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context, numbers_of
 from generator.errors import InputError, Place, did_you_mean, fail, fold
 from generator.facts.engine import support_of
+from generator.facts.job import Needs
 from generator.facts.model import shape_of
-from generator.quantize.job import Needs
 from generator.quantize.training import fits, job_data, least_gpus, training_needs
 from generator.readers.document import read_json
 

@@ -13,12 +13,12 @@ from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context, numbers_of
 from generator.decide.job_weights import MADE, TOOLS_OF_GGUF, Made, asked, gguf_source
 from generator.errors import InputError, Problem
+from generator.facts.job import WEIGHTS, Calibration, Job
 from generator.facts.model import Checkpoint, config_of
 from generator.plan import Candidate
 from generator.quantity import GIB
 from generator.quantize.disk import stored_beside
 from generator.quantize.gguf import gguf_needs, gguf_output, overridden
-from generator.quantize.job import WEIGHTS, Calibration, Job
 from generator.quantize.needs import job_needs
 from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, wide_of
 from generator.rulebook.book import RuleBook

@@ -11,8 +11,8 @@ from typing import Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import did_you_mean, fail
+from generator.facts.job import Needs
 from generator.quantity import GIB
-from generator.quantize.job import Needs
 from generator.sizing.gguf import gguf_bytes
 from generator.sizing.gguf_mixture import quantizable
 from generator.sizing.gguf_overrides import layers_key

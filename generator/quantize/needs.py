@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from generator.architecture.shape import Matrix, ModelArchitecture
+from generator.facts.job import Needs
 from generator.quantity import GIB
-from generator.quantize.job import Needs
 
 Numbers = Callable[[str], float]
 _OUTSIDE = ("embedding", "lm_head", "vision")

@@ -23,8 +23,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from generator.architecture.shape import Matrix, ModelArchitecture
+from generator.facts.job import WEIGHTS, Needs
 from generator.quantity import GIB, ceil_div
-from generator.quantize.job import WEIGHTS, Needs
 from generator.quantize.needs import job_needs
 
 Numbers = Callable[[str], float]

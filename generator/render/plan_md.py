@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from generator.facts.job import job_json
 from generator.plan import Plan, Reason, Rejection
-from generator.quantize.job import job_json
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch

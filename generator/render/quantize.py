@@ -10,9 +10,9 @@ from functools import lru_cache
 from posixpath import normpath
 from typing import Any
 
+from generator.facts.job import Job, Needs
 from generator.plan import Candidate, Plan
 from generator.quantity import gib
-from generator.quantize.job import Job, Needs
 from generator.quantize.recipe import recipe_of
 from generator.readers.resources import folder
 from generator.render import templates

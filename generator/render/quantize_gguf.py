@@ -11,8 +11,8 @@ from posixpath import basename, normpath
 from typing import Any
 
 from generator.errors import fail
+from generator.facts.job import WEIGHTS, Job
 from generator.plan import Plan
-from generator.quantize.job import WEIGHTS, Job
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.script import array

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.errors import printable
+from generator.facts.job import Job, Needs
 from generator.quantity import gib
-from generator.quantize.job import Job, Needs
 
 
 def job_lines(job: Job) -> Iterator[str]:

@@ -12,16 +12,19 @@ import io
 import os
 import random
 import re
+import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hostile_readers import LOOSE, WHY, Bench, Seen, links, odd_form, without_code
 from hostile_specs import PLAIN, Case, Shape, case, shapes
 
+from generator import errors
 from generator.cli.main import main
 from generator.errors import printable
 
@@ -118,7 +121,8 @@ class Proof:
     def _main(self, cases: Sequence[Case]) -> tuple[int, str]:
         """The main job in this process."""
         out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        uncapped = patch.multiple(errors, MOST_IN_FILE=sys.maxsize - 1, MOST_OF_KIND=sys.maxsize)
+        with uncapped, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main([*(str(one.path) for one in cases), "-o", str(self.bench.out)])
         return code, err.getvalue() + out.getvalue()
 

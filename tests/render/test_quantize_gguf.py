@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from generator.errors import GenDeployError
-from generator.quantize.job import Calibration, Job, Needs
+from generator.facts.job import Calibration, Job, Needs
 from generator.render.quantize_gguf import ModelSource, quantize_gguf
 from generator.render.seal import sealed
 

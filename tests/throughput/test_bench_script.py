@@ -28,11 +28,14 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of all engines for one spec."""
+    """The files of all engines for one spec; Ollama takes no such name."""
     here = tmp_path_factory.mktemp("bench")
-    (here / "spec.yaml").write_text(SPEC, encoding="utf-8")
-    assert main([str(here / "spec.yaml"), "-o", str(here / "out"), "--all-engines", "-q"]) == 0
-    return here / "out" / "fast"
+    (here / "all").mkdir()
+    for engine in ("vllm", "sglang", "tensorrt-llm", "tgi", "llama.cpp", "ollama"):
+        (here / "spec.yaml").write_text(SPEC if engine != "ollama" else SPEC.replace("it's $HOME", "plain"), encoding="utf-8")
+        assert main([str(here / "spec.yaml"), "-o", str(here / engine), "--engine", engine, "-q"]) == 0
+        (here / "all" / engine).symlink_to(here / engine / "fast" / engine)
+    return here / "all"
 
 
 def stand_in(folder: Path, name: str, text: str) -> None:
