@@ -183,9 +183,9 @@ class _Decision:
         )
 
     def _layout(self, case: _Case, layout: Layout) -> None:
+        if case.pair.made is not None:
+            case = case._replace(pair=suited(self.context, case.pair, layout))
         pair, candidate = case.pair, case.candidate
-        if pair.made is not None:
-            pair = suited(self.context, pair, layout)
         units = units_of(self.book.section("methods")[pair.method], pair.checkpoint)
         layout, names = arranged(self.context, pair.engine, layout, units)
         facts: LayoutFacts = {**case.facts, **names}
@@ -199,7 +199,7 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(changed(candidate, **split), found))
             return
-        one = self._sized(case._replace(pair=pair), layout, split, facts)
+        one = self._sized(case, layout, split, facts)
         found = (*found, *reasons("reject", SIZED, one.facts, one.sources, self.book))
         if found:
             candidate = self.speeds.estimated(one.candidate) if self._wants_figures(pair) else one.candidate

@@ -28,9 +28,11 @@ def remembered(work: Callable[Concatenate[Holder, Words], Result]) -> Callable[C
 
     @wraps(work)
     def known(holder: Holder, /, *args: Words.args, **kwargs: Words.kwargs) -> Result:
-        key, memo = (work, *args, *kwargs.items()), holder.memo
-        if key not in memo:
-            memo[key] = work(holder, *args, **kwargs)
-        return memo[key]  # type: ignore[no-any-return]  # the memo holds results of every type
+        key = (work, args, *kwargs.items()) if kwargs else (work, args)
+        try:
+            return holder.memo[key]  # type: ignore[no-any-return]  # the memo holds results of every type
+        except KeyError:
+            found = holder.memo[key] = work(holder, *args, **kwargs)
+            return found
 
     return known
