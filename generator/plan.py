@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.facts.job import Job, job_json
 from generator.facts.quality import UNMEASURED, Quality
@@ -15,6 +15,9 @@ from generator.quantity import gib
 from generator.sizing.footprint import Footprint
 from generator.sizing.term import MemoryTerm
 from generator.throughput.shapes import Range, Speed
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import Names, SpecNames
 
 SCHEMA_VERSION = 1
 
@@ -155,7 +158,7 @@ class Plan:
     rejected: tuple[Rejection, ...]
     warnings: tuple[Reason, ...]
     trace: tuple[Trace, ...]
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: SpecNames | Names
 
 
 def choice_json(candidate: Candidate) -> dict[str, Any]:

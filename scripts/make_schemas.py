@@ -14,6 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 
 Schema = dict[str, Any]
@@ -105,7 +106,7 @@ def cell(name: str, entry: Schema, merged: Schema) -> Schema:
         return {"description": described, "anyOf": [compare, *_one_or_many({"type": "number"})]}
     if kind == "flag":
         return {"description": described, "enum": [True, False, "unknown"]}
-    words = [*(merged[entry["from"]] if "from" in entry else ()), *(entry.get("values") or ())]
+    words = catalogue_words(merged, entry["from"]) if "from" in entry else entry.get("values")
     if not words:
         return {"description": described, "anyOf": _one_or_many({"type": "string"})}
     open_ended = [{"type": "string"}] if "from" in entry else []
@@ -247,7 +248,7 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
             "stage": {"enum": ["spec", "pair", "layout", "sized"]},
             "type": {"enum": ["word", "words", "flag", "number"]},
             "values": WORDS,
-            "from": {"enum": ["architectures", "engines", "methods"]},
+            "from": {"enum": sorted({entry["from"] for entry in merged["names"].values() if "from" in entry})},
             "unit": TEXT,
             "origin": TEXT,
             "meaning": TEXT,

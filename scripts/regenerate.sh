@@ -4,6 +4,8 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
+python scripts/make_vocabulary.py
+python scripts/make_schemas.py
 gen-deploy examples/*.yaml -o examples/out --quiet --force --prune
 gen-deploy examples/all-engines/*.yaml -o examples/all-engines/out --all-engines --quiet --force --prune
 python scripts/handbook_table.py

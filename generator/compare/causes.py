@@ -11,7 +11,7 @@ from typing import Any
 from generator.compare.model import Cause, Move
 from generator.compare.view import View
 from generator.decide.decision import Outcome
-from generator.decide.prefer import Ranked, criteria, scores
+from generator.decide.prefer import criteria, scores
 from generator.plan import Candidate, Reason
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
@@ -103,11 +103,11 @@ def _preferred(one: Candidate, other: Candidate, old: Outcome, new: Outcome) -> 
 
 def _telling(one: Candidate, other: Candidate, outcome: Outcome) -> Row | None:
     """The first criterion by which two candidates of an outcome differ."""
-    facts = {r.candidate.id: r.facts for r in outcome.ranked}
-    if one.id not in facts or other.id not in facts:
+    known = {r.candidate.id: r for r in outcome.ranked}
+    if one.id not in known or other.id not in known:
         return None
-    both = [Ranked(one, facts[one.id]), Ranked(other, facts[other.id])]
-    for row in criteria(outcome.context.book.tables["prefer"], facts[other.id]):
+    both = [known[one.id], known[other.id]]
+    for row in criteria(outcome.context.book.tables["prefer"], known[other.id].facts):
         first, second = scores(row, both)
         if first != second:
             return row

@@ -5,8 +5,8 @@ Floor 5, pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from generator.decide.consider import weights_of
 from generator.decide.context import Context, Numbers
@@ -20,22 +20,26 @@ from generator.sizing.footprint import Fixed, Layout, Load
 from generator.sizing.gguf import gguf_sizes
 from generator.sizing.term import MemoryTerm, Term, Watched, leaf, part
 
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.job_weights import Made
+    from generator.decide.vocabulary import Names
+
 TERMS = ("weights", "kv_cache", "activations", "cuda_graphs", "runtime")
 
 
-def terms_of(context: Context, candidate: Candidate, facts: Mapping[str, Any]) -> tuple[MemoryTerm, ...]:
+def terms_of(context: Context, candidate: Candidate, facts: Names, made: Made | None) -> tuple[MemoryTerm, ...]:
     """Each term of a sized candidate as a tree, in the order of the memory bar; none where the rule of thumb sized it."""
     memory, book = candidate.memory, context.book
     if memory is None or candidate.kv_cache is None or book.sizing != "detailed":
         return ()
-    made = {name: term for name, term in _terms(context, candidate, facts).items() if getattr(memory, name) or name in TERMS[:2]}
+    terms = {name: term for name, term in _terms(context, candidate, facts, made).items() if getattr(memory, name) or name in TERMS[:2]}
     sources = ENGINES[candidate.engine].sources
     cpu = context.gpu.vendor == "cpu"
     found = []
     for name in TERMS:
-        if name in made:
+        if name in terms:
             own = sources.get(f"{name} on a CPU" if cpu else name) or sources.get(name) or (WEIGHTS if name == "weights" else None)
-            found.append(made[name].shown(name, own))
+            found.append(terms[name].shown(name, own))
     return tuple(found)
 
 
@@ -43,7 +47,7 @@ WEIGHTS = "pytorch-caching-allocator"
 """How PyTorch rounds the tensors of a checkpoint."""
 
 
-def _terms(context: Context, candidate: Candidate, facts: Mapping[str, Any]) -> dict[str, Term]:
+def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | None) -> dict[str, Term]:
     memory, engine = candidate.memory, candidate.engine
     assert memory is not None
     law, numbers = ENGINES[engine].memory, _sourced(context, candidate)
@@ -56,7 +60,6 @@ def _terms(context: Context, candidate: Candidate, facts: Mapping[str, Any]) -> 
     device: Any = Watched(context.gpu.device)
     weights: Any = leaf("weights", memory.weights)
     engine_facts = resolve_engine(engine, candidate.engine_version, context.book)
-    made = facts.get("_made")
     checkpoint = None if made is not None else weights_of(context, engine_facts, candidate.method)[0]
     parts = parts_on_gpu(context, candidate.method, shape, memory.weights, checkpoint, made)
     fixed = law.fixed(architecture, layout, load, device, weights, numbers)

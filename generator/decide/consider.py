@@ -14,6 +14,7 @@ from generator.decide.names import pair_names, pin_accepts, spec_names
 from generator.facts.engine import Engine, resolve_engine, support_of
 from generator.facts.model import Checkpoint
 from generator.rulebook.book import file_format
+from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
 
 
@@ -124,7 +125,8 @@ def _spells(engine: Engine, method: str) -> bool:
     return spelling is not None and method in (spelling.get("values") or spelling.get("choices") or ())
 
 
-def layouts(context: Context, engine: Engine) -> Iterator[Layout]:
+@remembered
+def layouts(context: Context, engine: Engine) -> list[Layout]:
     """The ways to use the spec's GPUs: those of one node, or all nodes with a pipeline stage for each."""
     hardware = context.spec.hardware
     per_node, nodes = hardware.gpus_per_node, hardware.nodes
@@ -143,11 +145,12 @@ def layouts(context: Context, engine: Engine) -> Iterator[Layout]:
         shapes = [(t, 1) for t in _parts(per_node)]
         if nodes > 1:
             shapes.append((per_node, nodes))
+    found = []
     for t, p in shapes:
         most = max(1, per_node // (t * p))
         counts = {fixed} if fixed else {1, most} if engine.has("data_parallel") else {1}
-        for replicas in sorted(counts):
-            yield Layout(t, p, expert_parallel=False, replicas=replicas)
+        found += [Layout(t, p, expert_parallel=False, replicas=replicas) for replicas in sorted(counts)]
+    return found
 
 
 def stages(context: Context, engine: Engine) -> Iterator[Layout]:

@@ -17,11 +17,12 @@ from generator.facts.workload import Workload, resolve_workload
 from generator.plan import Read, Trace
 from generator.readers.problems import in_order
 from generator.rulebook.book import RuleBook
-from generator.rulebook.table import Row
+from generator.rulebook.memo import remembered
+from generator.rulebook.table import Facts, Row
 from generator.spec.deployment import DeploymentSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Context:
     """One spec, resolved: its model, GPU and workload, and how the defaults came about.
 
@@ -37,7 +38,7 @@ class Context:
     trace: tuple[Trace, ...]
     thorough: bool = False
     making: bool = False
-    memo: dict[Any, Any] = field(default_factory=dict)
+    memo: dict[object, Any] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
@@ -92,7 +93,7 @@ def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, Any], tup
     return values, tuple(trace)
 
 
-def set_value(value: Any, facts: Mapping[str, Any], book: RuleBook, version: str | None) -> Any:
+def set_value(value: Any, facts: Facts, book: RuleBook, version: str | None) -> Any:
     """What a row sets: a threshold's number, a name's value, or the literal itself."""
     if isinstance(value, str):
         if value in book.thresholds:
@@ -104,7 +105,7 @@ def set_value(value: Any, facts: Mapping[str, Any], book: RuleBook, version: str
 
 
 def trace_of(
-    step: str, row: Row, did: Mapping[str, Any], facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
+    step: str, row: Row, did: Mapping[str, object], facts: Facts, sources: Mapping[str, str | None], book: RuleBook
 ) -> Trace:
     """A step of the decision as the trace keeps it."""
     return Trace(step, row.id, did, Reads(row, facts, sources, book), row.because, row.source, row.at)
@@ -115,7 +116,7 @@ class Reads(Mapping[str, Read]):
 
     __slots__ = ("_found", "_from")
 
-    def __init__(self, row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook) -> None:
+    def __init__(self, row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> None:
         self._from = (row, facts, sources, book)
         self._found: dict[str, Read] | None = None
 
@@ -135,7 +136,7 @@ class Reads(Mapping[str, Read]):
 
 
 def reads(
-    row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
+    row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook
 ) -> dict[str, Read]:
     """What a row read: the facts of its cells, and the thresholds that they name, each with its source."""
     found: dict[str, Read] = {}
@@ -165,4 +166,4 @@ class Numbers:
         return value
 
 
-NumbersOf = Callable[[str, str], Numbers]
+numbers_of = remembered(Numbers)

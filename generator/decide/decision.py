@@ -9,35 +9,37 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, Numbers, resolve, trace_of
+from generator.decide.context import Context, numbers_of, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
-from generator.decide.names import Names, Sources, pair_names, spec_names
+from generator.decide.names import pair_names, spec_names
 from generator.decide.normalised_spec import normalised
 from generator.decide.offload import partly_offloaded
-from generator.decide.parallel import arranged
+from generator.decide.parallel import arranged, units_of
 from generator.decide.pareto import POOL, contenders, pareto
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Ranked
 from generator.decide.reasons import reasons
-from generator.decide.settings import collected, emitted, values_of
-from generator.decide.sized import revision_of, sized_names, target_names, target_of
+from generator.decide.settings import collected, emitted, fit_base, fit_reads
+from generator.decide.sized import NO_JOB, fit_names, revision_of, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
-from generator.facts.engine import Engine, kv_support_of, resolve_engine
+from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
-from generator.plan import Candidate, Plan, Reason, Rejection, Trace, changed
+from generator.plan import Candidate, Plan, Reason, Rejection, Trace, Value, changed
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
 from generator.sizing.footprint import Layout, Load
-from generator.sizing.split import Cuts, cuts
 from generator.spec.deployment import DeploymentSpec
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import LayoutFacts, Names, PairFacts, PairNames, Sources, TargetNames
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,17 @@ _NOTHING = Candidate("", "", "", 0.0, None, "", None, None, "", "")
 """What candidates are changed from."""
 
 
+class _Case(NamedTuple):
+    """A pair under consideration: what is known of it in every layout, and the rows against it."""
+
+    pair: Pair
+    candidate: Candidate
+    facts: PairFacts
+    target: TargetNames
+    sources: Sources
+    found: tuple[Reason, ...]
+
+
 class _Decision:
     def __init__(self, context: Context) -> None:
         self.context, self.book = context, context.book
@@ -71,19 +84,9 @@ class _Decision:
         self.everywhere = reasons("reject", SPEC, self.names, self.sources, self.book)
         self.rejected: list[Rejection] = []
         self.working: list[Ranked] = []
-        self._numbers: dict[str, Numbers] = {}
         self.speeds = Speeds(context)
-        self._trials: dict[Any, Any] = {}
-        self._layouts: dict[str, list[Layout]] = {}
-        self._arranged: dict[Any, tuple[Layout, Names]] = {}
-        self._bases: dict[tuple[Any, ...], dict[str, Any]] = {}
-        self._kv_supports: dict[tuple[str, str], tuple[str, str | None]] = {}
-        self._partly: set[str] = set()
-        self._thumbs: dict[str, dict[str, float | None]] = {}
-
-    @cached_property
-    def cuts(self) -> Cuts:
-        return cuts(self.context.model.architecture)
+        self.trials: dict[object, object] = {}
+        self.partly: set[str] = set()
 
     @cached_property
     def eager(self) -> bool:
@@ -102,7 +105,8 @@ class _Decision:
         finished, steps = self._best_of_engines(best_first)
         if finished:
             best, facts = self.speeds.promised(self.speeds.estimated(finished[0].candidate)), finished[0].facts
-            finished[0] = Ranked(changed(best, terms=terms_of(self.context, best, facts)), {**facts, **self.speeds.names_of(best)})
+            best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made))
+            finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
             self.rejected = [self._with_promise(rejection) for rejection in self.rejected]
@@ -139,21 +143,20 @@ class _Decision:
 
     def _pair(self, pair: Pair) -> None:
         names, sources, quality = pair_names(self.context, pair.engine, pair.method, pair.checkpoint, pair.origin)
-        names, sources = {**self.names, **names}, {**self.sources, **sources}
-        found = (*self.everywhere, *reasons("reject", PAIR, names, sources, self.book))
+        facts: PairFacts = {**self.names, **names}
+        sources = {**self.sources, **sources}
+        found = (*self.everywhere, *reasons("reject", PAIR, facts, sources, self.book))
         candidate = self._candidate(pair, names, quality)
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(candidate, found))
             return
-        names |= target_names(self.context, pair)
+        case = _Case(pair, candidate, facts, target_names(self.context, pair), sources, found)
         before = len(self.working)
-        if pair.engine.name not in self._layouts:
-            self._layouts[pair.engine.name] = list(layouts(self.context, pair.engine))
-        for layout in self._layouts[pair.engine.name]:
-            self._layout(pair, layout, candidate, names, sources, found)
+        for layout in layouts(self.context, pair.engine):
+            self._layout(case, layout)
         if len(self.working) == before:
             for layout in stages(self.context, pair.engine):
-                self._layout(pair, layout, candidate, names, sources, found)
+                self._layout(case, layout)
 
     def _wants_figures(self, pair: Pair) -> bool:
         """A pinned candidate keeps its estimate even where it is rejected, if its format can be sized for the engine."""
@@ -161,7 +164,7 @@ class _Decision:
         same = own in (None, pair.method) or "quantization" in self.context.spec.pin
         return self.pinning and same and pair.engine.reads(self.book.section("methods")[pair.method])
 
-    def _candidate(self, pair: Pair, names: Names, quality: Quality) -> Candidate:
+    def _candidate(self, pair: Pair, names: PairNames, quality: Quality) -> Candidate:
         entry = self.book.section("methods")[pair.method]
         checkpoint = pair.checkpoint
         return changed(
@@ -179,52 +182,48 @@ class _Decision:
             quality=quality,
         )
 
-    def _layout(
-        self, pair: Pair, layout: Layout, candidate: Candidate, names: Names, sources: Sources, found: tuple[Reason, ...]
-    ) -> None:
-        if pair.made is not None:
-            pair = suited(self.context, pair, layout)
-        layout, its_names = arranged(self.context, pair, layout, self.cuts, self._arranged)
-        names = {**names, **its_names}
+    def _layout(self, case: _Case, layout: Layout) -> None:
+        if case.pair.made is not None:
+            case = case._replace(pair=suited(self.context, case.pair, layout))
+        pair, candidate = case.pair, case.candidate
+        units = units_of(self.book.section("methods")[pair.method], pair.checkpoint)
+        layout, names = arranged(self.context, pair.engine, layout, units)
+        facts: LayoutFacts = {**case.facts, **names}
         split = {
             "group_size": pair.made.group_size if pair.made else candidate.group_size,
             "tensor_parallel": layout.tensor_parallel,
             "pipeline_parallel": layout.pipeline_parallel,
             "replicas": layout.replicas,
         }
-        found = (*found, *reasons("reject", LAYOUT, names, sources, self.book))
+        found = (*case.found, *reasons("reject", LAYOUT, facts, case.sources, self.book))
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(changed(candidate, **split), found))
             return
-        candidate, sources = self._sized(pair, layout, candidate, split, names, sources)
-        found = (*found, *reasons("reject", SIZED, names, sources, self.book))
+        one = self._sized(case, layout, split, facts)
+        found = (*found, *reasons("reject", SIZED, one.facts, one.sources, self.book))
         if found:
-            if self._wants_figures(pair):
-                candidate = self.speeds.estimated(candidate)
+            candidate = self.speeds.estimated(one.candidate) if self._wants_figures(pair) else one.candidate
             self.rejected.append(Rejection(candidate, found))
         else:
-            names |= {"_sources": sources, "_made": pair.made}
-            self.working.append(Ranked(candidate, names))
+            self.working.append(one)
 
-    def _sized(
-        self, pair: Pair, layout: Layout, candidate: Candidate, split: Mapping[str, Any], names: Names, sources: Sources
-    ) -> tuple[Candidate, Sources]:
-        """The candidate fitted, and the sources; what fitting found is added to its `names`."""
-        engine = pair.engine
-        base = self._fit_base(pair, names)
+    def _sized(self, case: _Case, layout: Layout, split: Mapping[str, int | None], known: LayoutFacts) -> Ranked:
+        """The candidate fitted, with all that is then known of it."""
+        pair, engine = case.pair, case.pair.engine
+        base = fit_base(self.context, engine.version, tuple(map(known.get, fit_reads(self.book))))
         kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
-        kv_support, kv_source = self._kv_support(engine, kv_dtype)
+        kv_support, kv_source = kv_support_of(self.book, engine, kv_dtype, self.context.gpu.architecture)
         fitted = self._fitted(pair, layout, base, kv_dtype)
-        found = self._with_figures(candidate, split, kv_dtype, fitted)
+        found = self._with_figures(case.candidate, split, kv_dtype, fitted)
         most = self.speeds.sequences_within(found) if fitted.fits and fitted.gpu_layers is None else None
         if most is not None and most < fitted.load.max_num_seqs:
             fitted = self._fitted(pair, layout, {**base, "sequences_most": most}, kv_dtype)._replace(sequences_capped=True)
-            found = self._with_figures(candidate, split, kv_dtype, fitted)
-        names |= sized_names(self.context, fitted, kv_dtype, kv_support)
-        names |= self.speeds.names_of(found) if self.eager else self.speeds.no_names
-        return found, {**sources, "kv_cache.support": kv_source}
+            found = self._with_figures(case.candidate, split, kv_dtype, fitted)
+        speed = self.speeds.names_of(found) if self.eager else self.speeds.no_names
+        facts: Names = {**known, **case.target, **NO_JOB, **fit_names(self.context, fitted, kv_dtype, kv_support), **speed}
+        return Ranked(found, facts, {**case.sources, "kv_cache.support": kv_source}, pair.made)
 
-    def _with_figures(self, candidate: Candidate, split: Mapping[str, Any], kv_dtype: str, fitted: Fitted) -> Candidate:
+    def _with_figures(self, candidate: Candidate, split: Mapping[str, int | None], kv_dtype: str, fitted: Fitted) -> Candidate:
         """The candidate as it was fitted, with its speed where that is wanted before the choice."""
         found = changed(
             candidate,
@@ -238,37 +237,21 @@ class _Decision:
             kv_cache=fitted.kv_cache,
         )
         if fitted.gpu_layers is not None:
-            self._partly.add(found.id)
+            self.partly.add(found.id)
             return self.speeds.estimated(found, partly=True)
         return self.speeds.estimated(found) if fitted.fits and self.eager else found
 
-    def _fit_base(self, pair: Pair, names: Names) -> Mapping[str, Any]:
-        """What the `fit` rows set; the same where they read the same."""
-        key = (pair.engine.version, *(names.get(name) for name in self.book.tables["fit"].reads))
-        if key not in self._bases:
-            base = self._bases[key] = values_of("fit", names, self.book, pair.engine.version)
-            if self.context.pinned("enforce_eager") is not None:
-                base["enforce_eager"] = self.context.pinned("enforce_eager")
-        return self._bases[key]
-
-    def _kv_support(self, engine: Engine, dtype: str) -> tuple[str, str | None]:
-        """The cell of the matrix for a type of KV cache, looked up once for all methods."""
-        key = (engine.name, dtype)
-        if key not in self._kv_supports:
-            self._kv_supports[key] = kv_support_of(self.book, engine, dtype, self.context.gpu.architecture)
-        return self._kv_supports[key]
-
-    def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Any], kv_dtype: str) -> Fitted:
+    def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Value], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":
             footprint, kv_cache = rule_of_thumb.thumb_footprint(self.context, pair.method)
             workload = self.context.workload
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
-        numbers = self._numbers.setdefault(pair.engine.version, Numbers(self.book, pair.engine.version))
+        numbers = numbers_of(self.book, pair.engine.version)
         weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
-        fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self._trials)
+        fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
         if not fitted.fits and self.context.spec.hardware.host_memory_gib is not None:
             return partly_offloaded(self.context, pair.engine, layout, pair.method, base, bits, numbers) or fitted
         return fitted
@@ -282,40 +265,36 @@ class _Decision:
         trace: list[Trace] = []
         jobs: list[Job] = []
         for one in best_first:
-            method = one.candidate.method
-            if method not in self._thumbs:
-                self._thumbs[method] = rule_of_thumb.thumb(self.context, method)
-            candidate = changed(one.candidate, thumb=self._thumbs[method])
+            candidate = changed(one.candidate, thumb=rule_of_thumb.thumb(self.context, one.candidate.method))
             if candidate.engine not in seen:
                 engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
                 one, candidate = self._with_job(one, candidate, jobs)
-                sources = one.facts["_sources"]
                 if not seen:
-                    trace += collected("fit", one.facts, sources, self.book, engine.version)[1]
-                settings, steps = emitted(one.facts, sources, self.book, engine)
+                    trace += collected("fit", one.facts, one.sources, self.book, engine.version)[1]
+                settings, steps = emitted(one.facts, one.sources, self.book, engine)
                 if not seen:
                     trace += steps
                     if candidate.job is not None:
-                        trace += collected("quantize", one.facts, sources, self.book, engine.version)[1]
+                        trace += collected("quantize", one.facts, one.sources, self.book, engine.version)[1]
                 candidate = changed(candidate, settings=settings)
                 seen.add(candidate.engine)
-            finished.append(Ranked(candidate, one.facts))
+            finished.append(one._replace(candidate=candidate))
         return finished, trace
 
     def _with_job(self, one: Ranked, candidate: Candidate, jobs: list[Job]) -> tuple[Ranked, Candidate]:
         """The best of an engine with the job that makes its weights; engines share a job, or have a folder of their own for it."""
-        made = one.facts["_made"]
-        if made is None:
+        if one.made is None:
             return one, candidate
         from generator.decide.weight_jobs import job_names, job_of
 
-        job = job_of(self.context, candidate, made)
+        job = job_of(self.context, candidate, one.made)
         if job not in jobs:
             job = moved(job, candidate.engine) if jobs else job
             jobs.append(job)
         target = f"./{job.output}"
-        names = {"checkpoint": target, **({"gguf.path": target} if one.facts["gguf.path"] else {}), **job_names(self.context, job)}
-        return Ranked(one.candidate, {**one.facts, **names}), changed(candidate, checkpoint=target, job=job)
+        path = target if one.facts["gguf.path"] else None
+        facts: Names = {**one.facts, **job_names(self.context, job), "checkpoint": target, "gguf.path": path}
+        return one._replace(facts=facts), changed(candidate, checkpoint=target, job=job)
 
     def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
         """The runners-up, best first: of each engine what no other candidate of it beats on all of memory, speed, quality and GPUs."""
@@ -327,13 +306,13 @@ class _Decision:
         """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""
         one = rejection.candidate
         # where layers stay in the host's memory, only settings would say how many
-        return rejection if one.id in self._partly else rejection._replace(candidate=self.speeds.promised(one))
+        return rejection if one.id in self.partly else rejection._replace(candidate=self.speeds.promised(one))
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:
             return reasons("warn", SPEC, self.names, self.sources, self.book)
-        sources, candidate, deploy = choice.facts["_sources"], choice.candidate, self.context.spec.deploy
-        found = tuple(r for stage in (SPEC, PAIR, LAYOUT, SIZED) for r in reasons("warn", stage, choice.facts, sources, self.book))
+        candidate, deploy = choice.candidate, self.context.spec.deploy
+        found = tuple(r for stage in (SPEC, PAIR, LAYOUT, SIZED) for r in reasons("warn", stage, choice.facts, choice.sources, self.book))
         if not (deploy.get("extra_args") or deploy.get("env")):
             return found
         from generator.decide.gates import gate_warnings  # few specs have either
@@ -353,7 +332,7 @@ class _Decision:
             reason = first[row]
             yield Trace("reject", row, {"dropped": count}, reason.read, reason.because, reason.source, reason.at)
 
-    def _preferred(self, rows: list[Any], best_first: list[Ranked]) -> Iterator[Trace]:
+    def _preferred(self, rows: list[Row], best_first: list[Ranked]) -> Iterator[Trace]:
         if best_first:
             for step in prefer.steps(best_first, rows):
                 read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read

@@ -14,6 +14,7 @@ from generator.facts.engine import Engine
 from generator.facts.sources import first_source
 from generator.plan import Reason
 from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
 
 
@@ -59,11 +60,9 @@ class Spellings(NamedTuple):
         return self.options.get(one, one) == self.options.get(other, other)
 
 
+@remembered
 def spellings(book: RuleBook, engine: str) -> Spellings:
     """The spellings of an engine's options, from its table."""
-    known: Spellings | None = book.memo.get(("spellings", engine))
-    if known is not None:
-        return known
     options: dict[str, str] = {}
     env: dict[str, str] = {}
     table = book.section("flags").get(engine) or {"options": {}, "syntax": {}}
@@ -74,23 +73,20 @@ def spellings(book: RuleBook, engine: str) -> Spellings:
             options |= {fold(word): name for word in words if len(fold(word)) > 1}
             if variable := entry.get("env"):
                 env |= {variable: name, variable.replace(prefix, f"{prefix}NO_", 1): name}  # the second switches it off
-    known = book.memo["spellings", engine] = Spellings(options, env)
-    return known
+    return Spellings(options, env)
 
 
+@remembered
 def gates(book: RuleBook, engine: str) -> list[Gate]:
     """The gates of one engine."""
-    found: list[Gate] | None = book.memo.get(("gates", engine))
-    if found is None:
-        words = spellings(book, engine)
-        found = book.memo["gates", engine] = []
-        for name, entry in book.section("gates").items():
-            named = {fold(option) for option in (entry.get("options") or {}).get(engine) or ()}
-            meant = {words.options.get(option, "") for option in named} - {""}
-            also = {spelled for spelled, option in words.options.items() if option in meant}
-            variables = {variable for variable, option in words.env.items() if option in meant}
-            env = frozenset(variables | set(entry.get("env") or ()))
-            found.append(Gate(name, entry, frozenset(named | also), env, "parameters" in book.section("flags")[engine]))
+    words, found = spellings(book, engine), []
+    for name, entry in book.section("gates").items():
+        named = {fold(option) for option in (entry.get("options") or {}).get(engine) or ()}
+        meant = {words.options.get(option, "") for option in named} - {""}
+        also = {spelled for spelled, option in words.options.items() if option in meant}
+        variables = {variable for variable, option in words.env.items() if option in meant}
+        env = frozenset(variables | set(entry.get("env") or ()))
+        found.append(Gate(name, entry, frozenset(named | also), env, "parameters" in book.section("flags")[engine]))
     return found
 
 

@@ -13,7 +13,8 @@ from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context
 from generator.decide.settings import values_of
 from generator.facts.engine import Engine
-from generator.rulebook.table import Row
+from generator.plan import Value
+from generator.rulebook.table import Facts, Row
 
 MADE = "made"
 SIXTEEN_BIT_GGUF = ("gguf-bf16", "gguf-f16")
@@ -25,7 +26,7 @@ class Made:
     """One checkpoint that a job would make. `method` is the entry of `methods` that sizes it, `architecture` the model as stored."""
 
     tool: str
-    values: Mapping[str, Any]
+    values: Mapping[str, Value]
     method: Mapping[str, Any]
     architecture: ModelArchitecture
     layout: str
@@ -51,22 +52,21 @@ def asked(context: Context) -> Mapping[str, Any]:
     return context.spec.quantize or {}
 
 
-def values_for(context: Context, engine: Engine, method: str, names: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def values_for(context: Context, engine: Engine, method: str, names: Facts) -> Mapping[str, Value] | None:
     """What the rows of `quantize` set for a pair, with what the spec says laid over; None where no tool makes it."""
     book = context.book
     if "quantize" not in book.tables or (context.model.config is None and not gguf_source(context)):
         return None
-    values = dict(values_of("quantize", names, book, engine.version))
-    own = asked(context)
-    values["quantize_tool"] = own.get("tool") or values.get("quantize_tool")
-    tool = book.section("quantizers").get(values["quantize_tool"] or "")
-    if tool is None or not _makes(tool, values["quantize_tool"], method, book.section("methods")[method], context):
+    values = values_of("quantize", names, book, engine.version)
+    name = str(asked(context).get("tool") or values.get("quantize_tool") or "")
+    tool = book.section("quantizers").get(name)
+    if tool is None or not _makes(tool, name, method, book.section("methods")[method], context):
         return None
-    if values["quantize_tool"] == "ollama" and engine.name != "ollama":  # it quantises as it creates: no file is left for others
+    if name == "ollama" and engine.name != "ollama":  # it quantises as it creates: no file is left for others
         return None
-    if gguf_source(context) and values["quantize_tool"] not in TOOLS_OF_GGUF:
+    if gguf_source(context) and name not in TOOLS_OF_GGUF:
         return None
-    return values
+    return {**values, "quantize_tool": name}
 
 
 def gguf_source(context: Context) -> bool:

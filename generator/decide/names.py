@@ -6,16 +6,17 @@ Floor 5, pure. Each function gives the names of its stage; the caller lays them 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.decide.context import Context
 from generator.facts.engine import Engine, support_of
 from generator.facts.model import Checkpoint
 from generator.facts.quality import Quality, quality_of
 from generator.quantity import version_key
+from generator.rulebook.memo import remembered
 
-Names = dict[str, Any]
-Sources = dict[str, str | None]
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import EngineNames, MethodNames, PairNames, Sources, SpecNames
 
 
 def is_loopback(host: str) -> bool:
@@ -30,20 +31,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def spec_names(context: Context) -> tuple[Names, Sources]:
+@remembered
+def spec_names(context: Context) -> tuple[SpecNames, Sources]:
     """Names of the stage `spec`, and the sources of those that come from facts; worked out once a decision."""
-    known: tuple[Names, Sources] | None = context.memo.get("of spec")
-    if known is None:
-        known = context.memo["of spec"] = _spec_names(context)
-    return known
-
-
-def _spec_names(context: Context) -> tuple[Names, Sources]:
     spec, model, gpu, workload = context.spec, context.model, context.gpu, context.workload
     architecture = model.architecture
     hardware, deploy = spec.hardware, spec.deploy
     limit = architecture.max_context
-    names: Names = {
+    names: SpecNames = {
         "profile": workload.profile,
         "goal": workload.goal,
         "concurrency": workload.concurrency,
@@ -96,7 +91,7 @@ def is_path(word: str) -> bool:
 
 def pair_names(
     context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None, origin: str
-) -> tuple[Names, Sources, Quality]:
+) -> tuple[PairNames, Sources, Quality]:
     """Names of the stage `pair`: one engine with one method, whose weights come from `checkpoint` or are `origin`."""
     book, model, gpu = context.book, context.model, context.gpu
     entry = book.section("methods")[method]
@@ -108,7 +103,7 @@ def pair_names(
     key = keys.get(layout or ("gguf" if entry["family"] == "gguf" else ""), method)
     support, source = support_of(book, engine.name, key, gpu.architecture)
     of_method, quality = _method_names(context, method)
-    names: Names = {
+    names: PairNames = {
         **_engine_names(context, engine),
         **of_method,
         "engine.reads_format": engine.reads(entry),
@@ -120,45 +115,41 @@ def pair_names(
     return names, {"support": source, "quality.loss": quality.source, "quality.over_limit": quality.source}, quality
 
 
-def _method_names(context: Context, method: str) -> tuple[Names, Quality]:
+@remembered
+def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
     """What a pair's names say of its method alone, and what it loses; the same for all engines."""
-    known: tuple[Names, Quality] | None = context.memo.get(("of method", method))
-    if known is None:
-        entry, quality = context.book.section("methods")[method], quality_of(context.book, method, context.model.billion)
-        limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.pinned("quantization")
-        dtype = dtype_of(context, method)
-        names: Names = {
-            "method": method,
-            "method.family": entry["family"],
-            "method.bits": entry["weight_bits"],
-            "method.pinned": wanted is not None and pin_accepts(wanted, method),
-            "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
-            "dtype": dtype,
-            "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
-            "quality.loss": quality.value,
-            "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
-        }
-        known = context.memo["of method", method] = (names, quality)
-    return known
+    entry, quality = context.book.section("methods")[method], quality_of(context.book, method, context.model.billion)
+    limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.pinned("quantization")
+    dtype = dtype_of(context, method)
+    names: MethodNames = {
+        "method": method,
+        "method.family": entry["family"],
+        "method.bits": entry["weight_bits"],
+        "method.pinned": wanted is not None and pin_accepts(wanted, method),
+        "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
+        "dtype": dtype,
+        "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
+        "quality.loss": quality.value,
+        "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
+    }
+    return names, quality
 
 
-def _engine_names(context: Context, engine: Engine) -> Names:
+@remembered
+def _engine_names(context: Context, engine: Engine) -> EngineNames:
     """What a pair's names say of its engine alone; the same for all its methods."""
-    known: Names | None = context.memo.get(("of engine", engine.name))
-    if known is None:
-        least = context.model.min_version.get(engine.name)
-        known = context.memo["of engine", engine.name] = {
-            "engine": engine.name,
-            "engine.status": engine.facts["status"],
-            "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],
-            "engine.version_listed": engine.listed,
-            "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
-            "engine.too_old": least is not None and version_key(engine.version) < version_key(least),
-            "engine.pinned": context.pinned("engine") == engine.name,
-            "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
-            "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
-        }
-    return known
+    least = context.model.min_version.get(engine.name)
+    return {
+        "engine": engine.name,
+        "engine.status": engine.facts["status"],
+        "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],
+        "engine.version_listed": engine.listed,
+        "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
+        "engine.too_old": least is not None and version_key(engine.version) < version_key(least),
+        "engine.pinned": context.pinned("engine") == engine.name,
+        "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
+        "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
+    }
 
 
 def pin_accepts(pin: str, method: str) -> bool:

@@ -5,75 +5,86 @@ Floor 5, pure.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from generator.decide.consider import Pair
 from generator.decide.context import Context
-from generator.decide.names import Names
+from generator.facts.engine import Engine
+from generator.facts.model import Checkpoint
+from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
-from generator.sizing.split import NOT_PADDED, Cuts
+from generator.sizing.split import Cuts, cuts
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import LayoutNames
 
 
-def arranged(context: Context, pair: Pair, layout: Layout, cut: Cuts, known: dict[Any, tuple[Layout, Names]]) -> tuple[Layout, Names]:
-    """The layout, with expert parallelism where that is needed, and its names; `known` is one decision's memory of them."""
-    key = (pair.engine.name, layout, *_units(context, pair))
-    if key not in known:
-        layout = with_experts(context, pair, layout, cut)
-        known[key] = (layout, layout_names(context, pair, layout, cut))
-    return known[key]
+class Units(NamedTuple):
+    """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
+
+    `padded` are lengths that the maker of the checkpoint rounded up.
+    """
+
+    group: int | None
+    block: int | None
+    padded: tuple[tuple[int, int], ...]
 
 
-def _units(context: Context, pair: Pair) -> tuple[Any, ...]:
-    """What `layout_names` reads of a method and a checkpoint."""
-    entry, checkpoint = context.book.section("methods")[pair.method], pair.checkpoint
-    block = entry.get("block")
-    of_checkpoint = (checkpoint.group_size, tuple(checkpoint.padded.items())) if checkpoint else None
-    return entry["family"], entry.get("group_size"), tuple(block) if block else None, of_checkpoint
+def units_of(entry: Mapping[str, Any], checkpoint: Checkpoint | None) -> Units:
+    """The units of a method (an entry of `methods`), as a checkpoint has them."""
+    group = None
+    if entry["family"] in ("int4", "fp4"):
+        group = (checkpoint.group_size if checkpoint else None) or entry.get("group_size") or 1
+    return Units(group, (entry.get("block") or (None,))[0], tuple(checkpoint.padded.items()) if checkpoint else ())
 
 
-def with_experts(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> Layout:
+@remembered
+def _cuts(context: Context) -> Cuts:
+    return cuts(context.model.architecture)
+
+
+@remembered
+def arranged(context: Context, engine: Engine, layout: Layout, units: Units) -> tuple[Layout, LayoutNames]:
+    """The layout, with expert parallelism where that is needed, and its names."""
+    layout = with_experts(context, engine, layout, units)
+    return layout, layout_names(context, engine, layout, units)
+
+
+def with_experts(context: Context, engine: Engine, layout: Layout, units: Units) -> Layout:
     """The layout with expert parallelism where cutting the experts would break their groups or blocks.
 
     Whole experts are spread over the GPUs instead, if their number divides.
     """
     architecture, parts = context.model.architecture, layout.tensor_parallel
-    if parts == 1 or not architecture.experts or architecture.experts % parts or not pair.engine.has("expert_parallel"):
+    if parts == 1 or not architecture.experts or architecture.experts % parts or not engine.has("expert_parallel"):
         return layout
-    if _divides(context, pair, layout, cut):
+    if _groups(context, layout, units) and _blocks(context, layout, units):
         return layout
     return layout._replace(expert_parallel=True)
 
 
-def _divides(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> bool:
-    return _groups(context, pair, layout, cut) and _blocks(context, pair, layout, cut)
-
-
-def _groups(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> bool:
-    entry = context.book.section("methods")[pair.method]
-    if entry["family"] not in ("int4", "fp4") or layout.tensor_parallel == 1:
+def _groups(context: Context, layout: Layout, units: Units) -> bool:
+    if units.group is None or layout.tensor_parallel == 1:
         return True
-    group = (pair.checkpoint.group_size if pair.checkpoint else None) or entry.get("group_size") or 1
-    padded = pair.checkpoint.padded if pair.checkpoint else NOT_PADDED
-    return cut.divide(layout.tensor_parallel, group, layout.expert_parallel, outputs_too=False, padded=padded)
+    return _cuts(context).divide(layout.tensor_parallel, units.group, layout.expert_parallel, outputs_too=False, padded=dict(units.padded))
 
 
-def _blocks(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> bool:
-    block = context.book.section("methods")[pair.method].get("block")
-    if not block or layout.tensor_parallel == 1:
+def _blocks(context: Context, layout: Layout, units: Units) -> bool:
+    if units.block is None or layout.tensor_parallel == 1:
         return True
-    if not cut.divide(layout.tensor_parallel, block[0], layout.expert_parallel, outputs_too=True):
+    if not _cuts(context).divide(layout.tensor_parallel, units.block, layout.expert_parallel, outputs_too=True):
         return False
     architecture = context.model.architecture
     if architecture.mla or not architecture.kv_heads:
         return True
     # keys and values are parts of one merged matrix; heads that are fewer than the GPUs are repeated, whole
     heads = max(1, architecture.kv_heads // layout.tensor_parallel)
-    return heads * architecture.head_dim % int(block[0]) == 0
+    return heads * architecture.head_dim % units.block == 0
 
 
-def layout_names(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> Names:
+def layout_names(context: Context, engine: Engine, layout: Layout, units: Units) -> LayoutNames:
     """Names of the stage `layout`."""
-    architecture, engine = context.model.architecture, pair.engine
+    architecture = context.model.architecture
     parts, used = layout.tensor_parallel, layout.gpus * layout.replicas
     heads, kv_heads = architecture.attention_heads, architecture.kv_heads
     return {
@@ -85,8 +96,8 @@ def layout_names(context: Context, pair: Pair, layout: Layout, cut: Cuts) -> Nam
         "expert_parallel": layout.expert_parallel,
         "parallel.heads_divide": not heads or heads % parts == 0,
         "parallel.kv_heads_repeat": bool(kv_heads) and not architecture.mla and kv_heads % parts != 0,
-        "parallel.groups_divide": _groups(context, pair, layout, cut),
-        "parallel.blocks_divide": _blocks(context, pair, layout, cut),
+        "parallel.groups_divide": _groups(context, layout, units),
+        "parallel.blocks_divide": _blocks(context, layout, units),
         "parallel.layers_enough": not architecture.layers or layout.pipeline_parallel <= architecture.layers,
         "parallel.across_nodes": layout.gpus > context.spec.hardware.gpus_per_node,
         "engine.splits_tensors": engine.has("tensor_parallel"),

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log
-from typing import Any
+from typing import TYPE_CHECKING
 
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context, numbers_of
 from generator.engines import cache_cost
 from generator.plan import Candidate, Performance, changed
 from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
 from generator.rulebook.table import Row
 from generator.sizing.footprint import Footprint, Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within
@@ -21,21 +22,21 @@ from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
 from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Speed, Split
 
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import SpeedNames
+
 NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms", "speed.output_steps", "speed.tpot_steps")
-NO_NAMES: Mapping[str, Any] = {**dict.fromkeys((*NAMES, "objective.ttft_ratio", "objective.tpot_ratio")), "objective.missed": 0}
+NO_NAMES: SpeedNames = {
+    "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None, "speed.output_steps": None, "speed.tpot_steps": None,
+    "objective.ttft_ratio": None, "objective.tpot_ratio": None, "objective.missed": 0,
+}  # fmt: skip
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
-_calibrations: dict[int, tuple[RuleBook, Calibration | None]] = {}
 
-
+@remembered
 def calibration_of(book: RuleBook) -> Calibration | None:
     """The speed model's factors in a rule set, read once; None for a set without them."""
-    known = _calibrations.get(id(book))
-    if known is None or known[0] is not book:
-        made = Calibration(Numbers(book, "0")) if "speed.bandwidth" in book.thresholds else None
-        _calibrations.clear()
-        known = _calibrations[id(book)] = (book, made)
-    return known[1]
+    return Calibration(numbers_of(book, "0")) if "speed.bandwidth" in book.thresholds else None
 
 
 class Speeds:
@@ -45,13 +46,13 @@ class Speeds:
         self.context = context
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
         self._hardware: dict[tuple[str, bool], HardwareShape] = {}
-        self._traffic: dict[tuple[Any, ...], CacheTraffic] = {}
+        self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
         objectives, gpu = context.spec.workload, context.gpu
         listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
         fields = listed if isinstance(listed, Mapping) else {}
         self.gpu = {**fields, "vendor": gpu.vendor, "architecture": gpu.architecture}
         self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
-        self.no_names = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
+        self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 
     def read_by(self, book: RuleBook, preferences: Sequence[Row]) -> bool:
         """Whether rows need every candidate's speed: objectives, a preference, or a row of the user's own that reads one."""
@@ -79,12 +80,12 @@ class Speeds:
         assert speed is not None  # Setting.unknown said so
         return changed(candidate, performance=Performance(speed, gpu_hours=speed.gpu_hours.value))
 
-    def names_of(self, candidate: Candidate) -> Mapping[str, Any]:
+    def names_of(self, candidate: Candidate) -> SpeedNames:
         """The names that rules may read of a candidate that has been estimated."""
         found = candidate.performance
         return self.no_names if found is None or found.speed is None else self.names(found.speed)
 
-    def names(self, speed: Speed) -> Mapping[str, Any]:
+    def names(self, speed: Speed) -> SpeedNames:
         """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
         assert self.calibration is not None
         step = log(1.0 + self.calibration.level)

@@ -6,17 +6,23 @@ Floor 5, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.plan import Candidate
-from generator.rulebook.table import Row, Table
+from generator.rulebook.table import Facts, Row, Table
+
+if TYPE_CHECKING:
+    from generator.decide.job_weights import Made
+    from generator.decide.vocabulary import Names, Sources  # every start would pay for building the types
 
 
 class Ranked(NamedTuple):
-    """A candidate that works, with the names that the criteria read."""
+    """A candidate that works, with all that rules may read of it, the sources of that, and what a job makes for it."""
 
     candidate: Candidate
-    facts: Mapping[str, Any]
+    facts: Names
+    sources: Sources
+    made: Made | None
 
 
 class Step(NamedTuple):
@@ -25,23 +31,24 @@ class Step(NamedTuple):
     row: Row
     before: int
     after: int
-    value: Any
+    value: object
 
 
-def criteria(table: Table, facts: Mapping[str, Any]) -> list[Row]:
+def criteria(table: Table, facts: Facts) -> list[Row]:
     """The rows whose `when` holds for this spec, in order."""
     return [row for row in table.rows if row.matches(facts)]
 
 
 def scores(row: Row, found: Sequence[Ranked]) -> list[float]:
     """How good each candidate is by one criterion: lower is better; without a value it comes last."""
+    known: list[Mapping[str, Any]] = [one.facts for one in found]
     if row.rank is not None:
         name, higher = row.rank
         sign = -1.0 if higher else 1.0
-        return [_LAST if (value := one.facts.get(name)) is None else sign * value for one in found]
+        return [_LAST if (value := facts.get(name)) is None else sign * value for facts in known]
     assert row.order is not None  # checked when the rules are loaded
     name, places = row.order
-    return [places.get(one.facts.get(name), len(places)) for one in found]
+    return [places.get(facts.get(name), len(places)) for facts in known]
 
 
 _LAST = float("inf")

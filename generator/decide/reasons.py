@@ -6,15 +6,14 @@ Floor 5, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from generator.decide.context import Reads
 from generator.plan import Reason
 from generator.rulebook.book import RuleBook
-from generator.rulebook.table import Row
+from generator.rulebook.table import Facts, Row
 
 
-def reason_of(row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook) -> Reason:
+def reason_of(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> Reason:
     """One row that matched; a row that only reads a cell of a matrix brings that cell's source."""
     source = row.source
     if source is None:
@@ -23,7 +22,7 @@ def reason_of(row: Row, facts: Mapping[str, Any], sources: Mapping[str, str | No
 
 
 def reasons(
-    table: str, stage: int, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook
+    table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook
 ) -> tuple[Reason, ...]:
     """Reasons of the rows of a table that are decided at this stage."""
     return tuple([reason_of(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])

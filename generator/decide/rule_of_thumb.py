@@ -9,6 +9,7 @@ from __future__ import annotations
 from generator.decide.context import Context
 from generator.plan import KvCache
 from generator.quantity import GB
+from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Footprint
 
 HALF_BITS = 16
@@ -23,6 +24,7 @@ def fp16_gb(context: Context) -> float | None:
     return model.fp16_gb if model.fp16_gb is not None else model.billion * 2
 
 
+@remembered
 def thumb(context: Context, method: str) -> dict[str, float | None]:
     """The figures of the handbook for a method."""
     entry, book = context.book.section("methods")[method], context.book

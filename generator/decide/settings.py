@@ -6,53 +6,72 @@ Floor 5, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
-from generator.decide.context import set_value, trace_of
+from generator.decide.context import Context, set_value, trace_of
 from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.plan import Trace, Value
 from generator.rulebook.book import RuleBook
-from generator.rulebook.table import Row, cell_test
+from generator.rulebook.memo import remembered
+from generator.rulebook.table import LAYOUT, Facts, Row, cell_test
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import Sources
+
+Values = dict[str, Value]
 
 
-class _Values(dict[str, Any]):
+class _Values(dict[str, Value]):
     """What rows set; whoever needs a key that no row sets is told so."""
 
     def __init__(self, table: str) -> None:
         super().__init__()
         self._table = table
 
-    def __missing__(self, key: str) -> Any:
+    def __missing__(self, key: str) -> Value:
         raise fail("rules-gap", f"no row of the table `{self._table}` sets {key!r} here, which is needed")
 
 
 def collected(
-    table: str, facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook, version: str | None
-) -> tuple[dict[str, Any], list[Trace]]:
+    table: str, facts: Facts, sources: Sources, book: RuleBook, version: str | None
+) -> tuple[Values, list[Trace]]:
     """Everything that the matching rows of a `collect` table set, and a step of the trace for each."""
-    values: dict[str, Any] = _Values(table)
+    values = _Values(table)
     steps = _rows(table, facts, book, version, values)
     return values, [trace_of(table, row, {"set": did}, facts, sources, book) for row, did in steps]
 
 
-def values_of(table: str, facts: Mapping[str, Any], book: RuleBook, version: str | None) -> dict[str, Any]:
+def values_of(table: str, facts: Facts, book: RuleBook, version: str | None) -> Values:
     """The same without the trace."""
-    values: dict[str, Any] = _Values(table)
+    values = _Values(table)
     _rows(table, facts, book, version, values)
     return values
 
 
-def _rows(
-    table: str, facts: Mapping[str, Any], book: RuleBook, version: str | None, values: dict[str, Any]
-) -> list[tuple[Row, dict[str, Any]]]:
+@remembered
+def fit_reads(book: RuleBook) -> tuple[str, ...]:
+    """The names that decide what the `fit` rows set."""
+    return tuple(name for name in book.tables["fit"].reads if book.stages[name] <= LAYOUT)
+
+
+@remembered
+def fit_base(context: Context, version: str, read: tuple[object, ...]) -> Mapping[str, Value]:
+    """What the `fit` rows set for an engine's version, by the values of `fit_reads`: many candidates have the same."""
+    base = values_of("fit", dict(zip(fit_reads(context.book), read, strict=True)), context.book, version)
+    if context.pinned("enforce_eager") is not None:
+        base["enforce_eager"] = context.pinned("enforce_eager")
+    return base
+
+
+def _rows(table: str, facts: Facts, book: RuleBook, version: str | None, values: Values) -> list[tuple[Row, Values]]:
     """The matching rows with what each sets; two rows that differ on one key are an error."""
     set_by: dict[str, str] = {}
     found = []
     for row in book.tables[table].rows:
         if not row.matches(facts):
             continue
-        did = {}
+        did: Values = {}
         for key, word in row.set.items():
             value = set_value(word, facts, book, version)
             if value is None:
@@ -65,8 +84,8 @@ def _rows(
 
 
 def emitted(
-    facts: Mapping[str, Any], sources: Mapping[str, str | None], book: RuleBook, engine: Engine
-) -> tuple[dict[str, Value], list[Trace]]:
+    facts: Facts, sources: Sources, book: RuleBook, engine: Engine
+) -> tuple[Values, list[Trace]]:
     """The settings of a candidate; a row may only set what this version of the engine can spell, and works with here (`accepted_when`)."""
     values, trace = collected("settings", facts, sources, book, engine.version)
     for key in values:

@@ -6,14 +6,19 @@ Floor 5, pure.
 from __future__ import annotations
 
 from math import ceil, log2
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.fit import Fitted
 from generator.decide.job_weights import MADE
-from generator.decide.names import Names, is_path
+from generator.decide.names import is_path
 from generator.quantity import gib
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import FitNames, JobNames, TargetNames
+
+NO_JOB: JobNames = {"quantize.fits_gpu": None, "quantize.fits_host": None}
 
 
 def target_of(context: Context, pair: Pair) -> str:
@@ -21,7 +26,7 @@ def target_of(context: Context, pair: Pair) -> str:
     return pair.checkpoint.id if pair.checkpoint else context.model.id
 
 
-def target_names(context: Context, pair: Pair) -> Names:
+def target_names(context: Context, pair: Pair) -> TargetNames:
     """Names of the stage `sized` that every layout of a pair has in common: what is loaded."""
     target, engine = target_of(context, pair), pair.engine
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
@@ -37,8 +42,6 @@ def target_names(context: Context, pair: Pair) -> Names:
         "has_revision": revision is not None,
         # what a job makes is as fixed as what it is made of
         "weights.pinned": context.model.revision is not None or is_path(context.model.id) if made else revision is not None or local or is_path(target),
-        "quantize.fits_gpu": None,
-        "quantize.fits_host": None,
         "port": context.spec.deploy.get("port") or engine.facts["port"],
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
@@ -46,8 +49,8 @@ def target_names(context: Context, pair: Pair) -> Names:
     }
 
 
-def sized_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) -> Names:
-    """The other names of the stage `sized`: what fitting found."""
+def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) -> FitNames:
+    """Names of the stage `sized` that say what fitting found."""
     load, footprint = fitted.load, fitted.footprint
     every = 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1
     layers = every if fitted.gpu_layers is None else fitted.gpu_layers
@@ -87,5 +90,4 @@ def halvings(asked: int, got: int) -> int:
 
 def revision_of(context: Context, pair: Pair) -> str | None:
     """The commit of what is loaded: the model's, where the model's own repository is loaded."""
-    own: Any = context.model.revision
-    return own if pair.checkpoint is None or pair.origin == "given" else None
+    return context.model.revision if pair.checkpoint is None or pair.origin == "given" else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from generator.architecture.shape import ModelArchitecture
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context, numbers_of
 from generator.errors import InputError, Place, did_you_mean, fail, fold
 from generator.facts.engine import support_of
 from generator.facts.job import Needs
@@ -49,7 +49,7 @@ def training_job(context: Context, name: str, method: str | None) -> TrainingJob
         message = f"what {name} with {chosen} makes is not for {engine}: {facts.get('note', '')} (for {', '.join(facts['engines'])})"
         raise InputError(context.spec.problem(("pin", "engine"), "result-not-for-engine", message))
     teacher, student = _teacher(context, facts), context.model.architecture
-    numbers = Numbers(context.book, str(facts["version"]))
+    numbers = numbers_of(context.book, str(facts["version"]))
     own = context.spec.quantize or {}
     data = job_data(
         name, chosen, facts, numbers, student,

@@ -11,6 +11,8 @@ from typing import Any
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
 from generator.facts.model import Checkpoint
+from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf import gguf_sizes, gguf_weights, places
 from generator.sizing.weights import checkpoint_bytes, weight_bytes, weight_parts
@@ -71,8 +73,10 @@ def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) 
     group, wide = checkpoint.group_size or entry.get("group_size"), tuple(checkpoint.ignore or ())
     if group == entry.get("group_size") and not wide:
         return entry
-    key = ("as published", method, group, wide)
-    if key not in context.book.memo:
-        context.book.memo[key] = {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide]}
-    found: Mapping[str, Any] = context.book.memo[key]
-    return found
+    return _published_with(context.book, method, group, wide)
+
+
+@remembered
+def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...]) -> Mapping[str, Any]:
+    entry: Mapping[str, Any] = book.section("methods")[method]
+    return {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide]}

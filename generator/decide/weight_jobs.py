@@ -7,35 +7,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context, numbers_of
 from generator.decide.job_weights import MADE, TOOLS_OF_GGUF, Made, asked, gguf_source
 from generator.errors import InputError, Problem
 from generator.facts.job import WEIGHTS, Calibration, Job
-from generator.facts.model import Checkpoint
+from generator.facts.model import Checkpoint, config_of
 from generator.plan import Candidate
 from generator.quantity import GIB
 from generator.quantize.disk import stored_beside
 from generator.quantize.gguf import gguf_needs, gguf_output, overridden
 from generator.quantize.needs import job_needs
 from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, wide_of
+from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
 from generator.sizing.gguf_overrides import read_overrides
 from generator.sizing.split import Cuts, cuts
 from generator.sizing.weights import checkpoint_bytes
 
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.decide.vocabulary import JobNames
+
 
 def made_of(context: Context, method: str, values: Mapping[str, Any], group_size: int | None = None) -> Made | None:
     """The checkpoint that a job makes; None where the tool cannot be told what must stay wide. Remembered per decision."""
-    key = (values["quantize_tool"], method, group_size)
-    if key not in context.memo:
-        context.memo[key] = _made(context, method, values, group_size)
-    found: Made | None = context.memo[key]
-    return found
+    return _made(context, method, tuple(values.items()), group_size)
 
 
-def _made(context: Context, method: str, values: Mapping[str, Any], group_size: int | None) -> Made | None:
+@remembered
+def _made(context: Context, method: str, said: tuple[tuple[str, Any], ...], group_size: int | None) -> Made | None:
+    values: Mapping[str, Any] = dict(said)
     book, name = context.book, values["quantize_tool"]
     tool, entry, architecture = book.section("quantizers")[name], book.section("methods")[method], context.model.architecture
     own = asked(context)
@@ -51,10 +54,11 @@ def _made(context: Context, method: str, values: Mapping[str, Any], group_size: 
     ignore = ignored(tool, architecture, wide)
     size = group_size or (maker.get("group_sizes") or [None])[0]
     quantization = quantization_of(maker, ignore, size, values.get("desc_act"))
-    stored = _stored(context, context.model.config, quantization, (name, method, size, ignore))
-    if stored is None:
-        return None
-    return Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)
+    if context.model.basis == "catalogue":
+        stored = _stored(book, context.model.id, name, method, ignore, size, values.get("desc_act"))
+    else:
+        stored = _as_made(context.model.config, quantization)
+    return None if stored is None else Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)
 
 
 def _overridden(context: Context, entry: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -74,20 +78,19 @@ def _asks_for_matrix(entry: Mapping[str, Any], methods: Mapping[str, Any]) -> bo
     return any(str(kind).lower() in refused for kind in ((entry.get("gguf") or {}).get("overrides") or {}).values())
 
 
-def _stored(context: Context, config: Mapping[str, Any], quantization: Mapping[str, Any], key: tuple[Any, ...]) -> ModelArchitecture | None:
-    """The model as the job stores it; of a catalogued one remembered with the rules, which keep its config alive."""
-    listed = context.model.basis == "catalogue"
-    memo, key = context.book.memo, ("made", id(config), *key)
-    if key not in memo or not listed:
-        try:
-            found = made_architecture(config, quantization)
-        except InputError:  # a model whose own words for its modules are not understood this way
-            found = None
-        if not listed:
-            return found
-        memo[key] = found
-    known: ModelArchitecture | None = memo[key]
-    return known
+@remembered
+def _stored(
+    book: RuleBook, model: str, tool: str, method: str, ignore: tuple[str, ...], size: int | None, desc_act: bool | None
+) -> ModelArchitecture | None:
+    """A catalogued model as the job stores it: kept with the rules."""
+    return _as_made(config_of(model, book) or {}, quantization_of(book.section("quantizers")[tool]["makes"][method], ignore, size, desc_act))
+
+
+def _as_made(config: Mapping[str, Any], quantization: Mapping[str, Any]) -> ModelArchitecture | None:
+    try:
+        return made_architecture(config, quantization)
+    except InputError:  # a model whose own words for its modules are not understood this way
+        return None
 
 
 def checkpoint_of(made: Made, method: str) -> Checkpoint:
@@ -124,7 +127,7 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
     """The job behind a candidate whose weights are made."""
     book, values = context.book, made.values
     tool = book.section("quantizers")[made.tool]
-    numbers = Numbers(book, candidate.engine_version)
+    numbers = numbers_of(book, candidate.engine_version)
     calibration = _calibration(context, values)
     output = checkpoint_of(made, candidate.method).id.removeprefix("./")
     parameters = max(1, context.model.architecture.parameters)
@@ -149,7 +152,7 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
     return Job(
         made.tool, tool["version"], candidate.method, maker["scheme"], output, size, 8 * size / parameters,
         job_needs(context.model.architecture, algorithm, size, numbers, samples=samples, tokens=tokens),
-        group_size=made.group_size, desc_act=values.get("desc_act"), ignore=made.ignore, calibration=calibration,
+        group_size=made.group_size, desc_act=None if values.get("desc_act") is None else bool(values["desc_act"]), ignore=made.ignore, calibration=calibration,
         quantization=made.quantization or {}, dtype=_dtype(context), tolerance=numbers("quantize.tolerance"),
         source=next(iter(maker["source"]), None),
     )  # fmt: skip
@@ -170,7 +173,7 @@ def _calibration(context: Context, values: Mapping[str, Any]) -> Calibration | N
     return Calibration(int(samples), int(tokens), dataset=dataset, split=own.get("split") or values.get("calibration_split") or "train")
 
 
-def job_names(context: Context, job: Job) -> dict[str, Any]:
+def job_names(context: Context, job: Job) -> JobNames:
     """What rules may read of the job behind the choice. ModelOpt spreads the model over all GPUs; the others use one."""
     gpus = context.gpus if context.book.section("quantizers")[job.tool].get("all_gpus") else 1
     host = context.spec.hardware.host_memory_gib

@@ -12,9 +12,10 @@ from typing import Any
 from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, file_format
+from generator.rulebook.memo import remembered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Engine:
     """One engine at one version; `listed` is false for a version that is not in the catalogue."""
 
@@ -56,17 +57,17 @@ class Engine:
 
 
 def resolve_engine(name: str, version: str | None, book: RuleBook) -> Engine:
-    """An engine at a version, its default one if none is asked for."""
-    known: Engine | None = book.memo.get(("engine", name, version))
-    if known is not None:
-        return known
+    """An engine at a version, its default one if none is asked for; one book gives the same object again."""
+    return _resolved(book, name, version)
+
+
+@remembered
+def _resolved(book: RuleBook, name: str, version: str | None) -> Engine:
     facts = book.section("engines")[name]
     wanted = version or facts["default_version"]
     same = {version_key(v): v for v in facts["versions"]}
     listed = same.get(version_key(wanted))
-    engine = Engine(name, listed or wanted, listed is not None, facts)
-    book.memo["engine", name, version] = engine
-    return engine
+    return Engine(name, listed or wanted, listed is not None, facts)
 
 
 def support_of(book: RuleBook, engine: str, key: str, architecture: str) -> tuple[str, str | None]:
@@ -79,6 +80,7 @@ KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
 """Settings that say the type of the KV cache; an engine has one of them."""
 
 
+@remembered
 def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str) -> tuple[str, str | None]:
     """The cell of the matrix engine × type of KV cache × architecture, and its first source.
 

@@ -17,6 +17,7 @@ from generator.errors import InputError, Place, Problem, did_you_mean, fail, fol
 from generator.facts.sources import first_source
 from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
 
 
@@ -85,13 +86,13 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     """
     request = spec.model
     name = book.index("models").get(fold(request.id))
-    entry = _entry(name, book) if name is not None else {}
+    entry = _entry(book, name) if name is not None else {}
     fallback = book.fallback("model")
     fallen = name in (None, fallback) and not (request.config or request.gguf or request.parameters)
     if fallen:
         if fallback is None:
             raise InputError(_unknown(spec, book))
-        entry = _entry(fallback, book)
+        entry = _entry(book, fallback)
     architecture, basis, config = _architecture(spec, name, entry, book)
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
@@ -133,11 +134,9 @@ def _unknown(spec: DeploymentSpec, book: RuleBook) -> Any:
     return spec.problem(path, "unknown-model", message)
 
 
-def _entry(name: str, book: RuleBook) -> Mapping[str, Any]:
+@remembered
+def _entry(book: RuleBook, name: str) -> Mapping[str, Any]:
     """A catalogue entry with its shape: `same_shape_as` lends a config, `config_overrides` changes parts of it."""
-    known: Mapping[str, Any] | None = book.memo.get(("model", name))
-    if known is not None:
-        return known
     models = book.section("models")
     entry = models[name]
     config = entry.get("config")
@@ -147,9 +146,7 @@ def _entry(name: str, book: RuleBook) -> Mapping[str, Any]:
         seen.add(lender["same_shape_as"])
         lender = models[lender["same_shape_as"]]
         config = lender.get("config")
-    whole = {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
-    book.memo["model", name] = whole
-    return whole
+    return {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
 
 
 def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any], book: RuleBook) -> tuple[ModelArchitecture, str, Mapping[str, Any] | None]:
@@ -173,13 +170,9 @@ def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, An
             with _named_by(spec, "safetensors", request.safetensors):
                 architecture = with_exact_bytes(architecture, tensor_bytes(_safetensors_path(spec, request.safetensors)))
         return architecture, "config", config
-    if entry.get("config"):
-        key = ("architecture", id(entry["config"]))  # the memo keeps the entry, and so its id, alive
-        if key not in book.memo:
-            from generator.architecture.config import from_config
-
-            book.memo[key] = from_config(entry["config"])
-        return book.memo[key], "catalogue", entry["config"]
+    listed = shape_of(name, book) if name is not None and entry else None
+    if listed is not None:
+        return listed, "catalogue", entry["config"]
     from generator.architecture.typical import typical
 
     parameters = request.parameters or 1e9 * float(entry.get("parameters_billion") or 0)
@@ -190,15 +183,20 @@ def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, An
 
 def config_of(name: str, book: RuleBook) -> Mapping[str, Any] | None:
     """The config.json of a catalogue entry, with what it borrows; None where the catalogue has only a size."""
-    config: Mapping[str, Any] | None = _entry(name, book)["config"]
+    config: Mapping[str, Any] | None = _entry(book, name)["config"]
     return config
 
 
 def shape_of(name: str, book: RuleBook) -> ModelArchitecture | None:
     """The architecture of a catalogue entry; None where the catalogue has only a size."""
+    return _shape(book, name)
+
+
+@remembered
+def _shape(book: RuleBook, name: str) -> ModelArchitecture | None:
     from generator.architecture.config import from_config
 
-    config = _entry(name, book)["config"]
+    config = _entry(book, name)["config"]
     return from_config(config) if config else None
 
 

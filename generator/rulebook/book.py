@@ -44,8 +44,8 @@ class RuleBook:
         self._sections = sections or {}
         self._compiled, self._again = compiled, again
         self._indexes: dict[str, dict[str, str]] = {}
-        self.memo: dict[Any, Any] = {}
-        """What others worked out from this book and nothing else, under keys of their own."""
+        self.memo: dict[object, Any] = {}
+        """What others worked out from this book and nothing else (`remembered`)."""
 
     def section(self, name: str) -> Any:
         """A section's data; from the compiled file at its first use."""

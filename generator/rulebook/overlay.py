@@ -209,7 +209,7 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
 
 
 def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:
-    """`off: {thresholds: [name], gpus: [name], …}`; what is off is as if no layer had it, but its name stays a known word."""
+    """`off: {thresholds: [name], gpus: [name], …}`; what is off is as if no layer had it, but its words stay known."""
     for section, gone in document.data["off"].items():
         place = document.place(("off", section), key=True)
         if section in gathered.merged["tables"]:
@@ -223,8 +223,7 @@ def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem
             for i, name in enumerate(gone):
                 yield from _switch(gathered, layer, (section, name), entries, document.place(("off", section, i)))
                 if name in entries:
-                    gathered.merged["off"].setdefault(section, []).append(name)
-                    entries.pop(name)
+                    gathered.merged["off"].setdefault(section, {})[name] = entries.pop(name)
         else:
             words = (*SWITCHABLE, *gathered.merged["tables"])
             yield Problem("unknown-key", f"{section!r} cannot be switched off{did_you_mean(section, words)}", place)

@@ -219,10 +219,23 @@ def _values(merged: Data, name: str, words: list[Any], where: Place) -> Iterator
 
 
 def _allowed(merged: Data, entry: Data) -> list[str] | None:
-    """The values a name may have: listed, or the names of a section (`from: methods`)."""
-    if "from" in entry:
-        return [*merged[entry["from"]], *merged["off"].get(entry["from"], ()), *(entry.get("values") or [])]
-    return entry.get("values")
+    """The values a name may have: listed, or words of the catalogue (also of what is switched off); None where any word will do."""
+    if "from" not in entry:
+        return entry.get("values")
+    section = entry["from"].partition(".")[0]
+    return [*catalogue_words(merged, entry["from"]), *catalogue_words({section: merged["off"].get(section, {})}, entry["from"])]
+
+
+def catalogue_words(merged: Data, words_of: str) -> list[str]:
+    """The entries of a section (`methods`), or what they say under a key (`models.family`): a word, or one for each engine."""
+    section, _, key = words_of.partition(".")
+    entries: Data = merged[section]
+    if not key:
+        return list(entries)
+    if key in entries:
+        return list(entries[key])
+    said = [entry[key] for entry in entries.values() if entry.get(key)]
+    return list(dict.fromkeys(word for one in said for word in (one.values() if isinstance(one, dict) else (one,))))
 
 
 def _sources(gathered: Gathered) -> Iterator[Problem]:

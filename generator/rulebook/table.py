@@ -21,7 +21,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 Test = Callable[[Any], bool]
-Facts = Mapping[str, Any]
+Facts = Mapping[str, object]
 
 
 class Row(NamedTuple):

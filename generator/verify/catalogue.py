@@ -11,6 +11,7 @@ from typing import Any
 
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,10 @@ def nearest(version: str, known: list[str]) -> str:
     return same[0] if same else max(below, key=version_key) if below else min(known, key=version_key)
 
 
+@remembered
 def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
     """The options of an engine at a version, from the nearest version in the catalogue."""
-    found: Catalogue | None = book.memo.get(("catalogue", engine, version))
-    if found is None:
-        found = book.memo["catalogue", engine, version] = _build(book.section("flags")[engine], engine, version)
-    return found
-
-
-def _build(facts: Mapping[str, Any], engine: str, version: str) -> Catalogue:
+    facts: Mapping[str, Any] = book.section("flags")[engine]
     as_version = nearest(version, list(facts["versions"]))
     taken, gone, later = _by_time(facts["options"], as_version)
     for rule in facts.get("old_words") or ():

@@ -165,7 +165,7 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
         if key not in seen:
             seen.add(key)
             loads = expected(launch.weights.host) if launch.weights.local else candidate.checkpoint
-            made = ranked.facts["_made"]
+            made = ranked.made
             stored = model if made is None or not made.quantization else _as_made(model, made.quantization)
             yield Case(f"{name}/{candidate.id}", candidate, dict(outcome.plan.spec), gpu, stored, words, loads, config, env, files)
 
@@ -173,7 +173,7 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
 def _with_settings(ranked: Ranked) -> Candidate:
     """A candidate with the settings that its rows set: the decision works them out for the best of each engine only."""
     engine = resolve_engine(ranked.candidate.engine, ranked.candidate.engine_version, book())
-    settings, _ = emitted(ranked.facts, ranked.facts["_sources"], book(), engine)
+    settings, _ = emitted(ranked.facts, ranked.sources, book(), engine)
     assert settings, ranked.candidate.id
     return changed(ranked.candidate, settings=settings)
 

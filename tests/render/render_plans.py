@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from generator.facts.quality import Quality
 from generator.plan import Candidate, KvCache, Plan, Read, Reason, Rejection, Trace
@@ -14,6 +14,9 @@ from generator.quantity import GIB
 from generator.readers.document import read_yaml
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Footprint
+
+if TYPE_CHECKING:
+    from generator.decide.vocabulary import SpecNames
 
 ROOT = Path(__file__).parents[2]
 GGUF = ("llama.cpp", "ollama")
@@ -193,5 +196,5 @@ def plan(
             "rules/default/settings.yaml:3",
         ),
     )
-    base = Plan("chat", "default", "0" * 16, spec, choice, (), (out,), (), trace, {"model.chat": True})
+    base = Plan("chat", "default", "0" * 16, spec, choice, (), (out,), (), trace, cast("SpecNames", {"model.chat": True}))
     return replace(base, **changes)

@@ -104,7 +104,7 @@ class Space:
     """The vocabulary as dimensions. What a table may take is bounded: `steps` are left, and `TooMuch` is raised without."""
 
     def __init__(self, names: Mapping[str, Any], entries: Mapping[str, Iterable[str]], thresholds: Mapping[str, Any]) -> None:
-        """`entries` are the words of sections that names take their values from (`from: methods`)."""
+        """`entries` are the words of the catalogue that names take their values from (`from: methods`)."""
         self.names, self.thresholds = names, thresholds
         self.domains = {name: _domain(entry, entries) for name, entry in names.items()}
         self.steps = MOST_STEPS
@@ -234,9 +234,7 @@ def _domain(entry: Mapping[str, Any], entries: Mapping[str, Iterable[str]]) -> D
         return Domain(None, numeric=True)
     if kind == "flag":
         return Domain(frozenset({True, False}))
-    values = entry.get("values")
-    if "from" in entry:
-        return Domain(frozenset([*entries[entry["from"]], *(values or ())]))
+    values = entries[entry["from"]] if "from" in entry else entry.get("values")
     return Domain(frozenset(values) if values is not None else None)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from generator.errors import Place, Problem
 from generator.rulebook.lint.cells import MOST_STEPS, Box, Dimension, Numbers, Space, TooMuch, Values, Words
 from generator.rulebook.overlay import Gathered
+from generator.rulebook.rules_check import catalogue_words
 
 FIT_NEEDS = {
     "detailed": ("kv_cache_dtype", "max_num_batched_tokens", "batched_tokens_least", "sequences_most"),
@@ -27,8 +28,8 @@ class Rows:
     def __init__(self, gathered: Gathered) -> None:
         merged = gathered.merged
         self.gathered, self.tables = gathered, merged["tables"]
-        self.space = Space(merged["names"], {key: merged[key] for key in ("architectures", "methods", "engines")}, merged["thresholds"])
-
+        named = {entry["from"] for entry in merged["names"].values() if "from" in entry}
+        self.space = Space(merged["names"], {word: catalogue_words(merged, word) for word in named}, merged["thresholds"])
         self._boxes: dict[tuple[str, str], list[dict[Dimension, Values]]] = {}
 
     def boxes(self, table: str, row: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
