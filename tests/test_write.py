@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from generator.disk import write
+from generator.disk import placing, write
 from generator.disk.write import Finding, WriteResult, compare, sha256, write_spec
 from generator.errors import CANNOT_WRITE, WriteError
 from generator.render.artifact import Artifact
@@ -249,7 +249,7 @@ def test_names_that_leave(name: str, tmp_path: Path) -> None:
     refused(tmp_path, "bad-path", name=name, out="in")
 
 
-STEPS = [(Path, "replace"), (Path, "mkdir"), (os, "fdopen"), (write, "flush")]
+STEPS = [(Path, "replace"), (Path, "mkdir"), (os, "fdopen"), (placing, "flush")]
 """What may fail while files are written."""
 
 
@@ -452,7 +452,7 @@ def test_an_unfinished_run_is_seen_and_mended(tmp_path: Path, monkeypatch: pytes
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    monkeypatch.setattr("generator.disk.write._Placed.undo", lambda self: None)
+    monkeypatch.setattr("generator.disk.placing.Placed.undo", lambda self: None)
     with pytest.raises(Killed):
         put(tmp_path, RESEALED)
     monkeypatch.undo()
@@ -467,13 +467,13 @@ def test_one_sync_for_all_files(changed: int, tmp_path: Path, monkeypatch: pytes
     """However many files change; none where nothing does. (strace counts the same.)"""
     put(tmp_path)
     calls = []
-    real = write.flush
+    real = placing.flush
 
     def counted(folder: Path) -> None:
         calls.append(folder)
         real(folder)
 
-    monkeypatch.setattr(write, "flush", counted)
+    monkeypatch.setattr(placing, "flush", counted)
     monkeypatch.setattr(os, "fsync", lambda handle: pytest.fail("a file was synced by itself"))
     put(tmp_path, tuple(Artifact(a.path, a.text + "new\n" * (i < changed), a.executable) for i, a in enumerate(FILES)))
     put(tmp_path, tuple(Artifact(a.path, a.text + "new\n" * (i < changed), a.executable) for i, a in enumerate(FILES)))
