@@ -300,8 +300,8 @@ def test_plans_of_an_unknown_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     code, out, err = run("old..new")
     assert (code, out) == (1, "")
     assert err == (
-        "new/chat/plan.json:1:1: error[unknown-schema]: schema_version is 2, and this version of gen-deploy reads 1:"
-        " compare with the version that wrote the plan\n"
+        "new/chat/plan.json:1:1: error[unknown-schema]: schema_version is 2, but this gen-deploy reads 1:"
+        " compare with the gen-deploy version that wrote the plan\n"
     )
 
 
@@ -355,8 +355,8 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "option as head": (("main..--output=owned",), 2, "cannot begin with '-'"),
     "space": (("a b",), 2, "is not the name of a commit"),
     "empty": (("",), 2, "bad-ref"),
-    "unknown": (("nope",), 1, "'nope' is no commit of this repository"),
-    "unknown head": (("main..nope",), 1, "'nope' is no commit of this repository"),
+    "unknown": (("nope",), 1, "'nope' is not a commit of this repository"),
+    "unknown head": (("main..nope",), 1, "'nope' is not a commit of this repository"),
     "unknown spec": (("main", "specs/nope.yaml"), 1, "has no file 'specs/nope.yaml'"),
     "spec outside": (("main", "/etc/passwd"), 1, "not inside the repository"),
     "rules outside": (("main", "--rules", "../../x"), 1, "not inside the repository"),
