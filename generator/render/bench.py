@@ -1,6 +1,6 @@
 """`bench.sh`: measures a running server with the spec's own lengths and concurrency.
 
-Floor 6, pure. vLLM and SGLang bring a benchmark of servers, llama.cpp one of its kernels; the others get a load of
+Floor 6, pure. vLLM and SGLang ship a server benchmark, llama.cpp one of its kernels; the other engines get a load of
 completions over the OpenAI API. Flags after docs.vllm.ai/en/latest/cli/bench/serve, SGLang's
 docs/developer_guide/bench_serving.md, and llama.cpp's tools/llama-bench/README.md.
 """
@@ -21,7 +21,7 @@ from generator.verify.shell import same_words
 RESULT = "bench.json"
 
 def bench(launch: Launch, header: str) -> Artifact:
-    """The benchmark of one candidate, checked by reading its words back."""
+    """The benchmark of one candidate, verified by parsing its words again."""
     workload, count = launch.plan.spec["workload"], launch.facts["bench"]
     concurrency = sequences(launch)
     requests = max(count["least_requests"], concurrency * count["rounds"])
@@ -59,13 +59,13 @@ def bench(launch: Launch, header: str) -> Artifact:
 
 
 def sequences(launch: Launch) -> int:
-    """Requests at once: the spec's, or for `max` those that the plan runs."""
+    """Concurrent requests: the spec's, or for `max` the plan's number of sequences."""
     asked = launch.plan.spec["workload"]["concurrency"]
     return int(asked) if asked != "max" else launch.candidate.max_num_seqs * launch.candidate.replicas
 
 
 def own_benchmark(launch: Launch, workload: Any, concurrency: int, requests: int) -> list[Word]:
-    """The words of the engine's own benchmark; empty where it has none for this load."""
+    """The command line of the engine's own benchmark; empty if it has none for this load."""
     tokens_in, tokens_out = str(workload["input_tokens"]), str(workload["output_tokens"])
     weights = launch.weights
     model: Word = weights.host if weights.local else weights.name
@@ -83,7 +83,7 @@ def own_benchmark(launch: Launch, workload: Any, concurrency: int, requests: int
 
 
 def kernels(launch: Launch, tokens_in: str, tokens_out: str) -> list[Word]:
-    """llama-bench: a prompt and an answer of the spec's lengths, with the plan's batch and cache, and no server."""
+    """llama-bench without a server: prompt and answer of the spec's lengths, with the plan's batch size and cache."""
     settings, words = launch.candidate.settings, launch.words()
     where = next((i for i, word in enumerate(words) if word in ("-m", "--model", "-hf", "--hf-repo")), None)
     if where is None:
@@ -93,7 +93,7 @@ def kernels(launch: Launch, tokens_in: str, tokens_out: str) -> list[Word]:
     if isinstance(settings.get("gpu_layers"), int):
         found += ["-ngl", str(settings["gpu_layers"])]
     if launch.candidate.kv_cache_dtype == "f32":
-        return []  # llama-bench knows no cache of 32 bits
+        return []  # llama-bench has no 32-bit cache
     found += ["-ub", str(launch.candidate.max_num_batched_tokens)]
     dtype = launch.candidate.kv_cache_dtype
     if dtype not in ("auto", "f16"):
