@@ -1,7 +1,7 @@
 """The command `gen-deploy`, and `python -m generator`. Floor 8.
 
-Whoever stops it, with Ctrl-C or a signal, reads one line and no traceback, at any moment. So nothing is imported here before the
-handlers are set, and all else is imported while they are. A signal is raised where the program is, so that temporary folders go.
+Ctrl-C or a signal prints one line and no traceback, at any moment. So nothing is imported here before the
+handlers are set; all other imports follow. A signal raises an exception, so that temporary folders are removed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 class Stopped(BaseException):
-    """A signal came; no `except Exception` holds it up."""
+    """A signal arrived; no `except Exception` catches it."""
 
 
 def run() -> int:
-    """Run the command line and return its exit code: 128 and the signal's number where one stopped it, as shells have it."""
+    """Run the command line and return its exit code: 128 plus the signal's number if a signal stopped it, as in shells."""
     number = 2
     try:
         import signal
 
         def stop(found: int, frame: FrameType | None) -> None:
             nonlocal number
-            if number < 0:  # it was told before, and is still cleaning up
+            if number < 0:  # stopped before, still cleaning up
                 _end(found)
             number = -found
             raise Stopped
@@ -41,8 +41,8 @@ def run() -> int:
         from generator.cli import main
 
         code = main()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done; the interpreter's own end has nothing to tell
-        return code if number > 0 else _tell(-number)  # an error in the cleaning up took the place of the signal
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # done: the interpreter's shutdown must stay silent
+        return code if number > 0 else _tell(-number)  # an error during cleanup replaced the signal
     except (Stopped, KeyboardInterrupt):
         return _tell(abs(number))
 
@@ -57,7 +57,7 @@ def _tell(number: int) -> int:
 
 
 def _end(number: int) -> None:
-    """End here: the exception was raised where Python cannot pass it on, or the second signal came."""
+    """Exit now: Python cannot propagate the exception, or a second signal arrived."""
     os._exit(_tell(number))
 
 

@@ -1,4 +1,4 @@
-"""The one error root: a problem has a code, a message and, where there is one, a place in a file.
+"""The root of all errors: a problem has a code, a message and, if known, a place in a file.
 
 Floor 0: imports nothing of the project.
 """
@@ -28,7 +28,7 @@ class Place(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong, printed as `file:line:column: error[code]: message`."""
+    """One problem, printed as `file:line:column: error[code]: message`."""
 
     code: str
     message: str
@@ -41,20 +41,20 @@ class Problem(NamedTuple):
 
 
 MOST_IN_FILE = 20
-"""Problems of one kind in one file that are printed; whoever mends those sees the rest at the next run."""
+"""Printed problems of one kind per file; the rest appear at the next run, once these are fixed."""
 MOST_OF_KIND = 100
 """The same in all files together."""
 
 
 class Cap:
-    """What is printed of many problems: the first ones of each kind, and how many more there are."""
+    """Limits printed problems: the first of each kind, then a count of the rest."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, ...], int] = {}
         self._more: dict[tuple[str, str, str | None], int] = {}
 
     def passes(self, problem: Problem) -> bool:
-        """Whether a problem is printed; those that are not are counted."""
+        """Whether a problem is printed; the others are counted."""
         kind, path = (problem.code, problem.severity), problem.place.path if problem.place else ""
         for key, most in (((*kind, path), MOST_IN_FILE), (kind, MOST_OF_KIND)):
             if self._seen.get(key, 0) >= most:
@@ -66,7 +66,7 @@ class Cap:
         return True
 
     def rest(self) -> list[Problem]:
-        """For each kind that was cut short, how many are left out, once."""
+        """For each truncated kind, one problem with the number left out."""
         found, self._more = self._more, {}
         return [
             Problem(code, f"{count} more of this kind {'in this file' if path else 'in other files'}", Place(path) if path else None, severity)
@@ -75,7 +75,7 @@ class Cap:
 
 
 def capped(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems as they are printed: of each kind the first ones, then how many more there are."""
+    """Problems as printed: the first of each kind, then a count of the rest."""
     cap = Cap()
     return [*(problem for problem in problems if cap.passes(problem)), *cap.rest()]
 
@@ -114,29 +114,29 @@ def fail(code: str, message: str, place: Place | None = None) -> InputError:
 
 
 def internal(code: str, message: str) -> GenDeployError:
-    """An error that says that we are wrong, not the user, ready to raise."""
-    return GenDeployError(Problem(code, f"{message} (an error of gen-deploy: please report it)"))
+    """An error of gen-deploy itself, not of the user, ready to raise."""
+    return GenDeployError(Problem(code, f"{message} (this is a bug in gen-deploy: please report it)"))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'X'?"` where a known word is near, else an empty string."""
+    """`"; did you mean 'X'?"` if a known word is similar, else an empty string."""
     candidates: Sequence[str] = list(known)
     folded = {fold(k): k for k in candidates}
     if fold(word) in folded:
         return f"; did you mean {folded[fold(word)]!r}?"
-    from difflib import get_close_matches  # only errors pay for it
+    from difflib import get_close_matches  # imported lazily: only errors need it
 
     near = get_close_matches(fold(word), list(folded), n=1, cutoff=0.6)
     return f"; did you mean {folded[near[0]]!r}?" if near else ""
 
 
 def fold(word: str) -> str:
-    """A name as people mean it: case, spaces, dashes and underscores do not count."""
+    """A name for comparison: case, spaces, dashes and underscores are ignored."""
     return word.lower().replace(" ", "").replace("-", "").replace("_", "")
 
 
 def one_line(text: str) -> str:
-    """Text in one line: a name with a line end in it cannot begin another, which some readers of a log take for a command."""
+    """Text on one line: a name with a line break could start a new line, which some log readers interpret as a command."""
     return printable(text).replace("\n", "\\n")
 
 

@@ -1,4 +1,4 @@
-"""What a decision is: the candidates with their figures and reasons, the choice among them, and how it came about.
+"""The data of a decision: candidates with figures and reasons, the choice, and the trace of steps.
 
 Floor 5, pure. `as_json` gives the object of `gen-deploy plan --json`; everything later reads these types or that object.
 """
@@ -22,18 +22,18 @@ if TYPE_CHECKING:  # every start would pay for building the types
 SCHEMA_VERSION = 1
 
 Value = str | int | float | bool
-"""A setting's value, in our own words."""
+"""A setting's value, in neutral names."""
 
 
 class Read(NamedTuple):
-    """What a row read: a fact's value and where it comes from (a source key, `spec`, or the name of a formula)."""
+    """A fact that a row read: its value and its origin (a source key, `spec`, or the name of a formula)."""
 
     value: Any
     source: str | None = None
 
 
 class Reason(NamedTuple):
-    """One row that matched, with what it read; `at` is `file:line` of the row."""
+    """A matching row with the facts it read; `at` is the row's `file:line`."""
 
     row: str
     because: str
@@ -43,7 +43,7 @@ class Reason(NamedTuple):
 
 
 class KvCache(NamedTuple):
-    """The KV cache that a candidate gets: bytes per token on one GPU, tokens held, sequences of full length."""
+    """A candidate's KV cache: bytes per token on one GPU, token capacity, full-length sequences."""
 
     bytes_per_token: int
     tokens: int
@@ -51,10 +51,10 @@ class KvCache(NamedTuple):
 
 
 class Performance(NamedTuple):
-    """How fast a candidate is: `speed`, or why there is no estimate.
+    """A candidate's speed, or the reason for a missing estimate.
 
     `gpu_hours` are of a million output tokens; `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms`
-    still hold by the estimates, None where the spec has no such objective.
+    still hold by the estimates, None if the spec has no such objective.
     """
 
     speed: Speed | None = None
@@ -108,7 +108,7 @@ class Candidate:
 
     @property
     def id(self) -> str:
-        """A stable word for this candidate: `vllm/awq/tp2` (with pp and replicas where they are not 1)."""
+        """A stable identifier of this candidate: `vllm/awq/tp2` (with pp and replicas if they are not 1)."""
         word = f"{self.engine}/{self.method}/tp{self.tensor_parallel}"
         if self.pipeline_parallel > 1:
             word += f"/pp{self.pipeline_parallel}"
@@ -116,21 +116,21 @@ class Candidate:
 
 
 def changed(candidate: Candidate, **values: Any) -> Candidate:
-    """A copy with other values of some fields: `dataclasses.replace` at a tenth of its price, for thousands of candidates."""
+    """A copy with some fields replaced: like `dataclasses.replace`, but ten times faster, for thousands of candidates."""
     copy = object.__new__(Candidate)
     copy.__dict__.update(candidate.__dict__, **values)
     return copy
 
 
 class Rejection(NamedTuple):
-    """A candidate that cannot be deployed, and every row that says so."""
+    """A candidate that cannot be deployed, and every row that rejects it."""
 
     candidate: Candidate
     reasons: tuple[Reason, ...]
 
 
 class Trace(NamedTuple):
-    """One step of the decision: what a row set, kept or dropped."""
+    """One step of the decision: a row and the values it set, or the candidates it kept or dropped."""
 
     step: str
     row: str
@@ -162,7 +162,7 @@ class Plan:
 
 
 def choice_json(candidate: Candidate) -> dict[str, Any]:
-    """The words of a candidate, as in `plan --json`."""
+    """A candidate as in `plan --json`, without its figures."""
     return {
         "engine": candidate.engine,
         "engine_version": candidate.engine_version,
@@ -196,7 +196,7 @@ def memory_json(memory: Footprint | None) -> dict[str, float] | None:
 
 
 def terms_json(candidate: Candidate) -> list[dict[str, Any]]:
-    """The terms of a candidate's memory as trees, where they were worked out (the choice): each formula gives the bytes from inputs and parts."""
+    """The memory terms of a candidate as trees, if computed (for the choice): each formula yields its bytes from inputs and parts."""
     return [_term_json(term) for term in candidate.terms]
 
 
@@ -214,11 +214,11 @@ _NO_FIGURES = (
 )  # fmt: skip
 
 
-NO_FIRST = "no time to the first token: how fast this hardware computes is not known (hardware.gpu as a mapping can give fp16_tflops)"
+NO_FIRST = "no time to first token: the compute speed of this hardware is unknown (give hardware.gpu as a mapping with fp16_tflops)"
 
 
 def performance_json(performance: Performance | None) -> dict[str, Any]:
-    """The speed of a candidate; every figure is null where there is no estimate, and `unknown` says why."""
+    """The speed of a candidate; without an estimate every figure is null, and `unknown` gives the reason."""
     speed = performance.speed if performance else None
     if performance is None or speed is None:
         return {**dict.fromkeys(_NO_FIGURES), "unknown": performance.unknown if performance else "not sized"}
@@ -240,7 +240,7 @@ def performance_json(performance: Performance | None) -> dict[str, Any]:
 
 
 def figure(value: float) -> float:
-    """An estimate to three figures: it is not known better."""
+    """An estimate rounded to three figures, its useful precision."""
     return float(f"{value:.3g}")
 
 
@@ -282,7 +282,7 @@ def figures_json(candidate: Candidate) -> dict[str, Any]:
 
 
 def read_json(read: Mapping[str, Read]) -> dict[str, Any]:
-    """What a row read, as plain data."""
+    """The facts that a row read, as plain data."""
     return {
         name: {"value": sorted(r.value) if isinstance(r.value, frozenset) else r.value, "source": r.source}
         for name, r in read.items()
@@ -301,7 +301,7 @@ def reason_json(reason: Reason) -> dict[str, Any]:
 
 
 def rejection_json(rejection: Rejection) -> dict[str, Any]:
-    """A rejected candidate: its words, its figures where it was sized, and its reasons."""
+    """A rejected candidate: its identity, its figures if it was sized, and its reasons."""
     words = {key: value for key, value in choice_json(rejection.candidate).items() if key != "settings"}
     sized = rejection.candidate.memory is not None
     figures = figures_json(rejection.candidate) if sized else {"memory": None, "kv_cache": None}
@@ -309,7 +309,7 @@ def rejection_json(rejection: Rejection) -> dict[str, Any]:
 
 
 def as_json(plan: Plan, rejected: bool = True) -> dict[str, Any]:
-    """The object of `gen-deploy plan --json`; without what was `rejected` (an empty list) for whoever counts that himself."""
+    """The object of `gen-deploy plan --json`; without `rejected` (an empty list) for callers that count rejections themselves."""
     choice = plan.choice
     return {
         "schema_version": SCHEMA_VERSION,

@@ -90,7 +90,7 @@ def test_little_stack_does_not_change_what_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"a": 1,\n "b": 2, "a": 3}', "x:1:1: error[duplicate-key]: 'a' stands in one object twice"),
+        ('{"a": 1,\n "b": 2, "a": 3}', "x:1:1: error[duplicate-key]: 'a' appears twice in an object"),
         ("[NaN]", "x:1:1: error[json-syntax]: NaN is not JSON"),
         ("[1,\n2,,]", "x:2:3: error[json-syntax]: Expecting value"),
         (f"[{'9' * 5000}]", "x:1:1: error[json-syntax]: a number has too many digits"),
@@ -113,5 +113,5 @@ def test_duplicates_and_constants_pass_where_it_is_not_strict() -> None:
 
 def test_sixty_thousand_duplicates_are_found_at_once() -> None:
     pairs = ",".join(f'"{n}":0' for n in range(60_000))
-    with pytest.raises(InputError, match="'59999' stands in one object twice"):
+    with pytest.raises(InputError, match="'59999' appears twice in an object"):
         parse(f'{{{pairs},"59999":1}}', "x")

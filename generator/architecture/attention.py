@@ -1,4 +1,4 @@
-"""Attention: the matrices of one layer and what it caches (grouped-query, latent, with an indexer, DeepSeek-V4's).
+"""Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's).
 
 Floor 3, pure.
 """
@@ -33,7 +33,7 @@ class Heads:
 
     @property
     def cache(self) -> CacheGroup:
-        """What one such layer caches."""
+        """The cache of one such layer."""
         kind = "sliding" if self.window else "full"
         return CacheGroup(kind, 1, self.kv, self.key_dim, self.value_dim, self.window, chunked=self.chunked)  # type: ignore[arg-type]
 
@@ -73,7 +73,7 @@ def grouped(heads: Heads, hidden: int, family: Family, fields: Fields) -> list[P
 
 
 def _qk_norms(heads: Heads, family: Family, fields: Fields) -> list[Part]:
-    """Norms of query and key, where the family has them."""
+    """Norms of query and key, if the family has them."""
     norm = family.qk_norm
     if norm == "flag":
         norm = "head" if fields.flag("use_qk_norm") else ""
@@ -117,7 +117,7 @@ def latent(fields: Fields, hidden: int, family: Family, indexer: bool) -> tuple[
 
 
 def _indexer(fields: Fields, hidden: int, lora: int, base: str) -> list[Part]:
-    """The lightning indexer of sparse attention (DeepSeek-V3.2, GLM-5); every GPU has all of it."""
+    """The lightning indexer of sparse attention (DeepSeek-V3.2, GLM-5); replicated on every GPU."""
     heads, dim = fields.integer("index_n_heads"), fields.integer("index_head_dim")
     base += "indexer."
     return [
@@ -162,7 +162,7 @@ def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], lis
 
 
 def _compressor(name: str, hidden: int, dim: int, ratio: int, base: str) -> list[Part]:
-    """The pooling that makes one vector of `ratio` tokens; it stays in 16 bits."""
+    """The pooling of `ratio` tokens into one vector; unquantized (16 bits)."""
     width = dim * (2 if ratio == 4 else 1)
     return [
         Part(f"{name}_kv", "attention", width, hidden, linear=False, module=f"{base}wkv"),

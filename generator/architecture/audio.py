@@ -1,6 +1,6 @@
 """Audio towers and their projectors. So far only Gemma 4's, a conformer.
 
-Floor 3, pure. Read in Transformers' `Gemma4AudioModel`; engines keep a tower in 16 bits, whatever the language model is in.
+Floor 3, pure. Read in Transformers' `Gemma4AudioModel`; engines keep a tower in 16 bits, independent of the language model's type.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from generator.architecture.shape import Matrix
 
 
 def audio_tower(config: Fields, text_hidden: int) -> list[Matrix]:
-    """The matrices of the audio tower that `config` describes; empty without one or for one that is not known."""
+    """The matrices of the audio tower that `config` describes; empty without one or for an unknown one."""
     fields = config.child("audio_config")
     if fields is None or fields.word("model_type") != "gemma4_audio":
         return []

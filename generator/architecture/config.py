@@ -1,7 +1,7 @@
 """A model's architecture from its Hugging Face `config.json`.
 
-Floor 3, pure. `FAMILIES` says what the code of each `model_type` fixes; a type that is not there is an error, never
-a guess. Layers that only serve speculative decoding (MTP, next-n) are apart (`unloaded`): engines load them on request.
+Floor 3, pure. `FAMILIES` lists the traits of each `model_type`; an unlisted type is an error, never
+a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _HALVED = ("qwen", "molmo")
 
 
 def from_config(config: Mapping[str, Any], place: Place | None = None) -> ModelArchitecture:
-    """The architecture that a `config.json` describes; an `InputError` names what is missing, unknown or impossible."""
+    """The architecture that a `config.json` describes; an `InputError` names the missing, unknown or impossible key."""
     if not isinstance(config, Mapping):
         raise fail("bad-model-config", "model config: must be a mapping", place)
     outer = Fields(config, place)
@@ -87,7 +87,7 @@ def _text(outer: Fields) -> tuple[Fields, str]:
     if name not in FAMILIES:
         where = f"{inside.where if inside else ''}model_type {name or kind!r}"
         hint = did_you_mean(name[:60], FAMILIES)
-        raise fail("unknown-architecture", f"model config: {where[:120]} is not known{hint}", outer.place)
+        raise fail("unknown-architecture", f"model config: {where[:120]} is not a known architecture{hint}", outer.place)
     return fields, name
 
 
@@ -108,7 +108,7 @@ def _context(fields: Fields, family: Family, kind: str) -> Context:
 
 
 def _width(fields: Fields, family: Family, kind: str, hidden: int, experts: Experts | None) -> int:
-    """Width of a dense feed-forward layer; 0 for models that have none."""
+    """Width of a dense feed-forward layer; 0 for models without one."""
     names = (
         "dense_intermediate_size",
         "intermediate_size_mlp",
@@ -127,7 +127,7 @@ def _width(fields: Fields, family: Family, kind: str, hidden: int, experts: Expe
 
 
 def _tied(outer: Fields, fields: Fields, family: Family) -> bool:
-    """Whether the output embedding is the input embedding; what the model as a whole says goes first."""
+    """Whether the output embedding is the input embedding; the outer config takes precedence."""
     for part in (outer, fields):
         if part.has("tie_word_embeddings"):
             return part.flag("tie_word_embeddings")
@@ -135,7 +135,7 @@ def _tied(outer: Fields, fields: Fields, family: Family) -> bool:
 
 
 def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None) -> list[Matrix]:
-    """Input and output embeddings and the last norm, in the layers where a pipeline keeps them."""
+    """Input and output embeddings and the last norm, in the pipeline stages that hold them."""
     fields, hidden, last = context.fields, context.hidden, context.layers - 1
     rows = fields.integer("embedding_size", default=vocab)
     found = [Matrix("token_embd", "embedding", rows, hidden, 1, "vocab")]
@@ -165,7 +165,7 @@ def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None)
 
 
 def _summary(scheme: Scheme | None, matrices: list[Matrix]) -> CheckpointQuantization | None:
-    """What the checkpoint says of itself, with the roles that it leaves in 16 bits."""
+    """The checkpoint's own quantization, with the roles it keeps in 16 bits."""
     if scheme is None:
         return None
     stored: set[Role] = {m.role for m in matrices if m.storage is not None}
@@ -173,7 +173,7 @@ def _summary(scheme: Scheme | None, matrices: list[Matrix]) -> CheckpointQuantiz
 
 
 def _dtype(outer: Fields, fields: Fields) -> Literal["bf16", "fp16", "fp32"]:
-    """The 16-bit type that the config names; bf16 where it names none."""
+    """The 16-bit type that the config names; bf16 by default."""
     word = fields.word("torch_dtype", "dtype") or outer.word("torch_dtype", "dtype")
     word = word.removeprefix("torch.")
     return "fp16" if word in ("float16", "half") else "fp32" if word == "float32" else "bf16"

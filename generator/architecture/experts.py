@@ -17,7 +17,7 @@ from generator.architecture.shape import Role
 class Experts:
     """The routed experts of a layer: how many, how many a token uses, their width, and the shared ones' width.
 
-    `latent` is the width that experts work in, where it is not the hidden size (0: it is).
+    `latent` is the experts' input width, if it differs from the hidden size (0: equal).
     """
 
     count: int
@@ -74,7 +74,7 @@ def mixture(experts: Experts, hidden: int, family: Family) -> list[Part]:
 
 
 def read_experts(fields: Fields) -> Experts | None:
-    """The experts that a config names, in any of the spellings; None for a dense model."""
+    """The experts of a config, in any spelling; None for a dense model."""
     names = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts", "num_moe_experts")
     count = fields.integer(*names, low=0, default=0)
     if count <= 1:
@@ -89,7 +89,7 @@ def read_experts(fields: Fields) -> Experts | None:
 
 
 def _shared_width(fields: Fields, width: int) -> int:
-    """Width of all shared experts together; 0 without."""
+    """Total width of all shared experts; 0 without."""
     explicit = (
         "moe_shared_expert_intermediate_size",
         "shared_expert_intermediate_size",
@@ -106,7 +106,7 @@ def _shared_width(fields: Fields, width: int) -> int:
 
 
 def _latent_width(fields: Fields) -> int:
-    """Width that the experts work in, where a projection leads to it."""
+    """Input width of the experts after a projection, if there is one."""
     return fields.integer("moe_latent_size", "routed_expert_hidden_size", low=0, default=0)
 
 

@@ -1,6 +1,6 @@
-"""What a model family's code fixes and its `config.json` does not say: biases, norms, tied embeddings, module names.
+"""Traits of model families that are fixed in code and missing in `config.json`: biases, norms, tied embeddings, module names.
 
-Floor 3, pure. Read in the model code of Transformers and vLLM of each family (`model_type`).
+Floor 3, pure. Taken from the model code of each family (`model_type`) in Transformers and vLLM.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal
 class Family:
     """The traits of one `model_type`.
 
-    tie            whether input and output embeddings are one, where the config does not say
+    tie            whether input and output embeddings are tied, if the config does not say
     qkv_bias       biases of query, key and value; None: as `attention_bias` says
     out_bias       bias of the attention's output; None: as `attention_bias` says
     mlp_bias       biases of the feed-forward layer; None: as `mlp_bias` says
@@ -235,4 +235,4 @@ TEXT_OF: Mapping[str, str] = MappingProxyType(
         "qwen3_vl_moe": "qwen3_vl_moe_text",
     }
 )
-"""A multimodal `model_type` and that of its language model, where `text_config` does not name it."""
+"""Multimodal `model_type` -> the `model_type` of its language model, if `text_config` does not name it."""

@@ -1,7 +1,7 @@
-"""Typed reading of a model's `config.json`, which is as trustworthy as any file from the internet.
+"""Typed reading of a model's untrusted `config.json`.
 
-Floor 3, pure. Every value is checked for type and range before it is used, so that a wrong one is an `InputError` with
-the key's name, never an exception of arithmetic.
+Floor 3, pure. Every value is checked for type and range before use, so that a wrong one raises an `InputError` with
+the key's name, never an arithmetic exception.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from generator.errors import InputError, Place, fail
 
 MAX_WIDTH = 1 << 24
-"""Largest width, count of heads or experts, or vocabulary that is taken for a model."""
+"""Largest accepted width, number of heads or experts, or vocabulary size."""
 
 MAX_LAYERS = 4096
 MAX_TOKENS = 1 << 32
@@ -31,11 +31,11 @@ class Fields:
         self.where = where
 
     def problem(self, key: str, message: str) -> InputError:
-        """A wrong value of a known key."""
+        """An error for a wrong value of a key."""
         return fail("bad-model-config", f"model config: {self.where}{key} {message}", self.place)
 
     def missing(self, *keys: str) -> InputError:
-        """None of `keys` is there."""
+        """An error for missing `keys`."""
         names = " or ".join(f"{self.where}{k}" for k in keys)
         return fail("unknown-architecture", f"model config: {names} is missing", self.place)
 
@@ -94,7 +94,7 @@ class Fields:
         return default
 
     def sequence(self, key: str, kind: type, length: int | None = None) -> list[Any] | None:
-        """A list of `kind` (of `length` items at least), or None where the key has no value."""
+        """A list of `kind` (of `length` items at least), or None if the key has no value."""
         value = self.values.get(key)
         if value is None:
             return None
@@ -126,9 +126,9 @@ class Fields:
 
 
 def _shown(value: Any) -> str:
-    """A value as messages show it, cut short."""
+    """A value for messages, shortened."""
     try:
         text = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        return "a number of too many digits"
+    except ValueError:  # an integer with more digits than Python prints
+        return "a number with too many digits"
     return text if len(text) <= 40 else text[:37] + "..."

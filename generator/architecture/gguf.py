@@ -1,6 +1,6 @@
-"""A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape that sizing needs.
+"""A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape for sizing.
 
-Floor 3, pure. Works for every architecture of llama.cpp that generates text and whose keys say what its layers keep.
+Floor 3, pure. Supports every text-generating llama.cpp architecture whose keys describe the caches of its layers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FILE_TYPES = {
     21: "q2_k_s", 22: "iq3_xs", 23: "iq3_xxs", 24: "iq1_s", 25: "iq4_nl", 26: "iq3_s", 27: "iq3_m", 28: "iq2_s",
     29: "iq2_m", 30: "iq4_xs", 31: "iq1_m", 32: "bf16", 36: "tq1_0", 37: "tq2_0", 38: "mxfp4", 39: "nvfp4",
 }  # fmt: skip
-"""`general.file_type` -> the word after `gguf-` in a method's name (`enum llama_ftype` of llama.cpp's llama.h)."""
+"""`general.file_type` -> the suffix after `gguf-` in a method's name (`enum llama_ftype` of llama.cpp's llama.h)."""
 
 _GUESSED = 1024
 _USUAL = {"q4_K": "q4_k_m", "q5_K": "q5_k_m", "q3_K": "q3_k_m"}
@@ -34,17 +34,17 @@ MODEL_TYPES = {
     "deepseek32": "deepseek_v32", "gemma3": "gemma3_text", "command-r": "cohere", "granitemoe": "granitemoe",
     "granitehybrid": "granitemoehybrid", "falcon-h1": "falcon_h1", "lfm2moe": "lfm2_moe", "minimax-m2": "minimax_m2",
 }  # fmt: skip
-"""llama.cpp's word for an architecture -> `model_type` of Hugging Face's config.json, where they differ."""
+"""llama.cpp's architecture name -> `model_type` of Hugging Face's config.json, if different."""
 
 
 def from_gguf(header: GgufHeader) -> ModelArchitecture:
     """The architecture that `header` describes; `tensor_bytes` is exact.
 
-    Raises `InputError`: `unknown-architecture` (what is missing), `gguf-corrupt` (a key's value cannot be).
+    Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an impossible value).
     """
     keys = Keys(header) if "general.architecture" in header.metadata else _no_keys(header)
     if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
-        raise keys.unknown("this is a vision projector (mmproj), name the language model's file instead")
+        raise keys.unknown("this is a vision projector (mmproj); name the language model's file instead")
     if keys.false("attention.causal"):
         raise keys.unknown("this is an encoder, which does not generate text")
     predicting = keys.integer("nextn_predict_layers", 0, high=keys.layers)
@@ -86,7 +86,7 @@ def from_gguf(header: GgufHeader) -> ModelArchitecture:
 
 
 def _no_keys(header: GgufHeader) -> Keys:
-    raise fail("unknown-architecture", "general.architecture is missing, so this is no model", Place(header.name))
+    raise fail("unknown-architecture", "general.architecture is missing, so this is not a model", Place(header.name))
 
 
 def _width(tensors: LayerTensors, word: str) -> int:
@@ -103,7 +103,7 @@ def _model_type(arch: str, experts: int, header: GgufHeader) -> str:
 
 
 def _gguf_type(header: GgufHeader) -> str | None:
-    """The file's type in the words of the contract, `gguf-q4_k_m`; by its most frequent tensor type if it says none."""
+    """The file's type as a method name, `gguf-q4_k_m`; by its most frequent tensor type if not declared."""
     said = header.metadata.get("general.file_type")
     if type(said) is int and said & ~_GUESSED in FILE_TYPES:
         return "gguf-" + FILE_TYPES[said & ~_GUESSED]

@@ -1,8 +1,8 @@
-"""What each layer of a GGUF model keeps, as llama.cpp allocates it.
+"""The cache of each layer of a GGUF model, as llama.cpp allocates it.
 
-Floor 3, pure. Which layers slide is read from the file where it says so; else it is the default that llama.cpp applies
-to the architecture (its src/models/*.cpp at 0c1e57098). Architectures that llama.cpp runs without a window in spite of
-the key, such as phi3, are listed: for any other a window without a pattern is an error.
+Floor 3, pure. The sliding-window layers come from the file if it names them; else from llama.cpp's default
+for the architecture (its src/models/*.cpp at 0c1e57098). Architectures that llama.cpp runs without a window despite
+the key, such as phi3, are listed: for any other architecture a window without a pattern is an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from generator.architecture.shape import CacheGroup
 
 
 class Pattern(NamedTuple):
-    """Of `every` layers one sees everything: the last of them, or the first; `window` where the file gives none."""
+    """One of `every` layers has full attention: the last, or the first; `window` is the default without a value in the file."""
 
     every: int
     first: bool = False
@@ -51,7 +51,7 @@ NEVER_SLIDES = frozenset({
 })  # fmt: skip
 
 _SHARED_FROM = {"gemma3n": 20}
-"""From this layer on, layers use the cache of an earlier one."""
+"""The first layer that reuses the cache of an earlier one."""
 
 
 def caches(keys: Keys, tensors: LayerTensors, main_layers: int) -> tuple[CacheGroup, ...]:
@@ -77,12 +77,12 @@ def caches(keys: Keys, tensors: LayerTensors, main_layers: int) -> tuple[CacheGr
         if not found and not any(w.startswith("ffn_") for w in tensors.words[layer]):
             raise keys.unknown(f"layer {layer} has no tensors of attention, state space or feed-forward")
     if not counts:
-        raise keys.unknown("no layer keeps keys and values or a state, so it is no text generator")
+        raise keys.unknown("no layer keeps keys and values or a state, so it does not generate text")
     return tuple(replace(group, layers=layers) for group, layers in counts.items())
 
 
 def _attends(tensors: LayerTensors, layer: int) -> bool:
-    """Whether the layer has attention proper; linear attention has `attn_qkv` too, with state-space tensors."""
+    """Whether the layer has softmax attention; linear attention also has `attn_qkv`, but with state-space tensors."""
     if tensors.has(layer, "attn_k", "attn_q", "attn_v"):
         return True
     return tensors.has(layer, "attn_qkv") and not tensors.stateful(layer)
@@ -111,7 +111,7 @@ def _attention(keys: Keys, heads: int, window: int, chunked: bool) -> CacheGroup
 
 
 def _latent(keys: Keys, tensors: LayerTensors, heads: int) -> CacheGroup | None:
-    """MLA: one latent vector; files from before the split of attn_kv_b keep whole keys and values."""
+    """MLA: one latent vector; files older than the split of attn_kv_b keep full keys and values."""
     if not keys.has("attention.key_length_mla"):
         return _attention(keys, heads, 0, False)
     latent = next(m.rows for m in tensors.matrices if m.name == "attn_kv_a_mqa")
@@ -140,12 +140,12 @@ def _state(keys: Keys) -> CacheGroup:
 
 
 def _sliding(keys: Keys, main_layers: int) -> tuple[list[int], bool]:
-    """The window of each layer, in tokens (0: it sees everything), and whether windows are fixed chunks."""
+    """The window of each layer, in tokens (0: full attention), and whether the windows are fixed chunks."""
     none = [0] * keys.layers
     default = SLIDING.get(keys.arch)
     window = keys.integer("attention.sliding_window", default.window if default else 0, high=1 << 32)
     if keys.arch == "llama4" and window:
-        window = 8192  # whatever the file says
+        window = 8192  # fixed, independent of the file
     if not window or keys.arch in NEVER_SLIDES or (keys.arch == "exaone4" and main_layers != 64):
         return none, False
     said = keys.flags("attention.sliding_window_pattern")
@@ -155,7 +155,7 @@ def _sliding(keys: Keys, main_layers: int) -> tuple[list[int], bool]:
         return [window] * keys.layers, False
     every = keys.integer("attention.sliding_window_pattern", default.every if default else -1)
     if every < 0:
-        raise keys.unknown("it has a sliding window, and which of its layers slide is not known")
+        raise keys.unknown("it has a sliding window, but its sliding layers are unknown")
     whole = 0 if default and default.first else every - 1
     return [0 if every and layer % every == whole else window for layer in range(keys.layers)], bool(
         default and default.chunked

@@ -1,6 +1,6 @@
 """Typed reading of a GGUF file's metadata: keys of one architecture, one value or one per layer.
 
-Floor 3, pure. Everything wrong is an `InputError` that names the key and the file.
+Floor 3, pure. Every problem is an `InputError` that names the key and the file.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Keys:
         self.layers = self.integer("block_count", low=1, high=MAX_LAYERS)
 
     def unknown(self, message: str) -> InputError:
-        """The architecture is not understood, and why."""
+        """An error for an unsupported architecture, with the reason."""
         return fail("unknown-architecture", f"GGUF architecture {self.arch!r}: {message}", Place(self.name))
 
     def wrong(self, key: str, value: Value) -> InputError:
-        """A known key has a value that cannot be."""
+        """An error for an impossible value of a known key."""
         shown = "an array" if isinstance(value, GgufArray) else repr(value)[:40]
         return fail("gguf-corrupt", f"{self.arch}.{key} cannot be {shown}", Place(self.name))
 
@@ -40,11 +40,11 @@ class Keys:
         return self.values.get(f"{self.arch}.{key}")
 
     def has(self, key: str) -> bool:
-        """Whether the key is there."""
+        """Whether the key exists."""
         return self._get(key) is not None
 
     def false(self, key: str) -> bool:
-        """Whether the key is there and says no."""
+        """Whether the key exists and is false."""
         return self._get(key) is False
 
     def _whole(self, key: str, value: Value, low: int, high: int) -> int:
@@ -53,7 +53,7 @@ class Keys:
         return value
 
     def integer(self, key: str, default: int | None = None, low: int = 0, high: int = MAX_WIDTH) -> int:
-        """A whole number; of an array the largest. Without a default the key must be there."""
+        """A whole number; for an array its maximum. Without a default the key must exist."""
         value = self._get(key)
         if value is None:
             if default is None:
@@ -75,7 +75,7 @@ class Keys:
         return [self._whole(key, item, low, high) for item in value.items[: self.layers]]
 
     def flags(self, key: str) -> list[bool] | None:
-        """True or false for each layer, or None where the key is missing or no array."""
+        """True or false for each layer, or None if the key is missing or not an array."""
         value = self._get(key)
         if not isinstance(value, GgufArray):
             return None

@@ -1,6 +1,6 @@
-"""The tensors of a GGUF file as matrices: names say what they are for, shapes how large they are.
+"""The tensors of a GGUF file as matrices: names give their roles, shapes their sizes.
 
-Floor 3, pure. This needs no knowledge of the architecture: llama.cpp uses the same words in all of them.
+Floor 3, pure. This is independent of the architecture: llama.cpp uses the same names in all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _STATE = ("ssm_", "time_mix_", "channel_mix_", "shortconv.")
 
 @dataclass(frozen=True, slots=True)
 class LayerTensors:
-    """The words of each layer's tensors, and the matrices of the whole file."""
+    """The tensor names of each layer, and the matrices of the whole file."""
 
     words: tuple[frozenset[str], ...]
     matrices: tuple[Matrix, ...]
@@ -105,7 +105,7 @@ def _role(word: str, linear_layer: bool) -> Role:
 
 
 def _shard(word: str, role: Role) -> tuple[Shard, bool]:
-    """How tensor parallelism splits it, and whether by columns."""
+    """The tensor-parallel split, and whether by columns."""
     base = word.removesuffix(".bias")
     row = base.startswith(("attn_output", "ffn_down", "ssm_out"))
     if role in ("embedding", "lm_head"):

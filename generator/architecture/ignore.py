@@ -1,6 +1,6 @@
 """Lists of module names in checkpoint configs: exact names, prefixes, globs and `re:` patterns.
 
-Floor 3, pure. Names are compared from `layers.N.` on, since tools disagree about what comes before it.
+Floor 3, pure. Names are compared from `layers.N.` on, since tools use different prefixes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _REPEATS = re.compile(r"[*+{]")
 
 
 def inner(name: str) -> str:
-    """A module's name without the names of the models around it."""
+    """A module's name without the prefix of the enclosing models."""
     while True:
         outer = next((o for o in _OUTER if name.startswith(o)), None)
         if outer is None:
@@ -28,7 +28,7 @@ def inner(name: str) -> str:
 
 
 class Modules:
-    """A set of modules, asked whether it names one."""
+    """A set of modules with a membership test."""
 
     def __init__(self, entries: Iterable[str], place: Place | None = None) -> None:
         self._exact: set[str] = set()
@@ -40,7 +40,7 @@ class Modules:
             elif entry.endswith("*") and not any(c in entry[:-1] for c in "*?["):
                 self._prefixes.add(inner(entry[:-1]))
             elif any(c in entry for c in "*?["):
-                # a glob that names a module names what lies inside it too
+                # a glob for a module includes its submodules
                 self._patterns.append(re.compile(fnmatch.translate(entry)))
                 self._patterns.append(re.compile(fnmatch.translate(entry + ".*")))
             else:
@@ -68,7 +68,7 @@ class Modules:
 
 
 def _regex(text: str, place: Place | None) -> re.Pattern[str]:
-    """A pattern that cannot run away: no repeated group, few repeats."""
+    """A pattern without catastrophic backtracking: no repeated group, few repeats."""
     if len(text) > 500 or _QUANTIFIED_GROUP.search(text) or len(_REPEATS.findall(text)) > _MAX_REPEATS:
         raise fail("bad-model-config", f"model config: module pattern too complex: {text[:60]!r}", place)
     try:

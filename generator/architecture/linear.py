@@ -1,4 +1,4 @@
-"""Layers that keep a state instead of keys and values: Mamba-2, gated delta net (Qwen3-Next), Kimi delta attention.
+"""Layers with a state instead of keys and values: Mamba-2, gated delta net (Qwen3-Next), Kimi delta attention.
 
 Floor 3, pure. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the
 config says otherwise.

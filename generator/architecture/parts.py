@@ -1,6 +1,6 @@
-"""The parts of one layer, and how equal parts of many layers become the matrices of an architecture.
+"""The parts of one layer, and the merging of equal parts of many layers into the matrices of an architecture.
 
-Floor 3, pure. Names are llama.cpp's words for tensors, without layer number and `.weight`, so that one architecture
+Floor 3, pure. Names are llama.cpp's tensor names, without layer number and `.weight`, so that one architecture
 serves GGUF mixtures and safetensors alike:
 
     token_embd, output, output_norm                            outside of the layers
@@ -41,12 +41,12 @@ class Part:
 
     @property
     def quantizable(self) -> bool:
-        """Whether quantisation tools touch it: a linear layer with more than one input and output."""
+        """Whether quantization tools process it: a linear layer with more than one input and output."""
         return self.linear and min(self.rows, self.columns) > 1 and bool(self.module)
 
 
-class Decides(Protocol):
-    """Says how the checkpoint stores a module of a layer (None: 16 bits)."""
+class StorageOf(Protocol):
+    """Returns the checkpoint's storage of a module of a layer (None: 16 bits)."""
 
     def __call__(self, module: str, layer: int | None) -> Storage | None: ...
 
@@ -57,7 +57,7 @@ def vector(name: str, role: Role, size: int, shard: Shard = "replicated", heads:
 
 
 def biased(part: Part, bias: bool) -> list[Part]:
-    """A linear layer with its bias vector, where it has one; the bias of a row-parallel layer is not split."""
+    """A linear layer with its bias vector, if any; the bias of a row-parallel layer is not split."""
     if not bias:
         return [part]
     shard: Shard = part.shard
@@ -69,7 +69,7 @@ def biased(part: Part, bias: bool) -> list[Part]:
 class Collector:
     """Gathers parts by layer and merges equal parts of many layers into matrices."""
 
-    def __init__(self, decides: Decides | None) -> None:
+    def __init__(self, decides: StorageOf | None) -> None:
         self._decides = decides
         self._layers: dict[Part, list[int]] = {}
 
@@ -79,7 +79,7 @@ class Collector:
             self._layers.setdefault(part, []).extend(layers)
 
     def matrices(self) -> list[Matrix]:
-        """The matrices of all layers; layers whose checkpoint stores a part differently are apart."""
+        """The matrices of all layers; layers with a different storage of a part are separate."""
         return [m for part, layers in self._layers.items() for m in self._of(part, layers)]
 
     def _of(self, part: Part, layers: list[int]) -> Iterable[Matrix]:

@@ -1,4 +1,4 @@
-"""How far a model's positions reach, and the rotary table that engines precompute.
+"""A model's context length, and the rotary table that engines precompute.
 
 Floor 3, pure. The rules are vLLM's: its table is as long as the scaled context, in the model's dtype.
 """
@@ -17,7 +17,7 @@ _MULTIMODAL_POSITIONS = 4
 
 
 def _scaling(fields: Fields) -> Fields | None:
-    """`rope_scaling`, or `rope_parameters` where they are of all layers."""
+    """`rope_scaling`, or `rope_parameters` if they apply to all layers."""
     found = fields.child("rope_scaling", "rope_parameters")
     return found if found is not None and found.has("rope_type", "type") else None
 
@@ -29,7 +29,7 @@ def _base(fields: Fields) -> int:
 
 
 def max_context(fields: Fields, kind: str) -> int:
-    """Tokens of context, rope scaling included; 0 where the config does not say."""
+    """Tokens of context, rope scaling included; 0 if the config does not say."""
     base = _base(fields)
     if kind == "qwen" and fields.has("seq_length"):
         return fields.integer("seq_length", high=MAX_TOKENS)
@@ -45,13 +45,13 @@ def max_context(fields: Fields, kind: str) -> int:
     if word == "yarn":
         original = scaling.integer("original_max_position_embeddings", low=0, high=MAX_TOKENS, default=0)
         scaled = int((original or base) * factor)
-        # several configs state the scaled length already; theirs is the length that was trained
+        # several configs already state the scaled length, which is the trained one
         return scaled if not base or not original or base <= original else base
     return min(MAX_TOKENS, int(base * factor))
 
 
 def rotary(fields: Fields, family: Family, stack: Stack, context: int) -> tuple[int, int]:
-    """Width of one rotary row in values, and the rows of all tables."""
+    """Width of one rotary row in values, and the total rows of all tables."""
     if family.learned_positions or fields.flag("alibi") or family.kind == "nemotron_h":
         return 0, 0
     if family.kind == "kimi_linear":

@@ -1,4 +1,4 @@
-"""How a checkpoint is quantised, from `quantization_config`: per module, since no two tools quantise the same ones.
+"""A checkpoint's quantization, from `quantization_config`: per module, since tools quantize different modules.
 
 Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4,
 bitsandbytes, FBGEMM.
@@ -37,12 +37,12 @@ _ALGORITHMS: Mapping[str, tuple[str, Storage]] = {
     "INT8_SQ": ("int8", _INT8),
     "W8A8_SQ_PER_CHANNEL": ("int8", _INT8),
 }
-"""ModelOpt's words for one algorithm."""
+"""ModelOpt's names of one algorithm."""
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """What a checkpoint says about itself: the summary, and the storage of each module."""
+    """A checkpoint's declared quantization: a summary, and the storage of each module."""
 
     summary: CheckpointQuantization
     decides: Callable[[str], Storage | None]
@@ -58,7 +58,7 @@ def read_quantization(config: Fields, text: Fields) -> Scheme | None:
         "quantization_config", "compression_config"
     )
     if fields is None or not fields.values:
-        # ModelOpt's hf_quant_config.json, where a tool has put it into the config
+        # ModelOpt's hf_quant_config.json, embedded in the config by some tools
         beside = config.child("hf_quant_config", "_hf_quant_config")
         return _modelopt(beside, text) if beside is not None and beside.values else None
     method = fields.word("quant_method").lower().replace("_", "-")
@@ -69,14 +69,14 @@ def read_quantization(config: Fields, text: Fields) -> Scheme | None:
         known = ", ".join(sorted(_READERS))
         raise fail(
             "unknown-quantization",
-            f"model config: {fields.where}quant_method {method[:40]!r} is not known (known: {known})",
+            f"model config: {fields.where}quant_method {method[:40]!r} is unknown (known: {known})",
             config.place,
         )
     return reader(fields, text)
 
 
 def _skipped(fields: Fields, *keys: str) -> Modules:
-    """The modules that the config leaves in 16 bits."""
+    """The modules kept in 16 bits."""
     names: list[str] = []
     for key in keys or ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules"):
         names += fields.sequence(key, str) or []
@@ -93,7 +93,7 @@ def _all_but(storage: Storage, skipped: Modules, lm_head: bool = False) -> Calla
 
 
 def _group(fields: Fields, default: int = 128) -> int:
-    """`group_size`, 0 where the whole row is one group (-1)."""
+    """`group_size`, 0 if the whole row is one group (-1)."""
     size = fields.integer("group_size", "q_group_size", low=-1, default=default)
     return max(0, size)
 
@@ -127,7 +127,7 @@ def _fp8(fields: Fields, text: Fields) -> Scheme:
     else:
         storage, summary = _FP8, CheckpointQuantization("fp8", "fp8", 8)
     listed = _listed(fields)
-    if listed:  # experts of another precision in a checkpoint that is FP8 otherwise; its ignore list is theirs
+    if listed:  # experts of another precision in an FP8 checkpoint; the ignore list applies to them
         base = _all_but(storage, Modules([]))
         return Scheme(summary, lambda name: _lookup(listed, name) or base(name))
     base = _all_but(storage, _skipped(fields))
@@ -237,13 +237,13 @@ def _listed(fields: Fields) -> dict[str, Storage]:
     for name, entry in child.values.items() if child else ():
         algorithm: Any = entry.get("quant_algo") if isinstance(entry, Mapping) else None
         if not isinstance(name, str) or not isinstance(algorithm, str) or algorithm.upper() not in _ALGORITHMS:
-            raise fields.problem("quantized_layers", "names an algorithm that is not known")
+            raise fields.problem("quantized_layers", "names an unknown algorithm")
         found[inner(name)] = _ALGORITHMS[algorithm.upper()][1]
     return found
 
 
 def _lookup(listed: Mapping[str, Storage], name: str) -> Storage | None:
-    """The storage of a module, or of a module that it lies in."""
+    """The storage of a module, or of its closest listed parent."""
     while name:
         if name in listed:
             return listed[name]

@@ -1,6 +1,6 @@
 """Exact bytes of a safetensors checkpoint, from the headers of its files or from its index.
 
-Floor 3. Reads what the user names (through floor 0) and nothing else.
+Floor 3. Reads only files named by the user (through floor 0).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from generator.readers.safetensors_header import read_index, read_safetensors
 
 @dataclass(frozen=True, slots=True)
 class ExactBytes:
-    """`total` bytes of all tensors; `by_tensor` is empty where only an index without its files said so."""
+    """`total` bytes of all tensors; `by_tensor` is empty if they come from an index without its files."""
 
     total: int
     by_tensor: Mapping[str, int]
@@ -26,10 +26,10 @@ class ExactBytes:
 
 
 def tensor_bytes(path: Path, name: str | None = None) -> ExactBytes:
-    """Bytes of a checkpoint: of `model.safetensors`, or of the files that `model.safetensors.index.json` names.
+    """Bytes of a checkpoint: of `model.safetensors`, or of the files in `model.safetensors.index.json`.
 
-    The headers of the files count where all of them lie beside the index; else its own `total_size`. Raises
-    `InputError`: `safetensors-part-missing` where neither is there, and whatever is wrong with a file.
+    The headers of the files count if all of them are beside the index; else its `total_size`. Raises
+    `InputError`: `safetensors-part-missing` if neither is available, and any problem of a file.
     """
     name = name or str(path)
     if path.suffix != ".json":
@@ -41,12 +41,12 @@ def tensor_bytes(path: Path, name: str | None = None) -> ExactBytes:
         return _from_files(path, name, index.weight_map, index.files)
     if index.total_size:
         return ExactBytes(index.total_size, MappingProxyType({}), "index")
-    message = f"no metadata.total_size, and {missing[0]} does not lie beside it" if missing else "it names no files"
+    message = f"no metadata.total_size, and {missing[0]} is not in the same folder" if missing else "it names no files"
     raise fail("safetensors-part-missing", message, Place(name))
 
 
 def _from_files(path: Path, name: str, weight_map: Mapping[str, str], files: tuple[str, ...]) -> ExactBytes:
-    """The tensors that the index names, each from its file: a file may hold others, which are not loaded."""
+    """The tensors of the index, each from its file: a file may contain others, which are not loaded."""
     folder = name[: -len(path.name)] if name.endswith(path.name) else ""
     sizes: dict[str, int] = {}
     for file in files:
@@ -55,10 +55,10 @@ def _from_files(path: Path, name: str, weight_map: Mapping[str, str], files: tup
                 sizes[tensor.name] = tensor.size
     absent = next((tensor for tensor in weight_map if tensor not in sizes), None)
     if absent is not None:
-        raise fail("safetensors-corrupt", f"{weight_map[absent]} does not hold {absent!r}", Place(name))
+        raise fail("safetensors-corrupt", f"{weight_map[absent]} does not contain {absent!r}", Place(name))
     return ExactBytes(sum(sizes.values()), MappingProxyType(sizes), "headers")
 
 
 def with_exact_bytes(architecture: ModelArchitecture, exact: ExactBytes) -> ModelArchitecture:
-    """The same architecture, which now knows what its checkpoint weighs."""
+    """The architecture with exact checkpoint bytes."""
     return replace(architecture, tensor_bytes=exact.total)

@@ -1,6 +1,6 @@
-"""What sizing needs to know of a model: its weight matrices and what it caches per token.
+"""The model shape for sizing: weight matrices and caches.
 
-Floor 3, pure. Counts are of the whole model; splitting over GPUs is `sizing`'s business.
+Floor 3, pure. Counts are of the whole model; `sizing` splits them over GPUs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Shard = Literal["column", "row", "vocab", "expert", "replicated"]
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How one weight matrix is stored, where it is not plain 16-bit values.
+    """The storage of a quantized weight matrix.
 
     `bits` of one weight, `group_size` weights of a row that share a scale (0: none), `block` a scale per block of
     rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point.
@@ -35,11 +35,11 @@ class Storage:
 class Matrix:
     """`count` equal weight matrices of `rows` × `columns` (output × input features); a vector has one column.
 
-    `shard` says how tensor parallelism splits it: its rows (`column` parallel, as the field calls it), its
+    `shard` is its tensor-parallel split: its rows (`column` parallel, as the field calls it), its
     columns (`row` parallel), the vocabulary (padded), by experts (each expert is split like `column`/`row`
-    without expert parallelism and kept whole with it; `split` says which), or not at all. `heads` are units that are
-    not split further: with more GPUs than heads each GPU keeps one (KV heads). `storage` is how the checkpoint itself
-    stores it, where it is quantised; None leaves it to the method.
+    without expert parallelism and kept whole with it; `split` is the direction), or not at all. `heads` are units that are
+    not split further: with more GPUs than heads each GPU keeps one (KV heads). `storage` is the checkpoint's own
+    storage, if quantized; None leaves it to the method.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class CacheGroup:
-    """Layers that keep the same kind of state per token or per sequence.
+    """Layers with the same kind of cache per token or per sequence.
 
     kind      what is kept
     full      keys and values of every token
@@ -71,8 +71,8 @@ class CacheGroup:
     latent    one latent vector of `latent_dim` values per token (MLA), not split by tensor parallelism
     state     `state_bytes` per sequence, whatever its length (Mamba, linear attention), split by tp
 
-    `chunked` marks sliding layers whose window is a fixed chunk (Llama 4): some engines keep all of them. `stride` is
-    how many tokens share one latent vector. `index_bytes` per token and layer are kept for an indexer (sparse
+    `chunked` marks sliding layers with fixed chunks as windows (Llama 4): some engines keep all tokens. `stride` is
+    the number of tokens per latent vector. `index_bytes` per token and layer are kept for an indexer (sparse
     attention), not split. `state_bytes` and the rest are of one layer: `state_bytes` counts `conv_values` in 16 bits
     and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
     """
@@ -95,11 +95,11 @@ class CacheGroup:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointQuantization:
-    """How a checkpoint is itself quantised, read from its `quantization_config`.
+    """A checkpoint's own quantization, from its `quantization_config`.
 
     `method` is a contract name (`awq`, `fp8-block`, …); `layout` the checkpoint's own (`awq`,
-    `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list leaves
-    in 16 bits. What holds for each matrix stands in its `storage`.
+    `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list keeps
+    in 16 bits. Each matrix has its own `storage`.
     """
 
     method: str
@@ -117,10 +117,10 @@ class ModelArchitecture:
     """Layers, heads and experts of one model.
 
     `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown.
-    `tensor_bytes` is exact where a GGUF or safetensors header gave it, else 0. `rotary_rows` are the positions of all
-    rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` lies in the published checkpoint
-    beside `matrices` and is not loaded (layers that predict tokens ahead, keys never used); `unloaded_copied`: tools
-    that quantise carry it over as it is.
+    `tensor_bytes` is exact if known from a GGUF or safetensors header, else 0. `rotary_rows` are the positions of all
+    rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are matrices in the published checkpoint
+    that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`: quantization tools
+    copy them unchanged.
     """
 
     model_type: str
@@ -156,7 +156,7 @@ class ModelArchitecture:
 
     @property
     def active_parameters(self) -> int:
-        """Parameters that one token passes through: of the experts, those it is routed to."""
+        """Active parameters per token: of the experts, only the routed ones."""
         total = 0
         for m in self.matrices:
             if m.role == "expert" and self.experts:
@@ -167,7 +167,7 @@ class ModelArchitecture:
 
     @property
     def moe(self) -> bool:
-        """Whether there are routed experts."""
+        """Whether the model has routed experts."""
         return self.experts > 0
 
     @property
@@ -182,5 +182,5 @@ class ModelArchitecture:
 
     @property
     def sliding(self) -> bool:
-        """Whether some layers keep a window only."""
+        """Whether some layers use a sliding window."""
         return any(c.kind == "sliding" for c in self.caches)

@@ -1,4 +1,4 @@
-"""The layers of each kind of stack: which parts each layer has, and what it caches.
+"""The layers of each kind of stack: parts and caches.
 
 Floor 3, pure.
 """
@@ -21,7 +21,7 @@ from generator.architecture.windows import LINEAR, MAMBA, head_counts, heads_of,
 
 @dataclass(frozen=True)
 class Context:
-    """What every stack needs to know."""
+    """The sizes that every stack needs."""
 
     fields: Fields
     family: Family
@@ -130,7 +130,7 @@ def _sparse_index(fields: Fields, hidden: int) -> tuple[list[Part], int]:
 
 
 def mla(context: Context) -> Stack:
-    """Latent attention in every layer, with an indexer where the config has one (and where layers share it)."""
+    """Latent attention in every layer, with an indexer where the config has one (and possibly shared between layers)."""
     fields, stack = context.fields, Stack()
     indexer = fields.has("index_topk")
     kinds = fields.sequence("indexer_types", str, context.layers) or ["full"] * context.layers
@@ -200,7 +200,7 @@ def hybrid_blocks(fields: Fields) -> list[str]:
         raise fields.missing("hybrid_override_pattern", "layers_block_type")
     wrong = next((w for w in given if w not in BLOCKS.values()), None)
     if wrong is not None:
-        raise fields.problem("hybrid_override_pattern", f"names a layer type that is not known, {wrong[:20]!r}")
+        raise fields.problem("hybrid_override_pattern", f"names the unknown layer type {wrong[:20]!r}")
     return given
 
 

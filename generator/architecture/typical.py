@@ -1,4 +1,4 @@
-"""A typical dense model of a given size, for specs that know no more than the number of parameters.
+"""A typical dense model of a given size, for specs with only a parameter count.
 
 Floor 3, pure.
 """
@@ -29,18 +29,18 @@ _SHAPES = (
 def typical(parameters: float) -> ModelArchitecture:
     """A dense model with about that many parameters (within 2 %): the nearest published shape, deeper or shallower.
 
-    `basis` is `parameters`; the context is not known (0).
+    `basis` is `parameters`; the context is unknown (0).
     """
     if isinstance(parameters, bool) or not isinstance(parameters, int | float) or not math.isfinite(parameters):
         raise fail("bad-model-config", "model: parameters must be a number, such as 7.6e9")
     if not 1e7 <= parameters <= 1e14:
-        raise fail("bad-model-config", f"model: parameters must lie between 1e7 and 1e14, not {parameters:g}")
+        raise fail("bad-model-config", f"model: parameters must be between 1e7 and 1e14, not {parameters:g}")
     _, layers, hidden, heads, kv_heads, width, vocab, tied = min(
         _SHAPES, key=lambda shape: abs(math.log(shape[0] / parameters))
     )
     embeddings = vocab * hidden * (1 if tied else 2)
     head_dim = 64 if hidden < 2048 else 128
-    while hidden > 64 and embeddings > parameters / 2:  # far below the smallest shape: narrower, fewer words
+    while hidden > 64 and embeddings > parameters / 2:  # far below the smallest shape: narrower, smaller vocabulary
         hidden, width, vocab = hidden // 2, width // 2, vocab // 2
         heads, kv_heads, embeddings = max(1, heads // 2), 1, vocab * hidden
     per_layer = hidden * head_dim * 2 * (heads + kv_heads) + 3 * hidden * width

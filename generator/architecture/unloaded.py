@@ -1,12 +1,12 @@
-"""What lies in a checkpoint and is not loaded for serving: layers that predict tokens ahead, keys and values never used.
+"""Checkpoint tensors that engines do not load for serving: multi-token prediction layers, unused keys and values.
 
-Floor 3, pure. Read in published checkpoints and in the names that Transformers' models ignore when they load them.
+Floor 3, pure. Taken from published checkpoints and from the ignored names of Transformers' models.
 
     layers.N.…   one more layer than the model has: DeepSeek-V3 and GLM-4.5, with an embedding and an output of its own; GLM-5
     mtp.…        a module of its own: Qwen3-Next and later, Nemotron 3, DeepSeek-V4; mtp_layers.… in MiMo-7B
     k_proj …     of layers that use another layer's keys and values: Gemma 4
 
-What other families publish is not known well enough, and not counted.
+Other families are not known well enough and not counted.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _MODULES = ("deepseek_v4", "mimo", "nemotron_h", "qwen3_next", "qwen3_5_text", "
 
 
 def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) -> tuple[list[Matrix], bool]:
-    """The matrices, and whether tools that quantise copy them: llm-compressor and GPTQModel do where the config counts them.
+    """The matrices, and whether quantization tools copy them: llm-compressor and GPTQModel do if the config counts them.
 
-    Transformers does not load any of them, so other checkpoints that are made of this one are without.
+    Transformers does not load them, so other derived checkpoints lack them.
     """
     if context.family.kind == "gemma4":
         return _unused_keys(context), False
@@ -49,7 +49,7 @@ def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) 
 
 
 class _Below:
-    """Asks a scheme for modules below `prefix`, whatever layer they are collected for."""
+    """Queries a scheme for modules below `prefix`, independent of the collected layer."""
 
     def __init__(self, scheme: Scheme, prefix: str) -> None:
         self._scheme, self._prefix = scheme, prefix
@@ -79,7 +79,7 @@ def _parts_of(stack: Stack, layer: int) -> list[Part]:
 
 
 def _around(context: Context, vocab: int) -> list[Matrix]:
-    """What joins the layer to the model: a projection of state and embedding, norms, and embeddings of its own."""
+    """The connection of the layer to the model: a projection of state and embedding, norms, and its own embeddings."""
     hidden = context.hidden
     found = [Matrix("nextn.eh_proj", "mtp", hidden, 2 * hidden, 1), Matrix("nextn.norms", "norm", hidden, 3, 1)]
     if vocab:
@@ -88,7 +88,7 @@ def _around(context: Context, vocab: int) -> list[Matrix]:
 
 
 def _unused_keys(context: Context) -> list[Matrix]:
-    """Keys and values of layers that use those of an earlier layer."""
+    """Keys and values of layers that reuse those of an earlier layer."""
     fields = context.fields
     shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     full = head_counts(fields, context.family, context.kind, context.hidden)

@@ -1,6 +1,6 @@
-"""Vision towers and their projectors: small beside the language model, replicated in nothing but their norms.
+"""Vision towers and their projectors: small relative to the language model, with only the norms replicated.
 
-Floor 3, pure. Engines split a tower's layers by tensor parallelism as they split the model's.
+Floor 3, pure. Engines split a tower's layers by tensor parallelism like the model's.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class _Tower:
 
 
 def _qwen3(fields: Fields) -> list[Matrix]:
-    """Qwen3-VL and Qwen3.5: a merger, and more of them where deep layers are fed in too."""
+    """Qwen3-VL and Qwen3.5: a merger, plus further ones for deep-layer inputs."""
     hidden, width, depth = fields.integer("hidden_size"), fields.integer("intermediate_size"), fields.integer("depth")
     out, patch = fields.integer("out_hidden_size"), fields.integer("patch_size", high=4096)
     merge = fields.integer("spatial_merge_size", high=64) ** 2 * hidden
@@ -212,7 +212,7 @@ def _mistral_projector(config: Fields, hidden: int, text_hidden: int) -> list[Ma
 
 
 def molmo(text_hidden: int, text_width: int) -> list[Matrix]:
-    """Molmo's CLIP ViT-L/14-336 (23 layers used), attention pooling and gated projector; its config does not say."""
+    """Molmo's CLIP ViT-L/14-336 (23 layers used), attention pooling and gated projector; absent from its config."""
     found = _Tower(23)
     found.add("patch_embd", 1024, 3 * 14**2, 1, "replicated")
     found.add("position_embd", 577, 1024, 1, "replicated")

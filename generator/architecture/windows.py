@@ -1,4 +1,4 @@
-"""Which layers attend to everything and which to a window: each family says it in its own way.
+"""Full-attention and sliding-window layers, in the config form of each family.
 
 Floor 3, pure.
 """
@@ -24,7 +24,7 @@ def layer_types(fields: Fields, kind: str, layers: int) -> list[str]:
         words = [_SPELLINGS.get(word, word) for word in given[:layers]]
         wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR, MAMBA)), None)
         if wrong is not None:
-            message = f"model config: {fields.where}layer_types names {wrong[:40]!r}, which is not known"
+            message = f"model config: {fields.where}layer_types names the unknown type {wrong[:40]!r}"
             raise fail("unknown-architecture", message, fields.place)
         return words
     pattern = fields.integers("hybrid_layer_pattern", layers)
@@ -54,14 +54,14 @@ def layer_types(fields: Fields, kind: str, layers: int) -> list[str]:
 
 
 def _window_everywhere(fields: Fields, kind: str) -> bool:
-    """Whether `sliding_window` holds for every layer, and is not only there."""
+    """Whether `sliding_window` applies to every layer, instead of being a leftover."""
     if kind.startswith(("qwen", "mimo", "glm", "granite", "nemotron", "ministral3", "olmo2", "minicpm", "stablelm")):
         return False  # use_sliding_window is false in every published config, or the key is a leftover
     return kind in ("mistral", "mixtral", "phi3", "phimoe", "starcoder2", "llama")
 
 
 def window_of(fields: Fields, word: str, context: int) -> int:
-    """Tokens that a layer of type `word` keeps; 0 for all, also where the window covers the whole context."""
+    """Tokens kept by a layer of type `word`; 0 for all, also if the window covers the whole context."""
     if word == CHUNKED:
         size = fields.integer("attention_chunk_size", high=MAX_TOKENS)
     elif word == SLIDING:
@@ -94,7 +94,7 @@ def head_counts(fields: Fields, family: Family, kind: str, hidden: int) -> Heads
 
 
 def heads_of(fields: Fields, full: Heads, kind: str, word: str, context: int) -> Heads:
-    """Heads of a layer of type `word`, where it differs from full attention."""
+    """Heads of a layer of type `word`, if different from full attention."""
     window = window_of(fields, word, context)
     heads = replace(full, window=window, chunked=word == CHUNKED)
     if kind == "mimo_v2_flash" and word == SLIDING:

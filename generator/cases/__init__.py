@@ -1,1 +1,1 @@
-"""Cases of a rule set: what a spec must be decided to, and by which rows. Read, run, covered, and brought up to date."""
+"""Cases of a rule set: expected decisions and rows for specs. Reading, running, coverage, and updates."""

@@ -1,7 +1,7 @@
 """Cases as files: a list of `id`, `given` (a spec) and `expect`, each with the positions of its parts.
 
-Floor 7; reads the case files of a rule set. `tests/cases/<name>/` beside the rules holds those of a set that ships, `cases/` in a
-set's own folder those of any other. Files that a case's spec names lie in `files/` beside the case file.
+Floor 7; reads the case files of a rule set. Cases of a shipped set are in `tests/cases/<name>/` beside the rules, of any other set in `cases/` in
+its own folder. Files named by a case's spec are in `files/` beside the case file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILES = "files"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One case. `path` leads to it within its document; `spec` reads `given` when it is run."""
+    """One case. `path` is its path within the document; `spec` parses `given` when the case runs."""
 
     id: str
     path: Path
@@ -34,7 +34,7 @@ class Case:
 
     @property
     def expect(self) -> Mapping[str, Any]:
-        """What is expected, as written."""
+        """The expectations, as written."""
         expected: Mapping[str, Any] = self.document.data[self.index]["expect"]
         return expected
 
@@ -44,7 +44,7 @@ class Case:
         return self.document.place((*base, "expect", *path) if path else base, key)
 
     def spec(self) -> DeploymentSpec:
-        """The spec of the case; paths in it are relative to `files/`. Raises `InputError` with every problem of it."""
+        """The spec of the case; paths in it are relative to `files/`. Raises `InputError` with all its problems."""
         found, problems = from_document(self.given, self.path.parent / FILES / f"{self.id}.yaml")
         if found is None:
             raise InputError(problems)
@@ -65,9 +65,9 @@ def _yaml_in(folder: Path) -> list[Path]:
 
 
 def read_cases(paths: Iterable[Path]) -> list[Case]:
-    """The cases of these files, in order; folders stand for the files in them.
+    """The cases of these files, in order; a folder means the files in it.
 
-    Raises `InputError` for what is not in the form of a case, and for two cases of one id.
+    Raises `InputError` for an invalid case, and for duplicate ids.
     """
     cases: list[Case] = []
     problems: list[Problem] = []
@@ -75,13 +75,13 @@ def read_cases(paths: Iterable[Path]) -> list[Case]:
     for path in paths:
         for file in _yaml_in(path) if path.is_dir() else [path]:
             if file.is_symlink() and not lies_in(file, readable_from(checkout(file.parent))):
-                raise fail("outside-project", "a case file is no symlink that leads out of its repository", Place(shown(file)))
+                raise fail("outside-project", "a case file must not be a symlink to a target outside its repository", Place(shown(file)))
             document = read_yaml(file, shown(file), MAX_RULE_BYTES)
             wrong = problems_of(document, "cases", form_only=True)
             problems += wrong
             for case in [] if wrong else _cases(document, file):
                 if case.id in seen:
-                    problems.append(Problem("duplicate-case", f"the case {case.id!r} stands at {seen[case.id]} already", case.place()))
+                    problems.append(Problem("duplicate-case", f"the case {case.id!r} is already defined at {seen[case.id]}", case.place()))
                 seen[case.id] = case.place()
                 cases.append(case)
     if problems:
@@ -103,9 +103,9 @@ def _cases(document: Document, file: Path) -> list[Case]:
 
 
 def chosen(cases: Iterable[Case], words: Iterable[str]) -> list[Case]:
-    """The cases whose id holds one of these words; all without words. Raises `InputError` where a word finds none."""
+    """The cases whose id contains one of these words; without words, all. Raises `InputError` for a word without matches."""
     every, wanted = list(cases), list(words)
     for word in wanted:
         if not any(word in case.id for case in every):
-            raise fail("unknown-case", f"no case has {word!r} in its id")
+            raise fail("unknown-case", f"no case id contains {word!r}")
     return [case for case in every if not wanted or any(word in case.id for word in wanted)]

@@ -1,4 +1,4 @@
-"""A case against what was decided: each expectation that does not hold, at its place, with what would hold.
+"""Comparison of a case with the actual decision: each failed expectation at its place, with the actual value.
 
 Floor 7, pure.
 """
@@ -18,9 +18,9 @@ CLOSE = 1e-6
 
 
 class Difference(NamedTuple):
-    """One expectation that does not hold. `path` leads to it within `expect`, `got` is what would hold there.
+    """One failed expectation. `path` is its path within `expect`, `got` the actual value.
 
-    `mendable` is false where no other value would make the case right (an unknown row, a spec that is wrong).
+    `mendable` is false if no other value could fix the case (an unknown row, an invalid spec).
     """
 
     path: tuple[str | int, ...]
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
 
 
 class Result(NamedTuple):
-    """A case that was run."""
+    """The result of a case."""
 
     case: Case
     observed: Observed
@@ -48,7 +48,7 @@ def run(case: Case, book: RuleBook) -> Result:
 
 
 def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
-    """What does not hold."""
+    """The failed expectations."""
     expect = case.expect
     codes = sorted({problem.code for problem in seen.problems})
     if "error" in expect:
@@ -63,7 +63,7 @@ def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Differen
             )
         return
     if codes:
-        yield Difference((), f"the spec is an error: {seen.problems[0]}", case.place(), mendable=False)
+        yield Difference((), f"the spec is invalid: {seen.problems[0]}", case.place(), mendable=False)
         return
     yield from _unknown_rows(case, book)
     if "choice" in expect:
@@ -76,7 +76,7 @@ def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Differen
     yield from _rejected(case, seen)
     if "engines" in expect and set(expect["engines"]) != seen.engines:
         yield Difference(
-            ("engines",), f"engines that work: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines)
+            ("engines",), f"viable engines: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines)
         )
     for path, wanted in (expect.get("plan") or {}).items():
         figure = seen.figure(path)
@@ -98,16 +98,16 @@ def _rows(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
         left = [row for row in wanted or () if row in seen.rows[table]]
         for row in wanted or ():
             if row not in left:
-                yield Difference(path, f"row {row!r} of {table} takes no part", case.place(*path), left)
+                yield Difference(path, f"row {row!r} of {table} is not involved", case.place(*path), left)
     unwanted = expect.get("no_warnings") or ()
     for row in unwanted:
         if row in seen.rows["warn"]:
             left = [one for one in unwanted if one not in seen.rows["warn"]]
-            yield Difference(("no_warnings",), f"row {row!r} of warn takes part", case.place("no_warnings"), left)
+            yield Difference(("no_warnings",), f"row {row!r} of warn is involved", case.place("no_warnings"), left)
 
 
 def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
-    """Some candidate of that name is rejected by all these rows; `figures`: the first of that name keeps its memory and KV cache."""
+    """A candidate of that name is rejected by all these rows; `figures`: the first one has memory and KV cache figures."""
     for word, rows in (case.expect.get("rejected") or {}).items():
         found = [{reason.row for reason in rejection.reasons} for rejection in seen.rejected(word)]
         if not found:
@@ -123,7 +123,7 @@ def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
     for i, word in enumerate(case.expect.get("figures") or ()):
         first = next(iter(seen.rejected(word)), None)
         if first is None or first.candidate.memory is None or first.candidate.kv_cache is None:
-            yield Difference(("figures",), f"{word} is not rejected with its figures", case.place("figures", i), mendable=False)
+            yield Difference(("figures",), f"{word} is not rejected with these figures", case.place("figures", i), mendable=False)
 
 
 def _choice(case: Case, wanted: Mapping[str, Any] | None, got: Mapping[str, Any] | None) -> Iterator[Difference]:
@@ -141,7 +141,7 @@ def _choice(case: Case, wanted: Mapping[str, Any] | None, got: Mapping[str, Any]
 
 
 def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
-    """Rows that no table has: a case must not hold because of a misspelt name."""
+    """Unknown rows: a misspelt name must not make a case pass."""
     expect = case.expect
     named: list[tuple[tuple[str, ...], str, Any]] = [
         (("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items()

@@ -1,4 +1,4 @@
-"""The specs that a rule set is looked at with: its cases, and the examples or the project's specs.
+"""The specs for examining a rule set: its cases, and the examples or the project's specs.
 
 Floor 7; reads the specs.
 """
@@ -22,7 +22,7 @@ POLICIES = "policies"
 
 
 def example_files(rules: Path, project: Project | None = None) -> list[Path]:
-    """Specs that show what a rule set does: the project's, and the examples beside the rules of a set that lies among shared facts."""
+    """Example specs of a rule set: the project's, and the examples beside the rules for a set within a rules folder."""
     found: list[Path] = []
     if project is not None:
         found += project.spec_files()
@@ -34,12 +34,12 @@ def example_files(rules: Path, project: Project | None = None) -> list[Path]:
 
 
 def without_cases(rules: Path) -> bool:
-    """Whether a set that lies among shared facts came without its cases, as in an installation: they are in the repository."""
+    """Whether a set within a rules folder has no cases, as in an installation: only the repository contains them."""
     return rules.resolve().parent == root_of(rules).resolve() and not case_files(rules)
 
 
 def examples_seen(paths: Iterable[Path], book: RuleBook) -> Iterator[tuple[Path, Observed]]:
-    """Each example that is a spec, decided."""
+    """The decision of each valid example spec."""
     for path in paths:
         try:
             spec = read_spec(path)
@@ -49,5 +49,5 @@ def examples_seen(paths: Iterable[Path], book: RuleBook) -> Iterator[tuple[Path,
 
 
 def cases_run(rules: Path, book: RuleBook) -> list[Result]:
-    """Every case of a rule set, run; raises `InputError` for what is no case."""
+    """Every case of a rule set, run; raises `InputError` for an invalid case."""
     return [run(case, book) for case in read_cases(case_files(rules))]

@@ -1,4 +1,4 @@
-"""What a decision was, as a case sees it: the choice, the rows that took part, and who was rejected by which.
+"""A decision as a case sees it: the choice, the rows involved, and the rejected candidates with their rows.
 
 Floor 7, pure.
 """
@@ -27,12 +27,12 @@ class Observed:
 
     @cached_property
     def plan(self) -> dict[str, Any]:
-        """The plan as JSON has it; empty where there is none."""
+        """The plan as JSON data; empty without a plan."""
         return as_json(self.outcome.plan) if self.outcome else {}
 
     @cached_property
     def rows(self) -> dict[str, set[str]]:
-        """Rows that took part, by table: those that set, warned, rejected a candidate, or told candidates apart."""
+        """The rows involved, by table: rows that set a value, warned, rejected a candidate, or ranked candidates."""
         found: dict[str, set[str]] = {table: set() for table in HITS}
         if self.outcome is None:
             return found
@@ -45,7 +45,7 @@ class Observed:
 
     @property
     def engines(self) -> set[str]:
-        """Engines with a candidate that works."""
+        """Engines with a viable candidate."""
         return {one.candidate.engine for one in self.outcome.ranked} if self.outcome else set()
 
     def rejected(self, word: str) -> list[Rejection]:
@@ -54,7 +54,7 @@ class Observed:
         return [r for r in self.outcome.plan.rejected if f"{r.candidate.id}/".startswith(f"{word}/")]
 
     def figure(self, path: str) -> Any:
-        """A figure of the plan by its path, such as `memory.weights`; None where there is none."""
+        """A figure of the plan by its path, such as `memory.weights`; None if missing."""
         value: Any = self.plan
         for word in path.split("."):
             value = value.get(word) if isinstance(value, Mapping) else None
@@ -62,7 +62,7 @@ class Observed:
 
 
 def observe(spec: DeploymentSpec, book: RuleBook) -> Observed:
-    """Decide one spec; what is wrong with it is part of what is seen."""
+    """Decide one spec; its problems are part of the result."""
     try:
         return Observed(decide(spec, book))
     except GenDeployError as error:
@@ -70,7 +70,7 @@ def observe(spec: DeploymentSpec, book: RuleBook) -> Observed:
 
 
 def reached(seen: Iterable[Observed]) -> frozenset[tuple[str, str]]:
-    """Every row that took part in any of these decisions, as (table, row)."""
+    """All rows involved in these decisions, as (table, row)."""
     return frozenset(_reached(seen))
 
 

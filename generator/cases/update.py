@@ -1,4 +1,4 @@
-"""Expectations brought up to date: only the values that no longer hold are written anew, comments and layout around them stay.
+"""Update of expectations: only failed values are rewritten; comments and layout stay.
 
 Floor 7, pure: text in, text out.
 """
@@ -19,7 +19,7 @@ _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def updated(text: str, results: Iterable[Result]) -> str:
-    """A case file's text with the expectations of these results (all of this file) as they are now."""
+    """A case file's text with expectations updated to these results (all of this file)."""
     root = yaml.compose(text, yaml.SafeLoader)
     changes: list[tuple[int, int, str]] = []
     for result in results:
@@ -35,7 +35,7 @@ def updated(text: str, results: Iterable[Result]) -> str:
 
 
 def mendable(result: Result) -> list[Difference]:
-    """The differences that another expectation would settle."""
+    """The differences that an updated expectation would resolve."""
     return [one for one in _each_once(result.differences) if one.path]
 
 
@@ -59,7 +59,7 @@ def _at(node: Any, path: tuple[str | int, ...]) -> Any:
 
 
 def _end(node: Any) -> int:
-    """Where a value ends: a block's own mark lies behind the comments that follow it."""
+    """The end of a value: a block's own end mark is after the comments that follow it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)

@@ -1,4 +1,4 @@
-"""`gen-deploy calibrate --bench`: the result of a benchmark beside the estimate, and its factor as a rule set."""
+"""`gen-deploy calibrate --bench`: compare a benchmark result with the estimate; write its factor as a rule set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from generator.spec.deployment import DeploymentSpec
 
 
 def run(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, folder: Path | None, rules: str, json_wanted: bool, quiet: bool) -> int:
-    """Compare each result with the plan of the spec; write the factor of the only one where a folder is given."""
+    """Compare each result with the plan of the spec; with `folder`, write the factor of the single result."""
     outcome = decide(spec, book)
     objects = []
     texts: list[str] = []
@@ -32,14 +32,14 @@ def run(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, folder:
         show(printable("\n".join(texts)))
     if folder is not None:
         if len(results) > 1:
-            raise UsageError(Problem("several-results", "--write takes one result; write the others into rule sets of their own"))
+            raise UsageError(Problem("several-results", "--write takes one result; write each of the others into its own rule set"))
         _write(folder, fitted, book, rules, results[0])
     return DONE
 
 
 def _write(folder: Path, fitted: Fitted | None, book: RuleBook, rules: str, result: Path) -> None:
     if fitted is None:
-        tell("nothing to write: the result has no time per token and no throughput, or one that no likely factor explains")
+        tell("nothing to write: the result has neither time per token nor throughput, or no plausible factor explains them")
         return
     base = rules if rules in ("default", "handbook") else str(Path(rules).resolve())
     day = last_written(result)

@@ -1,4 +1,4 @@
-"""`gen-deploy calibrate`: predicted against logged."""
+"""`gen-deploy calibrate`: compare predicted with logged memory."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from generator.rulebook.book import RuleBook, load
 
 @click.command("calibrate")
 @click.argument("logs", nargs=-1, type=click.Path(path_type=Path), metavar="[LOG...]")
-@click.option("--bench", "results", multiple=True, type=click.Path(path_type=Path), metavar="RESULT", help="A benchmark's result (bench.sh) instead of logs.")
-@click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="What was started.")
+@click.option("--bench", "results", multiple=True, type=click.Path(path_type=Path), metavar="RESULT", help="A benchmark result (bench.sh) instead of logs.")
+@click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="The spec of the deployed server.")
 @click.option("--write", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the measured constants as a rule set into DIR.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
 def command(
     logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool
 ) -> int:
-    """Put what the plan of SPEC predicts beside what each LOG says, term by term, and say which term is off.
+    """Compare the memory predicted for SPEC with each LOG, term by term, and report deviations.
 
-    LOG is a start-up log of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama; the settings that it states are taken for the
-    prediction. With --bench it is the speed of a running server, as `bench.sh` measured it. Only the logs, the results and SPEC are read.
+    LOG is a start-up log of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama; its settings are used for the
+    prediction. With --bench, compare the speed of a running server as measured by `bench.sh`. Only logs, results and SPEC are read.
     """
     book = load(rules)
     if book.sizing != "detailed":
-        raise UsageError(Problem("no-terms", f"the rule set {book.name!r} sizes by a rule of thumb, which has no terms to compare"))
+        raise UsageError(Problem("no-terms", f"the rule set {book.name!r} sizes by a rule of thumb and has no terms to compare"))
     spec = options.read_spec(spec_file)
     if bool(logs) is bool(results):
-        raise UsageError(Problem("usage", "give start-up logs (LOG...), or results of a benchmark with --bench, and not both"))
+        raise UsageError(Problem("usage", "give either start-up logs (LOG...) or benchmark results (--bench), not both"))
     if results:
         return bench.run(results, spec, book, folder, rules, as_json, quiet)
     found: list[tuple[Path, Comparison, tuple[Measured, ...]]] = []
@@ -55,18 +55,18 @@ def command(
 
 
 def _write(folder: Path, found: list[tuple[Path, Comparison, tuple[Measured, ...]]], book: RuleBook, base: str) -> None:
-    """The overlay of all logs; where two measure one constant the larger value counts, which reserves more."""
+    """The overlay of all logs; if two logs measure the same constant, the larger value counts, since it reserves more."""
     engines = {comparison.logged.engine for _, comparison, _ in found}
     versions = {comparison.logged.version for _, comparison, _ in found}
     if len(engines) > 1 or len(versions) > 1:
-        raise UsageError(Problem("several-engines", "--write takes logs of one engine in one version; write the others into rule sets of their own"))
+        raise UsageError(Problem("several-engines", "--write takes logs of a single engine version; write the others into separate rule sets"))
     measured: dict[str, Measured] = {}
     for _, _, ones in found:
         for one in ones:
             if one.threshold not in measured or one.value > measured[one.threshold].value:
                 measured[one.threshold] = one
     if not measured:
-        tell("nothing to write: no constant differs from what was logged")
+        tell("nothing to write: all constants agree with the logs")
         return
     if base not in ("default", "handbook"):
         base = str(Path(base).resolve())

@@ -1,4 +1,4 @@
-"""`gen-deploy check`: whether the generated files are what would be generated now."""
+"""`gen-deploy check`: compare the files on disk with newly generated ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from generator.spec.deployment import DeploymentSpec
 
 MEANING = {
     "missing": "missing",
-    "differs": "not what would be generated now",
+    "differs": "out of date",
     "edited": "edited by hand",
     "stale": "no longer generated (--prune on the main job removes it)",
     "stale-edited": "no longer generated, and edited by hand (--force --prune on the main job removes it)",
-    "unfinished": "a run was interrupted while it wrote here",
+    "unfinished": "an interrupted run left this folder incomplete",
 }
 
 
@@ -32,7 +32,7 @@ MEANING = {
 def command(
     specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool
 ) -> int:
-    """Write nothing; say which generated files differ, are missing, or were edited by hand, and how (-v: all of it).
+    """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
     Without SPEC, every spec of the project file gen-deploy.yaml.
     """
@@ -57,7 +57,7 @@ def command(
             show(f"{out / spec.name}: as generated")
     if whole and not errors:
         for name in orphans(out, [spec.name for spec in found]):
-            show(f"{out / name}: stale, no spec has this name (--prune on the main job removes it)")
+            show(f"{out / name}: stale; no spec has this name (--prune on the main job removes it)")
             kinds.add("stale")
     if "edited" in kinds and not quiet:
         tell(WAYS_OUT)
@@ -77,7 +77,7 @@ def _one(spec: DeploymentSpec, book: RuleBook, out: Path, all_engines: bool) -> 
 
 
 def _show(folder: Path, finding: Finding, quiet: bool, verbose: bool) -> None:
-    """One finding; what a person edited is always shown, what generating again would change only with -v."""
+    """One finding; manual edits are always shown, changes from regeneration only with -v."""
     name = f"{folder / finding.path}"
     show(f"{name}: {MEANING[finding.kind]}")
     if finding.kind == "edited" and not quiet:

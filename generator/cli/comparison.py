@@ -1,6 +1,6 @@
-"""A corpus of specs under two rule sets, or two folders of kept plans, as one comparison.
+"""Compare a corpus of specs under two rule sets, or two folders of stored plans.
 
-Floor 8: works on the processors there are.
+Floor 8: uses all available processors.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from generator.rulebook.book import SECTIONS, RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 TRIALS = 400
-"""Decisions that finding the guilty edits may take; what is left is told by its rows alone."""
+"""Budget of decisions for tracing changes to edits; further changes are explained by their rows only."""
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Specs by path. `before` holds those that were edited, as they were; `added` and `removed` are paths."""
+    """Specs by path. `before` holds the old versions of edited specs; `added` and `removed` are paths."""
 
     specs: Mapping[str, DeploymentSpec]
     before: Mapping[str, DeploymentSpec] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Corpus:
 
     @classmethod
     def of_sides(cls, old: Side, new: Side, named: list[str]) -> tuple[Corpus, list[Problem]]:
-        """The corpus of two sides: that of the new one, with what the old one had in its place; and problems of its specs."""
+        """The corpus of the new side, matched with the specs of the old one; and the problems of its specs."""
         paths = list(dict.fromkeys(named)) or new.corpus()
         missing = [Problem("unreadable", f"{new.label} has no file {path!r}") for path in paths if not new.holds(path)]
         if missing and named:
@@ -48,7 +48,7 @@ class Corpus:
         try:
             earlier = [path for path in named if old.holds(path)] if named else old.corpus() if old.project else [p for p in paths if old.holds(p)]
         except InputError:
-            earlier = [path for path in paths if old.holds(path)]  # the old project file matched nothing, or was wrong
+            earlier = [path for path in paths if old.holds(path)]  # the old project file matched nothing, or was invalid
         old.fetch(earlier)
         new.fetch(paths)
         specs: dict[str, DeploymentSpec] = {}
@@ -74,7 +74,7 @@ def _readable(side: Side, path: str) -> DeploymentSpec | None:
     try:
         return side.spec(path)
     except InputError:
-        return None  # it was wrong before, and is judged as it is now
+        return None  # invalid before; only the new version counts
 
 
 def _twice(specs: Mapping[str, DeploymentSpec]) -> list[Problem]:
@@ -96,7 +96,7 @@ def compared(old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpu
     """Compare two rule sets (label and book) over a corpus; with the problems of specs that the new one cannot plan."""
     (old_label, one), (new_label, other) = old, new
     for book in (one, other):
-        for name in SECTIONS:  # before there are several processes
+        for name in SECTIONS:  # before forking
             book.section(name)
     same = one.digest == other.digest
 
@@ -122,7 +122,7 @@ def compared(old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpu
 
 
 def _attributed(changes: list[Change], corpus: Corpus, old: RuleBook, new: RuleBook, found: list[Edit]) -> tuple[list[Change], bool]:
-    """The changes with the edits that bring them about, gravest first, as far as the trials last."""
+    """The changes with their causing edits, most severe first, within the budget of trials."""
     left, chosen = TRIALS, set()
     traced = True
     for i, change in enumerate(changes):
@@ -143,21 +143,21 @@ def _attributed(changes: list[Change], corpus: Corpus, old: RuleBook, new: RuleB
 
 
 Plans = Mapping[str, Mapping[str, Any]]
-"""Plans as they were kept, by the name of the spec."""
+"""Stored plans by spec name."""
 
 
 def keeps_plans(folder: str) -> bool:
-    """Whether a folder is one of generated files."""
+    """Whether a folder holds generated files."""
     return any(Path(folder).glob("*/plan.json"))
 
 
 def plans_in(folder: Path) -> Plans:
-    """The plans that are kept in an output folder, by name of the spec; raises `InputError` for what is no plan."""
+    """The plans stored in an output folder, by spec name; raises `InputError` for an invalid plan."""
     return _plans({str(path): read_bytes(path, MAX_CONFIG_BYTES) for path in sorted(folder.glob("*/plan.json"))}, str(folder))
 
 
 def plans_of(side: Side) -> Plans:
-    """The plans that one side keeps in its project's output folder; raises `InputError` without a project file, and without plans."""
+    """The plans stored in a project's output folder; raises `InputError` without a project file or plans."""
     if side.project is None:
         raise InputError(Problem("no-project", f"{side.label} has no project file that names the output folder"))
     out = "/".join(part for part in (side.root, side.project.out) if part)
@@ -177,27 +177,27 @@ def _plans(files: Mapping[str, bytes], where: str) -> Plans:
         data = parse_or_none(raw)
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:
-            message = f"schema_version is {version}, and this version of gen-deploy reads {SCHEMA_VERSION}: compare with the version that wrote the plan"
+            message = f"schema_version is {version}, but this gen-deploy reads {SCHEMA_VERSION}: compare with the gen-deploy version that wrote the plan"
             problems.append(Problem("unknown-schema", message, Place(name, 1, 1)))
         elif isinstance(version, int) and "choice" in data:
             found[PurePosixPath(name).parent.name] = data
         else:
-            problems.append(Problem("no-plan", "this is not a plan that gen-deploy wrote", Place(name, 1, 1)))
+            problems.append(Problem("no-plan", "not a plan written by gen-deploy", Place(name, 1, 1)))
     if problems:
         raise InputError(problems)
     if not found:
-        raise fail("no-plans", f"{where} keeps no plans (files NAME/plan.json)")
+        raise fail("no-plans", f"{where} contains no plans (files NAME/plan.json)")
     return found
 
 
 def compared_plans(labels: tuple[str, str], old: Plans, new: Plans) -> Comparison:
-    """Compare plans as they were kept; rows and numbers as far as their traces tell."""
+    """Compare stored plans; rows and numbers as far as their traces show."""
     changes = []
     for name in sorted(old.keys() & new.keys()):
         try:
             change = _of_plans(name, old[name], new[name])
-        except (AttributeError, KeyError, TypeError, ValueError):  # it is JSON, and anybody can have written it
-            raise fail("no-plan", f"{name}/plan.json: one of the two is not in the form of a plan") from None
+        except (AttributeError, KeyError, TypeError, ValueError):  # valid JSON of an unknown author
+            raise fail("no-plan", f"{name}/plan.json: one of the two files does not have the form of a plan") from None
         changes += [change] if change is not None else []
     names = [_rules_name(label, plans) for label, plans in zip(labels, (old, new), strict=True)]
     added, removed = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))

@@ -1,4 +1,4 @@
-"""`gen-deploy diff`: what a change of rules changes in decisions."""
+"""`gen-deploy diff`: show which decisions a rule change affects."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from generator.spec import project
 
 @click.command("diff")
 @click.argument("words", nargs=-1, metavar="BASE[..HEAD] [SPEC...]")
-@click.option("--rules", metavar="NAME-OR-DIR", help="The rule set, on both sides; without it that of each side's project file.")
-@click.option("--rules-from", metavar="NAME-OR-DIR", help="Compare this rule set with that of --rules-to, without git.")
-@click.option("--rules-to", metavar="NAME-OR-DIR", help="See --rules-from; without it the project's rule set.")
-@click.option("--plans", is_flag=True, help="Compare the plan.json files as they are kept: what another version of the tool decided.")
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="How the result is printed.")
-@click.option("--exit-code", is_flag=True, help="Exit 3 where a decision or a setting changes.")
+@click.option("--rules", metavar="NAME-OR-DIR", help="The rule set on both sides; default: the one in each side's project file.")
+@click.option("--rules-from", metavar="NAME-OR-DIR", help="Compare this rule set with --rules-to, without git.")
+@click.option("--rules-to", metavar="NAME-OR-DIR", help="See --rules-from; default: the project's rule set.")
+@click.option("--plans", is_flag=True, help="Compare the stored plan.json files, for example of another gen-deploy version.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="The output format.")
+@click.option("--exit-code", is_flag=True, help="Exit 3 if a decision or a setting changes.")
 @options.verbose_option
 def command(
     words: tuple[str, ...], rules: str | None, rules_from: str | None, rules_to: str | None, plans: bool, form: str, exit_code: bool, verbose: bool
 ) -> int:
-    """What a change of rules changes in the decisions for a corpus of specs.
+    """Show which decisions a rule change affects, for a corpus of specs.
 
-    BASE and HEAD are commits (without HEAD: the working tree; three dots: since they parted). DIR..DIR compares two rule
-    sets, or two folders of generated files. Without SPEC, the corpus of the project file.
+    BASE and HEAD are commits (default HEAD: the working tree; three dots: since their merge base). DIR..DIR compares two rule
+    sets, or two folders of generated files. Default SPEC: the corpus of the project file.
     """
     if rules_from is not None or rules_to is not None:
         result, problems = _folders(rules_from, rules_to or rules, words)
     elif not words:
-        raise UsageError(Problem("usage", "name what to compare with: BASE, BASE..HEAD or DIR..DIR"))
+        raise UsageError(Problem("usage", "name the revisions or folders to compare: BASE, BASE..HEAD or DIR..DIR"))
     else:
         pair = _pair(words[0])
         if pair is not None and all(map(_is_rules, pair)):
             result, problems = _folders(*pair, words[1:])
         elif pair is not None:
             if words[1:]:
-                raise UsageError(Problem("usage", "plans that were kept are compared all; name no specs"))
+                raise UsageError(Problem("usage", "--plans compares all stored plans; leave out the specs"))
             result, problems = compared_plans(pair, *(plans_in(Path(folder)) for folder in pair)), []
         else:
             result, problems = _commits(words[0], words[1:], rules, plans)
@@ -58,7 +58,7 @@ def command(
 
 
 def _pair(text: str) -> tuple[str, str] | None:
-    """Two folders, or names of shipped sets, where the word means those: `DIR..DIR`, and not both are commits."""
+    """Two folders or shipped rule sets, if the argument has the form `DIR..DIR` and not both parts are commits."""
     at = text.find("..")
     while at >= 0:
         one, other = text[:at], text[at + 2 :]
@@ -82,7 +82,7 @@ def _are_commits(*names: str) -> bool:
 
 def _folders(old: str | None, new: str | None, specs: tuple[str, ...]) -> tuple[Comparison, list[Problem]]:
     if old is None:
-        raise UsageError(Problem("usage", "--rules-to needs --rules-from: the rule set to compare with"))
+        raise UsageError(Problem("usage", "--rules-to needs --rules-from"))
     new = new if new is not None else project.rule_set(None, Path(), tree=True)
     found, errors = options.read_specs(_paths(specs))
     corpus = Corpus({spec.document.name: spec for spec in found})
@@ -103,7 +103,7 @@ def _book(name: str) -> RuleBook:
     if name in SHIPPED:
         return load(name)
     if not (Path(name) / "ruleset.yaml").is_file():
-        load(name)  # says what is wrong with it
+        load(name)  # reports its problems
     return book_of(Path(name))
 
 

@@ -16,10 +16,10 @@ from generator.rulebook.book import RuleBook, load
 
 @click.command("explain")
 @click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC")
-@click.option("--why-not", metavar="ENGINE[/METHOD]", help="Why this engine, or this engine with this method, was not chosen.")
+@click.option("--why-not", metavar="ENGINE[/METHOD]", help="Explain why this engine (with this method) was not chosen.")
 @options.options(options.rules_option, options.engine_option)
 def command(spec: Path, why_not: str | None, rules: str, engine: str | None) -> int:
-    """The decision for SPEC, row by row, with sources and file:line."""
+    """Explain the decision for SPEC, row by row, with sources and file:line."""
     book = load(rules)
     options.check_engine(engine, book)
     if why_not is not None:
@@ -34,4 +34,4 @@ def _check(why_not: str, book: RuleBook) -> None:
     for word, section in ((engine, "engines"), (method, "methods")):
         known = book.section(section)
         if word and word not in known:
-            raise UsageError(Problem(f"unknown-{section[:-1]}", f"--why-not: {word!r} is no {section[:-1]}{did_you_mean(word, known)}"))
+            raise UsageError(Problem(f"unknown-{section[:-1]}", f"--why-not: {word!r} is not a known {section[:-1]}{did_you_mean(word, known)}"))

@@ -21,7 +21,7 @@ from generator.spec.deployment import DeploymentSpec
 
 
 def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
-    """What files are written for: the choice, or the best of each engine that works."""
+    """The candidates to write files for: the choice, or the best one of each viable engine."""
     found: list[Candidate] = []
     for one in outcome.ranked:
         if one.candidate.engine not in {c.engine for c in found}:
@@ -32,7 +32,7 @@ def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
 def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> tuple[Artifact, ...]:
     """The files of a decided spec.
 
-    Raises `InputError` where a version is planned that is not in the catalogue: no files are written for it.
+    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it.
     """
     spec = outcome.context.spec
     chosen = candidates(outcome, all_engines)
@@ -42,19 +42,19 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
 
 
 def made_by(book: RuleBook) -> dict[str, Any]:
-    """What the manifest says of the run: the tool's version, and the rule set."""
+    """The manifest's record of the run: the tool's version and the rule set."""
     return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
 
 
 def rendered_jobs(outcome: Outcome, book: RuleBook, out: Path) -> tuple[Artifact, ...]:
-    """The files of the job behind the choice, and no others."""
+    """Only the files of the quantization job of the choice."""
     spec = outcome.context.spec
     return job_files(outcome.plan, candidates(outcome, all_engines=False), book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 
 def back_to(spec: DeploymentSpec, out: Path) -> str:
     """From the folder of an engine's files to the folder of the spec."""
-    engine_folder = os.path.realpath(out / spec.name / "engine")  # of a loop of symlinks, what can be said; writing refuses it
+    engine_folder = os.path.realpath(out / spec.name / "engine")  # best effort for symlink loops; writing refuses them
     return os.path.relpath(os.path.realpath(spec.folder), engine_folder).replace(os.sep, "/")
 
 
@@ -72,9 +72,9 @@ def check_versions(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook
 
 
 def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:
-    """For a rule set that sizes by the rule of thumb: the same candidate as `default` sizes it, which files need.
+    """For a rule set that sizes by the rule of thumb: the same candidate sized by `default`, as the files require.
 
-    Where `default` rejects it the outcome has no choice.
+    If `default` rejects it, the outcome has no choice.
     """
     choice = outcome.plan.choice
     if choice is None or outcome.context.book.sizing == "detailed":
@@ -90,7 +90,7 @@ def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:
 
 
 def decided(spec: DeploymentSpec, book: RuleBook) -> tuple[Outcome | None, int]:
-    """Decide a spec for writing; problems are printed, and the code says what became of it."""
+    """Decide a spec for writing; prints problems and returns the outcome with the exit code."""
     try:
         outcome = decide(spec, book)
         final = agreed(outcome, spec)
@@ -103,7 +103,7 @@ def decided(spec: DeploymentSpec, book: RuleBook) -> tuple[Outcome | None, int]:
 
 
 def check_extra(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:
-    """Refuse `extra_args` and a name that the engine does not take; the tables of options are read only where there are any."""
+    """Refuse invalid `extra_args` and served names; the option tables are read only if needed."""
     if not spec.deploy.keys() & {"extra_args", "served_name"}:
         return
     from generator.verify.extra import extra_problems

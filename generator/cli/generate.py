@@ -19,11 +19,11 @@ from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
 SHOWN = 5
-"""Paths that a message names."""
+"""Paths listed in a message."""
 
 
 class Job(NamedTuple):
-    """How every spec of a run is written."""
+    """The settings of a run, the same for every spec."""
 
     book: RuleBook
     out: Path
@@ -38,14 +38,14 @@ class Job(NamedTuple):
 @options.some_specs_argument
 @options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
-@click.option("--prune", is_flag=True, help="Remove own files that are no longer generated.")
-@click.option("--exit-code", is_flag=True, help="Exit 3 where files were written or removed, or git does not know them yet (for hooks).")
+@click.option("--prune", is_flag=True, help="Remove generated files that are no longer needed.")
+@click.option("--exit-code", is_flag=True, help="Exit 3 if files were written or removed, or are not yet in git (for hooks).")
 @options.options(options.quiet_option, options.verbose_option)
 def command(
     specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool,
     force: bool, prune: bool, exit_code: bool, quiet: bool, verbose: bool,
 ) -> int:  # fmt: skip
-    """Plan each SPEC and write its files into DIR/<name>/; each spec whole or not at all.
+    """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
     Without SPEC, every spec of the project file gen-deploy.yaml.
     """
@@ -80,7 +80,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
     files = rendered(outcome, job.book, job.out, job.all_engines)
     result = write_spec(job.out, spec.name, files, made_by(job.book), spec=spec.file, force=job.force, prune=job.prune)
     for path in result.edited:
-        tell(f"warning[stale-edited]: {result.folder / path} is no longer generated and was edited by hand: it stays (--force --prune removes it)")
+        tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
     if job.quiet:
         return DONE, result
     for candidate in candidates(outcome, job.all_engines):
@@ -95,7 +95,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
 
 
 def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:
-    """What was edited by hand, and the ways out."""
+    """Print the manual edits and how to resolve them."""
     if isinstance(error, EditedError) and error.edits:
         for finding in error.edits:
             tell("\n".join(edit(str(folder / finding.path), finding.now, finding.found, verbose)))
@@ -103,12 +103,12 @@ def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:
 
 
 def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
-    """The folders of specs that the project no longer has: removed with `--prune`, else named."""
+    """The folders of specs that left the project: removed with `--prune`, else reported."""
     results = []
     for name in orphans(job.out, names):
         folder = job.out / name
         if not job.prune:
-            tell(f"{folder}: stale, no spec has this name (--prune removes it)")
+            tell(f"{folder}: stale; no spec has this name (--prune removes it)")
             continue
         results.append(remove_spec(job.out, name, force=job.force))
         kept = f", {len(results[-1].kept)} edited by hand and kept (--force removes them)" if results[-1].kept else ""
@@ -117,8 +117,8 @@ def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
 
 
 def _changed(results: list[WriteResult], out: Path) -> int:
-    """3 where something was written or removed, or a file that was generated is not in git yet."""
-    from generator.disk import git  # only hooks pay for it
+    """3 if files were written or removed, or a generated file is not in git yet."""
+    from generator.disk import git  # imported lazily: only hooks need it
 
     changed = [str(r.folder / path) for r in results for path in (*r.written, *r.removed)]
     if changed:
@@ -131,7 +131,7 @@ def _changed(results: list[WriteResult], out: Path) -> int:
     except InputError:
         return DONE  # no repository: nothing to add the files to
     if new:
-        tell(f"generated, but git does not know it yet; add it to the commit: {_some(new)}")
+        tell(f"generated, but not in git yet; add to the commit: {_some(new)}")
     return DIFFERENCES if new else DONE
 
 

@@ -1,4 +1,4 @@
-"""`gen-deploy init`: a commented starter spec, or what a repository of specs needs."""
+"""`gen-deploy init`: a commented starter spec, or the files for a repository of specs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROJECT = {
     ".pre-commit-config.yaml": ("pre-commit-config.yaml", "hooks for `pre-commit install`"),
     ".github/workflows/gen-deploy.yml": ("workflow.yaml", "the review of pull requests"),
 }
-"""What `--project` writes, from which template, and what it is."""
+"""Files of `--project`: path, template and description."""
 
 
 @click.command("init")
@@ -29,7 +29,7 @@ def command(path: Path, project: bool, force: bool) -> int:
         return _project()
     text = (folder("templates") / "starter.yaml").read_text(encoding="utf-8")
     if not _written(path, text, force):
-        raise WriteError(Problem("exists", f"{path} is there already (--force overwrites it)"))
+        raise WriteError(Problem("exists", f"{path} already exists (--force overwrites it)"))
     show(f"{path}: edit it, then `gen-deploy {path} -o out`")
     return DONE
 
@@ -37,12 +37,12 @@ def command(path: Path, project: bool, force: bool) -> int:
 def _project() -> int:
     for name, (template, what) in PROJECT.items():
         text = (folder("templates") / "project" / template).read_text(encoding="utf-8").replace("{version}", __version__)
-        show(f"{name}: {what}" if _written(Path(name), text, force=False) else f"{name}: is there already, and stays as it is")
+        show(f"{name}: {what}" if _written(Path(name), text, force=False) else f"{name}: already exists; not changed")
     return DONE
 
 
 def _written(path: Path, text: str, force: bool) -> bool:
-    """Write a file; False where it is there already. Raises `WriteError` where the file system says no."""
+    """Write a file; False if it exists already. Raises `WriteError` if the file system refuses."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:

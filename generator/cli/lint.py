@@ -25,19 +25,19 @@ MONTHS = 12
 
 @click.command("lint")
 @options.options(options.tree_rules_option)
-@click.option("--format", "kind", type=click.Choice(FORMATS), default="text", show_default=True, help="How findings are printed.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="text", show_default=True, help="The output format.")
 @click.option(
     "--max-age-months",
     "months",
     type=click.IntRange(1),
     default=MONTHS,
     show_default=True,
-    help="Sources not read for this long are stale.",
+    help="Sources last read longer ago than this are stale.",
 )
-@click.option("--no-cases", is_flag=True, help="Leave out which rows the cases and examples reach.")
+@click.option("--no-cases", is_flag=True, help="Skip the check that cases and examples reach each row.")
 @options.options(options.verbose_option)
 def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -> int:
-    """Prove what can be proved of a rule set; exit 1 if anything is an error."""
+    """Check a rule set by proof: unreachable rows, gaps, overlaps, stale sources; exit 1 on errors."""
     try:
         found = lint(rules, date.today(), months, no_cases)
     except InputError as error:
@@ -49,7 +49,7 @@ def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -
 
 
 def lint(rules: str, today: date, months: int = MONTHS, no_cases: bool = False) -> list[Problem]:
-    """All findings of a rule set; raises `InputError` where its files cannot be read."""
+    """All findings of a rule set; raises `InputError` if its files cannot be read."""
     path = find(rules)
     gathered = gather(path)
     looked, problems = (None, []) if no_cases or gathered.problems else _reached(path, gathered)
@@ -65,7 +65,7 @@ def _beside(path: Path) -> list[Path]:
 
 
 def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Problem]]:
-    """The rows that cases and examples reach; None where a set that ships came without any (an installed wheel)."""
+    """The rows that cases and examples reach; None if a shipped set has no cases (an installed wheel)."""
     book = RuleBook(sections_of(gathered.merged))
     try:
         cases = cases_run(path, book)

@@ -15,7 +15,7 @@ from generator.rulebook.book import load
 @click.argument("kind", type=click.Choice(list(KINDS)), metavar="gpus|models|methods|engines|rules")
 @options.options(options.rules_option, options.json_option)
 def command(kind: str, rules: str, as_json: bool) -> int:
-    """What the rule set knows."""
+    """List the catalogue of the rule set."""
     rows = rows_of(kind, load(rules))
     if as_json:
         show_json(rows)

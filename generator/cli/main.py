@@ -1,4 +1,4 @@
-"""The command line: the main job, and the subcommands, each in a module of its own that is loaded when it is asked for."""
+"""The command line: the main job and the subcommands, each in its own lazily loaded module."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from generator.cli.output import close_stdout, say, tell
 from generator.errors import BAD_INPUT, CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem
 
 COMMANDS = {
-    "generate": "plan each spec and write its files (the main job; the word may be left out)",
+    "generate": "plan each spec and write its files (the main job and the default command)",
     "plan": "decide and estimate, write nothing",
-    "quantize": "write only the job that makes the weights of a plan",
-    "explain": "the decision, row by row, with sources",
-    "check": "say which generated files differ, are missing, or were edited by hand",
-    "diff": "what a change of rules changes in decisions",
-    "calibrate": "what an engine logged at start-up against what was predicted",
-    "verify": "check launch files against what their engine's version takes",
-    "upgrade-check": "what another engine version changes in the generated files, and what it breaks",
-    "lint": "prove what can be proved of a rule set: unreachable rows, gaps, overlaps, stale sources",
+    "quantize": "write only the job that produces the weights of a plan",
+    "explain": "explain the decision, row by row, with sources",
+    "check": "report generated files that differ, are missing, or were edited by hand",
+    "diff": "show which decisions a rule change affects",
+    "calibrate": "compare an engine's start-up log with the prediction",
+    "verify": "check launch files against the options of their engine version",
+    "upgrade-check": "show changes and breakage in the generated files under another engine version",
+    "lint": "check a rule set by proof: unreachable rows, gaps, overlaps, stale sources",
     "test": "run the cases of a rule set",
-    "rules": "the effective rules, or one row with its source, cases and examples",
-    "list": "the catalogue: gpus, models, methods, engines, rules",
+    "rules": "show the effective rules, or one row with its source, cases and examples",
+    "list": "list the catalogue: gpus, models, methods, engines, rules",
     "schema": "print a JSON Schema",
     "init": "write a commented starter spec, or a project file with its hooks and workflow",
 }
-"""Subcommands and what they do, in the order of the help."""
+"""Subcommands with their descriptions, in the order of the help."""
 
 GARBAGE = (100_000, 50, 50)
-"""How rarely the collector looks for cycles: plans are large trees that have none, and looking takes a seventh of their time."""
+"""Threshold of the garbage collector: plans are large trees without cycles, and its scans take a seventh of the time."""
 
 INTERRUPTED = 130
-"""What a shell says of a program that Ctrl-C ended."""
+"""The shell's exit code for a program that Ctrl-C stopped."""
 
 
 class Commands(click.Group):
-    """Subcommands by name; the module of one is imported when it is used."""
+    """Subcommands by name; each module is imported on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Every subcommand, in the order of the help."""
@@ -56,7 +56,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in the help, without importing anything."""
+        """The command list of the help, without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -68,11 +68,11 @@ class Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="gen-deploy")
 def cli() -> None:
-    """Write launch files for open-weight language models that start: vLLM, SGLang, TGI, TensorRT-LLM, llama.cpp, Ollama."""
+    """Write working launch files for open-weight language models: vLLM, SGLang, TGI, TensorRT-LLM, llama.cpp, Ollama."""
 
 
 def _in_project() -> bool:
-    """Whether there is a project file to work by; that it may be wrong is for the command to say."""
+    """Whether a project file exists; the command reports its problems."""
     from generator.spec import project
 
     try:
@@ -87,23 +87,23 @@ def main(argv: list[str] | None = None) -> int:
     gc.set_threshold(*GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show a letter still gets the rest
+            stream.reconfigure(errors="backslashreplace")  # for terminals that cannot show a character
     try:
         code = _run(words)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        close_stdout()  # the reader of a pipe went away; nothing is left to tell it
+        close_stdout()  # the reader of the pipe is gone
         return DONE
     except OSError as error:
         close_stdout()
         where = f"{error.filename}: " if error.filename else ""
-        say([Problem("system", f"{where}{error.strerror or error}")])  # a full disk under stdout, a working directory that is gone
+        say([Problem("system", f"{where}{error.strerror or error}")])  # a full disk under stdout, a deleted working directory
         return BAD_INPUT if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else CANNOT_WRITE
     except OverflowError as error:
         if "timestamp" not in str(error):
             raise
-        say([Problem("clock", "this machine's clock is set to a time that Python cannot hold")])  # after 2262
+        say([Problem("clock", "this machine's clock is set to a time beyond Python's range")])  # after 2262
         return CANNOT_WRITE
     return code
 
@@ -125,7 +125,7 @@ def _run(words: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except SystemExit:
-        return DONE  # click's answer to a reader of a pipe that went away
+        return DONE  # click's reaction to a closed pipe
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the specs that a command works on."""
+"""Options shared by several commands, and the corpus of specs."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def _tree_rules(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 rules_option = click.option(
-    "--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; without it the project file's, else `default`."
+    "--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; default: the project file's, else `default`."
 )
 tree_rules_option = click.option(
-    "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; without it the project file's, else that of ./rules, else `default`."
+    "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; default: the project file's, else ./rules, else `default`."
 )
 engine_option = click.option("--engine", metavar="ENGINE", help="Pin the engine (the same as `pin: {engine: …}`).")
-all_engines_option = click.option("--all-engines", is_flag=True, help="Every engine that fits, not only the best.")
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
+all_engines_option = click.option("--all-engines", is_flag=True, help="Write files for every engine that fits, not only for the best.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say more.")
 specs_argument = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
 some_specs_argument = click.argument("specs", nargs=-1, type=click.Path(path_type=Path), metavar="[SPEC...]")
 some_out_option = click.option(
-    "-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Where the files go: DIR/<name>/; without it the project file's `out`."
+    "-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Output folder; files go to DIR/<name>/; default: the project file's `out`."
 )
-out_option = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Where the files go: DIR/<name>/.")
+out_option = click.option("-o", "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Output folder; files go to DIR/<name>/.")
 
 
 def options(*found: Callable[[F], F]) -> Callable[[F], F]:
@@ -57,9 +57,9 @@ def options(*found: Callable[[F], F]) -> Callable[[F], F]:
 
 
 def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...], Path, bool]:
-    """The specs and the output folder of a command, from the project file where they are not given; whether it is all of its specs.
+    """The specs and the output folder of a command, by default from the project file; and whether these are all specs of the project.
 
-    Raises `UsageError` where neither says.
+    Raises `UsageError` if neither names them.
     """
     if specs and out is not None:
         return specs, out, False
@@ -75,9 +75,9 @@ def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...],
 
 
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
-    """One spec from a file, with `--engine` laid over its pins; raises `InputError` with every problem of it.
+    """A spec from a file, with `--engine` overriding its pins; raises `InputError` with all its problems.
 
-    A pinned version is that of the pinned engine: with another engine it is left out.
+    A pinned version belongs to the pinned engine: with another engine it is dropped.
     """
     if path.name == project.FILE:
         message = "this is a project file, not a spec; `gen-deploy` without arguments works on all its specs"
@@ -90,16 +90,16 @@ def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
 
 
 def check_engine(engine: str | None, book: RuleBook) -> None:
-    """Raise `InputError` for an `--engine` that the rule set does not have."""
+    """Raise `InputError` for an `--engine` unknown to the rule set."""
     known = book.section("engines")
     if engine is not None and engine not in known:
-        raise InputError(Problem("unknown-engine", f"--engine: {engine!r} is no engine{did_you_mean(engine, known)} (one of {', '.join(known)})"))
+        raise InputError(Problem("unknown-engine", f"--engine: {engine!r} is not a known engine{did_you_mean(engine, known)} (one of {', '.join(known)})"))
 
 
 def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:
-    """All specs that can be read, and the errors of the others.
+    """All valid specs, and the errors of the others.
 
-    Raises `InputError`, with all those errors, where two specs have one name: nothing may be written then.
+    Raises `InputError` with all these errors if two specs have the same name: then nothing may be written.
     """
     specs: list[DeploymentSpec] = []
     errors: list[InputError] = []
@@ -113,7 +113,7 @@ def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[D
     for spec in specs:
         if spec.name in named:
             other = named[spec.name].document.name
-            twice.append(Problem("duplicate-name", f"{other} has the name {spec.name!r} too; names are folders", spec.document.place(("name",))))
+            twice.append(Problem("duplicate-name", f"{other} has the name {spec.name!r} too; each name is an output folder", spec.document.place(("name",))))
         named.setdefault(spec.name, spec)
     if twice:
         raise InputError([*(problem for error in errors for problem in error.problems), *twice])

@@ -1,4 +1,4 @@
-"""What is printed: results to stdout, messages to stderr."""
+"""Output: results to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CAP = "generator.cap"
 
 
 def say(problems: Iterable[Problem]) -> None:
-    """Problems, one a line, on stderr; of one kind the first ones, and at the end of the command how many more there were."""
+    """Print problems to stderr, one per line: the first of each kind, and a count of the rest when the command ends."""
     context = click.get_current_context(silent=True)
     if context is None:
         _print(capped(problems))
@@ -39,7 +39,7 @@ def _print(problems: Iterable[Problem]) -> None:
 
 
 def say_errors(errors: Iterable[GenDeployError]) -> int:
-    """The problems of several errors on stderr; returns the highest of their exit codes, 0 for none."""
+    """Print the problems of several errors to stderr; returns the highest exit code, 0 for none."""
     code = DONE
     for error in errors:
         say(error.problems)
@@ -48,29 +48,29 @@ def say_errors(errors: Iterable[GenDeployError]) -> int:
 
 
 def refused(outcome: Outcome) -> str:
-    """Why nothing fits, at the pins of the spec or its start."""
+    """The reasons why nothing fits, at the pins of the spec or its start."""
     return refusal(outcome.plan, str(outcome.context.spec.document.place(("pin",))))
 
 
 def tell(text: str) -> None:
-    """A message on stderr; where that takes nothing, nobody can be told."""
+    """Print a message to stderr; a closed stderr is ignored."""
     with contextlib.suppress(OSError):
         click.echo(text, err=True)
 
 
 def show(text: str) -> None:
-    """A result on stdout."""
+    """Print a result to stdout."""
     click.echo(text)
 
 
 def report(text: str) -> None:
-    """A line on stdout about what has been done already: where stdout cannot take it, the work goes on."""
+    """Print a line about finished work to stdout; if stdout fails, the work continues."""
     try:
         show(text)
     except OSError as error:
         close_stdout()
-        if not isinstance(error, BrokenPipeError):  # the reader of a pipe went away on purpose
-            tell(f"warning: standard output: {error.strerror or error}; the files are written all the same")
+        if not isinstance(error, BrokenPipeError):  # the reader closed the pipe on purpose
+            tell(f"warning: standard output: {error.strerror or error}; the files are written nevertheless")
 
 
 def close_stdout() -> None:
@@ -80,5 +80,5 @@ def close_stdout() -> None:
 
 
 def show_json(data: Any) -> None:
-    """A result as JSON on stdout."""
+    """Print a result as JSON to stdout."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Overlay rule sets that commands make, onto disk."""
+"""Write the overlay rule sets that commands produce."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from generator.errors import Problem, WriteError
 
 
 def last_written(path: Path) -> str:
-    """The day on which a file was last written, as 2026-11-24, within the years that a date can have."""
+    """The day of a file's last modification, as 2026-11-24, clamped to valid dates."""
     seconds = min(max(path.stat().st_mtime, 0.0), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
     return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def write_overlay(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files of a new rule set into a folder that is empty or not there yet; raises `WriteError` otherwise."""
+    """Write the files of a new rule set into an empty or new folder; raises `WriteError` otherwise."""
     try:
         if folder.is_dir() and any(folder.iterdir()):
             raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))

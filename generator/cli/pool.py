@@ -1,6 +1,6 @@
-"""Work on many specs at once: each on its own, on the processors there are.
+"""Process many specs in parallel on the available processors.
 
-Floor 8. Workers are forks, so that rule sets need not be read again; where that is not possible one process does it all.
+Floor 8. Workers are forks, so that rule sets are read once; without fork, a single process does all the work.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WORTH = 16
-"""Items for each process: fewer are done before another process is there."""
+"""Minimum items per process: fewer finish before a new process has started."""
 
 _work: Any = None
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """`function` of every item, in order. Results go between processes, so they must be plain data."""
+    """`function` of every item, in order. Results are sent between processes, so they must be plain data."""
     global _work
     processes = min(processors(), len(items) // WORTH)
     if processes < 2 or sys.platform != "linux":
         return [function(item) for item in items]
     _work = (function, items)
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # they are for this process, which ends the others
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # only this process handles them and ends the others
     try:
         with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

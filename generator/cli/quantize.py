@@ -1,4 +1,4 @@
-"""`gen-deploy quantize`: only the job that makes the weights."""
+"""`gen-deploy quantize`: write only the job that produces the weights."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from generator.spec.deployment import DeploymentSpec
 @click.command("quantize")
 @options.specs_argument
 @options.options(options.out_option, options.rules_option, options.engine_option)
-@click.option("--job", metavar="JOB", help="Another way to a smaller model: qat, distillation, pruning or sparsity, into DIR/<name>/JOB/.")
-@click.option("--method", metavar="METHOD", help="With --job: the method, where the job has several.")
+@click.option("--job", metavar="JOB", help="Another compression job: qat, distillation, pruning or sparsity, written to DIR/<name>/JOB/.")
+@click.option("--method", metavar="METHOD", help="With --job: the method, if the job has several.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @options.options(options.json_option, options.quiet_option)
 def command(
     specs: tuple[Path, ...], out: Path, rules: str, engine: str | None, job: str | None, method: str | None, force: bool, as_json: bool, quiet: bool
 ) -> int:
-    """Write the job that makes the weights of each SPEC, and nothing else, into DIR/<name>/quantize/.
+    """Write only the job that produces the weights of each SPEC, into DIR/<name>/quantize/.
 
-    The method is the one that the spec pins, or the one that the rules choose; it is made even where somebody has published it.
+    The spec pins the method, or the rules choose it. The job is written even if a published checkpoint exists.
     """
     if method is not None and job is None:
-        raise UsageError(Problem("usage", "--method goes with --job; the method of weights is `pin: {quantization: …}`"))
+        raise UsageError(Problem("usage", "--method needs --job; for a quantization method use `pin: {quantization: …}` in the spec"))
     book = load(rules)
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
@@ -80,14 +80,14 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
         show(f"{result.folder}: {len(result.written)} written, {len(result.unchanged)} unchanged")
         published = outcome.context.model.checkpoints.get(choice.method)
         if published is not None:
-            tell(f"note: {published.id} holds {choice.method} weights already; the main job would load those")
+            tell(f"note: {published.id} already holds {choice.method} weights; the main job would load them")
     return DONE
 
 
 def _trained(
     spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path, force: bool, quiet: bool
 ) -> dict[str, Any]:
-    """Write a job that trains or prunes; returns what `--json` prints of it."""
+    """Write a training or pruning job; returns its data for `--json`."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))
     result = write_spec(out, spec.name, files, made_by(book), spec=spec.file, force=force, partial=True)
@@ -103,11 +103,11 @@ def _trained(
 
 
 def nothing_to_make(plan: Plan) -> str:
-    """Why there is no job: the choice needs none."""
+    """The message for a plan without a job: its weights exist."""
     choice = plan.choice
     assert choice is not None
-    how = {"native": "the weights as they were published", "given": "the model's own weights", "named": "the checkpoint that the spec names"}
+    how = {"native": "the published weights", "given": "the model's own weights", "named": "the checkpoint that the spec names"}
     return (
         f"the plan is {choice.engine} with {choice.method}, which loads {how.get(choice.origin, choice.origin + ' weights')}; "
-        "`pin: {quantization: …}` says what is to be made"
+        "`pin: {quantization: …}` selects the weights to produce"
     )

@@ -1,6 +1,6 @@
 """The two sides of `gen-deploy diff`: the rule set and the specs of a commit, or of the working tree.
 
-Floor 8. What a commit holds is written into a temporary folder; the checkout is only read.
+Floor 8. Files of a commit are exported to a temporary folder; the checkout is only read.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _PART = re.compile(r"[0-9]{5}-of-[0-9]{5}\.gguf$")
 
 @dataclass(frozen=True)
 class Side:
-    """One side. `files` is the folder that holds its tree: the working tree, or a temporary one with what was exported.
+    """One side. `files` is the folder of its tree: the working tree, or a temporary folder with the exported files.
 
-    `commit` is None for the working tree. `here` is where the command runs, from the root of the repository.
+    `commit` is None for the working tree. `here` is the command's folder, relative to the root of the repository.
     """
 
     label: str
@@ -49,18 +49,18 @@ class Side:
         return {entry.path: entry for entry in self.repo.tree(self.commit)} if self.commit else {}
 
     def path(self, name: str) -> Path:
-        """A file of this side, whole and ready to be read if it is there."""
+        """A file of this side, exported and readable if it exists."""
         if self.commit is not None:
             self._export([name] if name in self.entries else [])
         return self.files / name
 
     def fetch(self, names: list[str]) -> None:
-        """Have these files ready at once, those of them that are there."""
+        """Export these files, as far as they exist, in one batch."""
         if self.commit is not None:
             self._export([name for name in names if name in self.entries])
 
     def folder(self, name: str, ending: str = "") -> Path:
-        """A folder (or a file) of this side with all that is in it, or what of it ends like this."""
+        """A folder (or file) of this side with its contents, or only the files with this ending."""
         if self.commit is not None:
             inside = [p for p in self.entries if not name or p == name or p.startswith(f"{name}/")]
             self._export([path for path in inside if path.endswith(ending)])
@@ -75,7 +75,7 @@ class Side:
         fresh = [self.entries[path] for path in paths if path not in self.exported]
         self.exported.update(paths)
         if fresh:
-            with _named(self):
+            with _commit_paths(self):
                 export(self.repo, fresh, self.files, self.entries, heads)
 
     def holds(self, name: str) -> bool:
@@ -84,25 +84,25 @@ class Side:
 
     @cached_property
     def project(self) -> Project | None:
-        """The project file of this side, nearest to where the command runs."""
+        """The project file of this side, nearest to the command's folder."""
         for folder in (self.here, *map(str, PurePosixPath(self.here).parents)):
             name = _join(folder, projects.FILE)
             if self.holds(name):
-                with _named(self):
+                with _commit_paths(self):
                     text = decode(read_bytes(self.path(name), projects.MAX_PROJECT_BYTES, name), name)
                     return projects.parse(text, name, self.files / folder)
         return None
 
     @property
     def root(self) -> str:
-        """The folder of the project file, or where the command runs, from the root of the repository."""
+        """The folder of the project file, else the command's folder, relative to the root of the repository."""
         return _relative(self.project.folder, self.files) if self.project is not None else self.here
 
     def corpus(self) -> list[str]:
         """The specs of the project file, as paths from the root of the repository; raises `InputError` without one."""
         if self.project is None:
             raise fail("no-specs", f"name the specs, or write a project file {projects.FILE} that does (`gen-deploy init --project`)")
-        with _named(self):
+        with _commit_paths(self):
             if self.commit is None:
                 return [_relative(path, self.files) for path in self.project.spec_files()]
             below = f"{self.root}/" if self.root else ""
@@ -110,7 +110,7 @@ class Side:
             return [below + path for path in self.project.matching(paths)]
 
     def book(self, named: str | None) -> RuleBook:
-        """The rule set of this side; `named` is `--rules`, relative to where the command runs."""
+        """The rule set of this side; `named` is `--rules`, relative to the command's folder."""
         name, base = (named, self.here) if named is not None else (self.project.rules if self.project else None, self.root)
         tree = _join(self.root, projects.TREE)
         if name is None or name in SHIPPED:
@@ -130,9 +130,9 @@ class Side:
             near = [_relative(Path(p).parent, Path()) for p in self.entries if p.endswith("/ruleset.yaml")]
             module = self.submodule(folder)
             if module is not None:
-                raise fail("submodule", f"{folder!r} is in the submodule {module!r}, which is not read; run in it, or compare folders")
+                raise fail("submodule", f"{folder!r} is in the submodule {module!r}, which is not read; run the command inside it, or compare folders")
             raise fail("unknown-ruleset", f"{self.label} has no rule set {folder!r} (a folder with ruleset.yaml){did_you_mean(folder, near)}")
-        with _named(self):
+        with _commit_paths(self):
             seen: set[str] = set()
             at = folder
             while at not in seen:
@@ -148,9 +148,9 @@ class Side:
             return book_of(self.files / folder, f"{self.files}/", lenient=self.commit is not None)
 
     def spec(self, name: str) -> DeploymentSpec:
-        """A spec of this side, with the model files that it names; raises `InputError` with every problem of it."""
+        """A spec of this side with its model files; raises `InputError` with all its problems."""
         path = self.path(name)
-        with _named(self):
+        with _commit_paths(self):
             text = decode(read_bytes(path, 1 << 20, name), name)
             spec, problems = from_document(parse_yaml(text, name), path)
             if spec is None:
@@ -163,16 +163,16 @@ class Side:
         return spec
 
     def _bounds(self, name: str) -> tuple[str, ...] | None:
-        """Where the model files of a spec may lie: in its project, and in the working tree's copy of that; None outside projects."""
+        """Allowed folders for a spec's model files: its project, and the working tree's copy of it; None outside projects."""
         if self.project is None:
             return None
         inside = self.root if projects.inside(name, self.root) else ""
         return readable_from(self.files / inside, self.repo.root / inside)
 
     def _model_file(self, key: str, name: str, spec: DeploymentSpec) -> Path | None:
-        """A file that a spec names, ready to be read: from the commit (of weights the header), or from the working tree where git does not keep it.
+        """A file named by a spec, readable: from the commit (weights: header only), or from the working tree if it is not in git.
 
-        None where the spec names none, or one outside the repository.
+        None if the spec names none, or one outside the repository.
         """
         written = getattr(spec.model, key)
         if not written or written.startswith(("/", "~")):
@@ -188,11 +188,11 @@ class Side:
             weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
             self._export([one for one in weights if one in self.entries], heads=True)
             for one in (*small, *weights):
-                self._bring(one)
+                self._copy_untracked(one)
         return self.files / path
 
     def _beside(self, path: str) -> list[str]:
-        """A file of weights with the others of its set: parts of a split GGUF, or what may lie beside an index."""
+        """A weights file with the other files of its set: parts of a split GGUF, or the shards of an index."""
         folder, stem = posixpath.dirname(path), _PART.sub("", path)
         if path.endswith(".json"):
             stem, ending = f"{folder}/" if folder else "", ".safetensors"
@@ -204,8 +204,8 @@ class Side:
         known = {*self.entries, *(_join(folder, one.name) for one in (here.iterdir() if here.is_dir() else ()))}
         return sorted(one for one in known if one.startswith(stem) and one.endswith(ending) and "/" not in one.removeprefix(f"{folder}/"))
 
-    def _bring(self, name: str) -> None:
-        """What git does not keep is read from the working tree; what Git LFS keeps, from its own folder, or from there if it was fetched."""
+    def _copy_untracked(self, name: str) -> None:
+        """Fetch a file that is not in git from the working tree, and a Git LFS file from the LFS store, or from the working tree if fetched."""
         inside, here = self.files / name, self.repo.root / name
         if name not in self.entries:
             if not inside.exists() and here.exists():
@@ -221,19 +221,19 @@ class Side:
                     copy_header(file, inside, size)
 
     def bytes_of(self, name: str, spec: DeploymentSpec) -> list[bytes]:
-        """A spec's own bytes and what tells its model files, of weights their header: whether it was edited."""
-        found = [_told(self.path(name))]
+        """A spec's bytes and digests of its model files (weights: header only), to detect edits."""
+        found = [_digest(self.path(name))]
         for key in MODEL_FILES:
             try:
                 path = self._model_file(key, name, spec)
             except InputError:
                 path = None
-            found.append(_told(path, weights=key != "config" and path is not None and path.suffix != ".json"))
+            found.append(_digest(path, weights=key != "config" and path is not None and path.suffix != ".json"))
         return found
 
 
-def _told(path: Path | None, weights: bool = False) -> bytes:
-    """A hash of what a decision reads of a file; empty where it cannot be read."""
+def _digest(path: Path | None, weights: bool = False) -> bytes:
+    """A hash of the bytes of a file that a decision reads; empty if it is unreadable."""
     if path is None:
         return b""
     digest = hashlib.sha256()
@@ -249,14 +249,14 @@ def _told(path: Path | None, weights: bool = False) -> bytes:
 
 
 def _extends(data: Any) -> Any:
-    """What a `ruleset.yaml` extends, where it says so: at its top, or with its name."""
+    """The rule set that a `ruleset.yaml` extends, if any: a top-level key, or beside its name."""
     data = data if isinstance(data, dict) else {}
     inner = data.get("ruleset")
     return data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
 
 
 def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
-    """The rule set of a folder, with places from the root of its repository; `lenient` as for `gather`."""
+    """The rule set of a folder, with places relative to the root of its repository; `lenient` as for `gather`."""
     try:
         merged = put_together(folder, lenient=lenient)
     except InputError as error:
@@ -278,7 +278,7 @@ def _place(place: Place | None, prefix: str) -> Place | None:
     return Place(place.path.removeprefix(prefix), place.line, place.column) if place else None
 
 
-class _named:
+class _commit_paths:
     """Problems of a commit's files name the commit, as git does: `main:rules/default/reject.yaml:3:5`."""
 
     def __init__(self, side: Side) -> None:
@@ -300,7 +300,7 @@ class _named:
 
 
 def _join(folder: str, name: str) -> str:
-    """A path below the root of a repository, without `.` and with `..` resolved; it begins with `../` where it leaves."""
+    """A path below the root of a repository, without `.` and with `..` resolved; it begins with `../` if it leaves the repository."""
     joined = posixpath.normpath(posixpath.join(folder, name))
     return "" if joined == "." else joined
 

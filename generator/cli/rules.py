@@ -20,16 +20,16 @@ from generator.spec import project
 
 @click.group("rules")
 def command() -> None:
-    """The effective rules of a set, or one of them."""
+    """Show the effective rules of a set, or one of them."""
 
 
 @command.command("show")
 @click.argument("name", required=False, metavar="[ID]")
 @options.options(options.tree_rules_option)
-@click.option("--origin", is_flag=True, help="Where each part comes from: the layer, and file:line:column.")
+@click.option("--origin", is_flag=True, help="Show the origin of each part: the layer, and file:line:column.")
 @options.options(options.json_option)
 def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int:
-    """Every row of the effective set, or the row (or threshold, or fact) ID with its source, its cases and the examples that it decides."""
+    """Show every row of the effective set, or the row, threshold or fact ID with its source, its cases and the examples that it decides."""
     path = find(rules)
     gathered = gather(path)
     if gathered.problems:

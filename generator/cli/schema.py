@@ -14,7 +14,7 @@ from generator.readers.resources import folder
 @click.command("schema")
 @click.argument("name", default="spec")
 def command(name: str) -> int:
-    """Print a JSON Schema: that of a spec, or NAME."""
+    """Print a JSON Schema: the spec's, or NAME."""
     known = {path.stem: path for path in sorted((folder("rules") / "schemas").glob("*.json"))}
     if name not in known:
         raise UsageError(Problem("unknown-schema", f"no schema {name!r}{did_you_mean(name, known)} (one of {', '.join(known)})"))

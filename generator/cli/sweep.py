@@ -1,4 +1,4 @@
-"""`gen-deploy plan --sweep` and `--prices`: the curve of a plan over concurrency, and money from the user's own prices."""
+"""`gen-deploy plan --sweep` and `--prices`: a plan's speed over concurrency, and its cost at the user's prices."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from generator.rulebook.book import RuleBook
 
 MOST = 65536
 
-sweep_option = click.option("--sweep", metavar="concurrency=A..B", help="Print the speed of the choice over a range of concurrencies.")
+sweep_option = click.option("--sweep", metavar="concurrency=A..B", help="Print the estimated speed of the choice over a range of concurrencies.")
 prices_option = click.option(
-    "--prices", type=click.Path(path_type=Path), metavar="FILE", help="GPU prices by the hour (examples/prices/2026-11.yaml): adds money to GPU-hours."
+    "--prices", type=click.Path(path_type=Path), metavar="FILE", help="GPU prices per hour (examples/prices/2026-11.yaml): adds the cost of the GPU-hours."
 )
 
 
 def concurrencies(text: str) -> list[int]:
-    """The concurrencies that `concurrency=1..256` means: both ends and the powers of two between; or a list, `concurrency=1,8,32`."""
+    """The concurrencies of `concurrency=1..256`: both ends and the powers of two between; or a list, `concurrency=1,8,32`."""
     found = re.fullmatch(r"concurrency=([0-9]{1,6})\.\.([0-9]{1,6})", text)
     if found:
         low, high = int(found[1]), int(found[2])
@@ -38,11 +38,11 @@ def concurrencies(text: str) -> list[int]:
         values = sorted({int(word) for word in listed[1].split(",")})
         if values[0] >= 1 and values[-1] <= MOST:
             return values
-    raise UsageError([Problem("usage", f"--sweep wants concurrency=A..B or A,B,C with 1 <= A <= B <= {MOST}, not {text!r}")])
+    raise UsageError([Problem("usage", f"--sweep expects concurrency=A..B or A,B,C with 1 <= A <= B <= {MOST}, not {text!r}")])
 
 
 class Prices:
-    """What a GPU costs by the hour, from a file of the user."""
+    """GPU prices per hour, from a file of the user."""
 
     def __init__(self, path: Path, book: RuleBook) -> None:
         document = read_yaml(path)
@@ -59,40 +59,40 @@ class Prices:
             self.by_gpu[known[fold(str(name))]] = float(price)
 
     def of(self, gpu: str) -> dict[str, Any] | None:
-        """The price of a GPU with where it comes from; None where the file has none."""
+        """The price of a GPU with its origin; None if the file has none."""
         price = self.by_gpu.get(gpu)
         return None if price is None else {"per_gpu_hour": price, **self.about}
 
 
 def _check(document: Document) -> None:
-    """Raise `InputError` for a file of prices that is not one."""
+    """Raise `InputError` for an invalid price file."""
     data, problems = document.data, []
     if not isinstance(data, dict):
-        raise InputError([Problem("wrong-type", "a file of prices is a mapping: dated, currency, per_gpu_hour", document.place())])
+        raise InputError([Problem("wrong-type", "a price file is a mapping: dated, currency, per_gpu_hour", document.place())])
     for key in data:
         if key not in ("dated", "currency", "source", "per_gpu_hour"):
-            problems.append(Problem("unknown-key", f"{key!r} is no part of a file of prices", document.place((key,), key=True)))
+            problems.append(Problem("unknown-key", f"{key!r} is not a key of a price file", document.place((key,), key=True)))
     for key in ("dated", "currency", "per_gpu_hour"):
         if not data.get(key):
-            problems.append(Problem("missing-key", f"a file of prices says {key}", document.place()))
+            problems.append(Problem("missing-key", f"a price file needs {key}", document.place()))
     if data.get("dated") and not isinstance(data["dated"], date):
         try:
             date.fromisoformat(str(data["dated"]))
         except ValueError:
-            problems.append(Problem("wrong-type", f"{data['dated']!r} is no date such as 2026-04-03", document.place(("dated",))))
+            problems.append(Problem("wrong-type", f"{data['dated']!r} is not a date such as 2026-04-03", document.place(("dated",))))
     prices = data.get("per_gpu_hour")
     if prices and not isinstance(prices, dict):
         problems.append(Problem("wrong-type", "per_gpu_hour maps GPUs to prices", document.place(("per_gpu_hour",))))
     for name, price in prices.items() if isinstance(prices, dict) else ():
         number = isinstance(price, int | float) and not isinstance(price, bool) and isfinite(price) and price >= 0
         if not number:
-            problems.append(Problem("wrong-type", f"{price!r} is no price of an hour", document.place(("per_gpu_hour", name))))
+            problems.append(Problem("wrong-type", f"{price!r} is not a price per hour", document.place(("per_gpu_hour", name))))
     if problems:
         raise InputError(problems)
 
 
 def sweep_json(outcome: Outcome, asked: list[int]) -> list[dict[str, Any]] | None:
-    """The curve of the choice as plain data; None where there is no estimate."""
+    """The curve of the choice as plain data; None without an estimate."""
     choice = outcome.plan.choice
     speeds = Speeds(outcome.context).curve(choice, asked) if choice else []
     return curve_json(asked, speeds) if speeds else None
@@ -107,21 +107,21 @@ def sweep_lines(outcome: Outcome, asked: list[int]) -> Iterator[str]:
         yield f"  no curve: {reason or 'the speed is not estimated'}"
         return
     yield from (f"  {line}" for line in curve_lines(asked, speeds))
-    assert choice is not None  # it has a curve
+    assert choice is not None  # a curve exists only for a choice
     places = choice.max_num_seqs * choice.replicas
     if max(speed.concurrency for speed in speeds) > places:
-        yield f"  the plan lets {places} run at once (max_num_seqs); beyond that the curve is what the same cache would do with more places"
+        yield f"  the plan runs at most {places} sequences at once (max_num_seqs); beyond that the curve assumes the same cache and a larger max_num_seqs"
 
 
 def cost_of(outcome: Outcome, prices: Prices | None) -> Mapping[str, Any] | None:
-    """Money per million output tokens of the choice, where the user's file has a price."""
+    """The cost per million output tokens of the choice, if the user's file has a price."""
     choice = outcome.plan.choice
     return cost_json(choice.performance, prices.of(outcome.context.gpu.name)) if prices and choice else None
 
 
 def cost_lines(outcome: Outcome, prices: Prices | None) -> Iterator[str]:
-    """The same as a line, or that the file has no price."""
+    """The cost as a line, or the reason why there is none."""
     if prices is None or outcome.plan.choice is None:
         return
     cost = cost_of(outcome, prices)
-    yield f"  {cost_line(cost)}" if cost else f"  cost: the file of prices has none for {outcome.context.gpu.name}, or the speed is not estimated"
+    yield f"  {cost_line(cost)}" if cost else f"  cost: the price file has no price for {outcome.context.gpu.name}, or the speed is not estimated"

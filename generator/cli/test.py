@@ -24,15 +24,15 @@ from generator.spec import project
 @click.command("test")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH...]")
 @options.options(options.tree_rules_option)
-@click.option("-k", "words", multiple=True, metavar="WORD", help="Only cases whose id holds WORD.")
+@click.option("-k", "words", multiple=True, metavar="WORD", help="Run only cases whose id contains WORD.")
 @click.option("--coverage", is_flag=True, help="List rows that no case reaches.")
-@click.option("--update", is_flag=True, help="Show what no longer holds, and write it as it is now.")
+@click.option("--update", is_flag=True, help="Show failed expectations and update them in the case files.")
 @options.options(options.json_option, options.verbose_option)
 def command(paths: tuple[Path, ...], rules: str, words: tuple[str, ...], coverage: bool, update: bool, as_json: bool, verbose: bool) -> int:
-    """Run the cases of a rule set, or those in PATH: what a spec must be decided to, and by which rows."""
+    """Run the cases of a rule set, or those in PATH: the expected decision for a spec, and the expected rows."""
     missing = next((path for path in paths if not path.exists()), None)
     if missing is not None:
-        raise UsageError(Problem("no-such-file", f"{missing} is not there"))
+        raise UsageError(Problem("no-such-file", f"{missing} does not exist"))
     book = load(rules)
     files = paths or case_files(find(rules))
     results = [run(case, book) for case in chosen(read_cases(files), words)]
@@ -72,7 +72,7 @@ def _coverage(results: list[Result], book: RuleBook, rules: str) -> None:
 
 
 def _own_rows(book: RuleBook, rules: str) -> list[tuple[str, Row]]:
-    """The rows of the set itself, not of what it extends."""
+    """The rows of the set itself, without the sets it extends."""
     own = {shown(path) for path in layers(find(rules))[-1]}
     return [(name, row) for name, table in book.tables.items() for row in table.rows if row.at.rpartition(":")[0] in own]
 

@@ -1,4 +1,4 @@
-"""`gen-deploy upgrade-check SPEC… --engine-version NEW`: what a version bump changes, and which words it breaks."""
+"""`gen-deploy upgrade-check SPEC… --engine-version NEW`: the changes and broken options of a version bump."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ BACK = "../../.."
 
 @click.command("upgrade-check")
 @options.specs_argument
-@click.option("--engine-version", "version", required=True, metavar="VERSION", help="The version to go to.")
+@click.option("--engine-version", "version", required=True, metavar="VERSION", help="The target version.")
 @options.options(options.rules_option, options.engine_option, options.json_option, options.quiet_option)
 def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | None, as_json: bool, quiet: bool) -> int:
-    """Plan each SPEC with the version it has now and with VERSION, and compare the words; 3 where anything differs or breaks."""
+    """Plan each SPEC with its current version and with VERSION, and compare the command lines; exit 3 if anything differs or breaks."""
     book = load(rules)
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
@@ -78,7 +78,7 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> t
 
 
 def _decision(now: Outcome, then: Outcome) -> dict[str, Any] | None:
-    """Old and new candidate where another one is chosen, else None."""
+    """The old and new candidate if the choice changes, else None."""
     old, new = now.plan.choice, then.plan.choice
     if old is None or new is None or old.id == new.id:
         return None

@@ -1,4 +1,4 @@
-"""`gen-deploy verify PATH…`: launch files against what their engine's version takes."""
+"""`gen-deploy verify PATH…`: check launch files against the options of their engine version."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from generator.verify.folder import check_paths
 
 @click.command("verify")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@click.option("--engine", metavar="ENGINE", help="The engine, where the files do not say it.")
-@click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; without it the one that the files pin.")
-@click.option("--strict", is_flag=True, help="Exit 1 for warnings too.")
+@click.option("--engine", metavar="ENGINE", help="The engine, if the files do not name it.")
+@click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; default: the version that the files pin.")
+@click.option("--strict", is_flag=True, help="Exit 1 on warnings as well.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
 def command(
     paths: tuple[Path, ...], engine: str | None, version: str | None, strict: bool, rules: str, as_json: bool, quiet: bool
@@ -52,7 +52,7 @@ def command(
 def _engine(name: str | None, book: RuleBook) -> str | None:
     known = book.section("flags")
     if name is not None and name not in known:
-        raise InputError(Problem("unknown-engine", f"--engine: {name!r} is no engine{did_you_mean(name, known)} (one of {', '.join(known)})"))
+        raise InputError(Problem("unknown-engine", f"--engine: {name!r} is not a known engine{did_you_mean(name, known)} (one of {', '.join(known)})"))
     return name
 
 
@@ -62,5 +62,5 @@ def _say_nearest(asked: Asked, book: RuleBook) -> None:
     known = list(book.section("flags")[asked.engine]["versions"])
     if version_key(asked.version) not in map(version_key, known):
         near = nearest(asked.version, known)
-        message = f"{asked.engine} {asked.version} is not in the catalogue: it is checked as {near}"
+        message = f"{asked.engine} {asked.version} is not in the catalogue: checked as {near}"
         say([Problem("uncatalogued-version", message, None, "warning")])

@@ -1,4 +1,4 @@
-"""Why two decisions of one spec differ: the rows that came to another result, and what they read before and after.
+"""Causes of a changed decision: the rows with a different result, and the facts they read before and after.
 
 Floor 7, pure.
 """
@@ -17,17 +17,17 @@ from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
 
 MOST = 6
-"""Causes that one change keeps; the rest would repeat them."""
+"""Maximum number of causes per change; more would only repeat them."""
 
 
 def causes(old: Outcome, new: Outcome) -> tuple[Cause, ...]:
-    """The rows behind a change, those that decide what runs first."""
+    """The rows behind a change; rows that decide the candidate come first."""
     one, other = old.plan.choice, new.plan.choice
     found: list[Cause] = []
     if one is not None and (other is None or other.id != one.id):
-        found += _lost(one, old, new)
+        found += _against_old_choice(one, old, new)
     if other is not None and (one is None or other.id != one.id) and not found:
-        found += _won(other, old, new)
+        found += _for_new_choice(other, old, new)
     if one is not None and other is not None and other.id != one.id and not found:
         found += _preferred(one, other, old, new)
     if not found:
@@ -35,20 +35,20 @@ def causes(old: Outcome, new: Outcome) -> tuple[Cause, ...]:
     return tuple(dict.fromkeys(found))[:MOST]
 
 
-def _lost(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
-    """Why what was chosen is not possible any more."""
+def _against_old_choice(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
+    """Causes why the old choice is no longer possible."""
     facts = next((r.facts for r in old.ranked if r.candidate.id == candidate.id), old.plan.facts)
     reasons = _reasons(candidate, new)
     if reasons is None:
         if all(r.candidate.id != candidate.id for r in new.ranked):
-            yield Cause("consider", "", "considers", f"{candidate.id} is no candidate any more")
+            yield Cause("consider", "", "considers", f"{candidate.id} is no longer a candidate")
         return
     for reason in reasons:
         yield _rejects(reason, "rejects", candidate, facts, old.context.book, new.context.book)
 
 
-def _won(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
-    """Why what is chosen now was not possible before."""
+def _for_new_choice(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
+    """Causes why the new choice was not possible before."""
     reasons = _reasons(candidate, old)
     if reasons is None:
         if all(r.candidate.id != candidate.id for r in old.ranked):
@@ -61,7 +61,7 @@ def _won(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
 
 
 def _reasons(candidate: Candidate, outcome: Outcome) -> tuple[Reason, ...] | None:
-    """Why an outcome rejects a candidate; None if it does not. Pairs that never work are rejected before they are split over GPUs."""
+    """The reasons of an outcome to reject a candidate; None if it does not. Impossible pairs are rejected before the split over GPUs."""
     whole = None
     for rejection in outcome.plan.rejected:
         other = rejection.candidate
@@ -87,13 +87,13 @@ def _plain(value: Any) -> Any:
 
 
 def _preferred(one: Candidate, other: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
-    """The criterion that puts the new choice first."""
-    row = _telling(one, other, new)
+    """The criterion that ranks the new choice first."""
+    row = _deciding_criterion(one, other, new)
     if row is None:
         return
     name = row.rank[0] if row.rank else row.order[0] if row.order else ""
     facts = {r.candidate.id: r.facts for r in new.ranked}
-    before = _telling(other, one, old)
+    before = _deciding_criterion(other, one, old)
     was = f", {before.id} decided before" if before is not None and before.id != row.id else ""
     yield Cause(
         "prefer", row.id, "prefers", f"{other.id} to {one.id}{was}",
@@ -101,7 +101,7 @@ def _preferred(one: Candidate, other: Candidate, old: Outcome, new: Outcome) -> 
     )  # fmt: skip
 
 
-def _telling(one: Candidate, other: Candidate, outcome: Outcome) -> Row | None:
+def _deciding_criterion(one: Candidate, other: Candidate, outcome: Outcome) -> Row | None:
     """The first criterion by which two candidates of an outcome differ."""
     known = {r.candidate.id: r for r in outcome.ranked}
     if one.id not in known or other.id not in known:
@@ -115,7 +115,7 @@ def _telling(one: Candidate, other: Candidate, outcome: Outcome) -> Row | None:
 
 
 def _steps(old: Outcome, new: Outcome) -> Iterator[Cause]:
-    """Rows of defaults, fits and settings that set something else."""
+    """Rows of defaults, fits and settings that set other values."""
     books = old.context.book, new.context.book
     one, other = _setting(old), _setting(new)
     for key in dict.fromkeys([*one, *other]):
@@ -137,7 +137,7 @@ def _setting(outcome: Outcome) -> dict[tuple[str, str], Mapping[str, Any]]:
 
 
 def moved_words(old: Mapping[str, Any], new: Mapping[str, Any], keys: set[str]) -> str:
-    """What a row sets, before and after."""
+    """The values that a row sets, before and after."""
     return ", ".join(f"{key} {old.get(key)} → {new.get(key)}" for key in sorted(keys))
 
 
@@ -150,7 +150,7 @@ def _numbers(row: Row, keys: set[str], old: RuleBook, new: RuleBook) -> Iterator
 
 
 def causes_by_trace(old: View, new: View) -> tuple[Cause, ...]:
-    """The same from two plans that were kept as JSON: rows whose trace changed, and rows that reject another number."""
+    """The causes between two stored plans (JSON): rows with a changed trace, and rows with a changed number of rejections."""
     found: list[Cause] = []
     one, other = _trace(old), _trace(new)
     for key in dict.fromkeys([*one, *other]):

@@ -1,6 +1,6 @@
-"""What was edited between two rule sets, and each edit laid on its own over one of them.
+"""The edits between two rule sets, and rule sets with single edits applied.
 
-Floor 7, pure. Comments, order of collected rows and places are no edits.
+Floor 7, pure. Comments, the order of collected rows and positions do not count as edits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from generator.rulebook.rules_check import words_of
 Data = Mapping[str, Any]
 
 WORDS = {"because", "source", "evidence", "checked", "meaning", "note", "title", "at", "index", "asks", "origin", "replaces"}
-"""Keys that say why and by whose authority: they change no decision."""
+"""Keys for reason and source: they change no decision."""
 PLACES = ("at", "index")
 SOURCELESS = ("sources",)
 MISSING = object()
@@ -40,7 +40,7 @@ def edits(old: RuleBook, new: RuleBook) -> list[Edit]:
 
 
 def _by_name(section: str, data: Any) -> Data:
-    """A section as entries by name; rows of published quality go by method."""
+    """A section as entries by name; rows of published quality by method."""
     if isinstance(data, Mapping):
         return data
     grouped: dict[str, Any] = {}
@@ -72,7 +72,7 @@ def _edit(section: str, name: str, one: Any, other: Any) -> Iterator[Edit]:
 
 
 def _source(source: Any) -> str | None:
-    """A source's key; of several, the first ones."""
+    """A source's key; of several sources, the first ones."""
     if isinstance(source, list):
         more = f" and {len(source) - 2} more" if len(source) > 2 else ""
         return ", ".join(map(str, source[:2])) + more
@@ -98,7 +98,7 @@ def _named(value: Any) -> bool:
 
 
 def _items(path: str, one: Sequence[Data], other: Sequence[Data]) -> Iterator[Move]:
-    """Lists of mappings by what names each: the version that it holds from, or its place."""
+    """Compare lists of mappings item by item, matched by `since` version or by position."""
 
     def keyed(rows: Sequence[Data]) -> dict[str, Data]:
         return {str(row.get("since", i)): row for i, row in enumerate(rows)}
@@ -118,12 +118,12 @@ def _rows(table: str, before: Data, after: Data) -> Iterator[Edit]:
 
 
 def _bare(row: Data) -> Data:
-    """A row without its index, which changes as others come and go; its place is kept, and is no edit."""
+    """A row without its index, which changes when other rows are added or removed; its position is kept, but is not an edit."""
     return {key: value for key, value in row.items() if key != "index"}
 
 
 def _moved(section: str, before: Sequence[str], after: Sequence[str], rows: Data) -> Iterator[Edit]:
-    """Rows whose order among the others changed: the fewest that have to move."""
+    """Rows with a changed order: the smallest set that must move."""
     if before == after:
         return
     stay = set(_longest(before, after))
@@ -144,7 +144,7 @@ def _longest(one: Sequence[str], other: Sequence[str]) -> list[str]:
 
 
 def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBook:
-    """The rule set `base` with these things as they are in `other`."""
+    """The rule set `base` with the chosen edits taken from `other`."""
     sections: dict[str, Any] = {name: base.section(name) for name in SECTIONS}
     policy = dict(sections["policy"])
     source = other.section("policy")
@@ -167,7 +167,7 @@ def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBo
 
 
 def _completed(policy: Data, *others: Data) -> dict[str, Any]:
-    """Rules with each name, number and setting that their rows read: an edit that brings a row brings its words, and none leaves while a row reads it."""
+    """Rules completed with each name, threshold and setting that their rows read: added with a row, kept while a row reads it."""
     words = {word for table in policy["tables"].values() for row in table["rows"] for word in words_of(row)}
     found = dict(policy)
     for section in ("names", "thresholds", "settings"):
@@ -189,7 +189,7 @@ def _with_fact(section: str, mine: Any, theirs: Any, name: str) -> Any:
 
 
 def _with_row(mine: Sequence[Data], theirs: Sequence[Data], name: str) -> list[Data]:
-    """Rows with one of them as it is, and where it stands, among the others' rows."""
+    """My rows with the named row replaced by theirs, at their position."""
     rows = [row for row in mine if row["id"] != name]
     ids = [row["id"] for row in theirs]
     if name not in ids:

@@ -1,4 +1,4 @@
-"""The files that two decisions of one spec would write, line by line.
+"""Line-by-line differences between the files of two decisions of one spec.
 
 Floor 7, pure.
 """
@@ -14,13 +14,13 @@ from generator.errors import GenDeployError, printable
 from generator.render import artifacts
 
 LEFT_OUT = ("plan.json", "PLAN.md")
-"""These name the rule set's digest and its figures, so they always change; what they say is compared as decisions."""
+"""Excluded files: they contain the rule set's digest and figures and always change; decisions are compared instead."""
 MOST_LINES = 200
-"""Lines of one file's diff that are kept."""
+"""Maximum number of diff lines kept per file."""
 
 
 def file_diffs(old: Outcome | None, new: Outcome | None) -> tuple[FileDiff, ...]:
-    """What changes in the launch files, by path."""
+    """The changes of the launch files, by path."""
     one, other = _texts(old), _texts(new)
     found = []
     for path in sorted({*one, *other}):
@@ -39,7 +39,7 @@ def file_diffs(old: Outcome | None, new: Outcome | None) -> tuple[FileDiff, ...]
 
 
 def _texts(outcome: Outcome | None) -> Mapping[str, str]:
-    """The files of a decision; none where nothing fits, or where they cannot be written (an engine version without facts)."""
+    """The files of a decision; none if nothing fits or no files can be written (an engine version without facts)."""
     if outcome is None or outcome.plan.choice is None or outcome.context.book.sizing != "detailed":
         return {}
     spec = outcome.context.spec

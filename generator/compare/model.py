@@ -1,4 +1,4 @@
-"""The words of a comparison: plain data that can be printed, written as JSON, and sent between processes.
+"""Data types of a comparison: plain data for printing, JSON, and transfer between processes.
 
 Floor 7, pure.
 """
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 LEVELS = (
     "no-longer-fits", "now-fits", "engine", "method", "gpus", "settings", "figures", "warnings", "wording",
 )  # fmt: skip
-"""How much a change matters, gravest first."""
+"""Levels of a change, most severe first."""
 
 DECISIVE = LEVELS.index("settings")
-"""Changes up to this level are decisions and settings; what follows is for information."""
+"""Changes up to this level are decisions and settings; later levels are informational."""
 
 
 class Move(NamedTuple):
-    """One word of a decision, before and after; None where it is not set."""
+    """One value of a decision, before and after; None if not set."""
 
     key: str
     old: Any
@@ -27,10 +27,10 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One thing that was edited in the rules: a threshold, a row of a table, or an entry of the facts.
+    """One edit of the rules: a threshold, a row of a table, or an entry of the facts.
 
     `section` is `thresholds`, `tables/NAME` or a section of facts; `action` added, removed, changed or moved; `fields`
-    what changed in it; `decisive` whether it can change a decision at all (a source or a reason cannot).
+    the changed fields; `decisive` whether it can change a decision at all (a source or a reason cannot).
     """
 
     section: str
@@ -51,7 +51,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A row that brought a change about: what it does to what, and what it reads, before and after.
+    """A row that caused a change: its effect, and the facts it read before and after.
 
     `did` is rejects, no-longer-rejects, prefers, sets, no-longer-sets, or considers.
     """
@@ -77,10 +77,10 @@ class FileDiff(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One spec that decides differently.
+    """One spec with a changed decision.
 
     `by` is `rules` (the same spec under other rules) or `spec` (an edited spec under the new rules). `old` and `new` are
-    the chosen candidates in a few words (None: nothing fits, or the spec cannot be planned, as `problem` says).
+    short descriptions of the chosen candidates (None: nothing fits, or the spec cannot be planned; see `problem`).
     """
 
     name: str
@@ -103,7 +103,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RulesName:
-    """A side of the comparison: where it comes from, the rule set's name and digest."""
+    """A side of the comparison: its origin, the rule set's name and digest."""
 
     label: str
     name: str
@@ -112,7 +112,7 @@ class RulesName:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Everything that a report prints. `traced` is False where there were too many edits to try each on its own."""
+    """All data of a report. `traced` is False if there were too many edits to test each one separately."""
 
     old: RulesName
     new: RulesName
@@ -130,10 +130,10 @@ class Comparison:
         return tuple(change for change in self.changes if change.decisive)
 
     def affected(self, edit: Edit) -> list[str]:
-        """Names of the specs whose decision or settings an edit changes."""
+        """Names of the specs with a decision or setting changed by an edit."""
         return list(dict.fromkeys(c.name for c in self.decisive if edit.id in c.edits))
 
 
 def in_order(changes: list[Change]) -> list[Change]:
-    """Gravest first, then by name."""
+    """Most severe first, then by name."""
     return sorted(changes, key=lambda c: (LEVELS.index(c.level), c.name, c.by))

@@ -1,4 +1,4 @@
-"""One spec under two rule sets: what changes for it, and why.
+"""One spec under two rule sets: its changes and their causes.
 
 Floor 7, pure but for the files that the spec names.
 """
@@ -21,7 +21,7 @@ from generator.spec.deployment import DeploymentSpec
 
 
 class Side(NamedTuple):
-    """What a rule set makes of a spec: a decision, or why it cannot be planned."""
+    """The result of a rule set for a spec: a decision, or the reason why it cannot be planned."""
 
     outcome: Outcome | None
     view: View | None
@@ -38,12 +38,12 @@ def side(spec: DeploymentSpec, book: RuleBook) -> Side:
 
 
 def _inside(spec: DeploymentSpec, problem: Problem) -> str:
-    """The file that a problem is in, where that is not the spec."""
+    """The file of a problem, if it is not the spec itself."""
     return f"{problem.place.path}: " if problem.place is not None and problem.place.path != spec.document.name else ""
 
 
 def compared(spec: DeploymentSpec, old: RuleBook, new: RuleBook, path: str, files: bool = True) -> tuple[Change | None, str | None]:
-    """What a spec gets from other rules, and why it cannot be planned under the new ones (if so)."""
+    """The change of a spec under other rules, and the reason if it cannot be planned under the new ones."""
     one, other = side(spec, old), side(spec, new)
     return change(spec, path, "rules", one, other, files), other.problem
 
@@ -51,12 +51,12 @@ def compared(spec: DeploymentSpec, old: RuleBook, new: RuleBook, path: str, file
 def edited(
     before: DeploymentSpec, after: DeploymentSpec, book: RuleBook, path: str, files: bool = True
 ) -> Change | None:
-    """What an edit of the spec itself changes, under the new rules."""
+    """The change caused by an edit of the spec itself, under the new rules."""
     return change(after, path, "spec", side(before, book), side(after, book), files)
 
 
 def change(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side, files: bool) -> Change | None:
-    """The change from one side to the other; None where they say the same."""
+    """The change from one side to the other; None if they agree."""
     if one.problem is not None and other.problem is not None:
         return None
     found = level(one.view, other.view)
@@ -84,7 +84,7 @@ def _unplanned(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side)
 
 
 def relevant(edit: Edit, spec: DeploymentSpec, old: RuleBook, new: RuleBook) -> bool:
-    """Whether an edit can bear on a spec: an entry of another GPU or model cannot."""
+    """Whether an edit can affect a spec: an entry of another GPU or model cannot."""
     if not edit.decisive:
         return False
     if edit.section not in ("gpus", "models"):
@@ -100,7 +100,7 @@ def relevant(edit: Edit, spec: DeploymentSpec, old: RuleBook, new: RuleBook) -> 
 
 
 def attributed(found: Change, spec: DeploymentSpec, old: RuleBook, new: RuleBook, edits: Sequence[Edit]) -> Change:
-    """The change with the edits that bring it about: each alone over the old rules, or else each taken out of the new ones."""
+    """The change with its causing edits: each applied alone to the old rules, else each removed from the new rules."""
     mine = [edit for edit in edits if relevant(edit, spec, old, new)]
     if len(mine) <= 1:
         return replace(found, edits=tuple(edit.id for edit in mine))
@@ -119,7 +119,7 @@ _books: dict[tuple[int, int, str, str], RuleBook] = {}
 
 
 def _book(base: RuleBook, other: RuleBook, edit: Edit) -> RuleBook:
-    """`base` with one edit laid over it, made once."""
+    """`base` with one edit applied, built once."""
     key = (id(base), id(other), edit.section, edit.name)
     if key not in _books:
         _books[key] = laid_over(base, other, [edit])

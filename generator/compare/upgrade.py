@@ -1,4 +1,4 @@
-"""What another version of an engine changes in the words of a deployment, and which of its words that version refuses.
+"""The effect of another engine version on a deployment: changed options, and options that the version refuses.
 
 Floor 7, pure: from two launches to changes.
 """
@@ -19,7 +19,7 @@ from generator.verify.finding import Finding
 
 @dataclass(frozen=True)
 class Change:
-    """One word that differs: the old value and the new one, None where it is not written; `--flag: ` is a switch."""
+    """One changed option: old and new value, None if absent; `--flag: ` is a switch."""
 
     word: str
     old: str | None
@@ -34,7 +34,7 @@ class Change:
 
 
 def changes(old: Launch, new: Launch) -> list[Change]:
-    """The words of a deployment that differ between two versions: command line, file, environment, Modelfile."""
+    """The options of a deployment that differ between two versions: command line, file, environment, Modelfile."""
     before, after = _words(old), _words(new)
     return [
         Change(word, before.get(word), after.get(word))
@@ -44,7 +44,7 @@ def changes(old: Launch, new: Launch) -> list[Change]:
 
 
 def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook) -> list[Finding]:
-    """What the new version says of the files that were written for the old one."""
+    """The findings of the new version in the files of the old one."""
     asked = Asked(engine, version)
     found = [
         finding
@@ -57,7 +57,7 @@ def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook)
 
 
 def _words(launch: Launch) -> dict[str, str]:
-    """Every word of a launch by what it is a value of."""
+    """Every value of a launch by its option."""
     found: dict[str, str] = {}
     last = ""
     for word in launch.words():

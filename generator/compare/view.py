@@ -1,4 +1,4 @@
-"""A plan as it is compared: plain data, the same from a decision just taken and from a `plan.json` that was kept.
+"""The comparable form of a plan: plain data, identical for a new decision and for a stored `plan.json`.
 
 Floor 7, pure.
 """
@@ -21,12 +21,12 @@ FIGURES = ("memory", "kv_cache", "performance", "quality")
 
 
 def view(plan: Plan) -> View:
-    """A plan as it is compared."""
+    """The comparable form of a plan."""
     return view_of_json(kept(plan))
 
 
 def view_of_json(data: Mapping[str, Any]) -> View:
-    """The same of the object of a `plan.json`, of this or an older version of the tool."""
+    """The comparable form of a `plan.json`, of this or an older version of the tool."""
     choice = data.get("choice")
     return {
         "choice": choice,
@@ -43,7 +43,7 @@ def _alternative(entry: Mapping[str, Any]) -> str:
 
 
 def level(old: View | None, new: View | None) -> str | None:
-    """How much two plans of a spec differ, as one of `LEVELS`; None: not at all. A missing plan is one that fits nothing."""
+    """The level of difference between two plans of a spec, one of `LEVELS`; None: no difference. A missing plan means that nothing fits."""
     one, other = (old or {}).get("choice"), (new or {}).get("choice")
     if not one or not other:
         if one:
@@ -70,12 +70,12 @@ def _ids(one: View) -> list[Any]:
 
 
 def decisive(name: str | None) -> bool:
-    """Whether a level is one of decisions and settings."""
+    """Whether a level concerns decisions or settings."""
     return name is not None and LEVELS.index(name) <= DECISIVE
 
 
 def moves(old: View, new: View) -> list[Move]:
-    """The words of a choice that differ, those that say what runs first; settings that only repeat such a word are left out."""
+    """The changed values of a choice, engine and method first; settings that only repeat such a value are left out."""
     plain = [Move(key, old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new]) if key != "settings"]
     found = [move for move in plain if move.old != move.new]
     one, other = old.get("settings") or {}, new.get("settings") or {}
@@ -87,7 +87,7 @@ def moves(old: View, new: View) -> list[Move]:
 
 
 def other_moves(old: View, new: View) -> list[Move]:
-    """For plans of the same decision: the figures, warnings, runners-up and reasons that differ."""
+    """For plans of the same decision: changed figures, warnings, runners-up and reasons."""
     found = [Move(f"memory.{k}", a, b) for k, a, b in _pairs(old.get("memory"), new.get("memory")) if a != b]
     gone, come = set(_ids(old)) - set(_ids(new)), set(_ids(new)) - set(_ids(old))
     found += [*(Move("warning", name, None) for name in sorted(gone)), *(Move("warning", None, name) for name in sorted(come))]
@@ -103,7 +103,7 @@ def _pairs(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> li
 
 
 def words(choice: Mapping[str, Any] | None) -> str | None:
-    """A choice in a few words: engine and version, method, how it is split."""
+    """A short description of a choice: engine and version, method, parallelism."""
     if not choice:
         return None
     parts = [f"{choice.get('engine')} {choice.get('engine_version')}", str(choice.get("quantization")), f"tp {choice.get('tensor_parallel')}"]

@@ -1,4 +1,4 @@
-"""Writing and reading output folders, git, and signals.
+"""Output folders, git repositories, and signals.
 
 Floor 8.
 """

@@ -1,6 +1,6 @@
-"""Reading a git repository: commits, trees and files as objects. No checkout, index or ref is ever touched.
+"""Read-only access to a git repository: commits, trees and files as objects. Checkout, index and refs are never touched.
 
-Floor 8: runs git. Every word from outside is an argument after `--end-of-options` or input on stdin, never an option.
+Floor 8: runs git. External input is passed as arguments after `--end-of-options` or on stdin, never as an option.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from generator.readers.binary import copy_header
 TIMEOUT_S = 120
 MAX_REF = 250
 MAX_EXPORT_BYTES = 256 << 20
-"""What one side of a comparison may be: rules and specs are small, and model files belong elsewhere."""
+"""Size limit for one side of a comparison: rules and specs are small; model files do not belong in git."""
 BIG_BYTES = 1 << 20
 OID_LETTERS = 64
 LINK, SUBMODULE = "120000", "160000"
 HARMLESS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
-"""Settings against what a stranger's repository has git run; the last, against a repository among the files of another."""
+"""Settings that stop an untrusted repository from making git run commands; the last one guards against a nested repository."""
 GIT = ("git", "--no-replace-objects", *(word for setting in HARMLESS for word in ("-c", setting)))
 ENVIRONMENT = {
     "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_PAGER": "cat",
-    "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "",  # nothing is fetched: that runs what the configuration says
+    "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "",  # no fetching: it would run configured commands
 }  # fmt: skip
 
 
 class Entry(NamedTuple):
-    """A file of a tree: its mode, object and path from the root of the repository."""
+    """A file of a tree: its mode, object and path relative to the root of the repository."""
 
     mode: str
     sha: str
@@ -40,7 +40,7 @@ class Entry(NamedTuple):
 
 
 class Range(NamedTuple):
-    """What is compared: `base` and, unless it is the working tree, `head`; `merge_base` for three dots."""
+    """The compared revisions: `base` and `head` (None: the working tree); `merge_base` for three dots."""
 
     base: str
     head: str | None
@@ -48,7 +48,7 @@ class Range(NamedTuple):
 
 
 def parse_range(text: str) -> Range:
-    """`BASE`, `BASE..HEAD`, `BASE...HEAD` (since they parted); raises `UsageError` for what cannot name a commit."""
+    """`BASE`, `BASE..HEAD`, `BASE...HEAD` (since their merge base); raises `UsageError` for an invalid commit name."""
     dots = "..." if "..." in text else ".."
     base, sep, head = text.partition(dots)
     found = Range(checked_ref(base or "HEAD", text), checked_ref(head or "HEAD", text) if sep else None, dots == "..." and bool(sep))
@@ -58,7 +58,7 @@ def parse_range(text: str) -> Range:
 
 
 def checked_ref(ref: str, text: str | None = None) -> str:
-    """A word that may name a commit; raises `UsageError` for options, spaces and control characters."""
+    """A syntactically valid commit name; raises `UsageError` for options, spaces and control characters."""
     text = ref if text is None else text
     if ref.startswith("-"):
         raise _usage(text, "a commit's name cannot begin with '-'")
@@ -78,20 +78,20 @@ class Repo:
     root: Path
 
     def commit(self, ref: str) -> str:
-        """The commit that a name stands for; raises `InputError` where there is none here."""
+        """The commit of a name; raises `InputError` if the repository has none."""
         checked_ref(ref)
         done = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"], self.root, may_fail=True)
         sha = done.stdout.decode("ascii", "replace").strip()
         if done.returncode == 0 and sha:
             return sha
-        raise fail("unknown-commit", f"{ref!r} is no commit of this repository{self._why_missing(ref)}")
+        raise fail("unknown-commit", f"{ref!r} is not a commit of this repository{self._why_missing(ref)}")
 
     def _why_missing(self, ref: str) -> str:
         empty = run(["rev-parse", "--verify", "--quiet", "HEAD"], self.root, may_fail=True).returncode != 0
         if empty:
             return ": it has no commits yet"
         if self.shallow:
-            return f": it is a shallow clone, which lacks older ones (`git fetch --unshallow`, or fetch-depth: 0 with actions/checkout; then {ref!r} again)"
+            return f": a shallow clone lacks older commits (use `git fetch --unshallow`, or fetch-depth: 0 with actions/checkout, then retry {ref!r})"
         remote = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{ref}^{{commit}}"], self.root, may_fail=True)
         if remote.returncode == 0:
             return f"; did you mean 'origin/{ref}'?"
@@ -103,11 +103,11 @@ class Repo:
         return run(["rev-parse", "--is-shallow-repository"], self.root, may_fail=True).stdout.strip() == b"true"
 
     def merge_base(self, one: str, other: str) -> str:
-        """The commit at which two commits parted; raises `InputError` where there is none (or none in a shallow clone)."""
+        """The merge base of two commits; raises `InputError` if there is none (or none in a shallow clone)."""
         done = run(["merge-base", one, other], self.root, may_fail=True)
         sha = done.stdout.decode("ascii", "replace").strip()
         if done.returncode or not sha:
-            why = ": it is a shallow clone (`git fetch --unshallow`)" if self.shallow else ""
+            why = ": this is a shallow clone (`git fetch --unshallow`)" if self.shallow else ""
             raise fail("no-merge-base", f"{one[:12]} and {other[:12]} have no common commit{why}")
         return sha
 
@@ -123,7 +123,7 @@ class Repo:
         return entries
 
     def contents(self, shas: Iterable[str]) -> dict[str, bytes]:
-        """The bytes of objects; raises `InputError` for what the repository lacks (a partial clone without network)."""
+        """The bytes of objects; raises `InputError` for missing objects (a partial clone without network)."""
         wanted = list(dict.fromkeys(shas))
         if not wanted:
             return {}
@@ -141,12 +141,12 @@ class Repo:
         return found
 
     def head(self, sha: str, file: Path) -> None:
-        """Write the header of an object that holds weights, as a file of the object's size: what lies behind the header is a hole.
+        """Write the header of a weights object as a sparse file of the object's size.
 
-        Raises `InputError` for what the repository lacks.
+        Raises `InputError` for a missing object.
         """
         size = self.size([sha])
-        command = [*GIT, "-c", f"core.bigFileThreshold={BIG_BYTES}", "cat-file", "blob", sha]  # git itself then reads no more either
+        command = [*GIT, "-c", f"core.bigFileThreshold={BIG_BYTES}", "cat-file", "blob", sha]  # git then streams the object as well
         with subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT}) as git:
             assert git.stdout is not None
             taken = copy_header(git.stdout, file, size)
@@ -155,7 +155,7 @@ class Repo:
             raise fail("missing-object", f"the object {sha[:12]} is not in this repository (a partial clone?)")
 
     def lfs(self, pointer: bytes) -> tuple[Path, int]:
-        """Where Git LFS keeps the file of a pointer once it was fetched, and the file's size."""
+        """The path of a pointer's file in the Git LFS store (if fetched), and the file's size."""
         words = dict(line.split(" ", 1) for line in pointer.decode("utf-8", "replace").splitlines() if " " in line)
         oid, size = words.get("oid", "").removeprefix("sha256:"), words.get("size", "")
         if not (len(oid) == OID_LETTERS and oid.isalnum() and size.isdigit()):
@@ -164,13 +164,13 @@ class Repo:
         return self.root / os.fsdecode(kept.rstrip(b"\n")), int(size)
 
     def size(self, shas: Iterable[str]) -> int:
-        """Bytes of objects in all, without reading them."""
+        """Total bytes of objects, without reading them."""
         text = "".join(f"{sha}\n" for sha in dict.fromkeys(shas)).encode("ascii")
         lines = run(["cat-file", "--batch-check=%(objectsize)"], self.root, stdin=text).stdout.split(b"\n")
         return sum(int(line) for line in lines if line.isdigit())
 
     def untracked(self, folder: Path) -> list[str]:
-        """Files below a folder that git neither knows nor ignores, as paths from the root of the repository."""
+        """Files below a folder that are neither tracked nor ignored, as paths relative to the root of the repository."""
         try:
             inside = folder.resolve().relative_to(self.root)
         except ValueError:
@@ -179,8 +179,8 @@ class Repo:
         return [os.fsdecode(path) for path in raw.split(b"\0") if path]
 
     def path_of(self, path: Path) -> str:
-        """A path of the working tree from the root of the repository; raises `InputError` for one outside it."""
-        full = Path(os.path.abspath(path))  # noqa: PTH100 - a link counts where it stands, not where it leads
+        """A path of the working tree relative to the root of the repository; raises `InputError` outside it."""
+        full = Path(os.path.abspath(path))  # noqa: PTH100 - the position of a link counts, not its target
         for candidate in (full, full.parent.resolve() / full.name):
             try:
                 return candidate.relative_to(self.root).as_posix()
@@ -190,24 +190,24 @@ class Repo:
 
 
 def repository(cwd: Path) -> Repo:
-    """The repository that a folder lies in; raises `InputError` where there is none, or git is not installed."""
+    """The repository around a folder; raises `InputError` if there is none, or git is not installed."""
     done = run(["rev-parse", "--show-toplevel"], cwd, may_fail=True)
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace")
         if "not a git repository" in said:
-            raise fail("no-repository", "this folder is in no git repository; two folders compare with --rules-from and --rules-to")
+            raise fail("no-repository", "this folder is not inside a git repository; to compare two folders, use --rules-from and --rules-to")
         raise fail("git", _last_line(said) or "git cannot read the repository")
     root = os.fsdecode(done.stdout.rstrip(b"\n"))
     if not root:
-        raise fail("no-repository", "this is a bare repository: it has no working tree")
+        raise fail("no-repository", "this is a bare repository without a working tree")
     return Repo(Path(root).resolve())
 
 
 def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[str, Entry], heads: bool = False) -> None:
-    """Write files of a tree below `target`, `known` being all of it; raises `InputError` for links out of it, submodules and what is too large.
+    """Write files of a tree below `target` (`known`: the whole tree); raises `InputError` for outside links, submodules and too large files.
 
-    With `heads` they are weights, of which the header alone is written.
-    A link is written as the file that it leads to within the same tree, as the working tree would read it.
+    With `heads` the files are weights, and only their headers are written.
+    A link is written as its target file within the same tree, as a read in the working tree would see it.
     """
     problems = []
     plain: list[tuple[str, str]] = []
@@ -218,10 +218,10 @@ def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[st
             led = os.path.normpath(f"{PurePosixPath(entry.path).parent}/{os.fsdecode(links[entry.sha])}")
             source = known.get(led)
         if source is None or source.mode in (LINK, SUBMODULE):
-            what = "is a submodule, which is not read" if entry.mode == SUBMODULE else "is a link that leads out of what is compared"
+            what = "is a submodule, which is not read" if entry.mode == SUBMODULE else "is a link to a target outside the compared files"
             problems.append(Problem("not-a-file", f"{printable(entry.path)} {what}"))
         elif _unsafe(entry.path):
-            problems.append(Problem("bad-path", f"{printable(entry.path)!r} is no path to write"))
+            problems.append(Problem("bad-path", f"{printable(entry.path)!r} is not a writable path"))
         else:
             plain.append((entry.path, source.sha))
     if problems:
@@ -244,7 +244,7 @@ def _unsafe(path: str) -> bool:
 
 
 def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: bool = False) -> subprocess.CompletedProcess[bytes]:
-    """Run git; raises `InputError` with its last word where it fails (unless that is an answer), or is not there."""
+    """Run git; raises `InputError` with its last line if it fails (unless `may_fail`) or is not installed."""
     try:
         done = subprocess.run(
             [*GIT, *words], cwd=cwd, input=stdin or b"", capture_output=True, env={**os.environ, **ENVIRONMENT}, timeout=TIMEOUT_S, check=False
@@ -256,7 +256,7 @@ def run(words: Sequence[str], cwd: Path, stdin: bytes | None = None, may_fail: b
     except OSError as error:
         raise fail("git", f"cannot run git: {error.strerror}") from None
     if done.returncode and b"promisor remote" in done.stderr:
-        message = "this partial clone lacks files of what is compared, and nothing is fetched here: `git fetch --refetch --no-filter` brings them"
+        message = "this partial clone lacks compared files, and gen-deploy fetches nothing: run `git fetch --refetch --no-filter`"
         raise fail("missing-object", message)
     if done.returncode and not may_fail:
         raise fail("git", f"git {words[0]}: {_last_line(done.stderr.decode('utf-8', 'replace'))}")

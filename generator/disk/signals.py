@@ -1,4 +1,4 @@
-"""Folders that are there for a while, and go whole when a signal ends the command.
+"""Temporary folders that are removed completely when a signal ends the command.
 
 Floor 8.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Signals that would end the command wait until what is done here is done, where the system can do that."""
+    """Delay signals that would end the command until the block has finished, if the system supports it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -28,7 +28,7 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A temporary folder; the standard library's leaves its files where a signal comes while it is made or removed."""
+    """A temporary folder; the standard library's one leaves files if a signal arrives while it is created or removed."""
     folder = None
     try:
         with held():

@@ -1,7 +1,7 @@
-"""What lies in an output folder: the files that gen-deploy wrote there, by its manifests, and how they differ from new ones.
+"""The content of an output folder: generated files according to the manifest, and their differences from new ones.
 
-Floor 8; reads only. A manifest is often committed, and anybody may have written it: what it says is believed only of regular
-files inside the spec's folder that are reached without a symlink.
+Floor 8; reads only. A manifest is often committed and therefore untrusted: it counts only for regular
+files inside the spec's folder, reached without symlinks.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from generator.render.artifact import Artifact
 
 MANIFEST = "manifest.json"
 STAGING = ".gen-deploy."
-"""How the name of a folder begins in which new files wait, inside the spec's folder."""
+"""Name prefix of staging folders inside the spec's folder."""
 MAX_BYTES = 16 << 20
-"""How much of a file is read: all that we write is far smaller, so a larger one is not what we wrote."""
+"""Maximum number of bytes read: generated files are far smaller, so a larger file is foreign."""
 MAX_FILES = 10_000
 _PATH = re.compile(r"(?!.*(^|/)(\.{1,2}|\.[gG][iI][tT])(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -35,11 +35,11 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one file differs.
+    """The difference of one file.
 
-    `missing`, `differs` (not what would be generated now), `edited` (by hand), `stale` (no longer generated), `stale-edited`
-    (both), or `unfinished` (the manifest of a run that was interrupted); `found` is what lies there, `now` what would be
-    generated, for the kinds that have both.
+    `missing`, `differs` (out of date), `edited` (by hand), `stale` (no longer generated), `stale-edited`
+    (both), or `unfinished` (the manifest of an interrupted run); `found` is the content on disk, `now` the newly
+    generated one, for kinds with both.
     """
 
     kind: str
@@ -49,9 +49,9 @@ class Finding:
 
 
 class Recorded(NamedTuple):
-    """What a manifest says: path → the sha256 that we wrote there (of an unfinished run, the one before too), and whose files they are.
+    """A manifest's record: path → sha256 of the written file (for an unfinished run the previous one too), and the owning spec.
 
-    `spec` is the path of the spec from the folder, or only its file name.
+    `spec` is the path of the spec relative to the folder, or only its file name.
     """
 
     files: dict[str, frozenset[str]]
@@ -65,7 +65,7 @@ def sha256(data: bytes) -> str:
 
 
 def compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> list[Finding]:
-    """What `check` reports, by path: nothing where every file is as it would be generated."""
+    """The findings of `check`, by path: none if every file is up to date."""
     folder = out / name
     with reported(folder):
         return sorted(_compare(out, name, artifacts), key=lambda finding: finding.path)
@@ -93,7 +93,7 @@ def _compare(out: Path, name: str, artifacts: Sequence[Artifact]) -> Iterator[Fi
 
 
 def orphans(out: Path, names: Iterable[str]) -> list[str]:
-    """Folders in `out` that gen-deploy wrote for specs that are not among these names any more."""
+    """Generated folders in `out` for specs that are no longer among these names."""
     current = set(names)
     try:
         found = sorted(entry.name for entry in os.scandir(out) if entry.is_dir(follow_symlinks=False))
@@ -103,7 +103,7 @@ def orphans(out: Path, names: Iterable[str]) -> list[str]:
 
 
 def recorded(folder: Path) -> Recorded:
-    """What the manifest of a folder says; nothing where there is none that can be read, or where it is not in our form."""
+    """The manifest's record of a folder; empty if it is missing, unreadable or invalid."""
     try:
         data = parse_object(decode(content(folder / MANIFEST) or b"", MANIFEST), MANIFEST)
     except InputError:
@@ -124,19 +124,19 @@ def _digests(value: Any) -> dict[str, str]:
 
 
 def others(folder: Path, old: Recorded, current: Iterable[str]) -> dict[str, bytes]:
-    """The files that the manifest names, that are there, and that are not among the current ones, with what they hold."""
+    """The existing files of the manifest that are not among the current ones, with their content."""
     apart = {*current, MANIFEST}
     found = {path: content(folder / path) for path in sorted(old.files) if path not in apart and not _behind_symlink(folder, path)}
     return {path: data for path, data in found.items() if data is not None}
 
 
 def _behind_symlink(folder: Path, path: str) -> bool:
-    """Whether a symlink lies on the way to a file: then it is not the file that we wrote."""
+    """Whether the path of a file contains a symlink: then it is not a generated file."""
     return any((folder / part).is_symlink() for part in (PurePosixPath(path), *PurePosixPath(path).parents))
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Staging folders that runs for this spec left when they were killed (or that one is using right now)."""
+    """Staging folders of killed (or currently running) runs for this spec."""
     try:
         return [Path(entry) for entry in os.scandir(folder) if entry.name.startswith(STAGING) and entry.is_dir(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
@@ -145,13 +145,13 @@ def leftovers(folder: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def reported(folder: Path) -> Iterator[None]:
-    """What the file system refuses, as a `WriteError`."""
+    """Convert file system errors into `WriteError`."""
     try:
         yield
     except OSError as error:
         at = error.filename2 or error.filename
         if error.errno in (errno.EXDEV, errno.EBUSY):
-            message = f"{at} is a mount point or lies on another file system: mount {folder} itself, or its parent folder, not what is in it"
+            message = f"{at} is a mount point or on another file system: mount {folder} itself or its parent folder instead"
             raise refused("mount-point", message) from None
         raise refused("cannot-write", f"{folder}: {error.strerror or error}{f' ({at})' if at else ''}") from None
 
@@ -162,9 +162,9 @@ def refused(code: str, message: str) -> WriteError:
 
 
 def check_paths(out: Path, name: str, paths: Iterable[str]) -> None:
-    """Every path stays inside the folder, and nothing on the way is a symlink or no folder."""
+    """Check that every path stays inside the folder, through real folders only (no symlinks)."""
     if name in ("", ".", "..") or "/" in name:
-        raise refused("bad-path", f"{name!r} is no name for a folder")
+        raise refused("bad-path", f"{name!r} is not a valid folder name")
     folder = out / name
     for path in [*paths, MANIFEST]:
         parts = PurePosixPath(path).parts
@@ -187,7 +187,7 @@ def check_paths(out: Path, name: str, paths: Iterable[str]) -> None:
 
 
 def runs(folder: Path, artifact: Artifact) -> bool:
-    """Whether a file may be run, where it is a program."""
+    """Whether a file is executable, if it should be."""
     return not artifact.executable or os.access(folder / artifact.path, os.X_OK)
 
 

@@ -1,4 +1,4 @@
-"""What a job is: the tool that makes a checkpoint, how, and what that takes.
+"""Data of a quantization job: tool, method, settings, output and resource needs.
 
 Floor 3, pure.
 """
@@ -14,15 +14,15 @@ from generator.quantity import gib
 FOLDER = "quantize"
 """The folder of a job's files, beside those of the engines."""
 WEIGHTS = "weights"
-"""The folder in it that holds what the job made."""
+"""The output folder inside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a job takes, in bytes; `time_class` is of one A100.
+    """The resource needs of a job, in bytes; `time_class` is for one A100.
 
-    `gpu_memory` is 0 where it runs on the CPU; of a job that trains it is what each GPU holds, else that of all together.
-    `disk` holds what is downloaded, what lies there in between, and the result.
+    `gpu_memory` is 0 for CPU jobs, per GPU for training jobs, else the total of all GPUs.
+    `disk` is the sum of download, intermediate files and result.
     """
 
     gpu_memory: int
@@ -34,7 +34,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Texts that a method looks at: a dataset of a hub with its split, or a `file` of the spec; `samples` of `tokens` tokens."""
+    """Calibration texts: a hub dataset with its split, or a `file` of the spec; `samples` of `tokens` tokens."""
 
     samples: int
     tokens: int
@@ -45,12 +45,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: `tool` at `version` makes `method` by its `scheme`.
+    """A job: `tool` at `version` quantizes to `method` with its `scheme`.
 
-    `ignore` are the modules that stay in 16 bits, in the tool's words; `tensor_types` (GGUF) tensors that get a type of
-    their own. `output_bytes` is the predicted size of the result on disk, `bits_per_weight` of all its parameters;
-    `quantization` what its config.json will say; a result whose size is off by more than `tolerance` of it is not what was
-    planned. `dtype` is the 16-bit type of what stays wide. `output` is where the result lies, relative to the folder of the spec's
+    `ignore` are the modules kept in 16 bits, in the tool's names; `tensor_types` (GGUF) tensors with an individual
+    type. `output_bytes` is the predicted size of the result on disk, `bits_per_weight` the average over all parameters;
+    `quantization` the expected config.json section; a result whose size deviates by more than `tolerance` is not as
+    planned. `dtype` is the 16-bit type of unquantized parts. `output` is the path of the result, relative to the folder of the spec's
     files (`quantize/…`).
     """
 
@@ -80,12 +80,12 @@ class Job:
 
 
 def moved(job: Job, engine: str) -> Job:
-    """The job in a folder of its own, `quantize-ENGINE`: another engine of the plan needs another one."""
+    """The job in its own folder `quantize-ENGINE`, if another engine of the plan needs a different job."""
     return replace(job, output=f"{FOLDER}-{engine}/{job.output.partition('/')[2]}")
 
 
 def needs_json(needs: Needs) -> dict[str, Any]:
-    """What a job takes, as plain data: GiB, and decimal GB for the disk."""
+    """The resource needs of a job as plain data: GiB, and decimal GB for the disk."""
     return {
         "gpu_memory_gib": round(gib(needs.gpu_memory), 2),
         "host_memory_gib": round(gib(needs.host_memory), 2),

@@ -1,4 +1,4 @@
-"""The jobs that make weights which nobody has made yet: what they do, and what they need.
+"""Jobs that produce unpublished weights: their content and resource needs.
 
-Floor 3, pure: sizes, formats and module names. Which job is offered is decided in `decide`, its files are written in `render`.
+Floor 3, pure: sizes, formats and module names. `decide` chooses the job, `render` writes its files.
 """

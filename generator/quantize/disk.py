@@ -1,7 +1,7 @@
-"""How a made checkpoint's files differ from what engines hold of it.
+"""Size of a produced checkpoint on disk, relative to its size in an engine's memory.
 
-Floor 3, pure. Engines widen scales and leave out what only says how a matrix was packed; the files hold it as the tool
-wrote it (`stored` in `rules/facts/quantizers.yaml`). What the GPTQ layout has besides, `checkpoint_bytes` counts.
+Floor 3, pure. Engines widen scales and drop packing metadata; the files store both as the tool
+wrote them (`stored` in `rules/facts/quantizers.yaml`). `checkpoint_bytes` counts the extras of the GPTQ layout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from generator.quantity import ceil_div
 
 
 def stored_beside(architecture: ModelArchitecture, stored: Mapping[str, Any]) -> int:
-    """Bytes that the files hold beyond `checkpoint_bytes` (below 0 where they hold less)."""
+    """Bytes of the files beyond `checkpoint_bytes` (negative if they are smaller)."""
     return sum(_of(m, m.storage, stored) * m.count for m in architecture.matrices if m.storage is not None and m.columns > 1)
 
 

@@ -1,7 +1,7 @@
-"""GGUF files that a job makes: their size with types given by hand, and what making them takes.
+"""GGUF files produced by a job: their size with individual tensor types, and the job's resource needs.
 
-Floor 3, pure. Which tensors get their type by hand becomes part of a method's entry (`gguf: {overrides}`), so that the
-file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` says how keys are written.
+Floor 3, pure. Individual tensor types become part of a method's entry (`gguf: {overrides}`), so that the
+file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` defines the form of keys.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ Numbers = Callable[[str], float]
 
 _SIXTEEN = ("f32", "f16", "bf16")
 _BY_HAND = ("tensor_types", "keep", "first_layers", "last_layers")
-"""What a spec's `quantize` says of single tensors."""
+"""The keys for individual tensors in a spec's `quantize` section."""
 
 _EXPERTS = ("_exps", "_shexp", "_chexps")
-"""Suffixes of experts' tensors: a kind named without one means these, too, as in llama-quantize."""
+"""Suffixes of expert tensors: a kind without a suffix includes these, as in llama-quantize."""
 
 _WIDE = "q8_0"
-"""What stays wide, where the spec names no type: the narrowest that loses next to nothing (`rules/facts/methods.yaml`)."""
+"""Default type of tensors kept wide: the narrowest type with almost no loss (`rules/facts/methods.yaml`)."""
 
 _SLAB = 8 * GIB
 _BATCH = 2048
 """Of the pinned build: rows of one tensor held at once (LLAMA_QUANT_MAX_BUF_SIZE in src/llama-quant.cpp), and the tokens of a
-batch, whose logits llama-imatrix all computes (n_batch in common/common.h)."""
+batch, for all of which llama-imatrix computes logits (n_batch in common/common.h)."""
 
 
 def overridden(method: Mapping[str, Any], architecture: ModelArchitecture, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`method` with the types that a spec's `quantize` asks for, the same object where it asks for none.
+    """`method` with the tensor types of a spec's `quantize` section; the same object if there are none.
 
-    Single kinds (`tensor_types`) go before roles (`keep`), and these before the first and last layers; what is kept gets
-    `keep_type`, q8_0 by default. Raises `InputError` for a kind that the model does not have.
+    Single kinds (`tensor_types`) take precedence over roles (`keep`), and these over the first and last layers; kept tensors get
+    `keep_type`, q8_0 by default. Raises `InputError` for a kind missing in the model.
     """
     gguf = method.get("gguf")
     if not gguf or gguf["base"] in _SIXTEEN or asked.keys().isdisjoint(_BY_HAND):
@@ -48,7 +48,7 @@ def overridden(method: Mapping[str, Any], architecture: ModelArchitecture, asked
     wide = str(asked.get("keep_type") or _WIDE)
     found: dict[str, str] = {}
     for word, wanted in (asked.get("tensor_types") or {}).items():
-        for kind in _meant(str(word), kinds):
+        for kind in _kinds_named(str(word), kinds):
             found.setdefault(kind, str(wanted))
     for kind, role in kinds.items():
         if role in (asked.get("keep") or ()):
@@ -60,8 +60,8 @@ def overridden(method: Mapping[str, Any], architecture: ModelArchitecture, asked
     return {**method, "gguf": {**gguf, "overrides": found}} if found else method
 
 
-def _meant(word: str, kinds: Mapping[str, Any]) -> list[str]:
-    """The kinds of a model that a word of the spec means."""
+def _kinds_named(word: str, kinds: Mapping[str, Any]) -> list[str]:
+    """The tensor kinds of a model named by a word of the spec."""
     if word == "output" and word not in kinds:  # tied: the input embeddings are the output matrix
         word = "token_embd"
     found = [kind for kind in kinds if kind == word or kind.removeprefix(word) in _EXPERTS]
@@ -81,7 +81,7 @@ def gguf_output(
     imatrix: bool = False,
     header_per_token: float = 0.0,
 ) -> tuple[int, float]:
-    """Bytes of the file that a job makes, and the bits of its tensors per weight.
+    """Bytes of a job's output file, and its average bits per weight.
 
     `header_per_token` are bytes of the header for each entry of the vocabulary: its text, type and score, and the merges.
     """
@@ -100,11 +100,11 @@ def gguf_needs(
     imatrix: bool = False,
     from_gguf: bool = False,
 ) -> Needs:
-    """What a job takes, in bytes: an estimate. No GPU; `from_gguf`: nothing is downloaded or converted.
+    """The estimated resource needs of a job, in bytes. No GPU; `from_gguf`: nothing is downloaded or converted.
 
-    Disk: what is downloaded, the file in 16 bits, the result. Host memory, at the worst step: converting holds one tensor
-    as stored, in 32 bits and as written; quantising in 16 bits, in 32 and the result, 8 GiB of rows at most; llama-imatrix
-    reads all of the 16-bit file over and over, and holds the logits of a batch. Read in src/llama-quant.cpp and
+    Disk: the download, the 16-bit file, the result. Host memory, at the worst step: converting holds one tensor
+    as stored, in 32 bits and as written; quantizing holds it in 16 bits, in 32 and as result, 8 GiB of rows at most; llama-imatrix
+    reads the 16-bit file repeatedly, and holds the logits of a batch. Read in src/llama-quant.cpp and
     tools/imatrix/imatrix.cpp of the pinned build.
     """
     sixteen = gguf_bytes(architecture, methods["gguf-f16"], ggml_types)
@@ -123,5 +123,5 @@ def gguf_needs(
 
 
 def _stacked(architecture: ModelArchitecture, role: str) -> int:
-    """Matrices in one tensor: a layer's experts lie in one."""
+    """Matrices per tensor: a layer's experts share one tensor."""
     return max(1, architecture.experts) if role == "expert" else 1

@@ -1,6 +1,6 @@
-"""What a job takes: GPU memory, host memory, disk and time, from the shape of the model and what the tool keeps.
+"""Resource needs of a job: GPU memory, host memory, disk and time, from the model's shape and the tool's memory use.
 
-Floor 3, pure. LLM Compressor and GPTQModel hold the model on the host and bring one layer at a time to the GPU, the vision
+Floor 3, pure. LLM Compressor and GPTQModel hold the model on the host and move one layer at a time to the GPU, the vision
 tower as a whole (source `llmc-memory`); GPTQ adds a Hessian of columns × columns in 32 bits for each matrix of the layer,
 AWQ the inputs of the layer's parts for all texts. ModelOpt loads the whole model onto the GPUs. All of these are estimates.
 """
@@ -16,7 +16,7 @@ from generator.quantity import GIB
 Numbers = Callable[[str], float]
 _OUTSIDE = ("embedding", "lm_head", "vision")
 _KEPT_INPUTS = 4
-"""Parts of a layer whose inputs AWQ keeps: attention, its output, the feed-forward part, its last matrix."""
+"""Layer parts with inputs kept by AWQ: attention, its output, the feed-forward part, its last matrix."""
 
 _CLASSES = (("quantize.minutes_few", "minutes"), ("quantize.minutes_hour", "under an hour"), ("quantize.minutes_day", "hours"))
 
@@ -24,9 +24,9 @@ _CLASSES = (("quantize.minutes_few", "minutes"), ("quantize.minutes_hour", "unde
 def job_needs(
     architecture: ModelArchitecture, algorithm: str, output_bytes: int, numbers: Numbers, *, samples: int = 0, tokens: int = 0
 ) -> Needs:
-    """What a job of one of the tools for safetensors takes, in bytes (GPU memory: of all GPUs together).
+    """The resource needs of a safetensors job, in bytes (GPU memory: total of all GPUs).
 
-    `algorithm` is rtn, ptq, gptq, awq or modelopt; `samples` texts of `tokens` tokens are looked at.
+    `algorithm` is rtn, ptq, gptq, awq or modelopt; `samples` calibration texts of `tokens` tokens.
     """
     sixteen = 2 * architecture.parameters
     texts = 2 * samples * tokens * architecture.hidden_size
@@ -56,22 +56,22 @@ _LIKE = {"modelopt": "ptq"}
 
 
 def time_class(minutes: float, numbers: Numbers) -> str:
-    """A time as a class of times: GPU, disk and model differ too much for a number."""
+    """The class of a time: GPUs, disks and models differ too much for a number."""
     return next((word for bound, word in _CLASSES if minutes <= numbers(bound)), "a day or more")
 
 
 def _one_layer(architecture: ModelArchitecture, layer: int) -> list[int]:
-    """Bytes of the matrices of one layer in 16 bits; of a kind that lies in some layers only, the layer has its share."""
+    """Bytes of the matrices of one layer in 16 bits; a kind present in some layers only counts with its average share."""
     return [2 * m.rows * m.columns * _in_a_layer(m) for m in architecture.matrices if m.role not in _OUTSIDE and m.layer_first <= layer <= m.layer_last]
 
 
 def _in_a_layer(matrix: Matrix) -> int:
-    """How many of these matrices a layer holds, where it holds any: a whole number, all experts counted."""
+    """The number of these matrices in a layer that has any, including all experts."""
     return max(1, matrix.count // (matrix.layer_last - matrix.layer_first + 1))
 
 
 def _hessians(architecture: ModelArchitecture) -> int:
-    """Bytes of the Hessians of the layer that has most of them (source `llmc-memory`; 4 bytes a value)."""
+    """Bytes of the Hessians of the layer with the most (source `llmc-memory`; 4 bytes per value)."""
     layers: dict[int, int] = {}
     for m in architecture.matrices:
         if m.quantizable and m.role not in _OUTSIDE:
@@ -81,6 +81,6 @@ def _hessians(architecture: ModelArchitecture) -> int:
 
 
 def _widest(architecture: ModelArchitecture) -> int:
-    """Values per token that are alive at once: the logits, or a layer's inner width twice beside four of the hidden size."""
+    """Live values per token: the logits, or twice a layer's inner width plus four times the hidden size."""
     width = max(architecture.intermediate_size, architecture.moe_intermediate_size * max(1, architecture.experts_per_token))
     return max(architecture.vocab_size, 2 * width + 4 * architecture.hidden_size)

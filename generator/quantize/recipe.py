@@ -1,6 +1,6 @@
-"""What stays wide, and what a made checkpoint's config.json will say: both in the words of the tool that makes it.
+"""The unquantized parts and the expected config.json of a produced checkpoint, in the names of its tool.
 
-Floor 3, pure. The tools' words stand in `rules/facts/quantizers.yaml`. A made checkpoint is sized by reading the predicted
+Floor 3, pure. The tools' names are in `rules/facts/quantizers.yaml`. A produced checkpoint is sized by parsing the predicted
 config.json like any other, so that bytes on disk, bytes on the GPU and the ignored modules have one origin.
 """
 
@@ -14,24 +14,24 @@ from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 
 _NO_MODULES = ("embedding", "norm", "other", "mtp")
-"""Roles that no tool takes for a linear layer: nothing has to be said to keep them."""
+"""Roles that no tool treats as linear layers: they are kept without being named."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wide:
-    """What stays in 16 bits: roles of the architecture, and so many of the first and last layers."""
+    """The parts kept in 16 bits: roles of the architecture, and a number of first and last layers."""
 
     roles: frozenset[str] = frozenset()
     first: int = 0
     last: int = 0
 
     def layers(self, count: int) -> tuple[int, ...]:
-        """The numbers of the layers that stay wide, of `count`."""
+        """The indices of the unquantized layers among `count`."""
         return tuple(i for i in range(count) if i < self.first or i >= count - self.last)
 
 
 def wide_of(method: Mapping[str, Any], tool: Mapping[str, Any], architecture: ModelArchitecture, asked: Mapping[str, Any]) -> Wide:
-    """What stays wide: by the method, by the model's kind, and as the spec asks for (`keep`, `first_layers`, `last_layers`)."""
+    """The unquantized parts: by method, by model type, and by the spec (`keep`, `first_layers`, `last_layers`)."""
     roles = {*method.get("keeps_16bit", ()), *asked.get("keep", ())}
     for row in tool.get("also_wide") or ():
         if architecture.model_type in row["model_types"]:
@@ -40,10 +40,10 @@ def wide_of(method: Mapping[str, Any], tool: Mapping[str, Any], architecture: Mo
 
 
 def ignored(tool: Mapping[str, Any], architecture: ModelArchitecture, wide: Wide) -> tuple[str, ...]:
-    """The modules to leave alone, in the tool's words: only those that the model has.
+    """The existing modules to leave unquantized, in the tool's names.
 
-    `lm_head` is always named: one that is tied to the embeddings has no matrix of its own, and a tool that is not told to
-    keep it unties and quantises it.
+    `lm_head` is always named: if it is tied to the embeddings it has no matrix of its own, and a tool without the instruction to
+    keep it unties and quantizes it.
     """
     has = {"lm_head", *(matrix.role for matrix in architecture.matrices)}
     patterns: Mapping[str, list[str]] = tool["patterns"]
@@ -58,13 +58,13 @@ def ignored(tool: Mapping[str, Any], architecture: ModelArchitecture, wide: Wide
 
 
 def not_said(tool: Mapping[str, Any], architecture: ModelArchitecture, wide: Wide) -> tuple[str, ...]:
-    """Roles that should stay wide and that the tool cannot be told to keep: no job is offered then."""
+    """Unquantized roles that the tool has no name for: then no job is offered."""
     has = {matrix.role for matrix in architecture.matrices if matrix.quantizable or matrix.role in ("lm_head", "router", "vision")}
     return tuple(sorted(role for role in wide.roles & has if role not in tool["patterns"] and role not in _NO_MODULES))
 
 
 def quantization_of(maker: Mapping[str, Any], ignore: tuple[str, ...], group_size: int | None, desc_act: bool | None) -> dict[str, Any]:
-    """The `quantization_config` that the result's config.json will hold, in the words of its layout."""
+    """The expected `quantization_config` of the result's config.json, in the form of its layout."""
     filled: dict[str, Any] = _filled(maker["quantization"], {"{group_size}": group_size, "{desc_act}": bool(desc_act)})
     if filled["quant_method"] == "gptq":
         return {**filled, "dynamic": {pattern: {} for pattern in ignore}} if ignore else filled
@@ -80,9 +80,9 @@ def _filled(value: Any, words: Mapping[str, Any]) -> Any:
 
 
 def recipe_of(maker: Mapping[str, Any], ignore: tuple[str, ...], group_size: int | None) -> dict[str, Any] | None:
-    """LLM Compressor's recipe, as data; None for tools that have none.
+    """LLM Compressor's recipe as data; None for other tools.
 
-    A preset scheme has the group size of its name; another one is spelt out (`config_groups`).
+    A preset scheme implies its group size; another size is written out (`config_groups`).
     """
     if "recipe" not in maker:
         return None
@@ -99,6 +99,6 @@ def recipe_of(maker: Mapping[str, Any], ignore: tuple[str, ...], group_size: int
 
 
 def made_architecture(config: Mapping[str, Any], quantization: Mapping[str, Any]) -> ModelArchitecture:
-    """The architecture of the checkpoint that a job makes; raises `InputError` like any config.json."""
+    """The architecture of a job's result; raises `InputError` like any config.json."""
     plain = {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
     return from_config({**plain, "quantization_config": quantization})

@@ -1,4 +1,4 @@
-"""What a job that trains, distils or prunes takes, on each GPU.
+"""Resource needs of training, distillation and pruning jobs, per GPU.
 
 Floor 3, pure. All figures are bytes and estimates; numbers of bytes are thresholds (`training.…`, rules/physics/training.yaml).
 
@@ -31,7 +31,7 @@ Numbers = Callable[[str], float]
 _FROZEN = 2
 """Bytes of a 16-bit weight."""
 _GATHERED = 2
-"""Parts that FSDP holds whole at once: the one that computes and the one that is fetched meanwhile."""
+"""Parts that FSDP holds unsharded at once: the computing one and the prefetched one."""
 
 
 def training_needs(
@@ -48,12 +48,12 @@ def training_needs(
     output_bytes: int | None = None,
     lora_rank: int = 0,
 ) -> Needs:
-    """What `job` takes, in bytes; `gpu_memory` is of each of `gpus` GPUs.
+    """The resource needs of `job`, in bytes; `gpu_memory` is per GPU of `gpus`.
 
-    `architecture` is the spec's model: of distillation with a `student` it is the teacher, and the student is trained. `entry`
+    `architecture` is the spec's model: with a `student` it is the teacher, and the student is trained. `entry`
     is a method of `training_jobs` (its `memory`); `tokens` is the longest row and `batch` the rows of a step on one GPU.
     `lora_rank` above 0 trains adapters; `output_bytes` is the result's size, else that of the trained model in 16 bits.
-    Raises ValueError for a kind of memory that is not known, and for a teacher without a student.
+    Raises ValueError for an unknown kind of memory, and for a teacher without a student.
     """
     memory = entry["memory"]
     kind = memory["kind"]
@@ -74,13 +74,13 @@ def training_needs(
     rows = tokens * batch
     moving = activation_bytes(trained, numbers, rows, sharded=gpus > 1) + loss_bytes(trained, memory["loss"], numbers, rows)
     if memory.get("quantisers"):
-        moving += 2 * _FROZEN * _largest_layer(trained)  # the rounded weights of the layer, and what their backward pass keeps
+        moving += 2 * _FROZEN * _largest_layer(trained)  # the layer's rounded weights, and the values kept for their backward pass
     if job == "distillation":
         moving += _cache_bytes(trained) * rows
     made = output_bytes if output_bytes is not None else _FROZEN * trained.parameters
     busy = int(states + share + moving * (1 + numbers("training.margin")))
     if memory.get("quantisers"):
-        busy = max(busy, _FROZEN * trained.parameters)  # the scales are found on one GPU, before anything is shared out
+        busy = max(busy, _FROZEN * trained.parameters)  # the scales are computed on one GPU, before sharding
     loaded = 2 * _FROZEN * trained.parameters if gpus == 1 else gpus * _FROZEN * trained.parameters  # by each process, in 16 bits for FSDP
     return Needs(
         gpu_memory=busy + int(numbers("quantize.runtime_gib") * GIB),
@@ -102,11 +102,11 @@ def job_data(
     data: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What stands in the job.yaml of a method: the numbers of a first run, under what the user said in `options`.
+    """The content of a method's job.yaml: defaults for a first run, overridden by the user's `options`.
 
     `model` (what is trained or pruned) and `teacher` are {id, revision, trust_remote_code}; `data` is {file} or {dataset, split,
     revision}, and may name samples and tokens. `options` has the job's own sections, as `entry["settings"]`, and `training`.
-    `architecture` is the model's: pruning without a target takes away as many layers as `pruning.most_depth` allows.
+    `architecture` is the model's: pruning without a target removes as many layers as `pruning.most_depth` allows.
     """
     made: dict[str, Any] = {"model": dict(model), "output": WEIGHTS, "seed": 0}
     if teacher is not None:
@@ -138,12 +138,12 @@ def job_data(
 
 
 def fits(needs: Needs, capacity: int) -> bool:
-    """Whether a GPU of `capacity` bytes, as its driver reports them, holds what the job puts on each."""
+    """Whether a GPU of `capacity` bytes (as its driver reports) holds the job's share per GPU."""
     return needs.gpu_memory <= capacity
 
 
 def least_gpus(needs: Callable[[int], Needs], capacity: int, most: int) -> int | None:
-    """The fewest GPUs of `capacity` bytes that hold the job, by doubling up to `most`; None where not even those do."""
+    """The smallest number of GPUs of `capacity` bytes that hold the job, by doubling up to `most`; None if `most` is not enough."""
     gpus = 1
     while gpus <= most:
         if fits(needs(gpus), capacity):
@@ -153,16 +153,16 @@ def least_gpus(needs: Callable[[int], Needs], capacity: int, most: int) -> int |
 
 
 def state_bytes(parameters: int, numbers: Numbers, *, sharded: bool = False) -> int:
-    """Weights, gradients and optimizer states of what is trained in mixed precision (source hf-memory-anatomy), on all GPUs together.
+    """Weights, gradients and optimizer states for mixed-precision training (source hf-memory-anatomy), in total over all GPUs.
 
-    Where FSDP shares them out (`sharded`) no copy in 16 bits lies there for good.
+    With FSDP (`sharded`) there is no permanent 16-bit copy.
     """
     weight = numbers("training.weight_bytes") - (_FROZEN if sharded else 0)
     return int(parameters * (weight + numbers("training.gradient_bytes") + numbers("training.optimizer_bytes")))
 
 
 def activation_bytes(architecture: ModelArchitecture, numbers: Numbers, rows: int, *, sharded: bool = False) -> int:
-    """What `rows` tokens leave behind going forward with checkpoints at every layer, and one layer of it going back."""
+    """Activations of `rows` tokens with checkpoints at every layer, plus one layer's backward pass."""
     residual = numbers("training.residual_bytes_fsdp" if sharded else "training.residual_bytes")
     kept = architecture.layers * architecture.hidden_size * residual
     hidden = architecture.hidden_size * numbers("training.layer_hidden_bytes")
@@ -170,7 +170,7 @@ def activation_bytes(architecture: ModelArchitecture, numbers: Numbers, rows: in
 
 
 def loss_bytes(architecture: ModelArchitecture, loss: str, numbers: Numbers, rows: int) -> int:
-    """What the loss takes: on `full` logits, on both models' (`distillation`), or on `tiles` of both in 32 bits."""
+    """Memory of the loss: on `full` logits, on both models' (`distillation`), or on `tiles` of both in 32 bits."""
     if loss == "tiles":
         words = min(architecture.vocab_size, int(numbers("training.tile_words")))
         return 2 * 4 * min(rows, int(numbers("training.tile_tokens"))) * words
@@ -209,12 +209,12 @@ def _forward(
 
 
 def _inner(architecture: ModelArchitecture) -> int:
-    """Inner values per token of the widest feed-forward: of a mixture, those of the experts that a token is routed to."""
+    """Inner values per token of the widest feed-forward: for a mixture, of the experts per token."""
     return max(architecture.intermediate_size, architecture.moe_intermediate_size * architecture.experts_per_token)
 
 
 def _largest_layer(architecture: ModelArchitecture) -> int:
-    """Parameters of the layer that has most; matrices that lie in some layers only count as spread evenly over their span."""
+    """Parameters of the largest layer; matrices present in some layers only count as spread evenly over their span."""
     outside = ("embedding", "lm_head", "vision")
     layers = [0] * max(1, architecture.layers)
     for matrix in architecture.matrices:
@@ -229,7 +229,7 @@ def _span(matrix: Matrix, layers: int) -> range:
 
 
 def _largest_table(architecture: ModelArchitecture) -> int:
-    """Parameters of the embedding or of lm_head."""
+    """Parameters of the larger of embedding and lm_head."""
     return max((m.rows * m.columns for m in architecture.matrices if m.role in ("embedding", "lm_head")), default=0)
 
 

@@ -1,4 +1,4 @@
-"""Files in: YAML and JSON with positions and budgets, headers of GGUF and safetensors. Nothing here trusts its input.
+"""Readers of untrusted files: YAML and JSON with positions and budgets, headers of GGUF and safetensors.
 
 Floor 0.
 """

@@ -1,6 +1,6 @@
-"""Binary files in: a regular file, read forwards from its start and never past a budget.
+"""A reader of untrusted binary files: regular files only, read sequentially within a budget.
 
-Floor 0. Shared by the headers of GGUF and safetensors. Whatever is wrong with a file is an `InputError`.
+Floor 0. Shared by the GGUF and safetensors readers. Every problem of a file is an `InputError`.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from generator.errors import InputError, Place, fail
 
 _STEP = 1 << 20
 MAX_HEADER_BYTES = 64 << 20
-"""Bytes of a file of weights that are ever read."""
+"""Maximum number of bytes read from a weights file."""
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 MAX_POINTER_BYTES = 1024
 READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""How a file is opened whose kind is not known yet: a FIFO does not block, and Windows changes no bytes."""
+"""Flags to open a file of unknown kind: a FIFO does not block, and Windows does not translate bytes."""
 
 
 def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> tuple[BinaryIO, int]:
-    """An open regular file and its size in bytes; `what` it is called in a message.
+    """An open regular file and its size in bytes; `what` is its name in messages.
 
-    Raises `InputError` for what is missing, unreadable, or no regular file (a FIFO would block).
+    Raises `InputError` for a file that is missing, unreadable, or not regular (a FIFO would block).
     """
     try:
         handle = os.open(path, READING)
     except OSError as error:
         raise fail("unreadable", f"cannot read the {what}: {error.strerror}", Place(name)) from None
     except ValueError:
-        raise fail("unreadable", "the path holds a NUL character", Place(name)) from None
+        raise fail("unreadable", "the path contains a NUL character", Place(name)) from None
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         os.close(handle)
@@ -43,7 +43,7 @@ def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1)
 
 
 def header_pieces(file: IO[bytes]) -> Iterator[bytes]:
-    """A file of weights from its start, in pieces, as far as its header can go: safetensors says how long it is, of others the budget is taken."""
+    """The start of a weights file, in pieces, up to the end of its header: safetensors gives the length; for others the budget applies."""
     piece = file.read(_STEP)
     left = MAX_HEADER_BYTES
     if len(piece) >= 8 and not piece.startswith(b"GGUF"):
@@ -55,7 +55,7 @@ def header_pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def copy_header(source: IO[bytes], target: Path, size: int) -> int:
-    """Write the header of a file of weights as a file of this size, in which the weights are a hole; returns the bytes that were taken."""
+    """Write the header of a weights file as a sparse file of this size; returns the number of bytes copied."""
     with target.open("wb") as file:
         for piece in header_pieces(source):
             file.write(piece)
@@ -65,20 +65,20 @@ def copy_header(source: IO[bytes], target: Path, size: int) -> int:
 
 
 def read_piece(file: BinaryIO, count: int, name: str) -> bytes:
-    """At most `count` bytes; raises `InputError` where reading fails or would wait (files of the kernel do both)."""
+    """At most `count` bytes; raises `InputError` if reading fails or would block (as kernel files may)."""
     try:
         piece: bytes | None = file.read(count)
     except OSError as error:
         raise fail("unreadable", f"cannot read the file: {error.strerror}", Place(name)) from None
     if piece is None:
-        raise fail("unreadable", "there is nothing to read yet, and nobody waits for it", Place(name))
+        raise fail("unreadable", "reading would block: no data is available", Place(name))
     return piece
 
 
 class Reader:
-    """Little-endian values from the start of a file; at most `budget` bytes of it are ever read.
+    """Little-endian values from the start of a file; at most `budget` bytes are read.
 
-    Raises `InputError`: `truncated` where the file ends early, `too-large` where the budget does.
+    Raises `InputError`: `truncated` if the file ends early, `too-large` beyond the budget.
     """
 
     def __init__(self, path: Path, name: str, budget: int) -> None:
@@ -88,7 +88,7 @@ class Reader:
         self.position = 0
         if self.size <= MAX_POINTER_BYTES and self._file.read(len(LFS_POINTER)) == LFS_POINTER:
             self._file.close()
-            raise self.error("lfs-pointer", "Git LFS left a pointer here in place of the file: `git lfs pull` brings it")
+            raise self.error("lfs-pointer", "this is a Git LFS pointer, not the file itself: run `git lfs pull`")
         self._file.seek(0)
 
     def __enter__(self) -> Reader:
@@ -102,11 +102,11 @@ class Reader:
         return fail(code, message, Place(self.name))
 
     def _need(self, end: int) -> None:
-        """Have the bytes up to `end` in memory."""
+        """Read up to byte `end` into memory."""
         if end > self.size:
             raise self.error("truncated", f"the file ends at byte {self.size}, within its header")
         if end > self.budget:
-            raise self.error("too-large", f"the header is longer than the {self.budget} bytes that are read")
+            raise self.error("too-large", f"the header is longer than {self.budget} bytes")
         while len(self._data) < end:
             wanted = min(self.budget, self.size, max(end, len(self._data) + _STEP)) - len(self._data)
             piece = read_piece(self._file, wanted, self.name)
@@ -132,12 +132,12 @@ class Reader:
         return value
 
     def skip(self, count: int) -> None:
-        """Pass over `count` bytes, which must be there."""
+        """Skip `count` bytes, which must exist."""
         self._need(self.position + count)
         self.position += count
 
     def skip_strings(self, count: int) -> None:
-        """Pass over `count` strings, each a 64-bit length and its bytes."""
+        """Skip `count` strings, each a 64-bit length and its bytes."""
         at, data, from_bytes = self.position, self._data, int.from_bytes
         loaded = len(data)
         for _ in range(count):

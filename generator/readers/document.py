@@ -1,8 +1,8 @@
-"""Files in: YAML and JSON with positions and budgets. Nothing here trusts its input.
+"""Readers of untrusted YAML and JSON files, with positions and budgets.
 
 Floor 0. YAML is read as version 1.2's core schema (so `7.6e9` is a number and `yes` a word), from
 libyaml's events, without recursion; duplicate keys, tags, several documents, invalid UTF-8 and
-anything over a budget are errors with a position. Aliases work but count as what they expand to.
+anything over a budget are errors with a position. Aliases work; their expansion counts towards the budget.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _OCTAL = re.compile(r"0o[0-7]+\Z")
 _HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
 _BREAKS = re.compile("[\x85\u2028\u2029]")
-"""Line breaks of YAML 1.1 that editors do not show as such."""
+"""Line breaks of YAML 1.1 that editors do not show."""
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _CORE_TAGS = {"tag:yaml.org,2002:str", "!"}
@@ -35,10 +35,10 @@ KeyPath = tuple[str | int, ...]
 
 
 class Document(NamedTuple):
-    """A file's data and where each part of it stands.
+    """A file's data with the position of each part.
 
     `marks` maps a path such as `("hardware", "gpu")` to the (line, column) of its value;
-    `key_marks` to that of its key. `plain` are the words without quotes, keys among them, and what each was read as.
+    `key_marks` to that of its key. `plain` are the unquoted words, including keys, with their parsed values.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Document(NamedTuple):
     plain: frozenset[tuple[str, Any]] = frozenset()
 
     def place(self, path: KeyPath = (), key: bool = False) -> Place:
-        """Where `path` stands, or the nearest thing above it that has a position."""
+        """The place of `path`, or of its nearest parent with a position."""
         marks = self.key_marks if key else self.marks
         while path and path not in marks:
             path, marks = path[:-1], self.marks
@@ -59,13 +59,13 @@ class Document(NamedTuple):
 def read_bytes(path: Path, limit: int, name: str | None = None) -> bytes:
     """The bytes of a regular file of at most `limit` bytes.
 
-    Raises `InputError` for what is missing, unreadable, no regular file (a FIFO would block), or too large.
+    Raises `InputError` for a file that is missing, unreadable, not regular (a FIFO would block), or too large.
     """
     name = name or str(path)
     file, size = open_regular(path, name)
     with file:
         raw = b"" if size > limit else read_piece(file, limit + 1, name)
-        if max(size, len(raw)) > limit:  # a file of the kernel has no size
+        if max(size, len(raw)) > limit:  # kernel files report size 0
             raise fail("too-large", f"{max(size, len(raw))} bytes; at most {limit} are read", Place(name))
         return raw
 
@@ -94,13 +94,13 @@ def parse_yaml(text: str, name: str) -> Document:
     and anything deeper than `MAX_DEPTH` or larger than `MAX_NODES` after expanding aliases.
     """
     if found := _BREAKS.search(text):
-        message = f"the character U+{ord(found[0]):04X} is an invisible line break, which YAML turns into a blank: take it out"
+        message = f"the character U+{ord(found[0]):04X} is an invisible line break, which YAML turns into a blank: remove it"
         raise fail("bad-character", message, _place(text, found.start(), name))
     try:
         return _Builder(name).build(text)
     except yaml.reader.ReaderError as error:
-        place = _place(text, text.find(chr(error.character)), name)  # libyaml counts bytes, and its Python twin characters
-        raise fail("bad-character", f"the character U+{error.character:04X} cannot stand in YAML", place) from None
+        place = _place(text, text.find(chr(error.character)), name)  # libyaml counts bytes, the Python version counts characters
+        raise fail("bad-character", f"the character U+{error.character:04X} is not allowed in YAML", place) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name)
@@ -110,12 +110,12 @@ def parse_yaml(text: str, name: str) -> Document:
 
 
 def _place(text: str, index: int, name: str) -> Place:
-    """Where a character of a text stands."""
+    """The place of a character in a text."""
     return Place(name, text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
 class _Open:
-    """A mapping or sequence that is still being read."""
+    """An open mapping or sequence."""
 
     __slots__ = ("anchor", "count", "items", "key", "path", "start")
 
@@ -152,7 +152,7 @@ class _Builder:
             elif kind is yaml.DocumentStartEvent:
                 documents += 1
                 if documents > 1:
-                    raise self._fail(event, "several-documents", "one YAML document is read, here begins another")
+                    raise self._fail(event, "several-documents", "only one YAML document is read, but another one begins here")
         return Document(self.name, self.root, self.marks, self.key_marks, frozenset(self.plain))
 
     def _fail(self, event: Any, code: str, message: str) -> InputError:
@@ -183,7 +183,7 @@ class _Builder:
 
     def _alias(self, event: Any) -> None:
         if event.anchor not in self.anchors:
-            raise self._fail(event, "yaml-alias", f"'*{event.anchor}' names nothing that stands above it")
+            raise self._fail(event, "yaml-alias", f"'*{event.anchor}' refers to no anchor above it")
         value, size = self.anchors[event.anchor]
         self._add(value, event, None, size)
 
@@ -206,7 +206,7 @@ class _Builder:
             raise self._fail(event, "bad-key", "a key must be a plain word")
         key = event.value
         if key in top.items:
-            raise self._fail(event, "duplicate-key", f"{key!r} stands here twice")
+            raise self._fail(event, "duplicate-key", f"{key!r} appears twice")
         if event.implicit[0]:
             self.plain.add((key, key))
         top.key = key
@@ -226,7 +226,7 @@ class _Builder:
 
     def _check_tag(self, event: Any) -> None:
         if event.tag is not None and event.tag not in _CORE_TAGS:
-            raise self._fail(event, "yaml-tag", f"tags such as {event.tag!r} are not read")
+            raise self._fail(event, "yaml-tag", f"tags such as {event.tag!r} are not supported")
 
     def _scalar(self, event: Any) -> Any:
         self._check_tag(event)
@@ -253,21 +253,21 @@ class _Builder:
 
     def _finite(self, event: Any, value: float) -> float:
         if value in (float("inf"), float("-inf")):
-            raise self._fail(event, "bad-number", f"{event.value} is too large for a number")
+            raise self._fail(event, "bad-number", f"the number {event.value} is too large")
         return value
 
     def _text(self, event: Any, value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise self._fail(event, "not-utf8", "the text holds half of a surrogate pair") from None
+            raise self._fail(event, "not-utf8", "the text contains half of a surrogate pair") from None
         return str(value)
 
 
 def read_json(path: Path, name: str | None = None, limit: int = MAX_CONFIG_BYTES) -> Any:
     """Read a JSON object from a file (a model's `config.json`, a safetensors index).
 
-    Raises `InputError` with a position for what is not strict JSON, holds duplicate keys, or nests too deep.
+    Raises `InputError` with a position for invalid JSON, duplicate keys, or excessive nesting.
     """
     name = name or str(path)
     return parse_object(decode(read_bytes(path, limit, name), name), name)

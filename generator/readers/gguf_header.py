@@ -1,7 +1,7 @@
-"""The header of a GGUF file: metadata and the table of tensors. The weights themselves are never read.
+"""The header of a GGUF file: metadata and the table of tensors. The weights are never read.
 
 Floor 0. Layout: magic, version, two counts, key-value pairs, tensor records, padding, data (docs/gguf.md of
-ggml-org/ggml). What the header claims is checked against budgets and the file's size before anything is kept.
+ggml-org/ggml). All counts and sizes in the header are checked against budgets and the file's size before use.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ GGML_TYPES: Mapping[int, tuple[str, int, int]] = MappingProxyType(
         40: ("nvfp4", 64, 36),
     }
 )
-"""Number of a tensor type -> its name, values in a block, bytes of a block (source `lcpp-ggml-common`)."""
+"""Tensor type number -> name, values per block, bytes per block (source `lcpp-ggml-common`)."""
 
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class GgufArray:
-    """An array of metadata: its length, and its items where they are few and no strings (else None)."""
+    """A metadata array: its length, and its items if they are few and not strings (else None)."""
 
     count: int
     items: tuple[int | float | bool, ...] | None = None
@@ -107,7 +107,7 @@ class GgufTensor:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF file says before its weights; of a split file, all parts together and the first one's metadata."""
+    """The header of a GGUF file; for a split file, the tensors of all parts and the first part's metadata."""
 
     name: str
     version: int
@@ -122,7 +122,7 @@ class GgufHeader:
 
 
 def read_gguf(path: Path, name: str | None = None) -> GgufHeader:
-    """The header of a GGUF file and, where it is one of several parts, of the parts that lie beside it.
+    """The header of a GGUF file and, for a split file, of all parts in its folder.
 
     Raises `InputError`: `not-gguf`, `gguf-version`, `truncated`, `too-large`, `gguf-corrupt`, `unknown-ggml-type`,
     `gguf-part-missing`, `unreadable`.
@@ -138,9 +138,9 @@ def read_gguf(path: Path, name: str | None = None) -> GgufHeader:
 def _read_parts(path: Path, name: str, header: GgufHeader, count: int) -> GgufHeader:
     found = _PART.match(path.name)
     if count > MAX_PARTS:
-        raise fail("too-large", f"{count} parts; at most {MAX_PARTS} are read", Place(name))
+        raise fail("too-large", f"{count} parts; at most {MAX_PARTS} are supported", Place(name))
     if found is None or int(found["count"]) != count:
-        message = f"one of {count} parts, so its name must end in -00001-of-{count:05}.gguf"
+        message = f"the file is one of {count} parts, so its name must end in -00001-of-{count:05}.gguf"
         raise fail("gguf-part-missing", message, Place(name))
     shown = name[: -len(path.name)] if name.endswith(path.name) else ""
     parts = []
@@ -148,29 +148,29 @@ def _read_parts(path: Path, name: str, header: GgufHeader, count: int) -> GgufHe
         file = f"{found['stem']}-{number:05}-of-{count:05}.gguf"
         beside = path.with_name(file)
         if not beside.exists():
-            message = f"part {number} of {count} is missing: {file} does not lie beside it"
+            message = f"part {number} of {count} is missing: {file} is not in the same folder"
             raise fail("gguf-part-missing", message, Place(name))
         part = header if number == int(found["number"]) else _read_one(beside, shown + file)
         if part.metadata.get("split.no") != number - 1 or part.metadata.get("split.count") != count:
-            raise fail("gguf-corrupt", f"it does not say that it is part {number} of {count}", Place(part.name))
+            raise fail("gguf-corrupt", f"its metadata does not identify it as part {number} of {count}", Place(part.name))
         parts.append(part)
     tensors = tuple(t for part in parts for t in part.tensors)
     if len({t.name for t in tensors}) != len(tensors):
-        raise fail("gguf-corrupt", "two parts hold a tensor of one name", Place(name))
+        raise fail("gguf-corrupt", "two parts contain a tensor with the same name", Place(name))
     told = parts[0].metadata.get("split.tensors.count", len(tensors))
     if told != len(tensors):
-        raise fail("gguf-corrupt", f"the parts hold {len(tensors)} tensors, not the {told} they claim", Place(name))
+        raise fail("gguf-corrupt", f"the parts contain {len(tensors)} tensors, not {told} as declared", Place(name))
     return GgufHeader(name, header.version, parts[0].metadata, tensors, count)
 
 
 def _read_one(path: Path, name: str) -> GgufHeader:
     with Reader(path, name, MAX_HEADER_BYTES) as reader:
         if reader.size < 4 or reader.take(4) != b"GGUF":
-            raise reader.error("not-gguf", "this is no GGUF file: it does not begin with 'GGUF'")
+            raise reader.error("not-gguf", "not a GGUF file: it does not begin with 'GGUF'")
         version = _count(reader, _U32)
         if version not in (2, 3):
             swapped = version and not version & 0xFFFF
-            said = "big-endian files are not read" if swapped else f"version {version}; 2 and 3 are read"
+            said = "big-endian files are not supported" if swapped else f"version {version}; versions 2 and 3 are supported"
             raise reader.error("gguf-version", said)
         tensors = _bounded(reader, "tensors", MAX_TENSORS)
         pairs = _bounded(reader, "metadata pairs", MAX_PAIRS)
@@ -178,11 +178,11 @@ def _read_one(path: Path, name: str) -> GgufHeader:
         for _ in range(pairs):
             key = _name(reader)
             if key in metadata:
-                raise reader.error("gguf-corrupt", f"the key {key!r} stands in it twice")
+                raise reader.error("gguf-corrupt", f"the key {key!r} appears twice")
             metadata[key] = _value(reader, key)
         alignment = metadata.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 8 <= alignment <= 1 << 16 or alignment % 8:
-            raise reader.error("gguf-corrupt", f"an alignment of {alignment!r}")
+            raise reader.error("gguf-corrupt", f"invalid alignment {alignment!r}")
         return GgufHeader(name, version, MappingProxyType(metadata), _tensors(reader, tensors, alignment))
 
 
@@ -193,14 +193,14 @@ def _count(reader: Reader, form: struct.Struct = _U64) -> int:
 def _bounded(reader: Reader, what: str, most: int) -> int:
     count = _count(reader)
     if count > most:
-        raise reader.error("too-large", f"{count} {what}; at most {most} are read")
+        raise reader.error("too-large", f"{count} {what}; at most {most} are supported")
     return count
 
 
 def _text(reader: Reader, most: int) -> bytes:
     size = _count(reader)
     if size > most:
-        raise reader.error("too-large", f"a text of {size} bytes; at most {most} are read")
+        raise reader.error("too-large", f"a text of {size} bytes; at most {most} are supported")
     return reader.take(size)
 
 
@@ -209,7 +209,7 @@ def _name(reader: Reader) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:
-        raise reader.error("gguf-corrupt", "a name in it is not UTF-8") from None
+        raise reader.error("gguf-corrupt", "a name is not valid UTF-8") from None
 
 
 def _value(reader: Reader, key: str) -> Value:
@@ -255,7 +255,7 @@ def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ..
         kind = _count(reader, _U32)
         offset = _count(reader)
         if kind not in GGML_TYPES:
-            raise reader.error("unknown-ggml-type", f"the tensor {name!r} has the type {kind}, which is not known here")
+            raise reader.error("unknown-ggml-type", f"the tensor {name!r} has the unknown type {kind}")
         type_name, block, block_bytes = GGML_TYPES[kind]
         values = prod(shape)
         if not values or values >= 1 << 63 or shape[0] % block:
@@ -266,18 +266,18 @@ def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ..
         tensors.append(GgufTensor(name, shape, type_name, size))
         spans.append((offset, offset + size))
     if len({t.name for t in tensors}) != count:
-        raise reader.error("gguf-corrupt", "two tensors have one name")
+        raise reader.error("gguf-corrupt", "two tensors have the same name")
     _check_spans(reader, spans, alignment)
     return tuple(tensors)
 
 
 def _check_spans(reader: Reader, spans: list[tuple[int, int]], alignment: int) -> None:
-    """Tensors lie one after the other, and within the file."""
+    """Check that tensors do not overlap and end within the file."""
     start, previous = ceil_to(reader.position, alignment), 0
     for begin, end in sorted(spans):
         if begin < previous:
             raise reader.error("gguf-corrupt", "two tensors overlap")
         previous = end
     if start + previous > reader.size and spans:
-        message = f"the file ends at byte {reader.size}, its tensors at {start + previous}: an unfinished download?"
+        message = f"the file ends at byte {reader.size}, but its tensors end at {start + previous}: an incomplete download?"
         raise reader.error("truncated", message)

@@ -1,7 +1,7 @@
-"""JSON in: one reader for every text that comes from outside, with a depth of its own and positions.
+"""A reader for untrusted JSON, with its own depth limit and positions.
 
-Floor 0. How deep the interpreter's own reader goes differs between Pythons and with the stack that is left; here it is
-`MAX_DEPTH` everywhere.
+Floor 0. The depth limit of Python's own reader depends on version and stack; here it is always
+`MAX_DEPTH`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 from generator.errors import InputError, Place, fail
 
 MAX_DEPTH = 64
-"""Levels of lists and objects; the deepest file that an engine or a hub writes has some eight."""
+"""Levels of lists and objects; the deepest file of an engine or hub has about eight."""
 
 MAX_VALUES = 500_000
-"""Commas and opening brackets, text among them: each may stand for a value of some seventy bytes."""
+"""Limit of commas and opening brackets, including those in texts: each may mean a value of about seventy bytes."""
 
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> Any:
-    """The value of a JSON text; where it is strict, without duplicate keys and NaN.
+    """The value of a JSON text; in strict mode without duplicate keys and NaN.
 
     Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`, and `too-many-nodes` for more than
     `most` values.
@@ -35,7 +35,7 @@ def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> 
         if len(result) != len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-            raise fail("duplicate-key", f"{twice!r} stands in one object twice", Place(name))
+            raise fail("duplicate-key", f"{twice!r} appears twice in an object", Place(name))
         return result
 
     def no_constant(word: str) -> Any:
@@ -58,7 +58,7 @@ def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> 
 
 
 def parse_object(text: str, name: str, most: int = MAX_VALUES) -> dict[str, Any]:
-    """The object that a strict JSON text is; see `parse`."""
+    """The object of a strict JSON text; see `parse`."""
     data = parse(text, name, most=most)
     if not isinstance(data, dict):
         raise fail("json-syntax", "a JSON object is expected", Place(name))
@@ -66,7 +66,7 @@ def parse_object(text: str, name: str, most: int = MAX_VALUES) -> dict[str, Any]
 
 
 def parse_or_none(raw: bytes) -> Any:
-    """What some bytes hold as strict JSON; None where they hold none, for readers to whom all damage is alike."""
+    """The value of strict JSON bytes; None if they are invalid in any way."""
     try:
         return parse(raw.decode(), "")
     except (InputError, UnicodeDecodeError):
@@ -74,7 +74,7 @@ def parse_or_none(raw: bytes) -> Any:
 
 
 def _too_deep(text: str, name: str) -> InputError:
-    """The error at the bracket that opens the first level too many."""
+    """The error at the bracket that exceeds the depth limit."""
     depth = at = 0
     for found in _TOKEN.finditer(text):
         depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found[0], 0)

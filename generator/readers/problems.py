@@ -1,4 +1,4 @@
-"""What is wrong with a spec, in words: every error of the schema at its place, and text that would hide something.
+"""Problems of a spec as messages: schema violations at their places, and text with invisible characters.
 
 Floor 0, pure.
 """
@@ -19,10 +19,10 @@ WORDS = {
     "object": "a mapping",
     "array": "a list",
 }
-"""The types of JSON Schema, as people say them."""
+"""Readable names of JSON Schema types."""
 
 LONGEST = 60
-"""Characters of a value that a message repeats."""
+"""Maximum length of a value in a message."""
 
 
 def schema_problems(document: Document, errors: Iterable[Any]) -> list[Problem]:
@@ -31,7 +31,7 @@ def schema_problems(document: Document, errors: Iterable[Any]) -> list[Problem]:
 
 
 def text_problems(document: Document) -> list[Problem]:
-    """Keys and texts that hold what cannot be seen: blanks of other kinds, control and direction characters."""
+    """Keys and texts with invisible characters: unusual blanks, control and direction characters."""
     return in_order(
         Problem("bad-text", f"{_shown(text)} holds {unseen}", document.place(path, key))
         for path, text, key in texts((), document.data)
@@ -40,31 +40,31 @@ def text_problems(document: Document) -> list[Problem]:
 
 
 def _unseen(text: str) -> str | None:
-    """The first character of a text that is not shown as what it is."""
+    """The first invisible or misleading character of a text."""
     if text.isprintable():
         return None
-    from unicodedata import category  # only errors pay for it
+    from unicodedata import category  # imported lazily: only errors need it
 
     c = next(c for c in text if not c.isprintable())
     if category(c) in ("Cc", "Cf", "Zl", "Zp"):
         return f"a control or direction character, {named(c)}"
-    return f"the blank {named(c)}: write a plain one, or none" if category(c) == "Zs" else f"{named(c)}, which is no character of Unicode's tables"
+    return f"the blank {named(c)}: use a plain blank, or none" if category(c) == "Zs" else f"{named(c)}, which is not an assigned Unicode character"
 
 
 def named(c: str) -> str:
-    """A character as messages name it: U+0430 CYRILLIC SMALL LETTER A."""
+    """A character's name for messages: U+0430 CYRILLIC SMALL LETTER A."""
     from unicodedata import name
 
     return f"U+{ord(c):04X} {name(c, '')}".rstrip()
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems by their places, each once."""
+    """Problems sorted by place, without duplicates."""
     return sorted(set(problems), key=lambda p: (*(p.place or Place("")), p.code, p.message))
 
 
 def texts(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str, bool]]:
-    """Every text with its path, and whether it is a key. Nesting is bounded by the reader."""
+    """All texts with their paths, and whether each is a key. The reader bounds the nesting."""
     if isinstance(value, str):
         yield path, value, False
     elif isinstance(value, dict):
@@ -77,7 +77,7 @@ def texts(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str, bool]]:
 
 
 def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
-    """The errors that say something: of `if/then`, what is inside."""
+    """The informative errors: for `if/then`, the inner ones."""
     for error in errors:
         if error.validator in ("if", "then") and error.context:
             yield from _leaves(error.context)
@@ -92,8 +92,8 @@ def _problems(document: Document, error: Any) -> Iterator[Problem]:
     name = str(next((step for step in reversed(path) if isinstance(step, str)), "the spec"))
     form = f" ({error.schema['form']})" if "form" in error.schema else ""
     if "propertyNames" in error.schema_path:
-        if value.isprintable():  # else it is reported as such
-            yield Problem("bad-text", f"{_shown(value)} is no name for a part of {name}{form}", document.place((*path, value), key=True))
+        if value.isprintable():  # otherwise reported as invisible text
+            yield Problem("bad-text", f"{_shown(value)} is not a valid key of {name}{form}", document.place((*path, value), key=True))
         return
     match error.validator:
         case "additionalProperties" | "unevaluatedProperties":
@@ -101,7 +101,7 @@ def _problems(document: Document, error: Any) -> Iterator[Problem]:
             for key in value:
                 if key not in known:
                     at = document.place((*path, key), key=True)
-                    yield Problem("unknown-key", f"{_shown(key)} is not known here{_near(key, known)}{_one_of(known)}", at)
+                    yield Problem("unknown-key", f"{_shown(key)} is not a known key{_near(key, known)}{_one_of(known)}", at)
         case "required":
             for key in rule:
                 if key not in value:
@@ -132,13 +132,13 @@ def _problems(document: Document, error: Any) -> Iterator[Problem]:
         case "maxLength":
             yield Problem("bad-text", f"{name} must have at most {rule} characters, not {len(value)}", place)
         case "uniqueItems":
-            yield Problem("bad-value", f"{name} names something twice: {_shown(value)}", place)
+            yield Problem("bad-value", f"{name} contains a duplicate: {_shown(value)}", place)
         case _:
-            yield Problem("bad-value", f"{name}: {_shown(value)} does not fit ({error.validator})", place)
+            yield Problem("bad-value", f"{name}: {_shown(value)} is not valid ({error.validator})", place)
 
 
 def _foreign(value: str) -> str:
-    """The first character that only looks like a plain one, named: a Cyrillic а in a repository's name."""
+    """The name of the first look-alike character: a Cyrillic а in a repository's name."""
     c = next((c for c in value if not c.isascii()), None)
     return f": it holds {c!r}, {named(c)}" if c else ""
 
@@ -147,7 +147,7 @@ BOUNDS = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at
 
 
 def _any_of(document: Document, error: Any, name: str) -> Iterator[Problem]:
-    """Of several forms, the one whose type is right but whose value is not; else all of them."""
+    """Of several alternatives, the one with the right type but a wrong value; else all of them."""
     for inner in error.context:
         if inner.validator not in ("type", "const", "enum"):
             yield from _problems(document, inner)
@@ -162,7 +162,7 @@ def _types(rule: Any) -> str:
 
 
 def _hint(rule: Any, value: Any) -> str:
-    """What to write instead, where that is plain."""
+    """The suggested value, if obvious."""
     types = rule if isinstance(rule, list) else [rule]
     if "string" in types and isinstance(value, int | float) and not isinstance(value, bool):
         return "; quote it"

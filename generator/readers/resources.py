@@ -1,4 +1,4 @@
-"""Where `rules/` and `templates/` are: inside the package in a wheel, beside it in a checkout.
+"""Locations of `rules/` and `templates/`: inside the package in a wheel, beside it in a checkout.
 
 Floor 0.
 """
@@ -14,17 +14,17 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:
-    """The folder `rules`, `templates` or `compiled` that belongs to this installation; raises `InputError` in a zip."""
+    """The folder `rules`, `templates` or `compiled` of this installation; raises `InputError` in a zip."""
     inside = _PACKAGE / name
     if inside.is_dir():
         return inside
     if not _PACKAGE.is_dir():
-        raise fail("in-a-zip", f"gen-deploy reads its rules from folders, and {_PACKAGE} is in a file: install it (pip install) and run that")
+        raise fail("in-a-zip", f"gen-deploy reads its rules from folders, but {_PACKAGE} is an archive: pip install it and run the installed command")
     return _PACKAGE.parent / name
 
 
 def shown(path: Path) -> str:
-    """A path as messages and traces show it: `rules/default/reject.yaml` wherever the tool is installed."""
+    """A path for messages and traces: `rules/default/reject.yaml`, independent of the installation."""
     base = folder("rules").parent
     try:
         return path.resolve().relative_to(base).as_posix()
@@ -35,11 +35,11 @@ def shown(path: Path) -> str:
 def cache_folder() -> Path | None:
     """The user's cache folder for this tool (XDG); it may not exist and may not be writable.
 
-    None for a user without a home, and where files have no owner that could be asked for (Windows): a cache is trusted by its owner.
+    None for a user without a home, and on systems without file owners (Windows): the cache is trusted by its owner.
     """
     if not hasattr(os, "geteuid"):
         return None
     for root in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache")):  # noqa: PTH111 - Path raises without a home
-        if Path(root).is_absolute():  # the standard has relative ones ignored
+        if Path(root).is_absolute():  # the standard requires ignoring relative paths
             return Path(root) / "gen-deploy"
     return None

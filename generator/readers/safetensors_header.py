@@ -1,7 +1,7 @@
-"""The header of a safetensors file, and the index of a model that is split over several: exact bytes by tensor.
+"""The header of a safetensors file, and the index of a sharded model: exact bytes by tensor.
 
-Floor 0. Layout: a 64-bit length, that many bytes of JSON, the data (README of huggingface/safetensors, which also sets
-the limit of the length). Sizes are checked against types, shapes and the file's own size; weights are never read.
+Floor 0. Layout: a 64-bit length, that many bytes of JSON, the data (README of huggingface/safetensors, which also defines
+the length limit). Sizes are checked against types, shapes and the file size; weights are never read.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DTYPE_BITS: Mapping[str, int] = {
     "U16": 16, "U8": 8, "BOOL": 8, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
     "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4, "C64": 64,
 }  # fmt: skip
-"""Bits of one value, by the type's name."""
+"""Bits per value, by type name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class SafetensorsTensor:
 
 @dataclass(frozen=True, slots=True)
 class SafetensorsIndex:
-    """`model.safetensors.index.json`: the bytes it claims (0: it says nothing) and the files it names, in order."""
+    """`model.safetensors.index.json`: its declared total bytes (0: not declared) and its files, in order."""
 
     name: str
     total_size: int
@@ -53,12 +53,12 @@ class SafetensorsIndex:
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The shards, each once."""
+        """The distinct shards."""
         return tuple(sorted(set(self.weight_map.values())))
 
 
 def read_safetensors(path: Path, name: str | None = None) -> tuple[SafetensorsTensor, ...]:
-    """The tensors of one file, in its header's order.
+    """The tensors of one file, in header order.
 
     Raises `InputError`: `not-safetensors`, `truncated`, `too-large`, `safetensors-corrupt`, `unreadable`.
     """
@@ -68,14 +68,14 @@ def read_safetensors(path: Path, name: str | None = None) -> tuple[SafetensorsTe
             raise reader.error("truncated", f"the file has {reader.size} bytes, fewer than its header's length")
         length = int(reader.number(_U64))
         if length > MAX_HEADER_BYTES - 8:
-            raise reader.error("too-large", f"a header of {length} bytes, if this is a safetensors file at all")
+            raise reader.error("too-large", f"a header of {length} bytes; probably not a safetensors file")
         raw = reader.take(length)
         if not raw.startswith(b"{"):
-            raise reader.error("not-safetensors", "this is no safetensors file: its header is not a JSON object")
+            raise reader.error("not-safetensors", "not a safetensors file: its header is not a JSON object")
         data = parse_object(decode(raw, name), name, MAX_VALUES)
         data.pop("__metadata__", None)
         if len(data) > MAX_TENSORS:
-            raise reader.error("too-large", f"{len(data)} tensors; at most {MAX_TENSORS} are read")
+            raise reader.error("too-large", f"{len(data)} tensors; at most {MAX_TENSORS} are supported")
         tensors, spans = [], []
         for key, record in data.items():
             tensor, span = _tensor(reader, key, record)
@@ -86,25 +86,25 @@ def read_safetensors(path: Path, name: str | None = None) -> tuple[SafetensorsTe
 
 
 def read_index(path: Path, name: str | None = None) -> SafetensorsIndex:
-    """The index of a model in several safetensors files.
+    """The index of a sharded safetensors model.
 
-    Raises `InputError`: `safetensors-corrupt` where it is not one; `json-syntax`, `too-large`, `unreadable`.
+    Raises `InputError`: `safetensors-corrupt` for an invalid index; `json-syntax`, `too-large`, `unreadable`.
     """
     name = name or str(path)
     data = parse_object(decode(read_bytes(path, MAX_INDEX_BYTES, name), name), name, MAX_VALUES)
     metadata, weight_map = data.get("metadata") or {}, data.get("weight_map")
     if not isinstance(weight_map, dict) or not isinstance(metadata, dict):
-        raise fail("safetensors-corrupt", "an index holds the mappings 'metadata' and 'weight_map'", Place(name))
+        raise fail("safetensors-corrupt", "an index contains the mappings 'metadata' and 'weight_map'", Place(name))
     if len(weight_map) > MAX_TENSORS or len({str(v) for v in weight_map.values()}) > MAX_SHARDS:
         raise fail("too-large", f"more than {MAX_TENSORS} tensors or {MAX_SHARDS} files", Place(name))
     for key, file in weight_map.items():
         if not isinstance(file, str) or file != Path(file).name or file in ("", ".", "..") or "\0" in file:
-            raise fail("safetensors-corrupt", f"the file of {key!r} is not the name of a file beside it", Place(name))
+            raise fail("safetensors-corrupt", f"the file of {key!r} is not the name of a file in the same folder", Place(name))
     total = metadata.get("total_size", 0)
     if isinstance(total, float) and total.is_integer():
         total = int(total)
     if not isinstance(total, int) or isinstance(total, bool) or not 0 <= total < 1 << 63:
-        raise fail("safetensors-corrupt", "metadata.total_size is not a count of bytes", Place(name))
+        raise fail("safetensors-corrupt", "metadata.total_size is not a number of bytes", Place(name))
     return SafetensorsIndex(name, total, weight_map)
 
 
@@ -115,27 +115,27 @@ def _tensor(reader: Reader, key: str, record: Any) -> tuple[SafetensorsTensor, t
     if not isinstance(dtype, str) or dtype not in DTYPE_BITS:
         raise reader.error("safetensors-corrupt", f"the tensor {key!r} has the unknown type {dtype!r}")
     if not _counts(shape) or len(shape) > 16 or prod(shape) >= 1 << 60:
-        raise reader.error("safetensors-corrupt", f"the tensor {key!r} has no sensible shape")
+        raise reader.error("safetensors-corrupt", f"the tensor {key!r} has an invalid shape")
     if not _counts(offsets) or len(offsets) != 2:
         raise reader.error("safetensors-corrupt", f"the tensor {key!r} has no data_offsets")
     begin, end = offsets
     if end - begin != -(-prod(shape) * DTYPE_BITS[dtype] // 8):
-        raise reader.error("safetensors-corrupt", f"the tensor {key!r} is not as long as its type and shape say")
+        raise reader.error("safetensors-corrupt", f"the length of the tensor {key!r} does not match its type and shape")
     return SafetensorsTensor(key, dtype, tuple(shape), end - begin), (begin, end)
 
 
 def _counts(value: Any) -> TypeGuard[list[int]]:
-    """Whether `value` is a list of whole numbers that a file can hold."""
+    """Whether `value` is a list of plausible whole numbers."""
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 60 for v in value)
 
 
 def _check_spans(reader: Reader, spans: list[tuple[int, int]], start: int) -> None:
-    """Tensors lie one after the other without holes, and within the file."""
+    """Check that tensors are contiguous and end within the file."""
     previous = 0
     for begin, end in sorted(spans):
         if begin != previous:
-            raise reader.error("safetensors-corrupt", "two tensors overlap, or there is a hole between them")
+            raise reader.error("safetensors-corrupt", "two tensors overlap, or there is a gap between them")
         previous = end
     if start + previous > reader.size:
-        message = f"the file ends at byte {reader.size}, its tensors at {start + previous}: an unfinished download?"
+        message = f"the file ends at byte {reader.size}, but its tensors end at {start + previous}: an incomplete download?"
         raise reader.error("truncated", message)

@@ -1,4 +1,4 @@
-"""One file to be written.
+"""A generated file in memory.
 
 Floor 6, pure.
 """
@@ -11,7 +11,7 @@ from functools import cached_property
 
 @dataclass(frozen=True)  # no slots: `data` is kept
 class Artifact:
-    """A file's path (relative to the spec's folder, with `/`), its text, and whether it is a program."""
+    """A file's path (relative to the spec's output folder, with `/`), its text, and whether it is executable."""
 
     path: str
     text: str
@@ -19,5 +19,5 @@ class Artifact:
 
     @cached_property
     def data(self) -> bytes:
-        """The bytes to be written."""
+        """The bytes of the file."""
         return self.text.encode()

@@ -22,7 +22,7 @@ from generator.verify.shell import same_words
 RESULT = "bench.json"
 
 def bench(launch: Launch, header: str) -> Artifact:
-    """The benchmark of one candidate, checked by reading its words back."""
+    """The benchmark of one candidate, verified by parsing its words again."""
     workload, count = launch.plan.spec["workload"], launch.facts["bench"]
     concurrency = sequences(launch)
     requests = max(count["least_requests"], concurrency * count["rounds"])
@@ -59,7 +59,7 @@ def bench(launch: Launch, header: str) -> Artifact:
 
 
 def sequences(launch: Launch) -> int:
-    """Requests at once: the spec's, or for `max` those that the plan runs."""
+    """Concurrent requests: the spec's, or for `max` the plan's number of sequences."""
     asked = launch.plan.spec["workload"]["concurrency"]
     return int(asked) if asked != "max" else launch.candidate.max_num_seqs * launch.candidate.replicas
 

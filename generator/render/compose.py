@@ -1,6 +1,6 @@
-"""`compose.yaml`: the engine's image with the same words as the script, inside a container.
+"""`compose.yaml`: the engine's container image with the same command line as the script.
 
-Floor 6, pure. Compose expands `$` in every value, so data has it doubled; `Expand` marks the few that are meant to be.
+Floor 6, pure. Compose expands `$` in every value, so data doubles it; `Expand` marks the few intended expansions.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Data = dict[str, Any]
 
 
 class Expand(str):
-    """A text that Compose expands; our own, never a user's."""
+    """A text for Compose to expand; always from gen-deploy, never from a user."""
 
     __slots__ = ()
 
 
 def image_of(launch: Launch) -> str | None:
-    """The spec's image for the engine that was chosen, else the one for this maker's GPU at this version, if any."""
+    """The spec's image for the chosen engine, else the catalogue's for this GPU vendor and version, if any."""
     choice = launch.plan.choice
     if launch.deploy.get("image") and choice is not None and choice.engine == launch.engine.name:
         return str(launch.deploy["image"])
@@ -46,7 +46,7 @@ def image_of(launch: Launch) -> str | None:
 
 
 def compose(launch: Launch, header: str) -> Artifact | None:
-    """The Compose file of a candidate; None where there is no image, or where it spans nodes."""
+    """The Compose file of a candidate; None without an image, or for several nodes."""
     image = image_of(launch)
     if image is None or launch.nodes > 1:
         return None
@@ -64,26 +64,26 @@ def _notes(launch: Launch) -> list[str]:
     probe = launch.facts["container"]["probe"]
     asked = probe if isinstance(probe, str) else probe[0]
     notes = [
-        "Run: docker compose up -d (where an env_file is missing, files of two runs are mixed: run gen-deploy again)",
-        f"The health check assumes {asked} in the image; its start_period covers download and loading of the weights.",
+        "Run: docker compose up -d (a missing env_file means that files of two runs are mixed: run gen-deploy again)",
+        f"The health check assumes {asked} in the image; its start_period covers downloading and loading the weights.",
     ]
     if launch.deploy.get("api_key_from") and not takes_key(launch):
         notes += [
-            f"{launch.facts['title']} has no API key of its own: {launch.deploy['api_key_from']} is not used.",
-            "Keep it behind a proxy that asks for one.",
+            f"{launch.facts['title']} does not support an API key: {launch.deploy['api_key_from']} is not used.",
+            "Put an authenticating proxy in front.",
         ]
     if key_shown(launch):
-        notes.append(f"{launch.facts['title']} takes the key as an argument only: whoever may inspect the container can read it.")
+        notes.append(f"{launch.facts['title']} accepts the key only as an argument: everyone who can inspect the container can read it.")
     if launch.vendor == "amd":
         notes += [
             "The group `video` must own /dev/kfd and /dev/dri on this machine;",
-            "where it does not, write the number of the group that does.",
+            "otherwise, write the number of the owning group.",
         ]
     return notes
 
 
 def escaped(value: Any) -> Any:
-    """Data with `$` doubled in every value but those that Compose is to expand."""
+    """Data with `$` doubled in every value, except intended expansions."""
     if isinstance(value, Mapping):
         return {name: escaped(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -99,13 +99,13 @@ def word(value: Word) -> str:
         case Ref(name, hint, suffix):
             return Expand(f"${{{name}:?{hint}}}" + suffix.replace("$", "$$"))
         case Beside() | Home():
-            raise internal("bad-word", "a path of this machine has no place in a container")
+            raise internal("bad-word", "a host path cannot be used in a container")
         case _:
             return value
 
 
 def services(launch: Launch, image: str) -> Data:
-    """The services of a Compose file: the server, and for Ollama the step that creates the model."""
+    """The services of a Compose file: the server, and for Ollama the creation of the model."""
     inside, facts = launch.facts["container"], launch.facts
     server: Data = {"image": image}
     if inside.get("explicit_entrypoint"):
@@ -129,7 +129,7 @@ def services(launch: Launch, image: str) -> Data:
 
 
 def environment(launch: Launch) -> Data:
-    """The container's environment; a token of the reader's own passes through where it is set."""
+    """The container's environment; the user's own token is passed through if set."""
     inside = launch.facts["container"]
     env: Data = {}
     if launch.facts.get("token_env"):
@@ -142,7 +142,7 @@ def environment(launch: Launch) -> Data:
 
 
 def _published(host: str) -> str:
-    """The address of this machine that a port is published on; what is no address stays on the loopback."""
+    """The host address to publish a port on; anything but an address becomes the loopback."""
     try:
         ip_address(host)
     except ValueError:

@@ -1,6 +1,6 @@
-"""`deploy.extra_args` in the words of the engine: each is said once, in place of what the plan says of the same option.
+"""`deploy.extra_args` in the engine's own options: each appears once and replaces the plan's value of the same option.
 
-Floor 6, pure. Few specs have any: imported where one has.
+Floor 6, pure. Imported lazily: few specs have extra arguments.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from generator.verify.catalogue import Catalogue, Option, catalogue
 
 
 def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any], book: RuleBook) -> None:
-    """Add what the user wrote for the engine, in its own words; it replaces what stands there under any spelling.
+    """Add the user's options for the engine; each replaces the planned option under any spelling.
 
-    What may not be said, or not so, was refused before: gates and secrets at the spec, options of the version by `extra_problems`.
+    Forbidden options were refused before: gates and secrets by the spec, unknown options of the version by `extra_problems`.
     """
     known, spelling = catalogue(book, engine.name, engine.version), spellings(book, engine.name)
     places: tuple[dict[str, Any], ...] = (spelled.flags, spelled.config, spelled.parameters, spelled.env)
@@ -30,7 +30,7 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any], book: 
         option, _ = find(f"--{name}", known)
         if value is False and option is not None and option.kind == "switch":
             if not option.off:
-                continue  # said by saying nothing
+                continue  # expressed by omission
             name, value = option.off[-1].lstrip("-"), True
         _extra(spelled, known, option, name, value)
 

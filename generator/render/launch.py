@@ -1,6 +1,6 @@
-"""How one candidate is started: its words on this machine and in a container, its environment, its files.
+"""The launch of one candidate: its command line on this machine and in a container, its environment, its files.
 
-Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they cannot disagree.
+Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they always agree.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ANY = {"0.0.0.0", "::"}
 
 @dataclass(frozen=True)
 class Launch:
-    """One candidate, ready to be written. `deploy` is the spec's part of that name with its defaults."""
+    """One candidate, ready for rendering. `deploy` is the spec's section of that name with defaults."""
 
     plan: Plan
     candidate: Candidate
@@ -45,22 +45,22 @@ class Launch:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What is known of the engine."""
+        """The facts of the engine."""
         return self.engine.facts
 
     @cached_property
     def weights(self) -> Weights:
-        """Where the weights are."""
+        """The location of the weights."""
         return weights_of(self.plan, self.candidate, self.back)
 
     @cached_property
     def spelled(self) -> Spelled:
-        """The settings in the engine's words, with what the user added."""
+        """The settings in the engine's spelling, with the user's extra arguments."""
         spelled = spell(self.engine, self.candidate.settings)
         if self.nodes > 1:
             put(spelled, self.engine, "nodes", self.nodes)
         if extra := (self.deploy.get("extra_args") or {}).get(self.engine.name):
-            from generator.render.extra import add_extra  # few specs have any
+            from generator.render.extra import add_extra  # imported lazily: few specs have any
 
             add_extra(spelled, self.engine, extra, self.book)
         if takes_file(self.engine) == "all" and self.has("served_name"):
@@ -69,18 +69,18 @@ class Launch:
 
     @cached_property
     def seal(self) -> str:
-        """What stands in this engine's files for the seal of their folder, until it is known."""
+        """The placeholder for the folder's seal in this engine's files, until the seal is known."""
         return draft(self.plan.spec)
 
     @property
     def gpus(self) -> int:
-        """GPUs that this deployment uses, over all nodes."""
+        """GPUs of this deployment, over all nodes."""
         shape = self.candidate
         return shape.tensor_parallel * shape.pipeline_parallel * int(shape.settings.get("data_parallel", 1))
 
     @property
     def nodes(self) -> int:
-        """Machines that one copy of the model spans."""
+        """Number of machines for one copy of the model."""
         return max(1, ceil_div(self.gpus, self.gpus_per_node))
 
     @property
@@ -95,7 +95,7 @@ class Launch:
 
     @property
     def base_url(self) -> str:
-        """Where a program on this machine finds the server."""
+        """The server's address for programs on this machine."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
@@ -106,7 +106,7 @@ class Launch:
 
     @property
     def served(self) -> str:
-        """The name that was asked for."""
+        """The requested served name."""
         return str(self.candidate.settings.get("served_name") or self.deploy.get("served_name") or self.plan.name)
 
     @property
@@ -125,7 +125,7 @@ class Launch:
 
     @property
     def config_name(self) -> str | None:
-        """The name of the engine's own YAML file, where it has one and something stands in it."""
+        """The name of the engine's own YAML file, if it has one with content."""
         return (
             str(self.facts["config_file"]["name"])
             if takes_file(self.engine) != "nothing" and self.spelled.config
@@ -133,7 +133,7 @@ class Launch:
         )
 
     def program(self) -> list[Word]:
-        """The words that start the engine on this machine."""
+        """The command that starts the engine on this machine."""
         return list(self.facts["command"])
 
     def words(self, inside: bool = False) -> list[Word]:
@@ -175,12 +175,12 @@ class Launch:
 
     @property
     def api_key(self) -> Ref:
-        """The key, by the name of the variable that holds it."""
+        """The API key, as a reference to its environment variable."""
         name = str(self.deploy["api_key_from"])
-        return Ref(name, f"set {name} to the key that clients must send")
+        return Ref(name, f"set {name} to the API key for clients")
 
     def env(self) -> dict[str, Word]:
-        """Environment that both the script and the container need: the engine's, the key by reference, the spec's."""
+        """The environment of both script and container: the engine's, the key by reference, the spec's."""
         env: dict[str, Word] = dict(self.spelled.env)
         if self.deploy.get("api_key_from") and "api_key_env" in self.facts:
             env[self.facts["api_key_env"]] = self.api_key
@@ -188,7 +188,7 @@ class Launch:
 
     @property
     def visible(self) -> tuple[str, str] | None:
-        """The variable that keeps the engine to the GPUs it was planned for, where it would take all."""
+        """The variable that limits the engine to the planned GPUs, if it would use all of them."""
         name = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES"}.get(self.vendor)
         if name is None or not self.facts.get("uses_all_gpus") or self.gpus >= self.gpus_per_node:
             return None
@@ -198,7 +198,7 @@ class Launch:
 def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> Launch:
     """The launch of a candidate.
 
-    Raises an internal error where the candidate spans nodes and the engine has no words for that.
+    Raises an internal error if the candidate spans nodes and the engine has no option for that.
     """
     engine = resolve_engine(candidate.engine, candidate.engine_version, book)
     hardware = plan.spec["hardware"]
@@ -215,7 +215,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     if launch.nodes > 1 and not launch.has("nodes"):
         raise internal(
             "no-flag",
-            f"{engine.name} {engine.version} is started on one node only, and {launch.gpus} GPUs are planned",
+            f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned",
         )
     unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]
     if unknown:
@@ -224,7 +224,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
 
 
 def vendor_of(plan: Plan, book: RuleBook) -> str:
-    """Who made the GPU: what the rules read, else the catalogue, else what the spec says."""
+    """The GPU vendor: from the rules' facts, else the catalogue, else the spec."""
     if plan.facts.get("gpu.vendor"):
         return str(plan.facts["gpu.vendor"])
     gpu = plan.spec["hardware"]["gpu"]

@@ -1,4 +1,4 @@
-"""Text inside Markdown: literal whatever it holds, in running text, in code and in cells of a table.
+"""Literal text inside Markdown: in running text, in code spans and in table cells.
 
 Floor 6, pure.
 """
@@ -17,27 +17,27 @@ _TAKEN = re.compile(r"@|://|mailto:|xmpp:|www\.|#\d|GH-\d|:[a-z0-9_+-]+:|^ |  | 
 
 
 def md(text: Any) -> str:
-    """Running text: what Markdown or HTML would take for its own is escaped."""
+    """Running text, with Markdown and HTML escaped."""
     return _escaped(comment(text))
 
 
-@lru_cache(4096)  # the words of rules and sources come again in every plan
+@lru_cache(4096)  # texts of rules and sources repeat in every plan
 def _escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
 def code(text: Any) -> str:
-    """A code span, outside of tables."""
+    """A code span outside tables."""
     return _span(comment(text))
 
 
 def cell(text: Any) -> str:
-    """A code span in a table's cell, which a bar would end."""
+    """A code span in a table cell, with bars escaped."""
     return _span(comment(text)).replace("|", "\\|")
 
 
 def quiet(text: Any) -> str:
-    """A cell's text in which a value may stand: code where GitHub would make a link or a mention of it, or drop blanks, whatever is escaped."""
+    """A cell's text with user values: a code span if GitHub would create a link or a mention, or drop blanks, despite escaping."""
     return cell(text) if _TAKEN.search(str(text)) else md(text)
 
 
@@ -45,12 +45,12 @@ def quiet(text: Any) -> str:
 def _span(body: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", body)), default=0)
     fence = "`" * (longest + 1)
-    pad = " " if ((body[:1] in ("`", " ") or body[-1:] in ("`", " ")) and body.strip(" ")) or not body else ""  # blanks alone are kept as they are
+    pad = " " if ((body[:1] in ("`", " ") or body[-1:] in ("`", " ")) and body.strip(" ")) or not body else ""  # text of blanks only is kept
     return f"{fence}{pad}{body}{pad}{fence}"
 
 
 def number(value: Any) -> str:
-    """A number for people: thousands apart, no more than two decimals."""
+    """A number for readers: thousands separators, at most two decimals."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"

@@ -1,4 +1,4 @@
-"""Ollama's Modelfile: where the model comes from, and its parameters (the rest is the server's environment).
+"""Ollama's Modelfile: the model's source and its parameters (other settings are in the server's environment).
 
 Floor 6, pure.
 """
@@ -18,12 +18,12 @@ from generator.verify.modelfile import Command, ModelfileError, quote, read
 
 
 def modelfile(launch: Launch, header: str) -> Artifact:
-    """The Modelfile for this machine, read back."""
+    """The Modelfile for this machine, verified by parsing it again."""
     return Artifact(f"{launch.folder}/Modelfile", _text(launch, header, source(launch)))
 
 
 def inside(launch: Launch) -> tuple[str, str | None]:
-    """Where the same Modelfile lies in a container, and the local model, so that FROM finds it there too."""
+    """The path of the same Modelfile in a container, and of the local model, so that FROM is valid there too."""
     model = source(launch)
     depth = model.count("../")
     folder = CONFIG_INSIDE + "/from" * depth
@@ -35,7 +35,7 @@ def inside(launch: Launch) -> tuple[str, str | None]:
 
 
 def source(launch: Launch) -> str:
-    """What FROM says: a path (from the Modelfile's folder), a Hugging Face repository, or Ollama's own name."""
+    """The value of FROM: a path (relative to the Modelfile's folder), a Hugging Face repository, or an Ollama name."""
     weights = launch.weights
     if weights.local:
         if isinstance(weights.host, Home):
@@ -49,10 +49,10 @@ def source(launch: Launch) -> str:
 
 
 def _text(launch: Launch, header: str, model: str) -> str:
-    if not model.isprintable():  # the spec has none: a line break would be part of the name
+    if not model.isprintable():  # excluded by the spec: a line break would become part of the name
         raise internal("bad-text", f"FROM cannot name {model!r}")
     pairs = [(name, value) for name, values in launch.spelled.parameters.items() for value in values]
-    meant = [Command("FROM", "", model), *(Command("PARAMETER", name, value) for name, value in pairs)]
+    expected = [Command("FROM", "", model), *(Command("PARAMETER", name, value) for name, value in pairs)]
     try:
         parameters = [[name, quote(value)] for name, value in pairs]
         text = templates.render(
@@ -61,6 +61,6 @@ def _text(launch: Launch, header: str, model: str) -> str:
         found = read(text)
     except ModelfileError as error:
         raise internal("bad-text", str(error)) from None
-    if found != meant:
-        raise internal("not-as-meant", f"the Modelfile does not read back as it was meant: {found!r}")
+    if found != expected:
+        raise internal("not-as-meant", f"the Modelfile does not parse to the intended commands: {found!r}")
     return text

@@ -1,4 +1,4 @@
-"""`plan.json`: the plan as it is kept in a repository, with nothing in it that changes when a row moves.
+"""`plan.json`: the plan for a repository, independent of the positions of rows.
 
 Floor 6, pure.
 """
@@ -15,7 +15,7 @@ from generator.verify.data import same_json
 
 
 def kept(plan: Plan) -> dict[str, Any]:
-    """The object of `plan --json` with `rejected` folded to counts per row, and without the places of rows."""
+    """The object of `plan --json` with `rejected` reduced to counts per row, and without row positions."""
     data = as_json(plan, rejected=False)
     counts = Counter(row for rejection in plan.rejected for row in {reason.row for reason in rejection.reasons})
     data["rejected"] = dict(sorted(counts.items()))
@@ -24,18 +24,18 @@ def kept(plan: Plan) -> dict[str, Any]:
         if words:
             words["settings"] = dict(sorted(words["settings"].items()))
     steps = list(dict.fromkeys(entry["step"] for entry in data["trace"]))
-    # the order of preferences is a decision, that of all other rows is not
+    # only the order of preferences is part of a decision
     data["trace"] = sorted(
         data["trace"], key=lambda e: (steps.index(e["step"]), "" if e["step"] == "prefer" else str(e["row"]))
     )
     for entry in (*data["warnings"], *data["trace"]):
-        del entry["at"]  # where a row stands is no part of what was decided
+        del entry["at"]  # a row's position is not part of the decision
     result: dict[str, Any] = plain(data)
     return result
 
 
 def plain(value: Any) -> Any:
-    """Data as JSON has it: lists for tuples and, sorted, for sets."""
+    """Data as JSON types: lists for tuples and (sorted) for sets."""
     if isinstance(value, dict):
         if SCALARS.issuperset(map(type, value.values())):
             return value
@@ -48,7 +48,7 @@ def plain(value: Any) -> Any:
 
 
 def plan_json(data: dict[str, Any]) -> Artifact:
-    """The file of what is `kept`, read back."""
+    """The file of the `kept` data, verified by parsing it again."""
     text = json_text(data)
     same_json(text, data, "plan.json")
     return Artifact("plan.json", text)

@@ -1,6 +1,6 @@
 """`PLAN.md`: the plan for a person.
 
-Floor 6, pure. What it says is put together here as plain data; how it looks stands in the template.
+Floor 6, pure. This module prepares the content as plain data; the template defines the layout.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from generator.render.notes import notes
 from generator.rulebook.book import RuleBook
 
 BAR = 60
-"""Characters of the memory bar."""
+"""Width of the memory bar in characters."""
 
 TERMS = (
     ("weights", "weights", "█"),
     ("kv_cache", "KV cache", "▓"),
     ("activations", "activations", "▒"),
     ("cuda_graphs", "CUDA graphs", "░"),
-    ("runtime", "run-time buffers", "▚"),
+    ("runtime", "runtime buffers", "▚"),
 )
 
 Data = dict[str, Any]
@@ -35,7 +35,7 @@ Data = dict[str, Any]
 def plan_md(
     plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]
 ) -> Artifact:
-    """The page of a plan; `data` is what is `kept` of it, `paths` are the other files that are written."""
+    """The page of a plan; `data` is its `kept` form, `paths` are the other generated files."""
     settings = (data["choice"] or {}).get("settings", {})
     text = templates.render(
         "PLAN.md.j2",
@@ -52,7 +52,7 @@ def plan_md(
         formulas=formulas(data["memory_terms"], book),
         kv=data["kv_cache"],
         speed=speed(data),
-        thumb=thumb(data),
+        thumb=rule_of_thumb(data),
         quality=data["quality"],
         settings=[[name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] for name, value in settings.items()],
         trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
@@ -70,7 +70,7 @@ def plan_md(
 
 
 def bar(memory: Mapping[str, float] | None) -> Data | None:
-    """One GPU's memory as a line of characters, with what they mean; cut where the terms exceed the capacity."""
+    """One GPU's memory as a bar of characters with a legend; truncated at the capacity."""
     if memory is None or not memory["capacity"]:
         return None
     cells, done = "", 0.0
@@ -85,7 +85,7 @@ def bar(memory: Mapping[str, float] | None) -> Data | None:
 
 
 def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
-    """The terms of the memory with their share of the GPU."""
+    """The memory terms with their share of the GPU."""
     if memory is None:
         return []
     total = memory["capacity"] or 1.0
@@ -98,7 +98,7 @@ def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
 
 
 def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook, depth: int = 0) -> list[Data]:
-    """Each term with its formula, its inputs and its source, and below it its parts."""
+    """Each term with its formula, inputs and source, followed by its parts."""
     labels = {name: label for name, label, _ in TERMS}
     rows = []
     for term in found:
@@ -111,16 +111,16 @@ def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook, depth: int = 0)
 
 
 LIMITS = {
-    "kv-capacity": "the places there are (KV cache, max_num_seqs): fewer than asked for at once",
-    "host": "the work of the host and of launching kernels",
-    "bandwidth": "the memory bandwidth",
+    "kv-capacity": "the number of running sequences (KV cache, max_num_seqs), which is below the concurrency",
+    "host": "host work and kernel launches",
+    "bandwidth": "memory bandwidth",
     "compute": "arithmetic",
     "communication": "communication between the GPUs",
 }
 
 
 def speed(data: Data) -> Data | None:
-    """The estimated speed with its bands, or why there is none."""
+    """The estimated speed with its bands, or the reason for a missing estimate."""
     found = data["performance"]
     if found is None or data["choice"] is None:
         return None
@@ -128,8 +128,8 @@ def speed(data: Data) -> Data | None:
         return {"unknown": found["unknown"], "figures": []}
     machine = "machine" if data["spec"]["hardware"]["gpu"] == "cpu" else "GPU"
     labels = (
-        ("output_tokens_per_second", "output tokens/s, all together"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to the first token"),
-        ("per_user", "output tokens/s that one user sees"), ("gpu_hours_per_million_tokens", f"{machine}-hours per million output tokens"),
+        ("output_tokens_per_second", "total output tokens/s"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to first token"),
+        ("per_user", "output tokens/s per user"), ("gpu_hours_per_million_tokens", f"{machine}-hours per million output tokens"),
     )  # fmt: skip
     rows = [
         [label, f"{found[key]:,g}", f"{found['error_band'][key][0]:,g} to {found['error_band'][key][1]:,g}"] for key, label in labels if found[key] is not None
@@ -146,8 +146,8 @@ def speed(data: Data) -> Data | None:
     }
 
 
-def thumb(data: Data) -> Data | None:
-    """The rule of thumb beside the detailed figures (GB to GB), and how far apart they are."""
+def rule_of_thumb(data: Data) -> Data | None:
+    """The rule of thumb beside the detailed figures (both in GB), with their deviation."""
     memory, rule = data["memory"], data["rule_of_thumb"]
     if not memory or not rule or not rule.get("memory_gb"):
         return None
@@ -212,7 +212,7 @@ def _banded(performance: Data | None) -> str:
 
 
 def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
-    """What was rejected, by engine and by the row that most candidates of a method share."""
+    """The rejections by engine and by the most common row of each method."""
     groups: dict[tuple[str, str], list[Rejection]] = {}
     for rejection in rejections:
         groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
@@ -229,7 +229,7 @@ def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
 
 
 def _commonest(found: Iterable[Rejection]) -> Reason:
-    """The reason that most of these share; the first by name where several do."""
+    """The most common reason; the first by name in a tie."""
     reasons: dict[str, Reason] = {}
     counts: Counter[str] = Counter()
     for rejection in found:
@@ -240,7 +240,7 @@ def _commonest(found: Iterable[Rejection]) -> Reason:
 
 
 def _jobs(launches: Sequence[Launch]) -> list[Data]:
-    """The jobs that make the weights, each once."""
+    """The distinct quantization jobs."""
     found = {job.folder: job for launch in launches if (job := launch.candidate.job) is not None}
     return [{**(job_json(job) or {}), "folder": folder} for folder, job in found.items()]
 

@@ -1,6 +1,6 @@
-"""`quantize/`: the job that makes the weights of a plan: its data, its program, and a script that runs it.
+"""`quantize/`: the job that produces the weights of a plan: its data, its program, and a script that runs it.
 
-Floor 6, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
+Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from generator.rulebook.book import RuleBook
 from generator.verify.data import same_yaml
 
 IGNORED = "weights/\nweights.*\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"
-"""What a job leaves beside its files, whole or interrupted, is never committed."""
+"""Output of a job, complete or interrupted, is never committed."""
 SEED = 42
-"""Which texts of a dataset are looked at: any number will do, and the same one gives the same weights."""
+"""Seed of the choice of calibration texts: any number works; the same number gives the same weights."""
 
 
 def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tuple[Artifact, ...]:
@@ -41,8 +41,8 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
     recipe = recipe_of(maker, job.ignore, job.group_size)
     data = job_data(job, plan, back)
     found = [
-        _yaml(job, "job.yaml", header, seal, [f"Read by job.py: what {comment(tool['title'])} {job.version} is to make, and what is expected of it."], data),
-        *([_yaml(job, "recipe.yaml", header, seal, [f"The recipe, in {comment(tool['title'])}'s own words."], recipe)] if recipe else []),
+        _yaml(job, "job.yaml", header, seal, [f"Read by job.py: the task of {comment(tool['title'])} {job.version}, and the expected result."], data),
+        *([_yaml(job, "recipe.yaml", header, seal, [f"The recipe in {comment(tool['title'])}'s own format."], recipe)] if recipe else []),
         Artifact(f"{job.folder}/job.py", program(str(tool["program"]))),
         *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
         Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
@@ -53,14 +53,14 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
 
 
 def jobs(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: str, back: str) -> list[Artifact]:
-    """The files of the jobs behind these candidates: in `quantize/`, and in `quantize-ENGINE/` where another engine needs another."""
+    """The files of these candidates' jobs: in `quantize/`, and in `quantize-ENGINE/` if another engine needs its own job."""
     found = [candidate.job for candidate in candidates if candidate.job is not None]
     distinct = list({job.folder: job for job in found}.values())
     return [artifact for job in distinct for artifact in quantize(job, plan, book, header, back)]
 
 
 def job_data(job: Job, plan: Plan, back: str) -> dict[str, Any]:
-    """What `job.py` reads. Paths are relative to its folder."""
+    """The input of `job.py`. Paths are relative to its folder."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
     calibration = job.calibration
     return {
@@ -94,7 +94,7 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, Any]:
 
 
 def beside(path: str, back: str) -> str:
-    """A path of the spec, seen from the folder of the job."""
+    """A path of the spec, relative to the folder of the job."""
     if path.startswith(("/", "~/")):
         return path
     found = normpath(f"{back}/{path}")
@@ -109,7 +109,7 @@ def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: d
 
 @lru_cache(16)
 def program(name: str) -> str:
-    """The text of a program, as it ships."""
+    """The text of a shipped program."""
     return (folder("templates") / "quantize" / name).read_text(encoding="utf-8")
 
 
@@ -119,15 +119,15 @@ def run_script(
 ) -> Artifact:  # fmt: skip
     """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.
 
-    `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, each on a GPU of its own, and
-    `needs` says what each GPU holds.
+    `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, one per GPU, and
+    `needs` is per GPU.
     """
     each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
     parts = [
         *([f"{gib(needs.gpu_memory):.1f} GiB on {each}"] if needs.gpu_memory else []),
         f"{gib(needs.host_memory):.0f} GiB of host memory",
         f"{needs.disk / 1e9:.0f} GB of disk",
-        "its time is not estimated" if needs.time_class == "unknown" else f"time on one A100: {needs.time_class}",
+        "time not estimated" if needs.time_class == "unknown" else f"time on one A100: {needs.time_class}",
     ]
     text = templates.render(
         "quantize/run.sh.j2",

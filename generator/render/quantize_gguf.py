@@ -1,7 +1,7 @@
-"""`quantize/run.sh` of a GGUF job: download, convert, importance matrix, quantise, check.
+"""`quantize/run.sh` of a GGUF job: download, convert, importance matrix, quantize, check.
 
-Floor 6, pure. Everything of a spec stands in assignments at the top of the script, quoted and read back; the rest of the
-script is the same for all.
+Floor 6, pure. All values from a spec are assignments at the top of the script, quoted and verified; the rest of the
+script is constant.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from generator.verify.shell import same_words
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """What a job starts from: a repository (`revision` None: its main branch) or a path of the spec.
+    """The input of a job: a repository (`revision` None: its main branch) or a path of the spec.
 
-    `gguf`: the path is of a GGUF file in 16 bits. `back` leads from the job's folder to the spec's. `sixteen` is the type
-    that weights are converted to, `trusted` whether the spec allows code of the repository to run, `needs_code` whether
-    the model is known not to work without, `multimodal` whether it has a part that the converter writes to a file of its own.
+    `gguf`: the path is a 16-bit GGUF file. `back` leads from the job's folder to the spec's. `sixteen` is the 16-bit type
+    of the converted weights, `trusted` whether the spec allows code from the repository, `needs_code` whether
+    the model is known to require it, `multimodal` whether the converter writes a separate projector file.
     """
 
     name: str
@@ -42,12 +42,12 @@ class ModelSource:
 
     @property
     def local(self) -> bool:
-        """Whether it lies on this machine."""
+        """Whether the model is on this machine."""
         return self.gguf or is_path(self.name)
 
 
 def source_of(plan: Plan, back: str) -> ModelSource:
-    """The model of a plan. A bfloat16 model stays in its type: float16 cannot hold all of its values."""
+    """The model of a plan. A bfloat16 model keeps its type: float16 cannot represent all its values."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
     return ModelSource(
         name=str(model.get("gguf") or model["id"]),
@@ -62,7 +62,7 @@ def source_of(plan: Plan, back: str) -> ModelSource:
 
 
 def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artifact:
-    """The script of a job of llama.cpp, or of the part of it that precedes `ollama create -q`; read back word by word."""
+    """The script of a llama.cpp job, or of its part before `ollama create -q`; verified word by word."""
     ollama = job.tool == "ollama"
     sixteen = "f16" if ollama else model.sixteen
     calibration = job.calibration
@@ -116,12 +116,12 @@ def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artif
 
 
 def _tensor_types(job: Job) -> list[Any]:
-    """Words of llama-quantize. Its `--output-tensor-type` would leave out the fallback for rows that no block divides."""
+    """Options of llama-quantize. `--output-tensor-type` is avoided: it skips the fallback for rows that are not divisible by the block size."""
     found = read_overrides(job.tensor_types, job.tensor_types.values())
     return [word for override in found for word in ("--tensor-type", f"{pattern(override)}={override.type}")]
 
 
 def _word(scheme: str) -> str:
     if not scheme.replace("_", "").isalnum() or not scheme.isascii():
-        raise fail("bad-gguf-type", f"{scheme!r} is no type of GGUF files")
+        raise fail("bad-gguf-type", f"{scheme!r} is not a GGUF file type")
     return scheme

@@ -1,4 +1,4 @@
-"""`serve.sh`: runs the engine that is on PATH, with `exec`; and the file that the engine reads, where it has one.
+"""`serve.sh`: runs the engine on PATH with `exec`; and the engine's own config file, if it has one.
 
 Floor 6, pure.
 """
@@ -17,7 +17,7 @@ from generator.verify.shell import same_words
 
 
 def script(launch: Launch, header: str) -> Artifact:
-    """The script of one candidate, checked by reading its words and exports back."""
+    """The script of one candidate, verified by parsing its words and exports again."""
     words = [*launch.program(), *launch.words()]
     create: list[Word] = [*launch.program()[:1], "create", launch.served, *own_type(launch), "-f", Beside("Modelfile")] if launch.creates_model else []
     env = host_env(launch)
@@ -55,7 +55,7 @@ def script(launch: Launch, header: str) -> Artifact:
 
 
 def array(name: str, words: list[Word]) -> str:
-    """A bash array, one flag with its values a line."""
+    """A bash array, one flag with its values per line."""
     lines: list[str] = []
     for word in words:
         if lines and not (isinstance(word, str) and word.startswith("-")) and lines[-1].startswith("--"):
@@ -71,18 +71,18 @@ def export(name: str, value: Word) -> str:
 
 
 def own_type(launch: Launch) -> list[str]:
-    """The words by which `ollama create` quantises the model itself, where the plan leaves that to it."""
+    """The options for `ollama create` to quantize the model, if the plan uses that."""
     job = launch.candidate.job
     return ["-q", job.scheme] if job is not None and job.tool == launch.engine.name else []
 
 
 def takes_key(launch: Launch) -> bool:
-    """Whether the engine can ask its clients for a key."""
+    """Whether the engine can require an API key."""
     return "api_key_env" in launch.facts or "api_key_flag" in launch.facts
 
 
 def key_shown(launch: Launch) -> bool:
-    """Whether the key is a word of the command, for want of a variable that the engine reads."""
+    """Whether the key is a command-line argument, because the engine reads no variable for it."""
     return bool(launch.deploy.get("api_key_from")) and "api_key_env" not in launch.facts and "api_key_flag" in launch.facts
 
 
@@ -110,7 +110,7 @@ def summary(launch: Launch) -> str:
 
 
 def _multi(launch: Launch) -> dict[str, str | int]:
-    """What a script on several nodes adds, in shell words; empty on one node."""
+    """Additional shell words of a multi-node script; empty for one node."""
     if launch.nodes < 2:
         return {}
     address = entry_of(launch.engine, "head_address")
@@ -127,7 +127,7 @@ def _multi(launch: Launch) -> dict[str, str | int]:
 
 
 def config(launch: Launch, header: str) -> Artifact | None:
-    """The engine's own YAML file, or None where nothing stands in it."""
+    """The engine's own YAML file, or None if it would be empty."""
     name = launch.config_name
     if name is None:
         return None

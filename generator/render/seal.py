@@ -1,7 +1,7 @@
-"""The seal of a folder that starts something: a file whose name its start scripts know, so that a mixture of two runs does not start.
+"""The seal of a launch folder: a file whose name its start scripts check, so that mixed files of two runs do not start.
 
-Floor 6, pure. The seal is a digest of all files of the folder. It stands in each start script, in the name of a small file
-beside it, and in the header of what the script reads. Writing takes the seals away first and puts them back last.
+Floor 6, pure. The seal is a digest of all files of the folder. It is part of each start script, of the name of a small file
+beside it, and of the headers of files that the script reads. Writing removes seals first and adds them last.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 
 FILE = "if-missing-run-gen-deploy.{}.env"
-"""The file's name says what to do, for readers such as Compose that print nothing but the name of a missing file."""
+"""The file name is an instruction, since Compose prints only the name of a missing file."""
 _NAME = re.compile(re.escape(FILE).replace(r"\{\}", "[0-9a-f]{16}"))
 LENGTH = 16
 
 
 def is_seal(path: str) -> bool:
-    """Whether a path (relative to a spec's folder) is that of a seal."""
+    """Whether a path (relative to a spec's output folder) is a seal."""
     return _NAME.fullmatch(PurePosixPath(path).name) is not None
 
 
 def draft(data: Mapping[str, Any]) -> str:
-    """What stands in the files until their digest is known: made from all that the files are made from, so that nobody can have written it there."""
+    """The placeholder in the files until their digest is known: a hash of all inputs, so that no input can contain it."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:LENGTH]
 
 
 def sealed(files: Sequence[Artifact], word: str, header: str) -> list[Artifact]:
-    """The files with their folder's seal in place of the draft `word`, and a seal for each folder in which it stands."""
+    """The files with their folder's seal in place of the placeholder `word`, and a seal file for each folder that uses it."""
     folders: dict[str, list[Artifact]] = {}
     for file in files:
         folders.setdefault(file.path.rpartition("/")[0], []).append(file)

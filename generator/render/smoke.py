@@ -1,4 +1,4 @@
-"""`smoke.sh`: waits for a server, asks one question, wants a text back.
+"""`smoke.sh`: waits for a server, asks one question, expects a text as answer.
 
 Floor 6, pure.
 """
@@ -36,7 +36,7 @@ def smoke(launches: Sequence[Launch], header: str) -> Artifact:
 
 
 def _engine(launch: Launch) -> dict[str, str]:
-    """What differs between engines, in shell words."""
+    """The engine-specific parts, as shell words."""
     path, question = request(launch)
     ready = ("/api/show", {"model": launch.served}) if launch.creates_model else (launch.facts["health"], None)
     key = (
@@ -64,10 +64,10 @@ def request(launch: Launch) -> tuple[str, dict[str, Any]]:
 
 
 def _body(data: dict[str, Any]) -> str:
-    """JSON as one shell word, read back."""
+    """JSON as one shell word, verified by parsing it again."""
     word = bash(json.dumps(data))
     (text,) = shlex.split(word) or [""]
     if text.startswith("@"):
-        raise internal("bad-word", "curl would take the data for a file")
+        raise internal("bad-word", "curl would interpret the data as a file name")
     same_json(text, data, "the question of smoke.sh")
     return word

@@ -1,6 +1,6 @@
-"""From neutral settings to the words of one engine at one version: its command line, its file, its environment.
+"""Neutral settings in the spelling of one engine version: command line, config file, environment.
 
-Floor 6, pure. What an engine has no word for is an error, never left out in silence.
+Floor 6, pure. A setting without a spelling is an error, never silently dropped.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from generator.facts.engine import Engine
 from generator.render.words import Word
 
 LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
-"""Settings that say where and what, not how: whoever puts the command together writes them, each in its place."""
+"""Settings of location and model: the code that builds the command places them."""
 
 Entry = Mapping[str, Any]
 
 
 @dataclass
 class Spelled:
-    """What settings became. `flags` are in order, None for a switch; `config` is nested as in the file."""
+    """Spelled settings. `flags` are in order, None for a switch; `config` is nested as in the file."""
 
     flags: dict[str, list[Word] | None] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Spelled:
 
 
 def spell(engine: Engine, settings: Mapping[str, Any]) -> Spelled:
-    """The words for all settings but those of `LAUNCH`, in the order of the engine's facts (rows may move).
+    """The spelling of all settings except `LAUNCH`, in the order of the engine's facts (independent of row order).
 
     Raises an internal error for a setting without a spelling.
     """
@@ -48,7 +48,7 @@ def spell(engine: Engine, settings: Mapping[str, Any]) -> Spelled:
 
 
 def entry_of(engine: Engine, name: str) -> Entry:
-    """How a setting is spelled; raises an internal error where it is not."""
+    """The spelling of a setting; raises an internal error if there is none."""
     entry = engine.spelling(name)
     if entry is None:
         raise internal("no-flag", f"{engine.name} {engine.version} has no spelling for {name!r}")
@@ -59,7 +59,7 @@ def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
     """Add one setting."""
     entry = entry_of(engine, name)
     if entry["type"] == "secret":
-        raise internal("secret", f"{name!r} is a secret and is never written")
+        raise internal("secret", f"{name!r} is a secret and must not be written")
     word = _word(engine, name, value, entry)
     if word is None:
         return
@@ -77,20 +77,20 @@ def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
 
 
 def check_dashes(engine: Engine, words: Iterable[Any]) -> None:
-    """The last guard: raises an internal error for a value that an option parser takes for an option, however it is quoted."""
+    """The last guard: raises an internal error for a value that an option parser would read as an option, despite quoting."""
     for word in words:
         if isinstance(word, str) and word[:1] == "-" and word[1:2] not in ".0123456789":
-            raise internal("bad-text", f"{engine.name} takes {word!r} for an option, because it begins with a dash")
+            raise internal("bad-text", f"{engine.name} reads {word!r} as an option, because it begins with a dash")
 
 
 def takes_file(engine: Engine) -> str:
-    """What goes into the engine's own file: `all` that can, only what has no flag (`config`), or `nothing`."""
+    """Which settings go into the engine's own file: `all` possible ones, only those without a flag (`config`), or `nothing`."""
     file = engine.facts.get("config_file") or {}
     return str(file.get("holds", "all")) if file.get("format") == "yaml" else "nothing"
 
 
 def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
-    """The engine's own word for a value; None where it is said by saying nothing."""
+    """The engine's spelling of a value; None if it is expressed by omission."""
     kind = entry["type"]
     if kind in ("switch", "null"):
         if not isinstance(value, bool):
@@ -110,7 +110,7 @@ def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
     choices = entry.get("choices")
     if choices and value not in choices:
         raise internal(
-            "bad-word", f"{engine.name} {engine.version} knows no {value!r} for {name} ({', '.join(choices)})"
+            "bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(choices)})"
         )
     return value
 
@@ -126,6 +126,6 @@ def nest(target: dict[str, Any], key: str, value: Any) -> None:
     *outer, last = key.split(".")
     for part in outer:
         if not isinstance(target.get(part), dict):
-            target[part] = {}  # what stood there said it another way
+            target[part] = {}  # overrides another form of the same key
         target = target[part]
     target[last] = value

@@ -1,7 +1,7 @@
 """The templates: framing of files, wording. Data never becomes a template.
 
-Floor 6. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: only those that were
-installed with the package are loaded, and no cache holds any.
+Floor 6. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: only those
+installed with the package are loaded; they are never cached.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _environment() -> Environment:
     from jinja2 import ChoiceLoader, Environment, FileSystemLoader, ModuleLoader, StrictUndefined
 
     class KeysFirst(Environment):
-        """`data.key` asks a mapping for its key at once, not for an attribute that it nearly never has."""
+        """`data.key` looks up a mapping's key first, before an attribute."""
 
         def getattr(self, obj: Any, attribute: str) -> Any:
             if type(obj) is dict and attribute in obj:
@@ -33,10 +33,10 @@ def _environment() -> Environment:
     built = folder("compiled") / "templates"
     source = FileSystemLoader(folder("templates"))
     environment = KeysFirst(
-        # a wheel brings them compiled; where its Jinja is not the one that runs, the text itself is read
+        # a wheel contains compiled templates; with another Jinja version the text is used
         loader=ChoiceLoader([ModuleLoader(built), source]) if built.is_dir() else source,
         undefined=StrictUndefined,
-        autoescape=False,  # each language has its own filter; HTML is none of them
+        autoescape=False,  # each language has its own filter; none is HTML
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -1,6 +1,6 @@
-"""The files of a job that trains, distils or prunes.
+"""The files of a training, distillation or pruning job.
 
-Floor 6, pure. The programs are written as they are: everything that comes from a spec stands in `job.yaml`, and only there.
+Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from generator.verify.data import same_yaml
 
 
 def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, ...]:
-    """The files of a job, in a folder of its name; `back` leads from that folder to the folder of the spec."""
+    """The files of a job, in a folder with its name; `back` leads from that folder to the folder of the spec."""
     data, seal = placed(job.data, back), draft(job.data)
-    notes = [f"Read by {job.entry['program']}. Paths are seen from this folder.", *(comment(note) for note in job.notes)]
+    notes = [f"Read by {job.entry['program']}. Paths are relative to this folder.", *(comment(note) for note in job.notes)]
     text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
     same_yaml(text, data, "job.yaml")
     shared = job.gpus > 1 and job.facts["memory"]["kind"] == "training"
@@ -41,7 +41,7 @@ def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, 
 
 
 def placed(data: Mapping[str, Any], back: str) -> dict[str, Any]:
-    """job.yaml's data with the paths of the spec seen from the job's folder."""
+    """job.yaml's data with the spec's paths relative to the job's folder."""
     found = {**data, "data": dict(data["data"])}
     for name in ("model", "teacher"):
         if name in found and is_path(str(found[name]["id"])):

@@ -1,4 +1,4 @@
-"""Where a candidate's weights are: a repository, or a path on this machine, seen from the host and from a container.
+"""The location of a candidate's weights: a repository, or a path on the host and in a container.
 
 Floor 6, pure.
 """
@@ -15,14 +15,14 @@ from generator.plan import Candidate, Plan
 from generator.render.words import Beside, Home, Word
 
 MOUNTED = "/gen-deploy/model"
-"""Where a local model appears inside a container."""
+"""The mount point of a local model inside a container."""
 
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """`name` is a repository or a path as the spec has it; `file` is a GGUF file, or the word to find it by."""
+    """`name` is a repository or a path as in the spec; `file` is a GGUF file, or the quantization word to find it."""
 
     name: str
     file: str | None
@@ -31,7 +31,7 @@ class Weights:
 
     @property
     def shown(self) -> str:
-        """The name that a server gives a model it was started with, where it knows no other."""
+        """The server's default name for this model."""
         return basename(normpath(self.name)) if self.local else self.name
 
     @property
@@ -46,7 +46,7 @@ class Weights:
 
     @property
     def mount(self) -> tuple[str, str]:
-        """What is mounted where: the file or folder; of a model in several GGUF files, the folder they lie in."""
+        """Source and target of the mount: the file or folder; for a split GGUF, the folder of its parts."""
         if _SPLIT.search(self.name):
             return dirname(self.name) or ".", MOUNTED
         return self.name, self.inside
@@ -58,12 +58,12 @@ class Weights:
 
 
 def is_path(text: str) -> bool:
-    """Whether a checkpoint is written as a path."""
+    """Whether a checkpoint is given as a path."""
     return text.startswith(("/", "./", "../", "~/")) or text in (".", "..")
 
 
 def host_path(path: str, back: str) -> Word:
-    """A path of the spec as a word; a relative one is found from the script's folder over `back`."""
+    """A path of the spec as a word; a relative path is resolved from the script's folder via `back`."""
     if path.startswith("/"):
         return path
     if path.startswith("~/"):
@@ -72,7 +72,7 @@ def host_path(path: str, back: str) -> Word:
 
 
 def compose_path(path: str, back: str) -> tuple[str, str]:
-    """A path of the spec as a Compose bind source: what Compose is to expand (`${HOME}`), and the literal rest."""
+    """A path of the spec as a Compose bind source: the part for Compose to expand (`${HOME}`), and the literal rest."""
     if path.startswith("/"):
         return "", path
     if path.startswith("~/"):
@@ -86,7 +86,7 @@ def weights_of(plan: Plan, candidate: Candidate, back: str) -> Weights:
     model: Any = plan.spec.get("model")
     given = model.get("gguf") if isinstance(model, Mapping) else None
     name, file = candidate.checkpoint, candidate.gguf_file
-    if candidate.origin == "made":  # by the job beside the engine's folder, not where the spec lies
+    if candidate.origin == "made":  # relative to the job's output beside the engine's folder, not to the spec
         return Weights(name, None, True, "..")
     if candidate.origin == "given":
         paths = [p for p in (given, file, name) if isinstance(p, str) and p.lower().endswith(".gguf")]

@@ -1,6 +1,6 @@
-"""Words of a command line: literal text, a variable of the reader's environment, or a file that lies beside the script.
+"""Words of a command line: literal text, an environment variable, or a file beside the script.
 
-Floor 6, pure. The only place where a word becomes shell text.
+Floor 6, pure. The only module that turns a word into shell text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Ref(NamedTuple):
-    """The value of an environment variable when the file is run; it must be set. `suffix` follows it literally."""
+    """The value of an environment variable at run time; it must be set. `suffix` follows it literally."""
 
     name: str
     hint: str = ""
@@ -19,14 +19,14 @@ class Ref(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """A file or folder, relative to the folder that the script lies in (`there` is its path inside a container)."""
+    """A file or folder, relative to the script's folder (`there` is its path inside a container)."""
 
     path: str
     there: str = ""
 
 
 class Home(NamedTuple):
-    """A path below the reader's home folder, as `~/…` was meant."""
+    """A path below the user's home folder (`~/…`)."""
 
     path: str
 
@@ -35,7 +35,7 @@ Word = str | Ref | Beside | Home
 
 
 def bash(word: Word) -> str:
-    """A word as bash reads it back: one word, whatever it holds."""
+    """A word quoted for bash: a single word, for any content."""
     match word:
         case Ref(name, hint, suffix):
             return f'"${{{name}:?{hint}}}"' + (shlex.quote(suffix) if suffix else "")
@@ -48,7 +48,7 @@ def bash(word: Word) -> str:
 
 
 def expected(word: Word) -> str:
-    """What a splitter that expands nothing makes of `bash(word)`."""
+    """`bash(word)` as parsed by a splitter without expansion."""
     match word:
         case Ref(name, hint, suffix):
             return f"${{{name}:?{hint}}}{suffix}"
@@ -61,12 +61,12 @@ def expected(word: Word) -> str:
 
 
 def plain(words: Iterable[Word]) -> list[str]:
-    """Words for a template: shell text, quoted."""
+    """Words for a template: quoted shell text."""
     return [bash(word) for word in words]
 
 
 def comment(text: Any) -> str:
-    """Text for one comment line: nothing in it can end the line."""
+    """Text for one comment line, without line breaks."""
     words = str(text)
     if words.isprintable():
         return words

@@ -1,6 +1,6 @@
-"""Data as YAML and JSON text: order kept, every string in double quotes, so that no reader takes it for another type.
+"""Data as YAML and JSON text: order kept, every string in double quotes, so that no parser reads it as another type.
 
-Floor 6, pure. A plain `1e3` is a string to YAML 1.1 and a number to Compose, which is written in Go.
+Floor 6, pure. A plain `1e3` is a string in YAML 1.1 and a number for Compose (written in Go).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def scalar(value: Any) -> str:
 
 
 def key(name: str) -> str:
-    """A key, plain where every reader takes it for a string."""
+    """A key, unquoted if every parser reads it as a string."""
     return name if _KEY.match(name) and name.lower() not in _RESERVED else quoted(name)
 
 
@@ -84,12 +84,12 @@ def _item(value: Any) -> list[str]:
 
 
 def json_text(data: Any) -> str:
-    """Data as JSON, two spaces, order kept, ending in a newline: what `json.dumps` writes, in half of its time."""
+    """Data as JSON, two spaces, order kept, ending in a newline: like `json.dumps` in half its time."""
     return _json(data, "\n") + "\n"
 
 
 def _json(value: Any, line: str) -> str:
-    """A value that begins on `line` (a line break with its indent); what holds no more of its kind is left to the C encoder."""
+    """A value starting on `line` (a line break with its indent); flat data is left to the C encoder."""
     inner = line + "  "
     if isinstance(value, dict) and value:
         if SCALARS.issuperset(map(type, value.values())):
@@ -104,7 +104,7 @@ def _json(value: Any, line: str) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """A value of one word, or an empty collection."""
+    """A scalar, or an empty collection."""
     kind = type(value)
     if kind is str:
         return _string(value)
@@ -113,7 +113,7 @@ def _scalar(value: Any) -> str:
 
 @lru_cache(64)
 def _encoder(line: str) -> Callable[[Any], str]:
-    """An encoder of flat data that puts each item on a line of its own; without JSON's C part, the plain one."""
+    """An encoder of flat data, one item per line; without JSON's C extension, the plain one."""
     make: Any = getattr(json.encoder, "c_make_encoder", None)
     if make is None:
         return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=("," + line, ": ")).encode
@@ -127,4 +127,4 @@ def _unknown(value: Any) -> Any:
 
 _string = json.encoder.encode_basestring
 SCALARS = frozenset((str, int, float, bool, type(None)))
-"""The types that JSON has a word for."""
+"""The scalar types of JSON."""

@@ -1,4 +1,4 @@
-"""The catalogue as rows: GPUs, models, methods, engines and rules, the handbook's words beside today's.
+"""The catalogue as rows: GPUs, models, methods, engines and rules, with the handbook's names beside the current ones.
 
 Floor 7, pure.
 """
@@ -18,7 +18,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "engines": ("name", "version", "status", "formats", "vendors", "throughput", "use", "handbook_use"),
     "rules": ("name", "table", "because", "source", "at"),
 }
-"""The columns of each kind in the text table; JSON has more."""
+"""The text table's columns of each kind; JSON has more."""
 
 
 def rows_of(kind: str, book: RuleBook) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ def _engine(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, An
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as aligned text, the columns' names first."""
+    """Rows as aligned text below the column names."""
     cells = [[column.replace("_", " ") for column in columns]]
     cells += [[_word(row.get(column)) for column in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]

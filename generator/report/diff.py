@@ -32,17 +32,17 @@ def report(result: Comparison, form: str, verbose: bool = False) -> str:
 
 
 def text_lines(result: Comparison, verbose: bool = False) -> Iterator[str]:
-    """The verdict, each spec that changes with its cause, the edits, the files; everything with `verbose`."""
+    """The verdict, each changed spec with its cause, the edits, the files; everything with `verbose`."""
     yield words.verdict(result)
     yield words.rules_line(result)
     shown = result.changes if verbose else result.decisive[:MOST_CHANGES]
     for change in shown:
         yield from _change(change, result, verbose)
     if not verbose and len(result.decisive) > len(shown):
-        yield f"and {len(result.decisive) - len(shown)} specs more (-v shows them)"
+        yield f"and {len(result.decisive) - len(shown)} more specs (-v shows them)"
     if result.edits:
         edits = result.edits if verbose else result.edits[:MOST_EDITS]
-        yield f"edited in the rules: {len(result.edits)}"
+        yield f"edits of the rules: {len(result.edits)}"
         for edit in edits:
             authority = words.authority(edit)
             where = f" [{edit.at}]" if edit.at else ""

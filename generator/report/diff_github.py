@@ -1,6 +1,6 @@
-"""A comparison as annotations of GitHub Actions: at the edited lines of the rules, and at the specs that change.
+"""A comparison as GitHub Actions annotations: at the edited lines of the rules, and at the changed specs.
 
-Floor 7, pure. `%`, line ends and, in properties, `:` and `,` are escaped, so that no value can begin a command of its own.
+Floor 7, pure. `%`, line ends and, in properties, `:` and `,` are escaped, so that no value can start a new command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ GRAVE = LEVELS.index("no-longer-fits")
 
 
 def github(result: Comparison) -> str:
-    """The annotations, one a line; the verdict as the last."""
+    """The annotations, one per line; the verdict comes last."""
     return "\n".join(_lines(result))
 
 

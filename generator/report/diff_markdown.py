@@ -1,7 +1,7 @@
-"""A comparison as Markdown for one comment on a pull request, which a marker finds again.
+"""A comparison as Markdown for a single pull-request comment, found again by its marker.
 
-Floor 7, pure. Values go into code spans or fences, so that nothing in them is a mention, a link or HTML; the whole stays
-below what GitHub takes for a comment.
+Floor 7, pure. Values go into code spans or fences, so that they cannot become a mention, a link or HTML; the text stays
+below GitHub's size limit of a comment.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ MARKER = "<!-- gen-deploy diff -->"
 MOST_BYTES = 60_000
 """GitHub refuses comments of more than 65,536 characters."""
 MOST_HEAD_BYTES = 50_000
-"""What of them is told before the files: names can be long."""
+"""The limit of the part before the files: names can be long."""
 MOST_CHANGES = 50
 MOST_EDITS = 50
 
 
 def markdown(result: Comparison) -> str:
-    """The comment: verdict, changes, edits, and the files folded, as many as there is room for."""
+    """The comment: verdict, changes, edits, and as many folded files as fit."""
     parts: list[str] = []
     size = left_out = 0
     for line in _head(result):
         size += len(line.encode()) + 1
         if size > MOST_HEAD_BYTES:
-            parts.append("\nMore is left out: the comment would be too long.")
+            parts.append("\nThe rest is left out: the comment would be too long.")
             break
         parts.append(line)
     for block in _files(result):
@@ -39,7 +39,7 @@ def markdown(result: Comparison) -> str:
         else:
             parts.append(block)
     if left_out:
-        parts.append(f"\nThe files of {left_out} specs more are left out: the comment would be too long.")
+        parts.append(f"\nThe files of {left_out} more specs are left out: the comment would be too long.")
     return "\n".join(parts)
 
 
@@ -55,7 +55,7 @@ def _head(result: Comparison) -> Iterator[str]:
         if len(result.decisive) > MOST_CHANGES:
             yield f"| | and {len(result.decisive) - MOST_CHANGES} more | |"
     if result.edits:
-        yield from ("", "**Edited in the rules**", "", "| what | source | effect |", "|---|---|---|")
+        yield from ("", "**Edits of the rules**", "", "| edit | source | effect |", "|---|---|---|")
         for edit in result.edits[:MOST_EDITS]:
             where = f" {code(edit.at)}" if edit.at else ""
             yield f"| {code(words.edit_words(edit))}{where} | {plain(words.authority(edit))} | {plain(words.effect(edit, result))} |"
@@ -98,7 +98,7 @@ def _folded(change: Change) -> Iterator[str]:
 
 
 def _fence(lines: Iterable[str]) -> str:
-    """A fence that no line of the text can close."""
+    """A code fence that no line of the text can close."""
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     return "`" * max(3, longest + 1)
 
@@ -112,7 +112,7 @@ def code(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text outside a code span: nothing in it is markup, a mention, a reference or an address."""
+    """Text outside a code span, with markup, mentions, references and addresses escaped."""
     text = printable(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
     text = re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
     return re.sub(r"(?i)([@#](?=\w)|www(?=\.)|:(?=//)|GH(?=-\d))", "\\1\u200b", text)

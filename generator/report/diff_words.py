@@ -1,4 +1,4 @@
-"""The words of a comparison, shared by its formats.
+"""The wording of a comparison, shared by its formats.
 
 Floor 7, pure. Nothing here is escaped for a format; every value may come from a pull request.
 """
@@ -13,19 +13,19 @@ from generator.compare.model import LEVELS, Cause, Change, Comparison, Edit, Mov
 
 ONE = {
     "no-longer-fits": "no longer fits", "now-fits": "now fits", "engine": "changes engine", "method": "changes method",
-    "gpus": "changes how it is split over GPUs", "settings": "changes settings",
+    "gpus": "changes its GPU layout", "settings": "changes settings",
     "figures": "other figures", "warnings": "other warnings", "wording": "other reasons, sources or runners-up",
 }  # fmt: skip
 MANY = {
     "no-longer-fits": "no longer fit", "now-fits": "now fit", "engine": "change engine", "method": "change method",
-    "gpus": "change how they are split over GPUs", "settings": "change settings",
+    "gpus": "change their GPU layout", "settings": "change settings",
 }  # fmt: skip
 MOST_MOVES = 4
 MOST_WORD = 60
 
 
 def verdict(result: Comparison) -> str:
-    """The sentence that says it all."""
+    """The summary sentence."""
     changed = _worst(result.decisive)
     same = result.specs - len(changed) - result.unplanned
     if not result.specs:
@@ -45,7 +45,7 @@ def _specs(count: int) -> str:
 
 
 def _worst(changes: Iterable[Change]) -> dict[str, str]:
-    """The gravest level of each spec (changes come gravest first)."""
+    """The most severe level of each spec (changes are sorted by severity)."""
     found: dict[str, str] = {}
     for change in changes:
         found.setdefault(change.spec, change.level)
@@ -53,7 +53,7 @@ def _worst(changes: Iterable[Change]) -> dict[str, str]:
 
 
 def rules_line(result: Comparison) -> str:
-    """Which rule sets were compared."""
+    """The compared rule sets, in a line."""
     old, new = result.old, result.new
     if old.digest == new.digest:
         return f"rules: {new.name} {new.digest} on both sides ({old.label}, {new.label})"
@@ -61,7 +61,7 @@ def rules_line(result: Comparison) -> str:
 
 
 def others_line(result: Comparison) -> str | None:
-    """What changes beside decisions and settings, and which specs come and go, in a line."""
+    """Informational changes, and added and removed specs, in a line."""
     told = _worst(result.changes)
     counts = Counter(level for level in told.values() if level not in MANY)
     parts = [f"{counts[level]} with {ONE[level]}" for level in LEVELS if counts[level]]
@@ -72,7 +72,7 @@ def others_line(result: Comparison) -> str | None:
 
 
 def headline(change: Change, whole: bool = False) -> str:
-    """What becomes of a spec, without its name."""
+    """The result for a spec, without its name."""
     if change.level == "no-longer-fits":
         text = f"no longer fits; was {change.old}"
     elif change.level == "now-fits":
@@ -87,7 +87,7 @@ def headline(change: Change, whole: bool = False) -> str:
 
 
 def moved(moves: Iterable[Move], whole: bool = False) -> str:
-    """Words of a decision, before and after."""
+    """Values of a decision, before and after."""
     found = list(moves)
     shown = found if whole or len(found) <= MOST_MOVES else found[:MOST_MOVES]
     text = ", ".join(arrow(move) for move in shown)
@@ -95,7 +95,7 @@ def moved(moves: Iterable[Move], whole: bool = False) -> str:
 
 
 def arrow(move: Move) -> str:
-    """`name old → new`, or `name value` where it is the same."""
+    """`name old → new`, or `name value` if unchanged."""
     if move.old == move.new:
         return f"{move.key} {value(move.new)}"
     if move.old is None and not isinstance(move.new, dict | list):
@@ -106,7 +106,7 @@ def arrow(move: Move) -> str:
 
 
 def value(thing: Any) -> str:
-    """A value in few words."""
+    """A value in short form."""
     match thing:
         case None:
             return "nothing"
@@ -124,7 +124,7 @@ def value(thing: Any) -> str:
 
 
 def cause_lines(change: Change, result: Comparison, most: int | None = None) -> list[str]:
-    """The rows behind a change, the first with the edits that they do not name themselves."""
+    """The rows behind a change; the first line names the edits that no row mentions."""
     causes = change.causes if most is None else change.causes[:most]
     told = {move.key for cause in causes for move in cause.read} | {cause.row for cause in causes}
     by = [edit_words(edit) for edit in result.edits if edit.id in change.edits and edit.name not in told]
@@ -135,7 +135,7 @@ def cause_lines(change: Change, result: Comparison, most: int | None = None) -> 
 
 
 def cause_line(cause: Cause, by: str = "") -> str:
-    """A row, what it does, and the numbers that it read; `by` names the edits behind it."""
+    """A row, its effect, and the numbers it read; `by` names the edits behind it."""
     if cause.did == "prefers":
         read = ", ".join(f"{move.key} {value(move.new)} against {value(move.old)}" for move in cause.read)
     else:
@@ -148,7 +148,7 @@ def cause_line(cause: Cause, by: str = "") -> str:
 
 
 def edit_words(edit: Edit) -> str:
-    """What was edited: a number before and after, or a row or fact and what of it."""
+    """An edit in words: a number before and after, or a row or fact with its changed fields."""
     name = edit.name if edit.section in ("thresholds", "ruleset") else f"{edit.section.removeprefix('tables/')} {edit.name}"
     if edit.action in ("added", "removed"):
         numbers = [f for f in edit.fields if f.key == "value"]
@@ -163,7 +163,7 @@ def edit_words(edit: Edit) -> str:
 
 
 def authority(edit: Edit) -> str:
-    """Unit, source and date of a number; the old ones too where they changed."""
+    """Unit, source and date of a number, with the old ones if changed."""
     changed = {f.key: f for f in edit.fields if edit.action == "changed"}
     parts = [edit.unit] if edit.unit else []
     for key, now in (("source", edit.source), ("checked", edit.checked)):
@@ -177,7 +177,7 @@ def authority(edit: Edit) -> str:
 
 
 def effect(edit: Edit, result: Comparison) -> str:
-    """What an edit does: the specs that it changes, or that it changes none."""
+    """The effect of an edit: the specs it changes, or none."""
     if not edit.decisive:
         return "wording only"
     names = result.affected(edit)
@@ -189,14 +189,14 @@ def effect(edit: Edit, result: Comparison) -> str:
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """Some names, and how many more there are."""
+    """The first names, and a count of the rest."""
     found = list(names)
     more = f" and {len(found) - most} more" if len(found) > most else ""
     return ", ".join(found[:most]) + more
 
 
 def files_line(result: Comparison) -> str | None:
-    """How many generated files change, and by how many lines."""
+    """The number of changed files and lines."""
     files = [file for change in result.changes for file in change.files]
     if not files:
         return None

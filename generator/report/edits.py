@@ -1,4 +1,4 @@
-"""How generated files differ from what lies on the disk, for a person: the edits, and what to do with them.
+"""Differences between generated files and the files on disk, for a reader: the edits, and how to resolve them.
 
 Floor 7, pure.
 """
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from generator.errors import printable
 
 MOST_LINES = 40
-"""Lines of one file's diff that a message shows; `-v` shows all."""
+"""Maximum number of diff lines in a message; `-v` shows all."""
 
 WAYS_OUT = """\
-To keep an edit, say it where it is generated from: in the spec, or engine flags in
-`deploy: {extra_args: {ENGINE: {FLAG: VALUE}}}`; then run again with --force.
-To drop it, run again with --force."""
+To keep an edit, move it into the spec; engine flags go into
+`deploy: {extra_args: {ENGINE: {FLAG: VALUE}}}`. Then run again with --force.
+To discard it, run again with --force."""
 
 
 def unified(old: bytes | str | None, new: bytes | str | None, old_name: str, new_name: str) -> list[str]:
@@ -26,12 +26,12 @@ def unified(old: bytes | str | None, new: bytes | str | None, old_name: str, new
 
 
 def edit(path: str, now: bytes | None, found: bytes | None, whole: bool = False, indent: str = "    ") -> Iterator[str]:
-    """What was edited in a file, from what would be generated to what lies there."""
+    """The manual edit of a file, as a diff from the generated text to the file on disk."""
     yield from _shown(unified(now, found, f"{path} (generated)", f"{path} (on disk)"), whole, indent)
 
 
 def drift(path: str, now: bytes | None, found: bytes | None, whole: bool = False, indent: str = "    ") -> Iterator[str]:
-    """What generating again would change in a file."""
+    """The changes that regeneration would make to a file."""
     yield from _shown(unified(found, now, f"{path} (on disk)", f"{path} (generated)"), whole, indent)
 
 
@@ -40,7 +40,7 @@ def _shown(lines: list[str], whole: bool, indent: str) -> Iterator[str]:
     for line in shown:
         yield f"{indent}{line}"
     if len(shown) < len(lines):
-        yield f"{indent}… {len(lines) - len(shown)} lines more (-v shows all)"
+        yield f"{indent}… {len(lines) - len(shown)} more lines (-v shows all)"
 
 
 def _lines(text: bytes | str | None) -> list[str]:

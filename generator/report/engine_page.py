@@ -1,4 +1,4 @@
-"""A page per engine: the settings that are written, how each version spells them, and why.
+"""A page per engine: the settings that gen-deploy writes, their spelling in each version, and the reasons.
 
 Floor 7, pure: from a rule set to Markdown.
 """
@@ -13,8 +13,8 @@ from generator.rulebook.table import Row
 
 NOTE = "<!-- Written by scripts/engine_pages.py from the rules. Do not edit. -->"
 VERIFIED = {
-    "parser": "the engine's own parser was asked", "source": "read in its source", "docs": "from its documentation", "inferred": "inferred",
-    "start": "a server was started with it",
+    "parser": "checked with the engine's own parser", "source": "read in its source", "docs": "from its documentation", "inferred": "inferred",
+    "start": "confirmed by starting a server",
 }  # fmt: skip
 
 
@@ -26,29 +26,29 @@ def engine_page(book: RuleBook, engine: str) -> str:
     lines = [
         NOTE, "", f"# {facts['title']}", "",
         f"Default version {facts['default_version']}; {len(versions)} version{'s' if len(versions) > 1 else ''} in the catalogue: {', '.join(versions)}.",
-        f"`gen-deploy verify` knows {len(table['options'])} options of it"
-        + (f", {len(table['parameters'])} parameters and {len(table['env'])} variables" if "parameters" in table else "")
-        + (" (transcribed from its source, not asked of the engine)." if table.get("transcribed") else "."),
-        "", "## Settings we write", "",
-        "| setting | spelled | versions | known how | when and why |", "|---|---|---|---|---|",
+        f"`gen-deploy verify` knows {len(table['options'])} options"
+        + (f", {len(table['parameters'])} parameters and {len(table['env'])} environment variables" if "parameters" in table else "")
+        + (" (transcribed from the engine's source, not queried from the engine)." if table.get("transcribed") else "."),
+        "", "## Generated settings", "",
+        "| setting | spelling | versions | evidence | when and why |", "|---|---|---|---|---|",
     ]  # fmt: skip
     reasons = _reasons(book, engine)
     for name, entries in facts["flags"].items():
         for entry in entries:
             why = "; ".join(reasons.get(name, ())) if entry is entries[-1] else ""
-            lines.append(f"| `{name}` | {_spelled(entry)} | {_span(entry)} | {VERIFIED[entry['verified']]} | {_cell(why)} |")
+            lines.append(f"| `{name}` | {_spelling(entry)} | {_span(entry)} | {VERIFIED[entry['verified']]} | {_cell(why)} |")
     if len(versions) > 1:
-        lines += ["", f"The engine's own parser was asked at {facts['default_version']}; of older versions the names were read in the source."]
+        lines += ["", f"The names were checked with the engine's own parser at {facts['default_version']}; for older versions, in its source."]
     never = [name for name in facts["flags"] if name not in reasons]
-    lines += ["", "A setting without a reason is written only where the spec or another rule set asks for it.", ""] if never else [""]
-    lines += _gone(table)
+    lines += ["", "A setting without a reason is written only if the spec or another rule set asks for it.", ""] if never else [""]
+    lines += _removed_options(table)
     if facts.get("notes"):
         lines += ["## Good to know", "", *(f"- {note}" for note in facts["notes"]), ""]
     lines += ["## Sources", "", *(f"- {_source(book, key)}" for key in _sources(facts, table)), ""]
     return "\n".join(lines)
 
 
-def _spelled(entry: Mapping[str, Any]) -> str:
+def _spelling(entry: Mapping[str, Any]) -> str:
     if entry.get("where") == "env":
         shown = f"`{entry['env']}` (environment)"
     elif entry.get("where") == "modelfile":
@@ -69,18 +69,18 @@ def _span(entry: Mapping[str, Any]) -> str:
 
 
 def _reasons(book: RuleBook, engine: str) -> dict[str, list[str]]:
-    """For each setting, why the rules write it for this engine."""
+    """For each setting, the reasons of the rules to write it for this engine."""
     found: dict[str, list[str]] = {}
     for row in book.tables["settings"].rows:
-        if not _may(row, engine):
+        if not _can_match(row, engine):
             continue
         for name in row.set:
             found.setdefault(name, []).append(f"{row.because} (`{row.id}`)")
     return found
 
 
-def _may(row: Row, engine: str) -> bool:
-    """Whether a row can hold for an engine: what it says of `engine` alone."""
+def _can_match(row: Row, engine: str) -> bool:
+    """Whether a row can match an engine, judged by its `engine` cell alone."""
     cell = row.when.get("engine")
     if isinstance(cell, Mapping):
         refused = cell.get("not")
@@ -88,7 +88,7 @@ def _may(row: Row, engine: str) -> bool:
     return cell is None or engine in (cell if isinstance(cell, list) else [cell])
 
 
-def _gone(table: Mapping[str, Any]) -> list[str]:
+def _removed_options(table: Mapping[str, Any]) -> list[str]:
     rows = []
     for name, entries in table["options"].items():
         last = entries[-1] if isinstance(entries, list) else entries
@@ -98,7 +98,7 @@ def _gone(table: Mapping[str, Any]) -> list[str]:
             rows.append((name, "deprecated", last.get("use") or ""))
     if not rows:
         return []
-    head = ["## Options that went away", "", "| option | gone since | use |", "|---|---|---|"]
+    head = ["## Removed options", "", "| option | removed in | use |", "|---|---|---|"]
     return [*head, *(f"| `{name}` | {since} | {_cell(use)} |" for name, since, use in sorted(rows)), ""]
 
 

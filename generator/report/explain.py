@@ -1,4 +1,4 @@
-"""The decision for a reader at a terminal: row by row, with what was read, whose word it is, and where the row stands.
+"""The decision for a terminal, row by row: the facts each row read, their sources, and the row's position.
 
 Floor 7, pure.
 """
@@ -16,9 +16,9 @@ from generator.sizing.term import MemoryTerm
 
 
 def explain(plan: Plan, book: RuleBook, why_not: str | None = None) -> str:
-    """The decision of a plan as text, or why `ENGINE[/METHOD]` was not chosen.
+    """The decision of a plan as text, or the reasons why `ENGINE[/METHOD]` was not chosen.
 
-    Raises `InputError` for an engine or a method that there is none of.
+    Raises `InputError` for an unknown engine or method.
     """
     lines = _why_not(plan, book, why_not) if why_not else _whole(plan, book)
     return printable("\n".join(lines)) + "\n"
@@ -47,7 +47,7 @@ def _whole(plan: Plan, book: RuleBook) -> Iterator[str]:
 
 
 BAR = 60
-"""Characters of the memory bar."""
+"""Width of the memory bar in characters."""
 
 TERMS = (("weights", "█"), ("kv_cache", "▓"), ("activations", "▒"), ("cuda_graphs", "░"), ("runtime", "▚"))
 
@@ -144,7 +144,7 @@ def _rejected(rejections: Sequence[Rejection]) -> Iterator[str]:
     groups: dict[tuple[str, str], list[Rejection]] = {}
     for rejection in rejections:
         groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
-    yield f"rejected: {len(rejections)} candidates (`--why-not ENGINE[/METHOD]` says more)"
+    yield f"rejected: {len(rejections)} candidates (details: `--why-not ENGINE[/METHOD]`)"
     for (engine, method), found in sorted(groups.items()):
         rows = dict.fromkeys(reason.row for rejection in found for reason in rejection.reasons)
         yield f"  {engine}/{method} ({len(found)}): {', '.join(rows)}"
@@ -154,22 +154,22 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str) -> Iterator[str]:
     engine, _, method = wanted.partition("/")
     engines = book.section("engines")
     if engine not in engines:
-        raise fail("unknown-engine", f"--why-not: there is no engine {engine!r}{did_you_mean(engine, engines)}")
+        raise fail("unknown-engine", f"--why-not: {engine!r} is not a known engine{did_you_mean(engine, engines)}")
     methods = {c.method for c in _candidates(plan)} | set(book.section("methods"))
     if method and method not in methods:
-        raise fail("unknown-method", f"--why-not: there is no method {method!r}{did_you_mean(method, methods)}")
+        raise fail("unknown-method", f"--why-not: {method!r} is not a known method{did_you_mean(method, methods)}")
 
     def asked(candidate: Candidate) -> bool:
         return candidate.engine == engine and method in ("", candidate.method)
 
     choice = plan.choice
     if choice is not None and asked(choice):
-        yield f"{wanted} is what was chosen: {described(choice)}"
+        yield f"{wanted} is the choice: {described(choice)}"
     lower = [c for c in plan.alternatives if asked(c)]
     for candidate in lower:
         yield f"{candidate.id} works and ranks lower: {_sized(candidate)}"
     if lower:
-        yield from ("", "what the choice was made by")
+        yield from ("", "criteria of the choice")
         for entry in plan.trace:
             if entry.step == "prefer":
                 yield from _trace(entry, book)
@@ -185,7 +185,7 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str) -> Iterator[str]:
         for reason in first.reasons:
             yield from _reason(reason, book, "  ")
     if not found and not lower and not (choice is not None and asked(choice)):
-        yield f"{wanted} is neither among the runners-up nor rejected: the spec pins another, or it ranks lower still"
+        yield f"{wanted} is neither rejected nor among the runners-up: the spec pins another candidate, or this one ranks lower"
 
 
 def _candidates(plan: Plan) -> Iterator[Candidate]:
@@ -196,7 +196,7 @@ def _candidates(plan: Plan) -> Iterator[Candidate]:
 
 
 def _alike(found: Iterable[Rejection]) -> list[list[Rejection]]:
-    """Rejections with the same rows that read the same values, together."""
+    """Rejections grouped by equal rows and equal values read."""
     groups: dict[str, list[Rejection]] = {}
     for rejection in found:
         key = repr(

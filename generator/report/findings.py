@@ -1,4 +1,4 @@
-"""Findings for people and for machines: text, JSON, annotations of a GitHub workflow, and SARIF.
+"""Findings as text, JSON, GitHub workflow annotations, and SARIF.
 
 Floor 7, pure.
 """
@@ -17,7 +17,7 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_format(found: Sequence[Problem], kind: str, verbose: bool = False) -> str:
-    """Findings in one of `FORMATS`, many of one kind cut short. Text leaves notes out unless `verbose`, and says how many there are."""
+    """Findings in one of `FORMATS`, capped per kind. Text hides notes unless `verbose`, and counts them."""
     return {
         "text": lambda: _text(found, verbose),
         "json": lambda: _json(found),
@@ -27,7 +27,7 @@ def as_format(found: Sequence[Problem], kind: str, verbose: bool = False) -> str
 
 
 def counted(found: Sequence[Problem]) -> dict[str, int]:
-    """How many there are of each severity."""
+    """The number of findings of each severity."""
     return {severity: sum(p.severity == severity for p in found) for severity in LEVELS}
 
 
@@ -59,7 +59,7 @@ def _json(found: Sequence[Problem]) -> str:
 
 
 def _github(found: Sequence[Problem]) -> str:
-    """Workflow commands, which GitHub shows beside the lines of a pull request."""
+    """Workflow commands, which GitHub shows next to the lines of a pull request."""
     lines = []
     for problem in capped(found):
         place = _place(problem)

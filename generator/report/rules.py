@@ -1,4 +1,4 @@
-"""The effective rules for a reader: every row, or one with its source, its cases, the examples that it decides, and where it comes from.
+"""The effective rules for a reader: every row, or one with its source, cases, decided examples and origin.
 
 Floor 7, pure.
 """
@@ -43,14 +43,14 @@ def _readers(gathered: Gathered, name: str) -> list[str]:
 
 
 def _words(row: Mapping[str, Any]) -> set[Any]:
-    """Everything that a row names: its cells' names and bounds, what it ranks or orders by, and what it sets keys to."""
+    """All names in a row: cells and bounds, the name it ranks or orders by, and the values it sets."""
     when = row.get("when") or {}
     bounds = {bound for cell in when.values() if isinstance(cell, dict) for bound in cell.values() if isinstance(bound, str)}
     return {*when, *bounds, *(row.get("rank") or {}).values(), *(row.get("order") or {}), *(row.get("set") or {}).values()}
 
 
 def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, Any]]:
-    """What each layer did to one thing, lowest first."""
+    """Each layer's change of a row or entry, lowest layer first."""
     return [
         {"layer": step.layer, "action": step.action, "at": str(step.place), **({"replaced": step.below} if step.below else {})}
         for step in gathered.steps[section, name]
@@ -58,7 +58,7 @@ def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, Any]]:
 
 
 def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
-    """The rows, thresholds, sources and facts of a name (`id` or `table/id`); raises `InputError` where there is none."""
+    """The rows, thresholds, sources and facts with a name (`id` or `table/id`); raises `InputError` if there is none."""
     table, _, rest = word.rpartition("/")
     found = [
         row_data(gathered, name, row)
@@ -72,12 +72,12 @@ def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
         known = [row["id"] for one in gathered.merged["tables"].values() for row in one["rows"]] + list(gathered.merged["thresholds"])
         off = [(key, steps[-1].place) for key, steps in gathered.steps.items() if key[1] == word and steps[-1].action == "off"]
         gone = [f"{section} {name} is switched off at {place}" for (section, name), place in off]
-        raise fail("unknown-row", "; ".join(gone) or f"no row and no threshold is called {word!r}{did_you_mean(word, known)}")
+        raise fail("unknown-row", "; ".join(gone) or f"no row or threshold is named {word!r}{did_you_mean(word, known)}")
     return found
 
 
 def changes(gathered: Gathered) -> list[dict[str, Any]]:
-    """What the topmost layer did to those below it."""
+    """The changes that the topmost layer makes to the layers below."""
     own = gathered.own
     return [
         {
@@ -93,7 +93,7 @@ def changes(gathered: Gathered) -> list[dict[str, Any]]:
 
 
 def whole(gathered: Gathered, with_origin: bool) -> str:
-    """Every row of the effective set, table by table; with where each part comes from."""
+    """Every row of the effective set, table by table, optionally with origins."""
     return printable("\n".join(_whole(gathered, with_origin)))
 
 
@@ -112,7 +112,7 @@ def _whole(gathered: Gathered, with_origin: bool) -> Iterator[str]:
 
 
 def _rest(gathered: Gathered) -> Iterator[str]:
-    """Thresholds; then the facts that the topmost layer changed, and what is switched off."""
+    """Thresholds; then the facts changed by the topmost layer, and the entries switched off."""
     yield from ("", "thresholds")
     for name, entry in gathered.merged["thresholds"].items():
         value = entry["value"] if "value" in entry else f"{len(entry['by_version'])} values by version"
@@ -121,7 +121,7 @@ def _rest(gathered: Gathered) -> Iterator[str]:
     tables = gathered.merged["tables"]
     facts = [key for key, steps in gathered.steps.items() if key[0] not in (*tables, "thresholds") and len(steps) > 1]
     if facts:
-        yield from ("", "facts that a layer changed")
+        yield from ("", "facts changed by a layer")
         for section, name in facts:
             yield f"  {section} {name}"
             yield from (f"      {line}" for line in _history(gathered, section, name))
@@ -134,7 +134,7 @@ def _rest(gathered: Gathered) -> Iterator[str]:
 
 def _history(gathered: Gathered, section: str, name: str) -> Iterator[str]:
     for step in gathered.steps[section, name]:
-        replaced = f" (what stood there: {step.below})" if step.below and step.action == "replaced" else ""
+        replaced = f" (replaced digest: {step.below})" if step.below and step.action == "replaced" else ""
         yield f"{step.action} by {step.layer} at {step.place}{replaced}"
 
 

@@ -1,4 +1,4 @@
-"""Speed and cost in lines, for a terminal and for PLAN.md. Every figure comes with its band and what it rests on.
+"""Speed and cost in lines, for a terminal and for PLAN.md. Every figure comes with its band and its basis.
 
 Floor 7, pure.
 """
@@ -18,44 +18,44 @@ def ranged(found: Range, unit: str) -> str:
 
 
 def shown(value: float) -> str:
-    """Three figures, with separators from a thousand on."""
+    """Three significant figures, with thousands separators."""
     value = figure(value)
     return f"{value:,.0f}" if value >= 100 else f"{value:g}"
 
 
 def speed_lines(performance: Performance | None, machine: str = "GPU") -> Iterator[str]:
-    """What a plan says of its speed."""
+    """The estimated speed of a plan, in lines."""
     if performance is None:
         return
     speed = performance.speed
     if speed is None:
         if performance.unknown:
-            yield f"speed: not estimated, {performance.unknown}"
+            yield f"speed: not estimated: {performance.unknown}"
         return
     first = f", first token {ranged(speed.ttft_ms, 'ms')}" if speed.ttft_ms else ""
     yield (
-        f"speed (estimated, {at_once(speed)}): {ranged(speed.output_tokens_per_second, 'output tokens/s')}, "
+        f"speed (estimated, {concurrency_text(speed)}): {ranged(speed.output_tokens_per_second, 'output tokens/s')}, "
         f"{ranged(speed.tpot_ms, 'ms per token')}{first}"
     )
     if speed.ttft_ms is None:
         yield NO_FIRST
     if speed.waiting and speed.ttft_ms:
-        yield "the time to the first token is mostly the wait for a free place: more are asked for at once than there are places"
-    limit = {"kv-capacity": "the places there are (KV cache, max_num_seqs): fewer than asked for at once", "host": "the host and kernel launches"}
+        yield "most of the time to first token is queueing: the concurrency exceeds the number of running sequences"
+    limit = {"kv-capacity": "the number of running sequences (KV cache, max_num_seqs), which is below the concurrency", "host": "the host and kernel launches"}
     yield f"limited by {limit.get(speed.limit, speed.limit)}; bands from: {speed.basis}"
     if performance.within_objectives is not None:
-        yield f"the objectives hold up to {performance.within_objectives} at once"
+        yield f"the objectives hold up to a concurrency of {performance.within_objectives}"
     yield ranged(speed.gpu_hours, f"{machine}-hours per million output tokens")
 
 
-def at_once(speed: Speed) -> str:
-    """How many run at once: `16 at once`, or `400 asked for at once, of which 8 run`."""
+def concurrency_text(speed: Speed) -> str:
+    """The concurrency in words: `concurrency 16`, or `concurrency 400, of which 8 run`."""
     running = f"{max(1.0, speed.concurrency):.0f}"
-    return f"{speed.asked:,} asked for at once, of which {running} run" if speed.waiting else f"{running} at once"
+    return f"concurrency {speed.asked:,}, of which {running} run" if speed.waiting else f"concurrency {running}"
 
 
 def cost_json(performance: Performance | None, price: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Money per million output tokens, where the user gave a price for this GPU."""
+    """The cost per million output tokens, if the user gave a price for this GPU."""
     if price is None or performance is None or performance.speed is None:
         return None
     hours, rate = performance.speed.gpu_hours, price["per_gpu_hour"]
@@ -67,7 +67,7 @@ def cost_json(performance: Performance | None, price: Mapping[str, Any] | None) 
 
 
 def cost_line(cost: Mapping[str, Any]) -> str:
-    """The same in a line."""
+    """The cost in a line."""
     low, high = cost["error_band"]
     return (
         f"cost: {cost['per_million_output_tokens']:g} ({low:g} to {high:g}) {cost['currency']} per million output tokens, "
@@ -109,7 +109,8 @@ def curve_lines(asked: Sequence[int], speeds: Sequence[Speed]) -> Iterator[str]:
     if any(speed.ttft_ms is None for speed in speeds):
         yield NO_FIRST
     if any(speed.waiting for speed in speeds):
-        yield f"kv-capacity: only {max(speed.concurrency for speed in speeds):.0f} run at once; the rest waits, and the wait is in the time to the first token"
+        running = max(speed.concurrency for speed in speeds)
+        yield f"kv-capacity: only {running:.0f} sequences run at once; the others queue, and the time to first token includes the wait"
     for basis in dict.fromkeys(speed.basis for speed in speeds):
         yield f"bands from: {basis}"
 

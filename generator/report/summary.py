@@ -16,14 +16,14 @@ from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
 
 OBJECTIVES = {"objective.tpot_ratio": "tpot_ms", "objective.ttft_ratio": "ttft_ms"}
-"""The names by which rows read how far an objective is missed, each with the figure of a speed that misses it."""
+"""The names of the objective ratios that rows read, each with the speed figure it is based on."""
 
 MOST = 6
-"""Rejections that a refusal spells out; `explain` has them all."""
+"""Number of rejections printed in a refusal; `explain` prints all."""
 
 
 def chosen_line(candidate: Candidate) -> str:
-    """A candidate in one line: what runs, how it is split, what it holds, what it takes."""
+    """A candidate in one line: engine, method, parallelism, capacity, memory."""
     words = [f"{candidate.engine} {candidate.engine_version}", candidate.method, f"tp {candidate.tensor_parallel}"]
     if candidate.pipeline_parallel > 1:
         words.append(f"pp {candidate.pipeline_parallel}")
@@ -37,7 +37,7 @@ def chosen_line(candidate: Candidate) -> str:
 
 
 def summary(plan: Plan, book: RuleBook, all_engines: bool = False) -> str:
-    """The choice with its memory, what was not chosen, and the warnings."""
+    """The choice with its memory, the runners-up, and the warnings."""
     return printable("\n".join(_lines(plan, all_engines)))
 
 
@@ -53,14 +53,14 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
         shown = ", ".join(f"{name} {gib(size):.2f}" for name, size in terms if size)
         yield f"  memory (GiB, estimated): {shown}; budget {gib(memory.budget):.2f}, free under the workload {memory.headroom:.0%}"
     if kv is not None and kv.tokens:
-        yield f"  KV cache: {kv.tokens} tokens, {kv.max_concurrency:.1f} sequences of full length"
+        yield f"  KV cache: {kv.tokens} tokens, {kv.max_concurrency:.1f} full-length sequences"
     for line in speed_lines(plan.choice.performance, "machine" if plan.facts.get("gpu.vendor") == "cpu" else "GPU"):
         yield f"  {line}"
     if plan.choice.job is not None:
-        yield from (f"  {'' if n else 'to be made: '}{line}" for n, line in enumerate(job_lines(plan.choice.job)))
+        yield from (f"  {'' if n else 'to quantize: '}{line}" for n, line in enumerate(job_lines(plan.choice.job)))
     thumb = plan.choice.thumb.get("memory_gb")
     if thumb is not None:
-        yield f"  the rule of thumb would say {thumb:g} GB"
+        yield f"  the rule of thumb gives {thumb:g} GB"
     others = plan.alternatives if all_engines else plan.alternatives[:3]
     for other in others:
         yield f"  or {chosen_line(other)}"
@@ -69,7 +69,7 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
 
 
 def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
-    """The warnings of a plan; with `verbose` what each row read."""
+    """The warnings of a plan; with `verbose` the facts each row read."""
     for warning in plan.warnings:
         yield printable(f"warning[{warning.row}]: {warning.because}")
         if verbose:
@@ -78,12 +78,12 @@ def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
 
 
 def refusal(plan: Plan, name: str) -> str:
-    """Why nothing fits: the candidates that came nearest first, then how many each row dropped."""
+    """The reasons why nothing fits: the closest candidates first, then the number of candidates dropped by each row."""
     lines = [f"{name}: error[nothing-fits]: no candidate can be deployed"]
     near = nearest(plan.rejected)
     everywhere = shared(plan.rejected)
     lines += [f"  every candidate: {reason.because} [{reason.row}]" for reason in everywhere[:MOST_IN_FILE]]
-    lines += [f"  every candidate: {len(everywhere) - MOST_IN_FILE} reasons more"] if len(everywhere) > MOST_IN_FILE else []
+    lines += [f"  every candidate: {len(everywhere) - MOST_IN_FILE} more reasons"] if len(everywhere) > MOST_IN_FILE else []
     common = {reason.row for reason in everywhere}
     for rejection in near[:MOST] if not everywhere else []:
         candidate = rejection.candidate
@@ -100,7 +100,7 @@ def refusal(plan: Plan, name: str) -> str:
 
 
 def shared(rejected: Sequence[Rejection]) -> list[Reason]:
-    """Reasons that every one of several candidates has, other than its own size: what is wrong with the spec as a whole."""
+    """Reasons shared by all of several candidates, except size: problems of the spec as a whole."""
     if len(rejected) < 2:
         return []
     rows = set.intersection(*({reason.row for reason in rejection.reasons} for rejection in rejected))
@@ -108,7 +108,7 @@ def shared(rejected: Sequence[Rejection]) -> list[Reason]:
 
 
 def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
-    """Rejections by how little was in the way: sized, few reasons, least short of what was asked; one for each engine and method."""
+    """Rejections, closest first: sized, few reasons, smallest shortfall; one for each engine and method."""
     order = sorted(rejected, key=_distance)
     seen: set[tuple[str, str]] = set()
     found = []
@@ -141,18 +141,18 @@ def _because(reason: Reason, candidate: Candidate) -> str:
     for name, figure in OBJECTIVES.items():
         estimate: Range | None = getattr(speed, figure, None)
         if estimate is not None and name in reason.read:
-            return f"{reason.because}: {ranged(estimate, 'ms')}{_would_hold(candidate)} [{reason.row}]"
+            return f"{reason.because}: {ranged(estimate, 'ms')}{_max_concurrency(candidate)} [{reason.row}]"
     return f"{reason.because} [{reason.row}]"
 
 
-def _would_hold(candidate: Candidate) -> str:
-    """How many at once would keep the objectives, where that was worked out."""
+def _max_concurrency(candidate: Candidate) -> str:
+    """The highest concurrency that meets the objectives, if computed."""
     most = candidate.performance.within_objectives if candidate.performance else None
-    return "" if most is None else f", kept up to {most} at once" if most else ", not kept even by one alone"
+    return "" if most is None else f", met up to a concurrency of {most}" if most else ", not met even at concurrency 1"
 
 
 def _estimate(rejection: Rejection) -> str:
-    """What it would need, where memory is not the reason: an estimate does not disappear because the answer is no."""
+    """The memory it would need, if memory is not the reason: the estimate is useful even for a rejection."""
     memory = rejection.candidate.memory
     if memory is None or any("memory.headroom" in reason.read for reason in rejection.reasons):
         return ""

@@ -1,4 +1,4 @@
-"""Rule sets: read, laid over one another, checked, compiled, and ready to match.
+"""Rule sets: loading, layering, checking, compiling, and matching.
 
 Floor 1.
 """

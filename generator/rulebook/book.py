@@ -1,8 +1,8 @@
-"""A rule set in memory: sections read when they are asked for, thresholds by version, tables ready to match.
+"""A rule set in memory: lazily loaded sections, thresholds by version, compiled tables.
 
-Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built; a checkout keeps the
-same files in the user's cache folder, by the hash of the YAML. Where neither was made from the YAML that lies here now,
-and for any other folder, the YAML itself is read.
+Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built; a checkout caches the
+same files in the user's cache folder, by the hash of the YAML. If neither matches the current YAML,
+and for all other folders, the YAML itself is read.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SECTIONS = (
 
 
 def file_format(method: Mapping[str, Any]) -> str:
-    """The format of the files that hold weights in a method (an entry of `methods`)."""
+    """The weights file format of a method (an entry of `methods`)."""
     return "gguf" if method["family"] == "gguf" else "safetensors"
 
 
 class RuleBook:
-    """One rule set. Sections are plain data under the names of the files that hold them."""
+    """One rule set. Sections are plain data, named after their files."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class RuleBook:
         compiled: compiled_rules.Compiled | None = None,
         again: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
-        """`sections` in memory, or a compiled set, and how to read the YAML `again` should that be damaged."""
+        """`sections` in memory, or a compiled set; `again` reads the YAML if the compiled set is damaged."""
         self._sections = sections or {}
         self._compiled, self._again = compiled, again
         self._indexes: dict[str, dict[str, str]] = {}
@@ -48,7 +48,7 @@ class RuleBook:
         """What others worked out from this book and nothing else (`remembered`)."""
 
     def section(self, name: str) -> Any:
-        """A section's data; from the compiled file at its first use."""
+        """A section's data; loaded from the compiled file on first use."""
         try:
             return self._sections[name]
         except KeyError:
@@ -57,7 +57,7 @@ class RuleBook:
         try:
             self._sections[name] = self._compiled.section(name)
         except compiled_rules.Damaged:
-            assert self._again is not None  # whoever opens a compiled set gives the way to make it
+            assert self._again is not None  # always given with a compiled set
             self._sections = self._again() | self._sections
         return self._sections[name]
 
@@ -67,7 +67,7 @@ class RuleBook:
         return str(self.section("policy")["ruleset"]["name"])
 
     def index(self, section: str) -> dict[str, str]:
-        """Folded names and aliases of a section's entries, to the entries' own names."""
+        """Map from folded names and aliases of a section's entries to their names."""
         if section not in self._indexes:
             entries = self.section(section)
             index = {fold(alias): name for name, entry in entries.items() for alias in entry.get("aliases") or ()}
@@ -75,48 +75,48 @@ class RuleBook:
         return self._indexes[section]
 
     def fallback(self, kind: str) -> str | None:
-        """The entry that stands for what is not in the catalogue (`gpu`, `model`), where the set has one."""
+        """The fallback entry for an unlisted `gpu` or `model`, if the set has one."""
         name = (self.section("policy")["ruleset"].get("fallback") or {}).get(kind)
         return None if name is None else str(name)
 
     @property
     def sizing(self) -> str:
-        """How this set sizes: `detailed`, or `rule-of-thumb` as the handbook does."""
+        """The sizing method of this set: `detailed`, or `rule-of-thumb` (the handbook)."""
         return str(self.section("policy")["ruleset"].get("sizing", "detailed"))
 
     @property
     def digest(self) -> str:
-        """A hash of everything the set decides with."""
+        """A hash of all decision data of the set."""
         return str(self.section("policy")["ruleset"]["digest"])
 
     @cached_property
     def names(self) -> dict[str, dict[str, Any]]:
-        """The vocabulary: what rules may read."""
+        """The vocabulary: the names that rules may read."""
         return dict(self.section("policy")["names"])
 
     @cached_property
     def stages(self) -> dict[str, int]:
-        """For each name, the index in `STAGES` of when it is known."""
+        """For each name, the index in `STAGES` at which it is known."""
         return {name: STAGES.index(entry["stage"]) for name, entry in self.names.items()}
 
     @cached_property
     def thresholds(self) -> dict[str, dict[str, Any]]:
-        """Thresholds by name, each with value or by_version, unit, source and the day it was checked."""
+        """Thresholds by name, each with value or by_version, unit, source and date of the last check."""
         return dict(self.section("policy")["thresholds"])
 
     def number(self, name: str, version: str | None = None) -> float:
-        """A threshold's value (for an engine version, where it has several)."""
+        """A threshold's value (for an engine version, if it depends on one)."""
         value: float = self.threshold(name, version)["value"]
         return value
 
     def threshold(self, name: str, version: str | None = None) -> dict[str, Any]:
-        """A threshold's entry with the value for this version: the last row whose `since` is not above it.
+        """A threshold's entry with the value for this version: the last row with `since` at or below it.
 
-        Raises `InputError` for a threshold that the rule set does not have.
+        Raises `InputError` for a threshold missing in the rule set.
         """
         entry = self.thresholds.get(name)
         if entry is None:
-            raise fail("missing-threshold", f"the rule set {self.name!r} has no threshold {name!r}, which the generator needs")
+            raise fail("missing-threshold", f"the rule set {self.name!r} lacks the threshold {name!r}, which the generator needs")
         if "by_version" not in entry:
             return entry
         chosen = entry["by_version"][0]
@@ -142,7 +142,7 @@ class RuleBook:
         return {name: build_table(name, table, self.stages, self.bound) for name, table in data.items()}
 
     def bound(self, limit: Any) -> Any:
-        """The number of a cell's limit: a threshold's, or the literal itself."""
+        """The number of a cell's limit: a threshold's value, or the literal."""
         return self.thresholds[limit]["value"] if isinstance(limit, str) else limit
 
     def source(self, key: str | None) -> dict[str, Any] | None:
@@ -151,7 +151,7 @@ class RuleBook:
 
 
 def load(name_or_dir: str = "default") -> RuleBook:
-    """A rule set by shipped name or folder; raises `InputError` for what is unknown or wrong in it."""
+    """A rule set by shipped name or folder; raises `InputError` for an unknown or invalid rule set."""
     path = find(name_or_dir)
     if name_or_dir not in SHIPPED:
         return RuleBook(sections_of(put_together(path)))
@@ -174,13 +174,13 @@ def load(name_or_dir: str = "default") -> RuleBook:
 
 
 def sections_of(merged: dict[str, Any]) -> dict[str, Any]:
-    """The sections of a rule set as they are compiled."""
+    """The compiled sections of a rule set."""
     sections = {name: merged[name] for name in SECTIONS if name != "policy"}
     return {"policy": {name: merged[name] for name in POLICY}, **sections}
 
 
 def compile_to(target: Path, name: str) -> None:
-    """Compile a shipped rule set into a folder (the build of a wheel), its form checked; raises `InputError` for what is wrong in it."""
+    """Compile a shipped rule set into a folder (wheel build), with its form checked; raises `InputError` for its problems."""
     path = find(name)
     if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False))):
         raise fail("cannot-write", f"cannot write the compiled rules to {target}")

@@ -1,9 +1,9 @@
-"""Compiled rule sets: a folder with one JSON file per section and an index that says what it was made from.
+"""Compiled rule sets: a folder with one JSON file per section, and an index with the fingerprint of its input.
 
-Floor 1. Nothing that lies on a disk is trusted: a folder counts only if its index names the same YAML, byte for byte,
-and a section only if it has the hash that the index gives. What is damaged is as if it were not there. Index and sections
-lie side by side, so whoever can write one can write the other: in a user's cache the guard is that nobody else can
-(`guarded`). The sets of a wheel are as safe as the installed code beside them.
+Floor 1. Files on disk are not trusted: a folder is valid only if its index names the same YAML, byte for byte,
+and a section only if its hash matches the index. Damaged files are treated as missing. Index and sections
+are in the same folder, so write access to one implies the other: in a user's cache nobody else may have write access
+(`guarded`). The sets of a wheel are as safe as the installed code.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any
 
 INDEX = "index.json"
 KEPT = 8
-"""Compiled sets that stay in a cache folder; an older one is made again in less than a second."""
+"""Number of compiled sets kept in a cache folder; recompiling an older one takes less than a second."""
 OWN_FOLDERS = 3
-"""The folders of a cache that are its own: the set's, the one of all sets, and the tool's."""
+"""Number of the cache's own folder levels: the set's, the parent of all sets, and the tool's."""
 
 
 class Damaged(Exception):
-    """A compiled section is missing or is not what was written."""
+    """A compiled section is missing or corrupt."""
 
 
 class Compiled:
-    """A compiled set whose sections are read when they are asked for."""
+    """A compiled set with lazily read sections."""
 
     def __init__(self, folder: Path, hashes: Mapping[str, str], guarded: bool = False) -> None:
         self._folder, self._hashes, self._guarded = folder, hashes, guarded
@@ -48,9 +48,9 @@ class Compiled:
 
 
 def opened(folder: Path, fingerprint: str, guarded: bool = False) -> Compiled | None:
-    """The compiled set in a folder, if it was made from what has this fingerprint.
+    """The compiled set in a folder, if its fingerprint matches.
 
-    `guarded` for the user's cache: folders and files then have to be the user's own, and nobody else's to write.
+    `guarded` for the user's cache: folders and files must belong to the user and not be writable by others.
     """
     try:
         if guarded and not all(_ours(os.lstat(one), stat.S_ISDIR) for one in _own_folders(folder)):
@@ -63,17 +63,17 @@ def opened(folder: Path, fingerprint: str, guarded: bool = False) -> Compiled | 
 
 
 def _own_folders(folder: Path) -> list[Path]:
-    """The cache's own folders, the outermost first."""
+    """The cache's own folders, outermost first."""
     return [folder, *folder.parents][OWN_FOLDERS - 1 :: -1]
 
 
 def _ours(status: os.stat_result, kind: Callable[[int], bool]) -> bool:
-    """Whether this is of the kind, belongs to the user, and nobody else may write it. A link is of neither kind."""
+    """Whether a file or folder has this kind, belongs to the user, and is not writable by others. Symlinks never qualify."""
     return kind(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _read(path: Path, guarded: bool) -> bytes:
-    """A file's bytes; guarded, nothing but a file of the user's own is ever opened to its end (a FIFO would block)."""
+    """A file's bytes; if guarded, only a regular file of the user is read (a FIFO would block)."""
     if not guarded:
         return path.read_bytes()
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -84,9 +84,9 @@ def _read(path: Path, guarded: bool) -> bytes:
 
 
 def write(folder: Path, fingerprint: str, sections: Mapping[str, Any], guarded: bool = False) -> bool:
-    """Write a compiled set, whole or not at all; False where that is not possible (a read-only home, a full disk, a cache that others can write).
+    """Write a compiled set, completely or not at all; False if impossible (a read-only home, a full disk, a cache writable by others).
 
-    What lies there already is replaced. Of two processes that write at once, one wins, and both are right.
+    An existing set is replaced. If two processes write at once, one wins, and both results are equal.
     """
     staging = None
     try:
@@ -104,7 +104,7 @@ def write(folder: Path, fingerprint: str, sections: Mapping[str, Any], guarded: 
             _put(staging / f"{name}.json", raw)
             hashes[name] = hashlib.sha256(raw).hexdigest()
         _put(staging / INDEX, json.dumps({"fingerprint": fingerprint, "sections": hashes}, indent=1).encode())
-        if os.path.lexists(folder):  # damaged, or of other rules: a reader that has it open falls back to YAML
+        if os.path.lexists(folder):  # damaged or outdated: a process reading it falls back to YAML
             folder.rename(staging / "old")
         staging.rename(folder)
         _remove(folder / "old")
@@ -116,13 +116,13 @@ def write(folder: Path, fingerprint: str, sections: Mapping[str, Any], guarded: 
 
 
 def _put(path: Path, raw: bytes) -> None:
-    """Write a file that nobody else can write, whatever the umask: it would not be read again."""
+    """Write a file that others cannot write, despite the umask: otherwise it would be rejected on reading."""
     path.write_bytes(raw)
     path.chmod(0o644)
 
 
 def _remove(path: Path) -> None:
-    """Remove what lies there: a link and not what it leads to, and a FIFO unopened."""
+    """Remove a path: a symlink without its target, a FIFO without opening it."""
     with suppress(OSError):
         if stat.S_ISDIR(os.lstat(path).st_mode):
             shutil.rmtree(path, ignore_errors=True)
@@ -131,7 +131,7 @@ def _remove(path: Path) -> None:
 
 
 def prune(parent: Path) -> None:
-    """Remove all but the newest compiled sets of a cache folder, and what interrupted runs left there."""
+    """Remove all but the newest compiled sets of a cache folder, and leftovers of interrupted runs."""
     try:
         found = sorted((p for p in parent.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
     except OSError:

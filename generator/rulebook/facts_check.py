@@ -1,6 +1,6 @@
-"""Checks of the facts of a rule set, merged from all its layers: what each entry must say in the end, and that it names what there is.
+"""Checks of a rule set's merged facts: required keys of each entry, and known names only.
 
-Floor 1. The form of each file is the schemas' part.
+Floor 1. The schemas check the form of each file.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "flags": ("versions", "syntax", "commands", "options"),
     "quantizers": ("title", "version", "layout"),
 }  # fmt: skip
-"""What an entry must say in the end, whichever layers it comes from."""
+"""Required keys of an entry after merging all layers."""
 CONTAINER = ("port", "prefix", "cache_path", "shm_gib", "probe", "health_check")
 NO_ARCHITECTURE = ("notes", "source", "needs")
-"""Keys of a row of a matrix that are no architecture."""
+"""Keys of a matrix row that are not architectures."""
 KEY_OF = {"env": "env", "modelfile": "parameter", "config": "key"}
-"""What a spelling must say, by where it is written."""
+"""Required keys of a spelling, by its location."""
 
 
 def fact_problems(gathered: Gathered) -> Iterator[Problem]:
-    """Every problem of the merged facts, at the entry's place."""
+    """All problems of the merged facts, at the entries' places."""
     merged = gathered.merged
     for section, needed in NEEDED.items():
         for name, entry in merged[section].items():
-            yield from _lacking(gathered, (section, name), name, entry, needed)
+            yield from _missing_keys(gathered, (section, name), name, entry, needed)
     for name, entry in merged["engines"].items():
-        yield from _lacking(gathered, ("engines", name), f"the container of {name}", entry.get("container") or {}, CONTAINER)
-        yield from _spelled(gathered, name, entry)
+        yield from _missing_keys(gathered, ("engines", name), f"the container of {name}", entry.get("container") or {}, CONTAINER)
+        yield from _spellings(gathered, name, entry)
     for name, entry in merged["gpus"].items():
         yield from _known(gathered, ("gpus", name), entry.get("architecture"), "architecture", merged["architectures"])
         if entry.get("vendor") != "cpu" and entry.get("capacity_gib") is None:
-            yield from _lacking(gathered, ("gpus", name), name, entry, ("memory_gb",))
+            yield from _missing_keys(gathered, ("gpus", name), name, entry, ("memory_gb",))
     for name, entry in merged["methods"].items():
         if entry.get("family") == "gguf" and not entry.get("gguf"):
-            yield Problem("missing-key", f"{name!r} does not say its gguf", gathered.place("methods", name))
+            yield Problem("missing-key", f"{name!r} lacks the key gguf", gathered.place("methods", name))
         for word in _types(entry.get("gguf") or {}):
             yield from _known(gathered, ("methods", name), word, "ggml_type", merged["ggml_types"])
     for kind, name in (merged["ruleset"].get("fallback") or {}).items():
@@ -56,10 +56,10 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
     yield from _matrices(gathered)
 
 
-def _lacking(gathered: Gathered, key: tuple[str, str], name: str, entry: Data, needed: tuple[str, ...]) -> Iterator[Problem]:
+def _missing_keys(gathered: Gathered, key: tuple[str, str], name: str, entry: Data, needed: tuple[str, ...]) -> Iterator[Problem]:
     for one in needed:
         if entry.get(one) is None:
-            yield Problem("missing-key", f"{name!r} does not say its {one}", gathered.place(*key))
+            yield Problem("missing-key", f"{name!r} lacks the key {one}", gathered.place(*key))
 
 
 def _known(gathered: Gathered, key: tuple[str, str], word: Any, kind: str, known: Data) -> Iterator[Problem]:
@@ -68,7 +68,7 @@ def _known(gathered: Gathered, key: tuple[str, str], word: Any, kind: str, known
 
 
 def _types(value: Any) -> Iterator[str]:
-    """The GGML types that a mixture names."""
+    """The GGML types in a mixture."""
     for key, part in value.items() if isinstance(value, dict) else ():
         for one in part if isinstance(part, list) else [part]:
             if isinstance(one, dict):
@@ -78,8 +78,8 @@ def _types(value: Any) -> Iterator[str]:
                 yield one
 
 
-def _spelled(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
-    """Each setting has the word for where it is written: on the command line, or in the engine's own file."""
+def _spellings(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
+    """Each setting has the spelling for its location: on the command line, or in the engine's own file."""
     file = entry.get("config_file") or {}
     whole = file.get("format") == "yaml" and "holds" not in file
     for setting, spellings in (entry.get("flags") or {}).items():
@@ -90,14 +90,14 @@ def _spelled(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
             else:
                 lacks = (["flag"] if not one.keys() & {"flag", "positional"} else []) + (["key"] if whole and "key" not in one else [])
             for key in lacks:
-                yield Problem("missing-key", f"{setting!r} of {name} does not say its {key}", gathered.place("engines", name))
+                yield Problem("missing-key", f"{setting!r} of {name} lacks the key {key}", gathered.place("engines", name))
 
 
 def _matrices(gathered: Gathered) -> Iterator[Problem]:
-    """Rows of the matrices name architectures that there are."""
+    """Matrix rows name known architectures."""
     known, dtypes = gathered.merged["architectures"], gathered.merged["kv_cache"].get("dtypes", {})
     if "auto" not in dtypes:
-        yield Problem("missing-key", "the facts do not say the types of the KV cache (`dtypes`), among them `auto`", gathered.top)
+        yield Problem("missing-key", "the facts lack the KV cache types (`dtypes`), including `auto`", gathered.top)
     for document in gathered.documents.values():
         data = document.data if isinstance(document.data, dict) else {}
         found: list[tuple[tuple[str, ...], Data]] = [(("support",), data.get("support") or {})]
@@ -106,8 +106,8 @@ def _matrices(gathered: Gathered) -> Iterator[Problem]:
             for method, row in rows.items():
                 if path[0] == "kv_cache" and method not in dtypes:
                     at = document.place((*path, method), key=True)
-                    yield Problem("unknown-dtype", f"{method!r} is no type of the KV cache{did_you_mean(method, dtypes)}", at)
+                    yield Problem("unknown-dtype", f"{method!r} is not a KV cache type{did_you_mean(method, dtypes)}", at)
                 for key in row:
                     if key not in known and key not in NO_ARCHITECTURE:
                         at = document.place((*path, method, key), key=True)
-                        yield Problem("unknown-architecture", f"{key!r} is no architecture{did_you_mean(key, known)}", at)
+                        yield Problem("unknown-architecture", f"{key!r} is not a known architecture{did_you_mean(key, known)}", at)

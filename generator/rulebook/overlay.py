@@ -1,7 +1,7 @@
-"""Layers of rules laid over one another: what each adds, replaces, changes or switches off, and where that stands.
+"""Layers of rules: what each layer adds, replaces, changes or switches off, with places.
 
-Floor 1. Rows and thresholds are replaced whole, facts field by field. What is replaced is known by its digest, so that
-whoever replaced it can be told when an upgrade changed it.
+Floor 1. Rows and thresholds are replaced whole, facts field by field. Replaced entries are identified by digest, so that
+lint can report an upgrade that changes them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from generator.readers.document import Document
 MERGED = (
     "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
 )  # fmt: skip
-"""Sections that are mappings by name; a later layer replaces fields of facts and whole thresholds."""
+"""Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
 FIELDWISE = ("gpus", "models", "methods", "engines", "quantizers", "training_jobs")
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")
-"""What `off` can name beside rows."""
+"""Sections that `off` can name besides rows."""
 TABLE_KEYS = ("table", "asks", "hit", "rows", "off")
 FREE_KEYS = ("extends", "title", "note", "checked", "cases")
 
@@ -30,10 +30,10 @@ Key = tuple[str, str]
 
 
 class Step(NamedTuple):
-    """What one layer did to one thing.
+    """One layer's action on a row or entry.
 
-    `action` is added, replaced, changed (fields laid over) or off; `below` the digest of what stood there, `claimed`
-    the digest that the replacement says it replaces.
+    `action` is added, replaced, changed (fields laid over) or off; `below` the digest of the previous entry, `claimed`
+    the digest in the replacement's `replaces`.
     """
 
     layer: str
@@ -45,7 +45,7 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Gathered:
-    """Everything that the files of a rule set say: merged, with each file and the history of each thing.
+    """The merged content of a rule set's files, with each file and the history of each row and entry.
 
     `steps` is keyed by table and row id (`("reject", "out-of-memory")`) or section and name.
     """
@@ -63,36 +63,36 @@ class Gathered:
 
     @property
     def top(self) -> Place:
-        """The file that names the rule set."""
+        """The place of the rule set's own `ruleset.yaml`."""
         own = self.layers[-1][1]
         return Place(next((file for file in own if file.endswith("ruleset.yaml")), own[0]))
 
     def place(self, section: str, name: str) -> Place:
-        """Where a thing stands now: its last addition, replacement or change."""
+        """The current place of an entry: its last addition, replacement or change."""
         return self.steps[section, name][-1].place
 
 
 def empty() -> Data:
-    """A merged rule set with nothing in it."""
+    """An empty merged rule set."""
     merged: Data = {section: {} for section in MERGED}
     return merged | {"tables": {}, "engines": {}, "flags": {}, "support": {}, "kv_cache": {}, "quality": [], "ruleset": {}, "off": {}}
 
 
 def digest(entry: Mapping[str, Any]) -> str:
-    """What a row or an entry says, as a short hash: where it stands, and what it replaces, do not count."""
+    """A short hash of a row or entry, without its place and `replaces`."""
     text = json.dumps(bare(entry), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def bare(value: Any) -> Any:
-    """Data without what says nothing about decisions."""
+    """Data without keys that are irrelevant for decisions."""
     if isinstance(value, dict):
         return {k: bare(v) for k, v in value.items() if k not in ("at", "index", "replaces", "before")}
     return [bare(v) for v in value] if isinstance(value, list) else value
 
 
 def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) -> None:
-    """Lay one file over what lies below it; `shipped` files may bring names and engines that Python knows."""
+    """Apply one file on top of the lower layers; `shipped` files may add names and engines that the code supports."""
     data, merged = document.data, gathered.merged
     if "table" in data:
         gathered.problems += _table(gathered, layer, document)
@@ -105,7 +105,7 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
         elif key == "kv_cache":
             merged[key] |= {engine: merged[key].get(engine, {}) | rows for engine, rows in value.items()}
         elif key == "quality":
-            merged[key] = [*merged[key], *value] if shipped else [*value, *merged[key]]  # the first row of a size counts
+            merged[key] = [*merged[key], *value] if shipped else [*value, *merged[key]]  # the first row for a model size wins
         elif key == "dtypes":
             merged["kv_cache"]["dtypes"] = merged["kv_cache"].get("dtypes", {}) | value
         elif key == "ruleset":
@@ -120,13 +120,13 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
 
 
 def _put(gathered: Gathered, layer: str, key: Key, old: Any, entry: Any, place: Place, laid: bool) -> Iterator[Problem]:
-    """Note what happened to one thing; what one layer says twice is an error."""
+    """Record a layer's action on an entry; a duplicate within one layer is an error."""
     steps = gathered.steps.setdefault(key, [])
     if steps and steps[-1].layer == layer and steps[-1].action != "off":
-        yield Problem("duplicate-entry", f"{key[1]!r} stands at {steps[-1].place} already", place)
+        yield Problem("duplicate-entry", f"{key[1]!r} is already defined at {steps[-1].place}", place)
     claimed = entry.get("replaces") if isinstance(entry, dict) else None
     if claimed is not None and old is None:
-        yield Problem("nothing-replaced", f"{key[1]!r} replaces nothing: there is none below it", place)
+        yield Problem("nothing-replaced", f"{key[1]!r} replaces nothing: no lower layer defines it", place)
     action = "added" if old is None else "changed" if laid else "replaced"
     steps.append(Step(layer, action, place, digest(old) if isinstance(old, dict) and old else None, claimed))
 
@@ -138,7 +138,7 @@ def _entries(gathered: Gathered, layer: str, document: Document, section: str, s
         old = target.get(name)
         if old is None and section in ("names", "settings") and not shipped:
             what = "name" if section == "names" else "setting"
-            yield Problem(f"new-{what}", f"{name!r} is new, and a {what} needs code that knows it{did_you_mean(name, target)}", place)
+            yield Problem(f"new-{what}", f"{name!r} is new, but a {what} needs code that supports it{did_you_mean(name, target)}", place)
             continue
         laid = section in FIELDWISE and isinstance(old, dict) and isinstance(entry, dict)
         yield from _put(gathered, layer, (section, name), old, entry, place, laid)
@@ -163,7 +163,7 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     old = engines.get(name)
     if old is None and not shipped:
         yield Problem(
-            "new-engine", f"{name!r} is new, and an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place
+            "new-engine", f"{name!r} is new, but an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place
         )
         return
     yield from _put(gathered, layer, ("engines", name), old, data, place, old is not None)
@@ -176,7 +176,7 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     data, tables = document.data, gathered.merged["tables"]
     for key in data:
         if key not in TABLE_KEYS:
-            yield Problem("unknown-key", f"{key!r} is no part of a table{did_you_mean(key, TABLE_KEYS)}", document.place((key,), key=True))
+            yield Problem("unknown-key", f"{key!r} is not a key of a table{did_you_mean(key, TABLE_KEYS)}", document.place((key,), key=True))
     name = data["table"]
     table = tables.setdefault(name, {"hit": data.get("hit", "collect"), "asks": "", "rows": [], "at": str(document.place(("table",)))})
     table |= {key: data[key] for key in ("hit", "asks") if key in data}
@@ -196,7 +196,7 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
         same = at.get(row["id"])
         yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)
         if "before" in row and row["before"] not in at:
-            message = f"there is no row {row['before']!r} to stand before{did_you_mean(str(row['before']), list(at))}"
+            message = f"`before` names an unknown row {row['before']!r}{did_you_mean(str(row['before']), list(at))}"
             yield Problem("unknown-row", message, document.place(("rows", i, "before")))
         if same is not None:
             rows[same] = row
@@ -235,4 +235,4 @@ def _switch(gathered: Gathered, layer: str, key: Key, known: Iterable[str], plac
         gathered.steps.setdefault(key, []).append(Step(layer, "off", place))
         return
     kind = "threshold" if section == "thresholds" else section.rstrip("s") if section in SWITCHABLE else "row"
-    yield Problem(f"unknown-{kind}", f"there is no {kind} {name!r} to switch off{did_you_mean(str(name), known)}", place)
+    yield Problem(f"unknown-{kind}", f"cannot switch off the unknown {kind} {name!r}{did_you_mean(str(name), known)}", place)

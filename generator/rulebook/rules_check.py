@@ -1,6 +1,6 @@
-"""Checks of a rule set that make it safe to use: every name, value, threshold and source is known.
+"""Safety checks of a rule set: every name, value, threshold and source is known.
 
-Floor 1. Finds everything at once; `lint` proves more (shadowed rows, gaps) on top of this.
+Floor 1. Reports all problems at once; `lint` adds proofs (shadowed rows, gaps).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HITS = {
     "quantize": "collect",
 }  # fmt: skip
 OPTIONAL = frozenset(("quantize",))
-"""Tables that a rule set may do without: it then offers no job that makes weights."""
+"""Optional tables: without them the rule set offers no quantization job."""
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
@@ -28,7 +28,7 @@ Data = Mapping[str, Any]
 
 
 def check(gathered: Gathered, known: Data) -> list[Problem]:
-    """Every problem of a merged rule set, at its place; `known` are the names that the code gives values to."""
+    """All problems of a merged rule set, at their places; `known` are the names that the code provides."""
     merged = gathered.merged
     unnamed = [] if "name" in merged["ruleset"] else [Problem("missing-key", "`ruleset: {name: …}` is missing", gathered.top)]
     return [*unnamed, *_vocabulary(gathered, known), *_thresholds(gathered), *_tables(merged, gathered), *fact_problems(gathered), *_sources(gathered)]
@@ -42,15 +42,15 @@ def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
             yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", place)
         elif given is None:
             if name in read:
-                yield Problem("new-name", f"{name!r} is read by a row, and no code of this version knows it{did_you_mean(name, known)}", place)
+                yield Problem("new-name", f"a row reads {name!r}, but this version of the code does not provide it{did_you_mean(name, known)}", place)
         elif STAGES.index(entry["stage"]) < STAGES.index(given["stage"]):
-            yield Problem("too-early", f"{name!r} is known per {given['stage']}, not per {entry['stage']}", place)
+            yield Problem("too-early", f"{name!r} is known at stage {given['stage']}, not {entry['stage']}", place)
         elif entry["type"] != given["type"]:
             yield Problem("wrong-type", f"{name!r} has the type {given['type']}, not {entry['type']}", place)
 
 
 def words_of(row: Data) -> set[str]:
-    """Every word of a row that may be a name, a threshold or a setting."""
+    """All words of a row that may be names, thresholds or settings."""
     cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
     written = [*(row.get("rank") or {}).values(), *(row.get("set") or {}).values(), *(bound for cell in cells for bound in cell.values())]
     return {*(row.get("when") or {}), *(row.get("order") or {}), *(row.get("set") or {}), *(word for word in written if isinstance(word, str))}
@@ -66,13 +66,13 @@ def _thresholds(gathered: Gathered) -> Iterator[Problem]:
         if any(row.get("source", entry.get("source")) is None for row in numbers):
             yield Problem("no-source", f"threshold {name!r} has a number without a source", place)
         if "unit" not in entry or "checked" not in entry:
-            yield Problem("rules-form", f"threshold {name!r} needs a unit and the day it was checked", place)
+            yield Problem("rules-form", f"threshold {name!r} needs a unit and the date of its last check", place)
         source = entry.get("source")
         if source is not None and source not in sources:
             document = gathered.documents[place.path]
             yield Problem(
                 "unknown-source",
-                f"{source!r} is no source{did_you_mean(str(source), sources)}",
+                f"{source!r} is not a known source{did_you_mean(str(source), sources)}",
                 document.place(("thresholds", name, "source")),
             )
 
@@ -80,14 +80,14 @@ def _thresholds(gathered: Gathered) -> Iterator[Problem]:
 def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
     for name in HITS:
         if name not in merged["tables"] and name not in OPTIONAL:
-            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty one says `rows: []`)", gathered.top)
+            yield Problem("missing-table", f"the rule set has no table {name!r} (an empty table has `rows: []`)", gathered.top)
     for name, table in merged["tables"].items():
         place = _place(table["at"])
         if name not in HITS:
-            yield Problem("unknown-table", f"no table is called {name!r}{did_you_mean(name, HITS)}", place)
+            yield Problem("unknown-table", f"there is no table {name!r}{did_you_mean(name, HITS)}", place)
             continue
         if table["hit"] != HITS[name]:
-            yield Problem("wrong-hit", f"the table {name!r} is decided by `{HITS[name]}`, not `{table['hit']}`", place)
+            yield Problem("wrong-hit", f"the table {name!r} needs `hit: {HITS[name]}`, not `{table['hit']}`", place)
         for row in table["rows"]:
             yield from _row(merged, name, row, _Row(row, gathered.documents))
 
@@ -98,7 +98,7 @@ def _place(at: str) -> Place:
 
 
 class _Row:
-    """Finds the position of a part of a row."""
+    """Positions of the parts of a row."""
 
     def __init__(self, row: Data, documents: Mapping[str, Document]) -> None:
         self.document = documents[row["at"].rpartition(":")[0]]
@@ -111,15 +111,15 @@ class _Row:
 def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
     for key in row:
         if key not in ROW_KEYS:
-            yield Problem("unknown-key", f"{key!r} is no part of a row{did_you_mean(key, ROW_KEYS)}", place.at(key, key=True))
+            yield Problem("unknown-key", f"{key!r} is not a key of a row{did_you_mean(key, ROW_KEYS)}", place.at(key, key=True))
     if not row.get("because"):
-        yield Problem("rules-form", f"row {row['id']!r} does not say because", place.at())
+        yield Problem("rules-form", f"row {row['id']!r} lacks `because`", place.at())
     source = row.get("source")
     if source is not None and source not in merged["sources"]:
-        yield Problem("unknown-source", f"{source!r} is no source{did_you_mean(str(source), merged['sources'])}", place.at("source"))
+        yield Problem("unknown-source", f"{source!r} is not a known source{did_you_mean(str(source), merged['sources'])}", place.at("source"))
     when = row.get("when") or {}
     if not when and not row.get("otherwise") and table != "prefer":
-        yield Problem("rules-form", f"row {row['id']!r} matches everything; say `otherwise: true`", place.at())
+        yield Problem("rules-form", f"row {row['id']!r} matches everything; write `otherwise: true`", place.at())
     for name, cell in when.items():
         yield from _cell(merged, name, cell, place)
         entry = merged["names"].get(name)
@@ -144,14 +144,14 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
                         "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key)
                     )
                 elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
-                    yield Problem("wrong-type", f"{name!r} is no number and cannot be ranked; give its words an `order`", place.at(key))
+                    yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place.at(key))
         for name, words in (row.get("order") or {}).items():
             flat = [w for group in words for w in (group if isinstance(group, list) else [group])]
             yield from _values(merged, name, flat, place.at("order", name))
     for key, value in (row.get("set") or {}).items():
         if key not in merged["settings"]:
             yield Problem(
-                "unknown-setting", f"{key!r} is no setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True)
+                "unknown-setting", f"{key!r} is not a setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True)
             )
             continue
         allowed = merged["settings"][key].get("values")
@@ -160,7 +160,7 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
             where = [*merged["thresholds"], *merged["names"], *(allowed or [])]
             yield Problem(
                 "unknown-value",
-                f"{value!r} is no threshold, no name and no value of {key}{did_you_mean(value, where)}",
+                f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}",
                 place.at("set", key),
             )
         elif isinstance(value, int | float) and isinstance(value, bool) not in _literals(merged, key):
@@ -188,16 +188,16 @@ def _cell(merged: Data, name: str, cell: Any, place: _Row) -> Iterator[Problem]:
         if "not" in cell and len(cell) == 1:
             words = cell["not"] if isinstance(cell["not"], list) else [cell["not"]]
             if "unknown" in words and len(words) > 1:
-                yield Problem("rules-form", "`not: unknown` stands alone: it matches whatever is known", where)
+                yield Problem("rules-form", "`not: unknown` cannot be combined: it matches every known value", where)
             yield from _values(merged, name, words, where)
             return
         for key, bound in cell.items():
             if key not in COMPARISONS:
-                yield Problem("rules-form", f"{key!r} is no comparison{did_you_mean(key, COMPARISONS)}", where)
+                yield Problem("rules-form", f"{key!r} is not a comparison{did_you_mean(key, COMPARISONS)}", where)
             elif entry["type"] != "number":
-                yield Problem("rules-form", f"{name} is no number and cannot be compared", where)
+                yield Problem("rules-form", f"{name} is not a number and cannot be compared", where)
             elif isinstance(bound, str) and "value" not in merged["thresholds"].get(bound, {}):
-                yield Problem("unknown-threshold", f"{bound!r} is no threshold{did_you_mean(bound, merged['thresholds'])}", where)
+                yield Problem("unknown-threshold", f"{bound!r} is not a threshold{did_you_mean(bound, merged['thresholds'])}", where)
         return
     yield from _values(merged, name, cell if isinstance(cell, list) else [cell], where)
 
@@ -209,13 +209,13 @@ def _values(merged: Data, name: str, words: list[Any], where: Place) -> Iterator
             continue
         kind = entry.get("type")
         if kind == "flag" and not isinstance(word, bool):
-            yield Problem("unknown-value", f"{name} is true or false, not {word!r}", where)
+            yield Problem("unknown-value", f"{name} must be true or false, not {word!r}", where)
         elif kind == "number" and (isinstance(word, bool) or not isinstance(word, int | float)):
-            yield Problem("unknown-value", f"{name} is a number, not {word!r}", where)
+            yield Problem("unknown-value", f"{name} must be a number, not {word!r}", where)
         elif kind in ("word", "words"):
             allowed = _allowed(merged, entry)
             if allowed is not None and word not in allowed:
-                yield Problem("unknown-value", f"{word!r} is no value of {name}{did_you_mean(str(word), allowed)}", where)
+                yield Problem("unknown-value", f"{word!r} is not a value of {name}{did_you_mean(str(word), allowed)}", where)
 
 
 def _allowed(merged: Data, entry: Data) -> list[str] | None:
@@ -239,7 +239,7 @@ def catalogue_words(merged: Data, words_of: str) -> list[str]:
 
 
 def _sources(gathered: Gathered) -> Iterator[Problem]:
-    """Every `source` of every fact, wherever it stands in its file."""
+    """Problems of all `source` keys in the facts, at any depth."""
     known = gathered.merged["sources"]
     for document in gathered.documents.values():
         if not isinstance(document.data, dict) or document.data.keys() & {"table", "thresholds", "cases"}:
@@ -264,4 +264,4 @@ def _in(document: Document, path: tuple[str | int, ...], value: Any, known: Mapp
         for i, word in enumerate(part if isinstance(part, list) else [part]):
             if not isinstance(word, str) or word not in known:
                 at = document.place((*path, key, i) if isinstance(part, list) else (*path, key))
-                yield Problem("unknown-source", f"{word!r} is no source{did_you_mean(str(word), known)}", at)
+                yield Problem("unknown-source", f"{word!r} is not a known source{did_you_mean(str(word), known)}", at)

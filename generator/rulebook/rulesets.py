@@ -1,9 +1,9 @@
-"""Rule sets on disk: folders of YAML files, laid over one another, checked, and put together.
+"""Rule sets on disk: folders of YAML files, layered, checked and merged.
 
-Floor 1. A file says by its top-level key what it holds: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`,
+Floor 1. A file's top-level key names its content: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`,
 `architectures`, `models`, `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `dtypes`, `engine`,
 `ruleset`, `off`.
-Cases (`cases/`) lie beside the rules and are not read with them.
+Cases (`cases/`) are beside the rules and are not read here.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Data = dict[str, Any]
 
 
 def find(name_or_dir: str, beside: Path | None = None) -> Path:
-    """The folder of a rule set, by shipped name or as a path; raises `InputError` for neither.
+    """The folder of a rule set, by shipped name or as a path; raises `InputError` if there is none.
 
-    `beside` is a folder of rules of its own (one that holds `vocabulary.yaml`): the shipped names are then looked up there first.
+    `beside` is a complete rules folder (with `vocabulary.yaml`): shipped names are then looked up there first.
     """
     if name_or_dir in SHIPPED:
         here = None if beside is None else beside / name_or_dir
@@ -40,18 +40,18 @@ def find(name_or_dir: str, beside: Path | None = None) -> Path:
     if (path / "ruleset.yaml").is_file():
         return path
     if path.is_dir():
-        raise fail("unknown-ruleset", f"{name_or_dir!r} holds no ruleset.yaml")
+        raise fail("unknown-ruleset", f"{name_or_dir!r} contains no ruleset.yaml")
     raise fail("unknown-ruleset", f"no rule set {name_or_dir!r}{did_you_mean(name_or_dir, SHIPPED)}")
 
 
 def root_of(path: Path) -> Path:
-    """The folder with the shared facts of a rule set: the one around it if it holds a vocabulary, else the shipped one."""
+    """The folder with the shared facts of a rule set: its parent if that has a vocabulary, else the shipped one."""
     around = path.resolve().parent
     return path.parent if (around / "vocabulary.yaml").is_file() else folder("rules")
 
 
 def chain(path: Path) -> list[Path]:
-    """The rule sets that this one is made of, the one that extends nothing first; raises `InputError` for a loop."""
+    """The `extends` chain of a rule set, base first; raises `InputError` for a loop."""
     found: list[Path] = []
     while True:
         if path.resolve() in [p.resolve() for p in found]:
@@ -85,7 +85,7 @@ def layers(path: Path) -> list[list[Path]]:
 
 
 def _files(path: Path) -> list[Path]:
-    """A rule set's own files, `ruleset.yaml` first: not its cases, and not sets that lie within it."""
+    """A rule set's own files, `ruleset.yaml` first, without cases and nested sets."""
     found = []
     for file in sorted(path.rglob("*.yaml"), key=lambda p: (p.name != "ruleset.yaml", p)):
         between = file.relative_to(path).parts[:-1]
@@ -96,9 +96,9 @@ def _files(path: Path) -> list[Path]:
 
 
 def fingerprint(files: list[list[Path]]) -> str:
-    """A hash of the bytes of these files and of the code that puts them together.
+    """A hash of the bytes of these files and of the merging code.
 
-    The same in a checkout and in a wheel: places are as messages show them. Raises `InputError` for unreadable files.
+    Equal in a checkout and in a wheel: places have the form of messages. Raises `InputError` for unreadable files.
     """
     base = f"{folder('rules').parent}{os.sep}"
     digest = hashlib.sha256()
@@ -112,9 +112,9 @@ def fingerprint(files: list[list[Path]]) -> str:
 
 
 def put_together(path: Path, trust: bool = True, lenient: bool = False) -> Data:
-    """Everything a rule set says, merged from its layers, checked, as plain data by section; `trust` and `lenient` as for `gather`.
+    """The merged and checked data of a rule set, by section; `trust` and `lenient` as for `gather`.
 
-    Raises `InputError` with every problem found, each at `file:line:column`.
+    Raises `InputError` with all problems, each at `file:line:column`.
     """
     gathered = gather(path, trust, lenient)
     if gathered.problems:
@@ -123,12 +123,12 @@ def put_together(path: Path, trust: bool = True, lenient: bool = False) -> Data:
 
 
 def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
-    """The same with the files, the history of each thing, and the problems instead of an exception (those of reading excepted).
+    """The merged rule set with its files, the history of each entry, and its problems; only unreadable files raise an exception.
 
-    The shipped files' form is checked when they are built (`trust` False) and in the tests, and that of all others here: of whole trees of one's own too.
-    `lenient` passes over keys that nobody knows: rules of the past say what another version of the tool read.
+    The form of shipped files is checked at build time (`trust` False) and in the tests; of all other files, including complete rules folders, here.
+    `lenient` ignores unknown keys: rules of an old commit may be for another version of the tool.
     """
-    from generator.rulebook.rules_check import check  # the checks cost nothing where a compiled set is loaded
+    from generator.rulebook.rules_check import check  # imported lazily: not needed for a compiled set
 
     gathered = Gathered(empty())
     files = layers(path)
@@ -153,9 +153,9 @@ def _name(path: Path) -> str:
 
 
 def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool, lenient: bool) -> bool:
-    """Read one file and lay it over; unless that was `checked` before, its form is checked first, so that nothing later stumbles.
+    """Read one file and apply it as a layer; its form is checked first, unless `checked` before.
 
-    Only the `shared` facts may bring names and engines. False for a file whose form is wrong: it is left out.
+    Only the `shared` facts may add names and engines. False for a file with an invalid form, which is omitted.
     """
     document = _document(file)
     gathered.documents[document.name] = document
@@ -171,7 +171,7 @@ def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool
 
 
 def _document(file: Path) -> Document:
-    """A file, read once for as long as it does not change: rule sets share most of theirs."""
+    """A file, cached until it changes: rule sets share most files."""
     try:
         state = file.stat()
     except OSError:
@@ -197,9 +197,9 @@ def _form(document: Document) -> Iterator[Problem]:
 
 
 def digest_of(merged: Data) -> str:
-    """What a rule set decides, as a short hash: comments, positions and the order of collected rows do not count.
+    """A short hash of a rule set's decisions, without comments, positions and the order of collected rows.
 
-    Neither do the engines' full lists of options: they are for verifying, and decide nothing.
+    The engines' option catalogues are excluded too: they serve verification only.
     """
     data = bare({section: part for section, part in merged.items() if section != "flags"})
     for table in data["tables"].values():

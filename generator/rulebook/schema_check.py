@@ -1,7 +1,7 @@
-"""A quick yes for data that a JSON Schema accepts; everything else is for a real validator to judge and to explain.
+"""A fast acceptance test for a JSON Schema; anything it does not accept goes to a real validator.
 
-Floor 1, pure. Importing a validator and asking it costs a third of a start, and nearly every spec is right. `accepts`
-says True only where draft 2020-12 does (a test compares the two); a keyword that it does not know makes it say False.
+Floor 1, pure. Importing and running a validator costs a third of a start, and nearly every spec is valid. `accepts`
+returns True only if draft 2020-12 does (a test compares the two); an unknown keyword makes it return False.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Schema = Mapping[str, Any]
 
 
 def accepts(schema: Schema | bool, value: Any) -> bool:
-    """Whether the data is right for sure."""
+    """Whether the data is certainly valid."""
     if isinstance(schema, bool):
         return schema
     for keyword, wanted in schema.items():
@@ -47,7 +47,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Equality of scalars: `1` and `true` are not; lists and mappings are left to the validator."""
+    """Equality of scalars, with `1` and `true` distinct; lists and mappings are left to the validator."""
     if isinstance(one, list | dict) or isinstance(other, list | dict):
         return False
     return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
@@ -73,14 +73,14 @@ def _dependent(wanted: Any, value: Any, _: Schema) -> bool:
 
 
 def _if(wanted: Any, value: Any, schema: Schema) -> bool:
-    """`accepts` may doubt what a validator takes, so both branches must hold where it does not say yes."""
+    """`accepts` may reject valid data, so if it rejects the condition, both branches must hold."""
     if accepts(wanted, value):
         return accepts(schema.get("then", True), value)
     return accepts(schema.get("then", True), value) and accepts(schema.get("else", True), value)
 
 
 def _if_type(wanted: Any, value: Any, schema: Schema) -> bool:
-    """An `if` that only asks for a type is decided for sure."""
+    """An `if` that only tests a type is certain."""
     if isinstance(wanted, dict) and set(wanted) == {"type"}:
         return accepts(schema.get("then" if _type(wanted["type"], value, wanted) else "else", True), value)
     return _if(wanted, value, schema)
@@ -123,4 +123,4 @@ _CHECKS: dict[str, Callable[[Any, Any, Schema], bool]] = {
 }
 
 _SAYS_NOTHING = frozenset(("$schema", "$id", "$comment", "title", "description", "default", "examples", "then", "else", "form"))
-"""Annotations (`form` is our own), and what `if` reads itself."""
+"""Annotations (`form` is gen-deploy's own), and keywords that `if` handles."""

@@ -1,6 +1,6 @@
-"""The JSON Schemas that ship, and what they refuse in a file, as problems with positions and a did-you-mean.
+"""The shipped JSON Schemas, and their violations as problems with positions and suggestions.
 
-Floor 1. Validation is imported when it is needed: reading a spec or a rule set of one's own pays for it, a shipped set does not.
+Floor 1. The validator is imported lazily: custom rule sets and invalid specs need it, shipped sets do not.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ KINDS = {
     "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
     "quantizers": "quantizers", "training_jobs": "training_jobs", "gates": "gates",
 }  # fmt: skip
-"""Which schema a file of a rule set is read by, after its top-level keys; the first that it has decides."""
+"""The schema for each top-level key of a rule set file; the first key present decides."""
 
 
 def kind_of(data: Any) -> str | None:
-    """The schema's name for a file of a rule set; None where nothing in it says."""
+    """The schema's name for a file of a rule set; None if it has no known top-level key."""
     if isinstance(data, list):
         return "cases"
     if not isinstance(data, Mapping):
@@ -33,13 +33,13 @@ def kind_of(data: Any) -> str | None:
 
 
 def names() -> list[str]:
-    """The schemas that ship."""
+    """The names of the shipped schemas."""
     return sorted(path.stem for path in (folder("rules") / "schemas").glob("*.json"))
 
 
 @lru_cache
 def schema(name: str) -> dict[str, Any]:
-    """A schema as it ships."""
+    """A shipped schema."""
     data: dict[str, Any] = json.loads((folder("rules") / "schemas" / f"{name}.json").read_bytes())
     return data
 
@@ -55,16 +55,16 @@ def _validator(name: str, form_only: bool) -> Any:
 
 
 def without_words(whole: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema without the words of the shipped vocabulary: parts that have a `form` beside them are replaced by it."""
+    """A schema without the shipped vocabulary: parts with a `form` are replaced by it."""
     parts = whole.get("$defs", {})
     loose = {name: parts.get(f"{name}_form", part) for name, part in parts.items()}
     return {**whole, "$defs": loose} if parts else dict(whole)
 
 
 def problems_of(document: Document, name: str, form_only: bool = False) -> list[Problem]:
-    """Everything in a file that a schema refuses, in the order of the file.
+    """All schema violations of a file, in file order.
 
-    `form_only` leaves names and values to whoever knows the whole rule set.
+    `form_only` skips names and values, which need the whole rule set.
     """
     from generator.readers.problems import schema_problems
 

@@ -1,6 +1,6 @@
-"""Decision tables: a row's cells become tests, and facts go through them.
+"""Decision tables: cells compiled to tests, and matching of facts.
 
-Floor 1. A cell is a word or number, a list (any of them), `{not: x}`, a comparison `{min, over, below, max}`
+Floor 1. A cell is a word or number, a list (any of its items), `{not: x}`, a comparison `{min, over, below, max}`
 with a number or the name of a threshold, or `unknown`. A fact without a value matches only `unknown`.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 STAGES = ("spec", "pair", "layout", "sized")
-"""When a name gets its value: for the spec, per engine and method, per parallelism, once sized."""
+"""The stages at which names get their values: the spec, engine and method, parallelism, sizing."""
 SPEC, PAIR, LAYOUT, SIZED = range(len(STAGES))
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
@@ -25,7 +25,7 @@ Facts = Mapping[str, object]
 
 
 class Row(NamedTuple):
-    """One row of a table, ready to be tested.
+    """One compiled row of a table.
 
     `at` is `file:line`. `rank` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows.
     """
@@ -50,10 +50,10 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table's rows in order, the same rows by the stage at which all their names are known, and every name that they read.
+    """A table's rows in order, the rows by the stage at which all their names are known, and all names they read.
 
-    `names_by_stage` are the names that a stage's rows test. `memo` holds which rows matched which values of them: engines,
-    methods and splits come again and again.
+    `names_by_stage` are the names tested by a stage's rows. `memo` caches the matching rows by values: engines,
+    methods and splits repeat often.
     """
 
     name: str
@@ -65,8 +65,8 @@ class Table(NamedTuple):
     memo: dict[tuple[Any, ...], tuple[Row, ...]]
 
     def matching(self, facts: Facts, stage: int) -> tuple[Row, ...]:
-        """Rows of exactly this stage that match (`collect`)."""
-        if stage == SIZED:  # of figures that are hardly ever the same twice
+        """The matching rows of exactly this stage (`collect`)."""
+        if stage == SIZED:  # its figures hardly ever repeat
             return self._matching(facts, stage)
         key = (stage, *map(facts.__getitem__, self.names_by_stage[stage]))
         found = self.memo.get(key)
@@ -79,7 +79,7 @@ class Table(NamedTuple):
 
 
 def cell_test(cell: Any, bound: Callable[[Any], Any]) -> Test:
-    """The test of one cell; `bound` turns a threshold's name into its number."""
+    """The test of one cell; `bound` resolves a threshold's name to its number."""
     if isinstance(cell, dict):
         if "not" in cell:
             refused = _words(cell["not"])
@@ -104,7 +104,7 @@ def _words(cell: Any) -> frozenset[Any]:
 
 
 def _one_of(words: frozenset[Any]) -> Test:
-    """Whether a fact is one of these words, or a set of words that holds one of them."""
+    """Test whether a fact is one of these words, or a set that contains one of them."""
     if words == {True} and all(word is True for word in words):
         return lambda value: value is True
     if words == {False} and all(word is False for word in words):
@@ -117,14 +117,14 @@ def _one_of(words: frozenset[Any]) -> Test:
             return False
         if isinstance(value, frozenset):
             return not value.isdisjoint(words)
-        # `1` and `true` are equal in Python, and not in a rule.
+        # `1` and `true` are equal in Python, but not in a rule
         return any(value == word and isinstance(value, bool) is isinstance(word, bool) for word in words)
 
     return test
 
 
 def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Row:
-    """A compiled row from its checked data."""
+    """A row compiled from checked data."""
     when: Mapping[str, Any] = row.get("when") or {}
     tests = [(name, cell_test(cell, bound)) for name, cell in when.items()]
     rank = order = None
@@ -142,7 +142,7 @@ def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable
 
 
 def build_table(name: str, data: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Table:
-    """A table from its checked data; rows that only say `otherwise: true` match always."""
+    """A table compiled from checked data; rows with only `otherwise: true` always match."""
     rows = tuple(build_row(row, stages, bound) for row in data["rows"])
     by_stage = tuple(tuple(row for row in rows if row.stage == i) for i in range(len(STAGES)))
     words = [*(name for row in rows for name in row.when), *(word for row in rows for word in row.set.values())]

@@ -1,6 +1,6 @@
-"""The spec: what the user asked for, as frozen data; every problem of the file at once, each at its place.
+"""The spec as frozen data, and all problems of its file at once, each at its place.
 
-Floor 2, pure but for reading the schema. Defaults that depend on the profile are not here: they are rules.
+Floor 2, pure except for reading the schema. Defaults that depend on the profile are rules, not code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """What the spec says of the model; the paths are as written, relative to the spec."""
+    """The spec's model section; paths are as written, relative to the spec."""
 
     id: str
     revision: str | None = None
@@ -39,9 +39,9 @@ class ModelRequest:
 
 @dataclass(frozen=True)
 class HardwareRequest:
-    """What the spec says of the machine. `gpu` is a catalogue name or the fields of an unlisted one (GiB, GB/s).
+    """The spec's hardware section. `gpu` is a catalogue name or the fields of an unlisted GPU (GiB, GB/s).
 
-    With `gpus_auto` the decision finds `gpus_per_node`: the smallest number that meets the objectives.
+    With `gpus_auto` the decision sets `gpus_per_node` to the smallest number that meets the objectives.
     """
 
     gpu: str | Mapping[str, Any]
@@ -56,10 +56,10 @@ class HardwareRequest:
 
 @dataclass(frozen=True)
 class DeploymentSpec:
-    """One spec. `workload`, `pin`, `quantize` and `deploy` hold only what the user wrote; `folder` is that of the file.
+    """One spec. `workload`, `pin`, `quantize` and `deploy` contain only the user's keys; `folder` is the folder of the file.
 
-    `quantize` is None where the spec does not ask for weights to be made. `within` are the folders (symlinks resolved)
-    that the files it names must lie in; None: anywhere.
+    `quantize` is None if the spec does not request a quantization job. `within` are the allowed folders (symlinks resolved)
+    for the files it names; None: anywhere.
     """
 
     name: str
@@ -74,19 +74,19 @@ class DeploymentSpec:
     within: tuple[str, ...] | None = None
 
     def named_file(self, path: KeyPath, written: str) -> Path:
-        """A file that the spec names at `path`: relative to the spec, absolute, or in the home with `~/`.
+        """The file named at `path`: relative to the spec, absolute, or in the home folder with `~/`.
 
-        Raises `InputError` where it does not lie in `within`.
+        Raises `InputError` if it is outside `within`.
         """
         if written.startswith("~/"):
-            with contextlib.suppress(RuntimeError):  # no home: then it is a folder of that name
+            with contextlib.suppress(RuntimeError):  # without a home, `~` is a folder name
                 return self.readable(path, Path.home() / written[2:])
         return self.readable(path, self.folder / written)
 
     def readable(self, path: KeyPath, found: Path) -> Path:
-        """A file that what the spec names at `path` leads to; raises `InputError` where it does not lie in `within`."""
+        """A file that the spec refers to at `path`; raises `InputError` if it is outside `within`."""
         if self.within is not None and not lies_in(found, self.within):
-            message = f"{path[-1]}: {found.name!r} leads out of the project, or into .git; {WAY_OUT}"
+            message = f"{path[-1]}: {found.name!r} is outside the project, or inside .git; {WAY_OUT}"
             raise InputError(self.problem(path, "outside-project", message))
         return found
 
@@ -102,7 +102,7 @@ class DeploymentSpec:
 
 @lru_cache(1)
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a spec, with what it refers to put in its place."""
+    """The JSON Schema of a spec, with references resolved."""
     data = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
     whole: dict[str, Any] = _inlined(data, data["$defs"])
     return whole
@@ -125,28 +125,28 @@ def _validator() -> Any:
 
 
 def problems_of(document: Document) -> list[Problem]:
-    """Everything in a spec that its schema refuses, in the order of the file."""
+    """All schema violations of a spec, in file order."""
     if accepts(schema(), document.data):
         return []
     return schema_problems(document, _validator().iter_errors(document.data))
 
 
 def label(stem: str) -> str:
-    """A DNS label from a file's stem: `My spec_2` becomes `my-spec-2`; empty if nothing of it can stay."""
+    """A DNS label from a file's stem: `My spec_2` becomes `my-spec-2`; empty if no character is usable."""
     kept = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower())
     return "-".join(part for part in kept.split("-") if part)[:63].rstrip("-")
 
 
 def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None, list[Problem]]:
-    """The spec of a document, or every problem that its schema finds."""
+    """The spec of a document, or all its schema violations."""
     if not isinstance(document.data, dict):
         return None, [Problem("wrong-type", "a spec is a mapping with `model` and `hardware`", document.place())]
     if secrets := secret_problems(document):
-        return None, in_order(secrets)  # alone: another message could repeat one
+        return None, in_order(secrets)  # reported alone: another message could repeat a secret
     problems = in_order([*problems_of(document), *text_problems(document)])
     name = document.data.get("name") or label(path.stem)
     if not name:
-        problems.append(Problem("missing-key", f"no name can be made of {path.name!r}: give `name`", document.place()))
+        problems.append(Problem("missing-key", f"cannot derive a name from {path.name!r}: add `name`", document.place()))
     if problems:
         return None, problems
     data = whole(document.data, schema())
@@ -169,7 +169,7 @@ def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
 
 
 def whole(value: Any, rule: Mapping[str, Any]) -> Any:
-    """The data with `32.0` and `1e5` as whole numbers where the schema asks for one: it accepts them as such."""
+    """The data with `32.0` and `1e5` converted to integers where the schema wants one."""
     if isinstance(value, dict):
         return {key: whole(inner, (rule.get("properties") or {}).get(key) or {}) for key, inner in value.items()}
     forms = [rule, *rule.get("anyOf", ())]
@@ -179,12 +179,12 @@ def whole(value: Any, rule: Mapping[str, Any]) -> Any:
 
 
 def read_spec(path: Path) -> DeploymentSpec:
-    """One spec from its file; in a project, the files that it names must lie there. Raises `InputError` with every problem of it."""
+    """A spec from its file; in a project, the files it names must be inside. Raises `InputError` with all its problems."""
     spec, problems = from_document(read_yaml(path), path)
     if spec is None:
         raise InputError(problems)
     if spec.model.config or spec.model.gguf or spec.quantize:
-        from generator.spec.project import bounds  # few specs name files
+        from generator.spec.project import bounds  # imported lazily: few specs name files
 
         return replace(spec, within=bounds(path.parent))
     return spec

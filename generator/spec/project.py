@@ -1,7 +1,7 @@
 """The project file `gen-deploy.yaml`: one corpus of specs, one output folder, one rule set for every command.
 
-Floor 2; reads the project file and lists folders below it. A project may be a stranger's: what it names stays inside it,
-symlinks resolved, and out of `.git`.
+Floor 2; reads the project file and lists folders below it. A project may be untrusted: the paths it names must stay inside it,
+symlinks resolved, and outside `.git`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from generator.rulebook.rulesets import SHIPPED, layers
 FILE = "gen-deploy.yaml"
 KEYS = ("specs", "out", "rules")
 TREE = "rules"
-"""A folder of this name that holds `vocabulary.yaml` is a whole tree of rules: `lint`, `test` and `diff` look for it."""
+"""A folder of this name with a `vocabulary.yaml` is a complete rules folder: `lint`, `test` and `diff` look for it."""
 MAX_PROJECT_BYTES = 1 << 16
 MAX_FILES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project file. `folder` is where it lies; `out` and `rules` are as written, relative to that folder."""
+    """A project file. `folder` contains it; `out` and `rules` are as written, relative to that folder."""
 
     folder: Path
     specs: tuple[str, ...]
@@ -43,22 +43,22 @@ class Project:
 
     @property
     def out_folder(self) -> Path:
-        """Where the generated files go; raises `InputError` where that is not a folder of its own inside the project."""
+        """The output folder; raises `InputError` if it is not a separate folder inside the project."""
         path, root = self.folder / self.out, os.path.realpath(self.folder)
         if os.path.realpath(path) == root or not lies_in(path, [root]) or in_a_repository(path, self.folder):
-            message = f"out: {self.out!r} leads out of the project, or into git's own files; `-o DIR` can name any folder"
+            message = f"out: {self.out!r} is outside the project, or inside git's own files; `-o DIR` accepts any folder"
             raise fail("outside-project", message, self.document.place(("out",)))
         return path
 
     @property
     def rule_set(self) -> str | None:
-        """The rule set as `load` wants it: a shipped name, or a folder; None where the project names none."""
+        """The rule set for `load`: a shipped name, or a folder; None if the project names none."""
         if self.rules is None or self.rules in SHIPPED:
             return self.rules
         return str(self.folder / self.rules)
 
     def spec_files(self) -> list[Path]:
-        """Every file of the corpus, sorted; raises `InputError` where there is none, or a file that is named is missing."""
+        """All files of the corpus, sorted; raises `InputError` if there are none, or a named file is missing."""
         readable = readable_from(self.folder)
         found = [self.folder / name for name in self.matching(self._files_below(readable))]
         if not found:
@@ -69,10 +69,10 @@ class Project:
         return found
 
     def _outside(self, name: str) -> InputError:
-        return fail("outside-project", f"specs: {name!r} leads out of the project, or into .git; {WAY_OUT}", self.document.place(("specs",)))
+        return fail("outside-project", f"specs: {name!r} is outside the project, or inside .git; {WAY_OUT}", self.document.place(("specs",)))
 
     def _files_below(self, readable: Sequence[str]) -> Iterator[str]:
-        """Files below the parts of globs that are no patterns, as paths relative to the folder; symlinked folders are not entered."""
+        """Files below the literal parts of the globs, as paths relative to the folder; symlinked folders are skipped."""
         roots: set[str] = set()
         for glob in self.specs:
             fixed: list[str] = []
@@ -89,16 +89,16 @@ class Project:
                 folders[:] = sorted(f for f in folders if f != ".git")
                 seen += len(files) + len(folders)
                 if seen > MAX_FILES:
-                    raise fail("too-many-files", f"more than {MAX_FILES} files lie below {root or '.'}: narrow the globs")
+                    raise fail("too-many-files", f"more than {MAX_FILES} files below {root or '.'}: narrow the globs")
                 base = os.path.relpath(at, self.folder)
                 yield from ((name if base == "." else f"{base}/{name}") for name in files)
 
     def matching(self, paths: Iterable[str]) -> list[str]:
-        """The specs among paths relative to the project's folder; what is generated, and the rules, are none."""
+        """The specs among paths relative to the project's folder, without generated files and rules."""
         chosen = {path for path in paths if any(matches(glob, path) for glob in self.specs) and not self._excluded(path)}
         for i, glob in enumerate(self.specs):
             if not is_glob(glob) and glob not in chosen:
-                raise fail("no-specs", f"{glob!r} is not there", self.document.place(("specs", i)))
+                raise fail("no-specs", f"{glob!r} does not exist", self.document.place(("specs", i)))
         return sorted(chosen)
 
     def _excluded(self, path: str) -> bool:
@@ -108,19 +108,19 @@ class Project:
 
 
 def find(cwd: Path) -> Project | None:
-    """The project file of a folder or of one above it, up to the root of its repository; raises `InputError` if it is wrong."""
+    """The project file of a folder or of one above it, up to the root of its repository; raises `InputError` if it is invalid."""
     folder = _folder_around(cwd.resolve())
     if folder is None:
         return None
     path = folder / FILE
     name = os.path.relpath(path, cwd.resolve())
     if path.is_symlink() and not lies_in(path, [str(folder)]):
-        raise fail("outside-project", "the project file is a symlink that leads out of its folder", Place(name))
+        raise fail("outside-project", "the project file is a symlink to a file outside its folder", Place(name))
     return parse(decode(read_bytes(path, MAX_PROJECT_BYTES, name), name), name, Path(os.path.relpath(folder)))
 
 
 def _folder_around(here: Path, beyond: bool = False) -> Path | None:
-    """The folder of the project file: this one or one above it, up to the root of its repository or, with `beyond`, of all."""
+    """The folder of the project file: this one or a parent, up to the root of its repository or, with `beyond`, of the file system."""
     for folder in (here, *here.parents):
         if (folder / FILE).is_file():
             return folder
@@ -130,13 +130,13 @@ def _folder_around(here: Path, beyond: bool = False) -> Path | None:
 
 
 def bounds(folder: Path) -> tuple[str, ...] | None:
-    """Where files that a spec in this folder names may lie: in its project, also where that has it in a submodule. None without one."""
+    """Allowed folders for files named by a spec in this folder: its project, also across a submodule. None without a project."""
     around = _folder_around(folder.absolute(), beyond=True) or _folder_around(folder.resolve(), beyond=True)
     return None if around is None else readable_from(around)
 
 
 def parse(text: str, name: str, folder: Path) -> Project:
-    """A project file from its text; raises `InputError` with every problem of it."""
+    """A project file from its text; raises `InputError` with all its problems."""
     document = parse_yaml(text, name)
     data = document.data
     if not isinstance(data, dict):
@@ -151,7 +151,7 @@ def parse(text: str, name: str, folder: Path) -> Project:
 def _unknown(document: Document) -> Iterator[Problem]:
     for key in document.data:
         if key not in KEYS:
-            yield Problem("unknown-key", f"{key!r} is not known here{did_you_mean(key, KEYS)}", document.place((key,), key=True))
+            yield Problem("unknown-key", f"{key!r} is not a known key{did_you_mean(key, KEYS)}", document.place((key,), key=True))
 
 
 def _specs(document: Document) -> Iterator[Problem]:
@@ -161,7 +161,7 @@ def _specs(document: Document) -> Iterator[Problem]:
         return
     listed = value if isinstance(value, list) else [value]
     if not listed:
-        yield Problem("bad-value", "specs: at least one glob is needed", document.place(("specs",)))
+        yield Problem("bad-value", "specs: needs at least one glob", document.place(("specs",)))
     for i, glob in enumerate(listed):
         place = document.place(("specs", i)) if isinstance(value, list) else document.place(("specs",))
         yield from _path_problem("specs", glob, place, below=True)
@@ -180,15 +180,15 @@ def _path_problem(key: str, value: Any, place: Place, below: bool) -> Iterator[P
     if not isinstance(value, str):
         yield Problem("wrong-type", f"{key}: a path is expected, not {value!r}", place)
     elif not value.strip() or not value.isprintable():
-        yield Problem("bad-text", f"{key}: {value!r} is no path", place)
+        yield Problem("bad-text", f"{key}: {value!r} is not a path", place)
     elif below and (value.startswith(("/", "~")) or ".." in PurePosixPath(value).parts or str(PurePosixPath(value)) == "."):
         yield Problem("bad-path", f"{key}: {value!r} must be a path below the folder of the project file", place)
 
 
 def rule_set(named: str | None, cwd: Path, tree: bool = False) -> str:
-    """The rule set of a command, as `load` wants it: what was named, else the project file's, else `default`.
+    """The rule set of a command, for `load`: the named one, else the project file's, else `default`.
 
-    `tree` (for commands about the rules themselves) takes the `default` set of a whole `./rules` before the shipped one.
+    `tree` (for commands about the rules themselves) prefers the `default` set of a complete `./rules` to the shipped one.
     """
     if named is not None:
         return named
@@ -205,39 +205,39 @@ def rule_set(named: str | None, cwd: Path, tree: bool = False) -> str:
 
 
 def is_glob(text: str) -> bool:
-    """Whether a path holds a wildcard."""
+    """Whether a path contains a wildcard."""
     return any(c in text for c in "*?[")
 
 
 def check_rules(rules: Path, base: Path, place: Place | None = None) -> None:
-    """Refuse a rule set that somebody's checkout names and that is read from files outside that checkout, the shipped rules apart.
+    """Refuse a rule set that an untrusted checkout names and that reads files outside this checkout and the shipped rules.
 
-    Raises `InputError`. `--rules` is the caller's own word and can name any folder.
+    Raises `InputError`. `--rules` comes from the caller and can name any folder.
     """
     readable = readable_from(checkout(base), shipped("rules"))
     outside = next((path for path in _read_of(rules) if not lies_in(path, readable)), None)
     if outside is not None:
-        message = f"rules: {shown(outside)} leads out of the repository, or into .git; `--rules DIR` can name any folder"
+        message = f"rules: {shown(outside)} is outside the repository, or inside .git; `--rules DIR` accepts any folder"
         raise fail("outside-project", message, place)
 
 
 def _read_of(rules: Path) -> Iterator[Path]:
-    """What is read of a rule set: its folder and all YAML in it first, then what those lead to."""
+    """All paths that loading a rule set reads: its folder with all YAML first, then the files it refers to."""
     yield rules
     yield from rules.rglob("*.yaml")
-    with contextlib.suppress(InputError):  # what is wrong with it is told when it is read
+    with contextlib.suppress(InputError):  # its problems are reported on loading
         for layer in layers(rules):
             yield from layer
 
 
 def inside(path: str, folder: str) -> bool:
-    """Whether a path lies in a folder (both relative to the same place)."""
+    """Whether a path is inside a folder (both relative to the same folder)."""
     parts = PurePosixPath(os.path.normpath(folder)).parts
     return PurePosixPath(path).parts[: len(parts)] == parts
 
 
 def matches(glob: str, path: str) -> bool:
-    """Whether a path matches a glob: `**` is any number of folders; `*` and `?` stay within a name and skip hidden ones."""
+    """Whether a path matches a glob: `**` is any number of folders; `*` and `?` match within a name and skip hidden files."""
     states = {0}
     tests = _tests(glob)
     parts = path.split("/")
@@ -249,7 +249,7 @@ def matches(glob: str, path: str) -> bool:
                 if test is None:
                     after |= {at} if not part.startswith(".") else set()
                     if at in after and at == len(tests) - 1 and i == len(parts) - 1:
-                        return True  # a `**` at the end is every file below
+                        return True  # a final `**` matches every file below
                 elif test(part):
                     after.add(at + 1)
         states = after
@@ -257,7 +257,7 @@ def matches(glob: str, path: str) -> bool:
 
 
 def _skipping(states: set[int], tests: tuple[Callable[[str], object] | None, ...]) -> set[int]:
-    """These places in a glob, and those behind a `**` that stands for no folder."""
+    """These states of a glob, and those after a `**` that matches no folder."""
     found = set(states)
     for at in sorted(states):
         while at < len(tests) and tests[at] is None:

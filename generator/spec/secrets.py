@@ -1,6 +1,6 @@
-"""Secrets in a spec: found by the names of their keys and by what they look like, refused before anything repeats them.
+"""Secrets in a spec: detected by key name or form, and refused before any message can repeat them.
 
-Floor 2. What a secret is called and looks like is data (`rules/secrets.json`), and no part of a rule set: none can switch it off.
+Floor 2. Names and forms of secrets are data (`rules/secrets.json`) outside the rule sets: no rule set can switch them off.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from generator.readers.document import Document, KeyPath
 from generator.readers.problems import texts
 from generator.readers.resources import folder
 
-WAY_OUT = "set it where you start the server, where it passes through; for the key that clients send, name its variable in deploy.api_key_from"
+WAY_OUT = "set it in the environment that starts the server; for the API key of clients, name its variable in deploy.api_key_from"
 
 
 @lru_cache(1)
@@ -26,14 +26,14 @@ def _known() -> dict[str, Any]:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether the value of an option or a variable of this name is a secret."""
+    """Whether an option or variable with this name holds a secret."""
     known = _known()["names"]
     words = " " + re.sub(r"[-_.]+|(?<=[a-z0-9])(?=[A-Z])", " ", name).lower().rstrip(" 0123456789")
     return words.endswith(tuple(f" {end}" for end in known["ends"])) and not words.endswith(tuple(f" {end}" for end in known["not"]))
 
 
 def secret_in(text: str) -> str | None:
-    """What a text holds that looks like a secret; None for none."""
+    """The kind of secret found in a text; None for none."""
     for shape in _known()["values"]:
         if shape["holds"] in text and re.search(shape["pattern"], text):
             return str(shape["title"])
@@ -41,7 +41,7 @@ def secret_in(text: str) -> str | None:
 
 
 def secret_problems(document: Document) -> list[Problem]:
-    """Every secret in a spec, at its place; no message repeats one."""
+    """All secrets in a spec, at their places; no message repeats a secret."""
     found = []
     for path, text, key in texts((), document.data):
         if title := secret_in(text):
@@ -54,17 +54,17 @@ def secret_problems(document: Document) -> list[Problem]:
 
 
 def _refused(document: Document, path: KeyPath, what: str, key: bool) -> Problem:
-    return Problem("secret", f"{what}, and no file may hold one: {WAY_OUT}", document.place(path, key))
+    return Problem("secret", f"{what}, and no file may contain one: {WAY_OUT}", document.place(path, key))
 
 
 def _is_text(value: Any) -> bool:
-    """Whether a value could be a secret: switches and words such as `auto` are none."""
+    """Whether a value could be a secret, unlike switches and words such as `auto`."""
     values = value if isinstance(value, list) else [value]
     return any(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).lower() not in _known()["harmless"] for one in values)
 
 
 def _settings(data: Any) -> Iterator[tuple[KeyPath, Any]]:
-    """What the spec gives names of its own: variables, and options by engine."""
+    """The spec's free-form names: environment variables, and options by engine."""
     deploy = data.get("deploy") if isinstance(data, dict) else None
     env, extra = (deploy.get(key) for key in ("env", "extra_args")) if isinstance(deploy, dict) else (None, None)
     for name, value in env.items() if isinstance(env, dict) else ():

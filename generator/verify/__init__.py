@@ -1,4 +1,4 @@
-"""What was written, read back: a difference from what was meant is an error of ours.
+"""Checks of launch files: generated ones are parsed again and compared, any others are checked against the engine's options.
 
 Floor 6, pure.
 """

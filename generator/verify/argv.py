@@ -1,6 +1,6 @@
 """The words of a command line, checked against the options of an engine's version; stricter than the engines' own parsers.
 
-Floor 6, pure. No abbreviations, no `--config=FILE`, no underscores for dashes, nothing given twice.
+Floor 6, pure. No abbreviations, no `--config=FILE`, no underscores for dashes, no repeated option.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"-(\d|\.\d)")
 
 
 def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
-    """Every finding in the arguments of a server; its own words (`vllm serve`) are taken off before."""
+    """Every finding in the arguments of a server, without its command (`vllm serve`)."""
     rest = list(words)
     seen: dict[str, Text] = {}
     while rest:
@@ -25,7 +25,7 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
         if not is_option(word):
             positionals -= 1
             if positionals < 0 and word.known:
-                yield Finding("stray-word", f"{word.text!r} belongs to no option of {known.title}", word.place)
+                yield Finding("stray-word", f"{word.text!r} does not belong to any option of {known.title}", word.place)
             continue
         name, joined, option, problem = _read(word, known)
         yield from problem
@@ -49,19 +49,19 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
 
 
 def is_option(word: Text) -> bool:
-    """Whether a parser takes a word for an option."""
+    """Whether a parser reads a word as an option."""
     return len(word.text) > 1 and word.text.startswith("-") and not _NUMBER.match(word.text)
 
 
 def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
-    """Name, joined value and option of a word, and what is wrong with its spelling."""
+    """Name, joined value and option of a word, and the problems of its spelling."""
     name, equals, value = word.text.partition("=") if word.text.startswith("--") or "." in word.text else (word.text, "", "")
     joined = Text(value, word.place, word.known) if equals else None
     problems: list[Finding] = []
     if equals and not known.syntax.get("equals"):
-        problems.append(Finding("equals-form", f"{known.engine} does not take {name}=VALUE: write {name} VALUE", word.place))
+        problems.append(Finding("equals-form", f"{known.engine} does not accept {name}=VALUE: write {name} VALUE", word.place))
     elif equals and name in (known.syntax.get("equals_ignored") or ()):
-        problems.append(Finding("equals-form", f"{name}=FILE is taken and never read by {known.engine}: write {name} FILE", word.place))
+        problems.append(Finding("equals-form", f"{known.engine} accepts {name}=FILE but never reads it: write {name} FILE", word.place))
     option, spelling = find(name, known)
     if option is None and not name.startswith("--") and len(name) > 2 and (short := known.taken.get(name[:2])):
         return name[:2], Text(name[2:], word.place), short, problems
@@ -71,14 +71,14 @@ def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None
 
 
 def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
-    """The option that a name means at this version, and what is wrong with the name (its place is filled in by the caller)."""
+    """The option of a name at this version, and the problem of the name (the caller adds its place)."""
     if name in known.taken:
         return known.taken[name], None
     base = name.split(".", 1)[0]
     if known.syntax.get("dotted") and base != name:
         option, problem = find(base, known)
         if option is not None and option.kind not in ("json", "json_or_string"):
-            return None, finding("unknown-flag", f"{base} of {known.title} has no parts: {name}")
+            return None, finding("unknown-flag", f"{base} of {known.title} has no sub-keys: {name}")
         return option, problem
     dashed = _respelled(name, known)
     if dashed in known.taken:
@@ -90,12 +90,12 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
             option = known.gone[spelled]
             use = f"; use {option.use}" if option.use and not option.use.startswith("nothing") else ""
             use = f"; {option.use[9:]}" if option.use and option.use.startswith("nothing: ") else use
-            return None, finding("removed-flag", f"{name} is gone since {known.engine} {option.until}{use}", use=option.use)
+            return None, finding("removed-flag", f"{name} was removed in {known.engine} {option.until}{use}", use=option.use)
         if spelled in known.later:
-            return None, finding("future-flag", f"{name} comes with {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
+            return None, finding("future-flag", f"{name} is new in {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
     full = sorted({option.name for spelled, option in known.taken.items() if name.startswith("--") and spelled.startswith(name)})
     if full and len(name) > 3 and known.syntax.get("abbreviations"):
-        return None, finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write it out", use=full[0])
+        return None, finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write the full name", use=full[0])
     return None, finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
 
 
@@ -106,7 +106,7 @@ def _respelled(name: str, known: Catalogue) -> str:
 
 
 def finding(code: str, message: str, severity: str = "error", use: str | None = None) -> Finding:
-    """A finding whose place is not known yet."""
+    """A finding without a place yet."""
     from generator.errors import Place
 
     return Finding(code, message, Place(""), severity, use)
@@ -117,12 +117,12 @@ def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str
         use = f": use {option.use}" if option.use else ""
         yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", word.place, "warning", option.use)
     if option.name in seen and not option.repeatable:
-        yield Finding("repeated-flag", f"{name} stands here twice; the last one counts", word.place, "warning")
+        yield Finding("repeated-flag", f"{name} is given twice; the last one counts", word.place, "warning")
     seen[option.name] = word
 
 
 def _values(option: Option, joined: Text | None, rest: list[Text]) -> list[Text]:
-    """The values of an option, taken off the words that follow it."""
+    """The values of an option, consumed from the words after it."""
     if joined is not None:
         return [joined]
     most = 1 if option.nargs in (None, "?") else option.nargs if isinstance(option.nargs, int) else len(rest)
@@ -139,9 +139,9 @@ def _had(option: Option, word: Text, words: Sequence[Text], rest: list[Text]) ->
 
 def _companions(seen: dict[str, Text], known: Catalogue) -> Iterator[Finding]:
     if (known.syntax.get("config") or {}).get("flag") in seen:
-        return  # it may stand in the file
+        return  # it may be in the config file
     for name, word in seen.items():
         option = known.taken[name]
         for needed in option.needs:
             if needed not in seen:
-                yield Finding("missing-companion", f"{name} needs {needed} beside it", word.place)
+                yield Finding("missing-companion", f"{name} also needs {needed}", word.place)

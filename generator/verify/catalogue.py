@@ -1,6 +1,6 @@
-"""The options of one engine at one version, by every spelling, with those that are gone and those that come later.
+"""The options of one engine at one version, by every spelling, with removed and future options.
 
-Floor 6, pure: reads the `flags` section of a rule set, which is loaded by nothing else.
+Floor 6, pure: reads the `flags` section of a rule set, which no other code loads.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from generator.rulebook.memo import remembered
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option as one version spells it; `off` are those of its `names` that switch it off.
+    """One option as one version spells it; `off` are the `names` that switch it off.
 
-    `words` are what it takes, where that is known (with `numbers`, whole numbers too).
+    `words` are its allowed values, if known (with `numbers`, whole numbers too).
     """
 
     name: str
@@ -40,7 +40,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What an engine takes at a version. `checked_as` is the version whose table is used."""
+    """The options of an engine version. `checked_as` is the version whose table is used."""
 
     engine: str
     version: str
@@ -55,12 +55,12 @@ class Catalogue:
 
     @property
     def title(self) -> str:
-        """Engine and version, as messages name them."""
+        """Engine and version for messages."""
         return f"{self.engine} {self.checked_as}"
 
 
 def engines_with_tables(book: RuleBook) -> list[str]:
-    """The engines whose options are catalogued."""
+    """The engines with an option catalogue."""
     return list(book.section("flags"))
 
 

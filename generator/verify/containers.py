@@ -27,7 +27,7 @@ def is_compose(data: Any) -> bool:
 
 
 def is_kubernetes(data: Any) -> bool:
-    """Whether a YAML document is an object of Kubernetes."""
+    """Whether a YAML document is a Kubernetes object."""
     return isinstance(data, Mapping) and isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str)
 
 
@@ -39,7 +39,7 @@ def in_compose(document: Document, book: RuleBook, engine: str | None) -> Iterat
 
 
 def in_kubernetes(document: Document, book: RuleBook, engine: str | None) -> Iterator[Launch]:
-    """The servers in the containers of a manifest, wherever they stand in it."""
+    """The servers in all containers of a manifest."""
     for path, container in _containers(document.data, ()):
         yield from _container(document, path, container, ("command", "args", "env"), _kubernetes, book, engine)
 
@@ -112,7 +112,7 @@ def _env(document: Document, path: KeyPath, value: Any, expand: Any) -> dict[str
 
 
 def _compose(text: str, place: Any) -> Text:
-    """A value as Compose gives it on: `$$` is a dollar, a default stands for its variable."""
+    """A value after Compose interpolation: `$$` is a dollar, a default replaces its variable."""
     text = _DEFAULT.sub(lambda found: found.group(1), text)
     bare = text.replace("$$", "")
     return Text(text.replace("$$", "$"), place, not _EXPANDED.search(bare))

@@ -21,7 +21,7 @@ def check_config(document: Document, known: Catalogue) -> Iterator[Finding]:
     """Every finding in an engine's own YAML file."""
     rules = known.syntax.get("config")
     if rules is None:
-        yield Finding("no-config-file", f"{known.engine} reads no such file", document.place())
+        yield Finding("no-config-file", f"{known.engine} does not read such a file", document.place())
         return
     if document.data is None:
         return
@@ -41,7 +41,7 @@ def _companions(document: Document, known: Catalogue) -> Iterator[Finding]:
         option = known.taken.get(f"--{key.replace('_', '-')}")
         for needed in option.needs if option is not None and option.name[2:] in keys else ():
             if needed[2:] not in keys:
-                yield Finding("missing-companion", f"{key} needs {needed[2:]} beside it", document.place((key,), key=True))
+                yield Finding("missing-companion", f"{key} also needs {needed[2:]}", document.place((key,), key=True))
 
 
 def _option(document: Document, key: str, value: Any, known: Catalogue) -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def _option(document: Document, key: str, value: Any, known: Catalogue) -> Itera
     place = document.place((key,))
     option, problem = find(f"--{key}", known)
     if "_" in key and rules["keys"] == "either" and option is not None:
-        problem = None  # the file of vLLM takes both
+        problem = None  # vLLM's file accepts both
     if problem is not None:
         yield problem._replace(place=at, message=problem.message.replace(f"--{key}", key))
     if option is None:
@@ -58,7 +58,7 @@ def _option(document: Document, key: str, value: Any, known: Catalogue) -> Itera
         yield Finding("deprecated-flag", f"{key} is deprecated in {known.title}: use {option.use}", at, "warning", option.use)
     if value is False and option.kind == "switch" and rules["false"] == "dropped":
         yield Finding(
-            "yaml-false", f"{known.engine} drops {key}: false without a word; leave it out, or write no-{key}: true", place, use=f"no-{key}: true"
+            "yaml-false", f"{known.engine} silently drops {key}: false; leave it out, or write no-{key}: true", place, use=f"no-{key}: true"
         )
     elif what := wrong_value(option, value):
         yield Finding(what[0], f"{key} of {known.title} takes {what[1]}", place)
@@ -79,7 +79,7 @@ def _fields(document: Document, path: KeyPath, data: Mapping[str, Any], fields: 
             continue
         if "seen" in entry:
             which = "older" if entry["seen"] == "A" else "newer"
-            yield Finding("unsure-key", f"{shown} is only in the {which} of the two sources read", document.place((*path, key), key=True), "warning")
+            yield Finding("unsure-key", f"{shown} appears only in the {which} of the two sources", document.place((*path, key), key=True), "warning")
         yield from _value(document, (*path, key), value, entry["type"], known)
 
 

@@ -1,4 +1,4 @@
-"""The environment of a server, as far as the engine reads it; and the parameters of a Modelfile.
+"""Checks of a server's environment variables, and of the parameters of a Modelfile.
 
 Floor 6, pure.
 """
@@ -16,25 +16,25 @@ from generator.verify.values import wrong_text
 
 
 def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
-    """Every finding in the variables of a server; those that the engine does not own are left alone."""
+    """Every finding in a server's variables; variables of other programs are ignored."""
     prefix = known.syntax.get("env_prefix")
     for name, value in env.items():
         if name in known.env:
             option = known.env[name]
             if option.kind == "switch" and value.text not in ("1", "true", "on", "enabled", "0", "false", "off", "disabled") and value.known:
-                yield Finding("wrong-type", f"{name} of {known.title} takes true or false, not {value.text!r}", value.place)
+                yield Finding("wrong-type", f"{name} of {known.title} must be true or false, not {value.text!r}", value.place)
             elif option.kind != "switch" and value.known and (what := wrong_text(option, value.text)):
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
         elif name in known.gone_env:
             gone = known.gone_env[name]
-            yield Finding("removed-variable", f"{name} is gone since {known.engine} {gone.until}; use {gone.use}", value.place, use=gone.use)
+            yield Finding("removed-variable", f"{name} was removed in {known.engine} {gone.until}; use {gone.use}", value.place, use=gone.use)
         elif prefix and name.startswith(prefix) and not name.startswith(f"{prefix}NO_"):
             near = did_you_mean(name, known.env)
-            yield Finding("unknown-variable", f"{known.title} reads no {name}, and says nothing of it{near}", value.place)
+            yield Finding("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
 
 
 def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]:
-    """Every finding in a Modelfile: its grammar, the names and the types of its parameters."""
+    """Every finding in a Modelfile: grammar, parameter names and types."""
     parameters: Mapping[str, Any] = known.facts["parameters"]
     try:
         commands = read_with_lines(text)
@@ -47,7 +47,7 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
         if command.word != "PARAMETER":
             continue
         if command.name in known.facts["deprecated_parameters"]:
-            yield Finding("deprecated-parameter", f"{command.name} is dropped by {known.title}, with a warning", place, "warning")
+            yield Finding("deprecated-parameter", f"{known.title} ignores {command.name} with a warning", place, "warning")
         elif command.name not in parameters:
             yield Finding("unknown-parameter", f"{known.title} has no parameter {command.name}{_hint(command.name, known)}", place)
         else:
@@ -55,7 +55,7 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
             if what := wrong_text(option, command.value):
                 yield Finding(what[0], f"{command.name} takes {what[1]}", place)
             if command.name in seen and not parameters[command.name].get("repeatable"):
-                yield Finding("repeated-parameter", f"{command.name} stands here twice; the last one counts", place, "warning")
+                yield Finding("repeated-parameter", f"{command.name} is given twice; the last one counts", place, "warning")
         seen.add(command.name)
 
 

@@ -22,10 +22,10 @@ from generator.verify.values import wrong_text, wrong_value
 
 
 def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBook) -> Iterator[Problem]:
-    """What is wrong with what the user wrote for an engine; with `allow_unknown: true` only what is known and wrong."""
+    """The problems of the user's options for an engine; with `allow_unknown: true` only those of known options."""
     form, name = book.section("engines")[engine].get("served_names"), spec.deploy.get("served_name")
     if form and name and not re.match(form["pattern"], name):
-        yield spec.problem(("deploy", "served_name"), "bad-text", f"{engine} takes no name such as {name!r}: {form['form']}")
+        yield spec.problem(("deploy", "served_name"), "bad-text", f"{engine} does not accept the name {name!r}: {form['form']}")
     extra: Mapping[str, Any] = (spec.deploy.get("extra_args") or {}).get(engine) or {}
     if not extra or engine not in book.section("flags"):
         return
@@ -36,8 +36,8 @@ def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBo
         what = _unsayable(name, value, known) or _problem(name, value, known, spec)
         if what is None or (lenient and what[0].startswith("unknown") and value is not False):
             continue
-        hint = "; `allow_unknown: true` under deploy lets it pass" if what[0].startswith("unknown") and not lenient else ""
-        hint = hint or ("; what `false` means for it is unknown: write the word that switches it off" if lenient and value is False else "")
+        hint = "; `allow_unknown: true` under deploy permits it" if what[0].startswith("unknown") and not lenient else ""
+        hint = hint or ("; the meaning of `false` for it is unknown: write the value that switches it off" if lenient and value is False else "")
         yield spec.problem(path, what[0], f"extra_args.{engine}: {what[1]}{hint}", key=what[0] not in ("wrong-type", "wrong-choice", "bad-text"))
 
 
@@ -62,7 +62,7 @@ def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> t
         return _of_modelfile(name, value, known, spec)
     keys = known.facts.get("keys") or {}
     if name.split(".")[0] in keys and f"--{name}" not in known.taken:
-        return None  # a key of the file; the file is checked as a whole
+        return None  # a key of the config file, which is checked as a whole
     if "." in name and keys:
         return "unknown-flag", f"{known.title} has no key {name}{did_you_mean(name.split('.')[0], keys)}"
     option, problem = find(f"--{name}", known)

@@ -1,4 +1,4 @@
-"""One launch file: what kind it is, what it starts, and everything that is wrong with it.
+"""One launch file: its kind, the servers it starts, and all its problems.
 
 Floor 6. Reads the file, and nothing else.
 """
@@ -27,7 +27,7 @@ _HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
 
 @dataclass
 class Report:
-    """What was found in a file: how many servers and configurations were checked, as which versions, and the findings."""
+    """The result for a file: the number of servers and configurations checked, their versions, and the findings."""
 
     checked: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user says of the files: the engine and its version, where the files do not say it."""
+    """The user's engine and version, for files that do not name them."""
 
     engine: str | None = None
     version: str | None = None
@@ -45,16 +45,16 @@ NOBODY = Asked()
 
 
 def check_file(path: Path, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
-    """The report of one file; `told` is what the folder says (plan.json), and gives way to what the file says itself.
+    """The report of one file; `told` comes from the folder (plan.json), and the file's own statements override it.
 
-    Raises `InputError` for a file that cannot be read or that is not the YAML it seems to be.
+    Raises `InputError` for an unreadable file or invalid YAML.
     """
     name = str(path)
     return check_text(name, decode(read_bytes(path, MAX_BYTES, name), name), book, asked, told)
 
 
 def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
-    """The report of a file's text; by its name it is known what kind of file it is."""
+    """The report of a file's text; the name determines the kind of file."""
     path = Path(name)
     said = header(text, book)
     report = Report()
@@ -89,7 +89,7 @@ def _yaml(document: Document, report: Report, said: Asked, asked: Asked, told: A
 
 
 def _other(path: Path) -> bool:
-    """Whether a YAML or JSON file of a generated folder is none that an engine reads."""
+    """Whether a YAML or JSON file of a generated folder is not read by any engine."""
     return path.name in ("plan.json", "manifest.json") or path.suffix == ".json"
 
 
@@ -111,7 +111,7 @@ def _add(report: Report, known: Catalogue, found: Iterator[Finding] | list[Findi
 
 
 def _known(engine: str, version: str | None, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> Catalogue:
-    """The catalogue of the version that counts: the user's, the file's own (header, image), the folder's, the default one."""
+    """The catalogue of the effective version: the user's, else the file's (header, image), the folder's, the default."""
     of_header = said.version if said.engine == engine else None
     of_folder = told.version if told.engine == engine else None
     wanted = (asked.version if asked.engine in (None, engine) else None) or of_header or version or of_folder
@@ -128,7 +128,7 @@ def header(text: str, book: RuleBook) -> Asked:
 
 
 def documents(text: str, name: str) -> Iterator[Document]:
-    """The YAML documents of a file, each with positions in the whole file."""
+    """The YAML documents of a file, with positions relative to the file."""
     start, lines = 0, text.split("\n")
     for end in [*(i for i, line in enumerate(lines) if line.rstrip() == "---" or line.startswith("--- ")), len(lines)]:
         part = lines[start:end]
@@ -145,7 +145,7 @@ def _is_modelfile(path: Path, text: str) -> bool:
 
 
 def _commands_of(path: Path, text: str) -> str:
-    """The text of a script; of a systemd unit only what its Exec lines run, in place."""
+    """The text of a script; for a systemd unit only the commands of its Exec lines, at their positions."""
     if path.suffix != ".service":
         return text
     out, inside = [], False

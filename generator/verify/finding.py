@@ -1,4 +1,4 @@
-"""What is wrong with a launch file: a code, words, a place, and what to write instead.
+"""A problem of a launch file: code, message, place, and replacement.
 
 Floor 6, pure.
 """
@@ -11,7 +11,7 @@ from generator.errors import Place, Problem
 
 
 class Text(NamedTuple):
-    """A word of a launch file and where it stands; `known` is false where a variable decides what it is."""
+    """A word of a launch file with its place; `known` is false if a variable determines it."""
 
     text: str
     place: Place
@@ -19,7 +19,7 @@ class Text(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One finding; `use` is what does the work now, where that is known."""
+    """One finding; `use` is the replacement, if known."""
 
     code: str
     message: str
@@ -29,7 +29,7 @@ class Finding(NamedTuple):
 
     @property
     def problem(self) -> Problem:
-        """The finding as it is printed."""
+        """The finding as a printable problem."""
         return Problem(self.code, self.message, self.place, self.severity)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The launch files under some paths, and what a generated folder says of them.
+"""The launch files under some paths, and the engine and version recorded in a generated folder.
 
 Floor 6. Reads folders and `plan.json`, follows no links.
 """
@@ -20,7 +20,7 @@ _MAX_FILES = 10_000
 
 
 def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked) -> tuple[Report, int, list[Problem]]:
-    """The findings under some paths, how many files held something to check, and the files that could not be read."""
+    """The findings under some paths, the number of files checked, and the problems of unreadable files."""
     whole, files = Report(), 0
     problems: list[Problem] = []
     for path, inside in _files(paths):
@@ -42,12 +42,12 @@ def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked) -> tuple[Re
 
 
 def _nothing(asked: Asked) -> str:
-    hint = "" if asked.engine else "; name the engine with --engine where the file does not say it"
-    return f"no server of a known engine is started here{hint}"
+    hint = "" if asked.engine else "; if the file does not name its engine, use --engine"
+    return f"this file does not start a server of a known engine{hint}"
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
-    """The files to read, and whether each was found in a folder (then it need not be a launch file)."""
+    """The files to read, and whether each was found in a folder (then it may be another kind of file)."""
     for path in paths:
         if not path.is_dir():
             yield path, False
@@ -63,7 +63,7 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 
 
 def told_by_folder(path: Path) -> Asked:
-    """Engine and version of a file in a generated folder: the folder is named after the engine, `plan.json` knows the version."""
+    """Engine and version of a file in a generated folder: the folder has the engine's name, `plan.json` the version."""
     for folder in (path.parent, path.parent.parent):
         try:
             plan = read_json(folder / "plan.json")

@@ -1,6 +1,6 @@
-"""Where the servers are in a launch file: the engine, its version, its arguments and its environment.
+"""The servers in a launch file: engine, version, arguments and environment.
 
-Floor 6, pure. What is read are words; nothing is looked up and nothing is run.
+Floor 6, pure. Words are only parsed; nothing is looked up or run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SHELLS = {"sh", "bash", "dash", "zsh"}
 
 @dataclass
 class Launch:
-    """A server that a file starts. `version` is what the file says of it, None where it says nothing."""
+    """A server started by a file. `version` is the one named in the file, None if there is none."""
 
     engine: str
     version: str | None
@@ -35,7 +35,7 @@ class Launch:
 
 
 def in_script(text: str, name: str, book: RuleBook, start: Any = None) -> Iterator[Launch]:
-    """The servers that a shell text starts, `docker run` included."""
+    """The servers started by a shell text, including `docker run`."""
     script = read_script(text, name, start)
     for command in script.commands:
         found = in_words(command.words, book)
@@ -45,7 +45,7 @@ def in_script(text: str, name: str, book: RuleBook, start: Any = None) -> Iterat
 
 
 def in_words(words: Sequence[Text], book: RuleBook) -> Launch | None:
-    """The server that a command line starts, behind whatever starts it (exec, env, nohup, docker run)."""
+    """The server started by a command line, behind wrappers (exec, env, nohup, docker run)."""
     if not words or words[0].text in _TALK or (words[0].text == "command" and words[1:2] and words[1].text.startswith("-")):
         return None
     env: dict[str, Text] = {}
@@ -69,7 +69,7 @@ def in_words(words: Sequence[Text], book: RuleBook) -> Launch | None:
 
 
 def command_at(words: Sequence[Text], book: RuleBook) -> Launch | None:
-    """The server whose command these words begin with."""
+    """The server, if the words begin with its command."""
     if not words:
         return None
     for engine, facts in book.section("flags").items():
@@ -96,12 +96,12 @@ def _same(pattern: str, word: str) -> bool:
 
 
 def default_positionals(engine: str, book: RuleBook) -> int:
-    """How many positional words the command of an engine takes."""
+    """The number of positional arguments of an engine's command."""
     return int(book.section("flags")[engine]["commands"][0]["positionals"])
 
 
 def image_of(text: str, book: RuleBook) -> tuple[str, str | None] | None:
-    """Engine and version of a container image, None for an image of something else."""
+    """Engine and version of a container image, None for other images."""
     if "/" not in text and ":" not in text:
         return None
     repository, tag = _split(text)

@@ -1,6 +1,6 @@
-"""A reader of Ollama's Modelfile, as Ollama reads it: commands by line, no escapes, comments only between commands.
+"""A parser for Ollama's Modelfile that follows Ollama: commands by line, no escapes, comments only between commands.
 
-Floor 6, pure. Written from the grammar in Ollama's `parser` package; it reads what we write.
+Floor 6, pure. Based on the grammar in Ollama's `parser` package; it verifies generated files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROLES = ("system", "user", "assistant")
 
 
 class Command(NamedTuple):
-    """One command; `name` is that of a PARAMETER or the role of a MESSAGE, else empty."""
+    """One command; `name` is the name of a PARAMETER or the role of a MESSAGE, else empty."""
 
     word: str
     name: str
@@ -33,7 +33,7 @@ class Command(NamedTuple):
 
 
 class ModelfileError(ValueError):
-    """What Ollama would refuse, with the line (0 where it is the whole file)."""
+    """A text that Ollama would refuse, with the line (0 for the whole file)."""
 
     def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(f"line {line}: {message}" if line else message)
@@ -43,14 +43,14 @@ class ModelfileError(ValueError):
 def read(text: str) -> list[Command]:
     """The commands of a Modelfile.
 
-    Raises `ModelfileError` for an unknown command, a name without a value, a quote that does not end, an empty value,
+    Raises `ModelfileError` for an unknown command, a name without a value, an unterminated quote, an empty value,
     and a file without FROM.
     """
     return [command for _, command in read_with_lines(text)]
 
 
 def read_with_lines(text: str) -> list[tuple[int, Command]]:
-    """The same, each with the line it begins on."""
+    """The commands of a Modelfile, each with its first line."""
     commands: list[tuple[int, Command]] = []
     lines = text.split("\n")
     number = 0
@@ -62,14 +62,14 @@ def read_with_lines(text: str) -> list[tuple[int, Command]]:
         word, name, value = _head(line.lstrip(), start)
         while (closed := unquote(value.strip())) is None:
             if number >= len(lines):
-                raise ModelfileError("the quote does not end", start)
+                raise ModelfileError("the quote is not closed", start)
             value += "\n" + lines[number]
             number += 1
         if not closed.strip():
             raise ModelfileError(f"{word} has no value", start)
         commands.append((start, Command(word, name, closed)))
     if not any(command.word == "FROM" for _, command in commands):
-        raise ModelfileError("there is no FROM")
+        raise ModelfileError("FROM is missing")
     return commands
 
 
@@ -77,7 +77,7 @@ def _head(line: str, number: int) -> tuple[str, str, str]:
     match = re.match(r"([A-Za-z]+)[ \t]+(.*)\Z", line)
     word = match.group(1).upper() if match else ""
     if match is None or word not in COMMANDS:
-        raise ModelfileError(f"no command of a Modelfile: {line!r}", number)
+        raise ModelfileError(f"not a Modelfile command: {line!r}", number)
     if word not in ("PARAMETER", "MESSAGE"):
         return word, "", match.group(2)
     rest = re.match(r"([A-Za-z0-9_]+)[ \t]+(.*)\Z", match.group(2))
@@ -87,7 +87,7 @@ def _head(line: str, number: int) -> tuple[str, str, str]:
 
 
 def unquote(text: str) -> str | None:
-    """A value without its quotes; None where a quote is still open."""
+    """A value without its quotes; None if a quote is still open."""
     for quote in ('"""', '"'):
         if text.startswith(quote):
             return text[len(quote) : -len(quote)] if len(text) >= 2 * len(quote) and text.endswith(quote) else None
@@ -95,17 +95,17 @@ def unquote(text: str) -> str | None:
 
 
 def quote(text: str) -> str:
-    """A value as a Modelfile holds it: it has no escapes, so what cannot be quoted is refused with `ModelfileError`."""
+    """A value quoted for a Modelfile; without escapes some values cannot be quoted and raise `ModelfileError`."""
     if text and text == text.strip() and not text.startswith('"') and "\n" not in text and "\r" not in text:
         return text
     for mark in ('"', '"""'):
         quoted = mark + text + mark
         if "\r" not in text and text.strip() and unquote(quoted) == text and ("\n" not in text or _whole(quoted)):
             return quoted
-    raise ModelfileError(f"a Modelfile cannot hold {text!r}")
+    raise ModelfileError(f"a Modelfile cannot represent {text!r}")
 
 
 def _whole(quoted: str) -> bool:
-    """Whether no line of a quoted text before the last one ends the quote."""
+    """Whether only the last line of a quoted text closes the quote."""
     lines = quoted.split("\n")
     return all(unquote("\n".join(lines[:n]).strip()) is None for n in range(1, len(lines)))

@@ -1,4 +1,4 @@
-"""What the engines refuse only at the start: values that do not go together. Each rule stands beside the options in the rules.
+"""Incompatible values, which engines refuse only at start-up. The rules are defined beside the options.
 
 Floor 6, pure.
 """
@@ -26,7 +26,7 @@ def check_together(words: Sequence[Text], known: Catalogue) -> Iterator[Finding]
             if not float(one.text) <= float(two.text):
                 yield Finding("not-together", f"{rule['option']} must be at most {rule['with']}: {rule['because']}", one.place)
         elif one.text in rule.get("values", ()) and two.text in rule.get("forbids", ()):
-            yield Finding("not-together", f"{rule['option']} {one.text} does not go with {rule['with']} {two.text}: {rule['because']}", one.place)
+            yield Finding("not-together", f"{rule['option']} {one.text} cannot be combined with {rule['with']} {two.text}: {rule['because']}", one.place)
 
 
 def _given(words: Sequence[Text], known: Catalogue) -> Mapping[str, Text]:

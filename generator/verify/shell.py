@@ -1,6 +1,6 @@
-"""Shell text, split again and compared with the words it was written from.
+"""Generated shell text, split again and compared with the original words.
 
-Floor 6, pure. `shlex` is a second reading, independent of bash; the tests ask bash itself.
+Floor 6, pure. `shlex` is a second parser, independent of bash; the tests use bash itself.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from generator.errors import internal
 
 
-def same_words(block: str, meant: Sequence[str], text: str) -> None:
-    """Raise an internal error unless `block` stands in `text` as it is and splits into the words that were meant."""
+def same_words(block: str, expected: Sequence[str], text: str) -> None:
+    """Raise an internal error unless `text` contains `block` verbatim and `block` splits into the words `expected`."""
     found = shlex.split(block)
-    if found != list(meant) or block not in text:
-        raise internal("not-as-meant", f"a script does not read back as it was meant: {found!r}")
+    if found != list(expected) or block not in text:
+        raise internal("not-as-meant", f"a script does not parse to the intended words: {found!r}")

@@ -1,7 +1,7 @@
-"""Shell text as commands of words with positions. Nothing is run: a variable is known only where the same text sets it to a literal.
+"""Shell text as commands of words with positions. Nothing is run: a variable is known only if the same text sets it to a literal.
 
-Floor 6, pure. Enough of bash for launch scripts: quotes, continuations, comments, arrays, assignments, here-documents; what a
-command substitution would give is unknown.
+Floor 6, pure. Enough of bash for launch scripts: quotes, continuations, comments, arrays, assignments, here-documents; the result of a
+command substitution is unknown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _CLOSING = {"(": ")", "{": "}"}
 
 @dataclass
 class Command:
-    """One simple command: its words, and the assignments before it."""
+    """A simple command: its words and preceding assignments."""
 
     words: list[Text] = field(default_factory=list)
     env: dict[str, Text] = field(default_factory=dict)
@@ -29,14 +29,14 @@ class Command:
 
 @dataclass
 class Script:
-    """The commands of a text, and what it exports."""
+    """The commands and exports of a text."""
 
     commands: list[Command] = field(default_factory=list)
     exports: dict[str, Text] = field(default_factory=dict)
 
 
 def read_script(text: str, name: str, start: Place | None = None) -> Script:
-    """The commands of a shell text; with `start`, every word stands there (text inside a YAML value)."""
+    """The commands of a shell text; with `start`, every word gets that place (text inside a YAML value)."""
     reader = _Reader(text, name, start)
     reader.run()
     return reader.script
@@ -173,7 +173,7 @@ class _Reader:
         self.command.env[name] = Text(value, place, known)
 
     def _pieces(self) -> tuple[str, bool, bool]:
-        """The text of one word, whether it is known, and whether nothing of it was quoted."""
+        """The text of one word, whether it is known, and whether it is entirely unquoted."""
         out, known, bare = "", True, True
         while (c := self.peek()) and not c.isspace() and c not in _OPERATORS:
             if c == "\\":
@@ -213,7 +213,7 @@ class _Reader:
         return out, known
 
     def _expansion(self) -> tuple[str, bool]:
-        """A variable's literal where the text sets it, or its default; else the expansion as it is written, unknown."""
+        """A variable's literal value if set in the text, or its default; else the expansion as written, unknown."""
         begin = self.at
         if self.step() == "`":
             end = self.text.find("`", self.at)

@@ -1,4 +1,4 @@
-"""Whether a text is a value of an option: its type, and its words where they are known.
+"""Checks of an option's value: its type, and its allowed words if known.
 
 Floor 6, pure.
 """
@@ -21,16 +21,16 @@ _GO_BOOL = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "fals
 
 SHAPES = {
     "int": (_INT, "a whole number"),
-    "uint": (re.compile(r"\d+\Z"), "a whole number from 0"),
+    "uint": (re.compile(r"\d+\Z"), "a whole number of at least 0"),
     "float": (_FLOAT, "a number"),
-    "size": (_SIZE, "a whole number, or one with k, m or g"),
-    "size_or_auto": (re.compile(rf"auto\Z|{_SIZE.pattern}"), "a whole number, one with k, m or g, or auto"),
-    "duration": (_DURATION, "a time such as 5m, or seconds"),
+    "size": (_SIZE, "a whole number, optionally with k, m or g"),
+    "size_or_auto": (re.compile(rf"auto\Z|{_SIZE.pattern}"), "a whole number, optionally with k, m or g, or auto"),
+    "duration": (_DURATION, "a duration such as 5m, or seconds"),
 }
 
 
 def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
-    """Code and words for what is wrong with a value, None for a good one."""
+    """Code and message for a wrong value, None for a valid one."""
     kind = option.kind
     if kind in SHAPES and not SHAPES[kind][0].match(text):
         return "wrong-type", f"{SHAPES[kind][1]}, not {text!r}"
@@ -44,7 +44,7 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
 
 
 def wrong_value(option: Option, value: Any) -> tuple[str, str] | None:
-    """The same for a value of a YAML file; a switch is true or false there."""
+    """Code and message for a wrong value in a YAML file, where a switch is true or false."""
     if option.kind == "switch":
         return None if isinstance(value, bool) else ("wrong-type", f"true or false, not {value!r}")
     if isinstance(value, dict):
@@ -81,5 +81,5 @@ def _shown(words: tuple[str, ...]) -> str:
 
 
 def old_word(option: Option, value: Any) -> str | None:
-    """The word that does the work of a deprecated one, None where the value is not deprecated."""
+    """The replacement of a deprecated value, None for other values."""
     return option.old_words.get(value) if isinstance(value, str) else None

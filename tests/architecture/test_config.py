@@ -134,7 +134,7 @@ def test_what_the_model_as_a_whole_says_of_tied_embeddings_goes_first() -> None:
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        ({"model_type": "lama"}, "unknown-architecture", "'lama' is not known; did you mean 'llama'?"),
+        ({"model_type": "lama"}, "unknown-architecture", "'lama' is not a known architecture; did you mean 'llama'?"),
         ({"model_type": None}, "unknown-architecture", "model_type is missing"),
         ({"num_hidden_layers": None}, "unknown-architecture", "num_hidden_layers"),
         ({"num_hidden_layers": 10**9}, "bad-model-config", "num_hidden_layers"),
@@ -145,7 +145,7 @@ def test_what_the_model_as_a_whole_says_of_tied_embeddings_goes_first() -> None:
         ({"layer_types": ["full_attention"]}, "bad-model-config", "layer_types must have 32 items"),
         ({"layer_types": ["hyena"] * 32}, "unknown-architecture", "layer_types names 'hyena'"),
         ({"tie_word_embeddings": "no"}, "bad-model-config", "tie_word_embeddings"),
-        ({"quantization_config": {"quant_method": "magic"}}, "unknown-quantization", "'magic' is not known"),
+        ({"quantization_config": {"quant_method": "magic"}}, "unknown-quantization", "'magic' is unknown"),
         ({"quantization_config": {"quant_method": "compressed-tensors"}}, "unknown-architecture", "config_groups"),
         ({"rope_scaling": {"rope_type": "yarn", "factor": "x"}}, "bad-model-config", "rope_scaling.factor"),
     ],

@@ -53,10 +53,10 @@ FAILS = {
     "{choice: null}": (3, "the choice is vllm/bf16"),
     "{choice: {quantization: [fp8, int8]}}": (3, "quantization: expected ['fp8', 'int8'], got bf16"),
     "{settings: {tensor_parallel: 2}}": (3, "tensor_parallel: expected 2, got 1"),
-    "{warnings: [idle-gpus]}": (3, "row 'idle-gpus' of warn takes no part"),
-    "{no_warnings: [unpinned]}": (3, "row 'unpinned' of warn takes part"),
+    "{warnings: [idle-gpus]}": (3, "row 'idle-gpus' of warn is not involved"),
+    "{no_warnings: [unpinned]}": (3, "row 'unpinned' of warn is involved"),
     "{warnings: [unpined]}": (3, "warn has no row 'unpined'; did you mean 'unpinned'?"),
-    "{trace: {settings: [several-nodes]}}": (3, "takes no part"),
+    "{trace: {settings: [several-nodes]}}": (3, "is not involved"),
     "{rows: {workload: [profile-is-chat]}}": (3, "not expected chat-lengths, others-are-balanced"),
     "{rejected: {tgi: [engine-in-maintenance]}}": (3, "tgi is not rejected"),
     "{engines: [vllm, sglang]}": (3, "missing sglang"),
@@ -87,7 +87,7 @@ def test_errors_are_expected_by_code(tmp_path: Path, book: RuleBook) -> None:
     assert run(read_cases([path])[0], book).differences == ()
     path = case(tmp_path, "{choice: {engine: vllm}}", "{model: Qwen/Qwen2.5-7B-Instruct, hardware: {gpu: A100-81GB}}")
     (only,) = run(read_cases([path])[0], book).differences
-    assert "the spec is an error" in only.message
+    assert "the spec is invalid" in only.message
     assert not only.mendable
 
 

@@ -175,7 +175,7 @@ def test_an_engine_on_the_command_line_is_a_pin(here: Path) -> None:
     assert run("plan", "good.yaml", "--json", "--engine", "sglang").json["choice"] == run("plan", "pinned.yaml", "--json").json["choice"]
     assert run("plan", "pinned.yaml", "--json", "--engine", "vllm").json["choice"]["engine"] == "vllm"
     wrong = run("plan", "good.yaml", "--engine", "vlm")
-    assert wrong.err.startswith("error[unknown-engine]: --engine: 'vlm' is no engine; did you mean 'vllm'?")
+    assert wrong.err.startswith("error[unknown-engine]: --engine: 'vlm' is not a known engine; did you mean 'vllm'?")
 
 
 def test_another_engine_does_not_take_over_the_version_of_the_pinned_one(here: Path) -> None:
@@ -347,7 +347,7 @@ def test_a_name_that_leaves_nothing_asks_for_one(here: Path) -> None:
     (here / "模型.yaml").write_text(GOOD)
     said = run("模型.yaml", "-o", "out")
     assert said.code == 1
-    assert "give `name`" in said.err
+    assert "add `name`" in said.err
 
 
 # ---- terminals and pipes
@@ -387,7 +387,7 @@ def test_files_are_written_whatever_becomes_of_the_report(lost: str, here: Path)
     os.close(write)
     assert done.returncode == 0, done.stderr
     assert (here / "out/good/PLAN.md").exists() and (here / "out/other/PLAN.md").exists()
-    told = "warning: standard output: No space left on device; the files are written all the same"
+    told = "warning: standard output: No space left on device; the files are written nevertheless"
     assert done.stderr.splitlines().count(told) == (1 if lost == "/dev/full" else 0)
 
 

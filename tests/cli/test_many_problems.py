@@ -36,7 +36,7 @@ def test_keys_that_nobody_knows(here: Path) -> None:
     (here / "k.yaml").write_text(SPEC + "".join(f"key{i}: 1\n" for i in range(5000)))
     code, out, err = run("plan", "k.yaml")
     assert (code, out, len(err)) == (1, [], MOST_IN_FILE + 1)
-    assert err[0].startswith("k.yaml:3:1: error[unknown-key]: 'key0' is not known here")
+    assert err[0].startswith("k.yaml:3:1: error[unknown-key]: 'key0' is not a known key")
     assert err[-1] == "k.yaml:1:1: error[unknown-key]: 4980 more of this kind in this file"
 
 

@@ -78,8 +78,8 @@ def test_what_does_not_fit_is_said_with_what_would(tmp_path: Path) -> None:
         (STUDENT, ["--job", "qat", "--method", "fp16"], 1, "has no method"),
         (STUDENT, ["--job", "pruning", "--method", "experts"], 1, "no mixture of experts"),
         (STUDENT + "pin: {engine: llama.cpp}\n", ["--job", "qat", "--method", "fp8"], 1, "not for llama.cpp"),
-        (STUDENT, ["--method", "fp8"], 2, "--method goes with --job"),
-        (STUDENT, ["--job", "qat", "--rules", "handbook"], 1, "has no threshold"),
+        (STUDENT, ["--method", "fp8"], 2, "--method needs --job"),
+        (STUDENT, ["--job", "qat", "--rules", "handbook"], 1, "lacks the threshold"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_written(tmp_path: Path, text: str, more: list[str], code: int, words: str) -> None:

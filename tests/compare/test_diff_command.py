@@ -300,8 +300,8 @@ def test_plans_of_an_unknown_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     code, out, err = run("old..new")
     assert (code, out) == (1, "")
     assert err == (
-        "new/chat/plan.json:1:1: error[unknown-schema]: schema_version is 2, and this version of gen-deploy reads 1:"
-        " compare with the version that wrote the plan\n"
+        "new/chat/plan.json:1:1: error[unknown-schema]: schema_version is 2, but this gen-deploy reads 1:"
+        " compare with the gen-deploy version that wrote the plan\n"
     )
 
 
@@ -349,21 +349,21 @@ def test_plans_are_compared_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
-    "nothing": ((), 2, "name what to compare with"),
+    "nothing": ((), 2, "name the revisions or folders to compare"),
     "option": (("--upload-pack=touch owned",), 2, "No such option"),
     "option behind dashes": (("--", "--upload-pack=touch owned"), 2, "cannot begin with '-'"),
     "option as head": (("main..--output=owned",), 2, "cannot begin with '-'"),
     "space": (("a b",), 2, "is not the name of a commit"),
     "empty": (("",), 2, "bad-ref"),
-    "unknown": (("nope",), 1, "'nope' is no commit of this repository"),
-    "unknown head": (("main..nope",), 1, "'nope' is no commit of this repository"),
+    "unknown": (("nope",), 1, "'nope' is not a commit of this repository"),
+    "unknown head": (("main..nope",), 1, "'nope' is not a commit of this repository"),
     "unknown spec": (("main", "specs/nope.yaml"), 1, "has no file 'specs/nope.yaml'"),
     "spec outside": (("main", "/etc/passwd"), 1, "not inside the repository"),
     "rules outside": (("main", "--rules", "../../x"), 1, "not inside the repository"),
     "no such rules": (("main", "--rules", "oors"), 1, "main has no rule set 'oors'"),
     "only rules-to": (("--rules-to", "ours"), 2, "needs --rules-from"),
     "one folder": (("ours..nope",), 1, "DIR..DIR compares two rule sets, or two folders of generated files"),
-    "no plans": (("main", "--plans"), 1, "main:deploy keeps no plans"),
+    "no plans": (("main", "--plans"), 1, "main:deploy contains no plans"),
     "no such folder": (("--rules-from", "nope", "--rules-to", "ours"), 1, "no rule set 'nope'"),
     "format": (("main", "--format", "html"), 2, "html"),
 }
@@ -384,7 +384,7 @@ def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     code, _, err = run("main", "a.yaml")
     assert code == 1
-    assert "in no git repository" in err
+    assert "not inside a git repository" in err
     assert "--rules-from" in err
 
 

@@ -155,7 +155,7 @@ def test_a_comment_is_never_too_long() -> None:
 def test_text_is_capped_too() -> None:
     many = tuple(replace(CHANGES[0], name=f"s{i}", spec=f"s{i}") for i in range(300))
     text = report(replace(RESULT, changes=many, specs=300), "text")
-    assert "and 260 specs more (-v shows them)" in text
+    assert "and 260 more specs (-v shows them)" in text
     assert len(text.splitlines()) < 110
 
 

@@ -102,7 +102,7 @@ def test_a_history(sandbox: Sandbox) -> None:
     assert "files changed; add them to the commit: deploy/chat/" in done.stdout + done.stderr
     done = sandbox.commit()
     assert done.returncode == 1
-    assert "git does not know it yet" in done.stdout + done.stderr
+    assert "not in git yet" in done.stdout + done.stderr
     sandbox.must("git", "add", ".")
     done = sandbox.commit()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -149,4 +149,4 @@ def test_a_history(sandbox: Sandbox) -> None:
     sandbox.must("git", "add", ".")
     done = sandbox.commit()
     assert done.returncode == 1
-    assert "deploy/chat: stale, no spec has this name" in done.stdout + done.stderr
+    assert "deploy/chat: stale; no spec has this name" in done.stdout + done.stderr

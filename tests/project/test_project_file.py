@@ -70,7 +70,7 @@ def test_a_named_spec_must_be_there(tmp_path: Path) -> None:
     put(tmp_path, "specs: ['*.yaml', missing.yaml]\nout: deploy\n", "a.yaml")
     project = find(tmp_path)
     assert project is not None
-    with pytest.raises(InputError, match=r"gen-deploy.yaml:1:19: error\[no-specs\]: 'missing.yaml' is not there"):
+    with pytest.raises(InputError, match=r"gen-deploy.yaml:1:19: error\[no-specs\]: 'missing.yaml' does not exist"):
         project.spec_files()
 
 

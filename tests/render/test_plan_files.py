@@ -271,8 +271,8 @@ WHY_NOT = [
     ),
     ("tgi/fp8", ["tgi/fp8/tp1 is rejected"]),
     ("sglang", ["works and ranks lower", "z-first"]),
-    ("vllm", ["vllm is what was chosen"]),
-    ("llama.cpp", ["neither among the runners-up nor rejected"]),
+    ("vllm", ["vllm is the choice"]),
+    ("llama.cpp", ["neither rejected nor among the runners-up"]),
 ]
 
 

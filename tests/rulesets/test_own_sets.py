@@ -146,7 +146,7 @@ def test_show_origin_of_everything() -> None:
     out = shown("--rules", str(POLICY), "--origin")
     assert "facts > default > only-vllm" in out
     assert "only-vllm: when {engine: {not: vllm}}\n      added by only-vllm at " in out
-    assert "engines vllm\n" in out.partition("facts that a layer changed")[2]
+    assert "engines vllm\n" in out.partition("facts changed by a layer")[2]
     assert "changed by only-vllm at " in out
 
 

@@ -113,11 +113,11 @@ def test_those_that_wait_for_a_place_are_said(tmp_path: Path, capsys: pytest.Cap
     path = write(tmp_path, json.dumps(spec))
     assert main(["plan", str(path), "--sweep", "concurrency=4,64"]) == 0
     out = capsys.readouterr().out
-    assert "400 asked for at once, of which 8 run" in out
+    assert "concurrency 400, of which 8 run" in out
     assert "wait for a free place" in out
-    assert "only 8 run at once" in out
+    assert "only 8 sequences run at once" in out
     assert main([str(path), "-o", str(tmp_path / "out"), "-q"]) == 0
-    assert "400 asked for at once, of which 8 run" in next((tmp_path / "out").rglob("PLAN.md")).read_text(encoding="utf-8")
+    assert "400 concurrent requests, of which 8 run" in next((tmp_path / "out").rglob("PLAN.md")).read_text(encoding="utf-8")
 
 
 def test_the_handbook_has_no_speed_model() -> None:
@@ -283,7 +283,7 @@ def test_a_refusal_says_how_many_would_have_kept_the_objective(tmp_path: Path, c
     spec = write(tmp_path, "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 200, tpot_ms: 9}\n")
     assert main(["plan", str(spec)]) == 4
     told = capsys.readouterr().err
-    most = int(told.split("kept up to ")[1].split(" ")[0])
+    most = int(told.split("met up to a concurrency of ")[1].split(" ")[0])
     assert 0 < most < 200
     spec.write_text(spec.read_text().replace("200", str(most)), encoding="utf-8")
     assert main(["plan", str(spec)]) == 0

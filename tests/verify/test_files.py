@@ -67,7 +67,7 @@ def test_servers_are_found_behind_what_starts_them(text: str, checked: list[str]
 
 def test_a_gone_flag_says_since_when_and_what_to_use() -> None:
     (finding,) = report("run.sh", "vllm serve m --task generate\n", "vllm", "0.13.0").findings
-    assert finding.message == "--task is gone since vllm 0.13.0; use --runner or --convert"
+    assert finding.message == "--task was removed in vllm 0.13.0; use --runner or --convert"
     assert report("run.sh", "vllm serve m --task generate\n", "vllm", "0.12.0").findings == []
 
 

@@ -1,1 +1,1 @@
-"""Proofs over the tables of a rule set: what can never match, what matches twice, what nothing needs. Floor 1, pure."""
+"""Proofs over the tables of a rule set: unreachable rows, double matches, unused entries. Floor 1, pure."""

@@ -1,6 +1,6 @@
-"""How old knowledge is: sources read, and numbers checked, more than some months ago.
+"""Stale knowledge: sources and thresholds last checked too many months ago.
 
-Floor 1, pure: the day is given.
+Floor 1, pure: the caller gives the current day.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def day_of(written: Any) -> date | None:
 
 
 def age_findings(gathered: Gathered, today: date, months: int) -> Iterator[Problem]:
-    """Sources not read, and thresholds not checked, for `months` months; and days that are none, or lie ahead."""
+    """Sources not read, and thresholds not checked, for `months` months; invalid or future dates."""
     for section, key in (("sources", "read"), ("thresholds", "checked")):
         for name, entry in gathered.merged[section].items():
             where = gathered.place(section, name)
@@ -36,9 +36,9 @@ def age_findings(gathered: Gathered, today: date, months: int) -> Iterator[Probl
             day = day_of(entry.get(key)) if isinstance(entry, dict) else None
             what = "source" if section == "sources" else "threshold"
             if day is None:
-                yield Problem("no-date", f"{what} {name!r} does not say the day it was {key} (2026-11-24)", place)
+                yield Problem("no-date", f"{what} {name!r} lacks the date it was {key} (2026-11-24)", place)
             elif day > today:
-                yield Problem("future-date", f"{what} {name!r} was {key} on {day}, which is yet to come", place, "warning")
+                yield Problem("future-date", f"{what} {name!r} was {key} on {day}, which is in the future", place, "warning")
             elif months_between(day, today) >= months:
                 age = months_between(day, today)
                 yield Problem(f"stale-{what}", f"{what} {name!r} was last {key} {age} months ago, on {day}", place, "warning")

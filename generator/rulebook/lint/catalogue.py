@@ -1,6 +1,6 @@
-"""Rows that nothing of the catalogue can meet: no engine, method and GPU there is has all that their cells ask for.
+"""Rows that no combination of the catalogue can match: no engine, method and GPU satisfies all their cells.
 
-Floor 1, pure. Only names that follow from the catalogue alone are looked at; others may be anything.
+Floor 1, pure. Only names determined by the catalogue are considered; other names may have any value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Facts = Mapping[str, Any]
 
 
 def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
-    """Rows of the topmost layer that no combination of the catalogue can meet."""
+    """Rows of the topmost layer that no combination of the catalogue can match."""
     rows, merged = Rows(gathered), gathered.merged
     engines, methods, gpus = list(_engines(merged)), list(_methods(merged)), list(_gpus(merged))
 
@@ -32,7 +32,7 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
                 continue
             tests = {key: cell_test(cell, bound) for key, cell in (row.get("when") or {}).items()}
             if not _met(tests, engines, methods, gpus):
-                yield Problem("unreachable-row", f"no engine, method and GPU of the catalogue meet all cells of {row['id']!r}", place)
+                yield Problem("unreachable-row", f"no engine, method and GPU of the catalogue matches all cells of {row['id']!r}", place)
 
     for name in merged["tables"]:
         if name != "workload":

@@ -1,7 +1,7 @@
-"""Cells as sets of values, and rows as boxes of them: what a row matches, exactly.
+"""Cells as sets of values, and rows as boxes of them: the exact set of facts that a row matches.
 
-Floor 1, pure. A name's values are its words (listed, or all but some), true and false, or the numbers between bounds;
-"no value" is one more. A name that holds a set of words (`pinned`) counts as one yes-or-no dimension for each word.
+Floor 1, pure. A name's values are words (listed, or all except some), true and false, or numbers between bounds;
+"no value" is another one. A name with a set of words (`pinned`) counts as one boolean dimension per word.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from math import ceil, floor, inf, prod
 from typing import Any
 
 WHOLE = ("GPU", "stage", "replica", "layer", "count", "node", "token")
-"""Units that are counted: there is nothing between 1 and 2."""
+"""Units of whole numbers."""
 
 MOST_STEPS = 1_000_000
-"""Comparisons of two boxes for one table; the shipped tables take a few thousand. More are not ended before a person gives up."""
+"""Comparisons of two boxes for one table; the shipped tables need a few thousand. Beyond this limit lint would take too long."""
 
 Dimension = tuple[str, Any]
 """A name, or a name and one of its words."""
@@ -24,7 +24,7 @@ Dimension = tuple[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words that a cell accepts: those listed, or (`but`) all others. `none`: also a name without a value."""
+    """Words accepted by a cell: the listed ones, or (`but`) all others. `none`: also a name without a value."""
 
     words: frozenset[Any]
     but: bool = False
@@ -46,7 +46,7 @@ class Words:
         return Words(self.words & other.words, False, none)
 
     def outside(self) -> list[Words]:
-        """All that this does not accept."""
+        """The complement."""
         return [Words(self.words, not self.but, not self.none)]
 
 
@@ -72,7 +72,7 @@ class Numbers:
         return Numbers(low, not low_in, high, high_in, self.none and other.none)
 
     def outside(self) -> list[Numbers]:
-        """All that this does not accept, in parts."""
+        """The complement, in parts."""
         parts = [Numbers(high=self.low, high_in=not self.low_in), Numbers(self.high, not self.high_in)]
         parts = [Numbers(none=True)] if self._nothing() else [p for p in parts if not p._nothing() and p != Numbers()]
         nothing = Numbers(0, False, 0, False, True)
@@ -86,22 +86,22 @@ Values = Words | Numbers
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """What a name can be: its words where they are known, or numbers."""
+    """The possible values of a name: its words if known, or numbers."""
 
     words: frozenset[Any] | None
     numeric: bool = False
 
 
 Box = Mapping[Dimension, Values]
-"""For each dimension that is limited, what it may be."""
+"""The allowed values of each restricted dimension."""
 
 
 class TooMuch(Exception):
-    """The comparisons of one table take more steps than are done."""
+    """The comparisons of one table exceed the step limit."""
 
 
 class Space:
-    """The vocabulary as dimensions. What a table may take is bounded: `steps` are left, and `TooMuch` is raised without."""
+    """The vocabulary as dimensions. Each table has a budget of `steps`; `TooMuch` is raised when it is used up."""
 
     def __init__(self, names: Mapping[str, Any], entries: Mapping[str, Iterable[str]], thresholds: Mapping[str, Any]) -> None:
         """`entries` are the words of the catalogue that names take their values from (`from: methods`)."""
@@ -110,18 +110,18 @@ class Space:
         self.steps = MOST_STEPS
 
     def spend(self, steps: int = 1) -> None:
-        """Take some of the steps that are left; raises `TooMuch` for more than those."""
+        """Use up steps of the budget; raises `TooMuch` beyond it."""
         self.steps -= steps
         if self.steps < 0:
             raise TooMuch
 
     def domain(self, dimension: Dimension) -> Domain:
-        """What a dimension can be."""
+        """The possible values of a dimension."""
         name, word = dimension
         return self.domains[name] if word is None else Domain(frozenset({True, False}))
 
     def boxes(self, when: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
-        """What a row matches, as boxes: one, or several where a cell is a list over a name that holds a set of words."""
+        """The facts that a row matches, as boxes: several if a cell is a list over a name with a set of words."""
         parts = [list(self._cell(name, cell)) for name, cell in when.items()]
         self.spend(prod(map(len, parts)))
         return [{key: values for part in chosen for key, values in part.items()} for chosen in product(*parts)]
@@ -176,11 +176,11 @@ class Space:
     # -- boxes
 
     def empty(self, box: Box) -> bool:
-        """Whether nothing is in a box."""
+        """Whether a box is empty."""
         return any(values.empty(self.domain(key)) for key, values in box.items())
 
     def overlap(self, one: Box, other: Box) -> dict[Dimension, Values] | None:
-        """What is in both boxes; None if nothing is."""
+        """The intersection of two boxes; None if empty."""
         self.spend()
         both = dict(one)
         for key, values in other.items():
@@ -190,7 +190,7 @@ class Space:
         return None if self.empty(both) else both
 
     def minus(self, box: Box, taken: Box) -> list[dict[Dimension, Values]]:
-        """What is left of a box without another, as boxes that do not overlap."""
+        """The difference of two boxes, as disjoint boxes."""
         if self.overlap(box, taken) is None:
             return [dict(box)]
         left, inside = [], dict(box)
@@ -203,7 +203,7 @@ class Space:
         return left
 
     def left(self, boxes: Iterable[Box], taken: Iterable[Box]) -> list[dict[Dimension, Values]]:
-        """What of some boxes is in none of the others."""
+        """The difference of two unions of boxes."""
         rest = [dict(box) for box in boxes if not self.empty(box)]
         for one in taken:
             rest = [part for box in rest for part in self.minus(box, one)]
@@ -216,11 +216,11 @@ class Space:
         }
 
     def split(self, name: str) -> bool:
-        """Whether a name holds a set of words, and counts as several dimensions."""
+        """Whether a name has a set of words and counts as several dimensions."""
         return bool(self.names[name]["type"] == "words")
 
     def example(self, box: Box) -> str:
-        """One combination that is in a box, in words."""
+        """An example combination of a box, in words."""
         parts = [
             (name if word is None else f"{name} with {word}", _one(values, self.domain((name, word))))
             for (name, word), values in box.items()
@@ -239,7 +239,7 @@ def _domain(entry: Mapping[str, Any], entries: Mapping[str, Iterable[str]]) -> D
 
 
 def _whole(part: Numbers) -> Numbers:
-    """The same range for a count: over 1 is from 2."""
+    """The same range in whole numbers: `over: 1` means from 2."""
     low = part.low if part.low == -inf else ceil(part.low) if part.low_in else floor(part.low) + 1
     high = part.high if part.high == inf else floor(part.high) if part.high_in else ceil(part.high) - 1
     return Numbers(low, low != -inf, high, high != inf)

@@ -1,4 +1,4 @@
-"""Facts against facts: versions of flags and images that overlap, numbers by version out of order, entries without a source.
+"""Consistency of facts: overlapping versions of flags and images, unordered values by version, entries without a source.
 
 Floor 1, pure.
 """
@@ -19,9 +19,9 @@ from generator.rulebook.overlay import Gathered
 
 
 def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]:
-    """Everything that can be proved of engines, thresholds by version, and sources of facts.
+    """All findings for engines, thresholds by version, and sources of facts.
 
-    Catalogues of options are those of the set itself, and with `shared` those among the facts that it shares.
+    Option catalogues are checked for the set itself, with `shared` also those of the shared facts.
     """
     files = looked_at(gathered, shared)
     for document in gathered.documents.values():
@@ -47,7 +47,7 @@ def _engine(document: Document, engine: Mapping[str, Any]) -> Iterator[Problem]:
     for vendor, found in images.items():
         for (_, one), (j, other) in combinations(found, 2):
             if meet(one, other):
-                yield Problem("versions-overlap", f"two images for {vendor} hold for one version", document.place(("images", j)))
+                yield Problem("versions-overlap", f"two images for {vendor} apply to the same version", document.place(("images", j)))
     if "default_version" in data and version_key(data["default_version"]) not in known:
         yield Problem("unknown-version", f"{data['default_version']!r} is not among the versions", document.place(("default_version",)))
 
@@ -61,7 +61,7 @@ def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, A
 
 
 def _without_source(document: Document) -> Iterator[Problem]:
-    """Entries of facts that say nobody's word: each GPU, model, method, cell row and number needs one."""
+    """Entries of facts without a source: each GPU, model, method, cell row and number needs one."""
     data = document.data
     for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates"):
         for name, entry in (data.get(section) or {}).items():

@@ -1,6 +1,6 @@
-"""Everything that lint finds in one rule set, in the order of the files.
+"""All lint findings of one rule set, in file order.
 
-Floor 1, pure but for reading the rule set and the package's own words.
+Floor 1, pure except for reading the rule set and the package's modules.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEVERITIES = ("error", "warning", "note")
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Which rows the cases and examples reach, as (table, row id)."""
+    """The rows reached by cases and examples, as (table, row id)."""
 
     rows: frozenset[tuple[str, str]]
     looked_at: int
@@ -39,9 +39,9 @@ def findings(
     beside: Iterable[Any] = (),
     shared: bool = False,
 ) -> list[Problem]:
-    """All findings: those of loading alone where the set does not load, else every proof.
+    """All findings: only loading errors if the set does not load, else every proof.
 
-    `reached` None leaves out what needs cases; `shared` looks at the facts that this set shares with those `beside` it.
+    `reached` None skips findings that need cases; `shared` includes the facts shared with the sets `beside` it.
     """
     found = list(gathered.problems)
     if not found:
@@ -64,7 +64,7 @@ def in_order(found: Iterable[Problem]) -> list[Problem]:
 
 
 def _forms(gathered: Gathered, shared: bool) -> Iterator[Problem]:
-    """What the schemas refuse: the form of every file of the set (and of the shared facts)."""
+    """Schema violations in every file of the set (and of the shared facts)."""
     files = looked_at(gathered, shared)
     for document in gathered.documents.values():
         kind = kind_of(document.data)
@@ -73,7 +73,7 @@ def _forms(gathered: Gathered, shared: bool) -> Iterator[Problem]:
 
 
 def _row_sources(gathered: Gathered) -> Iterator[Problem]:
-    """Rows that name no source, and read no fact that brings one."""
+    """Rows without a source that read no fact with a source."""
     bring = {"support", "kv_cache", "quality", "engines", "models", "gpus", "methods", "architectures"}
     names, rows = gathered.merged["names"], Rows(gathered)
     for name, table in gathered.merged["tables"].items():
@@ -87,7 +87,7 @@ def _row_sources(gathered: Gathered) -> Iterator[Problem]:
 
 
 def _cites(row: Any, gathered: Gathered) -> bool:
-    """Whether a row's numbers are thresholds, which bring their own source."""
+    """Whether a row's numbers are thresholds, which have their own sources."""
     cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
     return any(isinstance(bound, str) and bound in gathered.merged["thresholds"] for cell in cells for bound in cell.values())
 
@@ -98,5 +98,5 @@ def _not_reached(gathered: Gathered, reached: Reached) -> Iterator[Problem]:
         for row in table["rows"]:
             place = rows.place(row)
             if place.path in gathered.own and (name, row["id"]) not in reached.rows:
-                message = f"no case and no example reaches the row {row['id']!r} of `{name}` ({reached.looked_at} looked at)"
+                message = f"no case and no example reaches the row {row['id']!r} of `{name}` ({reached.looked_at} checked)"
                 yield Problem("not-reached", message, place)

@@ -1,4 +1,4 @@
-"""What one rule set does to another: replacements that do not say what they replaced, or replaced something that has changed since.
+"""Replacements across layers: without `replaces`, or of an entry that has changed since.
 
 Floor 1, pure.
 """
@@ -18,7 +18,7 @@ def looked_at(gathered: Gathered, shared: bool) -> set[str]:
 
 
 def layer_findings(gathered: Gathered) -> Iterator[Problem]:
-    """Replacements of rows and thresholds in the topmost layer whose `replaces` is missing or no longer true."""
+    """Replacements of rows and thresholds in the topmost layer with a missing or outdated `replaces`."""
     tables = gathered.merged["tables"]
     for (section, name), steps in gathered.steps.items():
         step = steps[-1]
@@ -28,11 +28,11 @@ def layer_findings(gathered: Gathered) -> Iterator[Problem]:
         what = f"row {name!r}" if section in tables else f"{section.rstrip('s')} {name!r}"
         if step.claimed is None:
             if step.action == "replaced":
-                message = f"{what} replaces {below.place}; say `replaces: {step.below}`, and an upgrade that changes it will be noticed"
+                message = f"{what} replaces {below.place}; add `replaces: {step.below}`, so that lint reports an upgrade that changes it"
                 yield Problem("replaces-missing", message, step.place, "warning")
         elif str(step.claimed) != step.below:
             place = _claim(gathered.documents[step.place.path], section, name) or step.place
-            message = f"what {what} replaced has changed since ({below.place}): look at it again, then say `replaces: {step.below}`"
+            message = f"the entry replaced by {what} has changed since ({below.place}): review it, then set `replaces: {step.below}`"
             yield Problem("replaced-changed", message, place, "warning")
 
 

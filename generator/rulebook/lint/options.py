@@ -1,4 +1,4 @@
-"""Catalogues of options: the spans of versions in which an option is one thing are disjoint, and no word means two options at once.
+"""Option catalogues: version spans of an option are disjoint, and no name belongs to two options at once.
 
 Floor 1, pure.
 """
@@ -14,18 +14,18 @@ from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.versions import meet, range_findings
 
 TABLES = ("options", "env", "parameters", "keys")
-"""Parts of a catalogue whose entries hold from some version, or until one."""
+"""Parts of a catalogue with entries for version spans."""
 
 Entry = Mapping[str, Any]
 
 
 def option_findings(document: Document) -> Iterator[Problem]:
-    """Everything that can be proved of one file of options."""
+    """All findings of one option file."""
     data = document.data
     known = {version_key(version) for version in data.get("versions") or ()}
     for table in TABLES:
         for name, entries in (data.get(table) or {}).items():
-            # what comes after the newest version that was read may be known already
+            # options of a version after the newest catalogued one may be known already
             newer = {key for entry in _each(entries) if (key := version_key(str(entry.get("since") or "0"))) > max(known, default=key)}
             yield from range_findings(document, (table, name), name, entries, known | newer)
     yield from _claimed_twice(document, data.get("options") or {})
@@ -36,7 +36,7 @@ def _each(entries: Any) -> list[Entry]:
 
 
 def _claimed_twice(document: Document, options: Mapping[str, Any]) -> Iterator[Problem]:
-    """Words (an option's name, its other spellings, those that switch it off) that two options have in one version."""
+    """Words (an option's name, its other spellings, those that switch it off) that belong to two options in the same version."""
     claims: dict[str, list[tuple[str, Entry, KeyPath]]] = {}
     for name, entries in options.items():
         several = isinstance(entries, list)
@@ -45,7 +45,7 @@ def _claimed_twice(document: Document, options: Mapping[str, Any]) -> Iterator[P
             for word in {name, *(entry.get("names") or ()), *(entry.get("off") or ())}:
                 for other, theirs, _ in claims.get(word, ()):
                     if other != name and meet(entry, theirs):
-                        message = f"{word} is a word of {other} and of {name} in one version"
-                        # a note: one engine's own parser does have such a word
+                        message = f"{word} belongs to both {other} and {name} in the same version"
+                        # only a note: one engine's own parser has such a name
                         yield Problem("option-twice", message, document.place(path), "note")
                 claims.setdefault(word, []).append((name, entry, path))

@@ -1,4 +1,4 @@
-"""Rows against rows: what can never match, what another row says already, two rows that differ on one key, and gaps.
+"""Comparison of rows: unreachable rows, redundant rows, conflicts on a key, and gaps.
 
 Floor 1, pure.
 """
@@ -18,12 +18,12 @@ FIT_NEEDS = {
     "detailed": ("kv_cache_dtype", "max_num_batched_tokens", "batched_tokens_least", "sequences_most"),
     "rule-of-thumb": ("kv_cache_dtype", "max_num_batched_tokens"),
 }
-"""What fitting takes from the `fit` rows, by how a set sizes."""
+"""The keys that fitting needs from the `fit` rows, by sizing method."""
 WORKLOAD_NEEDS = ("concurrency", "input_tokens", "output_tokens", "max_context")
 
 
 class Rows:
-    """The rows of a rule set with what each matches."""
+    """The rows of a rule set with the facts each one matches."""
 
     def __init__(self, gathered: Gathered) -> None:
         merged = gathered.merged
@@ -33,14 +33,14 @@ class Rows:
         self._boxes: dict[tuple[str, str], list[dict[Dimension, Values]]] = {}
 
     def boxes(self, table: str, row: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
-        """What a row of a table matches; boxes that hold nothing are left out. Raises `TooMuch`."""
+        """The non-empty boxes of facts that a row matches. Raises `TooMuch`."""
         key = (table, row["id"])
         if key not in self._boxes:
             self._boxes[key] = [box for box in self.space.boxes(row.get("when") or {}) if not self.space.empty(box)]
         return self._boxes[key]
 
     def own(self, row: Mapping[str, Any]) -> bool:
-        """Whether a row stands in the topmost layer."""
+        """Whether a row is in the topmost layer."""
         return row["at"].rpartition(":")[0] in self.gathered.own
 
     def place(self, row: Mapping[str, Any], *path: str | int, key: bool = False) -> Place:
@@ -49,7 +49,7 @@ class Rows:
 
 
 def table_findings(gathered: Gathered) -> Iterator[Problem]:
-    """Everything that can be proved of the tables of a rule set that loads."""
+    """All findings for the tables of a valid rule set."""
     rows = Rows(gathered)
     for name, table in rows.tables.items():
         yield from within_steps(rows, name, _proofs(rows, name, table["rows"]))
@@ -57,13 +57,13 @@ def table_findings(gathered: Gathered) -> Iterator[Problem]:
 
 
 def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[Problem]:
-    """The findings of a table's proofs, and at their end where they take more steps than lint does."""
+    """The findings of a table's proofs, and a final one if they exceed the step limit."""
     rows.space.steps = MOST_STEPS
     try:
         yield from proofs
     except TooMuch:
         count, place = len(rows.tables[table]["rows"]), rows.tables[table]["at"].rsplit(":", 2)
-        message = f"`{table}` is not proved to its end: its {count} rows take more than {MOST_STEPS:,} comparisons; write fewer rows, or shorter lists in them"
+        message = f"`{table}` is only partly checked: its {count} rows need more than {MOST_STEPS:,} comparisons; use fewer rows, or shorter lists"
         yield Problem("too-many-rows", message, Place(place[0], int(place[1]), int(place[2])))
 
 
@@ -73,7 +73,7 @@ def _proofs(rows: Rows, name: str, found: Sequence[Mapping[str, Any]]) -> Iterat
         yield from _criteria(rows, found)
     else:
         yield from _conflicts(rows, name, found)
-        yield from _said_already(rows, name, found)
+        yield from _redundant(rows, name, found)
 
 
 def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
@@ -82,12 +82,12 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> 
             empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
             name = empty[0] if empty else next(iter(row["when"]))
             yield Problem(
-                "unreachable-row", f"{row['id']!r} can never match: no value of {name} is in its cell", rows.place(row, "when", name)
+                "unreachable-row", f"{row['id']!r} can never match: its cell accepts no value of {name}", rows.place(row, "when", name)
             )
 
 
 def _conflicts(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
-    """Two rows that can match together and set one key differently."""
+    """Two rows that can match together but set a key differently."""
     for one, other in combinations([row for row in found if row.get("set")], 2):
         rows.space.spend()
         keys = [key for key in one["set"] if key in other["set"] and not _same(one["set"][key], other["set"][key])]
@@ -113,8 +113,8 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
 
 
-def _said_already(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
-    """A reason that another row gives whenever this one would; a row of settings that sets nothing of its own."""
+def _redundant(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """A redundant reason (another row always gives it too), or a settings row without an effect of its own."""
     for row in found:
         if not rows.own(row):
             continue
@@ -126,14 +126,14 @@ def _said_already(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) ->
             if again and found.index(other) > found.index(row):
                 continue
             if table in ("reject", "warn") and (again or table == "reject"):
-                what = "matches the same as" if again else "matches only where it is rejected already by"
+                what = "matches the same as" if again else "matches only candidates already rejected by"
                 yield Problem("shadowed-row", f"{row['id']!r} {what} {other['id']!r}", rows.place(row, "when", key=True), "warning")
                 break
             mine = row.get("set") or {}
             if table not in ("reject", "warn") and all(
                 key in other["set"] and _same(value, other["set"][key]) for key, value in mine.items()
             ):
-                message = f"{row['id']!r} sets nothing that {other['id']!r} does not set wherever it matches"
+                message = f"{row['id']!r} is redundant: {other['id']!r} sets the same wherever it matches"
                 yield Problem("shadowed-row", message, rows.place(row, "set", key=True), "warning")
                 break
 
@@ -143,7 +143,7 @@ def _covers(rows: Rows, table: str, wide: Mapping[str, Any], narrow: Mapping[str
 
 
 def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
-    """A criterion that can tell no two candidates apart that earlier ones have not told apart."""
+    """A criterion that earlier criteria make redundant."""
     for i, row in enumerate(found):
         mine = rows.boxes("prefer", row)
         if not mine or not rows.own(row):
@@ -172,7 +172,7 @@ def _twice(rows: Rows, row: Mapping[str, Any], name: str, groups: Sequence[Any])
     for i, group in enumerate(groups):
         for word in group if isinstance(group, list) else [group]:
             if word in seen:
-                yield Problem("twice-in-order", f"{word!r} stands twice in the order of {row['id']!r}", rows.place(row, "order", name, i))
+                yield Problem("twice-in-order", f"{word!r} appears twice in the order of {row['id']!r}", rows.place(row, "order", name, i))
             seen.add(word)
 
 
@@ -195,7 +195,7 @@ def _places(groups: Sequence[Any]) -> dict[Any, int]:
 
 
 def _gaps(rows: Rows) -> Iterator[Problem]:
-    """What is needed and set by no row for some spec or candidate."""
+    """Required keys that no row sets for some spec or candidate."""
     unknown, known = Words(frozenset(), False, True), Words(frozenset(), True)
     profile, goal = ("profile", None), ("goal", None)
     yield from _gap(rows, "workload", "profile", {profile: unknown, goal: unknown})

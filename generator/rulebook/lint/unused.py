@@ -1,6 +1,6 @@
-"""What nothing needs: thresholds, sources, settings and names that no row and no code reads.
+"""Unused entries: thresholds, sources, settings and names that neither rows nor code read.
 
-Floor 1; reads the package's own modules, to know which words stand in them.
+Floor 1; reads the package's own modules to find the names used there.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from generator.rulebook.overlay import Gathered
 _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 _PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
 _CITED = re.compile(r"`([a-z0-9.-]+)`")
-"""A source as docstrings name it."""
+"""A source key in a docstring."""
 _FIELD = re.compile(r"^    ([a-z][a-z0-9_]*): float", re.MULTILINE)
 _HOLE = re.compile(r"\{[^}]+\}")
 LEAST = 4
-"""Letters that the fixed part of a name put together in code must have to count."""
+"""Minimum length of the fixed part of a name composed in code."""
 
 
 @lru_cache(1)
@@ -39,10 +39,10 @@ def _cited() -> frozenset[str]:
 
 @lru_cache(1)
 def _code() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
-    """Every quoted word in the package's modules (lint's own excepted), and every name that is put together there."""
+    """All quoted words in the package's modules (except lint's own), and all names composed there."""
     texts = _texts()
     words = frozenset(word for text in texts for word in _WORD.findall(text))
-    # a dataclass whose fields are read by name, under a prefix that stands in the same module
+    # a dataclass with fields read by name, with a prefix from the same module
     prefixes = [(text, word) for text in texts for word in _WORD.findall(text) if word.endswith(".") and len(word) > LEAST]
     words |= {prefix + name for text, prefix in prefixes for name in _FIELD.findall(text)}
     made = {found for text in texts for found in _PATTERN.findall(text) if len(_HOLE.sub("", found).strip(".")) >= LEAST}
@@ -51,16 +51,16 @@ def _code() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
 
 
 def in_code(name: str) -> bool:
-    """Whether a name stands in the code: whole, or put together there. Where there is no code to read, all do."""
+    """Whether the code uses a name, literally or composed. Without readable code, every name counts as used."""
     words, patterns = _code()
     return not words or name in words or name[name.find(".") :] in words or any(p.fullmatch(name) for p in patterns)
 
 
 def unused_findings(gathered: Gathered, beside: Iterable[Any] = (), shared: bool = False) -> Iterator[Problem]:
-    """Entries of a set that could be removed and nobody would notice.
+    """Entries of a set that could be removed without effect.
 
-    `shared` looks at the facts that several sets share, too; `beside` is the data of those sets' files. Names are notes:
-    they are there to be read by rules to come.
+    `shared` includes the facts shared by several sets; `beside` is the data of those sets' files. Unused names are notes:
+    future rules may read them.
     """
     files = looked_at(gathered, shared)
     data = [*beside, *(document.data for document in gathered.documents.values())]
@@ -93,9 +93,9 @@ def unused_findings(gathered: Gathered, beside: Iterable[Any] = (), shared: bool
 
 
 WHO = {
-    "thresholds": "no row and no code reads the threshold",
-    "settings": "no row sets, and no engine has a word for, the setting",
-    "sources": "nothing names the source",
+    "thresholds": "neither rows nor code read the threshold",
+    "settings": "no row sets, and no engine spells, the setting",
+    "sources": "nothing refers to the source",
     "names": "no row reads the name",
 }
 

@@ -1,4 +1,4 @@
-"""Spans of versions: `since` is the first that has a thing, `until` the first that no longer has it; without them it was, or is, always there.
+"""Version spans: `since` is the first version with an entry, `until` the first without it; both are optional.
 
 Floor 1, pure.
 """
@@ -26,7 +26,7 @@ def meet(one: Entry, other: Entry) -> bool:
 
 
 def range_findings(document: Document, path: KeyPath, name: str, entries: Any, known: Collection[Any]) -> Iterator[Problem]:
-    """Versions that the engine does not have, spans that hold for none, and two spellings of one thing that hold for one version.
+    """Unknown versions, empty spans, and two spellings for the same version.
 
     `entries` is one entry or a list of them, at `path`.
     """
@@ -39,7 +39,7 @@ def range_findings(document: Document, path: KeyPath, name: str, entries: Any, k
             if key in entry and version_key(entry[key]) not in known:
                 yield Problem("unknown-version", f"{name}: {key} {entry[key]!r} is not among the engine's versions", document.place((*at, key)))
         if "since" in entry and "until" in entry and version_key(entry["since"]) >= version_key(entry["until"]):
-            yield Problem("empty-range", f"{name}: no version is from {entry['since']} and before {entry['until']}", document.place(at))
+            yield Problem("empty-range", f"{name}: no version lies between {entry['since']} and {entry['until']}", document.place(at))
     for (_, one), (at, other) in combinations(found, 2):
         if meet(one, other):
-            yield Problem("versions-overlap", f"two spellings of {name} hold for one version", document.place(at))
+            yield Problem("versions-overlap", f"two spellings of {name} apply to the same version", document.place(at))

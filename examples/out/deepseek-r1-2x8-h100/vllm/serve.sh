@@ -4,20 +4,20 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.40cff755c606aa71.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
-[[ $(<"$here/config.yaml") == *40cff755c606aa71* ]] || mixed "config.yaml was not written with this script"
+[[ -e $here/if-missing-run-gen-deploy.883bdfe4bee0e43d.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *883bdfe4bee0e43d* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of vLLM 0.33.0; another version may know others.
+# The options below are for vLLM 0.33.0; other versions may differ.
 found=""
 program="$(command -v vllm)"
 if [[ -L $program ]]; then
@@ -45,7 +45,7 @@ args=(
   --port 8000
 )
 
-# One of 2 nodes: run this on each, with NODE_RANK=0 on the head.
+# One of 2 nodes: run this script on each, with NODE_RANK=0 on the head.
 node_rank="${NODE_RANK:?set NODE_RANK to 0 on the head, then 1, 2, ...}"
 args+=(--node-rank "$node_rank" --master-addr "${HEAD_ADDRESS:?set HEAD_ADDRESS to the address of the head node}")
 if [[ $node_rank != 0 ]]; then

@@ -4,20 +4,20 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.098845cffafcd100.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
-[[ $(<"$here/config.yaml") == *098845cffafcd100* ]] || mixed "config.yaml was not written with this script"
+[[ -e $here/if-missing-run-gen-deploy.1f67056853a83f20.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *1f67056853a83f20* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v trtllm-serve >/dev/null 2>&1; then
   echo "serve.sh: trtllm-serve is not on PATH: install TensorRT-LLM 1.2.1, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of TensorRT-LLM 1.2.1; another version may know others.
+# The options below are for TensorRT-LLM 1.2.1; other versions may differ.
 found=""
 program="$(command -v trtllm-serve)"
 if [[ -L $program ]]; then

@@ -4,20 +4,20 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.ef41142a27e2989b.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
-[[ $(<"$here/config.yaml") == *ef41142a27e2989b* ]] || mixed "config.yaml was not written with this script"
+[[ -e $here/if-missing-run-gen-deploy.d17d196fd6a2a6f4.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *d17d196fd6a2a6f4* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of vLLM 0.33.0; another version may know others.
+# The options below are for vLLM 0.33.0; other versions may differ.
 found=""
 program="$(command -v vllm)"
 if [[ -L $program ]]; then
@@ -35,7 +35,7 @@ case " ${found//[!0-9A-Za-z.+-]/ } " in
   *) printf 'serve.sh: warning: written for vLLM %s, found: %s\n' '0.33.0' "${found:-no version}" >&2 ;;
 esac
 
-export VLLM_API_KEY="${CHAT_API_KEY:?set CHAT_API_KEY to the key that clients must send}"
+export VLLM_API_KEY="${CHAT_API_KEY:?set CHAT_API_KEY to the API key for clients}"
 # Other machines can reach this server.
 
 args=(

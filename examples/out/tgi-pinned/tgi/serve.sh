@@ -4,19 +4,19 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.5cc28bcb1800db74.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
+[[ -e $here/if-missing-run-gen-deploy.73d189fcc583fd2b.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v text-generation-launcher >/dev/null 2>&1; then
   echo "serve.sh: text-generation-launcher is not on PATH: install Text Generation Inference 3.3.7, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of Text Generation Inference 3.3.7; another version may know others.
+# The options below are for Text Generation Inference 3.3.7; other versions may differ.
 found="$(text-generation-launcher --version 2>&1 </dev/null || true)"
 case " ${found//[!0-9A-Za-z.+-]/ } " in
   *" 3.3.7 "* | *" 3.3.7+"*) ;;

@@ -4,20 +4,20 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.4adf7bca95f71981.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
-[[ $(<"$here/Modelfile") == *4adf7bca95f71981* ]] || mixed "Modelfile was not written with this script"
+[[ -e $here/if-missing-run-gen-deploy.1b094daa8eb520c4.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/Modelfile") == *1b094daa8eb520c4* ]] || mixed "Modelfile comes from another run than this script"
 
 if ! command -v ollama >/dev/null 2>&1; then
   echo "serve.sh: ollama is not on PATH: install Ollama 0.33.0, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of Ollama 0.33.0; another version may know others.
+# The options below are for Ollama 0.33.0; other versions may differ.
 found="$(ollama --version 2>&1 </dev/null || true)"
 case " ${found//[!0-9A-Za-z.+-]/ } " in
   *" 0.33.0 "* | *" 0.33.0+"*) ;;
@@ -31,8 +31,8 @@ export OLLAMA_FLASH_ATTENTION=true
 export OLLAMA_CONTEXT_LENGTH=8192
 export OLLAMA_MAX_LOADED_MODELS=1
 
-# The server holds no model until one is created from the Modelfile: that is done as soon as it answers.
-# If it fails, the server is stopped, so that nobody takes it for a working one.
+# The server has no model until one is created from the Modelfile, as soon as it answers.
+# If that fails, the server is stopped, so that it does not look like a working one.
 create=(ollama create llama-8b-rtx4090 -f "$here"/Modelfile)
 prepare() {
   export OLLAMA_HOST=127.0.0.1:11434

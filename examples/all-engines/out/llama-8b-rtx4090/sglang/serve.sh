@@ -4,20 +4,20 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.121ce7074ff03ca1.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
-[[ $(<"$here/config.yaml") == *121ce7074ff03ca1* ]] || mixed "config.yaml was not written with this script"
+[[ -e $here/if-missing-run-gen-deploy.309bfd8b92f15262.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *309bfd8b92f15262* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "serve.sh: python3 is not on PATH: install SGLang 0.5.23, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of SGLang 0.5.23; another version may know others.
+# The options below are for SGLang 0.5.23; other versions may differ.
 found=""
 program="$(command -v python3)"
 python="${program%/*}/python3"

@@ -4,19 +4,19 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.f7c827760da8c681.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
+[[ -e $here/if-missing-run-gen-deploy.d4530729e0ad26e1.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v llama-server >/dev/null 2>&1; then
   echo "serve.sh: llama-server is not on PATH: install llama.cpp b11312, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of llama.cpp b11312; another version may know others.
+# The options below are for llama.cpp b11312; other versions may differ.
 found="$(llama-server --version 2>&1 </dev/null || true)"
 case " ${found//[!0-9A-Za-z.+-]/ } " in
   *" 11312 "* | *" 11312+"*) ;;

@@ -4,20 +4,20 @@
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 
-# A mixture of files of two runs of gen-deploy is not started.
+# Mixed files of two runs of gen-deploy must not start.
 mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.5785dc44620059bb.env ]] || mixed "this script is of an earlier run of gen-deploy, or of one that was interrupted"
-[[ $(<"$here/config.yaml") == *5785dc44620059bb* ]] || mixed "config.yaml was not written with this script"
+[[ -e $here/if-missing-run-gen-deploy.aa5d57c4a8b87289.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *aa5d57c4a8b87289* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2
   exit 127
 fi
 
-# The words below are those of vLLM 0.33.0; another version may know others.
+# The options below are for vLLM 0.33.0; other versions may differ.
 found=""
 program="$(command -v vllm)"
 if [[ -L $program ]]; then
