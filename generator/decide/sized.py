@@ -30,7 +30,7 @@ def target_names(context: Context, pair: Pair) -> TargetNames:
     """Names of the stage `sized` that every layout of a pair has in common: what is loaded."""
     target, engine = target_of(context, pair), pair.engine
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
-    local = gguf and (pair.origin == "given" or is_path(target) or target.endswith(".gguf"))
+    local = gguf and (pair.origin == "given" or is_path(target))
     word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
     revision, made = revision_of(context, pair), pair.origin == MADE
     return {
