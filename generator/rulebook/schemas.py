@@ -23,7 +23,7 @@ KINDS = {
 """Which schema a file of a rule set is read by, after its top-level keys; the first that it has decides."""
 
 
-def kind_of(data: Any) -> str | None:
+def kind_of(data: object) -> str | None:
     """The schema's name for a file of a rule set; None where nothing in it says."""
     if isinstance(data, list):
         return "cases"

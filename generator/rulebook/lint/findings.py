@@ -36,7 +36,7 @@ def findings(
     today: date,
     months: int,
     reached: Reached | None = None,
-    beside: Iterable[Any] = (),
+    beside: Iterable[object] = (),
     shared: bool = False,
 ) -> list[Problem]:
     """All findings: those of loading alone where the set does not load, else every proof.
