@@ -74,7 +74,7 @@ def _reasons(candidate: Candidate, outcome: Outcome) -> tuple[Reason, ...] | Non
     return whole
 
 
-def _rejects(reason: Reason, did: str, candidate: Candidate, facts: Mapping[str, Any], old: RuleBook, new: RuleBook) -> Cause:
+def _rejects(reason: Reason, did: str, candidate: Candidate, facts: Mapping[str, object], old: RuleBook, new: RuleBook) -> Cause:
     read = tuple(
         Move(name, old.threshold(name)["value"] if name in old.thresholds else _plain(facts.get(name)), _plain(r.value))
         for name, r in reason.read.items()
@@ -82,7 +82,7 @@ def _rejects(reason: Reason, did: str, candidate: Candidate, facts: Mapping[str,
     return Cause("reject", reason.row, did, candidate.id, read, reason.because, reason.at)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return sorted(value, key=str) if isinstance(value, frozenset | set) else value
 
 
@@ -132,11 +132,11 @@ def _steps(old: Outcome, new: Outcome) -> Iterator[Cause]:
         yield Cause(table, row, "no-longer-sets" if now is None else "sets", what, read, entry.because if entry else "", entry.at if entry else "")
 
 
-def _setting(outcome: Outcome) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _setting(outcome: Outcome) -> dict[tuple[str, str], Mapping[str, object]]:
     return {(t.step, t.row): t.did.get("set") or {} for t in outcome.plan.trace if t.step not in ("reject", "prefer")}
 
 
-def moved_words(old: Mapping[str, Any], new: Mapping[str, Any], keys: set[str]) -> str:
+def moved_words(old: Mapping[str, object], new: Mapping[str, object], keys: set[str]) -> str:
     """The values that a row sets, before and after."""
     return ", ".join(f"{key} {old.get(key)} → {new.get(key)}" for key in sorted(keys))
 

@@ -54,7 +54,7 @@ def _entries(section: str, before: Data, after: Data) -> Iterator[Edit]:
         yield from _edit(section, name, before.get(name, MISSING), after.get(name, MISSING))
 
 
-def _edit(section: str, name: str, one: Any, other: Any) -> Iterator[Edit]:
+def _edit(section: str, name: str, one: object, other: object) -> Iterator[Edit]:
     if one == other:
         return
     action = "added" if one is MISSING else "removed" if other is MISSING else "changed"
@@ -71,7 +71,7 @@ def _edit(section: str, name: str, one: Any, other: Any) -> Iterator[Edit]:
     )  # fmt: skip
 
 
-def _source(source: Any) -> str | None:
+def _source(source: object) -> str | None:
     """A source's key; of several sources, the first ones."""
     if isinstance(source, list):
         more = f" and {len(source) - 2} more" if len(source) > 2 else ""
@@ -93,7 +93,7 @@ def _leaves(path: str, one: Any, other: Any) -> Iterator[Move]:
     yield Move(path, one, other)
 
 
-def _named(value: Any) -> bool:
+def _named(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
@@ -166,7 +166,7 @@ def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBo
     return RuleBook(sections)
 
 
-def _completed(policy: Data, *others: Data) -> dict[str, Any]:
+def _completed(policy: Data, *others: Data) -> dict[str, object]:
     """Rules completed with each name, threshold and setting that their rows read: added with a row, kept while a row reads it."""
     words = {word for table in policy["tables"].values() for row in table["rows"] for word in words_of(row)}
     found = dict(policy)
@@ -177,7 +177,7 @@ def _completed(policy: Data, *others: Data) -> dict[str, Any]:
     return found
 
 
-def _with_entry(mine: Data, theirs: Data, name: str) -> dict[str, Any]:
+def _with_entry(mine: Data, theirs: Data, name: str) -> dict[str, object]:
     kept = {key: value for key, value in mine.items() if key != name or name in theirs}
     return {**kept, name: theirs[name]} if name in theirs else kept
 

@@ -6,7 +6,7 @@ Floor 7, pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 LEVELS = (
     "no-longer-fits", "now-fits", "engine", "method", "gpus", "settings", "figures", "warnings", "wording",
@@ -21,8 +21,8 @@ class Move(NamedTuple):
     """One value of a decision, before and after; None if not set."""
 
     key: str
-    old: Any
-    new: Any
+    old: object
+    new: object
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
@@ -75,7 +74,7 @@ def _words(launch: Launch) -> dict[str, str]:
     return found
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _flat(data: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     found: dict[str, str] = {}
     for key, value in data.items():
         if isinstance(value, Mapping):

@@ -98,7 +98,7 @@ def other_moves(old: View, new: View) -> list[Move]:
     return [*found, *(Move(f"rejected.{row}", a or 0, b or 0) for row, a, b in _pairs(old.get("rejected"), new.get("rejected")) if a != b)]
 
 
-def _pairs(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> list[tuple[str, Any, Any]]:
+def _pairs(one: Mapping[str, object] | None, other: Mapping[str, object] | None) -> list[tuple[str, object, object]]:
     return [(key, (one or {}).get(key), (other or {}).get(key)) for key in dict.fromkeys([*(one or {}), *(other or {})])]
 
 

@@ -38,7 +38,7 @@ class Context:
     trace: tuple[Trace, ...]
     thorough: bool = False
     making: bool = False
-    memo: dict[object, Any] = field(default_factory=dict)
+    memo: dict[object, object] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
@@ -60,7 +60,7 @@ def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:
     """What each step returns; raises `InputError` with the problems of all that fail."""
-    done: list[Any] = []
+    done: list[object] = []
     problems: list[Problem] = []
     for step in steps:
         try:
@@ -72,9 +72,9 @@ def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:
     return done
 
 
-def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, Any], tuple[Trace, ...]]:
+def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, object], tuple[Trace, ...]]:
     """The workload's defaults, row by row: the profile first, since the other rows read it."""
-    values: dict[str, Any] = {key: spec.workload[key] for key in ("profile", "goal") if key in spec.workload}
+    values: dict[str, object] = {key: spec.workload[key] for key in ("profile", "goal") if key in spec.workload}
     trace: list[Trace] = []
     rows = book.tables["workload"].rows
     for _ in range(2):

@@ -7,7 +7,7 @@ option counts, at any version: aliases, what switches it off, underscores for da
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from generator.errors import Problem, fold
 from generator.facts.engine import Engine
@@ -22,7 +22,7 @@ class Gate(NamedTuple):
     """One gate as an engine meets it: by its options, under every spelling, and by variables (`NAME*`: all that begin so)."""
 
     name: str
-    entry: Mapping[str, Any]
+    entry: Mapping[str, object]
     options: frozenset[str]
     env: frozenset[str]
     variables: bool
@@ -123,7 +123,7 @@ def _why(gate: Gate) -> str:
     return f"{gate.entry['because']}; write {gate.entry['write']}" if "write" in gate.entry else str(gate.entry["because"])
 
 
-def gate_warnings(spec: DeploymentSpec, engine: Engine, settings: Mapping[str, Any], book: RuleBook) -> Iterator[Reason]:
+def gate_warnings(spec: DeploymentSpec, engine: Engine, settings: Mapping[str, object], book: RuleBook) -> Iterator[Reason]:
     """What a reader must know of the extra options and variables of an engine; also where one replaces what was planned."""
     options = (spec.deploy.get("extra_args") or {}).get(engine.name) or {}
     variables = spec.deploy.get("env") or {}

@@ -32,7 +32,7 @@ class Made:
     layout: str
     ignore: tuple[str, ...] = ()
     group_size: int | None = None
-    quantization: Mapping[str, Any] | None = None
+    quantization: Mapping[str, object] | None = None
 
 
 def comes_last(rows: list[Row]) -> bool:

@@ -5,13 +5,11 @@ Floor 5, pure.
 
 from __future__ import annotations
 
-from typing import Any
-
 from generator.decide.context import Context
 from generator.spec.deployment import VERSION
 
 
-def normalised(context: Context) -> dict[str, Any]:
+def normalised(context: Context) -> dict[str, object]:
     """The spec with its defaults; what depends on the engine (port, image) is left to the candidate."""
     spec, workload = context.spec, context.workload
     model, hardware = spec.model, spec.hardware
@@ -19,7 +17,7 @@ def normalised(context: Context) -> dict[str, Any]:
         "revision": model.revision, "config": model.config, "gguf": model.gguf, "safetensors": model.safetensors,
         "parameters": model.parameters, "checkpoints": dict(model.checkpoints) or None,
     }  # fmt: skip
-    gpu: Any = context.gpu.name if isinstance(hardware.gpu, str) else dict(hardware.gpu)
+    gpu: object = context.gpu.name if isinstance(hardware.gpu, str) else dict(hardware.gpu)
     return {
         "version": VERSION,
         "name": spec.name,

@@ -7,7 +7,6 @@ the host has. The output layer counts as a layer and goes to the GPU first, then
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from generator.decide.context import Context, Numbers
 from generator.decide.fit import Fitted, trials, wish_of
@@ -22,7 +21,7 @@ from generator.sizing.term import whole
 
 
 def partly_offloaded(
-    context: Context, engine: Engine, layout: Layout, method: str, base: Mapping[str, Any], kv_bits: float, numbers: Numbers
+    context: Context, engine: Engine, layout: Layout, method: str, base: Mapping[str, object], kv_bits: float, numbers: Numbers
 ) -> Fitted | None:
     """The settings nearest to what is asked for that cost few layers; None where that is no way to run the model."""
     host, gpu = context.spec.hardware.host_memory_gib, context.gpu

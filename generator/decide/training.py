@@ -30,7 +30,7 @@ class TrainingJob:
     method: str
     entry: Mapping[str, Any]
     facts: Mapping[str, Any]
-    data: Mapping[str, Any]
+    data: Mapping[str, object]
     needs: Needs
     gpus: int
     notes: tuple[str, ...]
@@ -95,7 +95,7 @@ def _place(context: Context, method: str, engines: Sequence[str]) -> int:
     return next((place for place, cell in enumerate(("yes", "degraded")) if cell in cells), 2)
 
 
-def _model(context: Context) -> dict[str, Any]:
+def _model(context: Context) -> dict[str, object]:
     return {
         "id": context.model.id,
         "revision": context.model.revision,
@@ -111,7 +111,7 @@ def _teacher(context: Context, facts: Mapping[str, Any]) -> tuple[dict[str, Any]
     if given is None:
         message = "a student needs a teacher: `quantize: {teacher: ID}` names one (the spec's model is the student)"
         raise InputError(context.spec.problem(("model",), "missing-key", message))
-    said: dict[str, Any] = {"id": given} if isinstance(given, str) else dict(given)
+    said: dict[str, object] = {"id": given} if isinstance(given, str) else dict(given)
     place = context.spec.document.place(("quantize", "teacher"))
     trusted = bool(context.spec.deploy.get("trust_remote_code"))
     entry = {"id": said["id"], "revision": said.get("revision"), "trust_remote_code": trusted}

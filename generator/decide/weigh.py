@@ -65,7 +65,7 @@ def _capability(context: Context) -> float:
     return _PADS_LIKE_BLACKWELL if context.gpu.vendor == "amd" else context.gpu.compute_capability or _UNKNOWN
 
 
-def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) -> Mapping[str, Any]:
+def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) -> Mapping[str, object]:
     """The method as the makers of a checkpoint applied it: the entry of `methods`, or one made of it and remembered with the rules."""
     entry: Mapping[str, Any] = context.book.section("methods")[method]
     if checkpoint is None or checkpoint.origin != "published" or entry["family"] in ("float", "gguf"):
@@ -77,6 +77,6 @@ def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) 
 
 
 @remembered
-def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...]) -> Mapping[str, Any]:
+def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...]) -> Mapping[str, object]:
     entry: Mapping[str, Any] = book.section("methods")[method]
     return {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide]}

@@ -31,13 +31,13 @@ if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import JobNames
 
 
-def made_of(context: Context, method: str, values: Mapping[str, Any], group_size: int | None = None) -> Made | None:
+def made_of(context: Context, method: str, values: Mapping[str, object], group_size: int | None = None) -> Made | None:
     """The checkpoint that a job makes; None where the tool cannot be told what must stay wide. Remembered per decision."""
     return _made(context, method, tuple(values.items()), group_size)
 
 
 @remembered
-def _made(context: Context, method: str, said: tuple[tuple[str, Any], ...], group_size: int | None) -> Made | None:
+def _made(context: Context, method: str, said: tuple[tuple[str, object], ...], group_size: int | None) -> Made | None:
     values: Mapping[str, Any] = dict(said)
     book, name = context.book, values["quantize_tool"]
     tool, entry, architecture = book.section("quantizers")[name], book.section("methods")[method], context.model.architecture
@@ -86,7 +86,7 @@ def _stored(
     return _as_made(config_of(model, book) or {}, quantization_of(book.section("quantizers")[tool]["makes"][method], ignore, size, desc_act))
 
 
-def _as_made(config: Mapping[str, Any], quantization: Mapping[str, Any]) -> ModelArchitecture | None:
+def _as_made(config: Mapping[str, object], quantization: Mapping[str, object]) -> ModelArchitecture | None:
     try:
         return made_architecture(config, quantization)
     except InputError:  # a model whose own words for its modules are not understood this way

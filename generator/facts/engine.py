@@ -23,9 +23,9 @@ class Engine:
     version: str
     listed: bool
     facts: Mapping[str, Any]
-    _spelled: dict[str, Mapping[str, Any] | None] = field(default_factory=dict, repr=False, compare=False)
+    _spelled: dict[str, Mapping[str, object] | None] = field(default_factory=dict, repr=False, compare=False)
 
-    def reads(self, method: Mapping[str, Any]) -> bool:
+    def reads(self, method: Mapping[str, object]) -> bool:
         """Whether the engine loads the file format of a method (an entry of `methods`)."""
         return file_format(method) in self.facts["formats"]
 
@@ -47,7 +47,7 @@ class Engine:
             self._spelled[setting] = self._look_up(setting)
         return self._spelled[setting]
 
-    def _look_up(self, setting: str) -> Mapping[str, Any] | None:
+    def _look_up(self, setting: str) -> Mapping[str, object] | None:
         key = version_key(self.version)
         for entry in self.facts["flags"].get(setting, ()):
             since, until = entry.get("since"), entry.get("until")
@@ -97,7 +97,7 @@ def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str)
     return (support if word is None or word in spelling["choices"] else "no"), source
 
 
-def _cell(row: Mapping[str, Any] | None, architecture: str) -> tuple[str, str | None]:
+def _cell(row: Mapping[str, object] | None, architecture: str) -> tuple[str, str | None]:
     if row is None:
         return "unknown", None
     return str(row.get(architecture, "unknown")), first_source(row.get("source"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from generator.quantity import gib
 
@@ -70,7 +69,7 @@ class Job:
     tensor_types: Mapping[str, str] = field(default_factory=dict)
     calibration: Calibration | None = None
     imatrix: bool = False
-    quantization: Mapping[str, Any] = field(default_factory=dict)
+    quantization: Mapping[str, object] = field(default_factory=dict)
     source: str | None = None
 
     @property
@@ -84,7 +83,7 @@ def moved(job: Job, engine: str) -> Job:
     return replace(job, output=f"{FOLDER}-{engine}/{job.output.partition('/')[2]}")
 
 
-def needs_json(needs: Needs) -> dict[str, Any]:
+def needs_json(needs: Needs) -> dict[str, object]:
     """The resource needs of a job as plain data: GiB, and decimal GB for the disk."""
     return {
         "gpu_memory_gib": round(gib(needs.gpu_memory), 2),
@@ -94,7 +93,7 @@ def needs_json(needs: Needs) -> dict[str, Any]:
     }
 
 
-def job_json(job: Job | None) -> dict[str, Any] | None:
+def job_json(job: Job | None) -> dict[str, object] | None:
     """The object `quantize` of `plan --json`; GiB, and decimal GB for the disk."""
     if job is None:
         return None

@@ -71,7 +71,7 @@ class Model:
     fp16_gb: float | None = None
     billion: float = 0.0
     source: str | None = None
-    config: Mapping[str, Any] | None = None
+    config: Mapping[str, object] | None = None
 
     @property
     def parameters(self) -> int:
@@ -181,9 +181,9 @@ def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, An
     return typical(parameters), "parameters" if request.parameters else "catalogue", None
 
 
-def config_of(name: str, book: RuleBook) -> Mapping[str, Any] | None:
+def config_of(name: str, book: RuleBook) -> Mapping[str, object] | None:
     """The config.json of a catalogue entry, with what it borrows; None where the catalogue has only a size."""
-    config: Mapping[str, Any] | None = _entry(book, name)["config"]
+    config: Mapping[str, object] | None = _entry(book, name)["config"]
     return config
 
 

@@ -5,10 +5,8 @@ Floor 3, pure.
 
 from __future__ import annotations
 
-from typing import Any
 
-
-def first_source(source: Any) -> str | None:
+def first_source(source: object) -> str | None:
     """The key of a fact's source; of several the first; None where there is none."""
     if isinstance(source, list):
         return str(source[0]) if source else None

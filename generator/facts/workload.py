@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from generator.spec.deployment import DeploymentSpec
 
@@ -33,7 +32,7 @@ class Workload:
         return self.input_tokens + self.output_tokens
 
 
-def resolve_workload(spec: DeploymentSpec, defaults: Mapping[str, Any], model_context: int) -> Workload:
+def resolve_workload(spec: DeploymentSpec, defaults: Mapping[str, object], model_context: int) -> Workload:
     """The workload of a spec; `defaults` are the numbers of its profile, `model_context` the model's own limit (0: unknown)."""
     asked = spec.workload
     values = {**defaults, **asked}

@@ -13,7 +13,7 @@ from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import ceil_div
 
 
-def stored_beside(architecture: ModelArchitecture, stored: Mapping[str, Any]) -> int:
+def stored_beside(architecture: ModelArchitecture, stored: Mapping[str, object]) -> int:
     """Bytes of the files beyond `checkpoint_bytes` (negative if they are smaller)."""
     return sum(_of(m, m.storage, stored) * m.count for m in architecture.matrices if m.storage is not None and m.columns > 1)
 

@@ -60,7 +60,7 @@ def overridden(method: Mapping[str, Any], architecture: ModelArchitecture, asked
     return {**method, "gguf": {**gguf, "overrides": found}} if found else method
 
 
-def _kinds_named(word: str, kinds: Mapping[str, Any]) -> list[str]:
+def _kinds_named(word: str, kinds: Mapping[str, object]) -> list[str]:
     """The tensor kinds of a model named by a word of the spec."""
     if word == "output" and word not in kinds:  # tied: the input embeddings are the output matrix
         word = "token_embd"
@@ -75,8 +75,8 @@ def _kinds_named(word: str, kinds: Mapping[str, Any]) -> list[str]:
 
 def gguf_output(
     architecture: ModelArchitecture,
-    method: Mapping[str, Any],
-    ggml_types: Mapping[str, Mapping[str, Any]],
+    method: Mapping[str, object],
+    ggml_types: Mapping[str, Mapping[str, object]],
     *,
     imatrix: bool = False,
     header_per_token: float = 0.0,
@@ -93,8 +93,8 @@ def gguf_output(
 def gguf_needs(
     architecture: ModelArchitecture,
     output_bytes: int,
-    ggml_types: Mapping[str, Mapping[str, Any]],
-    methods: Mapping[str, Mapping[str, Any]],
+    ggml_types: Mapping[str, Mapping[str, object]],
+    methods: Mapping[str, Mapping[str, object]],
     numbers: Numbers,
     *,
     imatrix: bool = False,

@@ -63,9 +63,9 @@ def not_said(tool: Mapping[str, Any], architecture: ModelArchitecture, wide: Wid
     return tuple(sorted(role for role in wide.roles & has if role not in tool["patterns"] and role not in _NO_MODULES))
 
 
-def quantization_of(maker: Mapping[str, Any], ignore: tuple[str, ...], group_size: int | None, desc_act: bool | None) -> dict[str, Any]:
+def quantization_of(maker: Mapping[str, object], ignore: tuple[str, ...], group_size: int | None, desc_act: bool | None) -> dict[str, object]:
     """The expected `quantization_config` of the result's config.json, in the form of its layout."""
-    filled: dict[str, Any] = _filled(maker["quantization"], {"{group_size}": group_size, "{desc_act}": bool(desc_act)})
+    filled: dict[str, object] = _filled(maker["quantization"], {"{group_size}": group_size, "{desc_act}": bool(desc_act)})
     if filled["quant_method"] == "gptq":
         return {**filled, "dynamic": {pattern: {} for pattern in ignore}} if ignore else filled
     return {**filled, "ignore": list(ignore)}
@@ -86,7 +86,7 @@ def recipe_of(maker: Mapping[str, Any], ignore: tuple[str, ...], group_size: int
     """
     if "recipe" not in maker:
         return None
-    modifiers: dict[str, Any] = {}
+    modifiers: dict[str, object] = {}
     preset = (maker.get("group_sizes") or [None])[0]
     for entry in maker["recipe"]:
         for name, arguments in entry.items():
@@ -98,7 +98,7 @@ def recipe_of(maker: Mapping[str, Any], ignore: tuple[str, ...], group_size: int
     return {"default_stage": {"default_modifiers": modifiers}}
 
 
-def made_architecture(config: Mapping[str, Any], quantization: Mapping[str, Any]) -> ModelArchitecture:
+def made_architecture(config: Mapping[str, object], quantization: Mapping[str, object]) -> ModelArchitecture:
     """The architecture of a job's result; raises `InputError` like any config.json."""
     plain = {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
     return from_config({**plain, "quantization_config": quantization})

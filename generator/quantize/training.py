@@ -97,9 +97,9 @@ def job_data(
     numbers: Numbers,
     architecture: ModelArchitecture,
     *,
-    model: Mapping[str, Any],
-    teacher: Mapping[str, Any] | None,
-    data: Mapping[str, Any],
+    model: Mapping[str, object],
+    teacher: Mapping[str, object] | None,
+    data: Mapping[str, object],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The content of a method's job.yaml: defaults for a first run, overridden by the user's `options`.

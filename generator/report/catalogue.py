@@ -21,7 +21,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 """The text table's columns of each kind; JSON has more."""
 
 
-def rows_of(kind: str, book: RuleBook) -> list[dict[str, Any]]:
+def rows_of(kind: str, book: RuleBook) -> list[dict[str, object]]:
     """The rows of a kind, as plain data."""
     if kind == "rules":
         return [
@@ -34,7 +34,7 @@ def rows_of(kind: str, book: RuleBook) -> list[dict[str, Any]]:
     return [{"name": name, **make(name, entry, book)} for name, entry in entries.items()]
 
 
-def _gpu(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
+def _gpu(name: str, entry: Mapping[str, object], book: RuleBook) -> dict[str, object]:
     return {k: v for k, v in entry.items() if k != "at"}
 
 
@@ -94,7 +94,7 @@ def _engine(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, An
     }
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
     """Rows as aligned text below the column names."""
     cells = [[column.replace("_", " ") for column in columns]]
     cells += [[_word(row.get(column)) for column in columns] for row in rows]
@@ -102,7 +102,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return printable("\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in cells))
 
 
-def _word(value: Any) -> str:
+def _word(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, list | tuple):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any
 
 from generator.compare.model import Comparison
 from generator.report import diff_words as words
@@ -15,7 +14,7 @@ from generator.report import diff_words as words
 SCHEMA_VERSION = 1
 
 
-def data_of(result: Comparison) -> dict[str, Any]:
+def data_of(result: Comparison) -> dict[str, object]:
     """A comparison as plain data."""
     return {
         "schema_version": SCHEMA_VERSION,

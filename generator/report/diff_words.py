@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
 
 from generator.compare.model import LEVELS, Cause, Change, Comparison, Edit, Move
 
@@ -105,7 +104,7 @@ def arrow(move: Move) -> str:
     return f"{move.key} {value(move.old)} → {value(move.new)}"
 
 
-def value(thing: Any) -> str:
+def value(thing: object) -> str:
     """A value in short form."""
     match thing:
         case None:

@@ -63,7 +63,7 @@ def _spelling(entry: Mapping[str, Any]) -> str:
     return shown + (f" ({pairs})" if pairs else "")
 
 
-def _span(entry: Mapping[str, Any]) -> str:
+def _span(entry: Mapping[str, object]) -> str:
     since, until = entry.get("since"), entry.get("until")
     return f"{since or ''} to before {until}" if until else f"from {since}"
 

@@ -6,7 +6,6 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
 from generator.errors import did_you_mean, fail, printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
@@ -123,7 +122,7 @@ def _details(
         yield f"{indent}at      {at}"
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     match value:
         case None:
             return "unknown"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from generator.errors import Place, Problem, capped, printable
 
@@ -94,6 +93,6 @@ def _sarif(found: Sequence[Problem]) -> str:
     )
 
 
-def _location(place: Place) -> dict[str, Any]:
+def _location(place: Place) -> dict[str, object]:
     region = {"startLine": place.line, "startColumn": place.column}
     return {"physicalLocation": {"artifactLocation": {"uri": place.path}, "region": region}}

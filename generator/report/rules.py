@@ -21,7 +21,7 @@ def row_data(gathered: Gathered, table: str, row: Mapping[str, Any]) -> dict[str
     return {**data, "digest": digest(row), "origin": origin(gathered, table, row["id"])}
 
 
-def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, Any]:
+def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, object]:
     """One threshold or fact as plain data, with its digest and its history."""
     entry = gathered.merged[section][name]
     place = str(gathered.place(section, name))
@@ -49,7 +49,7 @@ def _words(row: Mapping[str, Any]) -> set[Any]:
     return {*when, *bounds, *(row.get("rank") or {}).values(), *(row.get("order") or {}), *(row.get("set") or {}).values()}
 
 
-def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, Any]]:
+def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, object]]:
     """Each layer's change of a row or entry, lowest layer first."""
     return [
         {"layer": step.layer, "action": step.action, "at": str(step.place), **({"replaced": step.below} if step.below else {})}
@@ -76,7 +76,7 @@ def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
     return found
 
 
-def changes(gathered: Gathered) -> list[dict[str, Any]]:
+def changes(gathered: Gathered) -> list[dict[str, object]]:
     """The changes that the topmost layer makes to the layers below."""
     own = gathered.own
     return [
@@ -138,13 +138,13 @@ def _history(gathered: Gathered, section: str, name: str) -> Iterator[str]:
         yield f"{step.action} by {step.layer} at {step.place}{replaced}"
 
 
-def _does(row: Mapping[str, Any]) -> str:
+def _does(row: Mapping[str, object]) -> str:
     parts = [f"when {flow(row['when'])}"] if row.get("when") else []
     parts += [f"{key} {flow(row[key])}" for key in ("set", "rank", "order") if key in row]
     return "; ".join(parts) or "always"
 
 
-def flow(value: Any) -> str:
+def flow(value: object) -> str:
     """A value on one line, as the rules write it."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {flow(part)}" for key, part in value.items()) + "}"
@@ -155,7 +155,7 @@ def flow(value: Any) -> str:
     return str(value)
 
 
-def one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> str:
+def one(gathered: Gathered, data: Mapping[str, object], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> str:
     """One row, threshold or fact as text."""
     return printable("\n".join(_one(gathered, data, with_origin, cases, examples)))
 

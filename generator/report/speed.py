@@ -75,7 +75,7 @@ def cost_line(cost: Mapping[str, Any]) -> str:
     )
 
 
-def curve_json(asked: Sequence[int], speeds: Sequence[Speed]) -> list[dict[str, Any]]:
+def curve_json(asked: Sequence[int], speeds: Sequence[Speed]) -> list[dict[str, object]]:
     """A curve as plain data."""
     return [
         {

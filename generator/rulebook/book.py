@@ -26,7 +26,7 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def file_format(method: Mapping[str, Any]) -> str:
+def file_format(method: Mapping[str, object]) -> str:
     """The weights file format of a method (an entry of `methods`)."""
     return "gguf" if method["family"] == "gguf" else "safetensors"
 
@@ -36,15 +36,15 @@ class RuleBook:
 
     def __init__(
         self,
-        sections: dict[str, Any] | None,
+        sections: dict[str, object] | None,
         compiled: compiled_rules.Compiled | None = None,
-        again: Callable[[], dict[str, Any]] | None = None,
+        again: Callable[[], dict[str, object]] | None = None,
     ) -> None:
         """`sections` in memory, or a compiled set; `again` reads the YAML if the compiled set is damaged."""
         self._sections = sections or {}
         self._compiled, self._again = compiled, again
         self._indexes: dict[str, dict[str, str]] = {}
-        self.memo: dict[object, Any] = {}
+        self.memo: dict[object, object] = {}
         """What others worked out from this book and nothing else (`remembered`)."""
 
     def section(self, name: str) -> Any:
@@ -141,7 +141,7 @@ class RuleBook:
         data = self.section("policy")["tables"]
         return {name: build_table(name, table, self.stages, self.bound) for name, table in data.items()}
 
-    def bound(self, limit: Any) -> Any:
+    def bound(self, limit: object) -> object:
         """The number of a cell's limit: a threshold's value, or the literal."""
         return self.thresholds[limit]["value"] if isinstance(limit, str) else limit
 
@@ -159,7 +159,7 @@ def load(name_or_dir: str = "default") -> RuleBook:
     cache = resources.cache_folder()
     cached = cache / "rules" / f"{name_or_dir}-{made_from[:24]}" if cache is not None else None
 
-    def compiled_now() -> dict[str, Any]:
+    def compiled_now() -> dict[str, object]:
         sections = sections_of(put_together(path))
         if cached is not None and compiled_rules.write(cached, made_from, sections, guarded=True):
             compiled_rules.prune(cached.parent)
@@ -173,7 +173,7 @@ def load(name_or_dir: str = "default") -> RuleBook:
     return RuleBook(compiled_now())
 
 
-def sections_of(merged: dict[str, Any]) -> dict[str, Any]:
+def sections_of(merged: dict[str, object]) -> dict[str, object]:
     """The compiled sections of a rule set."""
     sections = {name: merged[name] for name in SECTIONS if name != "policy"}
     return {"policy": {name: merged[name] for name in POLICY}, **sections}

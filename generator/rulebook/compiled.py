@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 INDEX = "index.json"
 KEPT = 8
@@ -36,7 +35,7 @@ class Compiled:
     def __init__(self, folder: Path, hashes: Mapping[str, str], guarded: bool = False) -> None:
         self._folder, self._hashes, self._guarded = folder, hashes, guarded
 
-    def section(self, name: str) -> Any:
+    def section(self, name: str) -> object:
         """A section's data; raises `Damaged`."""
         try:
             raw = _read(self._folder / f"{name}.json", self._guarded)
@@ -83,7 +82,7 @@ def _read(path: Path, guarded: bool) -> bytes:
         return file.read()
 
 
-def write(folder: Path, fingerprint: str, sections: Mapping[str, Any], guarded: bool = False) -> bool:
+def write(folder: Path, fingerprint: str, sections: Mapping[str, object], guarded: bool = False) -> bool:
     """Write a compiled set, completely or not at all; False if impossible (a read-only home, a full disk, a cache writable by others).
 
     An existing set is replaced. If two processes write at once, one wins, and both results are equal.

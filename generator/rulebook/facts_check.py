@@ -62,12 +62,12 @@ def _missing_keys(gathered: Gathered, key: tuple[str, str], name: str, entry: Da
             yield Problem("missing-key", f"{name!r} lacks the key {one}", gathered.place(*key))
 
 
-def _known(gathered: Gathered, key: tuple[str, str], word: Any, kind: str, known: Data) -> Iterator[Problem]:
+def _known(gathered: Gathered, key: tuple[str, str], word: object, kind: str, known: Data) -> Iterator[Problem]:
     if word is not None and word not in known:
         yield Problem(f"unknown-{kind.replace('_', '-')}", f"{word!r} is no {kind.replace('_', ' ')}{did_you_mean(str(word), known)}", gathered.place(*key))
 
 
-def _types(value: Any) -> Iterator[str]:
+def _types(value: object) -> Iterator[str]:
     """The GGML types in a mixture."""
     for key, part in value.items() if isinstance(value, dict) else ():
         for one in part if isinstance(part, list) else [part]:

@@ -78,7 +78,7 @@ def empty() -> Data:
     return merged | {"tables": {}, "engines": {}, "flags": {}, "support": {}, "kv_cache": {}, "quality": [], "ruleset": {}, "off": {}}
 
 
-def digest(entry: Mapping[str, Any]) -> str:
+def digest(entry: Mapping[str, object]) -> str:
     """A short hash of a row or entry, without its place and `replaces`."""
     text = json.dumps(bare(entry), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -119,7 +119,7 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
             )
 
 
-def _put(gathered: Gathered, layer: str, key: Key, old: Any, entry: Any, place: Place, laid: bool) -> Iterator[Problem]:
+def _put(gathered: Gathered, layer: str, key: Key, old: object, entry: object, place: Place, laid: bool) -> Iterator[Problem]:
     """Record a layer's action on an entry; a duplicate within one layer is an error."""
     steps = gathered.steps.setdefault(key, [])
     if steps and steps[-1].layer == layer and steps[-1].action != "off":

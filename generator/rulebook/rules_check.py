@@ -176,7 +176,7 @@ def _literals(merged: Data, key: str) -> set[bool]:
     return kinds if kinds and not types - {"switch", "bool", "null", "int", "float"} else {True, False}
 
 
-def _cell(merged: Data, name: str, cell: Any, place: _Row) -> Iterator[Problem]:
+def _cell(merged: Data, name: str, cell: object, place: _Row) -> Iterator[Problem]:
     entry = merged["names"].get(name)
     if entry is None:
         yield Problem(
@@ -202,7 +202,7 @@ def _cell(merged: Data, name: str, cell: Any, place: _Row) -> Iterator[Problem]:
     yield from _values(merged, name, cell if isinstance(cell, list) else [cell], where)
 
 
-def _values(merged: Data, name: str, words: list[Any], where: Place) -> Iterator[Problem]:
+def _values(merged: Data, name: str, words: list[object], where: Place) -> Iterator[Problem]:
     entry = merged["names"].get(name) or {}
     for word in words:
         if word == "unknown" and "unknown" not in (entry.get("values") or []):
@@ -250,7 +250,7 @@ def _sources(gathered: Gathered) -> Iterator[Problem]:
         yield from _in(document, (), document.data, known)
 
 
-def _in(document: Document, path: tuple[str | int, ...], value: Any, known: Mapping[str, Any]) -> Iterator[Problem]:
+def _in(document: Document, path: tuple[str | int, ...], value: object, known: Mapping[str, object]) -> Iterator[Problem]:
     if isinstance(value, list):
         for i, part in enumerate(value):
             yield from _in(document, (*path, i), part, known)

@@ -14,7 +14,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 
-def accepts(schema: Schema | bool, value: Any) -> bool:
+def accepts(schema: Schema | bool, value: object) -> bool:
     """Whether the data is certainly valid."""
     if isinstance(schema, bool):
         return schema
@@ -31,7 +31,7 @@ def _type(wanted: Any, value: Any, _: Schema) -> bool:
     return any(_TYPES[name](value) for name in ([wanted] if isinstance(wanted, str) else wanted))
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -46,7 +46,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(one: object, other: object) -> bool:
     """Equality of scalars, with `1` and `true` distinct; lists and mappings are left to the validator."""
     if isinstance(one, list | dict) or isinstance(other, list | dict):
         return False
@@ -79,14 +79,14 @@ def _if(wanted: Any, value: Any, schema: Schema) -> bool:
     return accepts(schema.get("then", True), value) and accepts(schema.get("else", True), value)
 
 
-def _if_type(wanted: Any, value: Any, schema: Schema) -> bool:
+def _if_type(wanted: object, value: object, schema: Schema) -> bool:
     """An `if` that only tests a type is certain."""
     if isinstance(wanted, dict) and set(wanted) == {"type"}:
         return accepts(schema.get("then" if _type(wanted["type"], value, wanted) else "else", True), value)
     return _if(wanted, value, schema)
 
 
-def _unique(wanted: Any, value: Any, _: Schema) -> bool:
+def _unique(wanted: object, value: object, _: Schema) -> bool:
     if not wanted or not isinstance(value, list):
         return True
     return all(isinstance(item, str) for item in value) and len(set(value)) == len(value)

@@ -23,7 +23,7 @@ KINDS = {
 """The schema for each top-level key of a rule set file; the first key present decides."""
 
 
-def kind_of(data: Any) -> str | None:
+def kind_of(data: object) -> str | None:
     """The schema's name for a file of a rule set; None if it has no known top-level key."""
     if isinstance(data, list):
         return "cases"

@@ -20,7 +20,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "max": lambda value, bound: value <= bound,
 }
 
-Test = Callable[[Any], bool]
+Test = Callable[[object], bool]
 Facts = Mapping[str, object]
 
 
@@ -31,15 +31,15 @@ class Row(NamedTuple):
     """
 
     id: str
-    when: Mapping[str, Any]
+    when: Mapping[str, object]
     tests: tuple[tuple[str, Test], ...]
     stage: int
     because: str
     source: str | None
     at: str
-    set: Mapping[str, Any]
+    set: Mapping[str, object]
     rank: tuple[str, bool] | None
-    order: tuple[str, Mapping[Any, int]] | None
+    order: tuple[str, Mapping[object, int]] | None
 
     def matches(self, facts: Facts) -> bool:
         """Whether every cell of the row accepts its fact."""
@@ -62,7 +62,7 @@ class Table(NamedTuple):
     by_stage: tuple[tuple[Row, ...], ...]
     reads: tuple[str, ...]
     names_by_stage: tuple[tuple[str, ...], ...]
-    memo: dict[tuple[Any, ...], tuple[Row, ...]]
+    memo: dict[tuple[object, ...], tuple[Row, ...]]
 
     def matching(self, facts: Facts, stage: int) -> tuple[Row, ...]:
         """The matching rows of exactly this stage (`collect`)."""
@@ -78,7 +78,7 @@ class Table(NamedTuple):
         return tuple([row for row in self.by_stage[stage] if row.matches(facts)])
 
 
-def cell_test(cell: Any, bound: Callable[[Any], Any]) -> Test:
+def cell_test(cell: object, bound: Callable[[object], object]) -> Test:
     """The test of one cell; `bound` resolves a threshold's name to its number."""
     if isinstance(cell, dict):
         if "not" in cell:
@@ -99,11 +99,11 @@ def cell_test(cell: Any, bound: Callable[[Any], Any]) -> Test:
     return one_of
 
 
-def _words(cell: Any) -> frozenset[Any]:
+def _words(cell: object) -> frozenset[object]:
     return frozenset(cell if isinstance(cell, list) else [cell])
 
 
-def _one_of(words: frozenset[Any]) -> Test:
+def _one_of(words: frozenset[object]) -> Test:
     """Test whether a fact is one of these words, or a set that contains one of them."""
     if words == {True} and all(word is True for word in words):
         return lambda value: value is True
@@ -112,7 +112,7 @@ def _one_of(words: frozenset[Any]) -> Test:
     if all(isinstance(word, str) for word in words):
         return lambda value: value in words if isinstance(value, str) else isinstance(value, frozenset) and not value.isdisjoint(words)
 
-    def test(value: Any) -> bool:
+    def test(value: object) -> bool:
         if value is None:
             return False
         if isinstance(value, frozenset):
@@ -125,7 +125,7 @@ def _one_of(words: frozenset[Any]) -> Test:
 
 def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Row:
     """A row compiled from checked data."""
-    when: Mapping[str, Any] = row.get("when") or {}
+    when: Mapping[str, object] = row.get("when") or {}
     tests = [(name, cell_test(cell, bound)) for name, cell in when.items()]
     rank = order = None
     if "rank" in row:

@@ -21,12 +21,12 @@ _EXPANDED = re.compile(r"\$[A-Za-z_{]")
 _KUBE = re.compile(r"\$\([A-Za-z_][A-Za-z0-9_.-]*\)")
 
 
-def is_compose(data: Any) -> bool:
+def is_compose(data: object) -> bool:
     """Whether a YAML document is a Compose file."""
     return isinstance(data, Mapping) and isinstance(data.get("services"), Mapping)
 
 
-def is_kubernetes(data: Any) -> bool:
+def is_kubernetes(data: object) -> bool:
     """Whether a YAML document is a Kubernetes object."""
     return isinstance(data, Mapping) and isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str)
 
@@ -44,7 +44,7 @@ def in_kubernetes(document: Document, book: RuleBook, engine: str | None) -> Ite
         yield from _container(document, path, container, ("command", "args", "env"), _kubernetes, book, engine)
 
 
-def _containers(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+def _containers(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, object]]]:
     if isinstance(value, Mapping):
         if "image" in value and ("args" in value or "command" in value):
             yield path, value
@@ -56,7 +56,7 @@ def _containers(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[st
 
 
 def _container(
-    document: Document, path: KeyPath, data: Mapping[str, Any], keys: tuple[str, str, str], expand: Any, book: RuleBook, engine: str | None
+    document: Document, path: KeyPath, data: Mapping[str, object], keys: tuple[str, str, str], expand: object, book: RuleBook, engine: str | None
 ) -> Iterator[Launch]:
     entry, arguments, env_key = keys
     image = image_of(str(data.get("image") or ""), book)
@@ -91,7 +91,7 @@ def _words(document: Document, path: KeyPath, value: Any, expand: Any) -> list[T
     return [expand(str(_plain(item)), document.place((*path, i))) for i, item in enumerate(value)]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 

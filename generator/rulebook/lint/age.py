@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
 
 from generator.errors import Problem
 from generator.rulebook.overlay import Gathered
@@ -18,7 +17,7 @@ def months_between(then: date, now: date) -> int:
     return (now.year - then.year) * 12 + now.month - then.month - (now.day < then.day)
 
 
-def day_of(written: Any) -> date | None:
+def day_of(written: object) -> date | None:
     """The day of `2026-11-24`; None for anything else."""
     try:
         return date.fromisoformat(str(written))

@@ -22,7 +22,7 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
     rows, merged = Rows(gathered), gathered.merged
     engines, methods, gpus = list(_engines(merged)), list(_methods(merged)), list(_gpus(merged))
 
-    def bound(limit: Any) -> Any:
+    def bound(limit: object) -> object:
         return merged["thresholds"][limit]["value"] if isinstance(limit, str) else limit
 
     def unmet(name: str) -> Iterator[Problem]:

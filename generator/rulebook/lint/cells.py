@@ -18,7 +18,7 @@ WHOLE = ("GPU", "stage", "replica", "layer", "count", "node", "token")
 MOST_STEPS = 1_000_000
 """Comparisons of two boxes for one table; the shipped tables need a few thousand. Beyond this limit lint would take too long."""
 
-Dimension = tuple[str, Any]
+Dimension = tuple[str, object]
 """A name, or a name and one of its words."""
 
 
@@ -26,14 +26,14 @@ Dimension = tuple[str, Any]
 class Words:
     """Words accepted by a cell: the listed ones, or (`but`) all others. `none`: also a name without a value."""
 
-    words: frozenset[Any]
+    words: frozenset[object]
     but: bool = False
     none: bool = False
 
     def empty(self, domain: Domain) -> bool:
         return not self.none and not ((self.but or self.words) if domain.words is None else self._of(domain.words))
 
-    def _of(self, every: frozenset[Any]) -> frozenset[Any]:
+    def _of(self, every: frozenset[object]) -> frozenset[object]:
         return every - self.words if self.but else every & self.words
 
     def both(self, other: Words) -> Words:
@@ -88,7 +88,7 @@ Values = Words | Numbers
 class Domain:
     """The possible values of a name: its words if known, or numbers."""
 
-    words: frozenset[Any] | None
+    words: frozenset[object] | None
     numeric: bool = False
 
 
@@ -120,7 +120,7 @@ class Space:
         name, word = dimension
         return self.domains[name] if word is None else Domain(frozenset({True, False}))
 
-    def boxes(self, when: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
+    def boxes(self, when: Mapping[str, object]) -> list[dict[Dimension, Values]]:
         """The facts that a row matches, as boxes: several if a cell is a list over a name with a set of words."""
         parts = [list(self._cell(name, cell)) for name, cell in when.items()]
         self.spend(prod(map(len, parts)))
@@ -245,7 +245,7 @@ def _whole(part: Numbers) -> Numbers:
     return Numbers(low, low != -inf, high, high != inf)
 
 
-def _list(cell: Any) -> list[Any]:
+def _list(cell: object) -> list[object]:
     return cell if isinstance(cell, list) else [cell]
 
 

@@ -41,7 +41,7 @@ def _engine(document: Document, engine: Mapping[str, Any]) -> Iterator[Problem]:
     data, known = document.data, {version_key(v) for v in engine["versions"]}
     for setting, entries in (data.get("flags") or {}).items():
         yield from range_findings(document, ("flags", setting), setting, entries, known)
-    images: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+    images: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
     for i, entry in enumerate(data.get("images") or ()):
         images.setdefault(entry["vendor"], []).append((i, entry))
     for vendor, found in images.items():
@@ -52,7 +52,7 @@ def _engine(document: Document, engine: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem("unknown-version", f"{data['default_version']!r} is not among the versions", document.place(("default_version",)))
 
 
-def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, object]]) -> Iterator[Problem]:
     for i in range(1, len(rows)):
         if version_key(rows[i - 1]["since"]) >= version_key(rows[i]["since"]):
             yield Problem(

@@ -36,7 +36,7 @@ def findings(
     today: date,
     months: int,
     reached: Reached | None = None,
-    beside: Iterable[Any] = (),
+    beside: Iterable[object] = (),
     shared: bool = False,
 ) -> list[Problem]:
     """All findings: only loading errors if the set does not load, else every proof.

@@ -16,7 +16,7 @@ from generator.rulebook.lint.versions import meet, range_findings
 TABLES = ("options", "env", "parameters", "keys")
 """Parts of a catalogue with entries for version spans."""
 
-Entry = Mapping[str, Any]
+Entry = Mapping[str, object]
 
 
 def option_findings(document: Document) -> Iterator[Problem]:
@@ -31,7 +31,7 @@ def option_findings(document: Document) -> Iterator[Problem]:
     yield from _claimed_twice(document, data.get("options") or {})
 
 
-def _each(entries: Any) -> list[Entry]:
+def _each(entries: object) -> list[Entry]:
     return [entry for entry in (entries if isinstance(entries, list) else [entries]) if isinstance(entry, Mapping)]
 
 

@@ -67,7 +67,7 @@ def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[
         yield Problem("too-many-rows", message, Place(place[0], int(place[1]), int(place[2])))
 
 
-def _proofs(rows: Rows, name: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+def _proofs(rows: Rows, name: str, found: Sequence[Mapping[str, object]]) -> Iterator[Problem]:
     yield from _unreachable(rows, name, found)
     if name == "prefer":
         yield from _criteria(rows, found)
@@ -109,7 +109,7 @@ def _conflicts(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> It
             yield Problem("rows-differ", message, rows.place(other, "set", keys[0], key=True))
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
 
 
@@ -138,7 +138,7 @@ def _redundant(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> It
                 break
 
 
-def _covers(rows: Rows, table: str, wide: Mapping[str, Any], narrow: Mapping[str, Any]) -> bool:
+def _covers(rows: Rows, table: str, wide: Mapping[str, object], narrow: Mapping[str, object]) -> bool:
     return not rows.space.left(rows.boxes(table, narrow), rows.boxes(table, wide))
 
 
@@ -167,8 +167,8 @@ def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Proble
             yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.place(row), "warning")
 
 
-def _twice(rows: Rows, row: Mapping[str, Any], name: str, groups: Sequence[Any]) -> Iterator[Problem]:
-    seen: set[Any] = set()
+def _twice(rows: Rows, row: Mapping[str, object], name: str, groups: Sequence[object]) -> Iterator[Problem]:
+    seen: set[object] = set()
     for i, group in enumerate(groups):
         for word in group if isinstance(group, list) else [group]:
             if word in seen:
@@ -190,7 +190,7 @@ def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[Any], be
     return False
 
 
-def _places(groups: Sequence[Any]) -> dict[Any, int]:
+def _places(groups: Sequence[object]) -> dict[object, int]:
     return {word: i for i, group in enumerate(groups) for word in (group if isinstance(group, list) else [group])}
 
 

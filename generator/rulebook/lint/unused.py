@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from generator.errors import Problem
 from generator.rulebook.lint.layers import looked_at
@@ -56,7 +55,7 @@ def in_code(name: str) -> bool:
     return not words or name in words or name[name.find(".") :] in words or any(p.fullmatch(name) for p in patterns)
 
 
-def unused_findings(gathered: Gathered, beside: Iterable[Any] = (), shared: bool = False) -> Iterator[Problem]:
+def unused_findings(gathered: Gathered, beside: Iterable[object] = (), shared: bool = False) -> Iterator[Problem]:
     """Entries of a set that could be removed without effect.
 
     `shared` includes the facts shared by several sets; `beside` is the data of those sets' files. Unused names are notes:
@@ -100,7 +99,7 @@ WHO = {
 }
 
 
-def _sources(value: Any) -> Iterator[str]:
+def _sources(value: object) -> Iterator[str]:
     if isinstance(value, dict):
         for key, part in value.items():
             if key == "source":

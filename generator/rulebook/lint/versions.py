@@ -13,7 +13,7 @@ from generator.errors import Problem
 from generator.quantity import version_key
 from generator.readers.document import Document, KeyPath
 
-Entry = Mapping[str, Any]
+Entry = Mapping[str, object]
 
 
 def meet(one: Entry, other: Entry) -> bool:
