@@ -62,7 +62,7 @@ FAILS = {
     "{engines: [vllm, sglang]}": (3, "missing sglang"),
     "{plan: {memory.capacity: 80}}": (3, "expected 80, got 79.25"),
     "{error: unknown-gpu}": (3, "expected unknown-gpu, got a plan"),
-    "{figures: [vllm/bf16]}": (3, "not rejected with its figures"),
+    "{figures: [vllm/bf16]}": (3, "not rejected with these figures"),
 }
 
 

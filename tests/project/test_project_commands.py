@@ -106,7 +106,7 @@ def test_what_generating_again_would_change(project: Path) -> None:
     (project / "specs/a.yaml").write_text(SPEC + "deploy: {port: 9000}\n")
     code, out, _ = run("check", "-v")
     assert code == 3
-    assert "deploy/a/smoke.sh: not what would be generated now" in out
+    assert "deploy/a/smoke.sh: out of date" in out
     assert "9000" in out
     assert "9000" not in run("check")[1]
 

@@ -254,7 +254,7 @@ def test_from_a_folder(site: Site) -> None:
     assert "f16" in site.calls[0]
     missing = site.run(site.write(model=ModelSource("./none", None, "../../..")), "--force")
     assert missing.returncode == 1
-    assert "there is no folder" in missing.stderr
+    assert "no such folder" in missing.stderr
 
 
 def test_what_is_left_out_is_said(site: Site) -> None:
@@ -305,7 +305,7 @@ def test_half_a_file_never_has_the_final_name(site: Site) -> None:
         assert part.exists()
         second = site.run(path)
         assert second.returncode == 1
-        assert "makes these weights already" in second.stderr
+        assert "is already producing these weights" in second.stderr
     finally:
         os.killpg(running.pid, signal.SIGKILL)
         running.wait()

@@ -104,7 +104,7 @@ def test_layers_in_the_host_are_slower_and_say_what_that_rests_on(capsys: pytest
     assert outcome.plan.choice.performance is not None
     assert again == [outcome.plan.choice.performance.speed]
     assert main(["plan", str(write(tmp_path, json.dumps(spec))), "--sweep", "concurrency=1"]) == 0
-    assert capsys.readouterr().out.count("no time to the first token") == 2
+    assert capsys.readouterr().out.count("no time to first token") == 2
 
 
 def test_those_that_wait_for_a_place_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,7 +114,7 @@ def test_those_that_wait_for_a_place_are_said(tmp_path: Path, capsys: pytest.Cap
     assert main(["plan", str(path), "--sweep", "concurrency=4,64"]) == 0
     out = capsys.readouterr().out
     assert "concurrency 400, of which 8 run" in out
-    assert "wait for a free place" in out
+    assert "time to first token is queueing" in out
     assert "only 8 sequences run at once" in out
     assert main([str(path), "-o", str(tmp_path / "out"), "-q"]) == 0
     assert "400 concurrent requests, of which 8 run" in next((tmp_path / "out").rglob("PLAN.md")).read_text(encoding="utf-8")
