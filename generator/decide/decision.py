@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
@@ -220,7 +220,8 @@ class _Decision:
             fitted = self._fitted(pair, layout, {**base, "sequences_most": most}, kv_dtype)._replace(sequences_capped=True)
             found = self._with_figures(case.candidate, split, kv_dtype, fitted)
         speed = self.speeds.names_of(found) if self.eager else self.speeds.no_names
-        facts: Names = {**known, **case.target, **NO_JOB, **fit_names(self.context, fitted, kv_dtype, kv_support), **speed}
+        facts = cast("Names", known)  # completed in place: a copy for each candidate would cost
+        facts |= {**case.target, **NO_JOB, **fit_names(self.context, fitted, kv_dtype, kv_support), **speed}  # type: ignore[typeddict-item]
         return Ranked(found, facts, {**case.sources, "kv_cache.support": kv_source}, pair.made)
 
     def _with_figures(self, candidate: Candidate, split: Mapping[str, int | None], kv_dtype: str, fitted: Fitted) -> Candidate:
