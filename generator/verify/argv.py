@@ -13,7 +13,7 @@ from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text
 from generator.verify.values import old_word, wrong_text
 
-_NUMBER = re.compile(r"-(\d|\.\d)")
+_NUMBER = re.compile(r"-(\d|\.\d)", re.ASCII)
 
 
 def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
