@@ -29,7 +29,7 @@ CONCURRENCIES = (1, 16, 64)
 SIZES = (2048, 4096, 6000)
 BAR_S, BAR_SPECS, CORES = 20.0, 500, 2
 THRESHOLDS = "rules/default/thresholds/policy.yaml"
-NUMBER = "value: {}, source: judgement-headroom"
+NUMBER = "value: {},\n    source: judgement-headroom"
 ENVIRONMENT = {
     **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
     "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "PYTHONPATH": str(ROOT),

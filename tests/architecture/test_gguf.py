@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         | {k.replace("llama", "brandnew"): v for k, v in LLAMA.items() if k.startswith("llama.")}
         | {"brandnew.attention.sliding_window": 512},
         "unknown-architecture",
-        "which of its layers slide",
+        "its sliding layers are unknown",
     ),
 }
 

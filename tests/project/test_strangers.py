@@ -257,7 +257,7 @@ def test_a_teacher_s_config_stays_inside(project: Path, monkeypatch: pytest.Monk
     text = SPEC + "quantize: {teacher: {id: me/big, config: ../../own/config.json}}\n"
     (project / "specs/a.yaml").write_text(text)
     code, said = run("quantize", "specs/a.yaml", "--job", "distillation", "-o", "x")
-    assert (code, "specs/a.yaml:3:42: error[outside-project]: config: 'config.json' leads out" in said) == (1, True), said
+    assert (code, "specs/a.yaml:3:42: error[outside-project]: config: 'config.json' is outside" in said) == (1, True), said
     monkeypatch.setenv(ALLOW, str(project.parent / "own"))
     assert "outside-project" not in run("quantize", "specs/a.yaml", "--job", "distillation", "-o", "x")[1]
 
@@ -271,7 +271,7 @@ def test_the_shards_of_an_index_stay_inside(project: Path, monkeypatch: pytest.M
     index.write_text(json.dumps({"metadata": {"total_size": 4}, "weight_map": {"x": "shard"}}))
     (project / "specs/shard").symlink_to("../../own/model.safetensors")
     code, said = run("plan", "specs/m.yaml")
-    assert (code, "error[outside-project]: safetensors: 'shard' leads out" in said) == (1, True)
+    assert (code, "error[outside-project]: safetensors: 'shard' is outside" in said) == (1, True)
     monkeypatch.setenv(ALLOW, str(project.parent / "own"))
     assert "outside-project" not in run("plan", "specs/m.yaml")[1]
 
@@ -313,7 +313,7 @@ def test_cases_read_beside_themselves(project: Path) -> None:
     (project / "ours/cases").mkdir()
     given = "{model: {id: me/mine, config: ../../../../own/config.json}, hardware: {gpu: L4-24GB}}"
     (project / "ours/cases/x.yaml").write_text(f"- id: x\n  given: {given}\n  expect: {{choice: {{engine: vllm}}}}\n")
-    assert "leads out of the project" in run("test", "--rules", "ours")[1]
+    assert "is outside the project" in run("test", "--rules", "ours")[1]
     (project / "ours/cases/x.yaml").unlink()
     (project / "ours/cases/x.yaml").symlink_to("../../../own/secrets.yaml")
     for words in (["test", "--rules", "ours"], ["lint", "--rules", "ours"]):

@@ -126,7 +126,7 @@ def test_the_key_is_asked_for(engine: str, tmp_path: Path) -> None:
     got = run(tmp_path, engine)
     if engine == "tensorrt-llm":
         assert got.code == 0
-        assert "has no API key" in (tmp_path / engine / "serve.sh").read_text()
+        assert "does not support an API key" in (tmp_path / engine / "serve.sh").read_text()
     else:
         assert got.code != 0
         assert "MY_KEY" in got.stderr

@@ -148,7 +148,7 @@ def test_the_address_that_is_published(host: str, published: str) -> None:
     assert service["ports"] == [f"{published}:8000:8000"]
     assert service["command"][-4:] == ["--host", "0.0.0.0", "--port", "8000"]
     page = next(a.text for a in artifacts(made, [one], book()) if a.path == "PLAN.md")
-    assert ("asks for no API key" in page) is (host not in ("127.0.0.1", "localhost"))
+    assert ("does not require an API key" in page) is (host not in ("127.0.0.1", "localhost"))
 
 
 @pytest.mark.parametrize(

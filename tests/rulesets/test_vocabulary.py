@@ -110,7 +110,7 @@ def test_a_word_that_no_entry_has_is_an_error(name: str, tmp_path: Path) -> None
     (tmp_path / "reject.yaml").write_text(row, encoding="utf-8")
     (problem,) = gather(tmp_path).problems
     assert (problem.code, problem.place and problem.place.line) == ("unknown-value", 3)
-    assert f"{word!r} is no value of {name}; did you mean" in problem.message
+    assert f"{word!r} is not a value of {name}; did you mean" in problem.message
     assert meant in problem.message
 
 
