@@ -45,6 +45,10 @@ def run() -> int:
         return code if number > 0 else _tell(-number)  # an error during cleanup replaced the signal
     except (Stopped, KeyboardInterrupt):
         return _tell(abs(number))
+    except Exception:
+        if number > 0:
+            raise
+        return _tell(-number)  # Python put an error in the place of the signal, as it does while a class is made
 
 
 def _tell(number: int) -> int:

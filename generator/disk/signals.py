@@ -36,5 +36,8 @@ def scratch_folder() -> Iterator[Path]:
         yield folder
     finally:
         if folder is not None:
-            with held():
+            try:
+                with held():
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:  # the signal may have come just before it was held; a second one ends the process anyway
                 shutil.rmtree(folder, ignore_errors=True)

@@ -164,16 +164,18 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
                 place.at("set", key),
             )
         elif isinstance(value, int | float) and isinstance(value, bool) not in _literals(merged, key):
-            wanted = "a number" if isinstance(value, bool) else "true or false"
-            yield Problem("wrong-type", f"{key} is {wanted}, not {value!r}", place.at("set", key))
+            wanted = "not a flag" if isinstance(value, bool) else "true or false"
+            yield Problem("wrong-type", f"{key} is {wanted}, so {value!r} cannot be its value", place.at("set", key))
 
 
 def _literals(merged: Data, key: str) -> set[bool]:
-    """Whether engines write a setting as a flag (True) or as a number (False); both where none writes it or it is a word."""
+    """Whether a setting may be a flag (True) and a number (False), after how engines write it, or after its own words where none does."""
+    flags = ("switch", "bool", "null")
     found = [engine["flags"].get(key) or () for engine in merged["engines"].values() if isinstance(engine.get("flags"), dict)]
     types = {entry.get("type") for entries in found for entry in (entries if isinstance(entries, list) else [entries]) if isinstance(entry, dict)}
-    kinds = {type in ("switch", "bool", "null") for type in types if type in ("switch", "bool", "null", "int", "float")}
-    return kinds if kinds and not types - {"switch", "bool", "null", "int", "float"} else {True, False}
+    if not types:
+        return {False} if merged["settings"][key].get("values") else {True, False}
+    return {kind for kind in (True, False) if any((type in flags) is kind for type in types)}
 
 
 def _cell(merged: Data, name: str, cell: object, place: _Row) -> Iterator[Problem]:

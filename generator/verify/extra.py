@@ -51,7 +51,7 @@ def _unsayable(name: str, value: Any, known: Catalogue) -> tuple[str, str] | Non
             except ModelfileError as error:
                 return "bad-text", f"{name}: {error}"
         elif isinstance(text, str) and is_option(Text(text, Place(""))) and not in_modelfile:
-            return "bad-text", f"{name}: the engine takes {text!r} for an option, because it begins with a dash"
+            return "bad-text", f"{name}: the engine reads {text!r} as an option, because it begins with a dash"
     if isinstance(value, list) and not value:
         return "wrong-type", f"{name} needs a value"
     return None

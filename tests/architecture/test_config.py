@@ -143,7 +143,7 @@ def test_what_the_model_as_a_whole_says_of_tied_embeddings_goes_first() -> None:
         ({"num_key_value_heads": 7}, "bad-model-config", "num_key_value_heads must divide"),
         ({"intermediate_size": -1}, "bad-model-config", "intermediate_size must lie between"),
         ({"layer_types": ["full_attention"]}, "bad-model-config", "layer_types must have 32 items"),
-        ({"layer_types": ["hyena"] * 32}, "unknown-architecture", "layer_types names 'hyena'"),
+        ({"layer_types": ["hyena"] * 32}, "unknown-architecture", "layer_types names the unknown type 'hyena'"),
         ({"tie_word_embeddings": "no"}, "bad-model-config", "tie_word_embeddings"),
         ({"quantization_config": {"quant_method": "magic"}}, "unknown-quantization", "'magic' is unknown"),
         ({"quantization_config": {"quant_method": "compressed-tensors"}}, "unknown-architecture", "config_groups"),
