@@ -25,7 +25,7 @@ def modelfile(launch: Launch, header: str) -> Artifact:
 def inside(launch: Launch) -> tuple[str, str | None]:
     """The path of the same Modelfile in a container, and of the local model, so that FROM is valid there too."""
     model = source(launch)
-    depth = model.count("../")
+    depth = 0 if model.startswith(("/", "~")) else model.count("../")  # an absolute path is found wherever the Modelfile lies
     folder = CONFIG_INSIDE + "/from" * depth
     if not launch.weights.local:
         return folder, None
