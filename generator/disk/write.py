@@ -119,17 +119,19 @@ def write_spec(
     folder = out / name
     extra = {**manifest_extra, **({"spec": _relative_to(folder, spec)} if spec else {})}
 
+    paths = [a.path for a in artifacts]
+
     def survey() -> _Survey:
-        check_paths(out, name, [a.path for a in artifacts])
         return _survey(folder, artifacts, extra, force, prune, partial)
 
     with reported(folder):
-        check_paths(out, name, [a.path for a in artifacts])
+        check_paths(out, name, paths)
         if all(content(f"{folder}/{a.path}") == a.data for a in artifacts) and not leftovers(folder) and not (out / LOCK).exists():
             found = survey()
             if not found.changed and not found.removed:
                 return found.result(folder)
         with _locked(out):
+            check_paths(out, name, paths)
             found = survey()
             if not force:
                 _refuse_another(folder, found.old, spec)
