@@ -136,6 +136,7 @@ def table(merged: Schema) -> Schema:
             "otherwise": {"const": True, "description": "The row matches whatever is left."},
             "set": {"$ref": "#/$defs/set"},
             "rank": {"$ref": "#/$defs/rank"},
+            "beyond": {"const": "uncertainty", "description": "Estimates only count where they differ by more than they err against each other."},
             "order": {"$ref": "#/$defs/order"},
             "because": {**TEXT, "description": "Why, in a clause: it is printed as the reason."},
             "source": {"type": "string", "description": "A key of sources/: who says so."},

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.decide import prefer, rule_of_thumb
+from generator.decide import alternatives, prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
@@ -22,9 +21,8 @@ from generator.decide.names import pair_names, spec_names
 from generator.decide.normalised_spec import normalised
 from generator.decide.offload import partly_offloaded
 from generator.decide.parallel import arranged, units_of
-from generator.decide.pareto import POOL, contenders, pareto
 from generator.decide.performance import Speeds
-from generator.decide.prefer import Ranked
+from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, fit_names, revision_of, target_names, target_of
@@ -49,6 +47,7 @@ class Outcome:
     plan: Plan
     ranked: tuple[Ranked, ...]
     context: Context
+    contests: Contests
 
 
 def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Outcome:
@@ -101,8 +100,9 @@ class _Decision:
     def outcome(self) -> Outcome:
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
         self._pairs(rows)
-        best_first = prefer.ranked(self.working, rows)
-        finished, steps = self._best_of_engines(best_first)
+        contests = Contests(rows, self.speeds.level, self.speeds.comparable)
+        order = contests.order(self.working)
+        finished, steps = self._best_of_engines(order.best_first)
         if finished:
             best, facts = self.speeds.promised(self.speeds.estimated(finished[0].candidate)), finished[0].facts
             best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made))
@@ -110,20 +110,20 @@ class _Decision:
         choice = finished[0] if finished else None
         if choice is None:
             self.rejected = [self._with_promise(rejection) for rejection in self.rejected]
-        trace = (*self.context.trace, *self._dropped(), *self._preferred(rows, best_first), *steps)
+        trace = (*self.context.trace, *self._dropped(), *self._preferred(order), *steps)
         plan = Plan(
             name=self.context.spec.name,
             rules_name=self.book.name,
             rules_digest=self.book.digest,
             spec=normalised(self.context),
             choice=choice.candidate if choice else None,
-            alternatives=self._alternatives(finished),
+            alternatives=self._alternatives(finished, order.leaders),
             rejected=tuple(sorted(self.rejected, key=lambda r: (r.candidate.memory is None, len(r.reasons)))),
             warnings=self._warnings(choice),
             trace=trace,
             facts=choice.facts if choice else self.names,
         )
-        return Outcome(plan, tuple(finished), self.context)
+        return Outcome(plan, tuple(finished), self.context, contests)
 
     # -- candidates
 
@@ -297,11 +297,11 @@ class _Decision:
         facts: Names = {**one.facts, **job_names(self.context, job), "checkpoint": target, "gguf.path": path}
         return one._replace(facts=facts), changed(candidate, checkpoint=target, job=job)
 
-    def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
-        """The runners-up, best first: of each engine what no other candidate of it beats on all of memory, speed, quality and GPUs."""
-        most = int(self.book.number("plan.alternatives"))
-        found = contenders([one.candidate for one in finished], POOL * most)
-        return tuple(map(self.speeds.promised, islice(pareto(found, self.speeds.level, self.speeds.estimated), most)))
+    def _alternatives(self, finished: list[Ranked], leaders: int) -> tuple[Candidate, ...]:
+        """The runners-up, best first: the best layout of each engine and method, and the best of all by speed, latency, loss and GPUs."""
+        found = [self.speeds.estimated(one.candidate) for one in finished]
+        shown = found[:leaders] + [best for best in alternatives.extremes(found) if best not in found[:leaders]]
+        return tuple(map(self.speeds.promised, shown[1:]))
 
     def _with_promise(self, rejection: Rejection) -> Rejection:
         """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""
@@ -333,9 +333,8 @@ class _Decision:
             reason = first[row]
             yield Trace("reject", row, {"dropped": count}, reason.read, reason.because, reason.source, reason.at)
 
-    def _preferred(self, rows: list[Row], best_first: list[Ranked]) -> Iterator[Trace]:
-        if best_first:
-            for step in prefer.steps(best_first, rows):
-                read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read
-                did = {"kept": step.after, "dropped": step.before - step.after, "value": step.value}
-                yield Trace("prefer", step.row.id, did, read, step.row.because, step.row.source, step.row.at)
+    def _preferred(self, order: Order) -> Iterator[Trace]:
+        for step in order.steps:
+            read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read
+            did = {"among": step.among, "kept": step.before - len(step.dropped), "dropped": len(step.dropped), "value": step.value}
+            yield Trace("prefer", step.row.id, did, read, step.row.because, step.row.source, step.row.at)

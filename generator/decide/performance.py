@@ -6,15 +6,15 @@ Floor 5, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log
 from typing import TYPE_CHECKING
 
 from generator.decide.context import Context, numbers_of
+from generator.decide.prefer import Ranked
 from generator.engines import cache_cost
 from generator.plan import Candidate, Performance, changed
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import Row
+from generator.rulebook.table import Facts, Row
 from generator.sizing.footprint import Footprint, Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within
 from generator.throughput.hardware import hardware_shape
@@ -25,9 +25,9 @@ from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Spe
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames
 
-NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms", "speed.output_steps", "speed.tpot_steps")
+NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms")
 NO_NAMES: SpeedNames = {
-    "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None, "speed.output_steps": None, "speed.tpot_steps": None,
+    "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None,
     "objective.ttft_ratio": None, "objective.tpot_ratio": None, "objective.missed": 0,
 }  # fmt: skip
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
@@ -47,6 +47,7 @@ class Speeds:
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
         self._hardware: dict[tuple[str, bool], HardwareShape] = {}
         self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
+        self._speeds: dict[str, Speed | None] = {}
         objectives, gpu = context.spec.workload, context.gpu
         listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
         fields = listed if isinstance(listed, Mapping) else {}
@@ -88,14 +89,11 @@ class Speeds:
     def names(self, speed: Speed) -> SpeedNames:
         """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
         assert self.calibration is not None
-        step = log(1.0 + self.calibration.level)
         output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
         return {
             "speed.output_tokens_per_second": output,
             "speed.tpot_ms": tpot.value,
             "speed.ttft_ms": ttft.value if ttft else None,
-            "speed.output_steps": round(log(max(output, 1e-9)) / step),
-            "speed.tpot_steps": round(log(max(tpot.value, 1e-9)) / step),
             "objective.missed": int(bool(
                 (self.tpot and tpot.value > self.tpot) or (self.ttft and (ttft is None or ttft.value > self.ttft))
             )),
@@ -176,10 +174,25 @@ class Speeds:
         ]
         return [speed for speed in found if speed is not None]
 
-    @property
-    def level(self) -> float:
-        """The share by which speeds may differ and still be level."""
-        return self.calibration.level if self.calibration else 0.0
+    def level(self, among: str, found: Sequence[Ranked]) -> float:
+        """The share by which estimates of these candidates may differ and still be level, in a contest of `layouts`, `methods` or `engines`."""
+        if self.calibration is None:
+            return 0.0
+        share = self.calibration.numbers(f"speed.compare.{among}")
+        speeds = [self._speed(one) for one in found]
+        return share * (1.0 if all(speed and speed.measured for speed in speeds) else self.calibration.numbers("speed.compare.unmeasured"))
+
+    def comparable(self, one: Ranked) -> Facts | None:
+        """An estimate by which a candidate may be preferred to another; None where there is none."""
+        speed = self._speed(one)
+        return None if speed is None else self.names(speed)
+
+    def _speed(self, one: Ranked) -> Speed | None:
+        key = one.candidate.id
+        if key not in self._speeds:
+            performance = self.estimated(one.candidate).performance
+            self._speeds[key] = performance.speed if performance else None
+        return self._speeds[key]
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""

@@ -1,12 +1,14 @@
-"""Prefer: the criteria of the `prefer` table, compared one after the other.
+"""Prefer: the criteria of the `prefer` table, and the contests in which they find the best candidate.
 
-Floor 5, pure.
+Floor 5, pure. Criteria are compared one after the other, in three contests: the layouts of each engine and method, the methods of
+each engine, the engines. Figures compared `beyond: uncertainty` only count where they differ by more than such estimates err
+against each other, and common errors cancel more the more two candidates have in common: hence the three contests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
 from generator.rulebook.table import Facts, Row, Table
@@ -26,12 +28,96 @@ class Ranked(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one criterion did: how many candidates were level with the best so far before it, and after it."""
+    """What one criterion did in a contest: which candidates it dropped, and the winner's value."""
 
+    among: str
     row: Row
     before: int
-    after: int
+    dropped: tuple[Candidate, ...]
     value: object
+
+
+class Order(NamedTuple):
+    """Candidates best first; how many of the first are the best layouts of an engine and method; the steps that found the first of all."""
+
+    best_first: list[Ranked]
+    leaders: int
+    steps: list[Step]
+
+
+class Contests:
+    """The contests of one decision."""
+
+    def __init__(self, rows: Sequence[Row], level: Callable[[str, Sequence[Ranked]], float], estimated: Callable[[Ranked], Facts | None]) -> None:
+        """`level`: the share by which estimates may differ and still be level, by the contest and its candidates; `estimated`: the names
+        of an estimate, None where there is none.
+        """
+        self.rows, self.level, self.estimated = rows, level, estimated
+
+    def order(self, found: Sequence[Ranked]) -> Order:
+        """All candidates, best first."""
+        layouts = _groups(found, lambda one: (one.candidate.engine, one.candidate.method))
+        winners = [self.best("layouts", group) for group in layouts]
+        firsts = [self.best("methods", group) for group in _groups([one for one, _ in winners], lambda one: one.candidate.engine)]
+        if not firsts:
+            return Order([], 0, [])
+        best, last = self.best("engines", [one for one, _ in firsts])
+        steps = [
+            *next(steps for one, steps in winners if one is best), *next(steps for one, steps in firsts if one is best), *last,
+        ]  # fmt: skip
+        engines, leaders = [one for one, _ in firsts if one is not best], [one for one, _ in winners]
+        rest = [one for one in leaders if one is not best and one not in engines]
+        leading = [best, *self._sorted(engines), *self._sorted(rest)]
+        shown = {id(one) for one in leading}
+        return Order([*leading, *self._sorted([one for one in found if id(one) not in shown])], len(leading), steps)
+
+    def best(self, among: str, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
+        """The winner of a contest, and the criteria that told candidates apart."""
+        steps: list[Step] = []
+        left = list(found)
+        for row in self.rows:
+            if len(left) == 1:
+                break
+            kept = self._kept(among, row, left)
+            if len(kept) < len(left):
+                dropped = tuple(one.candidate for one in left if one not in kept)
+                steps.append(Step(among, row, len(left), dropped, self._value(row, kept[0])))
+                left = kept
+        return min(left, key=lambda one: one.candidate.id), steps
+
+    def deciding(self, one: Ranked, other: Ranked) -> Row | None:
+        """The criterion by which one candidate beats another, None where only their ids differ."""
+        a, b = one.candidate, other.candidate
+        among = "engines" if a.engine != b.engine else "methods" if a.method != b.method else "layouts"
+        steps = self.best(among, [one, other])[1]
+        return steps[0].row if steps else None
+
+    def _kept(self, among: str, row: Row, left: list[Ranked]) -> list[Ranked]:
+        if row.rank is None or not row.rank.estimate:
+            each = scores(row, [one.facts for one in left])
+            best = min(each)
+            return [one for one, its in zip(left, each, strict=True) if its == best]
+        names = [self.estimated(one) for one in left]
+        values = [facts.get(row.rank.name) if facts else None for facts in names]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) < len(values):  # without an estimate of each, the other criteria decide
+            return left
+        share = 1.0 + (self.level(among, left) if row.rank.beyond else 0.0)
+        if row.rank.higher:
+            return [one for one, value in zip(left, numbers, strict=True) if value * share >= max(numbers)]
+        return [one for one, value in zip(left, numbers, strict=True) if value <= min(numbers) * share]
+
+    def _value(self, row: Row, one: Ranked) -> object:
+        if row.rank is not None and row.rank.estimate:
+            return (self.estimated(one) or {}).get(row.rank.name)
+        return one.facts.get(row.rank.name if row.rank else row.order[0] if row.order else "")
+
+    def _sorted(self, found: list[Ranked]) -> list[Ranked]:
+        """By the criteria that need no estimate."""
+        facts = [one.facts for one in found]
+        columns = [scores(row, facts) for row in self.rows if row.rank is None or not row.rank.estimate]
+        keys = zip(*columns, [one.candidate.id for one in found], strict=True)
+        return [one for _, one in sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])]
 
 
 def criteria(table: Table, facts: Facts) -> list[Row]:
@@ -39,39 +125,23 @@ def criteria(table: Table, facts: Facts) -> list[Row]:
     return [row for row in table.rows if row.matches(facts)]
 
 
-def scores(row: Row, found: Sequence[Ranked]) -> list[float]:
-    """How good each candidate is by one criterion: lower is better; without a value it comes last."""
-    known: list[Mapping[str, Any]] = [one.facts for one in found]
+def scores(row: Row, found: Sequence[Facts]) -> list[float]:
+    """How good each candidate is by one exact criterion: lower is better; without a value it comes last."""
     if row.rank is not None:
-        name, higher = row.rank
-        sign = -1.0 if higher else 1.0
-        return [_LAST if (value := facts.get(name)) is None else sign * value for facts in known]
+        name, sign = row.rank.name, -1.0 if row.rank.higher else 1.0
+        values = [facts.get(name) for facts in found]
+        return [sign * value if isinstance(value, int | float) else _LAST for value in values]
     assert row.order is not None  # checked when the rules are loaded
     name, places = row.order
-    return [places.get(facts.get(name), len(places)) for facts in known]
+    return [places.get(facts.get(name), len(places)) for facts in found]
 
 
 _LAST = float("inf")
 
 
-def ranked(found: Sequence[Ranked], rows: Sequence[Row]) -> list[Ranked]:
-    """Best first; ties by the candidate's id."""
-    columns = [scores(row, found) for row in rows]
-    keys = zip(*columns, [one.candidate.id for one in found], strict=True)
-    return [one for _, one in sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])]
-
-
-def steps(found: Sequence[Ranked], rows: Sequence[Row]) -> list[Step]:
-    """For each criterion that told candidates apart: how many it left."""
-    told, level = [], list(found)
-    for row in rows:
-        if len(level) == 1:
-            break
-        each = scores(row, level)
-        best = min(each)
-        left = [one for one, its in zip(level, each, strict=True) if its == best]
-        if len(left) < len(level):
-            name = row.rank[0] if row.rank else row.order[0] if row.order else ""
-            told.append(Step(row, len(level), len(left), left[0].facts.get(name)))
-        level = left
-    return told
+def _groups(found: Sequence[Ranked], key: Callable[[Ranked], object]) -> list[list[Ranked]]:
+    """Candidates that share a key, in their order."""
+    groups: dict[object, list[Ranked]] = {}
+    for one in found:
+        groups.setdefault(key(one), []).append(one)
+    return list(groups.values())

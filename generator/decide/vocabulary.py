@@ -175,8 +175,6 @@ SpeedNames = TypedDict("SpeedNames", {
     )],
     "speed.tpot_ms": Annotated[float | None, Name("estimated time per output token", "throughput", "ms")],
     "speed.ttft_ms": Annotated[float | None, Name("estimated time to the first token", "throughput", "ms")],
-    "speed.output_steps": Annotated[int | None, Name("the output in steps of a tenth: what is level has the same number", "throughput", "count")],
-    "speed.tpot_steps": Annotated[int | None, Name("the time per output token in steps of a tenth", "throughput", "count")],
     "objective.missed": Annotated[int, Name(
         "1 where the estimate itself is above ttft_ms or tpot_ms, though its band may still reach them, or is not known; else 0",
         "throughput", "flag"

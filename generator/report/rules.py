@@ -11,8 +11,8 @@ from typing import Any
 from generator.errors import did_you_mean, fail, printable
 from generator.rulebook.overlay import Gathered, digest
 
-PARTS = ("when", "otherwise", "set", "rank", "order")
-SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "order", "because", "source", "at", "digest")
+PARTS = ("when", "otherwise", "set", "rank", "beyond", "order")
+SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "beyond", "order", "because", "source", "at", "digest")
 
 
 def row_data(gathered: Gathered, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _history(gathered: Gathered, section: str, name: str) -> Iterator[str]:
 
 def _does(row: Mapping[str, object]) -> str:
     parts = [f"when {flow(row['when'])}"] if row.get("when") else []
-    parts += [f"{key} {flow(row[key])}" for key in ("set", "rank", "order") if key in row]
+    parts += [f"{key} {flow(row[key])}" for key in ("set", "rank", "beyond", "order") if key in row]
     return "; ".join(parts) or "always"
 
 

@@ -12,7 +12,7 @@ from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 from generator.rulebook.facts_check import fact_problems
 from generator.rulebook.overlay import Gathered
-from generator.rulebook.table import COMPARISONS, STAGES
+from generator.rulebook.table import COMPARISONS, ESTIMATES, STAGES, UNCERTAINTY
 
 HITS = {
     "workload": "collect", "reject": "collect", "fit": "collect", "prefer": "first", "settings": "collect", "warn": "collect",
@@ -23,7 +23,7 @@ OPTIONAL = frozenset(("quantize",))
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
-ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "before", "at", "index"}
+ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "beyond", "otherwise", "evidence", "replaces", "before", "at", "index"}
 Data = Mapping[str, Any]
 
 
@@ -145,6 +145,8 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
                     )
                 elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
                     yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place.at(key))
+        if "beyond" in row and not any(str(name).startswith(ESTIMATES) for name in (row.get("rank") or {}).values()):
+            yield Problem("rules-form", f"row {row['id']!r} compares no estimate; `beyond: {UNCERTAINTY}` is for a `rank` of speed.*", place.at("beyond"))
         for name, words in (row.get("order") or {}).items():
             flat = [w for group in words for w in (group if isinstance(group, list) else [group])]
             yield from _values(merged, name, flat, place.at("order", name))

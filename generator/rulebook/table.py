@@ -20,8 +20,26 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "max": lambda value, bound: value <= bound,
 }
 
+ESTIMATES = "speed."
+"""Names of estimates begin so."""
+UNCERTAINTY = "uncertainty"
+"""The word of `beyond`."""
+
 Test = Callable[[object], bool]
 Facts = Mapping[str, object]
+
+
+class Rank(NamedTuple):
+    """A criterion by a number: its name, and whether higher is better.
+
+    `estimate`: the number is an estimate of speed; `beyond`: it counts only where it differs by more than such estimates err
+    against each other.
+    """
+
+    name: str
+    higher: bool
+    beyond: bool
+    estimate: bool
 
 
 class Row(NamedTuple):
@@ -38,7 +56,7 @@ class Row(NamedTuple):
     source: str | None
     at: str
     set: Mapping[str, object]
-    rank: tuple[str, bool] | None
+    rank: Rank | None
     order: tuple[str, Mapping[object, int]] | None
 
     def matches(self, facts: Facts) -> bool:
@@ -130,7 +148,7 @@ def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable
     rank = order = None
     if "rank" in row:
         ((direction, name),) = row["rank"].items()
-        rank = (name, direction == "higher")
+        rank = Rank(name, direction == "higher", "beyond" in row, name.startswith(ESTIMATES))
     if "order" in row:
         ((name, words),) = row["order"].items()
         order = (name, {word: i for i, group in enumerate(words) for word in _words(group)})

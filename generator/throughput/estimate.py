@@ -29,7 +29,6 @@ class Calibration:
         self.servers: Factors = factors(numbers)
         self.local: LocalFactors = local_factors(numbers)
         self.bands = Bands(numbers)
-        self.level = numbers("speed.level")
 
 
 class Setting(NamedTuple):
@@ -78,6 +77,7 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
         tpot_ms=around(result.tpot * 1000.0, found, "tpot"),
         limit=_limit(result, demand),
         basis=found.basis,
+        measured=found.measured,
         concurrency=result.running * replicas,
         gpus=setting.split.gpus,
         asked=demand.concurrency,

@@ -151,7 +151,7 @@ def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Proble
         before = found[:i]
         if "rank" in row:
             (name,) = row["rank"].values()
-            earlier = [r for r in before if name in (r.get("rank") or {}).values()]
+            earlier = [r for r in before if name in (r.get("rank") or {}).values() and "beyond" not in r]
             left = rows.space.left(mine, [box for r in earlier for box in rows.boxes("prefer", r)])
             if earlier and not left:
                 yield Problem(
