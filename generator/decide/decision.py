@@ -49,6 +49,11 @@ class Outcome:
     context: Context
     contests: Contests
 
+    def lost_by(self, candidate: Candidate) -> Row | None:
+        """The criterion by which a candidate that works lost to the choice."""
+        one = next((one for one in self.ranked if one.candidate.id == candidate.id), None)
+        return None if one is None else self.contests.deciding(self.ranked[0], one)
+
 
 def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Outcome:
     """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec.

@@ -7,7 +7,7 @@ against each other, and common errors cancel more the more two candidates have i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate

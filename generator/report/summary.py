@@ -6,6 +6,7 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from generator.errors import MOST_IN_FILE, printable
 from generator.plan import Candidate, Plan, Reason, Rejection
@@ -15,11 +16,14 @@ from generator.report.speed import ranged, speed_lines
 from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
 
+if TYPE_CHECKING:
+    from generator.decide.cures import Cure  # only refusals need it
+
 OBJECTIVES = {"objective.tpot_ratio": "tpot_ms", "objective.ttft_ratio": "ttft_ms"}
 """The names of the objective ratios that rows read, each with the speed figure it is based on."""
 
 MOST = 6
-"""Number of rejections printed in a refusal; `explain` prints all."""
+"""Lines of a refusal; `explain` prints all."""
 
 
 def chosen_line(candidate: Candidate) -> str:
@@ -41,11 +45,22 @@ def summary(plan: Plan, book: RuleBook, all_engines: bool = False) -> str:
     return printable("\n".join(_lines(plan, all_engines)))
 
 
+def headline(plan: Plan, candidate: Candidate) -> str:
+    """A candidate in one line, and the objectives that its estimate misses: `misses tpot_ms 50 (84 ms estimated)`."""
+    speed = candidate.performance.speed if candidate.performance else None
+    missed = []
+    for figure in OBJECTIVES.values():
+        asked, estimate = plan.spec["workload"].get(figure), getattr(speed, figure, None)
+        if asked and estimate is not None and estimate.value > asked:
+            missed.append(f"{figure} {asked:g} ({estimate.value:.3g} ms estimated)")
+    return chosen_line(candidate) + (f" · misses {' and '.join(missed)}{_max_concurrency(candidate)}" if missed else "")
+
+
 def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
     if plan.choice is None:
         yield refusal(plan, plan.name)
         return
-    yield f"{plan.name}: {chosen_line(plan.choice)}"
+    yield f"{plan.name}: {headline(plan, plan.choice)}"
     memory, kv = plan.choice.memory, plan.choice.kv_cache
     if memory is not None and memory.budget:
         terms = [("weights", memory.weights), ("KV cache", memory.kv_cache), ("activations", memory.activations)]
@@ -77,26 +92,26 @@ def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
                 yield printable(f"    {name} = {read.value!r} ({read.source})")
 
 
-def refusal(plan: Plan, name: str) -> str:
-    """The reasons why nothing fits: the closest candidates first, then the number of candidates dropped by each row."""
+def refusal(plan: Plan, name: str, cures: Sequence[Cure] = ()) -> str:
+    """The reasons why nothing fits: reasons of every candidate, what was tried and would help, else the closest candidates."""
     lines = [f"{name}: error[nothing-fits]: no candidate can be deployed"]
-    near = nearest(plan.rejected)
     everywhere = shared(plan.rejected)
     lines += [f"  every candidate: {reason.because} [{reason.row}]" for reason in everywhere[:MOST_IN_FILE]]
-    lines += [f"  every candidate: {len(everywhere) - MOST_IN_FILE} more reasons"] if len(everywhere) > MOST_IN_FILE else []
-    common = {reason.row for reason in everywhere}
-    for rejection in near[:MOST] if not everywhere else []:
+    near = nearest(plan.rejected)
+    lines += [f"  {_cured(cure, near, bool(everywhere))}" for cure in cures[: max(1, MOST - len(everywhere))]]
+    for rejection in near[:MOST] if not everywhere and not cures else []:
         candidate = rejection.candidate
         lines.append(f"  {candidate.id}: {'; '.join(_because(reason, candidate) for reason in rejection.reasons)}{_estimate(rejection)}")
-    counts: dict[str, int] = {}
-    for rejection in plan.rejected:
-        for reason in rejection.reasons:
-            if reason.row not in common:
-                counts[reason.row] = counts.get(reason.row, 0) + 1
-    if len(plan.rejected) > len(near[:MOST]) and counts:
-        worst = ", ".join(f"{row} {count}" for row, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-        lines.append(f"  {len(plan.rejected)} candidates in all; dropped by {worst}")
+    lines.append(f"  (`gen-deploy explain` gives the reasons of each of the {len(plan.rejected)} candidates)")
     return printable("\n".join(lines))
+
+
+def _cured(cure: Cure, near: Sequence[Rejection], said: bool) -> str:
+    """A change that helps, with why the candidate that it makes possible was rejected without it."""
+    chosen = cure.choice
+    same = [r for r in near if (r.candidate.engine, r.candidate.method) == (chosen.engine, chosen.method)]
+    why = "; ".join(_because(reason, same[0].candidate) for reason in same[0].reasons) if same and not said else ""
+    return f"{chosen.id}: {why}; works with {cure.write}" if why else f"{chosen.id} works with {cure.write}"
 
 
 def shared(rejected: Sequence[Rejection]) -> list[Reason]:
@@ -135,8 +150,12 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
 def _because(reason: Reason, candidate: Candidate) -> str:
     memory = candidate.memory
     if "memory.headroom" in reason.read and memory is not None:
-        needed = memory.total - memory.kv_cache + memory.kv_needed
-        return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(min(memory.budget, memory.capacity)):.1f} [{reason.row}]"
+        needed, budget = memory.total - memory.kv_cache + memory.kv_needed, min(memory.budget, memory.capacity)
+        short = f"the budget is {gib(budget):.1f}"
+        if needed <= budget:  # only the margin is missing
+            floor = next((read for name, read in reason.read.items() if name == "memory.headroom"), None)
+            short = f"which leaves {floor.value:.1%} of the budget of {gib(budget):.1f}: less than the margin headroom.floor" if floor else short
+        return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), {short} [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
     for name, figure in OBJECTIVES.items():
         estimate: Range | None = getattr(speed, figure, None)
