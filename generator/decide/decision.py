@@ -341,5 +341,5 @@ class _Decision:
     def _preferred(self, order: Order) -> Iterator[Trace]:
         for step in order.steps:
             read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read
-            did = {"among": step.among, "kept": step.before - len(step.dropped), "dropped": len(step.dropped), "value": step.value}
+            did = {"among": step.among, "kept": step.after, "dropped": step.before - step.after, "value": step.value}
             yield Trace("prefer", step.row.id, did, read, step.row.because, step.row.source, step.row.at)

@@ -28,12 +28,12 @@ class Ranked(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one criterion did in a contest: which candidates it dropped, and the winner's value."""
+    """What one criterion did in a contest: how many candidates were level before it and after it, and the winner's value."""
 
     among: str
     row: Row
     before: int
-    dropped: tuple[Candidate, ...]
+    after: int
     value: object
 
 
@@ -73,17 +73,17 @@ class Contests:
 
     def best(self, among: str, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
         """The winner of a contest, and the criteria that told candidates apart."""
-        steps: list[Step] = []
+        told: list[tuple[Row, list[Ranked], list[Ranked]]] = []
         left = list(found)
         for row in self.rows:
             if len(left) == 1:
                 break
             kept = self._kept(among, row, left)
             if len(kept) < len(left):
-                dropped = tuple(one.candidate for one in left if one not in kept)
-                steps.append(Step(among, row, len(left), dropped, self._value(row, kept[0])))
+                told.append((row, left, kept))
                 left = kept
-        return min(left, key=lambda one: one.candidate.id), steps
+        winner = min(left, key=lambda one: one.candidate.id)
+        return winner, [Step(among, row, len(before), len(kept), self._value(row, winner)) for row, before, kept in told]
 
     def deciding(self, one: Ranked, other: Ranked) -> Row | None:
         """The criterion by which one candidate beats another, None where only their ids differ."""

@@ -6,6 +6,7 @@ Floor 6, pure. This module prepares the content as plain data; the template defi
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -211,10 +212,13 @@ def _banded(performance: Data | None) -> str:
 
 
 def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
-    """The rejections by engine and by the first row against each candidate."""
+    """The rejections by engine and by one row against each candidate: of several the commonest, so that few lines say all."""
+    found = list(rejections)
+    counts = Counter(reason.row for rejection in found for reason in rejection.reasons)
     folded: dict[tuple[str, str], Data] = {}
-    for rejection in rejections:
-        reason, candidate = rejection.reasons[0], rejection.candidate
+    for rejection in found:
+        reason = min(rejection.reasons, key=lambda one: (-counts[one.row], one.row))
+        candidate = rejection.candidate
         entry = folded.setdefault(
             (candidate.engine, reason.row),
             {"engine": candidate.engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because},
