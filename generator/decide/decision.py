@@ -109,13 +109,13 @@ class _Decision:
         order = contests.order(self.working)
         finished, steps = self._best_of_engines(order.best_first)
         if finished:
-            best, facts = self.speeds.promised(self.speeds.estimated(finished[0].candidate)), finished[0].facts
+            best, facts = self.speeds.promised(self.speeds.working(finished[0].candidate)), finished[0].facts
             best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made))
             finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
             self.rejected = [self._with_promise(rejection) for rejection in self.rejected]
-        trace = (*self.context.trace, *self._dropped(), *self._preferred(order), *steps)
+        trace = (*self.context.trace, *self._dropped(), *self._preferred(order, contests), *steps)
         plan = Plan(
             name=self.context.spec.name,
             rules_name=self.book.name,
@@ -304,7 +304,7 @@ class _Decision:
 
     def _alternatives(self, finished: list[Ranked], leaders: int) -> tuple[Candidate, ...]:
         """The runners-up, best first: the best layout of each engine and method, and the best of all by speed, latency, loss and GPUs."""
-        found = [self.speeds.estimated(one.candidate) for one in finished]
+        found = [self.speeds.working(one.candidate) for one in finished]
         shown = found[:leaders] + [best for best in alternatives.extremes(found) if best not in found[:leaders]]
         return tuple(map(self.speeds.promised, shown[1:]))
 
@@ -338,8 +338,9 @@ class _Decision:
             reason = first[row]
             yield Trace("reject", row, {"dropped": count}, reason.read, reason.because, reason.source, reason.at)
 
-    def _preferred(self, order: Order) -> Iterator[Trace]:
+    def _preferred(self, order: Order, contests: Contests) -> Iterator[Trace]:
         for step in order.steps:
             read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read
-            did = {"among": step.among, "kept": step.after, "dropped": step.before - step.after, "value": step.value}
+            cost = contests.cost(step, order.best_first[0])
+            did = {"among": step.among, "kept": step.kept, "dropped": len(step.dropped), "value": step.value, **({"costs": cost} if cost else {})}
             yield Trace("prefer", step.row.id, did, read, step.row.because, step.row.source, step.row.at)

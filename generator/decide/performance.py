@@ -47,7 +47,7 @@ class Speeds:
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
         self._hardware: dict[tuple[str, bool], HardwareShape] = {}
         self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
-        self._speeds: dict[str, Speed | None] = {}
+        self._known: dict[str, Performance | None] = {}
         objectives, gpu = context.spec.workload, context.gpu
         listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
         fields = listed if isinstance(listed, Mapping) else {}
@@ -185,14 +185,24 @@ class Speeds:
     def comparable(self, one: Ranked) -> Facts | None:
         """An estimate by which a candidate may be preferred to another; None where there is none."""
         speed = self._speed(one)
-        return None if speed is None else self.names(speed)
+        return None if speed is None else {
+            "speed.output_tokens_per_second": speed.output_tokens_per_second.value,
+            "speed.tpot_ms": speed.tpot_ms.value,
+            "speed.ttft_ms": speed.ttft_ms.value if speed.ttft_ms else None,
+        }  # fmt: skip
+
+    def working(self, candidate: Candidate) -> Candidate:
+        """A candidate that works, with its speed; estimated once."""
+        if candidate.performance is not None:
+            return candidate
+        key = candidate.id
+        if key not in self._known:
+            self._known[key] = self.estimated(candidate).performance
+        return changed(candidate, performance=self._known[key])
 
     def _speed(self, one: Ranked) -> Speed | None:
-        key = one.candidate.id
-        if key not in self._speeds:
-            performance = self.estimated(one.candidate).performance
-            self._speeds[key] = performance.speed if performance else None
-        return self._speeds[key]
+        performance = self.working(one.candidate).performance
+        return performance.speed if performance else None
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""

@@ -28,12 +28,12 @@ class Ranked(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one criterion did in a contest: how many candidates were level before it and after it, and the winner's value."""
+    """What one criterion did in a contest: how many candidates it kept and which it dropped, and the winner's value."""
 
     among: str
     row: Row
-    before: int
-    after: int
+    kept: int
+    dropped: tuple[Ranked, ...]
     value: object
 
 
@@ -73,17 +73,35 @@ class Contests:
 
     def best(self, among: str, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
         """The winner of a contest, and the criteria that told candidates apart."""
-        told: list[tuple[Row, list[Ranked], list[Ranked]]] = []
+        told: list[tuple[Row, list[Ranked], tuple[Ranked, ...]]] = []
         left = list(found)
         for row in self.rows:
             if len(left) == 1:
                 break
             kept = self._kept(among, row, left)
             if len(kept) < len(left):
-                told.append((row, left, kept))
+                told.append((row, kept, tuple(one for one in left if all(one is not other for other in kept))))
                 left = kept
         winner = min(left, key=lambda one: one.candidate.id)
-        return winner, [Step(among, row, len(before), len(kept), self._value(row, winner)) for row, before, kept in told]
+        return winner, [Step(among, row, len(kept), dropped, self._value(row, winner)) for row, kept, dropped in told]
+
+    def cost(self, step: Step, winner: Ranked) -> str | None:
+        """What a policy row costs: how far the best candidate that it dropped is ahead by the estimate that counts most, if beyond doubt."""
+        row = next((row for row in self.rows if row.rank is not None and row.rank.beyond), None)
+        mine = self.estimated(winner)
+        if row is None or row.rank is None or mine is None or (step.row.rank is not None and step.row.rank.estimate):
+            return None
+        name, sign = row.rank.name, 1.0 if row.rank.higher else -1.0
+        figures = [(sign * value, one) for one in step.dropped if isinstance(value := (self.estimated(one) or {}).get(name), int | float)]
+        own = mine.get(name)
+        if not figures or not isinstance(own, int | float):
+            return None
+        best, other = max(figures, key=lambda pair: (pair[0], pair[1].candidate.id))
+        share = sign * best / own
+        ahead = share if row.rank.higher else 1.0 / share
+        if ahead <= 1.0 + self.level(step.among, (winner, other)):
+            return None
+        return f"{name.removeprefix('speed.')} of {other.candidate.id} is estimated at {share:.2f} × this"
 
     def deciding(self, one: Ranked, other: Ranked) -> Row | None:
         """The criterion by which one candidate beats another, None where only their ids differ."""

@@ -14,7 +14,7 @@ from plans import plan
 
 from generator.cli.main import main
 from generator.decide.performance import Speeds
-from generator.plan import Performance, as_json
+from generator.plan import as_json
 
 SEVEN = {"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "A100-80GB"}, "workload": {"concurrency": 16, "input_tokens": 1000, "output_tokens": 300}}
 FIGURES = ("output_tokens_per_second", "ttft_ms", "tpot_ms")
@@ -166,12 +166,20 @@ def test_alternatives_hold_each_method_and_each_extreme() -> None:
     works = [one.candidate for one in outcome.ranked]
     assert {(one.engine, one.method) for one in shown} == {(one.engine, one.method) for one in works}
     speeds = Speeds(outcome.context)
-    for measure in (_output, _latency, lambda one: one.gpus, lambda one: float("inf") if one.quality.value is None else one.quality.value):
+    for measure in (_output, _latency, _gpus, _loss):
         assert min(map(measure, shown)) == min(measure(speeds.estimated(one)) for one in works)
 
 
 def _output(candidate: Any) -> float:
     return -float(candidate.performance.speed.output_tokens_per_second.value)
+
+
+def _gpus(candidate: Any) -> float:
+    return float(candidate.gpus)
+
+
+def _loss(candidate: Any) -> float:
+    return float("inf") if candidate.quality.value is None else float(candidate.quality.value)
 
 
 def _latency(candidate: Any) -> float:
