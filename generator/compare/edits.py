@@ -147,7 +147,7 @@ def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBo
     """The rule set `base` with the chosen edits taken from `other`."""
     sections: dict[str, Any] = {name: base.section(name) for name in SECTIONS}
     policy = dict(sections["policy"])
-    source = other.section("policy")
+    source: Data = other.section("policy")
     for edit in chosen:
         if edit.section.startswith("tables/"):
             table = edit.section.removeprefix("tables/")

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from math import lcm
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import ceil_div, ceil_to
 from generator.sizing.footprint import Layout
 from generator.sizing.tensors import Split, Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Method
 
 _VOCABULARY_PADDING = 64
 """vLLM and SGLang pad the vocabulary to a multiple of this (and of the ways it is split)."""
@@ -27,14 +30,14 @@ _answers: OrderedDict[tuple[object, ...], tuple[object, object, Mapping[str, flo
 
 
 def weight_bytes(
-    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float = 9.0
+    architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0
 ) -> int:
     """Bytes of the weights on the fullest GPU, as an engine holds them, for one of `methods` that is not GGUF: the sum of `weight_parts`."""
     return int(sum(weight_parts(architecture, method, layout, capability).values()))
 
 
 def weight_parts(
-    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float = 9.0
+    architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0
 ) -> Mapping[str, float]:
     """The same bytes by the role of the matrices, and the rotary table; they must not be changed.
 
@@ -54,7 +57,7 @@ def weight_parts(
 
 
 def checkpoint_bytes(
-    architecture: ModelArchitecture, method: Mapping[str, Any], files: Literal["loaded", "published", "made"] = "loaded"
+    architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded"
 ) -> int:
     """Bytes of the same weights as files: nothing rounded, no rotary table.
 
@@ -91,7 +94,7 @@ def _gptq_leftovers(matrix: Matrix, storage: Storage | None) -> int:
     return (zeros + 4 * matrix.columns) * matrix.count
 
 
-def own_checkpoint(architecture: ModelArchitecture, method: Mapping[str, Any]) -> bool:
+def own_checkpoint(architecture: ModelArchitecture, method: Method) -> bool:
     """Whether the architecture's own quantisation is what `method` means."""
     own = architecture.quantization
     if own is None:
@@ -104,7 +107,7 @@ def own_checkpoint(architecture: ModelArchitecture, method: Mapping[str, Any]) -
     return mine == family or (family not in ("float", "gguf") and bits == own.bits)
 
 
-def method_storage(method: Mapping[str, Any]) -> Storage | None:
+def method_storage(method: Method) -> Storage | None:
     """How a method stores a matrix that it quantises; None for 16 bits."""
     bits = method.get("weight_bits", 16)
     if bits >= 16:
@@ -128,7 +131,7 @@ def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozense
 
 
 def _fullest_stage(
-    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float
+    architecture: ModelArchitecture, method: Method, layout: Layout, capability: float
 ) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
