@@ -124,7 +124,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     )
 
 
-def _unknown(spec: DeploymentSpec, book: RuleBook) -> Any:
+def _unknown(spec: DeploymentSpec, book: RuleBook) -> Problem:
     wanted = spec.model.id
     models = book.section("models")
     near = did_you_mean(wanted, [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())])
@@ -149,7 +149,9 @@ def _entry(book: RuleBook, name: str) -> Mapping[str, Any]:
     return {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
 
 
-def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any], book: RuleBook) -> tuple[ModelArchitecture, str, Mapping[str, Any] | None]:
+def _architecture(
+    spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any], book: RuleBook
+) -> tuple[ModelArchitecture, str, Mapping[str, object] | None]:
     request = spec.model
     if request.gguf:
         from generator.architecture.gguf import from_gguf
