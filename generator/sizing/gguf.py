@@ -47,12 +47,7 @@ _cache: dict[_Key, tuple[object, object, object, GgufSizes]] = {}
 _fullest: dict[tuple[_Key, int], int] = {}
 
 
-def gguf_sizes(
-    architecture: ModelArchitecture,
-    method: Method,
-    ggml_types: Mapping[str, GgmlType],
-    imatrix: bool = False,
-) -> GgufSizes:
+def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> GgufSizes:
     """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
 
     Remembered for the same three objects; they must not change afterwards.
@@ -90,12 +85,7 @@ def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
     return GgufSizes(tuple(layers), embedding, output, file, by_type)
 
 
-def gguf_bytes(
-    architecture: ModelArchitecture,
-    method: Method,
-    ggml_types: Mapping[str, GgmlType],
-    imatrix: bool = False,
-) -> int:
+def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> int:
     """Bytes of all tensors in the file; the header, some megabytes of vocabulary, is not in it."""
     return gguf_sizes(architecture, method, ggml_types, imatrix).file
 

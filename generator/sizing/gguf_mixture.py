@@ -67,9 +67,7 @@ class Mixture:
     overrides: tuple[Override, ...] = ()
 
     @classmethod
-    def of(
-        cls, method: Method, ggml_types: Mapping[str, GgmlType], architecture: ModelArchitecture, imatrix: bool
-    ) -> Mixture:
+    def of(cls, method: Method, ggml_types: Mapping[str, GgmlType], architecture: ModelArchitecture, imatrix: bool) -> Mixture:
         """The mixture of `method`; clauses that cannot hold for this model are left out."""
         gguf = method["gguf"]
         base = gguf["base"]
@@ -188,9 +186,7 @@ def _outside(kind: _Kind) -> bool:
     return kind.category in ("token_embd", "output") or kind.name.startswith(_OUTSIDE)
 
 
-def _types(
-    kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mixture: Mixture
-) -> Iterator[tuple[str, list[int]]]:
+def _types(kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mixture: Mixture) -> Iterator[tuple[str, list[int]]]:
     """The types that tensors of one kind get, and in which layers."""
     if mixture.overrides:
         by_hand: dict[str, list[int]] = {}

@@ -29,16 +29,12 @@ _tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...]]] = Order
 _answers: OrderedDict[tuple[object, ...], tuple[object, object, Mapping[str, float]]] = OrderedDict()
 
 
-def weight_bytes(
-    architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0
-) -> int:
+def weight_bytes(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> int:
     """Bytes of the weights on the fullest GPU, as an engine holds them, for one of `methods` that is not GGUF: the sum of `weight_parts`."""
     return int(sum(weight_parts(architecture, method, layout, capability).values()))
 
 
-def weight_parts(
-    architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0
-) -> Mapping[str, float]:
+def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> Mapping[str, float]:
     """The same bytes by the role of the matrices, and the rotary table; they must not be changed.
 
     Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
@@ -56,9 +52,7 @@ def weight_parts(
     return parts
 
 
-def checkpoint_bytes(
-    architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded"
-) -> int:
+def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded") -> int:
     """Bytes of the same weights as files: nothing rounded, no rotary table.
 
     `files` says whether what lies in the files and is not loaded counts, too. In a model's own repository (`published`)
@@ -130,9 +124,7 @@ def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozense
     return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
 
 
-def _fullest_stage(
-    architecture: ModelArchitecture, method: Method, layout: Layout, capability: float
-) -> dict[str, float]:
+def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     keeps = frozenset(method.get("keeps_16bit", ()))
