@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
@@ -26,9 +25,6 @@ from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.local import back_end
 from generator.throughput.shapes import Demand, Range, Speed
-
-if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Threshold
 
 HALVINGS, FARTHEST = 40, 4.0
 """Steps of the search for a factor, and the ratio beyond which a result is of another load or other hardware."""
@@ -207,7 +203,7 @@ def as_json(name: str, candidate: Candidate, result: Result, found: list[Compare
 def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> dict[str, str]:
     """A rule set of the user's own with the measured factor: the text of its files by name."""
     entry = book.thresholds[fitted.threshold]
-    threshold: Threshold = {"meaning": entry["meaning"], "unit": entry["unit"], "value": fitted.value, "source": "measured-speed", "checked": day}
+    threshold = {"meaning": entry["meaning"], "unit": entry["unit"], "value": fitted.value, "source": "measured-speed", "checked": day}
     source = {"title": f"Benchmark, measured by gen-deploy calibrate ({name})", "where": f"{name} of {day}", "read": day}
     numbers = "A factor measured from a benchmark; everything else is as in the rule set that this one extends."
     return files(base, "Factors measured from benchmarks", {"measured-speed": source}, {fitted.threshold: threshold}, numbers)

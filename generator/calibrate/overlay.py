@@ -6,15 +6,11 @@ Floor 7, pure: the text of the files by name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from generator.calibrate.measure import Measured
 from generator.quantity import version_key
 from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook
-
-if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Threshold
 
 
 def overlay(
@@ -35,7 +31,7 @@ def overlay(
     return files(base, "Constants measured from start-up logs", sources, thresholds, numbers)
 
 
-def files(base: str, title: str, sources: Mapping[str, Mapping[str, str]], thresholds: Mapping[str, Threshold], numbers: str) -> dict[str, str]:
+def files(base: str, title: str, sources: Mapping[str, Mapping[str, str]], thresholds: Mapping[str, Mapping[str, object]], numbers: str) -> dict[str, str]:
     """A rule set over `base` with thresholds of its own; `numbers` is the comment above them."""
     about = {"extends": base, "ruleset": {"name": "measured", "title": title, "sizing": "detailed"}}
     return {
@@ -45,10 +41,10 @@ def files(base: str, title: str, sources: Mapping[str, Mapping[str, str]], thres
     }
 
 
-def _threshold(book: RuleBook, one: Measured, version: str | None, source: str, date: str) -> Threshold:
+def _threshold(book: RuleBook, one: Measured, version: str | None, source: str, date: str) -> dict[str, object]:
     """The whole threshold again, since a later layer replaces it: eras before and after the measured version stay."""
     entry = book.thresholds[one.threshold]
-    head: Threshold = {"meaning": entry.get("meaning", one.threshold), "unit": entry["unit"], "checked": date}
+    head: dict[str, object] = {"meaning": entry.get("meaning", one.threshold), "unit": entry["unit"], "checked": date}
     if version is None:
         return {**head, "source": source, "value": one.value}
     rows = [row.copy() for row in entry.get("by_version") or [{"since": "0", "value": entry["value"]}]]

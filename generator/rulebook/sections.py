@@ -39,6 +39,17 @@ Method = TypedDict("Method", {
 }, total=False)  # fmt: skip
 """`layout` is only in an entry as one checkpoint has it."""
 
+Checkpoint = TypedDict("Checkpoint", {
+    "id": str, "layout": str, "group_size": int, "padded": Mapping[str, int], "types": list[str], "publisher": str, "ignore": list[str],
+    "bytes": int, "gb": float, "source": Source,
+}, total=False)  # fmt: skip
+Model = TypedDict("Model", {
+    "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],
+    "parameters_billion": float, "fp16_gb": float, "chat": bool, "gated": bool, "trust_remote_code": bool, "revision": str,
+    "checkpoints": Mapping[str, Checkpoint | list[Checkpoint]], "tool_call_parser": Mapping[str, str], "reasoning_parser": Mapping[str, str],
+    "min_version": Mapping[str, str], "source": Source,
+}, total=False)  # fmt: skip
+
 Maker = TypedDict("Maker", {
     "scheme": str, "algorithm": str, "group_sizes": list[int], "stored": Mapping[str, int], "not_for": list[str],
     "recipe": list[Mapping[str, Mapping[str, object]]], "quantization": Mapping[str, object], "source": list[str],
