@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from generator.decide.decision import decide as decide_spec
     from generator.errors import GenDeployError as GenDeployError
     from generator.plan import Plan as Plan
-    from generator.render import artifacts as artifacts
+    from generator.render.files import artifacts as artifacts
     from generator.rulebook.book import RuleBook as RuleBook
     from generator.rulebook.book import load as load_rules
     from generator.spec.deployment import DeploymentSpec as DeploymentSpec
@@ -33,7 +33,7 @@ _WHERE = {
     "GenDeployError": ("generator.errors", "GenDeployError"),
     "Plan": ("generator.plan", "Plan"),
     "RuleBook": ("generator.rulebook.book", "RuleBook"),
-    "artifacts": ("generator.render", "artifacts"),
+    "artifacts": ("generator.render.files", "artifacts"),
     "decide_spec": ("generator.decide.decision", "decide"),
     "load_rules": ("generator.rulebook.book", "load"),
     "read_spec": ("generator.spec.deployment", "read_spec"),

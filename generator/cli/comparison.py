@@ -19,9 +19,9 @@ from generator.compare.spec import attributed, edited, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.view import level, moves, other_moves, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
-from generator.plan import SCHEMA_VERSION
 from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
 from generator.readers.json_text import parse_or_none
+from generator.render.plan_json import SCHEMA_VERSION
 from generator.rulebook.book import SECTIONS, RuleBook
 from generator.spec.deployment import DeploymentSpec
 

@@ -14,8 +14,8 @@ from generator.errors import BAD_INPUT, InputError, Problem
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import version_key
-from generator.render import artifacts, job_files
 from generator.render.artifact import Artifact
+from generator.render.files import artifacts, job_files
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 

@@ -17,7 +17,7 @@ from generator.disk.write import write_spec
 from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem, UsageError
 from generator.facts.job import job_json, needs_json
 from generator.plan import Plan
-from generator.render import header_of
+from generator.render.files import header_of
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line

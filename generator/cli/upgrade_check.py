@@ -15,7 +15,7 @@ from generator.cli.output import say, say_errors, show, tell
 from generator.compare.upgrade import Change, broken, changes
 from generator.decide.decision import Outcome, decide
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.report.summary import refusal
 from generator.rulebook.book import RuleBook, load

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from generator.plan import NO_FIRST, Performance, figure, speed_bounds
+from generator.plan import Performance
+from generator.render.plan_json import NO_FIRST, figure, speed_bounds
 from generator.throughput.shapes import Range, Speed
 
 
