@@ -5,7 +5,7 @@ Floor 6, pure.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from generator.errors import Place, Problem
 
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
         """The finding as a printable problem."""
         return Problem(self.code, self.message, self.place, self.severity)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The finding for `--json`."""
         path, line, column = self.place
         return {
