@@ -25,7 +25,7 @@ Value = str | int | float | bool
 class Read(NamedTuple):
     """A fact that a row read: its value and its origin (a source key, `spec`, or the name of a formula)."""
 
-    value: Any
+    value: object
     source: str | None = None
 
 

@@ -20,6 +20,7 @@ from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, p
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Ref, Word
 from generator.rulebook.book import RuleBook
+from generator.spec.deployment import Deploy
 
 CONFIG_INSIDE = "/gen-deploy"
 ANY = {"0.0.0.0", "::"}
@@ -32,7 +33,7 @@ class Launch:
     plan: Plan
     candidate: Candidate
     engine: Engine
-    deploy: Mapping[str, Any]
+    deploy: Deploy
     vendor: str
     gpus_per_node: int
     back: str
@@ -206,7 +207,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
         plan,
         candidate,
         engine,
-        plan.spec.get("deploy") or {},
+        plan.spec.get("deploy") or Deploy(),
         vendor_of(plan, book),
         int(hardware.get("gpus_per_node") or 1),
         back,

@@ -215,11 +215,10 @@ def kept(plan: Plan) -> dict[str, Any]:
     )
     for entry in (*data["warnings"], *data["trace"]):
         del entry["at"]  # a row's position is not part of the decision
-    result: dict[str, Any] = plain(data)
-    return result
+    return {key: plain(part) for key, part in data.items()}
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Data as JSON types: lists for tuples and (sorted) for sets."""
     if isinstance(value, dict):
         if SCALARS.issuperset(map(type, value.values())):
@@ -232,7 +231,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def plan_json(data: dict[str, Any]) -> Artifact:
+def plan_json(data: dict[str, object]) -> Artifact:
     """The file of the `kept` data, verified by parsing it again."""
     text = json_text(data)
     same_json(text, data, "plan.json")
