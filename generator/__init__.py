@@ -13,8 +13,6 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as typing has it, which is not imported here: the command sets its handlers of signals first
 if TYPE_CHECKING:
-    from typing import Any
-
     from generator.decide.decision import decide as decide_spec
     from generator.errors import GenDeployError as GenDeployError
     from generator.plan import Plan as Plan
@@ -40,7 +38,7 @@ _WHERE = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """A public name, from the module that defines it."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
