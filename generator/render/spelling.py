@@ -13,6 +13,7 @@ from typing import Any
 from generator.errors import internal
 from generator.facts.engine import Engine
 from generator.render.words import Word
+from generator.verify.finding import is_option
 
 LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
 """Settings of location and model: the code that builds the command places them."""
@@ -79,7 +80,7 @@ def put(spelled: Spelled, engine: Engine, name: str, value: object) -> None:
 def check_dashes(engine: Engine, words: Iterable[object]) -> None:
     """The last guard: raises an internal error for a value that an option parser would read as an option, despite quoting."""
     for word in words:
-        if isinstance(word, str) and word[:1] == "-" and word[1:2] not in ".0123456789":
+        if isinstance(word, str) and is_option(word):
             raise internal("bad-text", f"{engine.name} reads {word!r} as an option, because it begins with a dash")
 
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from generator.errors import Place, Problem, did_you_mean
+from generator.errors import Problem, did_you_mean
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
-from generator.verify.argv import find, is_option
+from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Option, catalogue
 from generator.verify.environment import check_env
-from generator.verify.finding import Text
+from generator.verify.finding import Text, is_option
 from generator.verify.modelfile import ModelfileError, quote
 from generator.verify.values import wrong_text, wrong_value
 
@@ -49,7 +49,7 @@ def _unsayable(name: str, value: object, known: Catalogue) -> tuple[str, str] | 
                 quote(str(text))
             except ModelfileError as error:
                 return "bad-text", f"{name}: {error}"
-        elif isinstance(text, str) and is_option(Text(text, Place(""))) and not in_modelfile:
+        elif isinstance(text, str) and is_option(text) and not in_modelfile:
             return "bad-text", f"{name}: the engine reads {text!r} as an option, because it begins with a dash"
     if isinstance(value, list) and not value:
         return "wrong-type", f"{name} needs a value"
