@@ -100,7 +100,7 @@ def beside(path: str, back: str) -> str:
     return found if found.startswith("../") else f"./{found}"
 
 
-def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: dict[str, object]) -> Artifact:
+def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: Mapping[str, object]) -> Artifact:
     text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
     same_yaml(text, data, name)
     return Artifact(f"{job.folder}/{name}", text)

@@ -48,7 +48,7 @@ def _model(name: str, book: RuleBook) -> dict[str, object]:
 
 def _method(name: str, book: RuleBook) -> dict[str, object]:
     entry = book.section("methods")[name]
-    handbook = entry.get("handbook") or {}
+    handbook: Mapping[str, object] = entry.get("handbook") or {}
     losses = {
         f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())
     }

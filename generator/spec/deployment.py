@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import Any, TypedDict
 
 from generator.errors import InputError, Problem
 from generator.readers.boundary import WAY_OUT, lies_in
@@ -20,9 +20,6 @@ from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import folder
 from generator.rulebook.schema_check import Schema, accepts
 from generator.spec.secrets import secret_problems
-
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
 
 VERSION = 1
 
@@ -138,7 +135,7 @@ def _inlined(part: object, shared: Mapping[str, Mapping[str, object]]) -> object
 
 
 @lru_cache(1)
-def _validator() -> Validator:
+def _validator() -> Any:
     from jsonschema.validators import Draft202012Validator
 
     return Draft202012Validator(schema())
