@@ -48,7 +48,7 @@ def _model(name: str, book: RuleBook) -> dict[str, object]:
 
 def _method(name: str, book: RuleBook) -> dict[str, object]:
     entry = book.section("methods")[name]
-    handbook: Mapping[str, object] = entry.get("handbook") or {}
+    handbook = _handbook(entry)
     losses = {
         f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())
     }
@@ -76,7 +76,7 @@ def _method(name: str, book: RuleBook) -> dict[str, object]:
 
 def _engine(name: str, book: RuleBook) -> dict[str, object]:
     entry = book.section("engines")[name]
-    handbook = entry.get("handbook") or {}
+    handbook = _handbook(entry)
     rows = book.section("support").get(name, {}).get("support", {})
     works = sorted(method for method, row in rows.items() if "yes" in row.values())
     return {
@@ -93,6 +93,12 @@ def _engine(name: str, book: RuleBook) -> dict[str, object]:
         "handbook_use": handbook.get("use"),
         "source": entry.get("source"),
     }
+
+
+def _handbook(entry: Mapping[str, object]) -> Mapping[str, object]:
+    """The handbook's names and figures of a method or an engine."""
+    found = entry.get("handbook")
+    return found if isinstance(found, Mapping) else {}
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
