@@ -127,38 +127,21 @@ def figures_json(candidate: Candidate) -> dict[str, object]:
     kv, quality = candidate.kv_cache, candidate.quality
     return {
         "memory": memory_json(candidate.memory),
-        "kv_cache": kv
-        and {
-            "bytes_per_token": kv.bytes_per_token,
-            "tokens": kv.tokens,
-            "max_concurrency": round(kv.max_concurrency, 2),
-        },
+        "kv_cache": kv and {"bytes_per_token": kv.bytes_per_token, "tokens": kv.tokens, "max_concurrency": round(kv.max_concurrency, 2)},
         "performance": performance_json(candidate.performance),
-        "quality": {
-            "loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high},
-            "source": quality.source,
-        },
+        "quality": {"loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high}, "source": quality.source},
         "rule_of_thumb": dict(candidate.thumb),
     }
 
 
 def read_json(read: Mapping[str, Read]) -> dict[str, object]:
     """The facts that a row read, as plain data."""
-    return {
-        name: {"value": sorted(r.value) if isinstance(r.value, frozenset) else r.value, "source": r.source}
-        for name, r in read.items()
-    }
+    return {name: {"value": sorted(r.value) if isinstance(r.value, frozenset) else r.value, "source": r.source} for name, r in read.items()}
 
 
 def reason_json(reason: Reason) -> dict[str, object]:
     """A reason as plain data."""
-    return {
-        "id": reason.row,
-        "because": reason.because,
-        "source": reason.source,
-        "at": reason.at,
-        "read": read_json(reason.read),
-    }
+    return {"id": reason.row, "because": reason.because, "source": reason.source, "at": reason.at, "read": read_json(reason.read)}
 
 
 def rejection_json(rejection: Rejection) -> dict[str, object]:
@@ -185,15 +168,7 @@ def as_json(plan: Plan, rejected: bool = True) -> dict[str, Any]:
         "rejected": [rejection_json(r) for r in plan.rejected] if rejected else [],
         "warnings": [reason_json(w) for w in plan.warnings],
         "trace": [
-            {
-                "step": t.step,
-                "row": t.row,
-                **t.did,
-                "read": read_json(t.read),
-                "because": t.because,
-                "source": t.source,
-                "at": t.at,
-            }
+            {"step": t.step, "row": t.row, **t.did, "read": read_json(t.read), "because": t.because, "source": t.source, "at": t.at}
             for t in plan.trace
         ],
     }  # fmt: skip
@@ -210,9 +185,7 @@ def kept(plan: Plan) -> dict[str, Any]:
             words["settings"] = dict(sorted(words["settings"].items()))
     steps = list(dict.fromkeys(entry["step"] for entry in data["trace"]))
     # only the order of preferences is part of a decision
-    data["trace"] = sorted(
-        data["trace"], key=lambda e: (steps.index(e["step"]), "" if e["step"] == "prefer" else str(e["row"]))
-    )
+    data["trace"] = sorted(data["trace"], key=lambda e: (steps.index(e["step"]), "" if e["step"] == "prefer" else str(e["row"])))
     for entry in (*data["warnings"], *data["trace"]):
         del entry["at"]  # a row's position is not part of the decision
     return {key: plain(part) for key, part in data.items()}

@@ -26,15 +26,8 @@ def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, object]
     entry = gathered.merged[section][name]
     place = str(gathered.place(section, name))
     readers = {"read_by": _readers(gathered, name)} if section in ("thresholds", "names") else {}
-    return {
-        "section": section,
-        "id": name,
-        **entry,
-        **readers,
-        "at": place,
-        "digest": digest(entry),
-        "origin": origin(gathered, section, name),
-    }
+    own = {"at": place, "digest": digest(entry), "origin": origin(gathered, section, name)}
+    return {"section": section, "id": name, **entry, **readers, **own}
 
 
 def _readers(gathered: Gathered, name: str) -> list[str]:
