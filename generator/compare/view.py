@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.compare.model import DECISIVE, LEVELS, Move
 from generator.plan import Plan
-from generator.render.plan_json import kept
+from generator.render.plan_file import kept
 
 View = Mapping[str, Any]
 

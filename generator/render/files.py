@@ -13,7 +13,7 @@ from generator.render.bench import bench
 from generator.render.compose import compose
 from generator.render.launch import launch_of
 from generator.render.modelfile import modelfile
-from generator.render.plan_json import kept, plan_json
+from generator.render.plan_file import kept, plan_json
 from generator.render.plan_md import plan_md
 from generator.render.script import config, script
 from generator.render.seal import draft, is_seal, sealed
