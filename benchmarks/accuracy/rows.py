@@ -14,8 +14,8 @@ from generator.architecture.shape import ModelArchitecture
 from generator.decide.decision import decide
 from generator.errors import GenDeployError, fold
 from generator.facts.model import shape_of
-from generator.plan import as_json
 from generator.readers.document import read_json
+from generator.render.plan_json import as_json
 from generator.rulebook.book import load
 from generator.rulebook.sections import Method
 from generator.spec.deployment import read_spec

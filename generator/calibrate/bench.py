@@ -18,9 +18,10 @@ from generator.engines import benchmarks
 from generator.engines.benchmark import Result, figure_of
 from generator.engines.llama_cpp import bench as llama_bench
 from generator.errors import InputError, Place, fail
-from generator.plan import Candidate, bounds, figure
+from generator.plan import Candidate
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse
+from generator.render.plan_json import bounds, figure
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.local import back_end

@@ -12,7 +12,8 @@ from typing import Any
 
 from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, Problem
-from generator.plan import Rejection, as_json
+from generator.plan import Rejection
+from generator.render.plan_json import as_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.rules_check import HITS
 from generator.spec.deployment import DeploymentSpec
