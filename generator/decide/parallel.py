@@ -87,6 +87,7 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
     architecture = context.model.architecture
     parts, used = layout.tensor_parallel, layout.gpus * layout.replicas
     heads, kv_heads = architecture.attention_heads, architecture.kv_heads
+    copies = (engine.facts.get("copies") or {}).get("moe" if architecture.moe else "dense")
     return {
         "tensor_parallel": parts,
         "pipeline_parallel": layout.pipeline_parallel,
@@ -102,6 +103,7 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
         "parallel.across_nodes": layout.gpus > context.spec.hardware.gpus_per_node,
         "engine.splits_tensors": engine.has("tensor_parallel"),
         "engine.splits_layers": engine.has("pipeline_parallel") or "gguf" in engine.facts["formats"],
-        "engine.replicates": engine.has("data_parallel"),
+        "engine.replicates": engine.has("data_parallel") and copies in (None, "own"),
+        "engine.replicates_apart": copies == "processes" and used <= context.spec.hardware.gpus_per_node,
         "engine.spans_nodes": engine.has("nodes"),
     }
