@@ -47,6 +47,7 @@ def of_script(launch: Launch) -> Data:
         "all": ",".join(map(str, range(launch.gpus))),
         "port": launch.first_port,
         "port_flag": entry_of(launch.engine, "port")["flag"],
+        "health": launch.facts["health"],
         "file": SCRIPT,
     }
 

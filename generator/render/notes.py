@@ -40,6 +40,6 @@ def notes(launch: Launch) -> Iterator[str]:
         ports = f"{launch.first_port} to {launch.first_port + launch.copies - 1}"
         yield (
             f"The {launch.copies} replicas are servers of their own; nginx passes each request to the one with the fewest. {code('serve.sh')} "
-            f"needs nginx on this machine and the ports {ports} free; {code('compose.yaml')} brings it. What {code('/health')} and "
-            f"{code('/metrics')} say at the common address is said by one replica at a time."
+            f"needs nginx on this machine and the ports {ports} free; {code('compose.yaml')} brings it. {code(launch.facts['health'])} at the "
+            "common address is answered by one of them."
         )
