@@ -460,7 +460,8 @@ def engine(merged: Schema) -> Schema:
     balancer = mapping({"image": TEXT, **numbers, "source": SOURCE}, ("image", *numbers))
     how = {"enum": ["own", "processes"]}
     copies = mapping({"dense": how, "moe": how, "balancer": balancer, "source": SOURCE})
-    copies |= {"if": {"anyOf": [{"required": [kind], "properties": {kind: {"const": "processes"}}} for kind in ("dense", "moe")]}, "then": {"required": ["balancer"]}}
+    apart = [{"required": [kind], "properties": {kind: {"const": "processes"}}} for kind in ("dense", "moe")]
+    copies |= {"if": {"anyOf": apart}, "then": {"required": ["balancer"]}}
     file = mapping(
         {"name": TEXT, "flag": TEXT, "newer_flag": TEXT, "format": {"enum": ["yaml", "modelfile"]}, "holds": {"enum": ["config"]}}, ("name", "format")
     )
