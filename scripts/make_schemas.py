@@ -459,7 +459,7 @@ def engine(merged: Schema) -> Schema:
     numbers = {"read_timeout_s": SOME, "connect_timeout_s": SOME, "connections": SOME}
     balancer = mapping({"image": TEXT, **numbers, "source": SOURCE}, ("image", *numbers))
     how = {"enum": ["own", "processes"]}
-    copies = mapping({"dense": how, "moe": how, "balancer": balancer, "source": SOURCE})
+    copies = mapping({"dense": how, "moe": how, "processes_since": VERSION, "balancer": balancer, "source": SOURCE})
     apart = [{"required": [kind], "properties": {kind: {"const": "processes"}}} for kind in ("dense", "moe")]
     copies |= {"if": {"anyOf": apart}, "then": {"required": ["balancer"]}}
     file = mapping(

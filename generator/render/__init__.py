@@ -47,8 +47,8 @@ def artifacts(
             found.append(bench(launch, header))
         found.append(modelfile(launch, header) if launch.creates_model else config(launch, header))
         if "compose" in targets:
-            found.append(compose(launch, header))
-            found.append(balancer(launch, header, inside=True))
+            found.append(made := compose(launch, header))
+            found.append(balancer(launch, header, inside=True) if made else None)
     if launches:
         found.append(smoke(launches, header))
     found += _job_files(plan, candidates, book, header, back)
