@@ -24,7 +24,7 @@ from test_bash import put, stub
 
 from generator.errors import InputError
 from generator.plan import Candidate, Plan
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.verify.files import check_text
 
