@@ -121,7 +121,8 @@ LayoutNames = TypedDict("LayoutNames", {
     "parallel.across_nodes": Annotated[bool, Name("one replica spans several nodes", "candidate")],
     "engine.splits_tensors": Annotated[bool, Name("the engine has tensor parallelism", "engines")],
     "engine.splits_layers": Annotated[bool, Name("the engine spreads layers over GPUs", "engines")],
-    "engine.replicates": Annotated[bool, Name("one server process of the engine runs several replicas", "engines")],
+    "engine.replicates": Annotated[bool, Name("the engine's own data parallelism makes each replica a whole copy of this model", "engines")],
+    "engine.replicates_apart": Annotated[bool, Name("replicas of this model are servers of their own behind one address, all on one machine", "engines")],
     "engine.spans_nodes": Annotated[bool, Name("the engine runs one model over several machines", "engines")],
 })
 
