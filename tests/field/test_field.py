@@ -133,7 +133,7 @@ def one(values: list[Any], word: str, want: Any, test: dict[str, Any]) -> bool:
             return real and all(value <= want for value in numbers)
         case "matches":
             return any(isinstance(value, str) and re.search(want, value) for value in values)
-    return bool(values) == want
+    return bool(values) is bool(want)
 
 
 def contains(value: object, want: object) -> bool:
