@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 from benchmarks.measured import Figures, Server, Ways
 from benchmarks.throughput_accuracy.predict import MOST, _setting
@@ -24,7 +24,7 @@ def estimator(book: RuleBook) -> Estimator:
     """A function of a server, its layout, the replicas and the load of the whole (None: the most)."""
     calibration = Calibration(Numbers(book, "0"))
 
-    @lru_cache(maxsize=None)
+    @cache
     def known(server: Server, ways: Ways):  # type: ignore[no-untyped-def]
         bits = 8.0 if server.engine in EIGHT_BIT_CACHE and server.method in ("fp8", "nvfp4") else 16.0
         nodes = -(-ways.gpus // NAMES["gpus_of_a_node"].get(server.gpu, 8))

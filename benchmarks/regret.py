@@ -6,7 +6,8 @@ A case is a model on a box of eight, two or one GPUs with the lengths and the lo
 servers of fewer GPUs count). Layout: engine and method are pinned; engine: only the method; method: only the engine; in each, what is
 not pinned is chosen. Regret is 1 − chosen / best in output tokens per second, for the goal latency 1 − best / chosen in time per
 token. A case counts where at least two of what is free were measured at its load and the chosen one is among them; the others are
-counted apart. `by its estimate` is what would come out if, of all that works, the best own estimate were taken and nothing else.
+counted apart. Beside what is chosen stands what the estimates know: `best estimate`, if of all that works the one with the best own
+estimate were taken and nothing else; `of the measured`, the same of what was measured, whether or not it can be planned.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.estimates import Estimator, estimator
 from benchmarks.measured import FILE, Curves, Figures, Server, Ways, curves, loads, on_box
 from benchmarks.throughput_accuracy.rows import NAMES
 from generator.decide.decision import Outcome, decide
@@ -122,11 +124,15 @@ def held(case: Case, chosen: Candidate | None, goal: str) -> Result:
         return Result(case, None, None, "nothing was chosen")
     method = _measured_as(chosen.method, case)
     option = (chosen.engine, method, Ways(chosen.tensor_parallel, chosen.pipeline_parallel))
-    figures = case.measured.get(option)
-    if figures is None:
+    if option not in case.measured:
         return Result(case, option, None, "the choice was not measured at its load")
     if option[2].gpus * chosen.replicas != case.box:
         return Result(case, option, None, "the choice leaves GPUs idle")
+    return _against(case, option, goal)
+
+
+def _against(case: Case, option: Option, goal: str) -> Result:
+    figures = case.measured[option]
     if goal == "latency":
         return Result(case, option, 1.0 - min(one.tpot or 0.0 for one in case.measured.values()) / (figures.tpot or 1.0))
     return Result(case, option, 1.0 - figures.output / max(one.output for one in case.measured.values()))
@@ -136,6 +142,18 @@ def _measured_as(method: str, case: Case) -> str:
     """A method by the name that measurements have for it: of FP8 they do not say which."""
     known = {name for _, name, _ in case.measured}
     return next((name for name in known if method.startswith(name)), method)
+
+
+def of_measured(case: Case, goal: str, estimate: Estimator) -> Result:
+    """Of what was measured, the option with the best own estimate."""
+    best, found = 0.0, None
+    for option in case.measured:
+        engine, method, ways = option
+        figures = estimate(case.server._replace(engine=engine, method=method), ways, case.box // ways.gpus, case.concurrency)
+        value = 0.0 if figures is None else 1.0 / (figures.tpot or 1.0) if goal == "latency" else figures.output
+        if value > best * (1 + 1e-9):
+            best, found = value, option
+    return Result(case, None, None, "there is no estimate") if found is None else _against(case, found, goal)
 
 
 def by_estimate(outcome: Outcome | None, goal: str) -> Candidate | None:
@@ -186,28 +204,38 @@ def main() -> int:
     parser.add_argument("--worst", type=int, default=0, metavar="N", help="print the N cases of most regret of each kind, too")
     options = parser.parse_args()
     book, free_book = load(options.rules), without(options.rules, IGNORED)
-    found = list(cases(curves(options.data)))
-    missed = False
+    estimate = estimator(book)
+    found, missed = list(cases(curves(options.data))), False
     for free in FREE:
         for box in BOXES:
             asked = [case for case in found if (case.free, case.box) == (free, box)]
-            print(f"\n{free} on {box} GPU{'s' if box > 1 else ''}: {len(asked) or 'no data'}{' cases' if asked else ''}")
+            print(f"\n{free} on {box} GPU{'s' if box > 1 else ''}: {f'{len(asked)} cases' if asked else 'no data'}")
             for goal in GOALS if asked else ():
-                specs = [spec_of(case, goal, book) for case in asked]
-                chosen = []
-                for case, spec in zip(asked, specs, strict=True):
+                chosen, best, known = [], [], []
+                for case in asked:
+                    spec = spec_of(case, goal, book)
                     outcome = outcome_of(spec, book)
                     chosen.append(held(case, outcome.plan.choice if outcome else None, goal))
-                guessed = [held(case, by_estimate(outcome_of(spec, free_book), goal), goal) for case, spec in zip(asked, specs, strict=True)]
+                    best.append(held(case, by_estimate(outcome_of(spec, free_book), goal), goal))
+                    known.append(of_measured(case, goal, estimate))
                 print(f"  {goal:10} chosen          {line(chosen)}")
-                print(f"  {'':10} by its estimate {line(guessed)}")
-                values = sorted(one.regret for one in chosen if one.regret is not None)
-                if values and box == BOXES[0] and free in BARS:
-                    reached = (median(values), mean(values), quantile(values, 0.9))
-                    missed = missed or any(value > bar for value, bar in zip(reached, BARS[free], strict=True))
+                for engine in sorted({case.server.engine for case in asked}) if free != "engine" else ():
+                    print(f"  {'':10}   {engine:13} {line([one for one in chosen if one.case.server.engine == engine])}")
+                print(f"  {'':10} best estimate   {line(best)}")
+                print(f"  {'':10} of the measured {line(known)}")
+                missed = missed or (box == BOXES[0] and misses(free, chosen))
                 for one in sorted(chosen, key=lambda result: -(result.regret or 0.0))[: options.worst]:
                     print(f"    {one.regret or 0.0:6.1%}  {' '.join(map(str, one.case.server))} at {one.case.concurrency}: {one.chosen}")
     return 3 if missed else 0
+
+
+def misses(free: str, results: list[Result]) -> bool:
+    """Whether regret is above a bar."""
+    values = sorted(one.regret for one in results if one.regret is not None)
+    if free not in BARS or not values:
+        return False
+    reached = (median(values), mean(values), quantile(values, 0.9))
+    return any(value > bar for value, bar in zip(reached, BARS[free], strict=True))
 
 
 if __name__ == "__main__":
