@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,7 +29,7 @@ def test_from_what_is_asked_to_the_least_and_never_below(wish: Wish) -> None:
     found = list(trials(wish))
     assert found[0] == (wish.context, wish.sequences, wish.batched)
     assert found[-1] == (wish.least_context, wish.least_sequences, wish.least_batched)
-    for before, after in zip(found, found[1:], strict=False):
+    for before, after in pairwise(found):
         lowered = [i for i in range(3) if after[i] != before[i]]
         assert len(lowered) == 1  # one part after the other
         (i,) = lowered

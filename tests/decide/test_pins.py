@@ -45,4 +45,4 @@ def test_a_near_word_is_suggested_at_its_place() -> None:
         check_pins(spec_of({**BASE, "pin": {"engine": "vlm"}}), book())
     (problem,) = caught.value.problems
     assert "did you mean 'vllm'" in problem.message
-    assert problem.place.line > 1
+    assert problem.place is not None and problem.place.line > 1
