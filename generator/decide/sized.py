@@ -14,6 +14,7 @@ from generator.decide.fit import Fitted
 from generator.decide.job_weights import MADE
 from generator.decide.names import is_path
 from generator.quantity import gib
+from generator.rulebook.table import Facts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import FitNames, JobNames, TargetNames
@@ -26,7 +27,7 @@ def target_of(context: Context, pair: Pair) -> str:
     return pair.checkpoint.id if pair.checkpoint else context.model.id
 
 
-def target_names(context: Context, pair: Pair) -> TargetNames:
+def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
     """Names of the stage `sized` that every layout of a pair has in common: what is loaded."""
     target, engine = target_of(context, pair), pair.engine
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
@@ -34,6 +35,7 @@ def target_names(context: Context, pair: Pair) -> TargetNames:
     word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
     revision, made = revision_of(context, pair), pair.origin == MADE
     return {
+        "engine.settings": engine.settings(facts),
         "checkpoint": target,
         "gguf.hub": f"{target}:{word}" if gguf and not local and ":" not in target else (target if gguf and not local else None),
         "gguf.path": target if local else None,

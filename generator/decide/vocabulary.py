@@ -127,6 +127,7 @@ LayoutNames = TypedDict("LayoutNames", {
 })
 
 TargetNames = TypedDict("TargetNames", {
+    "engine.settings": Annotated[frozenset[str], Name("the settings that the engine has a word for and takes here", "engines", of="settings")],
     "checkpoint": Annotated[str, Name("what the engine loads", "candidate")],
     "gguf.hub": Annotated[str | None, Name("repository and type of a GGUF on a hub, REPO:TYPE", "candidate")],
     "gguf.path": Annotated[str | None, Name("path of a local GGUF file", "candidate")],

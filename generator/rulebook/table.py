@@ -120,6 +120,11 @@ def _words(cell: object) -> frozenset[object]:
     return frozenset(cell if isinstance(cell, list) else [cell])
 
 
+def cell_words(cell: object) -> frozenset[object]:
+    """The words of a cell over a set of words."""
+    return _words(cell["not"] if isinstance(cell, dict) else cell)
+
+
 def _one_of(words: frozenset[object]) -> Test:
     """Test whether a fact is one of these words, or a set that contains one of them."""
     if words == {True} and all(word is True for word in words):
