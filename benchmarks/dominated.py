@@ -160,7 +160,7 @@ def better_in(choice: _Figures, other: _Figures, kind: str, book: RuleBook, slac
     if choice.ttft and other.ttft:
         ratios["ttft"] = choice.ttft / other.ttft
     for name, ratio in ratios.items():
-        far = 1.0 + book.number(f"speed.compare.{kind}{'_ttft' if name == 'ttft' else ''}")
+        far = 1.0 + book.number(f"speed.compare.{kind}s{'_ttft' if name == 'ttft' else ''}")
         if ratio < (1.0 / far if slack else 1.0 - 1e-9):
             return ()
         if ratio > far:

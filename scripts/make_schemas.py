@@ -137,6 +137,10 @@ def table(merged: Schema) -> Schema:
             "set": {"$ref": "#/$defs/set"},
             "rank": {"$ref": "#/$defs/rank"},
             "beyond": {"const": "uncertainty", "description": "Estimates only count where they differ by more than they err against each other."},
+            "unbeaten": {
+                "description": "Drops candidates that another one beats: no worse in any of these, better in one.",
+                **mapping({key: {"type": "array", "items": {"enum": ranked}} for key in ("higher", "lower")}),
+            },
             "order": {"$ref": "#/$defs/order"},
             "because": {**TEXT, "description": "Why, in a clause: it is printed as the reason."},
             "source": {"type": "string", "description": "A key of sources/: who says so."},

@@ -175,17 +175,15 @@ class Speeds:
         ]
         return [speed for speed in found if speed is not None]
 
-    def level(self, among: str, found: Sequence[Ranked]) -> float:
-        """The share by which estimates of these candidates may differ and still be level, in a contest of `layouts`, `methods` or `engines`."""
-        if self.calibration is None:
-            return 0.0
-        share = self.calibration.numbers(f"speed.compare.{among}")
-        speeds = [self._speed(one) for one in found]
-        return share * (1.0 if all(speed and speed.measured for speed in speeds) else self.calibration.numbers("speed.compare.unmeasured"))
+    def level(self, among: str, name: str) -> float:
+        """The share by which estimates `name` may differ and still be level, in a contest of `layouts`, `methods` or `engines`."""
+        first = "_ttft" if name == "speed.ttft_ms" else ""
+        return 0.0 if self.calibration is None else self.calibration.numbers(f"speed.compare.{among}{first}")
 
     def comparable(self, one: Ranked) -> Facts | None:
         """An estimate by which a candidate may be preferred to another; None where there is none."""
-        speed = self._speed(one)
+        performance = self.working(one.candidate).performance
+        speed = performance.speed if performance else None
         return None if speed is None else {
             "speed.output_tokens_per_second": speed.output_tokens_per_second.value,
             "speed.tpot_ms": speed.tpot_ms.value,
@@ -201,9 +199,6 @@ class Speeds:
             self._known[key] = self.estimated(candidate).performance
         return changed(candidate, performance=self._known[key])
 
-    def _speed(self, one: Ranked) -> Speed | None:
-        performance = self.working(one.candidate).performance
-        return performance.speed if performance else None
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""

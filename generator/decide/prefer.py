@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
-from generator.rulebook.table import Facts, Row, Table
+from generator.rulebook.table import Facts, Rank, Row, Table
 
 if TYPE_CHECKING:
     from generator.decide.job_weights import Made
@@ -48,9 +48,9 @@ class Order(NamedTuple):
 class Contests:
     """The contests of one decision."""
 
-    def __init__(self, rows: Sequence[Row], level: Callable[[str, Sequence[Ranked]], float], estimated: Callable[[Ranked], Facts | None]) -> None:
-        """`level`: the share by which estimates may differ and still be level, by the contest and its candidates; `estimated`: the names
-        of an estimate, None where there is none.
+    def __init__(self, rows: Sequence[Row], level: Callable[[str, str], float], estimated: Callable[[Ranked], Facts | None]) -> None:
+        """`level`: the share by which an estimate may differ and still be level, by contest and name; `estimated`: the names of an
+        estimate, None where there is none.
         """
         self.rows, self.level, self.estimated = rows, level, estimated
 
@@ -99,7 +99,7 @@ class Contests:
         best, other = max(figures, key=lambda pair: (pair[0], pair[1].candidate.id))
         share = sign * best / own
         ahead = share if row.rank.higher else 1.0 / share
-        if ahead <= 1.0 + self.level(step.among, (winner, other)):
+        if ahead <= 1.0 + self.level(step.among, name):
             return None
         return f"{name.removeprefix('speed.')} of {other.candidate.id} is estimated at {share:.2f} × this"
 
@@ -111,6 +111,8 @@ class Contests:
         return steps[0].row if steps else None
 
     def _kept(self, among: str, row: Row, left: list[Ranked]) -> list[Ranked]:
+        if row.unbeaten:
+            return self._unbeaten(among, row.unbeaten, left)
         if row.rank is None or not row.rank.estimate:
             each = scores(row, [one.facts for one in left])
             best = min(each)
@@ -120,10 +122,33 @@ class Contests:
         numbers = [value for value in values if isinstance(value, int | float)]
         if len(numbers) < len(values):  # without an estimate of each, the other criteria decide
             return left
-        share = 1.0 + (self.level(among, left) if row.rank.beyond else 0.0)
+        share = 1.0 + (self.level(among, row.rank.name) if row.rank.beyond else 0.0)
         if row.rank.higher:
             return [one for one, value in zip(left, numbers, strict=True) if value * share >= max(numbers)]
         return [one for one, value in zip(left, numbers, strict=True) if value <= min(numbers) * share]
+
+    def _unbeaten(self, among: str, measures: Sequence[Rank], left: list[Ranked]) -> list[Ranked]:
+        """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty.
+
+        Without an estimate of each, all of them.
+        """
+        if any(self.estimated(one) is None for one in left):
+            return left
+        shares = [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in measures]
+        figures = [[self._figure(measure, one) for measure in measures] for one in left]
+
+        def beats(its: list[float], mine: list[float]) -> bool:
+            if any(a < b for a, b in zip(its, mine, strict=True)):
+                return False
+            return any(a > b * share if b > 0 else a * share > b for a, b, share in zip(its, mine, shares, strict=True))
+
+        return [one for one, mine in zip(left, figures, strict=True) if not any(beats(its, mine) for its in figures)]
+
+    def _figure(self, measure: Rank, one: Ranked) -> float:
+        """A measure of a candidate, higher is better; one without a value is the worst."""
+        facts = self.estimated(one) or {} if measure.estimate else one.facts
+        value = facts.get(measure.name)
+        return (value if measure.higher else -value) if isinstance(value, int | float) else -_LAST
 
     def _value(self, row: Row, one: Ranked) -> object:
         if row.rank is not None and row.rank.estimate:
@@ -133,7 +158,7 @@ class Contests:
     def _sorted(self, found: list[Ranked]) -> list[Ranked]:
         """By the criteria that need no estimate."""
         facts = [one.facts for one in found]
-        columns = [scores(row, facts) for row in self.rows if row.rank is None or not row.rank.estimate]
+        columns = [scores(row, facts) for row in self.rows if row.order or (row.rank and not row.rank.estimate)]
         keys = zip(*columns, [one.candidate.id for one in found], strict=True)
         return [one for _, one in sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])]
 

@@ -91,6 +91,7 @@ MethodNames = TypedDict("MethodNames", {
     "dtype": Annotated[str, Name("type of what is not quantised", "candidate", values=("bfloat16", "float16"))],
     "dtype.narrower": Annotated[bool, Name("float16 for a model that was trained in bfloat16", "candidate")],
     "quality.loss": Annotated[float | None, Name("published loss of the method for this size of model", "quality", "percent")],
+    "quality.loss_steps": Annotated[int | None, Name("that loss in steps of what is level: what is level has the same number", "quality", "count")],
     "quality.over_limit": Annotated[bool | None, Name("that loss is above the spec's max_quality_loss_percent", "quality")],
 })
 

@@ -44,7 +44,7 @@ class Rank(NamedTuple):
 class Row(NamedTuple):
     """One compiled row of a table.
 
-    `at` is `file:line`. `rank` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows.
+    `at` is `file:line`. `rank`, `unbeaten` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Row(NamedTuple):
     at: str
     set: Mapping[str, object]
     rank: Rank | None
+    unbeaten: tuple[Rank, ...]
     order: tuple[str, Mapping[object, int]] | None
 
     def matches(self, facts: Facts) -> bool:
@@ -145,11 +146,22 @@ def _one_of(words: frozenset[object]) -> Test:
     return test
 
 
+def names_read(row: typed.Row) -> set[str]:
+    """The names that a row of checked data reads: by its cells, and those that it ranks, orders or compares by."""
+    compared = [name for names in (row.get("unbeaten") or {}).values() for name in names]
+    return {*(row.get("when") or {}), *(row.get("rank") or {}).values(), *compared, *(row.get("order") or {})}
+
+
 def build_row(row: typed.Row, stages: Mapping[str, int], bound: Callable[[object], object]) -> Row:
     """A row compiled from checked data."""
     when = row.get("when") or {}
     tests = [(name, cell_test(cell, bound)) for name, cell in when.items()]
     rank = order = None
+    unbeaten = tuple(
+        Rank(name, direction == "higher", beyond=name.startswith(ESTIMATES), estimate=name.startswith(ESTIMATES))
+        for direction, names in (row.get("unbeaten") or {}).items()
+        for name in names
+    )
     if "rank" in row:
         ((direction, name),) = row["rank"].items()
         rank = Rank(name, direction == "higher", "beyond" in row, name.startswith(ESTIMATES))
@@ -159,7 +171,7 @@ def build_row(row: typed.Row, stages: Mapping[str, int], bound: Callable[[object
     stage = max((stages[name] for name in when), default=0)
     return Row(
         row["id"], when, tuple(tests), stage, row.get("because", ""), row.get("source"), row.get("at", ""),
-        row.get("set") or {}, rank, order,
+        row.get("set") or {}, rank, unbeaten, order,
     )  # fmt: skip
 
 

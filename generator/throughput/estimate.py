@@ -77,7 +77,6 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
         tpot_ms=around(result.tpot * 1000.0, found, "tpot"),
         limit=_limit(result, demand),
         basis=found.basis,
-        measured=found.measured,
         concurrency=result.running * replicas,
         gpus=setting.split.gpus,
         asked=demand.concurrency,

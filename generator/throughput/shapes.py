@@ -132,7 +132,7 @@ class Speed(NamedTuple):
 
     `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds.
     `limit` is what takes most of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds
-    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from, `measured` whether there are any. `concurrency`
+    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from. `concurrency`
     sequences run at once, of the `asked` (None: as many as there is room for); those that find no place wait, and their
     wait is in `ttft_ms`.
     """
@@ -145,7 +145,6 @@ class Speed(NamedTuple):
     concurrency: float
     gpus: int
     asked: int | None = None
-    measured: bool = True
 
     @property
     def per_gpu(self) -> Range:

@@ -26,14 +26,17 @@ def one(engine: str, method: str, tensor_parallel: int = 1, *, loss: float | Non
     )  # fmt: skip
 
 
-def row(id: str, rank: Rank | None = None, order: tuple[str, dict[object, int]] | None = None) -> Row:
+def row(id: str, rank: Rank | None = None, order: tuple[str, dict[object, int]] | None = None, unbeaten: tuple[Rank, ...] = ()) -> Row:
     """A criterion."""
-    return Row(id, {}, (), 0, "", None, "", {}, rank, order)
+    return Row(id, {}, (), 0, "", None, "", {}, rank, unbeaten, order)
 
 
 FASTEST = row("fastest", Rank("speed.output_tokens_per_second", higher=True, beyond=True, estimate=True))
 EXACT = row("exact", Rank("speed.output_tokens_per_second", higher=True, beyond=False, estimate=True))
 ENGINES = row("engines", order=("engine", {"vllm": 0, "sglang": 1}))
+UNBEATEN = row("unbeaten", unbeaten=(
+    Rank("speed.output_tokens_per_second", higher=True, beyond=True, estimate=True), Rank("tensor_parallel", higher=False, beyond=False, estimate=False),
+))  # fmt: skip
 FP8 = row("fp8-first", order=("method", {"fp8": 0}))
 GPUS = row("fewer-gpus", Rank("tensor_parallel", higher=False, beyond=False, estimate=False))
 
@@ -51,7 +54,7 @@ def ranked(candidate: Candidate) -> Ranked:
 
 
 def contests(*rows: Row) -> Contests:
-    return Contests(rows, lambda among, found: LEVEL, estimated)
+    return Contests(rows, lambda among, name: LEVEL, estimated)
 
 
 CHOICES = [
@@ -61,6 +64,8 @@ CHOICES = [
     ("a-policy-wins-over-an-estimate", (FP8, FASTEST), [one("vllm", "fp8"), one("vllm", "a", output=500.0)], "vllm/fp8/tp1", ["fp8-first"]),
     ("without-an-estimate-other-rows-decide", (FASTEST, GPUS), [one("vllm", "a", 2, output=None), one("vllm", "a")], "vllm/a/tp1", ["fewer-gpus"]),
     ("ids-break-exact-ties", (FASTEST, EXACT), [one("vllm", "b"), one("vllm", "a")], "vllm/a/tp1", []),
+    ("who-is-beaten-loses-to-no-other-row", (UNBEATEN, ENGINES), [one("vllm", "a", 2), one("sglang", "a", output=101.0)], "sglang/a/tp1", ["unbeaten"]),
+    ("a-trade-beats-nothing", (UNBEATEN, ENGINES), [one("vllm", "a", 2, output=150.0), one("sglang", "a")], "vllm/a/tp2", ["engines"]),
     ("layouts-before-methods", (FASTEST, EXACT), [one("vllm", "b"), one("vllm", "b", 2, output=300.0), one("vllm", "a", output=200.0)], "vllm/b/tp2",
      ["fastest", "fastest"]),
 ]  # fmt: skip
