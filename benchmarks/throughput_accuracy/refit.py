@@ -1,6 +1,6 @@
 """Fits the factors of the speed model again, says how far off it is on rows it was not fitted to, and learns the bands.
 
-    python -m benchmarks.throughput_accuracy.refit FILE.csv [--write]
+    python -m benchmarks.throughput_accuracy.refit FILE.csv … [--write]
 
 The factors are the thresholds whose source is `speed-fit` or `speed-fit-local`. Each starts from its value in priors.yaml
 (one that is not there from its present value) and is pulled towards it, so that a handful of pairs of model and GPU cannot
@@ -245,13 +245,13 @@ def gpus_apart(one: Prepared) -> int:
 def main() -> None:
     """Fit, report, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="+")
     parser.add_argument("--write", action="store_true", help="put factors and bands into the thresholds")
     parser.add_argument("--docs", type=Path, help="put the table of accuracy into this document")
     options = parser.parse_args()
     book = load("default")
     fixed = Numbers(book, "0")
-    everything = prepare(options.file, book)
+    everything = [one for file in options.file for one in prepare(file, book)]
     learned: Values = {}
     apart: dict[str, Scores] = {}
     scores: Scores = {}

@@ -34,14 +34,15 @@ class Factors:
     link: float
     link_latency: float
     pcie_latency: float
-    """share of a link's one-direction bandwidth, and the time of one small all-reduce"""
+    """share of a link's one-direction bandwidth, and the time of one small all-reduce for each doubling of the GPUs"""
     node_bandwidth: float
     node_latency: float
     """bytes/s and latency between nodes"""
     host_layer: float
     host_sequence: float
+    host_rank: float
     blackwell_host: float
-    """host and launch time of a step: of each layer, each sequence; and on Blackwell against that"""
+    """host and launch time of a step: of each layer, each sequence, each sequence and doubling of the GPUs; and on Blackwell against that"""
     expert_bandwidth: float
     expert_layer: float
     """grouped matrices of experts: bandwidth against plain ones, and routing time per layer"""

@@ -6,6 +6,7 @@ the two; communication and the host's work come on top. `docs/throughput.md` der
 
 from __future__ import annotations
 
+from math import log2
 from typing import NamedTuple
 
 from generator.throughput.factors import Factors
@@ -70,7 +71,10 @@ class Machine:
         self.tensor_across = hardware.across and split.pipeline == 1
         """without stages it is the all-reductions that cross the nodes"""
         self.first_base, self.first_sequence, self.queue = factors.first_base, factors.first_sequence, factors.queue
-        self.latency = factors.pcie_latency if pcie else factors.link_latency
+        self.hop = factors.pcie_latency if pcie else factors.link_latency
+        doublings = log2(ways) if ways > 1 else 0.0
+        self.latency = self.hop * doublings
+        self.each_sequence = (factors.host_sequence + factors.host_rank * doublings) * self.host_scale
         self.link = factors.node_bandwidth if self.tensor_across else hardware.link * factors.link
 
     def decode(self, sequences: float, context: float) -> Step:
@@ -83,7 +87,7 @@ class Machine:
         memory = (weights / self.split.tensor + cached) / self.bandwidth
         each = self.dense_seconds + self.expert_seconds + self.attention_seconds * context
         compute = sequences * each / f.decode_compute
-        host = self.launching + f.host_sequence * self.host_scale * sequences
+        host = self.launching + self.each_sequence * sequences
         return Step(memory * self.slower, compute * self.slower, self.communication(sequences, REDUCTIONS * model.layers) * self.slower, host * self.slower)
 
     def prefill(self, tokens: float, batch: float = 1.0) -> Step:
@@ -114,10 +118,9 @@ class Machine:
     def communication(self, tokens: float, messages: float) -> float:
         """Seconds of the all-reductions of `tokens` in one step, and of the hand-over between stages."""
         split, f = self.split, self.factors
-        latency = f.node_latency if self.hardware.across else self.latency
-        seconds = messages * (latency if self.tensor_across else self.latency) + self._bytes_time(tokens, messages) if split.tensor > 1 else 0.0
+        seconds = messages * (f.node_latency if self.tensor_across else self.latency) + self._bytes_time(tokens, messages) if split.tensor > 1 else 0.0
         if split.pipeline > 1:
-            seconds += (split.pipeline - 1) * latency
+            seconds += (split.pipeline - 1) * (f.node_latency if self.hardware.across else self.hop)
         return seconds
 
     def _bytes_time(self, tokens: float, messages: float) -> float:
