@@ -32,7 +32,7 @@ class Prepared:
     setting: Setting
     most: float
     other: Mapping[str, float] = field(default_factory=dict)
-    """by metric, the estimate for the other way of arriving as a multiple of that for this one; only of engines whose band holds for both"""
+    """by metric, the estimate where all prompts are read together as a multiple of that of the case; only of engines whose band reaches there"""
 
     @property
     def word(self) -> str:
@@ -71,7 +71,7 @@ def _other(case: Case, setting: Setting, most: float, calibration: Calibration) 
     if not ENGINES[case.engine].speed.prompts_first:
         return {}
     result = served(setting.machine(calibration), demand(case, most))
-    return {"ttft": result.other.ttft / result.ttft, "tpot": result.other.tpot / result.tpot}
+    return {"ttft": result.together.ttft / result.ttft, "tpot": result.together.tpot / result.tpot}
 
 
 def demand(case: Case, most: float) -> Demand:

@@ -69,8 +69,8 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     around, replicas = calibration.bands.around, float(setting.split.replicas)
     if demand.concurrency is not None:
         replicas = min(replicas, float(demand.concurrency))  # the others are idle
-    # an engine that reads prompts first keeps together what came together, so its band holds for both ways of arriving
-    other = result.other if ENGINES[setting.engine].speed.prompts_first else result
+    # an engine that reads prompts first keeps together what came together, so its band reaches from one way of arriving to the other
+    other = result.together if ENGINES[setting.engine].speed.prompts_first else result
     first: Range | None = around(result.ttft * 1000.0, found, "ttft", other.ttft * 1000.0)
     if isinstance(machine, LocalMachine) and not machine.knows_compute:
         first = None

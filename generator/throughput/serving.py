@@ -13,11 +13,12 @@ from generator.throughput.shapes import Demand
 from generator.throughput.steps import Machine, Step
 
 TOGETHER = 0.5
-"""Share of the others' prompts that a sequence waits for before its first token where all come at once: on average, half."""
+"""Share of the others' prompts that a sequence waits for before its first token where all come at once and are read in turn: on
+average, half. Those that one batch reads together wait for all of it, so the most is 1."""
 
 
 class Arrival(NamedTuple):
-    """Seconds under one way of arriving."""
+    """Seconds under one way of arriving: of the first token, of each further one."""
 
     ttft: float
     tpot: float
@@ -26,7 +27,7 @@ class Arrival(NamedTuple):
 class Served(NamedTuple):
     """Seconds and tokens/s of one replica; `running` sequences at once, of the `asked`; `prompts` is what they add to a token.
 
-    `other` is what the times would be if the same load arrived the other way (steadily, or all at once); the output is the same.
+    `together` is what the times would be if all prompts were read in one batch; the output is the same.
     """
 
     output_per_second: float
@@ -36,7 +37,7 @@ class Served(NamedTuple):
     prompts: float
     running: float
     asked: float
-    other: Arrival
+    together: Arrival
 
     @property
     def limit(self) -> str:
@@ -68,9 +69,7 @@ def served(machine: Machine | LocalMachine, demand: Demand) -> Served:
         ahead = ahead if answer >= 2.0 else 1.0
         return Arrival(wait + front + first + ahead * others, step.total + (1.0 - ahead) * others / max(1.0, answer - 1.0))
 
-    mine, other = arriving(machine.queue), arriving(TOGETHER)
-    if demand.burst:
-        mine, other = other, mine
+    mine = arriving(TOGETHER if demand.burst else machine.queue)
     # where there is always a next request, the front end has it ready
     rate = running * answer / (request if demand.concurrency is not None else request - front)
-    return Served(rate, mine.ttft, mine.tpot, step, mine.tpot - step.total, running, asked, other)
+    return Served(rate, mine.ttft, mine.tpot, step, mine.tpot - step.total, running, asked, arriving(1.0))

@@ -75,8 +75,8 @@ def test_littles_law(setting: Setting, demand: Demand, places: float) -> None:
     found = served(setting.machine(calibration()), demand)
     request = found.ttft + (demand.output_tokens - 1) * found.tpot
     assert found.output_per_second / demand.output_tokens * request == pytest.approx(found.asked)
-    other = found.other.ttft + (demand.output_tokens - 1) * found.other.tpot
-    assert other == pytest.approx(request)  # how requests arrive moves waiting from one place to another
+    together = found.together.ttft + (demand.output_tokens - 1) * found.together.tpot
+    assert together == pytest.approx(request)  # how requests arrive moves waiting from one place to another
 
 
 @EXAMPLES
@@ -91,7 +91,7 @@ def test_more_places_never_put_out_less_and_never_wait_longer(setting: Setting, 
 
 @EXAMPLES
 @given(candidates(), loads)
-def test_the_band_of_an_engine_that_reads_prompts_first_holds_for_both_ways_of_arriving(setting: Setting, demand: Demand) -> None:
+def test_the_band_of_an_engine_that_reads_prompts_first_reaches_from_one_way_of_arriving(setting: Setting, demand: Demand) -> None:
     steady, burst = (speed(setting, demand._replace(burst=burst)) for burst in (False, True))
     assert burst.output_tokens_per_second == steady.output_tokens_per_second
     assert burst.ttft_ms is not None
@@ -99,7 +99,6 @@ def test_the_band_of_an_engine_that_reads_prompts_first_holds_for_both_ways_of_a
     if ENGINES[setting.engine].speed.prompts_first:
         assert steady.tpot_ms.low < burst.tpot_ms.value < steady.tpot_ms.high
         assert steady.ttft_ms.low < burst.ttft_ms.value < steady.ttft_ms.high
-        assert steady.tpot_ms[1:] == pytest.approx(burst.tpot_ms[1:])
         assert no_less(steady.tpot_ms.value, burst.tpot_ms.value)
 
 
