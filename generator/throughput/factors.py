@@ -34,7 +34,7 @@ class Factors:
     link: float
     link_latency: float
     pcie_latency: float
-    """share of a link's one-direction bandwidth, and the time of one small all-reduce for each doubling of the GPUs"""
+    """share of a link's one-direction bandwidth, and the time of one small all-reduce"""
     node_bandwidth: float
     node_latency: float
     """bytes/s and latency between nodes"""

@@ -71,10 +71,8 @@ class Machine:
         self.tensor_across = hardware.across and split.pipeline == 1
         """without stages it is the all-reductions that cross the nodes"""
         self.first_base, self.first_sequence, self.queue = factors.first_base, factors.first_sequence, factors.queue
-        self.hop = factors.pcie_latency if pcie else factors.link_latency
-        doublings = log2(ways) if ways > 1 else 0.0
-        self.latency = self.hop * doublings
-        self.each_sequence = (factors.host_sequence + factors.host_rank * doublings) * self.host_scale
+        self.latency = factors.pcie_latency if pcie else factors.link_latency
+        self.each_sequence = (factors.host_sequence + factors.host_rank * log2(ways)) * self.host_scale
         self.link = factors.node_bandwidth if self.tensor_across else hardware.link * factors.link
 
     def decode(self, sequences: float, context: float) -> Step:
@@ -118,9 +116,10 @@ class Machine:
     def communication(self, tokens: float, messages: float) -> float:
         """Seconds of the all-reductions of `tokens` in one step, and of the hand-over between stages."""
         split, f = self.split, self.factors
-        seconds = messages * (f.node_latency if self.tensor_across else self.latency) + self._bytes_time(tokens, messages) if split.tensor > 1 else 0.0
+        latency = f.node_latency if self.hardware.across else self.latency
+        seconds = messages * (latency if self.tensor_across else self.latency) + self._bytes_time(tokens, messages) if split.tensor > 1 else 0.0
         if split.pipeline > 1:
-            seconds += (split.pipeline - 1) * (f.node_latency if self.hardware.across else self.hop)
+            seconds += (split.pipeline - 1) * latency
         return seconds
 
     def _bytes_time(self, tokens: float, messages: float) -> float:

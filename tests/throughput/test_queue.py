@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_monotone import EXAMPLES, calibration, candidates, loads, no_less, speed
 
 from generator.engines import ENGINES
 from generator.throughput.estimate import Setting
 from generator.throughput.serving import Served, served
 from generator.throughput.shapes import Demand, Split
 from generator.throughput.steps import Step
-from tests.throughput.test_monotone import EXAMPLES, calibration, candidates, loads, no_less, speed
 
 PROMPT, STEP = 0.2, 0.01
 
