@@ -162,7 +162,7 @@ def document(path: Path, fitted: Scores, apart: Mapping[str, Scores], inside: Ma
     path.write_text(before + start + "\n" + "\n".join(rows) + "\n\n" + end + after, encoding="utf-8")
 
 
-LEFT_OUT = 0.08
+LEFT_OUT = 0.07
 """Share of the rows that a band leaves out on each side."""
 
 LEAST = 1.35
