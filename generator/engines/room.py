@@ -36,12 +36,14 @@ class EngineSpeed(NamedTuple):
 
     `band` is its class of measurements among the thresholds `speed.band.*`, `title` that class for a reader, `measured` whether its
     measurements are of this engine. `local`: one process that reads a GGUF, layers spread over the GPUs one after the other.
+    `prompts_first`: prompts that wait are read before any token is made, so requests that come (or end) together stay together.
     """
 
     band: str
     title: str
     measured: bool = True
     local: bool = False
+    prompts_first: bool = False
 
 
 class EngineRoom(NamedTuple):

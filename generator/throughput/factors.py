@@ -40,8 +40,9 @@ class Factors:
     """bytes/s and latency between nodes"""
     host_layer: float
     host_sequence: float
+    host_rank: float
     blackwell_host: float
-    """host and launch time of a step: of each layer, each sequence; and on Blackwell against that"""
+    """host and launch time of a step: of each layer, each sequence, each sequence and doubling of the GPUs; and on Blackwell against that"""
     expert_bandwidth: float
     expert_layer: float
     """grouped matrices of experts: bandwidth against plain ones, and routing time per layer"""

@@ -110,13 +110,15 @@ class Demand(NamedTuple):
     """The load on the whole deployment.
 
     `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and `output_tokens` of one,
-    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds).
+    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds). `burst`: all come at once; else each
+    comes when another is done, and answers differ in length.
     """
 
     concurrency: int | None
     input_tokens: float
     output_tokens: float
     most: float
+    burst: bool = False
 
 
 class Range(NamedTuple):
