@@ -61,12 +61,16 @@ class Contests:
         firsts = [self.best("methods", group) for group in _groups([one for one, _ in winners], lambda one: one.candidate.engine)]
         if not firsts:
             return Order([], 0, [])
-        best, last = self.best("engines", [one for one, _ in firsts])
+        first, last = self.best("engines", [one for one, _ in firsts])
         steps = [
-            *next(steps for one, steps in winners if one is best), *next(steps for one, steps in firsts if one is best), *last,
+            *next(steps for one, steps in winners if one is first), *next(steps for one, steps in firsts if one is first), *last,
         ]  # fmt: skip
-        engines, leaders = [one for one, _ in firsts if one is not best], [one for one, _ in winners]
-        rest = [one for one in leaders if one is not best and one not in engines]
+        best, step = self._not_beaten(first, found)
+        kind, engine = (best.candidate.engine, best.candidate.method), best.candidate.engine
+        engines = [one for one, _ in firsts if one.candidate.engine != engine]
+        taken = {id(one) for one in engines}
+        rest = [one for one, _ in winners if id(one) not in taken and (one.candidate.engine, one.candidate.method) != kind]
+        steps += step
         leading = [best, *self._sorted(engines), *self._sorted(rest)]
         shown = {id(one) for one in leading}
         return Order([*leading, *self._sorted([one for one in found if id(one) not in shown])], len(leading), steps)
@@ -85,11 +89,35 @@ class Contests:
         winner = min(left, key=lambda one: one.candidate.id)
         return winner, [Step(among, row, len(kept), dropped, self._value(row, winner)) for row, kept, dropped in told]
 
+    def _not_beaten(self, best: Ranked, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
+        """The winner, or what beats it among all that the rows before `unbeaten` put level with it: a layout that lost its own contest
+        to one that lost against other methods.
+        """
+        index = next((number for number, row in enumerate(self.rows) if row.unbeaten), None)
+        if index is None or self.estimated(best) is None:
+            return best, []
+        row, steps = self.rows[index], list[Step]()
+        level = [one for one in found if self.estimated(one) is not None]
+        for policy in self.rows[:index]:
+            of_best, *each = scores(policy, [best.facts, *(one.facts for one in level)])
+            level = [one for one, its in zip(level, each, strict=True) if its == of_best]
+        while True:
+            mine = self._figures(row.unbeaten, best)
+            better = [one for one in level if one is not best and _beats(self._figures(row.unbeaten, one), mine, self._shares(row, one, best))]
+            if not better:
+                return best, steps
+            beaten, best = best, self.best("engines", better)[0]
+            steps.append(Step("all", row, 1, (beaten,), best.candidate.id))
+
+    def _shares(self, row: Row, one: Ranked, other: Ranked) -> list[float]:
+        among = _contest(one, other)
+        return [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in row.unbeaten]
+
     def cost(self, step: Step, winner: Ranked) -> str | None:
         """What a policy row costs: how far the best candidate that it dropped is ahead by the estimate that counts most, if beyond doubt."""
         row = next((row for row in self.rows if row.rank is not None and row.rank.beyond), None)
         mine = self.estimated(winner)
-        if row is None or row.rank is None or mine is None or (step.row.rank is not None and step.row.rank.estimate):
+        if row is None or row.rank is None or mine is None or step.row.unbeaten or (step.row.rank is not None and step.row.rank.estimate):
             return None
         name, sign = row.rank.name, 1.0 if row.rank.higher else -1.0
         figures = [(sign * value, one) for one in step.dropped if isinstance(value := (self.estimated(one) or {}).get(name), int | float)]
@@ -105,9 +133,7 @@ class Contests:
 
     def deciding(self, one: Ranked, other: Ranked) -> Row | None:
         """The criterion by which one candidate beats another, None where only their ids differ."""
-        a, b = one.candidate, other.candidate
-        among = "engines" if a.engine != b.engine else "methods" if a.method != b.method else "layouts"
-        steps = self.best(among, [one, other])[1]
+        steps = self.best(_contest(one, other), [one, other])[1]
         return steps[0].row if steps else None
 
     def _kept(self, among: str, row: Row, left: list[Ranked]) -> list[Ranked]:
@@ -135,14 +161,11 @@ class Contests:
         if any(self.estimated(one) is None for one in left):
             return left
         shares = [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in measures]
-        figures = [[self._figure(measure, one) for measure in measures] for one in left]
+        figures = [self._figures(measures, one) for one in left]
+        return [one for one, mine in zip(left, figures, strict=True) if not any(_beats(its, mine, shares) for its in figures)]
 
-        def beats(its: list[float], mine: list[float]) -> bool:
-            if any(a < b for a, b in zip(its, mine, strict=True)):
-                return False
-            return any(a > b * share if b > 0 else a * share > b for a, b, share in zip(its, mine, shares, strict=True))
-
-        return [one for one, mine in zip(left, figures, strict=True) if not any(beats(its, mine) for its in figures)]
+    def _figures(self, measures: Sequence[Rank], one: Ranked) -> list[float]:
+        return [self._figure(measure, one) for measure in measures]
 
     def _figure(self, measure: Rank, one: Ranked) -> float:
         """A measure of a candidate, higher is better; one without a value is the worst."""
@@ -180,6 +203,19 @@ def scores(row: Row, found: Sequence[Facts]) -> list[float]:
 
 
 _LAST = float("inf")
+
+
+def _beats(its: list[float], mine: list[float], shares: list[float]) -> bool:
+    """Whether measures (higher is better) are no worse than others in any, and better in one by more than its share."""
+    if any(a < b for a, b in zip(its, mine, strict=True)):
+        return False
+    return any(a > b * share if b > 0 else a * share > b for a, b, share in zip(its, mine, shares, strict=True))
+
+
+def _contest(one: Ranked, other: Ranked) -> str:
+    """The contest in which two candidates meet."""
+    a, b = one.candidate, other.candidate
+    return "engines" if a.engine != b.engine else "methods" if a.method != b.method else "layouts"
 
 
 def _groups(found: Sequence[Ranked], key: Callable[[Ranked], object]) -> list[list[Ranked]]:
