@@ -40,7 +40,7 @@ def partly_offloaded(
             found.append(
                 Fitted(
                     load, 1.0, footprint, cache, length < wish.context,
-                    sequences < wish.sequences and context.workload.concurrency is not None, fits=True, asked=wish, gpu_layers=layers,
+                    sequences < wish.sequences and context.workload.concurrency is not None, fits=True, asked=wish, gpu_layers=layers, held=sequences,
                 )
             )  # fmt: skip
     best = max((one.gpu_layers or 0 for one in found), default=0)
@@ -87,4 +87,4 @@ def _most(
     if rest > room:
         return None
     held = load.max_model_len * load.max_num_seqs
-    return low, here, KvCache(ceil_div(cost.bytes_per_token * (low - 1), count * layout.pipeline_parallel), held, float(load.max_num_seqs))
+    return low, here, KvCache(ceil_div(cost.bytes_per_token * (low - 1), count * layout.pipeline_parallel), held, float(load.max_num_seqs), float(load.max_num_seqs))

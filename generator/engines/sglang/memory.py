@@ -58,14 +58,14 @@ def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers:
     return whole(_free_before(device, fixed) * fraction) + fixed.total - fixed.loaded
 
 
-def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
     """`mem_fraction_static` to emit: activations, graphs and a margin stay free, and it is never above the ceiling."""
     free_before = _free_before(device, fixed)
     if free_before <= 0:
         return 0.0
     slack = fixed.activations + fixed.cuda_graphs + numbers("sglang.margin_gib") * GIB
     room = 1.0 - slack / free_before
-    return max(0.0, min(numbers("sglang.fraction_ceiling"), floor(room * 1000) / 1000))
+    return max(0.0, min(numbers("sglang.fraction_most" if stretched else "sglang.fraction_ceiling"), floor(room * 1000) / 1000))
 
 
 def _free_before(device: Device, fixed: Fixed) -> int:
