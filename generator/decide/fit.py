@@ -77,12 +77,9 @@ def fit(
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
     last, fits = _lowered(sizer, wish)
-    if not fits and sizer.pinned is None:  # a near miss of the workload's own context is planned with a larger share of the card
-        sizer.stretched = True
-        wide, fits = _lowered(sizer, wish)
-        fits = fits and wide.parts.load.max_model_len == wish.context and wide.parts.held >= numbers("load.least_share") * wish.sequences
-        sizer.stretched = fits
-        last = wide if fits else last
+    if not fits and sizer.pinned is None and not sizer.whole:
+        near, fits = _near_miss(sizer, wish)
+        last = near if fits else last
     if fits:
         last = _filled(sizer, last, wish)
         last = _with_room(sizer, last, wish, base)
@@ -111,6 +108,19 @@ def _lowered(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
     tries = list(trials(wish))
     first = bisect_left(tries, True, 1, len(tries) - 1, key=lambda trial: sizer.fits(sizer.size(*trial, wish.cap)))
     return sizer.size(*tries[first], wish.cap), True
+
+
+def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
+    """The same with all of the card that the driver leaves, no margin, and the smallest steps: the context whole, and a good part of the load."""
+    usual, numbers = sizer.floor, sizer.numbers
+    sizer.stretched, sizer.floor = True, numbers("headroom.near_miss")
+    if wish.batched > wish.least_batched:
+        wish = wish._replace(least_batched=max(min(wish.least_batched, int(numbers("steps.near_miss"))), wish.cap or 0))
+    last, fits = _lowered(sizer, wish)
+    if fits and last.parts.load.max_model_len == wish.context and last.parts.held >= numbers("load.least_share") * wish.sequences:
+        return last, True
+    sizer.stretched, sizer.floor = False, usual
+    return last, False
 
 
 def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
@@ -144,11 +154,12 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
     if sizer.whole or held < wish.sequences or context.workload.concurrency is None:
         return trial
     length, batched, cap = load.max_model_len, load.batched_tokens, load.max_num_seqs
-    most = int(base.get("sequences_room", 0))
+    asked, most = (length, cap), int(base.get("sequences_room", 0))
     if wish.cap is None and most > cap:
         for more in _powers(min(most, int(sizer.typical(trial))), cap):
-            tried = sizer.size(length, held, batched, more)
-            if sizer.fits(tried) and tried.budget <= max(trial.budget, sizer.device.capacity * (1.0 - sizer.floor)):
+            tried = sizer.size(length, held, batched, more, asked)
+            most_used = max(trial.budget, sizer.device.capacity * (1.0 - sizer.floor))
+            if sizer.fits(tried) and tried.parts.cost.least_for(more) <= sizer.room(tried) and tried.budget <= most_used:
                 trial, cap = tried, more
                 break
     if base.get("context_room") and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
@@ -157,7 +168,7 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
         others = cost.bytes_for(min(context.workload.tokens, length), held - 1) if held > 1 else 0
         for longer in (*((limit,) if limit > length else ()), *_powers(limit - 1, length)):
             if cost.bytes_for(longer, 1) + others <= room:
-                tried = sizer.size(longer, held, batched, cap)
+                tried = sizer.size(longer, held, batched, cap, asked)
                 if sizer.fits(tried):
                     return tried
     return trial
@@ -254,9 +265,9 @@ class _Sizer:
         self.device, self.floor = context.gpu.device, numbers("headroom.floor")
         self.stretched = False
 
-    def parts(self, length: int, held: int, batched: int, cap: int) -> _Parts:
+    def parts(self, length: int, held: int, batched: int, cap: int, asked: tuple[int, int]) -> _Parts:
         """Everything of a trial that does not depend on the weights, which is everything that costs time."""
-        key = (self.key, length, held, batched, cap)
+        key = (self.key, length, held, batched, cap, asked)
         found: _Parts | None = self.known.get(key)
         if found is None:
             architecture, tokens = self.context.model.architecture, self.context.workload.tokens
@@ -266,16 +277,19 @@ class _Sizer:
             if self.whole:
                 needed = cost.bytes_for(length, cap)
             else:
-                needed = max(cost.bytes_for(length, 1), cost.bytes_for(min(tokens, length), held), cost.least_for(cap))
+                needed = max(cost.bytes_for(asked[0], 1), cost.bytes_for(min(tokens, length), held), cost.least_for(asked[1]))
             found = self.known[key] = _Parts(load, held, cost, fixed, needed)
         return found
 
-    def size(self, length: int, held: int, batched: int, cap: int | None = None) -> _Trial:
-        """One trial: what is left of the budget, and why. Without a cap of its own it is that of the sequences."""
+    def size(self, length: int, held: int, batched: int, cap: int | None = None, asked: tuple[int, int] | None = None) -> _Trial:
+        """One trial: what is left of the budget, and why.
+
+        Without a cap of its own it is that of the sequences. `asked` are the length and the cap that the workload needs, where these are more.
+        """
         cap = held if cap is None else cap
         if self.covers and cap > batched:  # no step runs more sequences than it has tokens
             cap = batched
-        parts = self.parts(length, min(held, cap), batched, cap)
+        parts = self.parts(length, min(held, cap), batched, cap, asked or (length, cap))
         memory, fixed = self.memory, parts.fixed
         fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers, self.stretched)
         budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)

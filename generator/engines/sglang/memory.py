@@ -15,7 +15,7 @@ from math import floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, MIB, ceil_div
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
 from generator.sizing.forward import forward_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
@@ -64,7 +64,7 @@ def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, s
     if free_before <= 0:
         return 0.0
     slack = fixed.activations + fixed.cuda_graphs + numbers("sglang.margin_gib") * GIB
-    room = 1.0 - slack / free_before
+    room = free_share(device, numbers) - slack / free_before
     return max(0.0, min(numbers("sglang.fraction_most" if stretched else "sglang.fraction_ceiling"), floor(room * 1000) / 1000))
 
 

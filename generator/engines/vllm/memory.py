@@ -19,7 +19,7 @@ from math import ceil, floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, ceil_div
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
 from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
@@ -49,7 +49,7 @@ def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, s
     reserve = numbers("vllm.cpu_reserve_gib" if device.vendor == "cpu" else "vllm.reserve_gib") * GIB
     if not numbers("vllm.graphs_in_budget"):
         reserve += fixed.cuda_graphs
-    room = 1.0 - reserve / device.capacity
+    room = min(free_share(device, numbers), 1.0 - reserve / device.capacity)
     return max(0.0, min(numbers("vllm.fraction_most" if stretched else "vllm.fraction_ceiling"), floor(room * 100) / 100))
 
 
