@@ -92,12 +92,7 @@ class Footprint(NamedTuple):
         return self.weights + self.kv_cache + self.activations + self.cuda_graphs + self.runtime
 
     @property
-    def free_share(device: Device, numbers: Numbers) -> float:
-    """Share of the memory that is free before an engine starts: all of a card's own, less where the system runs in it."""
-    return numbers("gpu.unified_free") if device.unified else 1.0
-
-
-def headroom(self) -> float:
+    def headroom(self) -> float:
         """What is left of the budget under this workload, as a fraction of the budget (negative: too much)."""
         return headroom(self.budget, self.weights + self.activations + self.cuda_graphs + self.runtime + self.kv_needed)
 
