@@ -162,11 +162,11 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
             if sizer.fits(tried) and tried.parts.cost.least_for(more) <= sizer.room(tried) and tried.budget <= most_used:
                 trial, cap = tried, more
                 break
-    if base.get("context_room") and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
-        limit = context.model.architecture.max_context
+    limit = min(int(base.get("context_room", 0)), context.model.architecture.max_context)
+    if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
         room, cost = sizer.room(trial), trial.parts.cost
         others = cost.bytes_for(min(context.workload.tokens, length), held - 1) if held > 1 else 0
-        for longer in (*((limit,) if limit > length else ()), *_powers(limit - 1, length)):
+        for longer in (limit, *_powers(limit - 1, length)):
             if cost.bytes_for(longer, 1) + others <= room:
                 tried = sizer.size(longer, held, batched, cap, asked)
                 if sizer.fits(tried):

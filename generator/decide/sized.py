@@ -52,7 +52,7 @@ def target_names(context: Context, pair: Pair) -> TargetNames:
 def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) -> FitNames:
     """Names of the stage `sized` that say what fitting found."""
     load, footprint, held = fitted.load, fitted.footprint, fitted.held or fitted.load.max_num_seqs
-    at_once = min(held * fitted.replicas, context.workload.concurrency or held * fitted.replicas)
+    at_once = min(held * fitted.replicas, context.workload.concurrency or held * fitted.replicas) if fitted.fits else 0
     every = 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1
     layers = every if fitted.gpu_layers is None else fitted.gpu_layers
     return {

@@ -29,7 +29,7 @@ def fixed(
     """Activations over one prefill chunk, decode graphs, and runtime (context, NCCL, multimodal reservation), in bytes.
 
     SGLang measures nothing here: activations are the forward pass over `chunked_prefill_size`, or the sampler over
-    `max_running_requests` × vocabulary, and the attention backend's workspace.
+    `max_running_requests` × vocabulary, the attention backend's workspace, and the table of each request's tokens.
     """
     tokens = load.batched_tokens
     forward = forward_bytes(
@@ -39,6 +39,7 @@ def fixed(
     experts = part("experts", moe_workspace(architecture, layout, tokens))
     activations = largest(part("forward", forward) + experts, part("sampler", sampler))
     activations += numbers("sglang.attention_workspace_gib") * GIB
+    activations += part("requests", numbers("sglang.request_token_bytes") * load.max_num_seqs * load.max_model_len)
     graphs = 0.0
     if not load.enforce_eager:
         captured = smallest(load.max_num_seqs, numbers("sglang.graph_max_sequences"))
