@@ -79,7 +79,8 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
         "sequences.capped": fitted.sequences_capped,
         "load.stated": "concurrency" in context.workload.given,
         "load.held": at_once,
-        "load.held_share": at_once / context.workload.concurrency if context.workload.concurrency else 1.0,
+        "load.held_share": min(1.0, at_once / min(context.workload.concurrency, fitted.asked.sequences * fitted.replicas))
+        if context.workload.concurrency else 1.0,
         "share.stretched": fitted.stretched,
         "memory.headroom": footprint.headroom,
         "memory.weights_gib": gib(footprint.weights),

@@ -110,7 +110,7 @@ def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
     choices = entry.get("choices")
     if choices and value not in choices:
         raise internal(
-            "bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(choices)})"
+            "bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(map(str, choices))})"
         )
     return value
 

@@ -11,7 +11,7 @@ from generator.errors import MOST_IN_FILE, printable
 from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
 from generator.report.job import job_lines
-from generator.report.speed import ranged, speed_lines
+from generator.report.speed import concurrency_text, ranged, speed_lines
 from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
 
@@ -71,10 +71,19 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
 def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
     """The warnings of a plan; with `verbose` the facts each row read."""
     for warning in plan.warnings:
-        yield printable(f"warning[{warning.row}]: {warning.because}")
+        yield printable(f"warning[{warning.row}]: {because_of(warning, plan.choice)}")
         if verbose:
             for name, read in warning.read.items():
                 yield printable(f"    {name} = {read.value!r} ({read.source})")
+
+
+def because_of(warning: Reason, choice: Candidate | None) -> str:
+    """Why a row warns, and where it is about the queue, how many of the load run at once and how long the first token takes."""
+    speed = choice.performance.speed if choice and choice.performance else None
+    if "load.held" not in warning.read or speed is None:
+        return warning.because
+    first = f", first token {ranged(speed.ttft_ms, 'ms')}" if speed.ttft_ms else ""
+    return f"{warning.because}: {concurrency_text(speed)}{first}"
 
 
 def refusal(plan: Plan, name: str) -> str:
@@ -137,6 +146,10 @@ def _because(reason: Reason, candidate: Candidate) -> str:
     if "memory.headroom" in reason.read and memory is not None:
         needed = memory.total - memory.kv_cache + memory.kv_needed
         return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(min(memory.budget, memory.capacity)):.1f} [{reason.row}]"
+    if "load.held" in reason.read and "load.least_share" in reason.read:
+        held = reason.read["load.held"].value
+        most = int(held / reason.read["load.least_share"].value)
+        return f"{reason.because}: {held} at once, so up to {most} with a queue (workload.concurrency: {most}) [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
     for name, figure in OBJECTIVES.items():
         estimate: Range | None = getattr(speed, figure, None)
