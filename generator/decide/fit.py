@@ -106,8 +106,8 @@ def _lowered(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
         return last, False
     # a trial needs more than each one after it, and the last fits: the first that does is looked up
     tries = list(trials(wish))
-    first = bisect_left(tries, True, 1, len(tries) - 1, key=lambda trial: sizer.fits(sizer.size(*trial, wish.cap)))
-    return sizer.size(*tries[first], wish.cap), True
+    first = bisect_left(range(len(tries) - 1), True, 1, key=lambda number: sizer.fits(sizer.size(*tries[number], cap=wish.cap)))
+    return sizer.size(*tries[first], cap=wish.cap), True
 
 
 def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
@@ -189,6 +189,7 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
     length_fixed = context.pinned("max_model_len") is not None or "max_context" in given
     least_length = length if length_fixed else min(length, workload.tokens)
     cap, least, slots = context.pinned("max_num_seqs"), 1, by_slot(context, engine)
+    first = slots and "concurrency" in given and workload.concurrency is not None
     sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.replicas)
     if cap is not None and slots:
         sequences, least, cap = int(cap), int(cap), None
@@ -196,11 +197,11 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
         sequences = int(cap) if workload.concurrency is None else min(sequences, int(cap))
     batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
     if context.pinned("max_num_batched_tokens") is not None:
-        return Wish(length, least_length, sequences, least, batched, batched, cap, slots and "concurrency" in given)
+        return Wish(length, least_length, sequences, least, batched, batched, cap, first)
     least_batched = min(batched, int(base["batched_tokens_least"]))
     if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
         batched, least_batched = max(batched, sequences, cap or 0), max(least_batched, least, cap or 0)
-    return Wish(length, least_length, sequences, least, batched, least_batched, cap, slots and "concurrency" in given)
+    return Wish(length, least_length, sequences, least, batched, least_batched, cap, first)
 
 
 def by_slot(context: Context, engine: str) -> bool:

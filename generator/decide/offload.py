@@ -86,5 +86,5 @@ def _most(
     rest = sizes.embedding + sum(sizes.layers[: count - (low - 1)]) + cells - of_layers(cells, low, count, 1)
     if rest > room:
         return None
-    held = load.max_model_len * load.max_num_seqs
-    return low, here, KvCache(ceil_div(cost.bytes_per_token * (low - 1), count * layout.pipeline_parallel), held, float(load.max_num_seqs), float(load.max_num_seqs))
+    held, slots = load.max_model_len * load.max_num_seqs, float(load.max_num_seqs)
+    return low, here, KvCache(ceil_div(cost.bytes_per_token * (low - 1), count * layout.pipeline_parallel), held, slots, slots)

@@ -163,7 +163,7 @@ FitNames = TypedDict("FitNames", {
     "sequences.capped": Annotated[bool, Name("with concurrency max: more would fit, but ttft_ms or tpot_ms would not hold by the estimate", "fit")],
     "load.stated": Annotated[bool, Name("the spec states the concurrency", "spec")],
     "load.held": Annotated[int, Name("sequences of the load that run at once, the others queue; 0 where the model does not fit", "fit", "sequence")],
-    "load.held_share": Annotated[float, Name("those, as a share of the concurrency or of a smaller cap that the spec pins; 1 with concurrency max", "fit", "fraction")],
+    "load.held_share": Annotated[float, Name("those, as a share of the concurrency, or of a smaller cap that is pinned; 1 with max", "fit", "fraction")],
     "share.stretched": Annotated[bool, Name("it fits only with more than the engine's usual share of the card", "fit")],
     "memory.headroom": Annotated[float, Name("share of the budget that is free under this workload", "sizing", "fraction")],
     "memory.weights_gib": Annotated[float, Name("weights on the fullest GPU", "sizing", "GiB")],

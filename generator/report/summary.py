@@ -109,11 +109,11 @@ def refusal(plan: Plan, name: str) -> str:
 
 
 def shared(rejected: Sequence[Rejection]) -> list[Reason]:
-    """Reasons shared by all of several candidates, except size: problems of the spec as a whole."""
+    """Reasons shared by all of several candidates, except size and load: problems of the spec as a whole."""
     if len(rejected) < 2:
         return []
     rows = set.intersection(*({reason.row for reason in rejection.reasons} for rejection in rejected))
-    return [r for r in rejected[0].reasons if r.row in rows and "memory.headroom" not in r.read]
+    return [r for r in rejected[0].reasons if r.row in rows and r.read.keys().isdisjoint(("memory.headroom", "load.held"))]
 
 
 def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
