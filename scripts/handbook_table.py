@@ -12,6 +12,7 @@ from typing import NamedTuple
 from blocks import put, table
 
 from generator.decide.decision import Outcome, decide
+from generator.decide.performance import typical
 from generator.decide.prefer import Ranked, criteria, steps
 from generator.errors import InputError
 from generator.plan import Candidate, Rejection
@@ -98,10 +99,15 @@ def lower(pair: list[Ranked], rows: list[Row]) -> str:
     row = told[0].row
     more = ""
     if row.id == "whole-concurrency":
-        more = f" ({ours.method} holds {ours.max_num_seqs}, {theirs.method} {theirs.max_num_seqs})"
+        more = f" ({ours.method} holds {held(ours)}, {theirs.method} {held(theirs)})"
     if row.id == "whole-context":
         more = f" ({ours.method} holds {ours.max_model_len:,} tokens, {theirs.method} {theirs.max_model_len:,})"
     return f"{theirs.method} works and ranks lower by `{row.id}`: {row.because}{more}"
+
+
+def held(candidate: Candidate) -> int:
+    """Typical sequences that run at once in one replica."""
+    return min(candidate.max_num_seqs, int(typical(candidate)))
 
 
 def needed(rejection: Rejection) -> float:

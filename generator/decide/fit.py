@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any, NamedTuple
 
 from generator.decide.context import Context, Numbers
@@ -148,7 +149,7 @@ def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
 def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]) -> _Trial:
     """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two.
 
-    Neither takes cache that the load needs: a sequence of the full length has its place beside the others of the load.
+    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length.
     """
     context, load, held = sizer.context, trial.parts.load, trial.parts.held
     if sizer.whole or held < wish.sequences or context.workload.concurrency is None:
@@ -165,9 +166,10 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
     limit = min(int(base.get("context_room", 0)), context.model.architecture.max_context)
     if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
         room, cost = sizer.room(trial), trial.parts.cost
-        others = cost.bytes_for(min(context.workload.tokens, length), held - 1) if held > 1 else 0
+        full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
+        others = cost.bytes_for(min(context.workload.tokens, length), held - full) if held > full else 0
         for longer in (limit, *_powers(limit - 1, length)):
-            if cost.bytes_for(longer, 1) + others <= room:
+            if cost.bytes_for(longer, full) + others <= room:
                 tried = sizer.size(longer, held, batched, cap, asked)
                 if sizer.fits(tried):
                     return tried
@@ -293,7 +295,10 @@ class _Sizer:
         parts = self.parts(length, min(held, cap), batched, cap, asked or (length, cap))
         memory, fixed = self.memory, parts.fixed
         fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers, self.stretched)
-        budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
+        if self.whole and self.pinned:  # whoever pins the share has chosen the margin
+            budget = int(self.device.capacity * self.pinned)
+        else:
+            budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
         return _Trial(parts, fraction, budget, headroom(budget, self.weights + fixed.total + parts.kv_needed))
 
     def fits(self, trial: _Trial) -> bool:

@@ -68,7 +68,8 @@ def _most(
     cells = cost.bytes_for(load.max_model_len, load.max_num_seqs)
     fixed = ENGINES[engine].memory.fixed(architecture, layout, load, device, 0, numbers)
     fixed = Fixed(fixed.activations + staged(sizes, numbers), 0, fixed.runtime)
-    budget = ENGINES[engine].memory.budget(device, 0, fixed, context.pinned("gpu_memory_utilization") or 1.0, numbers)
+    pinned = context.pinned("gpu_memory_utilization")
+    budget = int(device.capacity * pinned) if pinned else ENGINES[engine].memory.budget(device, 0, fixed, 1.0, numbers)
     floor, count = numbers("headroom.floor"), len(sizes.layers)
 
     def footprint(layers: int) -> Footprint:
