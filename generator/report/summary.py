@@ -135,7 +135,7 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
         read.value - 1.0
         for reason in rejection.reasons
         for name, read in reason.read.items()
-        if name in OBJECTIVES and read.value is not None
+        if name in OBJECTIVES and isinstance(read.value, int | float)
     ]
     short = max(missed) if missed else -memory.headroom if memory else 0.0
     return (memory is None, len(rejection.reasons), short, rejection.candidate.id)
@@ -146,9 +146,9 @@ def _because(reason: Reason, candidate: Candidate) -> str:
     if "memory.headroom" in reason.read and memory is not None:
         needed = memory.total - memory.kv_cache + memory.kv_needed
         return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(min(memory.budget, memory.capacity)):.1f} [{reason.row}]"
-    if "load.held" in reason.read and "load.least_share" in reason.read:
-        held = reason.read["load.held"].value
-        most = int(held / reason.read["load.least_share"].value)
+    held, share = (reason.read[name].value if name in reason.read else None for name in ("load.held", "load.least_share"))
+    if isinstance(held, int | float) and isinstance(share, int | float):
+        most = int(held / share)
         return f"{reason.because}: {held} at once, so up to {most} with a queue (workload.concurrency: {most}) [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
     for name, figure in OBJECTIVES.items():
