@@ -137,6 +137,8 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
         for name, read in reason.read.items()
         if name in OBJECTIVES and isinstance(read.value, int | float)
     ]
+    # what would work for fewer at once is nearest
+    missed += [-share.value for reason in rejection.reasons if (share := reason.read.get("load.held_share")) and isinstance(share.value, int | float)]
     short = max(missed) if missed else -memory.headroom if memory else 0.0
     return (memory is None, len(rejection.reasons), short, rejection.candidate.id)
 
