@@ -137,7 +137,9 @@ def _setting(candidate: Candidate, outcome: Outcome) -> tuple[Setting, Calibrati
 def _demand(result: Result, candidate: Candidate) -> Demand:
     # bench.sh asks for equal lengths: where prompts are read first, what ended together comes together
     waves = ENGINES[candidate.engine].speed.prompts_first
-    return Demand(result.concurrency, result.input_tokens, result.output_tokens, float(max(1, candidate.max_num_seqs)), waves)
+    tokens = result.input_tokens + result.output_tokens
+    held = candidate.kv_cache.tokens / tokens if candidate.kv_cache and tokens else 0.0
+    return Demand(result.concurrency, result.input_tokens, result.output_tokens, max(1.0, min(float(candidate.max_num_seqs), held)), waves)
 
 
 def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | None:

@@ -27,8 +27,8 @@ class EngineMemory(Protocol):
     def budget(self, device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
         """Bytes that the engine will use in all (weights, fixed and KV pool) under its memory fraction."""
 
-    def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
-        """The memory fraction to emit."""
+    def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
+        """The memory fraction to emit: the engine's usual one where the driver leaves as much; `stretched`, the most that may be asked for."""
 
 
 class EngineSpeed(NamedTuple):
