@@ -153,7 +153,10 @@ VLLM = {
     "backend": "vllm", "max_concurrency": 16, "completed": 80, "total_input_tokens": 80000, "total_output_tokens": 24000,
     "output_throughput": 900.0, "mean_ttft_ms": 150.0, "mean_tpot_ms": 16.0,
 }  # fmt: skip
-PLAIN = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 16, input_tokens: 1000, output_tokens: 300}\n"
+PLAIN = (
+    "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 16, input_tokens: 1000, output_tokens: 300}\n"
+    "pin: {engine: vllm, quantization: bf16}\n"
+)
 
 
 def calibrated(tmp_path: Path, result: object, *words: str) -> int:

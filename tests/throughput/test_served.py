@@ -40,14 +40,14 @@ def test_alone() -> None:
     found = of(Demand(1, 1000, 100, 8))
     assert found.tpot == pytest.approx(0.010)
     assert found.ttft == pytest.approx(0.005 + 0.100 + 0.010)
-    assert found.output_per_second == pytest.approx(100 / (0.100 + 100 * 0.010))
+    assert found.output_per_second == pytest.approx(100 / (0.005 + 0.100 + 100 * 0.010))
 
 
 def test_prompts_of_the_others_delay_each_token() -> None:
     found = of(Demand(5, 1000, 100, 8))
-    assert found.tpot == pytest.approx(0.010 + 4 / 100 * 0.020)
+    assert found.tpot == pytest.approx(0.010 + 0.5 * 4 * 0.020 / 99)
     assert found.ttft == pytest.approx(0.005 + 0.100 + 0.010 + 4 * (0.001 + 0.5 * 0.020))
-    assert found.output_per_second == pytest.approx(5 * 100 / (0.100 + 4 * 0.020 + 100 * 0.010))
+    assert found.output_per_second == pytest.approx(5 * 100 / (0.005 + 4 * 0.001 + 0.100 + 4 * 0.020 + 100 * 0.010))
 
 
 def test_replicas_share_the_load() -> None:
@@ -58,7 +58,7 @@ def test_replicas_share_the_load() -> None:
 
 def test_who_finds_no_place_waits_for_the_requests_before() -> None:
     full, over = of(Demand(8, 1000, 100, 8)), of(Demand(24, 1000, 100, 8))
-    request = 0.100 + 7 * 0.020 + 100 * 0.010
+    request = 0.005 + 7 * 0.001 + 0.100 + 7 * 0.020 + 100 * 0.010
     assert (over.running, over.asked) == (8, 24)
     assert over.ttft == pytest.approx(full.ttft + (24 - 8) / 8 * request)
     assert over.output_per_second == full.output_per_second
