@@ -155,7 +155,7 @@ VLLM = {
 }  # fmt: skip
 PLAIN = (
     "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 16, input_tokens: 1000, output_tokens: 300}\n"
-    "pin: {engine: vllm, quantization: bf16}\n"
+    "pin: {quantization: bf16}\n"
 )
 
 
@@ -179,7 +179,7 @@ def test_the_measured_factor_makes_the_estimate_what_was_measured(tmp_path: Path
     assert calibrated(tmp_path, VLLM, "--json", "--rules", str(tmp_path / "mine")) == 0
     after = json.loads(capsys.readouterr().out)
     assert {one["name"]: one for one in after["figures"]}["tpot_ms"]["ratio"] == pytest.approx(1.0, abs=0.02)
-    assert main(["plan", str(tmp_path / "spec.yaml"), "--rules", str(tmp_path / "mine"), "--json"]) == 0
+    assert main(["plan", str(tmp_path / "spec.yaml"), "--rules", str(tmp_path / "mine"), "--engine", "vllm", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["performance"]["tpot_ms"] == pytest.approx(16.0, rel=0.02)
 
 
