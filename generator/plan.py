@@ -70,7 +70,8 @@ class Candidate:
     `checkpoint` is what the engine loads (a repository or a path), `gguf_file` the file of a GGUF repository or the
     quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
-    until the candidate has been fitted. Figures are None until it has been sized. `job` makes the weights, where origin
+    until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
+    first `cpu_experts` layers. Figures are None until it has been sized. `job` makes the weights, where origin
     is `made` (known of the best candidate of each engine).
     """
 
@@ -92,6 +93,8 @@ class Candidate:
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 0
     gpu_memory_utilization: float | None = None
+    gpu_layers: int | None = None
+    cpu_experts: int | None = None
     settings: Mapping[str, Value] = field(default_factory=dict)
     memory: Footprint | None = None
     kv_cache: KvCache | None = None
@@ -182,6 +185,8 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
         "max_num_seqs": candidate.max_num_seqs,
         "max_num_batched_tokens": candidate.max_num_batched_tokens,
         "gpu_memory_utilization": candidate.gpu_memory_utilization,
+        "gpu_layers": candidate.gpu_layers,
+        "cpu_experts": candidate.cpu_experts,
         "settings": dict(candidate.settings),
     }
 

@@ -32,7 +32,8 @@ class Wish(NamedTuple):
 class Fitted(NamedTuple):
     """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
 
-    `gpu_layers` is only set where some layers stay in the host's memory; `sequences_capped`: more would fit, but not keep the objectives.
+    `gpu_layers` is only set where some layers, or the experts of the first `cpu_experts`, stay in the host's memory, of which a token
+    then reads `host_read` bytes; `sequences_capped`: more would fit, but not keep the objectives.
     """
 
     load: Load
@@ -45,6 +46,8 @@ class Fitted(NamedTuple):
     asked: Wish
     gpu_layers: int | None = None
     sequences_capped: bool = False
+    cpu_experts: int = 0
+    host_read: float = 0.0
 
 
 def fit(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import ceil_div
@@ -28,7 +28,8 @@ class GgufSizes:
     """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
 
     With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
-    copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type.
+    copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type. `experts` are the routed
+    experts of each layer, a part of `layers`.
     """
 
     layers: tuple[int, ...]
@@ -36,6 +37,29 @@ class GgufSizes:
     output: int
     file: int
     by_type: Mapping[str, int]
+    experts: tuple[int, ...]
+
+    def scaled(self, exact: int) -> GgufSizes:
+        """The same where the file is known to have `exact` bytes (0: not known)."""
+        if not exact or not self.file:
+            return self
+        layers, experts = (tuple(size * exact // self.file for size in sizes) for sizes in (self.layers, self.experts))
+        embedding, output = (size * exact // self.file for size in (self.embedding, self.output))
+        return replace(self, layers=layers, experts=experts, embedding=embedding, output=output, file=exact)
+
+
+class Placed(NamedTuple):
+    """Bytes of the weights by where they lie and how a token reads them: whole, or the experts that it is routed to."""
+
+    gpu_dense: int
+    gpu_experts: int
+    host_dense: int
+    host_experts: int
+
+    @property
+    def host(self) -> int:
+        """Bytes in the host's memory, the input embedding apart."""
+        return self.host_dense + self.host_experts
 
 
 _Key = tuple[int, int, int, bool]
@@ -67,7 +91,7 @@ def gguf_sizes(
 
 
 def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
-    layers = [0] * architecture.layers
+    layers, experts = [0] * architecture.layers, [0] * architecture.layers
     last = architecture.layers - 1
     embedding = output = file = 0
     by_type: dict[str, int] = {}
@@ -84,7 +108,9 @@ def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
             output += size
         for layer in tensor.layers:
             layers[min(layer, last)] += tensor.size
-    return GgufSizes(tuple(layers), embedding, output, file, by_type)
+            if tensor.role == "expert":
+                experts[min(layer, last)] += tensor.size
+    return GgufSizes(tuple(layers), embedding, output, file, by_type, tuple(experts))
 
 
 def gguf_bytes(
@@ -142,12 +168,26 @@ def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float
     return {"layers": totals[fullest] - output, "output": output}
 
 
-def on_devices(sizes: GgufSizes, layers: int, devices: int = 1) -> int:
-    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers."""
+def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int = 0) -> int:
+    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers.
+
+    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory.
+    """
     if layers < 1:
         return 0
-    kept = sizes.layers[max(0, len(sizes.layers) - (layers - 1)) :]
-    return max(_by_device(replace(sizes, layers=kept), devices))
+    first = max(0, len(sizes.layers) - (layers - 1))
+    kept = [size - (sizes.experts[layer] if layer < cpu_experts else 0) for layer, size in enumerate(sizes.layers)][first:]
+    return max(_by_device(replace(sizes, layers=tuple(kept)), devices))
+
+
+def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:
+    """Where the weights lie with `-ngl layers --n-cpu-moe cpu_experts`; all devices together."""
+    first = max(0, len(sizes.layers) - (layers - 1))
+    dense = [size - experts for size, experts in zip(sizes.layers, sizes.experts, strict=True)]
+    beside = max(first, cpu_experts)
+    return Placed(
+        sizes.output + sum(dense[first:]), sum(sizes.experts[beside:]), sum(dense[:first]), sum(sizes.experts[:beside])
+    )
 
 
 def repack_bytes(
