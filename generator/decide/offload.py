@@ -24,7 +24,7 @@ from generator.quantity import GIB, ceil_div, gib
 from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load
 from generator.sizing.footprint import Numbers as AnyNumbers
-from generator.sizing.gguf import GgufSizes, Placed, on_devices, placed
+from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
 from generator.sizing.term import whole
 from generator.throughput.model import model_shape
 from generator.throughput.shapes import InHost, ModelShape
@@ -44,6 +44,8 @@ class Placement(NamedTuple):
     """bytes in the host's memory"""
     per_token: float
     """bytes of it that a token reads"""
+    split: tuple[int, ...] = ()
+    """layers of each GPU, the output counted as one, where they are not spread evenly"""
 
 
 def partly_offloaded(
@@ -69,7 +71,7 @@ def partly_offloaded(
     return Fitted(
         load, 1.0, one.footprint, one.kv_cache, load.max_model_len < wish.context,
         load.max_num_seqs < wish.sequences and context.workload.concurrency is not None, fits=bool(found), asked=wish,
-        gpu_layers=one.gpu_layers, cpu_experts=one.cpu_experts, host_read=one.per_token,
+        gpu_layers=one.gpu_layers, cpu_experts=one.cpu_experts, host_read=one.per_token, split=one.split,
     )  # fmt: skip
 
 
@@ -132,6 +134,24 @@ def host_tenths(context: Context, read: float) -> int:
     return ceil(10.0 * read / (full.dense_bytes + full.expert_bytes * full.routed_share))
 
 
+def fullest(sizes: GgufSizes, experts: int, cells: int, split: tuple[int, ...]) -> tuple[int, int]:
+    """Of the GPU that is the fullest with so many layers on each: bytes of its weights, and its layers that have a cache."""
+    parts, count, start, found = (*sizes.without(experts), sizes.output), len(sizes.layers), 0, []
+    for many in split:
+        layers = min(start + many, count) - min(start, count)
+        found.append((sum(parts[start : start + many]) + cells * layers / count, sum(parts[start : start + many]), layers))
+        start += many
+    return max(found)[1:]
+
+
+def _evened(sizes: GgufSizes, experts: int, cost: CacheCost, load: Load, stages: int) -> tuple[tuple[int, ...], int, int, int]:
+    """Layers by GPU so that the fullest holds least; its weights, its cache, and that of one token."""
+    count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
+    split = balanced([*(size + cells / count for size in sizes.without(experts)), sizes.output], stages)
+    weights, layers = fullest(sizes, experts, cells, split)
+    return split, weights, of_layers(cells, layers + 1, count, 1), ceil_div(cost.bytes_per_token * layers, count)
+
+
 def _can(context: Context, engine: Engine, layout: Layout) -> bool:
     gpu = context.gpu
     return gpu.vendor not in ("cpu", "apple") and not gpu.unified and engine.has("gpu_layers") and layout.replicas == 1
@@ -148,9 +168,13 @@ class _Room:
         self.read = sum(read_of(placed(sizes, self.every), self.routed))
         movable = any(sizes.experts) and engine.has("cpu_moe")
         pinned = context.pinned("cpu_experts")
-        self.least, self.most_experts = (0, self.layers if movable else 0) if pinned is None or not movable else (min(pinned, self.layers),) * 2
+        self.most_experts = self.layers if movable else 0
+        self.least = 0
+        if pinned is not None and movable:
+            self.least = self.most_experts = min(int(pinned), self.layers)
         self.margin = numbers("llama_cpp.host_margin_gib") + numbers("llama_cpp.host_gib")
         self.floor = numbers("headroom.floor")
+        self.splits = layout.pipeline_parallel > 1 and engine.has("tensor_split")
         self._known: dict[tuple[Load, bool], tuple[Fixed, int, CacheCost]] = {}
 
     def most(self, memory_gib: float) -> int:
@@ -178,12 +202,16 @@ class _Room:
         cache = cells if complete else of_layers(cells, layers, self.layers, stages)
         per_token = cost.bytes_per_token if complete else ceil_div(cost.bytes_per_token * (layers - 1), self.layers * stages)
         weights = on_devices(self.sizes, layers, stages, experts)
+        split: tuple[int, ...] = ()
+        if complete and experts and self.splits:  # the first GPU alone would be relieved
+            cost = self._beside(load, False)[2]
+            split, weights, cache, per_token = _evened(self.sizes, experts, cost, load, stages)
         footprint = Footprint(weights, cache, cache, fixed.activations, 0, fixed.runtime, budget, self.context.gpu.device.capacity)
         parts = placed(self.sizes, layers, experts)
         host = parts.host + self.sizes.embedding + (0 if complete else cells - of_layers(cells, layers, self.layers, 1))
         held = load.max_model_len * load.max_num_seqs
         return Placement(
-            layers, experts, footprint, KvCache(per_token, held, float(load.max_num_seqs)), host, read_of(parts, self.routed)[1]
+            layers, experts, footprint, KvCache(per_token, held, float(load.max_num_seqs)), host, read_of(parts, self.routed)[1], split
         )
 
     def _beside(self, load: Load, complete: bool) -> tuple[Fixed, int, CacheCost]:

@@ -62,6 +62,7 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
         "layers.spilled": layers < every or experts > 0,
         "layers.cpu_tenths": ceil(10 * (every - layers) / every) if every else 0,
         "experts.on_cpu": experts,
+        "layers.split": ",".join(map(str, fitted.split)) or None,
         "offload.host_tenths": host_tenths(context, fitted.host_read),
         "experts.as_pinned": context.pinned("cpu_experts") in (None, experts),
         "kv_cache.dtype": kv_dtype,

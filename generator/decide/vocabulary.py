@@ -156,6 +156,7 @@ FitNames = TypedDict("FitNames", {
     "layers.on_cpu": Annotated[int, Name("layers that stay in the host's memory because the GPU does not hold them; 0 on a CPU-only host", "fit", "layer")],
     "layers.spilled": Annotated[bool, Name("some layers, or the experts of some, stay in the host's memory because the GPU does not hold them", "fit")],
     "layers.cpu_tenths": Annotated[int, Name("those layers in tenths of all, rounded up: what is level has the same number", "fit", "count")],
+    "layers.split": Annotated[str | None, Name("layers of each GPU, the output counted as one, where they are not spread evenly", "fit")],
     "experts.on_cpu": Annotated[int, Name("first layers whose experts stay in the host's memory", "fit", "layer")],
     "experts.as_pinned": Annotated[bool, Name("the experts of as many layers as the spec pins, if it pins that, stay in the host's memory", "fit")],
     "offload.host_tenths": Annotated[int, Name(

@@ -8,7 +8,7 @@ gets which clause, and what happens to rows that no block divides, is as in llam
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -46,6 +46,11 @@ class GgufSizes:
         layers, experts = (tuple(size * exact // self.file for size in sizes) for sizes in (self.layers, self.experts))
         embedding, output = (size * exact // self.file for size in (self.embedding, self.output))
         return replace(self, layers=layers, experts=experts, embedding=embedding, output=output, file=exact)
+
+
+    def without(self, cpu_experts: int) -> tuple[int, ...]:
+        """Bytes of each layer where the experts of so many layers, from the first on, are elsewhere."""
+        return tuple(size - (self.experts[layer] if layer < cpu_experts else 0) for layer, size in enumerate(self.layers))
 
 
 class Placed(NamedTuple):
@@ -176,8 +181,30 @@ def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int
     if layers < 1:
         return 0
     first = max(0, len(sizes.layers) - (layers - 1))
-    kept = [size - (sizes.experts[layer] if layer < cpu_experts else 0) for layer, size in enumerate(sizes.layers)][first:]
-    return max(_by_device(replace(sizes, layers=tuple(kept)), devices))
+    return max(_by_device(replace(sizes, layers=sizes.without(cpu_experts)[first:]), devices))
+
+
+def balanced(parts: Sequence[float], devices: int) -> tuple[int, ...]:
+    """How many of the parts, in their order, each device gets so that the fullest holds least: what `--tensor-split` says."""
+    low, high = max(max(parts), sum(parts) / devices), sum(parts)
+    best = _filled(parts, high)
+    while high - low > 1e-6 * high:
+        middle = (low + high) / 2.0
+        found = _filled(parts, middle)
+        low, high, best = (low, middle, found) if len(found) <= devices else (middle, high, best)
+    return (*best, *[0] * (devices - len(best)))
+
+
+def _filled(parts: Sequence[float], most: float) -> tuple[int, ...]:
+    """Parts by device where each takes what fits under `most`."""
+    counts, held = [0], 0.0
+    for size in parts:
+        if counts[-1] and held + size > most:
+            counts.append(0)
+            held = 0.0
+        counts[-1] += 1
+        held += size
+    return tuple(counts)
 
 
 def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:
