@@ -102,6 +102,7 @@ class Candidate:
     quality: Quality = UNMEASURED
     thumb: Mapping[str, float | None] = field(default_factory=dict)
     terms: tuple[MemoryTerm, ...] = ()
+    host: MemoryTerm | None = None
     job: Job | None = None
 
     @property
@@ -324,6 +325,7 @@ def as_json(plan: Plan, rejected: bool = True) -> dict[str, Any]:
         "choice": choice and choice_json(choice),
         **(figures_json(choice) if choice else dict.fromkeys(("memory", "kv_cache", "performance", "quality", "rule_of_thumb"))),
         "memory_terms": terms_json(choice) if choice else [],
+        "host_memory": _term_json(choice.host) if choice and choice.host else None,
         "quantize": job_json(choice.job) if choice else None,
         "alternatives": [{**choice_json(c), **figures_json(c)} for c in plan.alternatives],
         "rejected": [rejection_json(r) for r in plan.rejected] if rejected else [],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
-from generator.decide.breakdown import terms_of
+from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, numbers_of, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
@@ -104,7 +104,7 @@ class _Decision:
         finished, steps = self._best_of_engines(best_first)
         if finished:
             best, facts = self.speeds.promised(self.speeds.estimated(finished[0].candidate)), finished[0].facts
-            best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made))
+            best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made), host=host_of(self.context, best, finished[0].made))
             finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
