@@ -59,7 +59,7 @@ def partly_offloaded(
     wish = wish_of(context, pair.engine.name, layout, base, numbers)
     loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
     tried = [(load, room.placed(load)) for load in loads]
-    found = [(load, one) for load, one in tried if one is not None and (memory is None or one.host <= room.most(memory))]
+    found = [(load, one) for load, one in tried if one is not None and room.has(one, memory)]
     if found:
         most = min(one.per_token for _, one in found) + numbers("llama_cpp.layers_for_context") * room.read
         load, one = next((load, one) for load, one in found if one.per_token <= most)
@@ -177,9 +177,9 @@ class _Room:
         self.splits = layout.pipeline_parallel > 1 and engine.has("tensor_split")
         self._known: dict[tuple[Load, bool], tuple[Fixed, int, CacheCost]] = {}
 
-    def most(self, memory_gib: float) -> int:
-        """Bytes of a host's memory that weights and cache may take."""
-        return int((memory_gib - self.margin) * GIB)
+    def has(self, one: Placement, memory_gib: float | None) -> bool:
+        """Whether the host's memory is enough; where it is not known, for what the spec pins alone."""
+        return one.gpu_layers == self.every if memory_gib is None else one.host <= int((memory_gib - self.margin) * GIB)
 
     def placed(self, load: Load) -> Placement | None:
         """The placement that reads least of the host for a token; None where not even one layer fits."""
