@@ -91,7 +91,9 @@ def band_class(setting: Setting, running: float) -> Class:
     known = hardware.vendor == "nvidia" and hardware.generation in MEASURED and linked and not hardware.across
     end = back_end(hardware) if setting.engine in LOCAL else None
     found = class_of(ENGINES[setting.engine].speed, setting.model.experts > 0, end, running, known)
-    if setting.in_host.some or hardware.assumed:
+    if hardware.assumed:
+        return found._replace(measured=False, host=True)
+    if setting.in_host.some:
         return found.beside_host(ENGINES[setting.engine].speed.band, hardware.host_known)
     return found
 

@@ -241,7 +241,7 @@ def test_the_band_says_whether_the_hosts_memory_is_known(tmp_path: Path) -> None
         speed = choice.performance.speed
         assert speed is not None
         widths.append(speed.tpot_ms.high / speed.tpot_ms.low)
-        assert ("two channels" in speed.basis) == (not known)
+        assert ("assumed" in speed.basis) == (not known)
     assert widths[1] < widths[0] <= 4.0 + 1e-9
 
 
