@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from generator.decide.consider import weights_of
 from generator.decide.context import Context, Numbers
-from generator.decide.offload import fullest, of_layers, staged
+from generator.decide.offload import fullest, of_layers
 from generator.decide.weigh import gguf_of, parts_on_gpu
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
@@ -98,7 +98,7 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
         lying = placed(sizes, layers, candidate.cpu_experts or 0)
         on_gpus = {"layers": lying.gpu_dense - sizes.output, "experts": lying.gpu_experts, "output": sizes.output}
         parts = {name: size * memory.weights / (lying.gpu_dense + lying.gpu_experts) for name, size in on_gpus.items() if size}
-        fixed = Fixed(fixed.activations + staged(sizes, numbers), 0, fixed.runtime)
+        fixed = Fixed(fixed.activations + leaf("largest_tensor", sizes.largest), 0, fixed.runtime)
     if whole:
         on_gpu = None if layers is None else _cached_layers(context, candidate, facts, layers)
         cost = cache_cost(

@@ -23,9 +23,7 @@ from generator.plan import Candidate, KvCache
 from generator.quantity import GIB, ceil_div, gib
 from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load
-from generator.sizing.footprint import Numbers as AnyNumbers
 from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
-from generator.sizing.term import whole
 from generator.throughput.model import model_shape
 from generator.throughput.shapes import InHost, ModelShape
 
@@ -91,11 +89,6 @@ def least_host_gib(context: Context, candidate: Candidate) -> float | None:
 def of_layers(cells: int, layers: int, count: int, stages: int) -> int:
     """Bytes of the cache of the layers on one GPU, of so many (`count`): the output layer is one of `layers` and has none."""
     return ceil_div(cells * (layers - 1), count * stages)
-
-
-def staged(sizes: GgufSizes, numbers: AnyNumbers) -> int:
-    """Bytes of a layer of the host on its way through the GPU."""
-    return whole(numbers("llama_cpp.staged_layer_share") * max(sizes.layers))
 
 
 def read_of(parts: Placed, routed: float) -> tuple[float, float]:
@@ -221,7 +214,7 @@ class _Room:
             architecture, device, layout, numbers = self.context.model.architecture, self.context.gpu.device, self.layout, self.numbers
             law = ENGINES[self.engine].memory
             fixed = law.fixed(architecture, layout, load, device, 0, numbers)
-            fixed = Fixed(fixed.activations + staged(self.sizes, numbers), 0, fixed.runtime)
+            fixed = Fixed(fixed.activations + self.sizes.largest, 0, fixed.runtime)  # a tensor of the host on its way through
             budget = law.budget(device, 0, fixed, self.context.pinned("gpu_memory_utilization") or 1.0, numbers)
             cost = cache_cost(
                 architecture, layout if complete else Layout(), load.kv_bits, self.engine,

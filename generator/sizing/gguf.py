@@ -29,7 +29,7 @@ class GgufSizes:
 
     With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
     copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type. `experts` are the routed
-    experts of each layer, a part of `layers`.
+    experts of each layer, a part of `layers`; `largest` is one tensor.
     """
 
     layers: tuple[int, ...]
@@ -38,14 +38,15 @@ class GgufSizes:
     file: int
     by_type: Mapping[str, int]
     experts: tuple[int, ...]
+    largest: int
 
     def scaled(self, exact: int) -> GgufSizes:
         """The same where the file is known to have `exact` bytes (0: not known)."""
         if not exact or not self.file:
             return self
         layers, experts = (tuple(size * exact // self.file for size in sizes) for sizes in (self.layers, self.experts))
-        embedding, output = (size * exact // self.file for size in (self.embedding, self.output))
-        return replace(self, layers=layers, experts=experts, embedding=embedding, output=output, file=exact)
+        embedding, output, largest = (size * exact // self.file for size in (self.embedding, self.output, self.largest))
+        return replace(self, layers=layers, experts=experts, embedding=embedding, output=output, file=exact, largest=largest)
 
 
     def without(self, cpu_experts: int) -> tuple[int, ...]:
@@ -98,7 +99,7 @@ def gguf_sizes(
 def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
     layers, experts = [0] * architecture.layers, [0] * architecture.layers
     last = architecture.layers - 1
-    embedding = output = file = 0
+    embedding = output = file = largest = 0
     by_type: dict[str, int] = {}
     for tensor in tensors(architecture, mixture):
         size = tensor.size * max(1, len(tensor.layers))
@@ -111,11 +112,13 @@ def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
         by_type[tensor.type] = by_type.get(tensor.type, 0) + size
         if not tensor.layers:
             output += size
+        else:
+            largest = max(largest, tensor.size)
         for layer in tensor.layers:
             layers[min(layer, last)] += tensor.size
             if tensor.role == "expert":
                 experts[min(layer, last)] += tensor.size
-    return GgufSizes(tuple(layers), embedding, output, file, by_type, tuple(experts))
+    return GgufSizes(tuple(layers), embedding, output, file, by_type, tuple(experts), largest)
 
 
 def gguf_bytes(
