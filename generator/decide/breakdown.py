@@ -98,7 +98,8 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
         lying = placed(sizes, layers, candidate.cpu_experts or 0)
         on_gpus = {"layers": lying.gpu_dense - sizes.output, "experts": lying.gpu_experts, "output": sizes.output}
         parts = {name: size * memory.weights / (lying.gpu_dense + lying.gpu_experts) for name, size in on_gpus.items() if size}
-        fixed = Fixed(fixed.activations + leaf("largest_tensor", sizes.largest), 0, fixed.runtime)
+        staged: Any = leaf("largest_tensor", sizes.largest)
+        fixed = Fixed(fixed.activations + staged, 0, fixed.runtime)
     if whole:
         on_gpu = None if layers is None else _cached_layers(context, candidate, facts, layers)
         cost = cache_cost(

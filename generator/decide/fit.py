@@ -33,7 +33,8 @@ class Fitted(NamedTuple):
     """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
 
     `gpu_layers` is only set where some layers, or the experts of the first `cpu_experts`, stay in the host's memory, of which a token
-    then reads `host_read` bytes; `split` are the layers of each GPU where they are not spread evenly; `sequences_capped`: more would fit, but not keep the objectives.
+    then reads `host_read` bytes; `split` are the layers of each GPU where they are not spread evenly.
+    `sequences_capped`: more would fit, but not keep the objectives.
     """
 
     load: Load

@@ -20,13 +20,12 @@ from generator.decide.weigh import gguf_of
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import Engine, resolve_engine
 from generator.plan import Candidate, KvCache
-from generator.quantity import GIB, ceil_div, gib
+from generator.quantity import GIB, MIB, ceil_div, gib
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Fixed, Footprint, Layout, Load
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
 from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
 from generator.throughput.model import model_shape
 from generator.throughput.shapes import InHost, ModelShape
-
 
 FOUR_BITS: Mapping[str, object] = {"family": "gguf", "weight_bits": 4}
 
@@ -56,19 +55,24 @@ def partly_offloaded(
     room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers)
     wish = wish_of(context, pair.engine.name, layout, base, numbers)
     loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
-    tried = [(load, room.placed(load)) for load in loads]
-    found = [(load, one) for load, one in tried if one is not None and room.has(one, memory)]
-    if found:
-        most = min(one.per_token for _, one in found) + numbers("llama_cpp.layers_for_context") * room.read
-        load, one = next((load, one) for load, one in found if one.per_token <= most)
+    load, one = loads[-1], room.placed(loads[-1])
+    fits = one is not None and room.has(one, memory)
+    if one is not None and fits:  # a smaller load never reads more of the host
+        most = one.per_token + numbers("llama_cpp.layers_for_context") * room.read
+
+        def near(load: Load) -> bool:
+            tried = room.placed(load)
+            return tried is not None and room.has(tried, memory) and tried.per_token <= most
+
+        load = loads[bisect_left(loads, True, 0, len(loads) - 1, key=near)]
+        one = room.placed(load)
     elif pinned:  # as pinned, though it does not fit: the refusal says what it needs
-        load = loads[-1]
         one = room.at(load, room.every, min(pinned, room.layers))
-    else:
+    if one is None or not (fits or pinned):
         return None
     return Fitted(
         load, 1.0, one.footprint, one.kv_cache, load.max_model_len < wish.context,
-        load.max_num_seqs < wish.sequences and context.workload.concurrency is not None, fits=bool(found), asked=wish,
+        load.max_num_seqs < wish.sequences and context.workload.concurrency is not None, fits=fits, asked=wish,
         gpu_layers=one.gpu_layers, cpu_experts=one.cpu_experts, host_read=one.per_token, split=one.split,
     )  # fmt: skip
 
@@ -84,6 +88,25 @@ def least_host_gib(context: Context, candidate: Candidate) -> float | None:
     room = _Room(context, engine, layout, gguf_of(context, candidate.method), numbers_of(context.book, engine.version))
     one = room.placed(load)
     return None if one is None else gib(one.host) + room.margin
+
+
+def least_gpu_gib(context: Context, candidate: Candidate) -> float | None:
+    """The least `hardware.memory_gib` with which a candidate that does not fit would, its settings as they are; None where none would do."""
+    memory, device = candidate.memory, context.gpu.device
+    if memory is None:
+        return None
+    law, numbers = ENGINES[candidate.engine].memory, numbers_of(context.book, candidate.engine_version)
+    fixed, floor = Fixed(memory.activations, memory.cuda_graphs, memory.runtime), numbers("headroom.floor")
+    needed = memory.weights + fixed.total + memory.kv_needed
+
+    def enough(mib: int) -> bool:
+        larger = device._replace(capacity=mib * MIB)
+        fraction = context.pinned("gpu_memory_utilization") or law.fraction_for(larger, memory.weights, fixed, numbers)
+        return headroom(law.budget(larger, memory.weights, fixed, fraction, numbers), needed) >= floor
+
+    most = 4 * needed // MIB + 4 * (GIB // MIB)
+    found = bisect_left(range(most), True, needed // MIB, key=enough)
+    return found * MIB / GIB if found < most else None
 
 
 def of_layers(cells: int, layers: int, count: int, stages: int) -> int:
@@ -137,12 +160,12 @@ def fullest(sizes: GgufSizes, experts: int, cells: int, split: tuple[int, ...]) 
     return max(found)[1:]
 
 
-def _evened(sizes: GgufSizes, experts: int, cost: CacheCost, load: Load, stages: int) -> tuple[tuple[int, ...], int, int, int]:
-    """Layers by GPU so that the fullest holds least; its weights, its cache, and that of one token."""
+def _evened(sizes: GgufSizes, experts: int, cost: CacheCost, load: Load, stages: int) -> tuple[int, int, int, tuple[int, ...]]:
+    """Weights and cache of the fullest GPU, and the cache of one token, with the layers split so that it holds least."""
     count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
     split = balanced([*(size + cells / count for size in sizes.without(experts)), sizes.output], stages)
     weights, layers = fullest(sizes, experts, cells, split)
-    return split, weights, of_layers(cells, layers + 1, count, 1), ceil_div(cost.bytes_per_token * layers, count)
+    return weights, of_layers(cells, layers + 1, count, 1), ceil_div(cost.bytes_per_token * layers, count), split
 
 
 def _can(context: Context, engine: Engine, layout: Layout) -> bool:
@@ -178,7 +201,9 @@ class _Room:
         """The placement that reads least of the host for a token; None where not even one layer fits."""
 
         def fits(layers: int, experts: int) -> bool:
-            return self.at(load, layers, experts).footprint.headroom >= self.floor
+            fixed, budget, _ = self._beside(load, layers == self.every)
+            weights, cache, *_ = self._held(load, layers, experts)
+            return headroom(budget, weights + cache + fixed.total) >= self.floor
 
         every, most = self.every, self.most_experts
         if fits(every, most):
@@ -189,23 +214,34 @@ class _Room:
 
     def at(self, load: Load, layers: int, experts: int) -> Placement:
         """The memory with so many layers on the GPUs and the experts of so many layers off them."""
-        stages, complete = self.layout.pipeline_parallel, layers == self.every
-        fixed, budget, cost = self._beside(load, complete)
-        cells = cost.bytes_for(load.max_model_len, load.max_num_seqs)
-        cache = cells if complete else of_layers(cells, layers, self.layers, stages)
-        per_token = cost.bytes_per_token if complete else ceil_div(cost.bytes_per_token * (layers - 1), self.layers * stages)
-        weights = on_devices(self.sizes, layers, stages, experts)
-        split: tuple[int, ...] = ()
-        if complete and experts and self.splits:  # the first GPU alone would be relieved
-            cost = self._beside(load, False)[2]
-            split, weights, cache, per_token = _evened(self.sizes, experts, cost, load, stages)
+        fixed, budget, _ = self._beside(load, layers == self.every)
+        weights, cache, per_token, split = self._held(load, layers, experts)
         footprint = Footprint(weights, cache, cache, fixed.activations, 0, fixed.runtime, budget, self.context.gpu.device.capacity)
         parts = placed(self.sizes, layers, experts)
-        host = parts.host + self.sizes.embedding + (0 if complete else cells - of_layers(cells, layers, self.layers, 1))
+        host = parts.host + self.sizes.embedding + self._cached_in_host(load, layers)
         held = load.max_model_len * load.max_num_seqs
         return Placement(
             layers, experts, footprint, KvCache(per_token, held, float(load.max_num_seqs)), host, read_of(parts, self.routed)[1], split
         )
+
+    def _held(self, load: Load, layers: int, experts: int) -> tuple[int, int, int, tuple[int, ...]]:
+        """Bytes of weights and cache on the fullest GPU, of the cache of one token, and how the layers are split if not evenly."""
+        stages, complete = self.layout.pipeline_parallel, layers == self.every
+        cost = self._beside(load, complete)[2]
+        if complete and experts and self.splits:  # else the first GPU alone would be relieved
+            return _evened(self.sizes, experts, self._beside(load, False)[2], load, stages)
+        weights, cells = on_devices(self.sizes, layers, stages, experts), cost.bytes_for(load.max_model_len, load.max_num_seqs)
+        if complete:
+            return weights, cells, cost.bytes_per_token, ()
+        per_token = ceil_div(cost.bytes_per_token * (layers - 1), self.layers * stages)
+        return weights, of_layers(cells, layers, self.layers, stages), per_token, ()
+
+    def _cached_in_host(self, load: Load, layers: int) -> int:
+        """Bytes of the cache of the layers that the CPU runs."""
+        if layers == self.every:
+            return 0
+        cells = self._beside(load, False)[2].bytes_for(load.max_model_len, load.max_num_seqs)
+        return cells - of_layers(cells, layers, self.layers, 1)
 
     def _beside(self, load: Load, complete: bool) -> tuple[Fixed, int, CacheCost]:
         """What a load needs beside the weights, the budget, and its cache: of one GPU where all layers are on them, else of all layers."""

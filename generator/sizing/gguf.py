@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from generator.architecture.shape import ModelArchitecture
@@ -184,30 +185,31 @@ def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int
     if layers < 1:
         return 0
     first = max(0, len(sizes.layers) - (layers - 1))
+    if devices == 1:
+        return sizes.output + sum(sizes.layers[first:]) - sum(sizes.experts[first:cpu_experts])
     return max(_by_device(replace(sizes, layers=sizes.without(cpu_experts)[first:]), devices))
 
 
 def balanced(parts: Sequence[float], devices: int) -> tuple[int, ...]:
-    """How many of the parts, in their order, each device gets so that the fullest holds least: what `--tensor-split` says."""
-    low, high = max(max(parts), sum(parts) / devices), sum(parts)
-    best = _filled(parts, high)
-    while high - low > 1e-6 * high:
+    """How many of the parts, in their order, each device gets so that the fullest holds least, to a thousandth: what `--tensor-split` says."""
+    ends = list(accumulate(parts))
+
+    def filled(most: float) -> tuple[int, ...]:
+        """Parts by device where each takes what fits under `most`."""
+        found, start = [], 0
+        while start < len(ends):
+            end = max(start + 1, bisect_right(ends, (ends[start - 1] if start else 0) + most))
+            found.append(end - start)
+            start = end
+        return tuple(found)
+
+    low, high = max(max(parts), ends[-1] / devices), ends[-1]
+    best = filled(high)
+    while high - low > 1e-3 * high:
         middle = (low + high) / 2.0
-        found = _filled(parts, middle)
+        found = filled(middle)
         low, high, best = (low, middle, found) if len(found) <= devices else (middle, high, best)
     return (*best, *[0] * (devices - len(best)))
-
-
-def _filled(parts: Sequence[float], most: float) -> tuple[int, ...]:
-    """Parts by device where each takes what fits under `most`."""
-    counts, held = [0], 0.0
-    for size in parts:
-        if counts[-1] and held + size > most:
-            counts.append(0)
-            held = 0.0
-        counts[-1] += 1
-        held += size
-    return tuple(counts)
 
 
 def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:

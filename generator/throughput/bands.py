@@ -12,7 +12,6 @@ from generator.engines.room import EngineSpeed
 from generator.sizing.footprint import Numbers
 from generator.throughput.shapes import Range
 
-
 ASSUMED = "; the speed of the host's memory is assumed (hardware.host_bandwidth_gb_per_s says it), "
 
 

@@ -42,7 +42,7 @@ class LocalMachine:
 
     def __init__(
         self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, factors: LocalFactors,
-        in_host: InHost = InHost(),
+        in_host: InHost,
     ) -> None:  # fmt: skip
         self.model, self.cache, self.split, self.factors, self.in_host = model, cache, split, factors, in_host
         end = back_end(hardware)
