@@ -48,27 +48,26 @@ def host_of(context: Context, candidate: Candidate, made: Made | None) -> Memory
     layers, experts = candidate.gpu_layers, candidate.cpu_experts or 0
     if candidate.memory is None or layers is None or candidate.kv_cache is None or context.gpu.vendor == "cpu" or context.book.sizing != "detailed":
         return None
-    sizes, bits = gguf_of(context, candidate.method, made), kv_bits_of(context, candidate)
-    parts = placed(sizes, layers, experts)
+    sizes = gguf_of(context, candidate.method, made)
+    parts, count = placed(sizes, layers, experts), len(sizes.layers)
     if not parts.host:
         return None
-    cost = cache_cost(
-        context.model.architecture, Layout(), bits, candidate.engine,
+    cells = _cost(context, candidate, Layout()).bytes_for(candidate.max_model_len, candidate.max_num_seqs)
+    whole = parts.host_dense + sum(sizes.experts[: count + 1 - layers])
+    lying = {
+        "experts": parts.host - whole, "whole_layers": whole, "their_cache": cells - of_layers(cells, layers, count, 1) if layers <= count else 0,
+        "input_embedding": sizes.embedding,
+    }  # fmt: skip
+    total: Any = sum(leaf(name, size) for name, size in lying.items() if size)
+    return cast(Term, total).shown("host_memory", "lcpp-quant-src")
+
+
+def _cost(context: Context, candidate: Candidate, layout: Layout) -> CacheCost:
+    bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
+    return cache_cost(
+        context.model.architecture, layout, bits, candidate.engine,
         batched_tokens=candidate.max_num_batched_tokens, sequences=candidate.max_num_seqs,
     )  # fmt: skip
-    cells = cost.bytes_for(candidate.max_model_len, candidate.max_num_seqs)
-    lying = {
-        "whole_layers": parts.host_dense + sum(sizes.experts[: len(sizes.layers) + 1 - layers]), "input_embedding": sizes.embedding,
-        "their_cache": cells - of_layers(cells, layers, len(sizes.layers), 1) if layers <= len(sizes.layers) else 0,
-    }  # fmt: skip
-    lying = {"experts": parts.host - lying["whole_layers"], **lying}
-    whole: Any = sum(leaf(name, size) for name, size in lying.items() if size)
-    return cast(Term, whole).shown("host_memory", "lcpp-quant-src")
-
-
-def kv_bits_of(context: Context, candidate: Candidate) -> float:
-    """Bits of one cached value."""
-    return float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
 
 
 WEIGHTS = "pytorch-caching-allocator"
@@ -80,7 +79,7 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     assert memory is not None
     law, numbers = ENGINES[engine].memory, _sourced(context, candidate)
     shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel")), candidate.replicas)
-    kv_bits = kv_bits_of(context, candidate)
+    kv_bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
     plain = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, kv_bits, bool(facts.get("enforce_eager")))
     architecture: Any = Watched(context.model.architecture)
     layout: Any = Watched(shape)
@@ -102,11 +101,7 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
         fixed = Fixed(fixed.activations + staged, 0, fixed.runtime)
     if whole:
         on_gpu = None if layers is None else _cached_layers(context, candidate, facts, layers)
-        cost = cache_cost(
-            context.model.architecture, shape if on_gpu is None else Layout(), kv_bits, engine,
-            batched_tokens=plain.batched_tokens, sequences=plain.max_num_seqs,
-        )  # fmt: skip
-        cache: Any = _watched(cost).bytes_for(load.max_model_len, load.max_num_seqs)
+        cache: Any = _watched(_cost(context, candidate, shape if on_gpu is None else Layout())).bytes_for(load.max_model_len, load.max_num_seqs)
         if on_gpu is not None:
             cache = of_layers(part("cells", cache), on_gpu[0], architecture.layers, on_gpu[1])
     else:
@@ -123,11 +118,7 @@ def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers:
     split, count = facts.get("layers.split"), context.model.architecture.layers
     if split is None:
         return (leaf("gpu_layers", layers), leaf("pipeline_parallel", candidate.pipeline_parallel)) if layers <= count else None
-    cost = cache_cost(
-        context.model.architecture, Layout(), kv_bits_of(context, candidate), candidate.engine,
-        batched_tokens=candidate.max_num_batched_tokens, sequences=candidate.max_num_seqs,
-    )  # fmt: skip
-    cells = cost.bytes_for(candidate.max_model_len, candidate.max_num_seqs)
+    cells = _cost(context, candidate, Layout()).bytes_for(candidate.max_model_len, candidate.max_num_seqs)
     here = fullest(gguf_of(context, candidate.method), candidate.cpu_experts or 0, cells, tuple(map(int, split.split(","))))[1]
     return leaf("layers_here", here) + 1, 1
 
