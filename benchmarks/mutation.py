@@ -26,7 +26,8 @@ from generator.cases.case import case_files, read_cases
 from generator.cases.corpus import example_files
 from generator.decide.decision import decide
 from generator.errors import GenDeployError
-from generator.plan import Plan, choice_json
+from generator.plan import Plan
+from generator.render.plan_json import choice_json
 from generator.rulebook.book import RuleBook, sections_of
 from generator.rulebook.rulesets import SHIPPED, find, put_together
 from generator.spec.deployment import DeploymentSpec, read_spec

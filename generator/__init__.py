@@ -13,12 +13,10 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as typing has it, which is not imported here: the command sets its handlers of signals first
 if TYPE_CHECKING:
-    from typing import Any
-
     from generator.decide.decision import decide as decide_spec
     from generator.errors import GenDeployError as GenDeployError
     from generator.plan import Plan as Plan
-    from generator.render import artifacts as artifacts
+    from generator.render.files import artifacts as artifacts
     from generator.rulebook.book import RuleBook as RuleBook
     from generator.rulebook.book import load as load_rules
     from generator.spec.deployment import DeploymentSpec as DeploymentSpec
@@ -33,14 +31,14 @@ _WHERE = {
     "GenDeployError": ("generator.errors", "GenDeployError"),
     "Plan": ("generator.plan", "Plan"),
     "RuleBook": ("generator.rulebook.book", "RuleBook"),
-    "artifacts": ("generator.render", "artifacts"),
+    "artifacts": ("generator.render.files", "artifacts"),
     "decide_spec": ("generator.decide.decision", "decide"),
     "load_rules": ("generator.rulebook.book", "load"),
     "read_spec": ("generator.spec.deployment", "read_spec"),
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """A public name, from the module that defines it."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

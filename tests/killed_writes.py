@@ -35,8 +35,8 @@ from generator.decide.decision import decide  # noqa: E402
 from generator.disk.write import LOCK, write_spec  # noqa: E402
 from generator.disk.written import STAGING  # noqa: E402
 from generator.readers.document import parse_yaml  # noqa: E402
-from generator.render import artifacts  # noqa: E402
 from generator.render.artifact import Artifact  # noqa: E402
+from generator.render.files import artifacts  # noqa: E402
 from generator.render.seal import is_seal  # noqa: E402
 from generator.rulebook.book import load  # noqa: E402
 from generator.spec.deployment import from_document  # noqa: E402

@@ -14,9 +14,10 @@ from generator.architecture.shape import ModelArchitecture
 from generator.decide.decision import decide
 from generator.errors import GenDeployError, fold
 from generator.facts.model import shape_of
-from generator.plan import as_json
 from generator.readers.document import read_json
+from generator.render.plan_json import as_json
 from generator.rulebook.book import load
+from generator.rulebook.sections import Method
 from generator.spec.deployment import read_spec
 
 Row = dict[str, Any]
@@ -116,12 +117,11 @@ class Known:
         entry = dtypes.get({"fp8_e4m3": "fp8", None: "auto"}.get(dtype, dtype)) or {}
         return float(entry.get("bits_per_value", 16.0))
 
-    def gguf_method(self, row: Row) -> Mapping[str, Any] | None:
+    def gguf_method(self, row: Row) -> Method | None:
         """The mixture of the row's GGUF type, as llama.cpp names it (`Q4_K - Medium`, `IQ4_XS - 4.25 bpw`)."""
         word = str(row.get("quant") or "").upper().replace(" - SMALL", "_S").replace(" - MEDIUM", "_M").replace(" - LARGE", "_L")
         word = word.partition(" - ")[0].strip().lower()
-        found: Mapping[str, Any] | None = self.book.section("methods").get(f"gguf-{word}")
-        return found
+        return self.book.section("methods").get(f"gguf-{word}")
 
     def build(self, row: Row) -> str | None:
         """The llama.cpp build of a row; the fork counts as one that reserves all outputs."""

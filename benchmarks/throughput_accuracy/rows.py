@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -20,6 +19,7 @@ from generator.architecture.shape import ModelArchitecture
 from generator.errors import fold
 from generator.facts.model import shape_of
 from generator.rulebook.book import RuleBook
+from generator.rulebook.sections import Gpu
 
 NAMES = yaml.safe_load((Path(__file__).parent / "names.yaml").read_text(encoding="utf-8"))
 
@@ -52,15 +52,15 @@ class Case:
         return self.model, self.gpu
 
 
-def gpu_entry(name: str, book: RuleBook) -> dict[str, Any] | None:
+def gpu_entry(name: str, book: RuleBook) -> Gpu | None:
     """The catalogue's entry of a GPU as a source names it."""
     gpus = book.section("gpus")
     for word in (NAMES["gpus"].get(name), name):
         key = book.index("gpus").get(fold(word)) if isinstance(word, str) else None
         if key:
-            return dict(gpus[key])
-    listed = NAMES["gpus"].get(name)
-    return dict(listed) if isinstance(listed, dict) else None
+            return gpus[key]
+    listed: Gpu | str | None = NAMES["gpus"].get(name)
+    return listed if isinstance(listed, dict) else None
 
 
 _found: dict[str, ModelArchitecture | None] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from generator.architecture.audio import audio_tower
 from generator.architecture.experts import Experts, read_experts
@@ -27,7 +27,7 @@ _HALVED = ("qwen", "molmo")
 """Families whose `intermediate_size` counts the gate and the up projection together."""
 
 
-def from_config(config: Mapping[str, Any], place: Place | None = None) -> ModelArchitecture:
+def from_config(config: Mapping[str, object], place: Place | None = None) -> ModelArchitecture:
     """The architecture that a `config.json` describes; an `InputError` names the missing, unknown or impossible key."""
     if not isinstance(config, Mapping):
         raise fail("bad-model-config", "model config: must be a mapping", place)

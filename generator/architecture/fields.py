@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 from generator.errors import InputError, Place, fail
 
+T = TypeVar("T")
 MAX_WIDTH = 1 << 24
 """Largest accepted width, number of heads or experts, or vocabulary size."""
 
@@ -25,7 +26,7 @@ class Fields:
 
     __slots__ = ("place", "values", "where")
 
-    def __init__(self, values: Mapping[str, Any], place: Place | None = None, where: str = "") -> None:
+    def __init__(self, values: Mapping[str, object], place: Place | None = None, where: str = "") -> None:
         self.values = values
         self.place = place
         self.where = where
@@ -53,7 +54,7 @@ class Fields:
             raise self.missing(*keys)
         return default
 
-    def _whole(self, key: str, value: Any, low: int, high: int) -> int:
+    def _whole(self, key: str, value: object, low: int, high: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.problem(key, f"must be a whole number, not {_shown(value)}")
         if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
@@ -93,7 +94,7 @@ class Fields:
                 return value
         return default
 
-    def sequence(self, key: str, kind: type, length: int | None = None) -> list[Any] | None:
+    def sequence(self, key: str, kind: type[T], length: int | None = None) -> list[T] | None:
         """A list of `kind` (of `length` items at least), or None if the key has no value."""
         value = self.values.get(key)
         if value is None:
@@ -125,7 +126,7 @@ class Fields:
         return None
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     """A value for messages, shortened."""
     try:
         text = repr(value)

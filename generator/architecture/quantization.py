@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from generator.architecture.fields import Fields
 from generator.architecture.ignore import Modules, inner
@@ -235,7 +234,7 @@ def _listed(fields: Fields) -> dict[str, Storage]:
     child = fields.child("quantized_layers")
     found: dict[str, Storage] = {}
     for name, entry in child.values.items() if child else ():
-        algorithm: Any = entry.get("quant_algo") if isinstance(entry, Mapping) else None
+        algorithm: object = entry.get("quant_algo") if isinstance(entry, Mapping) else None
         if not isinstance(name, str) or not isinstance(algorithm, str) or algorithm.upper() not in _ALGORITHMS:
             raise fields.problem("quantized_layers", "names an unknown algorithm")
         found[inner(name)] = _ALGORITHMS[algorithm.upper()][1]

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
@@ -19,9 +18,10 @@ from generator.engines import benchmarks
 from generator.engines.benchmark import Result, figure_of
 from generator.engines.llama_cpp import bench as llama_bench
 from generator.errors import InputError, Place, fail
-from generator.plan import Candidate, bounds, figure
+from generator.plan import Candidate
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse
+from generator.render.plan_json import bounds, figure
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.local import back_end
@@ -185,7 +185,7 @@ def lines(name: str, candidate: Candidate, result: Result, found: list[Compared]
         yield f"  no factor within {FARTHEST:g} times of the present one gives what was measured: another load, other hardware, or another model?"
 
 
-def as_json(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> dict[str, Any]:
+def as_json(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> dict[str, object]:
     """The comparison as plain data."""
     figures = [
         {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from generator.decide.decision import Outcome, decide
 from generator.engines import ENGINES
@@ -90,7 +90,7 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     return Comparison(logged, outcome, candidate, lines, differing, worst(lines, book))
 
 
-def _with(spec: DeploymentSpec, pins: Mapping[str, Any]) -> DeploymentSpec:
+def _with(spec: DeploymentSpec, pins: Mapping[str, object]) -> DeploymentSpec:
     """The spec with the log's settings as pins; a context that the profile would not fill is no reason to refuse."""
     workload = dict(spec.workload)
     length = pins.get("max_model_len")
@@ -106,7 +106,7 @@ def sized(outcome: Outcome) -> Candidate | None:
     return next((r.candidate for r in outcome.plan.rejected if r.candidate.memory is not None), None)
 
 
-def _differing(planned: Candidate | None, settings: Mapping[str, Any]) -> tuple[str, ...]:
+def _differing(planned: Candidate | None, settings: Mapping[str, object]) -> tuple[str, ...]:
     if planned is None:
         return ()
     ours = {name: getattr(planned, name, None) for name in settings}

@@ -6,7 +6,6 @@ Floor 7, pure: the text of the files by name.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from generator.calibrate.measure import Measured
 from generator.quantity import version_key
@@ -32,7 +31,7 @@ def overlay(
     return files(base, "Constants measured from start-up logs", sources, thresholds, numbers)
 
 
-def files(base: str, title: str, sources: Mapping[str, Any], thresholds: Mapping[str, Any], numbers: str) -> dict[str, str]:
+def files(base: str, title: str, sources: Mapping[str, Mapping[str, str]], thresholds: Mapping[str, Mapping[str, object]], numbers: str) -> dict[str, str]:
     """A rule set over `base` with thresholds of its own; `numbers` is the comment above them."""
     about = {"extends": base, "ruleset": {"name": "measured", "title": title, "sizing": "detailed"}}
     return {
@@ -42,13 +41,13 @@ def files(base: str, title: str, sources: Mapping[str, Any], thresholds: Mapping
     }
 
 
-def _threshold(book: RuleBook, one: Measured, version: str | None, source: str, date: str) -> dict[str, Any]:
+def _threshold(book: RuleBook, one: Measured, version: str | None, source: str, date: str) -> dict[str, object]:
     """The whole threshold again, since a later layer replaces it: eras before and after the measured version stay."""
-    entry: Mapping[str, Any] = book.thresholds[one.threshold]
-    head = {"meaning": entry.get("meaning", one.threshold), "unit": entry["unit"], "checked": date}
+    entry = book.thresholds[one.threshold]
+    head: dict[str, object] = {"meaning": entry.get("meaning", one.threshold), "unit": entry["unit"], "checked": date}
     if version is None:
         return {**head, "source": source, "value": one.value}
-    rows = [dict(row) for row in entry.get("by_version") or [{"since": "0", "value": entry["value"]}]]
+    rows = [row.copy() for row in entry.get("by_version") or [{"since": "0", "value": entry["value"]}]]
     rows = [row for row in rows if version_key(row["since"]) != version_key(version)]
     for row in rows:
         row.setdefault("source", entry["source"])
@@ -57,5 +56,5 @@ def _threshold(book: RuleBook, one: Measured, version: str | None, source: str, 
     return {**head, "source": source, "by_version": rows}
 
 
-def _page(comment: str, data: Mapping[str, Any]) -> str:
+def _page(comment: str, data: Mapping[str, object]) -> str:
     return f"# {comment}\n{block(data)}"

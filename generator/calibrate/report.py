@@ -6,7 +6,6 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from generator.calibrate.compare import Comparison, Line
 from generator.calibrate.measure import Measured
@@ -51,7 +50,7 @@ def _number(line: Line, value: float | None, sign: str = "") -> str:
     return f"{value:{sign},.0f}" if line.unit == "tokens" else f"{value:{sign}.3f}"
 
 
-def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str, Any]:
+def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str, object]:
     """The same as plain data."""
     return {
         "log": name,

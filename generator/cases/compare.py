@@ -5,9 +5,9 @@ Floor 7, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import isclose
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from generator.cases.case import Case
 from generator.cases.observed import Observed, observe
@@ -26,7 +26,7 @@ class Difference(NamedTuple):
     path: tuple[str | int, ...]
     message: str
     place: Place
-    got: Any = None
+    got: object = None
     mendable: bool = True
 
 
@@ -92,7 +92,7 @@ def _rows(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
         if set(rows) != got:
             ordered = [row.id for row in book.tables[table].rows if row.id in got]
             yield Difference(("rows", table), f"rows of {table}: {_sets(set(rows), got)}", case.place("rows", table), ordered)
-    least: dict[tuple[str, ...], tuple[str, Any]] = {("warnings",): ("warn", expect.get("warnings"))}
+    least: dict[tuple[str, ...], tuple[str, Iterable[str] | None]] = {("warnings",): ("warn", expect.get("warnings"))}
     least |= {("trace", table): (table, rows) for table, rows in (expect.get("trace") or {}).items()}
     for path, (table, wanted) in least.items():
         left = [row for row in wanted or () if row in seen.rows[table]]
@@ -126,7 +126,7 @@ def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
             yield Difference(("figures",), f"{word} is not rejected with these figures", case.place("figures", i), mendable=False)
 
 
-def _choice(case: Case, wanted: Mapping[str, Any] | None, got: Mapping[str, Any] | None) -> Iterator[Difference]:
+def _choice(case: Case, wanted: Mapping[str, object] | None, got: Mapping[str, object] | None) -> Iterator[Difference]:
     if wanted is None or got is None:
         if wanted is not got:
             what = "nothing fits" if got is None else f"the choice is {got['engine']}/{got['quantization']}"
@@ -143,7 +143,7 @@ def _choice(case: Case, wanted: Mapping[str, Any] | None, got: Mapping[str, Any]
 def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
     """Unknown rows: a misspelt name must not make a case pass."""
     expect = case.expect
-    named: list[tuple[tuple[str, ...], str, Any]] = [
+    named: list[tuple[tuple[str, ...], str, Iterable[str]]] = [
         (("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items()
     ]
     named += [((part,), "warn", expect.get(part) or ()) for part in ("warnings", "no_warnings")]
@@ -155,11 +155,11 @@ def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
                 yield Difference(path, f"{table} has no row {row!r}{did_you_mean(row, known)}", case.place(*path, i), mendable=False)
 
 
-def _one_of(wanted: Any, got: Any) -> bool:
+def _one_of(wanted: object, got: object) -> bool:
     return any(_equal(one, got) for one in wanted) if isinstance(wanted, list) else _equal(wanted, got)
 
 
-def _equal(wanted: Any, got: Any) -> bool:
+def _equal(wanted: object, got: object) -> bool:
     if isinstance(wanted, bool) or isinstance(got, bool):
         return wanted is got
     if isinstance(wanted, int | float) and isinstance(got, int | float):
@@ -176,7 +176,7 @@ def _sets(wanted: set[str], got: set[str]) -> str:
     return "; ".join(parts)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "nothing"
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)

@@ -12,7 +12,8 @@ from typing import Any
 
 from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, Problem
-from generator.plan import Rejection, as_json
+from generator.plan import Rejection
+from generator.render.plan_json import as_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.rules_check import HITS
 from generator.spec.deployment import DeploymentSpec
@@ -53,9 +54,9 @@ class Observed:
         assert self.outcome is not None
         return [r for r in self.outcome.plan.rejected if f"{r.candidate.id}/".startswith(f"{word}/")]
 
-    def figure(self, path: str) -> Any:
+    def figure(self, path: str) -> object:
         """A figure of the plan by its path, such as `memory.weights`; None if missing."""
-        value: Any = self.plan
+        value: object = self.plan
         for word in path.split("."):
             value = value.get(word) if isinstance(value, Mapping) else None
         return value

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import yaml
 
@@ -47,7 +46,7 @@ def _each_once(found: Iterable[Difference]) -> list[Difference]:
     return list(by_path.values())
 
 
-def _at(node: Any, path: tuple[str | int, ...]) -> Any:
+def _at(node: yaml.Node | None, path: tuple[str | int, ...]) -> yaml.Node | None:
     for step in path:
         if isinstance(node, yaml.MappingNode):
             node = next((value for key, value in node.value if key.value == str(step)), None)
@@ -58,7 +57,7 @@ def _at(node: Any, path: tuple[str | int, ...]) -> Any:
     return node
 
 
-def _end(node: Any) -> int:
+def _end(node: yaml.Node) -> int:
     """The end of a value: a block's own end mark is after the comments that follow it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
@@ -67,7 +66,7 @@ def _end(node: Any) -> int:
     return end
 
 
-def flow(value: Any) -> str:
+def flow(value: object) -> str:
     """A value on one line, as the cases write it."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{flow(key)}: {flow(part)}" for key, part in value.items()) + "}"

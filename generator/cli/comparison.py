@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from generator.cli import pool
 from generator.cli.revisions import Side
@@ -17,11 +17,11 @@ from generator.compare.edits import edits
 from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
 from generator.compare.spec import attributed, edited, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.view import level, moves, other_moves, view_of_json, words
+from generator.compare.view import View, level, moves, other_moves, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
-from generator.plan import SCHEMA_VERSION
 from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
 from generator.readers.json_text import parse_or_none
+from generator.render.plan_json import SCHEMA_VERSION
 from generator.rulebook.book import SECTIONS, RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -142,7 +142,7 @@ def _attributed(changes: list[Change], corpus: Corpus, old: RuleBook, new: RuleB
     return [done.get(i, change) for i, change in enumerate(changes)], traced
 
 
-Plans = Mapping[str, Mapping[str, Any]]
+Plans = Mapping[str, View]
 """Stored plans by spec name."""
 
 
@@ -171,7 +171,7 @@ def plans_of(side: Side) -> Plans:
 
 def _plans(files: Mapping[str, bytes], where: str) -> Plans:
     """The plans of these files, by the folder that each is in."""
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, View] = {}
     problems = []
     for name, raw in files.items():
         data = parse_or_none(raw)
@@ -204,7 +204,7 @@ def compared_plans(labels: tuple[str, str], old: Plans, new: Plans) -> Compariso
     return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed)
 
 
-def _of_plans(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Change | None:
+def _of_plans(name: str, old: View, new: View) -> Change | None:
     one, other = view_of_json(old), view_of_json(new)
     how = level(one, other)
     if how is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from generator import __version__
 from generator.cli.output import say
@@ -14,8 +13,8 @@ from generator.errors import BAD_INPUT, InputError, Problem
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import version_key
-from generator.render import artifacts, job_files
 from generator.render.artifact import Artifact
+from generator.render.files import artifacts, job_files
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
@@ -41,7 +40,7 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 
-def made_by(book: RuleBook) -> dict[str, Any]:
+def made_by(book: RuleBook) -> dict[str, object]:
     """The manifest's record of the run: the tool's version and the rule set."""
     return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
@@ -15,7 +15,7 @@ from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
 from generator.spec.deployment import read_spec as spec_of
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def _rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:

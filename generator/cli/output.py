@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -79,6 +79,6 @@ def close_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def show_json(data: Any) -> None:
+def show_json(data: object) -> None:
     """Print a result as JSON to stdout."""
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -11,7 +11,7 @@ from generator.cli import sweep as sweeps
 from generator.cli.output import refused, say, say_errors, show, show_json, tell
 from generator.decide.decision import decide
 from generator.errors import NOTHING_FITS, GenDeployError
-from generator.plan import as_json as plan_json
+from generator.render.plan_json import as_json as plan_json
 from generator.report.summary import summary
 from generator.rulebook.book import load
 

@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 WORTH = 16
 """Minimum items per process: fewer finish before a new process has started."""
 
-_work: Any = None
+_work: Callable[[int], object] | None = None
 
 
 def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
@@ -27,7 +27,7 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     processes = min(processors(), len(items) // WORTH)
     if processes < 2 or sys.platform != "linux":
         return [function(item) for item in items]
-    _work = (function, items)
+    _work = lambda index: function(items[index])  # noqa: E731
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # only this process handles them and ends the others
     try:
         with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
@@ -39,8 +39,8 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
 
 
 def _one(index: int) -> Any:
-    function, items = _work
-    return function(items[index])
+    assert _work is not None
+    return _work(index)
 
 
 def processors() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,7 +16,7 @@ from generator.disk.write import write_spec
 from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem, UsageError
 from generator.facts.job import job_json, needs_json
 from generator.plan import Plan
-from generator.render import header_of
+from generator.render.files import header_of
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line
@@ -45,7 +44,7 @@ def command(
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
     code = say_errors(errors)
-    objects: list[dict[str, Any] | None] = []
+    objects: list[dict[str, object] | None] = []
     for spec in found:
         try:
             if job is not None:
@@ -86,7 +85,7 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
 
 def _trained(
     spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path, force: bool, quiet: bool
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Write a training or pruning job; returns its data for `--json`."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))

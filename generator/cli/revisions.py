@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from generator.disk.git import SUBMODULE, Entry, Repo, export
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
@@ -248,7 +247,7 @@ def _digest(path: Path | None, weights: bool = False) -> bytes:
     return digest.digest()
 
 
-def _extends(data: Any) -> Any:
+def _extends(data: object) -> object:
     """The rule set that a `ruleset.yaml` extends, if any: a top-level key, or beside its name."""
     data = data if isinstance(data, dict) else {}
     inner = data.get("ruleset")

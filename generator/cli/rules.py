@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -44,7 +43,7 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
     found = report.named(gathered, name)
     with_cases = any("table" in one for one in found) and not (without_cases(path) and project.find(Path()) is None)
     cases, examples = _seen(path, RuleBook(sections_of(gathered.merged))) if with_cases else ([], [])
-    shown: list[Any] = []
+    shown: list[object] = []
     for one in found:
         table = one.get("table")
         in_cases = [word for word, seen in cases if one["id"] in seen.rows[table]] if table and with_cases else None
@@ -56,7 +55,7 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
     if as_json:
         show_json(shown[0] if len(shown) == 1 else shown)
     else:
-        show("\n\n".join(shown))
+        show("\n\n".join(map(str, shown)))
     return DONE
 
 

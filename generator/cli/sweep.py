@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,7 +14,7 @@ from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
 from generator.errors import InputError, Problem, UsageError, did_you_mean, fold
 from generator.readers.document import Document, read_yaml
-from generator.report.speed import cost_json, cost_line, curve_json, curve_lines
+from generator.report.speed import Cost, Price, cost_json, cost_line, curve_json, curve_lines
 from generator.rulebook.book import RuleBook
 
 MOST = 65536
@@ -48,20 +47,15 @@ class Prices:
         document = read_yaml(path)
         data = document.data
         _check(document)
-        self.about = {"currency": str(data["currency"]), "dated": str(data["dated"]), "source": str(data.get("source") or path.name)}
-        self.by_gpu: dict[str, float] = {}
+        currency, dated, source = str(data["currency"]), str(data["dated"]), str(data.get("source") or path.name)
+        self.by_gpu: dict[str, Price] = {}
         known = book.index("gpus")
         for name, price in data["per_gpu_hour"].items():
             if fold(str(name)) not in known:
                 near = did_you_mean(str(name), list(book.section("gpus")))
                 place = document.place(("per_gpu_hour", name), key=True)
                 raise InputError([Problem("unknown-gpu", f"{name!r} is not a known GPU{near}", place)])
-            self.by_gpu[known[fold(str(name))]] = float(price)
-
-    def of(self, gpu: str) -> dict[str, Any] | None:
-        """The price of a GPU with its origin; None if the file has none."""
-        price = self.by_gpu.get(gpu)
-        return None if price is None else {"per_gpu_hour": price, **self.about}
+            self.by_gpu[known[fold(str(name))]] = Price(per_gpu_hour=float(price), currency=currency, dated=dated, source=source)
 
 
 def _check(document: Document) -> None:
@@ -91,7 +85,7 @@ def _check(document: Document) -> None:
         raise InputError(problems)
 
 
-def sweep_json(outcome: Outcome, asked: list[int]) -> list[dict[str, Any]] | None:
+def sweep_json(outcome: Outcome, asked: list[int]) -> list[dict[str, object]] | None:
     """The curve of the choice as plain data; None without an estimate."""
     choice = outcome.plan.choice
     speeds = Speeds(outcome.context).curve(choice, asked) if choice else []
@@ -113,10 +107,10 @@ def sweep_lines(outcome: Outcome, asked: list[int]) -> Iterator[str]:
         yield f"  the plan runs at most {places} sequences at once (max_num_seqs); beyond that the curve assumes the same cache and a larger max_num_seqs"
 
 
-def cost_of(outcome: Outcome, prices: Prices | None) -> Mapping[str, Any] | None:
+def cost_of(outcome: Outcome, prices: Prices | None) -> Cost | None:
     """The cost per million output tokens of the choice, if the user's file has a price."""
     choice = outcome.plan.choice
-    return cost_json(choice.performance, prices.of(outcome.context.gpu.name)) if prices and choice else None
+    return cost_json(choice.performance, prices.by_gpu.get(outcome.context.gpu.name)) if prices and choice else None
 
 
 def cost_lines(outcome: Outcome, prices: Prices | None) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import click
 
@@ -15,13 +15,18 @@ from generator.cli.output import say, say_errors, show, tell
 from generator.compare.upgrade import Change, broken, changes
 from generator.decide.decision import Outcome, decide
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.report.summary import refusal
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
 BACK = "../../.."
+
+Upgrade = TypedDict("Upgrade", {
+    "name": str, "spec": str, "engine": str, "from": str, "to": str, "breaks": list[dict[str, object]], "decision": dict[str, str] | None,
+    "changes": list[dict[str, str | None]], "rejected": list[dict[str, str]],
+})  # fmt: skip
 
 
 @click.command("upgrade-check")
@@ -34,7 +39,7 @@ def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | Non
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
     code = say_errors(errors)
-    results: list[dict[str, Any]] = []
+    results: list[Upgrade] = []
     for spec in found:
         try:
             result, one = _one(spec, version, book, as_json)
@@ -51,7 +56,7 @@ def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | Non
     return code
 
 
-def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> tuple[dict[str, Any] | None, int]:
+def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> tuple[Upgrade | None, int]:
     now = decide(spec, book)
     choice = now.plan.choice
     if choice is None:
@@ -62,7 +67,7 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> t
     then = decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "engine_version": version}), book)
     files = artifacts(now.plan, [choice], book, spec_file=spec.document.name, back=BACK)
     breaks = broken(files, choice.engine, version, book)
-    result: dict[str, Any] = {
+    result: Upgrade = {
         "name": spec.name, "spec": spec.document.name, "engine": choice.engine, "from": choice.engine_version, "to": version,
         "breaks": [finding.as_json() for finding in breaks],
         "decision": _decision(now, then), "changes": [], "rejected": [],
@@ -77,7 +82,7 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> t
     return result, DIFFERENCES if breaks or differing or result["decision"] else DONE
 
 
-def _decision(now: Outcome, then: Outcome) -> dict[str, Any] | None:
+def _decision(now: Outcome, then: Outcome) -> dict[str, str] | None:
     """The old and new candidate if the choice changes, else None."""
     old, new = now.plan.choice, then.plan.choice
     if old is None or new is None or old.id == new.id:
@@ -85,21 +90,21 @@ def _decision(now: Outcome, then: Outcome) -> dict[str, Any] | None:
     return {"old": old.id, "new": new.id}
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: Change) -> dict[str, str | None]:
     return {"word": change.word, "old": change.old, "new": change.new}
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print(result: Upgrade) -> None:
     show(f"{result['name']}: {result['engine']} {result['from']} -> {result['to']}")
     for data in result["breaks"]:
         show(f"  {data['file']}:{data['line']}: {'breaks' if data['severity'] == 'error' else 'warns'}[{data['code']}]: {data['message']}")
     if result["decision"]:
         show(f"  another decision: {result['decision']['old']} -> {result['decision']['new']}")
-    for data in result["changes"]:
-        show(f"  {Change(**data)}")
-    for data in result["rejected"]:
-        show(f"  with {result['to']} it is rejected: {data['id']}: {data['because']}")
-    if not any(result[key] for key in ("breaks", "decision", "changes", "rejected")):
+    for change in result["changes"]:
+        show(f"  {Change(str(change['word']), change['old'], change['new'])}")
+    for reason in result["rejected"]:
+        show(f"  with {result['to']} it is rejected: {reason['id']}: {reason['because']}")
+    if not (result["breaks"] or result["decision"] or result["changes"] or result["rejected"]):
         show("  nothing changes")
 
 

@@ -6,7 +6,6 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from generator.compare.model import Cause, Move
 from generator.compare.view import View
@@ -167,9 +166,9 @@ def causes_by_trace(old: View, new: View) -> tuple[Cause, ...]:
     return tuple(found)[:MOST]
 
 
-def _trace(plan: View) -> dict[tuple[str, str], Mapping[str, Any]]:
+def _trace(plan: View) -> dict[tuple[str, str], View]:
     return {(str(t.get("step")), str(t.get("row"))): t for t in plan.get("trace") or []}
 
 
-def _value(entry: Mapping[str, Any], name: str) -> Any:
+def _value(entry: View, name: str) -> object:
     return ((entry.get("read") or {}).get(name) or {}).get("value")

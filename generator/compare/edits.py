@@ -6,7 +6,7 @@ Floor 7, pure. Comments, the order of collected rows and positions do not count 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from generator.compare.model import Edit, Move
 from generator.rulebook.book import SECTIONS, RuleBook
@@ -39,12 +39,12 @@ def edits(old: RuleBook, new: RuleBook) -> list[Edit]:
     return found
 
 
-def _by_name(section: str, data: Any) -> Data:
+def _by_name(section: str, data: object) -> Data:
     """A section as entries by name; rows of published quality by method."""
     if isinstance(data, Mapping):
         return data
-    grouped: dict[str, Any] = {}
-    for row in data:
+    grouped: dict[str, list[object]] = {}
+    for row in data if isinstance(data, list) else ():
         grouped.setdefault(str(row.get("method")), []).append(row)
     return grouped
 
@@ -79,7 +79,7 @@ def _source(source: object) -> str | None:
     return None if source is None else str(source)
 
 
-def _leaves(path: str, one: Any, other: Any) -> Iterator[Move]:
+def _leaves(path: str, one: object, other: object) -> Iterator[Move]:
     if one == other:
         return
     if (isinstance(one, Mapping) or one is None) and (isinstance(other, Mapping) or other is None) and (one or other):
@@ -93,7 +93,7 @@ def _leaves(path: str, one: Any, other: Any) -> Iterator[Move]:
     yield Move(path, one, other)
 
 
-def _named(value: object) -> bool:
+def _named(value: object) -> TypeGuard[list[Data]]:
     return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
@@ -147,7 +147,7 @@ def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBo
     """The rule set `base` with the chosen edits taken from `other`."""
     sections: dict[str, Any] = {name: base.section(name) for name in SECTIONS}
     policy = dict(sections["policy"])
-    source = other.section("policy")
+    source: Data = other.section("policy")
     for edit in chosen:
         if edit.section.startswith("tables/"):
             table = edit.section.removeprefix("tables/")
@@ -182,7 +182,7 @@ def _with_entry(mine: Data, theirs: Data, name: str) -> dict[str, object]:
     return {**kept, name: theirs[name]} if name in theirs else kept
 
 
-def _with_fact(section: str, mine: Any, theirs: Any, name: str) -> Any:
+def _with_fact(section: str, mine: Data | list[Data], theirs: Any, name: str) -> object:
     if isinstance(mine, Mapping):
         return _with_entry(mine, theirs, name)
     return [*(row for row in mine if str(row.get("method")) != name), *(row for row in theirs if str(row.get("method")) == name)]

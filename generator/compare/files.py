@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from generator.compare.model import FileDiff
 from generator.decide.decision import Outcome
 from generator.errors import GenDeployError, printable
-from generator.render import artifacts
+from generator.render.files import artifacts
 
 LEFT_OUT = ("plan.json", "PLAN.md")
 """Excluded files: they contain the rule set's digest and figures and always change; decisions are compared instead."""

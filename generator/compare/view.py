@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.compare.model import DECISIVE, LEVELS, Move
 from generator.plan import Plan
-from generator.render.plan_json import kept
+from generator.render.plan_file import kept
 
 View = Mapping[str, Any]
 
@@ -25,7 +25,7 @@ def view(plan: Plan) -> View:
     return view_of_json(kept(plan))
 
 
-def view_of_json(data: Mapping[str, Any]) -> View:
+def view_of_json(data: View) -> View:
     """The comparable form of a `plan.json`, of this or an older version of the tool."""
     choice = data.get("choice")
     return {
@@ -38,7 +38,7 @@ def view_of_json(data: Mapping[str, Any]) -> View:
     }
 
 
-def _alternative(entry: Mapping[str, Any]) -> str:
+def _alternative(entry: View) -> str:
     return f"{words(entry)} · context {entry.get('max_model_len')} × {entry.get('max_num_seqs')}"
 
 
@@ -65,7 +65,7 @@ def level(old: View | None, new: View | None) -> str | None:
     return "wording" if dict(old) != dict(new) else None
 
 
-def _ids(one: View) -> list[Any]:
+def _ids(one: View) -> list[str]:
     return [warning.get("id") for warning in one.get("warnings") or []]
 
 
@@ -102,7 +102,7 @@ def _pairs(one: Mapping[str, object] | None, other: Mapping[str, object] | None)
     return [(key, (one or {}).get(key), (other or {}).get(key)) for key in dict.fromkeys([*(one or {}), *(other or {})])]
 
 
-def words(choice: Mapping[str, Any] | None) -> str | None:
+def words(choice: View | None) -> str | None:
     """A short description of a choice: engine and version, method, parallelism."""
     if not choice:
         return None

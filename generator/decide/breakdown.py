@@ -6,7 +6,7 @@ Floor 5, pure.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from generator.decide.consider import weights_of
 from generator.decide.context import Context, Numbers
@@ -18,7 +18,7 @@ from generator.plan import Candidate
 from generator.sizing.cache import CacheCost, Kept
 from generator.sizing.footprint import Fixed, Layout, Load
 from generator.sizing.gguf import placed
-from generator.sizing.term import MemoryTerm, Term, Watched, leaf, part
+from generator.sizing.term import MemoryTerm, Term, leaf, part, watched
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.job_weights import Made
@@ -58,7 +58,7 @@ def host_of(context: Context, candidate: Candidate, made: Made | None) -> Memory
         "experts": parts.host - whole, "whole_layers": whole, "their_cache": cells - of_layers(cells, layers, count, 1) if layers <= count else 0,
         "input_embedding": sizes.embedding,
     }  # fmt: skip
-    total: Any = sum(leaf(name, size) for name, size in lying.items() if size)
+    total = sum(leaf(name, size) for name, size in lying.items() if size)
     return cast(Term, total).shown("host_memory", "lcpp-quant-src")
 
 
@@ -81,11 +81,11 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel")), candidate.replicas)
     kv_bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
     plain = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, kv_bits, bool(facts.get("enforce_eager")))
-    architecture: Any = Watched(context.model.architecture)
-    layout: Any = Watched(shape)
-    load: Any = Watched(plain, {"batched_tokens": "max_num_batched_tokens"})
-    device: Any = Watched(context.gpu.device)
-    weights: Any = leaf("weights", memory.weights)
+    architecture = watched(context.model.architecture)
+    layout = watched(shape)
+    load = watched(plain, {"batched_tokens": "max_num_batched_tokens"})
+    device = watched(context.gpu.device)
+    weights = leaf("weights", memory.weights)
     engine_facts = resolve_engine(engine, candidate.engine_version, context.book)
     checkpoint = None if made is not None else weights_of(context, engine_facts, candidate.method)[0]
     parts = parts_on_gpu(context, candidate.method, shape, memory.weights, checkpoint, made)
@@ -97,23 +97,23 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
         lying = placed(sizes, layers, candidate.cpu_experts or 0)
         on_gpus = {"layers": lying.gpu_dense - sizes.output, "experts": lying.gpu_experts, "output": sizes.output}
         parts = {name: size * memory.weights / (lying.gpu_dense + lying.gpu_experts) for name, size in on_gpus.items() if size}
-        staged: Any = leaf("largest_tensor", sizes.largest)
+        staged = leaf("largest_tensor", sizes.largest)
         fixed = Fixed(fixed.activations + staged, 0, fixed.runtime)
     if whole:
         on_gpu = None if layers is None else _cached_layers(context, candidate, facts, layers)
-        cache: Any = _watched(_cost(context, candidate, shape if on_gpu is None else Layout())).bytes_for(load.max_model_len, load.max_num_seqs)
+        cache = _watched(_cost(context, candidate, shape if on_gpu is None else Layout())).bytes_for(load.max_model_len, load.max_num_seqs)
         if on_gpu is not None:
             cache = of_layers(part("cells", cache), on_gpu[0], architecture.layers, on_gpu[1])
     else:
-        fraction: Any = leaf("gpu_memory_utilization", candidate.gpu_memory_utilization or 0.0)
-        told: list[Any] = [leaf(name, size) if size else 0 for name, size in zip(TERMS[2:], fixed[:3], strict=True)]
+        fraction = leaf("gpu_memory_utilization", candidate.gpu_memory_utilization or 0.0)
+        told = [leaf(name, size) if size else 0 for name, size in zip(TERMS[2:], fixed[:3], strict=True)]
         beside = Fixed(told[0], told[1], told[2], fixed.loaded)
         cache = part("budget", law.budget(device, weights, beside, fraction, numbers)) - weights - beside.total
-    named: dict[str, Any] = dict(zip(TERMS, (sum(leaf(role, size) for role, size in parts.items()), cache, *fixed[:3]), strict=True))
-    return {name: term if isinstance(term, Term) else leaf(name, term) for name, term in named.items()}
+    named: dict[str, float] = dict(zip(TERMS, (sum(leaf(role, size) for role, size in parts.items()), cache, *fixed[:3]), strict=True))
+    return {name: cast(Term, term if isinstance(term, Term) else leaf(name, term)) for name, term in named.items()}
 
 
-def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers: int) -> tuple[Any, Any] | None:
+def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers: int) -> tuple[int, int] | None:
     """Layers whose cache is on a GPU, one too many as `of_layers` counts, over so many GPUs; None where every layer's is, evenly spread."""
     split, count = facts.get("layers.split"), context.model.architecture.layers
     if split is None:
@@ -129,14 +129,14 @@ def _sourced(context: Context, candidate: Candidate) -> Callable[[str], float]:
     return lambda name: leaf(name.partition(".")[2], numbers(name), book.threshold(name, version).get("source"))
 
 
-def _watched(cost: CacheCost) -> Any:
+def _watched(cost: CacheCost) -> CacheCost:
     """A cache whose layers and bytes are terms."""
 
     def kept(name: str, found: tuple[Kept, ...]) -> tuple[Kept, ...]:
         ends = [""] if len(found) == 1 else [f"_{number}" for number in range(1, len(found) + 1)]
-        counts: list[Any] = [leaf(f"{name}_layers{end}", one.layers) for one, end in zip(found, ends, strict=True)]
+        counts = [leaf(f"{name}_layers{end}", one.layers) for one, end in zip(found, ends, strict=True)]
         sizes = [leaf(f"{name}_bytes_per_token{end}", one.per_token) for one, end in zip(found, ends, strict=True)]
         return tuple(Kept(count, size, one.window) for count, size, one in zip(counts, sizes, found, strict=True))
 
-    states: Any = leaf("state_layers", cost.state_layers) if cost.state_layers else 0
+    states = leaf("state_layers", cost.state_layers) if cost.state_layers else 0
     return cost._replace(full=kept("full", cost.full), sliding=kept("sliding", cost.sliding), state_layers=states)

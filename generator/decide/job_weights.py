@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context
@@ -15,6 +15,9 @@ from generator.decide.settings import values_of
 from generator.facts.engine import Engine
 from generator.plan import Value
 from generator.rulebook.table import Facts, Row
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Method, Quantizer
 
 MADE = "made"
 SIXTEEN_BIT_GGUF = ("gguf-bf16", "gguf-f16")
@@ -27,7 +30,7 @@ class Made:
 
     tool: str
     values: Mapping[str, Value]
-    method: Mapping[str, Any]
+    method: Method
     architecture: ModelArchitecture
     layout: str
     ignore: tuple[str, ...] = ()
@@ -74,9 +77,9 @@ def gguf_source(context: Context) -> bool:
     return context.model.own_method in SIXTEEN_BIT_GGUF and bool(context.spec.model.gguf)
 
 
-def _makes(tool: Mapping[str, Any], name: str, method: str, entry: Mapping[str, Any], context: Context) -> bool:
+def _makes(tool: Quantizer, name: str, method: str, entry: Method, context: Context) -> bool:
     if name in TOOLS_OF_GGUF:
-        return bool(entry["family"] == "gguf") and (name != "ollama" or method in tool["types"])
+        return entry["family"] == "gguf" and (name != "ollama" or method in tool["types"])
     return method in tool["makes"] and context.model.architecture.model_type not in (tool["makes"][method].get("not_for") or ())
 
 

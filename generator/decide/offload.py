@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping
 from math import ceil
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide.consider import Pair
 from generator.decide.context import Context, Numbers, numbers_of
@@ -27,7 +27,11 @@ from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, place
 from generator.throughput.model import model_shape
 from generator.throughput.shapes import InHost, ModelShape
 
-FOUR_BITS: Mapping[str, object] = {"family": "gguf", "weight_bits": 4}
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Method
+
+FOUR_BITS = cast("Method", {"family": "gguf", "weight_bits": 4})
+"""What bytes in host memory are counted in, whatever the method."""
 
 
 class Placement(NamedTuple):

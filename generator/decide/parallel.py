@@ -5,8 +5,7 @@ Floor 5, pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from generator.decide.context import Context
 from generator.facts.engine import Engine
@@ -17,6 +16,7 @@ from generator.sizing.split import Cuts, cuts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import LayoutNames
+    from generator.rulebook.sections import Method
 
 
 class Units(NamedTuple):
@@ -30,7 +30,7 @@ class Units(NamedTuple):
     padded: tuple[tuple[int, int], ...]
 
 
-def units_of(entry: Mapping[str, Any], checkpoint: Checkpoint | None) -> Units:
+def units_of(entry: Method, checkpoint: Checkpoint | None) -> Units:
     """The units of a method (an entry of `methods`), as a checkpoint has them."""
     group = None
     if entry["family"] in ("int4", "fp4"):

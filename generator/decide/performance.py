@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from generator.decide.context import Context, numbers_of
 from generator.decide.offload import read_where
@@ -25,6 +25,7 @@ from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InH
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames
+    from generator.rulebook.sections import Gpu
 
 NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms", "speed.output_steps", "speed.tpot_steps")
 NO_NAMES: SpeedNames = {
@@ -51,7 +52,7 @@ class Speeds:
         objectives, gpu = context.spec.workload, context.gpu
         listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
         fields = listed if isinstance(listed, Mapping) else {}
-        self.gpu = {**fields, "vendor": gpu.vendor, "architecture": gpu.architecture}
+        self.gpu = cast("Gpu", {**fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
         self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
         self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 

@@ -31,8 +31,8 @@ def thumb(context: Context, method: str) -> dict[str, float | None]:
     bits = float(entry["weight_bits"])
     size = fp16_gb(context)
     gpu = context.book.section("gpus").get(context.gpu.name) or {}
-    if not gpu.get("handbook") and book.fallback("gpu"):
-        gpu = book.section("gpus")[book.fallback("gpu")]
+    if not gpu.get("handbook") and (fallback := book.fallback("gpu")):
+        gpu = book.section("gpus")[fallback]
     base = (gpu.get("handbook") or {}).get("tokens_per_second")
     speed = (entry.get("handbook") or {}).get("speed")
     overhead = book.number("thumb.overhead")
@@ -50,8 +50,8 @@ def thumb_footprint(context: Context, method: str) -> tuple[Footprint, KvCache]:
     weights = int(size * GB * bits / HALF_BITS)
     overhead = int(weights * context.book.number("thumb.overhead"))
     gpu = context.book.section("gpus").get(context.gpu.name) or {}
-    if not context.gpu.listed and context.book.fallback("gpu"):
-        gpu = context.book.section("gpus")[context.book.fallback("gpu")]
+    if not context.gpu.listed and (fallback := context.book.fallback("gpu")):
+        gpu = context.book.section("gpus")[fallback]
     gb = (gpu.get("handbook") or {}).get("memory_gb") or context.gpu.memory_gb
     capacity = int(gb * GB)
     return Footprint(weights, 0, 0, 0, 0, overhead, capacity, capacity), KvCache(0, 0, 0.0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context, numbers_of
@@ -17,6 +17,10 @@ from generator.facts.job import Needs
 from generator.facts.model import shape_of
 from generator.quantize.training import fits, job_data, least_gpus, training_needs
 from generator.readers.document import read_json
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import TrainingJob as Entry
+    from generator.rulebook.sections import TrainingMethod
 
 MOST_GPUS = 64
 """How far the fewest GPUs that would do are looked for."""
@@ -28,8 +32,8 @@ class TrainingJob:
 
     name: str
     method: str
-    entry: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    entry: Entry
+    facts: TrainingMethod
     data: Mapping[str, object]
     needs: Needs
     gpus: int
@@ -38,7 +42,7 @@ class TrainingJob:
 
 def training_job(context: Context, name: str, method: str | None) -> TrainingJob:
     """The job `name` for a spec; raises `InputError` for what there is not, and for a result that the pinned engine does not load."""
-    jobs: Mapping[str, Any] = context.book.section("training_jobs")
+    jobs = context.book.section("training_jobs")
     if name not in jobs:
         raise fail("unknown-job", f"{name!r} is no job of this rule set{did_you_mean(name, jobs)} (there are: {', '.join(jobs) or 'none'})")
     entry = jobs[name]
@@ -49,7 +53,7 @@ def training_job(context: Context, name: str, method: str | None) -> TrainingJob
         message = f"what {name} with {chosen} makes is not for {engine}: {facts.get('note', '')} (for {', '.join(facts['engines'])})"
         raise InputError(context.spec.problem(("pin", "engine"), "result-not-for-engine", message))
     teacher, student = _teacher(context, facts), context.model.architecture
-    numbers = numbers_of(context.book, str(facts["version"]))
+    numbers = numbers_of(context.book, facts["version"])
     own = context.spec.quantize or {}
     data = job_data(
         name, chosen, facts, numbers, student,
@@ -68,7 +72,7 @@ def training_job(context: Context, name: str, method: str | None) -> TrainingJob
     return TrainingJob(name, chosen, entry, facts, data, found, gpus, tuple(_notes(context, name, facts, found, needs)))
 
 
-def _method(context: Context, job: str, methods: Mapping[str, Any], asked: str | None) -> str:
+def _method(context: Context, job: str, methods: Mapping[str, TrainingMethod], asked: str | None) -> str:
     if asked is not None:
         if asked not in methods:
             raise fail("unknown-method", f"{job} has no method {asked!r}{did_you_mean(asked, methods)} (it has {', '.join(methods)})")
@@ -103,7 +107,7 @@ def _model(context: Context) -> dict[str, object]:
     }
 
 
-def _teacher(context: Context, facts: Mapping[str, Any]) -> tuple[dict[str, Any], ModelArchitecture] | None:
+def _teacher(context: Context, facts: TrainingMethod) -> tuple[dict[str, object], ModelArchitecture] | None:
     """What job.yaml says of the teacher, and its architecture: a catalogue id, or an id with a config.json; None where there is none."""
     if facts["memory"]["teacher"] != "other":
         return None
@@ -128,7 +132,7 @@ def _teacher(context: Context, facts: Mapping[str, Any]) -> tuple[dict[str, Any]
     return {**entry, "id": name}, shape
 
 
-def _data(own: Mapping[str, Any]) -> dict[str, Any]:
+def _data(own: Mapping[str, Any]) -> dict[str, object]:
     given = own.get("calibration") or {}
     if given.get("file"):
         named = {"file": given["file"]}
@@ -137,7 +141,7 @@ def _data(own: Mapping[str, Any]) -> dict[str, Any]:
     return {**named, **{key: given[key] for key in ("samples", "tokens") if key in given}}
 
 
-def _notes(context: Context, name: str, facts: Mapping[str, Any], found: Needs, needs: Callable[[int], Needs]) -> list[str]:
+def _notes(context: Context, name: str, facts: TrainingMethod, found: Needs, needs: Callable[[int], Needs]) -> list[str]:
     notes = []
     capacity = context.gpu.device.capacity
     if context.gpu.vendor != "cpu" and not fits(found, capacity):

@@ -5,8 +5,7 @@ Floor 5, pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
@@ -16,6 +15,9 @@ from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf import GgufSizes, gguf_sizes, gguf_weights, places
 from generator.sizing.weights import checkpoint_bytes, weight_bytes, weight_parts
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Method
 
 _PADS_LIKE_BLACKWELL = 10.0
 _UNKNOWN = 9.0
@@ -75,9 +77,9 @@ def _capability(context: Context) -> float:
     return _PADS_LIKE_BLACKWELL if context.gpu.vendor == "amd" else context.gpu.compute_capability or _UNKNOWN
 
 
-def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) -> Mapping[str, object]:
+def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) -> Method:
     """The method as the makers of a checkpoint applied it: the entry of `methods`, or one made of it and remembered with the rules."""
-    entry: Mapping[str, Any] = context.book.section("methods")[method]
+    entry = context.book.section("methods")[method]
     if checkpoint is None or checkpoint.origin != "published" or entry["family"] in ("float", "gguf"):
         return entry
     group, wide = checkpoint.group_size or entry.get("group_size"), tuple(checkpoint.ignore or ())
@@ -87,6 +89,6 @@ def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) 
 
 
 @remembered
-def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...]) -> Mapping[str, object]:
-    entry: Mapping[str, Any] = book.section("methods")[method]
+def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...]) -> Method:
+    entry = book.section("methods")[method]
     return {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide]}

@@ -29,6 +29,7 @@ from generator.sizing.weights import checkpoint_bytes
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import JobNames
+    from generator.rulebook.sections import Method
 
 
 def made_of(context: Context, method: str, values: Mapping[str, object], group_size: int | None = None) -> Made | None:
@@ -52,7 +53,7 @@ def _made(context: Context, method: str, said: tuple[tuple[str, object], ...], g
         return None
     maker = tool["makes"][method]
     ignore = ignored(tool, architecture, wide)
-    size = group_size or (maker.get("group_sizes") or [None])[0]
+    size = group_size or next(iter(maker.get("group_sizes") or ()), None)
     quantization = quantization_of(maker, ignore, size, values.get("desc_act"))
     if context.model.basis == "catalogue":
         stored = _stored(book, context.model.id, name, method, ignore, size, values.get("desc_act"))
@@ -61,7 +62,7 @@ def _made(context: Context, method: str, said: tuple[tuple[str, object], ...], g
     return None if stored is None else Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)
 
 
-def _overridden(context: Context, entry: Mapping[str, Any]) -> Mapping[str, Any]:
+def _overridden(context: Context, entry: Method) -> Method:
     """The method with the types that the spec sets by hand; what is wrong with one is reported where the spec says it."""
     try:
         entry = overridden(entry, context.model.architecture, asked(context))
@@ -72,7 +73,7 @@ def _overridden(context: Context, entry: Mapping[str, Any]) -> Mapping[str, Any]
     return entry
 
 
-def _asks_for_matrix(entry: Mapping[str, Any], methods: Mapping[str, Any]) -> bool:
+def _asks_for_matrix(entry: Method, methods: Mapping[str, Method]) -> bool:
     """Whether a type that was set by hand is one that the quantiser refuses without an importance matrix."""
     refused = {method["gguf"]["base"].lower() for method in methods.values() if (method.get("gguf") or {}).get("imatrix") == "required"}
     return any(str(kind).lower() in refused for kind in ((entry.get("gguf") or {}).get("overrides") or {}).values())

@@ -17,7 +17,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from generator.disk.placing import Placed, make_folders
 from generator.disk.signals import held
@@ -90,7 +90,7 @@ class _Survey(NamedTuple):
         return WriteResult(folder, tuple(a.path for a in self.changed), unchanged, tuple(self.removed), tuple(self.kept), edited)
 
 
-def manifest(artifacts: Iterable[Artifact], extra: Mapping[str, Any], rest: Mapping[str, str] | None = None) -> Artifact:
+def manifest(artifacts: Iterable[Artifact], extra: Mapping[str, object], rest: Mapping[str, str] | None = None) -> Artifact:
     """The manifest: `files` (path → sha256; `rest` of earlier runs) and the identity of the run (tool version, rules digest)."""
     files = dict(sorted(({**(rest or {}), **{artifact.path: sha256(artifact.data) for artifact in artifacts}}).items()))
     return Artifact(MANIFEST, json.dumps({**extra, "files": files}, ensure_ascii=False, indent=2) + "\n")
@@ -100,7 +100,7 @@ def write_spec(
     out: Path,
     name: str,
     artifacts: Sequence[Artifact],
-    manifest_extra: Mapping[str, Any],
+    manifest_extra: Mapping[str, object],
     *,
     spec: Path | None = None,
     force: bool = False,
@@ -142,7 +142,7 @@ def write_spec(
         return found.result(folder)
 
 
-def _survey(folder: Path, artifacts: Sequence[Artifact], extra: Mapping[str, Any], force: bool, prune: bool, partial: bool) -> _Survey:
+def _survey(folder: Path, artifacts: Sequence[Artifact], extra: Mapping[str, object], force: bool, prune: bool, partial: bool) -> _Survey:
     current = {a.path for a in artifacts}
     old = recorded(folder)
     rest = others(folder, old, current)

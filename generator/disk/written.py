@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from generator.errors import InputError, Problem, WriteError
 from generator.readers.binary import READING
@@ -117,7 +117,7 @@ def recorded(folder: Path) -> Recorded:
     )
 
 
-def _digests(value: Any) -> dict[str, str]:
+def _digests(value: object) -> dict[str, str]:
     if not isinstance(value, dict) or len(value) > MAX_FILES:
         return {}
     return {path: digest for path, digest in value.items() if isinstance(digest, str) and _DIGEST.fullmatch(digest) and _PATH.fullmatch(path)}

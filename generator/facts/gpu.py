@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from generator.errors import InputError, did_you_mean, fold
 from generator.facts.sources import first_source
@@ -16,6 +16,9 @@ from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Device
 from generator.spec.deployment import DeploymentSpec
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Gpu as Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     unlisted GPU whose architecture can be neither read nor derived.
     """
     wanted = spec.hardware.gpu
-    entry: Mapping[str, Any]
+    entry: Entry
     if isinstance(wanted, str):
         name, entry = _listed(spec, wanted, book)
     else:
@@ -79,7 +82,7 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     )
 
 
-def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Mapping[str, Any]]:
+def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Entry]:
     gpus = book.section("gpus")
     name = book.index("gpus").get(fold(wanted))
     if name is not None:
@@ -94,7 +97,7 @@ def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Map
     )
 
 
-def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) -> Mapping[str, Any]:
+def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) -> Entry:
     architectures = book.section("architectures")
     vendor = wanted.get("vendor", "nvidia")
     capability = wanted.get("compute_capability")
@@ -123,7 +126,7 @@ def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) 
     vendor = made_by
     if vendor == "nvidia" and capability is None:
         capability = architectures[architecture]["compute_capabilities"][0]
-    return {**wanted, "vendor": vendor, "architecture": architecture, "compute_capability": capability, "memory_gib": wanted["memory_gib"]}
+    return cast("Entry", {**wanted, "vendor": vendor, "architecture": architecture, "compute_capability": capability, "memory_gib": wanted["memory_gib"]})
 
 
 def _number(word: str | float) -> float | None:
@@ -135,7 +138,7 @@ def _number(word: str | float) -> float | None:
     return value if isfinite(value) and value > 0 else None
 
 
-def _capacity(spec: DeploymentSpec, entry: Mapping[str, Any], book: RuleBook) -> tuple[float, str]:
+def _capacity(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> tuple[float, str]:
     """What the driver reports, in GiB, and where that comes from."""
     if spec.hardware.memory_gib is not None:
         return spec.hardware.memory_gib, "spec"

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
@@ -19,6 +19,10 @@ from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Checkpoint as Listed
+    from generator.rulebook.sections import Model as Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     """
     request = spec.model
     name = book.index("models").get(fold(request.id))
-    entry = _entry(book, name) if name is not None else {}
+    entry: Entry = _entry(book, name) if name is not None else {}
     fallback = book.fallback("model")
     fallen = name in (None, fallback) and not (request.config or request.gguf or request.parameters)
     if fallen:
@@ -124,7 +128,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     )
 
 
-def _unknown(spec: DeploymentSpec, book: RuleBook) -> Any:
+def _unknown(spec: DeploymentSpec, book: RuleBook) -> Problem:
     wanted = spec.model.id
     models = book.section("models")
     near = did_you_mean(wanted, [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())])
@@ -135,7 +139,7 @@ def _unknown(spec: DeploymentSpec, book: RuleBook) -> Any:
 
 
 @remembered
-def _entry(book: RuleBook, name: str) -> Mapping[str, Any]:
+def _entry(book: RuleBook, name: str) -> Entry:
     """A catalogue entry with its shape: `same_shape_as` lends a config, `config_overrides` changes parts of it."""
     models = book.section("models")
     entry = models[name]
@@ -149,7 +153,9 @@ def _entry(book: RuleBook, name: str) -> Mapping[str, Any]:
     return {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
 
 
-def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, Any], book: RuleBook) -> tuple[ModelArchitecture, str, Mapping[str, Any] | None]:
+def _architecture(
+    spec: DeploymentSpec, name: str | None, entry: Entry, book: RuleBook
+) -> tuple[ModelArchitecture, str, Mapping[str, object] | None]:
     request = spec.model
     if request.gguf:
         from generator.architecture.gguf import from_gguf
@@ -183,8 +189,7 @@ def _architecture(spec: DeploymentSpec, name: str | None, entry: Mapping[str, An
 
 def config_of(name: str, book: RuleBook) -> Mapping[str, object] | None:
     """The config.json of a catalogue entry, with what it borrows; None where the catalogue has only a size."""
-    config: Mapping[str, object] | None = _entry(book, name)["config"]
-    return config
+    return _entry(book, name)["config"]
 
 
 def shape_of(name: str, book: RuleBook) -> ModelArchitecture | None:
@@ -248,7 +253,7 @@ def _safetensors_path(spec: DeploymentSpec, written: str) -> Path:
     return path
 
 
-def _published(entry: Mapping[str, Any]) -> dict[str, tuple[Checkpoint, ...]]:
+def _published(entry: Entry) -> dict[str, tuple[Checkpoint, ...]]:
     """What the catalogue lists for a model, by method: one checkpoint or several, best first."""
     found: dict[str, list[Checkpoint]] = {}
     for method, listed in (entry.get("checkpoints") or {}).items():
@@ -258,7 +263,7 @@ def _published(entry: Mapping[str, Any]) -> dict[str, tuple[Checkpoint, ...]]:
     return {method: tuple(several) for method, several in found.items() if method != "gguf"}
 
 
-def _checkpoint(listed: Mapping[str, Any], word: str | None) -> Checkpoint:
+def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
     source = first_source(listed.get("source"))
     if word is not None:
         return Checkpoint(listed["id"], "published", "gguf", None, word, source)

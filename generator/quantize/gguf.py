@@ -7,7 +7,7 @@ file, the weights on a GPU and the job's command have one origin; `generator.siz
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import did_you_mean, fail
@@ -16,6 +16,9 @@ from generator.quantity import GIB
 from generator.sizing.gguf import gguf_bytes
 from generator.sizing.gguf_mixture import quantizable
 from generator.sizing.gguf_overrides import layers_key
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import GgmlType, Method
 
 Numbers = Callable[[str], float]
 
@@ -35,7 +38,7 @@ _BATCH = 2048
 batch, for all of which llama-imatrix computes logits (n_batch in common/common.h)."""
 
 
-def overridden(method: Mapping[str, Any], architecture: ModelArchitecture, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+def overridden(method: Method, architecture: ModelArchitecture, asked: Mapping[str, Any]) -> Method:
     """`method` with the tensor types of a spec's `quantize` section; the same object if there are none.
 
     Single kinds (`tensor_types`) take precedence over roles (`keep`), and these over the first and last layers; kept tensors get
@@ -75,8 +78,8 @@ def _kinds_named(word: str, kinds: Mapping[str, object]) -> list[str]:
 
 def gguf_output(
     architecture: ModelArchitecture,
-    method: Mapping[str, object],
-    ggml_types: Mapping[str, Mapping[str, object]],
+    method: Method,
+    ggml_types: Mapping[str, GgmlType],
     *,
     imatrix: bool = False,
     header_per_token: float = 0.0,
@@ -93,8 +96,8 @@ def gguf_output(
 def gguf_needs(
     architecture: ModelArchitecture,
     output_bytes: int,
-    ggml_types: Mapping[str, Mapping[str, object]],
-    methods: Mapping[str, Mapping[str, object]],
+    ggml_types: Mapping[str, GgmlType],
+    methods: Mapping[str, Method],
     numbers: Numbers,
     *,
     imatrix: bool = False,

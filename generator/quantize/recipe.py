@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Maker, Method, Quantizer
+
+Recipe = dict[str, dict[str, dict[str, dict[str, object]]]]
+"""Stage, `default_modifiers`, modifier, and its arguments."""
 
 _NO_MODULES = ("embedding", "norm", "other", "mtp")
 """Roles that no tool treats as linear layers: they are kept without being named."""
@@ -30,7 +36,7 @@ class Wide:
         return tuple(i for i in range(count) if i < self.first or i >= count - self.last)
 
 
-def wide_of(method: Mapping[str, Any], tool: Mapping[str, Any], architecture: ModelArchitecture, asked: Mapping[str, Any]) -> Wide:
+def wide_of(method: Method, tool: Quantizer, architecture: ModelArchitecture, asked: Mapping[str, Any]) -> Wide:
     """The unquantized parts: by method, by model type, and by the spec (`keep`, `first_layers`, `last_layers`)."""
     roles = {*method.get("keeps_16bit", ()), *asked.get("keep", ())}
     for row in tool.get("also_wide") or ():
@@ -39,17 +45,16 @@ def wide_of(method: Mapping[str, Any], tool: Mapping[str, Any], architecture: Mo
     return Wide(frozenset(roles), int(asked.get("first_layers") or 0), int(asked.get("last_layers") or 0))
 
 
-def ignored(tool: Mapping[str, Any], architecture: ModelArchitecture, wide: Wide) -> tuple[str, ...]:
+def ignored(tool: Quantizer, architecture: ModelArchitecture, wide: Wide) -> tuple[str, ...]:
     """The existing modules to leave unquantized, in the tool's names.
 
     `lm_head` is always named: if it is tied to the embeddings it has no matrix of its own, and a tool without the instruction to
     keep it unties and quantizes it.
     """
     has = {"lm_head", *(matrix.role for matrix in architecture.matrices)}
-    patterns: Mapping[str, list[str]] = tool["patterns"]
-    found = [pattern for role in sorted(wide.roles & has) for pattern in patterns.get(role, ())]
+    found = [pattern for role in sorted(wide.roles & has) for pattern in tool["patterns"].get(role, ())]
     layers = wide.layers(architecture.layers)
-    form = str(tool["layers"])
+    form = tool["layers"]
     if layers and "{layer}" in form:
         found += [form.replace("{layer}", str(layer)) for layer in layers]
     elif layers:
@@ -57,37 +62,41 @@ def ignored(tool: Mapping[str, Any], architecture: ModelArchitecture, wide: Wide
     return tuple(found)
 
 
-def not_said(tool: Mapping[str, Any], architecture: ModelArchitecture, wide: Wide) -> tuple[str, ...]:
+def not_said(tool: Quantizer, architecture: ModelArchitecture, wide: Wide) -> tuple[str, ...]:
     """Unquantized roles that the tool has no name for: then no job is offered."""
     has = {matrix.role for matrix in architecture.matrices if matrix.quantizable or matrix.role in ("lm_head", "router", "vision")}
     return tuple(sorted(role for role in wide.roles & has if role not in tool["patterns"] and role not in _NO_MODULES))
 
 
-def quantization_of(maker: Mapping[str, object], ignore: tuple[str, ...], group_size: int | None, desc_act: bool | None) -> dict[str, object]:
+def quantization_of(maker: Maker, ignore: tuple[str, ...], group_size: int | None, desc_act: bool | None) -> dict[str, object]:
     """The expected `quantization_config` of the result's config.json, in the form of its layout."""
-    filled: dict[str, object] = _filled(maker["quantization"], {"{group_size}": group_size, "{desc_act}": bool(desc_act)})
+    filled = _filled(maker["quantization"], {"{group_size}": group_size, "{desc_act}": bool(desc_act)})
     if filled["quant_method"] == "gptq":
         return {**filled, "dynamic": {pattern: {} for pattern in ignore}} if ignore else filled
     return {**filled, "ignore": list(ignore)}
 
 
-def _filled(value: Any, words: Mapping[str, Any]) -> Any:
+def _filled(data: Mapping[str, object], words: Mapping[str, object]) -> dict[str, object]:
+    return {key: _part(part, words) for key, part in data.items()}
+
+
+def _part(value: object, words: Mapping[str, object]) -> object:
     if isinstance(value, Mapping):
-        return {key: _filled(part, words) for key, part in value.items()}
+        return _filled(value, words)
     if isinstance(value, list):
-        return [_filled(part, words) for part in value]
+        return [_part(part, words) for part in value]
     return words[value] if isinstance(value, str) and value in words else value
 
 
-def recipe_of(maker: Mapping[str, Any], ignore: tuple[str, ...], group_size: int | None) -> dict[str, Any] | None:
+def recipe_of(maker: Maker, ignore: tuple[str, ...], group_size: int | None) -> Recipe | None:
     """LLM Compressor's recipe as data; None for other tools.
 
     A preset scheme implies its group size; another size is written out (`config_groups`).
     """
     if "recipe" not in maker:
         return None
-    modifiers: dict[str, object] = {}
-    preset = (maker.get("group_sizes") or [None])[0]
+    modifiers: dict[str, dict[str, object]] = {}
+    preset = next(iter(maker.get("group_sizes") or ()), None)
     for entry in maker["recipe"]:
         for name, arguments in entry.items():
             filled = _filled(arguments, {"{ignore}": list(ignore)})

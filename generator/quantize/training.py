@@ -20,12 +20,15 @@ States get no margin, as they are counted to the byte; activations do (`training
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import Matrix, ModelArchitecture
 from generator.facts.job import WEIGHTS, Needs
 from generator.quantity import GIB, ceil_div
 from generator.quantize.needs import job_needs
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import TrainingMethod
 
 Numbers = Callable[[str], float]
 _FROZEN = 2
@@ -37,7 +40,7 @@ _GATHERED = 2
 def training_needs(
     architecture: ModelArchitecture,
     job: str,
-    entry: Mapping[str, Any],
+    entry: TrainingMethod,
     numbers: Numbers,
     *,
     gpus: int,
@@ -93,14 +96,14 @@ def training_needs(
 def job_data(
     job: str,
     method: str,
-    entry: Mapping[str, Any],
+    entry: TrainingMethod,
     numbers: Numbers,
     architecture: ModelArchitecture,
     *,
     model: Mapping[str, object],
     teacher: Mapping[str, object] | None,
     data: Mapping[str, object],
-    options: Mapping[str, Any],
+    options: Mapping[str, Mapping[str, object]],
 ) -> dict[str, Any]:
     """The content of a method's job.yaml: defaults for a first run, overridden by the user's `options`.
 
@@ -108,21 +111,22 @@ def job_data(
     revision}, and may name samples and tokens. `options` has the job's own sections, as `entry["settings"]`, and `training`.
     `architecture` is the model's: pruning without a target removes as many layers as `pruning.most_depth` allows.
     """
-    made: dict[str, Any] = {"model": dict(model), "output": WEIGHTS, "seed": 0}
+    made: dict[str, object] = {"model": dict(model), "output": WEIGHTS, "seed": 0}
     if teacher is not None:
         made["teacher"] = dict(teacher)
-    settings = {name: {**section, **options.get(name, {})} for name, section in entry["settings"].items()}
+    settings: dict[str, dict[str, object]] = {name: {**section, **options.get(name, {})} for name, section in entry["settings"].items()}
     if entry["memory"]["kind"] == "training":
         samples, tokens = int(numbers("training.samples")), None
-        made["training"] = {
+        training: dict[str, object] = {
             "steps": int(numbers("training.steps")),
             "batch_size": int(numbers("training.batch")),
             "max_length": int(numbers("training.tokens")),
             "learning_rate": numbers("training.learning_rate"),
             **options.get("training", {}),
         }
-        if made["training"].get("method") == "lora":
-            made["training"].setdefault("lora_rank", int(numbers("training.lora_rank")))
+        if training.get("method") == "lora":
+            training.setdefault("lora_rank", int(numbers("training.lora_rank")))
+        made["training"] = training
         if job == "distillation":
             settings[job].setdefault("max_completion_length", int(numbers("training.completion_tokens")))
     else:
@@ -194,7 +198,7 @@ def _states(trained: ModelArchitecture, numbers: Numbers, gpus: int, rank: int) 
 
 
 def _forward(
-    architecture: ModelArchitecture, entry: Mapping[str, Any], numbers: Numbers, gpus: int, tokens: int, output_bytes: int | None
+    architecture: ModelArchitecture, entry: TrainingMethod, numbers: Numbers, gpus: int, tokens: int, output_bytes: int | None
 ) -> Needs:
     weights = _FROZEN * architecture.parameters
     hidden = architecture.hidden_size * numbers("training.layer_hidden_bytes")
@@ -204,7 +208,7 @@ def _forward(
         gpu_memory=int(ceil_div(weights, gpus) + uneven + moving * (1 + numbers("training.margin")) + numbers("quantize.runtime_gib") * GIB),
         host_memory=weights,
         disk=weights + (output_bytes if output_bytes is not None else weights),
-        source=str(entry["source"][0]),
+        source=entry["source"][0],
     )
 
 

@@ -9,13 +9,25 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import yaml
 
 from generator.errors import InputError, Place, fail
 from generator.readers.binary import open_regular, read_piece
 from generator.readers.json_text import MAX_DEPTH, parse_object
+
+if TYPE_CHECKING:
+
+    class Event(Protocol):
+        """An event of libyaml; most kinds have only some of these."""
+
+        start_mark: yaml.Mark
+        anchor: str | None
+        tag: str | None
+        implicit: tuple[bool, bool]
+        value: str
+
 
 MAX_SPEC_BYTES = 1 << 20
 MAX_CONFIG_BYTES = 16 << 20
@@ -27,7 +39,7 @@ _OCTAL = re.compile(r"0o[0-7]+\Z")
 _HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
 _BREAKS = re.compile("[\x85\u2028\u2029]")
 """Line breaks of YAML 1.1 that editors do not show."""
-_WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
+_WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _CORE_TAGS = {"tag:yaml.org,2002:str", "!"}
 
@@ -45,7 +57,7 @@ class Document(NamedTuple):
     data: Any
     marks: dict[KeyPath, tuple[int, int]]
     key_marks: dict[KeyPath, tuple[int, int]]
-    plain: frozenset[tuple[str, Any]] = frozenset()
+    plain: frozenset[tuple[str, object]] = frozenset()
 
     def place(self, path: KeyPath = (), key: bool = False) -> Place:
         """The place of `path`, or of its nearest parent with a position."""
@@ -119,7 +131,7 @@ class _Open:
 
     __slots__ = ("anchor", "count", "items", "key", "path", "start")
 
-    def __init__(self, items: Any, path: KeyPath, anchor: str | None, start: int) -> None:
+    def __init__(self, items: dict[str, object] | list[object], path: KeyPath, anchor: str | None, start: int) -> None:
         self.items, self.path, self.anchor, self.start = items, path, anchor, start
         self.key: str | None = None
         self.count = 0
@@ -130,16 +142,16 @@ class _Builder:
         self.name = name
         self.marks: dict[KeyPath, tuple[int, int]] = {}
         self.key_marks: dict[KeyPath, tuple[int, int]] = {}
-        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.anchors: dict[str, tuple[object, int]] = {}
         self.stack: list[_Open] = []
-        self.plain: set[tuple[str, Any]] = set()
+        self.plain: set[tuple[str, object]] = set()
         self.nodes = 0
-        self.root: Any = None
+        self.root: object = None
 
     def build(self, text: str) -> Document:
         loader = yaml.CSafeLoader(text) if yaml.__with_libyaml__ else yaml.SafeLoader(text)
         documents = 0
-        event: Any
+        event: Any  # its type is known by `kind`
         while (kind := type(event := loader.get_event())) is not yaml.StreamEndEvent:
             if kind is yaml.ScalarEvent:
                 self._add(self._scalar(event), event, event.anchor, 1)
@@ -155,7 +167,7 @@ class _Builder:
                     raise self._fail(event, "several-documents", "only one YAML document is read, but another one begins here")
         return Document(self.name, self.root, self.marks, self.key_marks, frozenset(self.plain))
 
-    def _fail(self, event: Any, code: str, message: str) -> InputError:
+    def _fail(self, event: Event, code: str, message: str) -> InputError:
         mark = event.start_mark
         return fail(code, message, Place(self.name, mark.line + 1, mark.column + 1))
 
@@ -165,7 +177,7 @@ class _Builder:
         top = self.stack[-1]
         return (*top.path, top.key if top.key is not None else len(top.items))
 
-    def _open(self, event: Any, items: Any) -> None:
+    def _open(self, event: Event, items: dict[str, object] | list[object]) -> None:
         self._check_tag(event)
         if len(self.stack) >= MAX_DEPTH:
             raise self._fail(event, "too-deep", f"nested deeper than {MAX_DEPTH} levels")
@@ -181,13 +193,13 @@ class _Builder:
         if done.anchor:
             self.anchors[done.anchor] = (done.items, self.nodes - done.start)
 
-    def _alias(self, event: Any) -> None:
+    def _alias(self, event: Event) -> None:
         if event.anchor not in self.anchors:
             raise self._fail(event, "yaml-alias", f"'*{event.anchor}' refers to no anchor above it")
         value, size = self.anchors[event.anchor]
         self._add(value, event, None, size)
 
-    def _add(self, value: Any, event: Any, anchor: str | None, size: int) -> None:
+    def _add(self, value: object, event: Event, anchor: str | None, size: int) -> None:
         top = self.stack[-1] if self.stack else None
         mark = (event.start_mark.line + 1, event.start_mark.column + 1)
         if top is not None and isinstance(top.items, dict) and top.key is None:
@@ -201,10 +213,10 @@ class _Builder:
             self.anchors[anchor] = (value, size)
         self._put(value, 0)
 
-    def _key(self, event: Any, top: _Open, mark: tuple[int, int]) -> None:
-        if not isinstance(event, yaml.ScalarEvent):
+    def _key(self, event: Event, top: _Open, mark: tuple[int, int]) -> None:
+        key: str | None = getattr(event, "value", None)
+        if key is None:  # an alias
             raise self._fail(event, "bad-key", "a key must be a plain word")
-        key = event.value
         if key in top.items:
             raise self._fail(event, "duplicate-key", f"{key!r} appears twice")
         if event.implicit[0]:
@@ -212,23 +224,23 @@ class _Builder:
         top.key = key
         self.key_marks[(*top.path, key)] = mark
 
-    def _put(self, value: Any, size: int) -> None:
+    def _put(self, value: object, size: int) -> None:
         self.nodes += size
         if not self.stack:
             self.root = value
             return
         top = self.stack[-1]
-        if isinstance(top.items, dict):
+        if isinstance(top.items, list):
+            top.items.append(value)
+        elif top.key is not None:
             top.items[top.key] = value
             top.key = None
-        else:
-            top.items.append(value)
 
-    def _check_tag(self, event: Any) -> None:
+    def _check_tag(self, event: Event) -> None:
         if event.tag is not None and event.tag not in _CORE_TAGS:
             raise self._fail(event, "yaml-tag", f"tags such as {event.tag!r} are not supported")
 
-    def _scalar(self, event: Any) -> Any:
+    def _scalar(self, event: Event) -> object:
         self._check_tag(event)
         value = event.value
         if not event.implicit[0]:
@@ -237,7 +249,7 @@ class _Builder:
         self.plain.add((value, meaning))
         return meaning
 
-    def _plain(self, event: Any, value: str) -> Any:
+    def _plain(self, event: Event, value: str) -> object:
         if value in _WORDS:
             return _WORDS[value]
         if len(value) <= 64 and value[0] in "+-.0123456789":
@@ -251,12 +263,12 @@ class _Builder:
                 return int(value[2:], 16)
         return self._text(event, value)
 
-    def _finite(self, event: Any, value: float) -> float:
+    def _finite(self, event: Event, value: float) -> float:
         if value in (float("inf"), float("-inf")):
             raise self._fail(event, "bad-number", f"the number {event.value} is too large")
         return value
 
-    def _text(self, event: Any, value: str) -> str:
+    def _text(self, event: Event, value: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -264,7 +276,7 @@ class _Builder:
         return str(value)
 
 
-def read_json(path: Path, name: str | None = None, limit: int = MAX_CONFIG_BYTES) -> Any:
+def read_json(path: Path, name: str | None = None, limit: int = MAX_CONFIG_BYTES) -> dict[str, object]:
     """Read a JSON object from a file (a model's `config.json`, a safetensors index).
 
     Raises `InputError` with a position for invalid JSON, duplicate keys, or excessive nesting.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from generator.errors import InputError, Place, fail
 
@@ -21,7 +21,7 @@ MAX_VALUES = 500_000
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> Any:
+def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> object:
     """The value of a JSON text; in strict mode without duplicate keys and NaN.
 
     Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`, and `too-many-nodes` for more than
@@ -30,7 +30,7 @@ def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> 
     if sum(map(text.count, ",[{")) > most:
         raise fail("too-many-nodes", f"more than {most} values", Place(name))
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         result = dict(pairs)
         if len(result) != len(pairs):
             seen: set[str] = set()
@@ -38,7 +38,7 @@ def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> 
             raise fail("duplicate-key", f"{twice!r} appears twice in an object", Place(name))
         return result
 
-    def no_constant(word: str) -> Any:
+    def no_constant(word: str) -> NoReturn:
         raise fail("json-syntax", f"{word} is not JSON", Place(name))
 
     try:
@@ -57,7 +57,7 @@ def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> 
     return data
 
 
-def parse_object(text: str, name: str, most: int = MAX_VALUES) -> dict[str, Any]:
+def parse_object(text: str, name: str, most: int = MAX_VALUES) -> dict[str, object]:
     """The object of a strict JSON text; see `parse`."""
     data = parse(text, name, most=most)
     if not isinstance(data, dict):

@@ -5,11 +5,24 @@ Floor 0, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document, KeyPath
+
+if TYPE_CHECKING:
+
+    class Violation(Protocol):
+        """An error of a JSON Schema validator; `instance` and `validator_value` have the form that its keyword asks for."""
+
+        validator: str
+        validator_value: Any
+        instance: Any
+        schema: Mapping[str, Any]
+        context: Iterable[Violation]
+        absolute_path: Iterable[str | int]
+        schema_path: Collection[str | int]
 
 WORDS = {
     "string": "text",
@@ -25,7 +38,7 @@ LONGEST = 60
 """Maximum length of a value in a message."""
 
 
-def schema_problems(document: Document, errors: Iterable[Any]) -> list[Problem]:
+def schema_problems(document: Document, errors: Iterable[Violation]) -> list[Problem]:
     """The errors of a JSON Schema validator as problems, each once, in the order of the file."""
     return in_order(problem for error in _leaves(errors) for problem in _problems(document, error))
 
@@ -63,7 +76,7 @@ def in_order(problems: Iterable[Problem]) -> list[Problem]:
     return sorted(set(problems), key=lambda p: (*(p.place or Place("")), p.code, p.message))
 
 
-def texts(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str, bool]]:
+def texts(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, str, bool]]:
     """All texts with their paths, and whether each is a key. The reader bounds the nesting."""
     if isinstance(value, str):
         yield path, value, False
@@ -76,7 +89,7 @@ def texts(path: KeyPath, value: Any) -> Iterator[tuple[KeyPath, str, bool]]:
             yield from texts((*path, index), inner)
 
 
-def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
+def _leaves(errors: Iterable[Violation]) -> Iterator[Violation]:
     """The informative errors: for `if/then`, the inner ones."""
     for error in errors:
         if error.validator in ("if", "then") and error.context:
@@ -85,7 +98,7 @@ def _leaves(errors: Iterable[Any]) -> Iterator[Any]:
             yield error
 
 
-def _problems(document: Document, error: Any) -> Iterator[Problem]:
+def _problems(document: Document, error: Violation) -> Iterator[Problem]:
     path: KeyPath = tuple(error.absolute_path)
     value, rule = error.instance, error.validator_value
     place = document.place(path)
@@ -146,7 +159,7 @@ def _foreign(value: str) -> str:
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}
 
 
-def _any_of(document: Document, error: Any, name: str) -> Iterator[Problem]:
+def _any_of(document: Document, error: Violation, name: str) -> Iterator[Problem]:
     """Of several alternatives, the one with the right type but a wrong value; else all of them."""
     for inner in error.context:
         if inner.validator not in ("type", "const", "enum"):
@@ -157,11 +170,11 @@ def _any_of(document: Document, error: Any, name: str) -> Iterator[Problem]:
     yield Problem("wrong-type", f"{name} must be {' or '.join(forms)}, not {_shown(value)}{_hint(types, value)}", document.place(tuple(error.absolute_path)))
 
 
-def _types(rule: Any) -> str:
+def _types(rule: str | list[str]) -> str:
     return " or ".join(WORDS[word] for word in (rule if isinstance(rule, list) else [rule]) if word != "null")
 
 
-def _hint(rule: Any, value: Any) -> str:
+def _hint(rule: str | list[str], value: object) -> str:
     """The suggested value, if obvious."""
     types = rule if isinstance(rule, list) else [rule]
     if "string" in types and isinstance(value, int | float) and not isinstance(value, bool):
@@ -175,7 +188,7 @@ def _hint(rule: Any, value: Any) -> str:
     return ""
 
 
-def _near(word: Any, known: list[str]) -> str:
+def _near(word: object, known: list[str]) -> str:
     return did_you_mean(word, known) if isinstance(word, str) and len(word) <= LONGEST else ""
 
 
@@ -183,7 +196,7 @@ def _one_of(allowed: list[str]) -> str:
     return f" (one of {', '.join(allowed)})" if allowed else ""
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, dict | list) and len(value) > 3:

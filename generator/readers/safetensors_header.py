@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import TypeGuard
 
 from generator.errors import Place, fail
 from generator.readers.binary import MAX_HEADER_BYTES, Reader
@@ -108,7 +108,7 @@ def read_index(path: Path, name: str | None = None) -> SafetensorsIndex:
     return SafetensorsIndex(name, total, weight_map)
 
 
-def _tensor(reader: Reader, key: str, record: Any) -> tuple[SafetensorsTensor, tuple[int, int]]:
+def _tensor(reader: Reader, key: str, record: object) -> tuple[SafetensorsTensor, tuple[int, int]]:
     if not isinstance(record, dict):
         raise reader.error("safetensors-corrupt", f"the record of {key!r} is not a mapping")
     dtype, shape, offsets = record.get("dtype"), record.get("shape"), record.get("data_offsets")
@@ -124,7 +124,7 @@ def _tensor(reader: Reader, key: str, record: Any) -> tuple[SafetensorsTensor, t
     return SafetensorsTensor(key, dtype, tuple(shape), end - begin), (begin, end)
 
 
-def _counts(value: Any) -> TypeGuard[list[int]]:
+def _counts(value: object) -> TypeGuard[list[int]]:
     """Whether `value` is a list of plausible whole numbers."""
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 60 for v in value)
 

@@ -7,7 +7,7 @@ OpenAI API.
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
 
 from generator.engines import benchmarks
 from generator.engines.benchmark import BenchLoad, Benchmark
@@ -64,7 +64,7 @@ def sequences(launch: Launch) -> int:
     return int(asked) if asked != "max" else launch.candidate.max_num_seqs * launch.candidate.replicas
 
 
-def own_benchmark(launch: Launch, workload: Any, concurrency: int, requests: int) -> tuple[Benchmark | None, list[Word]]:
+def own_benchmark(launch: Launch, workload: Mapping[str, object], concurrency: int, requests: int) -> tuple[Benchmark | None, list[Word]]:
     """The engine's own benchmark and its words; none where it has none for this load."""
     own = benchmarks().get(launch.engine.name)
     if own is None:
@@ -78,7 +78,7 @@ def own_benchmark(launch: Launch, workload: Any, concurrency: int, requests: int
     return own, own.command(load, model, launch.words())
 
 
-def _head(body: dict[str, Any]) -> str:
+def _head(body: dict[str, object]) -> str:
     """The data of a request up to its prompt, as one shell word."""
     head = json.dumps(body)[:-1] + ', "prompt": "'
     same_json(head + '"}', {**body, "prompt": ""}, "the request of bench.sh")

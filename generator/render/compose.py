@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import Any
 
 from generator.errors import internal
 from generator.quantity import version_key
@@ -22,7 +21,7 @@ from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
 from generator.verify.data import same_yaml
 
-Data = dict[str, Any]
+Data = dict[str, object]
 
 
 class Expand(str):
@@ -82,7 +81,7 @@ def _notes(launch: Launch) -> list[str]:
     return notes
 
 
-def escaped(value: Any) -> Any:
+def escaped(value: object) -> object:
     """Data with `$` doubled in every value, except intended expansions."""
     if isinstance(value, Mapping):
         return {name: escaped(item) for name, item in value.items()}

@@ -16,7 +16,7 @@ from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Option, catalogue
 
 
-def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any], book: RuleBook) -> None:
+def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], book: RuleBook) -> None:
     """Add the user's options for the engine; each replaces the planned option under any spelling.
 
     Forbidden options were refused before: gates and secrets by the spec, unknown options of the version by `extra_problems`.
@@ -35,8 +35,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, Any], book: 
         _extra(spelled, known, option, name, value)
 
 
-def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: Any) -> None:
-    values: list[Any] = [text_of(one) for one in (value if isinstance(value, list) else [value])]
+def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: object) -> None:
+    values = [text_of(one) for one in (value if isinstance(value, list) else [value])]
     file, keys = known.syntax.get("config"), known.facts.get("keys")
     if "parameters" in known.facts:
         if name.isupper():
@@ -48,6 +48,8 @@ def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str,
     elif keys is not None and option is None and ("." in name or name in keys):
         nest(spelled.config, name, value)
     elif option is not None and option.repeatable and option.nargs is None:
-        spelled.flags[f"--{name}"] = [word for text in values for word in (f"--{name}", text)][1:]
+        spelled.flags[f"--{name}"] = [*[word for text in values for word in (f"--{name}", text)][1:]]
+    elif value is True:
+        spelled.flags[f"--{name}"] = None
     else:
-        spelled.flags[f"--{name}"] = None if value is True else list(values)
+        spelled.flags[f"--{name}"] = [*values]

@@ -20,6 +20,7 @@ from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, p
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Ref, Word
 from generator.rulebook.book import RuleBook
+from generator.spec.deployment import Deploy
 
 CONFIG_INSIDE = "/gen-deploy"
 ANY = {"0.0.0.0", "::"}
@@ -32,7 +33,7 @@ class Launch:
     plan: Plan
     candidate: Candidate
     engine: Engine
-    deploy: Mapping[str, Any]
+    deploy: Deploy
     vendor: str
     gpus_per_node: int
     back: str
@@ -126,11 +127,7 @@ class Launch:
     @property
     def config_name(self) -> str | None:
         """The name of the engine's own YAML file, if it has one with content."""
-        return (
-            str(self.facts["config_file"]["name"])
-            if takes_file(self.engine) != "nothing" and self.spelled.config
-            else None
-        )
+        return str(self.facts["config_file"]["name"]) if takes_file(self.engine) != "nothing" and self.spelled.config else None
 
     def program(self) -> list[Word]:
         """The command that starts the engine on this machine."""
@@ -140,11 +137,7 @@ class Launch:
         """The arguments, on this machine or inside a container."""
         if self.creates_model:
             return []
-        address = (
-            {"host": "0.0.0.0", "port": self.facts["container"]["port"]}
-            if inside
-            else {"host": self.host, "port": self.port}
-        )
+        address = {"host": "0.0.0.0", "port": self.facts["container"]["port"]} if inside else {"host": self.host, "port": self.port}
         positional, flags = self._model(inside)
         if self.config_name:
             file = f"{CONFIG_INSIDE}/{self.config_name}" if inside else Beside(self.config_name)
@@ -202,21 +195,10 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     """
     engine = resolve_engine(candidate.engine, candidate.engine_version, book)
     hardware = plan.spec["hardware"]
-    launch = Launch(
-        plan,
-        candidate,
-        engine,
-        plan.spec.get("deploy") or {},
-        vendor_of(plan, book),
-        int(hardware.get("gpus_per_node") or 1),
-        back,
-        book,
-    )
+    deploy, per_node = plan.spec.get("deploy") or Deploy(), int(hardware.get("gpus_per_node") or 1)
+    launch = Launch(plan, candidate, engine, deploy, vendor_of(plan, book), per_node, back, book)
     if launch.nodes > 1 and not launch.has("nodes"):
-        raise internal(
-            "no-flag",
-            f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned",
-        )
+        raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")
     unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]
     if unknown:
         raise internal("no-flag", f"{engine.name} {engine.version} has no spelling for {', '.join(map(repr, unknown))}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
 from generator.render.words import comment
 
@@ -16,7 +15,7 @@ _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))"
 _TAKEN = re.compile(r"@|://|mailto:|xmpp:|www\.|#\d|GH-\d|:[a-z0-9_+-]+:|^ |  | $", re.IGNORECASE)
 
 
-def md(text: Any) -> str:
+def md(text: object) -> str:
     """Running text, with Markdown and HTML escaped."""
     return _escaped(comment(text))
 
@@ -26,17 +25,17 @@ def _escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def code(text: Any) -> str:
+def code(text: object) -> str:
     """A code span outside tables."""
     return _span(comment(text))
 
 
-def cell(text: Any) -> str:
+def cell(text: object) -> str:
     """A code span in a table cell, with bars escaped."""
     return _span(comment(text)).replace("|", "\\|")
 
 
-def quiet(text: Any) -> str:
+def quiet(text: object) -> str:
     """A cell's text with user values: a code span if GitHub would create a link or a mention, or drop blanks, despite escaping."""
     return cell(text) if _TAKEN.search(str(text)) else md(text)
 
@@ -49,7 +48,7 @@ def _span(body: str) -> str:
     return f"{fence}{pad}{body}{pad}{fence}"
 
 
-def number(value: Any) -> str:
+def number(value: object) -> str:
     """A number for readers: thousands separators, at most two decimals."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)

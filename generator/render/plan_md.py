@@ -98,7 +98,7 @@ def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
     return rows
 
 
-def formulas(found: Sequence[Mapping[str, Any]], book: RuleBook, depth: int = 0) -> list[Data]:
+def formulas(found: Sequence[Data], book: RuleBook, depth: int = 0) -> list[Data]:
     """Each term with its formula, inputs and source, followed by its parts."""
     labels = {name: label for name, label, _ in TERMS}
     rows = []

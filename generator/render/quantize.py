@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from posixpath import normpath
-from typing import Any
 
 from generator.facts.job import Job, Needs
 from generator.plan import Candidate, Plan
@@ -34,7 +33,7 @@ SEED = 42
 def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tuple[Artifact, ...]:
     """The files of a job; `back` leads from a folder beside an engine's to the folder of the spec."""
     ignored, seal = Artifact(f"{job.folder}/.gitignore", IGNORED), draft(plan.spec)
-    tool: Mapping[str, Any] = book.section("quantizers")[job.tool]
+    tool = book.section("quantizers")[job.tool]
     if "program" not in tool:
         return quantize_gguf(job, source_of(plan, back), header, seal), ignored
     maker = tool["makes"][job.method]
@@ -59,7 +58,7 @@ def jobs(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: st
     return [artifact for job in distinct for artifact in quantize(job, plan, book, header, back)]
 
 
-def job_data(job: Job, plan: Plan, back: str) -> dict[str, Any]:
+def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
     """The input of `job.py`. Paths are relative to its folder."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
     calibration = job.calibration
@@ -101,7 +100,7 @@ def beside(path: str, back: str) -> str:
     return found if found.startswith("../") else f"./{found}"
 
 
-def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: dict[str, Any]) -> Artifact:
+def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: Mapping[str, object]) -> Artifact:
     text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
     same_yaml(text, data, name)
     return Artifact(f"{job.folder}/{name}", text)
@@ -114,7 +113,7 @@ def program(name: str) -> str:
 
 
 def run_script(
-    folder: str, header: str, seal: str, what: str, library: Mapping[str, Any], needs: Needs, *, reads: Sequence[str] = ("job.yaml",),
+    folder: str, header: str, seal: str, what: str, library: Mapping[str, object], needs: Needs, *, reads: Sequence[str] = ("job.yaml",),
     program: str = "job.py", processes: int = 0, notes: Sequence[str] = (),
 ) -> Artifact:  # fmt: skip
     """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.

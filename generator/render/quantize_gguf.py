@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from posixpath import basename, normpath
-from typing import Any
 
 from generator.errors import fail
 from generator.facts.job import WEIGHTS, Job
@@ -83,7 +82,7 @@ def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artif
         names["calibration"] = host_path(file, model.back) if file else ""
         names["dataset"] = (calibration.dataset or "") if calibration and not file else ""
     assigned = "\n".join(f"{name}={bash(value)}" for name, value in names.items())
-    chosen = array("tensor_types", _tensor_types(job))
+    chosen = array("tensor_types", [*_tensor_types(job)])
     text = templates.render(
         "quantize/gguf.sh.j2",
         header=header,
@@ -115,7 +114,7 @@ def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artif
     return Artifact(f"{job.folder}/run.sh", text, executable=True)
 
 
-def _tensor_types(job: Job) -> list[Any]:
+def _tensor_types(job: Job) -> list[str]:
     """Options of llama-quantize. `--output-tensor-type` is avoided: it skips the fallback for rows that are not divisible by the block size."""
     found = read_overrides(job.tensor_types, job.tensor_types.values())
     return [word for override in found for word in ("--tensor-type", f"{pattern(override)}={override.type}")]

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
-from typing import Any
 
 from generator.render import templates
 from generator.render.artifact import Artifact
@@ -28,7 +27,7 @@ def is_seal(path: str) -> bool:
     return _NAME.fullmatch(PurePosixPath(path).name) is not None
 
 
-def draft(data: Mapping[str, Any]) -> str:
+def draft(data: Mapping[str, object]) -> str:
     """The placeholder in the files until their digest is known: a hash of all inputs, so that no input can contain it."""
     return hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:LENGTH]
 
@@ -50,5 +49,5 @@ def sealed(files: Sequence[Artifact], word: str, header: str) -> list[Artifact]:
 
 
 def _digest(files: Sequence[Artifact], word: str) -> str:
-    texts: Any = [[file.path, file.text.replace(word, "")] for file in sorted(files, key=lambda file: file.path)]
+    texts = [[file.path, file.text.replace(word, "")] for file in sorted(files, key=lambda file: file.path)]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:LENGTH]

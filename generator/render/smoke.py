@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from generator.errors import internal
 from generator.render import templates
@@ -55,7 +54,7 @@ def _engine(launch: Launch) -> dict[str, str]:
     }
 
 
-def request(launch: Launch) -> tuple[str, dict[str, Any]]:
+def request(launch: Launch) -> tuple[str, dict[str, object]]:
     """The path and the data of one question: a chat, or a completion for a model that was not tuned for chat."""
     common = {"model": launch.request_name, "max_tokens": launch.facts["smoke"]["max_tokens"]}
     if launch.plan.facts.get("model.chat") is False:
@@ -63,7 +62,7 @@ def request(launch: Launch) -> tuple[str, dict[str, Any]]:
     return "/v1/chat/completions", {**common, "messages": [{"role": "user", "content": QUESTION}]}
 
 
-def _body(data: dict[str, Any]) -> str:
+def _body(data: Mapping[str, object]) -> str:
     """JSON as one shell word, verified by parsing it again."""
     word = bash(json.dumps(data))
     (text,) = shlex.split(word) or [""]

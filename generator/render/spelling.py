@@ -13,6 +13,7 @@ from typing import Any
 from generator.errors import internal
 from generator.facts.engine import Engine
 from generator.render.words import Word
+from generator.verify.finding import is_option
 
 LAUNCH = ("model", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
 """Settings of location and model: the code that builds the command places them."""
@@ -25,7 +26,7 @@ class Spelled:
     """Spelled settings. `flags` are in order, None for a switch; `config` is nested as in the file."""
 
     flags: dict[str, list[Word] | None] = field(default_factory=dict)
-    config: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, object] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, list[str]] = field(default_factory=dict)
 
@@ -34,7 +35,7 @@ class Spelled:
         return [word for flag, values in self.flags.items() for word in (flag, *(values or ()))]
 
 
-def spell(engine: Engine, settings: Mapping[str, Any]) -> Spelled:
+def spell(engine: Engine, settings: Mapping[str, object]) -> Spelled:
     """The spelling of all settings except `LAUNCH`, in the order of the engine's facts (independent of row order).
 
     Raises an internal error for a setting without a spelling.
@@ -55,7 +56,7 @@ def entry_of(engine: Engine, name: str) -> Entry:
     return entry
 
 
-def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
+def put(spelled: Spelled, engine: Engine, name: str, value: object) -> None:
     """Add one setting."""
     entry = entry_of(engine, name)
     if entry["type"] == "secret":
@@ -76,10 +77,10 @@ def put(spelled: Spelled, engine: Engine, name: str, value: Any) -> None:
             spelled.flags[flag] = None if entry["type"] == "switch" else [text_of(word)]
 
 
-def check_dashes(engine: Engine, words: Iterable[Any]) -> None:
+def check_dashes(engine: Engine, words: Iterable[object]) -> None:
     """The last guard: raises an internal error for a value that an option parser would read as an option, despite quoting."""
     for word in words:
-        if isinstance(word, str) and word[:1] == "-" and word[1:2] not in ".0123456789":
+        if isinstance(word, str) and is_option(word):
             raise internal("bad-text", f"{engine.name} reads {word!r} as an option, because it begins with a dash")
 
 
@@ -89,7 +90,7 @@ def takes_file(engine: Engine) -> str:
     return str(file.get("holds", "all")) if file.get("format") == "yaml" else "nothing"
 
 
-def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
+def _word(engine: Engine, name: str, value: object, entry: Entry) -> object:
     """The engine's spelling of a value; None if it is expressed by omission."""
     kind = entry["type"]
     if kind in ("switch", "null"):
@@ -109,23 +110,22 @@ def _word(engine: Engine, name: str, value: Any, entry: Entry) -> Any:
         raise internal("bad-word", f"{name} of {engine.name} is a whole number, not {value!r}")
     choices = entry.get("choices")
     if choices and value not in choices:
-        raise internal(
-            "bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(choices)})"
-        )
+        raise internal("bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(choices)})")
     return value
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
 
 
-def nest(target: dict[str, Any], key: str, value: Any) -> None:
+def nest(target: dict[str, object], key: str, value: object) -> None:
     """Set a dotted key in nested mappings."""
     *outer, last = key.split(".")
     for part in outer:
-        if not isinstance(target.get(part), dict):
-            target[part] = {}  # overrides another form of the same key
-        target = target[part]
+        inner = target.get(part)
+        if not isinstance(inner, dict):
+            inner = target[part] = {}  # overrides another form of the same key
+        target = inner
     target[last] = value

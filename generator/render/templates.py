@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from generator.readers.resources import folder
 from generator.render.markdown import cell, code, md, number, quiet
@@ -25,7 +25,7 @@ def _environment() -> Environment:
     class KeysFirst(Environment):
         """`data.key` looks up a mapping's key first, before an attribute."""
 
-        def getattr(self, obj: Any, attribute: str) -> Any:
+        def getattr(self, obj: object, attribute: str) -> object:
             if type(obj) is dict and attribute in obj:
                 return obj[attribute]
             return super().getattr(obj, attribute)
@@ -53,6 +53,6 @@ def compile_to(target: Path) -> None:
     _environment().compile_templates(target, zip=None, ignore_errors=False, extensions=["j2"])
 
 
-def render(template: str, /, **values: Any) -> str:
+def render(template: str, /, **values: object) -> str:
     """The text of a template with plain values (str, int, float, list, dict) filled in."""
     return _environment().get_template(template).render(values)

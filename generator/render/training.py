@@ -40,7 +40,7 @@ def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, 
     return tuple(sealed(files, seal, header))
 
 
-def placed(data: Mapping[str, Any], back: str) -> dict[str, Any]:
+def placed(data: Mapping[str, Any], back: str) -> dict[str, object]:
     """job.yaml's data with the spec's paths relative to the job's folder."""
     found = {**data, "data": dict(data["data"])}
     for name in ("model", "teacher"):

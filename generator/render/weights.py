@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from posixpath import basename, dirname, normpath
-from typing import Any
 
 from generator.plan import Candidate, Plan
 from generator.render.words import Beside, Home, Word
@@ -83,7 +82,7 @@ def compose_path(path: str, back: str) -> tuple[str, str]:
 
 def weights_of(plan: Plan, candidate: Candidate, back: str) -> Weights:
     """The weights of a candidate; `back` leads from an engine's folder to the spec's."""
-    model: Any = plan.spec.get("model")
+    model = plan.spec.get("model")
     given = model.get("gguf") if isinstance(model, Mapping) else None
     name, file = candidate.checkpoint, candidate.gguf_file
     if candidate.origin == "made":  # relative to the job's output beside the engine's folder, not to the spec

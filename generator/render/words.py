@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Ref(NamedTuple):
@@ -65,7 +65,7 @@ def plain(words: Iterable[Word]) -> list[str]:
     return [bash(word) for word in words]
 
 
-def comment(text: Any) -> str:
+def comment(text: object) -> str:
     """Text for one comment line, without line breaks."""
     words = str(text)
     if words.isprintable():

@@ -6,7 +6,6 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from generator.errors import printable
 from generator.rulebook.book import RuleBook
@@ -29,26 +28,27 @@ def rows_of(kind: str, book: RuleBook) -> list[dict[str, object]]:
             for table in book.tables.values()
             for row in table.rows
         ]
-    entries = book.section(kind)
     make = {"gpus": _gpu, "models": _model, "methods": _method, "engines": _engine}[kind]
-    return [{"name": name, **make(name, entry, book)} for name, entry in entries.items()]
+    return [{"name": name, **make(name, book)} for name in book.section(kind)]
 
 
-def _gpu(name: str, entry: Mapping[str, object], book: RuleBook) -> dict[str, object]:
-    return {k: v for k, v in entry.items() if k != "at"}
+def _gpu(name: str, book: RuleBook) -> dict[str, object]:
+    return {k: v for k, v in book.section("gpus")[name].items() if k != "at"}
 
 
-def _model(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
+def _model(name: str, book: RuleBook) -> dict[str, object]:
     from generator.facts.model import shape_of
 
+    entry = book.section("models")[name]
     kept = {k: v for k, v in entry.items() if k not in ("config", "config_overrides", "checkpoints")}
     architecture = shape_of(name, book)
     billion = round(architecture.parameters / 1e9, 2) if architecture else None
     return {**kept, "billion": billion, "checkpoints": sorted(entry.get("checkpoints") or {})}
 
 
-def _method(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
-    handbook = entry.get("handbook") or {}
+def _method(name: str, book: RuleBook) -> dict[str, object]:
+    entry = book.section("methods")[name]
+    handbook = _handbook(entry)
     losses = {
         f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())
     }
@@ -74,8 +74,9 @@ def _method(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, An
     }
 
 
-def _engine(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, Any]:
-    handbook = entry.get("handbook") or {}
+def _engine(name: str, book: RuleBook) -> dict[str, object]:
+    entry = book.section("engines")[name]
+    handbook = _handbook(entry)
     rows = book.section("support").get(name, {}).get("support", {})
     works = sorted(method for method, row in rows.items() if "yes" in row.values())
     return {
@@ -92,6 +93,12 @@ def _engine(name: str, entry: Mapping[str, Any], book: RuleBook) -> dict[str, An
         "handbook_use": handbook.get("use"),
         "source": entry.get("source"),
     }
+
+
+def _handbook(entry: Mapping[str, object]) -> Mapping[str, object]:
+    """The handbook's names and figures of a method or an engine."""
+    found = entry.get("handbook")
+    return found if isinstance(found, Mapping) else {}
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:

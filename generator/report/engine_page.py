@@ -5,11 +5,12 @@ Floor 7, pure: from a rule set to Markdown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
 
+from generator.render.spelling import Entry as Spelling
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
+from generator.verify.catalogue import Entry
 
 NOTE = "<!-- Written by scripts/engine_pages.py from the rules. Do not edit. -->"
 VERIFIED = {
@@ -41,14 +42,15 @@ def engine_page(book: RuleBook, engine: str) -> str:
         lines += ["", f"The names were checked with the engine's own parser at {facts['default_version']}; for older versions, in its source."]
     never = [name for name in facts["flags"] if name not in reasons]
     lines += ["", "A setting without a reason is written only if the spec or another rule set asks for it.", ""] if never else [""]
-    lines += _removed_options(table)
+    lines += _removed_options(table["options"])
     if facts.get("notes"):
         lines += ["## Good to know", "", *(f"- {note}" for note in facts["notes"]), ""]
-    lines += ["## Sources", "", *(f"- {_source(book, key)}" for key in _sources(facts, table)), ""]
+    holders = [table, facts, *(entry for entries in facts["flags"].values() for entry in entries)]
+    lines += ["## Sources", "", *(f"- {_source(book, key)}" for key in _sources(holders)), ""]
     return "\n".join(lines)
 
 
-def _spelling(entry: Mapping[str, Any]) -> str:
+def _spelling(entry: Spelling) -> str:
     if entry.get("where") == "env":
         shown = f"`{entry['env']}` (environment)"
     elif entry.get("where") == "modelfile":
@@ -88,9 +90,9 @@ def _can_match(row: Row, engine: str) -> bool:
     return cell is None or engine in (cell if isinstance(cell, list) else [cell])
 
 
-def _removed_options(table: Mapping[str, Any]) -> list[str]:
+def _removed_options(options: Mapping[str, Entry | list[Entry]]) -> list[str]:
     rows = []
-    for name, entries in table["options"].items():
+    for name, entries in options.items():
         last = entries[-1] if isinstance(entries, list) else entries
         if last.get("until"):
             rows.append((name, last["until"], last.get("use") or ""))
@@ -102,11 +104,11 @@ def _removed_options(table: Mapping[str, Any]) -> list[str]:
     return [*head, *(f"| `{name}` | {since} | {_cell(use)} |" for name, since, use in sorted(rows)), ""]
 
 
-def _sources(facts: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[str]:
+def _sources(holders: Iterable[Mapping[str, object]]) -> Iterator[str]:
     seen: dict[str, None] = {}
-    for holder in [table, facts, *(entry for entries in facts["flags"].values() for entry in entries)]:
-        given = holder.get("source") or ()
-        seen |= dict.fromkeys([given] if isinstance(given, str) else given)
+    for holder in holders:
+        given = holder.get("source") or []
+        seen |= dict.fromkeys(map(str, given if isinstance(given, list) else [given]))
     yield from seen
 
 

@@ -15,10 +15,10 @@ PARTS = ("when", "otherwise", "set", "rank", "order")
 SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "order", "because", "source", "at", "digest")
 
 
-def row_data(gathered: Gathered, table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def row_data(gathered: Gathered, table: str, row: Mapping[str, object]) -> dict[str, object]:
     """One row as plain data, with its digest and its history."""
     data = {"table": table, **{key: row[key] for key in ("id", *PARTS, "because", "source", "evidence", "at") if key in row}}
-    return {**data, "digest": digest(row), "origin": origin(gathered, table, row["id"])}
+    return {**data, "digest": digest(row), "origin": origin(gathered, table, str(row["id"]))}
 
 
 def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, object]:
@@ -26,15 +26,8 @@ def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, object]
     entry = gathered.merged[section][name]
     place = str(gathered.place(section, name))
     readers = {"read_by": _readers(gathered, name)} if section in ("thresholds", "names") else {}
-    return {
-        "section": section,
-        "id": name,
-        **entry,
-        **readers,
-        "at": place,
-        "digest": digest(entry),
-        "origin": origin(gathered, section, name),
-    }
+    own = {"at": place, "digest": digest(entry), "origin": origin(gathered, section, name)}
+    return {"section": section, "id": name, **entry, **readers, **own}
 
 
 def _readers(gathered: Gathered, name: str) -> list[str]:
@@ -42,7 +35,7 @@ def _readers(gathered: Gathered, name: str) -> list[str]:
     return [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in _words(row)]
 
 
-def _words(row: Mapping[str, Any]) -> set[Any]:
+def _words(row: Mapping[str, Any]) -> set[object]:
     """All names in a row: cells and bounds, the name it ranks or orders by, and the values it sets."""
     when = row.get("when") or {}
     bounds = {bound for cell in when.values() if isinstance(cell, dict) for bound in cell.values() if isinstance(bound, str)}

@@ -5,11 +5,28 @@ Floor 7, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
-from generator.plan import NO_FIRST, Performance, figure, speed_bounds
+from generator.plan import Performance
+from generator.render.plan_json import NO_FIRST, figure, speed_bounds
 from generator.throughput.shapes import Range, Speed
+
+
+class Price(TypedDict):
+    """The user's price of a GPU, with its origin."""
+
+    per_gpu_hour: float
+    currency: str
+    dated: str
+    source: str
+
+
+class Cost(Price):
+    """The cost at a price."""
+
+    per_million_output_tokens: float
+    error_band: list[float]
 
 
 def ranged(found: Range, unit: str) -> str:
@@ -54,7 +71,7 @@ def concurrency_text(speed: Speed) -> str:
     return f"concurrency {speed.asked:,}, of which {running} run" if speed.waiting else f"concurrency {running}"
 
 
-def cost_json(performance: Performance | None, price: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def cost_json(performance: Performance | None, price: Price | None) -> Cost | None:
     """The cost per million output tokens, if the user gave a price for this GPU."""
     if price is None or performance is None or performance.speed is None:
         return None
@@ -66,7 +83,7 @@ def cost_json(performance: Performance | None, price: Mapping[str, Any] | None) 
     }
 
 
-def cost_line(cost: Mapping[str, Any]) -> str:
+def cost_line(cost: Cost) -> str:
     """The cost in a line."""
     low, high = cost["error_band"]
     return (

@@ -126,7 +126,7 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
         read.value - 1.0
         for reason in rejection.reasons
         for name, read in reason.read.items()
-        if name in OBJECTIVES and read.value is not None
+        if name in OBJECTIVES and isinstance(read.value, int | float)
     ]
     short = max(missed) if missed else -memory.headroom if memory else 0.0
     return (memory is None, len(rejection.reasons), short, rejection.candidate.id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from generator.errors import fail, fold
 from generator.quantity import version_key
@@ -18,6 +18,9 @@ from generator.readers import resources
 from generator.rulebook import compiled as compiled_rules
 from generator.rulebook.rulesets import SHIPPED, find, fingerprint, layers, put_together
 from generator.rulebook.table import STAGES, Table, build_table
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook import sections as typed
 
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
@@ -47,7 +50,28 @@ class RuleBook:
         self.memo: dict[object, object] = {}
         """What others worked out from this book and nothing else (`remembered`)."""
 
-    def section(self, name: str) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def section(self, name: Literal["policy"]) -> typed.Policy: ...
+        @overload
+        def section(self, name: Literal["gpus"]) -> Mapping[str, typed.Gpu]: ...
+        @overload
+        def section(self, name: Literal["architectures"]) -> Mapping[str, typed.Architecture]: ...
+        @overload
+        def section(self, name: Literal["models"]) -> Mapping[str, typed.Model]: ...
+        @overload
+        def section(self, name: Literal["methods"]) -> Mapping[str, typed.Method]: ...
+        @overload
+        def section(self, name: Literal["ggml_types"]) -> Mapping[str, typed.GgmlType]: ...
+        @overload
+        def section(self, name: Literal["quantizers"]) -> Mapping[str, typed.Quantizer]: ...
+        @overload
+        def section(self, name: Literal["training_jobs"]) -> Mapping[str, typed.TrainingJob]: ...
+        @overload
+        def section(self, name: str) -> Any: ...
+
+    def section(self, name: str) -> object:
         """A section's data; loaded from the compiled file on first use."""
         try:
             return self._sections[name]
@@ -64,7 +88,7 @@ class RuleBook:
     @property
     def name(self) -> str:
         """The rule set's name."""
-        return str(self.section("policy")["ruleset"]["name"])
+        return self.section("policy")["ruleset"]["name"]
 
     def index(self, section: str) -> dict[str, str]:
         """Map from folded names and aliases of a section's entries to their names."""
@@ -76,21 +100,20 @@ class RuleBook:
 
     def fallback(self, kind: str) -> str | None:
         """The fallback entry for an unlisted `gpu` or `model`, if the set has one."""
-        name = (self.section("policy")["ruleset"].get("fallback") or {}).get(kind)
-        return None if name is None else str(name)
+        return (self.section("policy")["ruleset"].get("fallback") or {}).get(kind)
 
     @property
     def sizing(self) -> str:
         """The sizing method of this set: `detailed`, or `rule-of-thumb` (the handbook)."""
-        return str(self.section("policy")["ruleset"].get("sizing", "detailed"))
+        return self.section("policy")["ruleset"].get("sizing", "detailed")
 
     @property
     def digest(self) -> str:
         """A hash of all decision data of the set."""
-        return str(self.section("policy")["ruleset"]["digest"])
+        return self.section("policy")["ruleset"]["digest"]
 
     @cached_property
-    def names(self) -> dict[str, dict[str, Any]]:
+    def names(self) -> dict[str, typed.Name]:
         """The vocabulary: the names that rules may read."""
         return dict(self.section("policy")["names"])
 
@@ -100,16 +123,15 @@ class RuleBook:
         return {name: STAGES.index(entry["stage"]) for name, entry in self.names.items()}
 
     @cached_property
-    def thresholds(self) -> dict[str, dict[str, Any]]:
+    def thresholds(self) -> dict[str, typed.Threshold]:
         """Thresholds by name, each with value or by_version, unit, source and date of the last check."""
         return dict(self.section("policy")["thresholds"])
 
     def number(self, name: str, version: str | None = None) -> float:
         """A threshold's value (for an engine version, if it depends on one)."""
-        value: float = self.threshold(name, version)["value"]
-        return value
+        return self.threshold(name, version)["value"]
 
-    def threshold(self, name: str, version: str | None = None) -> dict[str, Any]:
+    def threshold(self, name: str, version: str | None = None) -> typed.Threshold:
         """A threshold's entry with the value for this version: the last row with `since` at or below it.
 
         Raises `InputError` for a threshold missing in the rule set.
@@ -128,9 +150,9 @@ class RuleBook:
         return {**entry, **chosen}
 
     @cached_property
-    def quality(self) -> dict[str, list[dict[str, Any]]]:
+    def quality(self) -> dict[str, list[typed.Quality]]:
         """Rows of published quality loss by method."""
-        rows: dict[str, list[dict[str, Any]]] = {}
+        rows: dict[str, list[typed.Quality]] = {}
         for row in self.section("quality"):
             rows.setdefault(row["method"], []).append(row)
         return rows
@@ -145,7 +167,7 @@ class RuleBook:
         """The number of a cell's limit: a threshold's value, or the literal."""
         return self.thresholds[limit]["value"] if isinstance(limit, str) else limit
 
-    def source(self, key: str | None) -> dict[str, Any] | None:
+    def source(self, key: str | None) -> dict[str, str] | None:
         """A source's entry (title, url or where, read)."""
         return self.section("sources").get(key) if key else None
 

@@ -5,13 +5,10 @@ Floor 1. The schemas check the form of each file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from generator.errors import Problem, did_you_mean
-from generator.rulebook.overlay import Gathered
-
-Data = Mapping[str, Any]
+from generator.rulebook.overlay import Data, Gathered
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "gpus": ("vendor", "architecture"),

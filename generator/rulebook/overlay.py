@@ -26,6 +26,7 @@ TABLE_KEYS = ("table", "asks", "hit", "rows", "off")
 FREE_KEYS = ("extends", "title", "note", "checked", "cases")
 
 Data = dict[str, Any]
+"""A mapping in a file of rules: what it holds is checked against a schema before, but differs by section."""
 Key = tuple[str, str]
 
 

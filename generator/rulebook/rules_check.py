@@ -6,13 +6,16 @@ Floor 1. Reports all problems at once; `lint` adds proofs (shadowed rows, gaps).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 from generator.rulebook.facts_check import fact_problems
-from generator.rulebook.overlay import Gathered
+from generator.rulebook.overlay import Data, Gathered
 from generator.rulebook.table import COMPARISONS, STAGES
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Row
 
 HITS = {
     "workload": "collect", "reject": "collect", "fit": "collect", "prefer": "first", "settings": "collect", "warn": "collect",
@@ -24,7 +27,6 @@ WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
 ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "before", "at", "index"}
-Data = Mapping[str, Any]
 
 
 def check(gathered: Gathered, known: Data) -> list[Problem]:
@@ -49,7 +51,7 @@ def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
             yield Problem("wrong-type", f"{name!r} has the type {given['type']}, not {entry['type']}", place)
 
 
-def words_of(row: Data) -> set[str]:
+def words_of(row: Row) -> set[str]:
     """All words of a row that may be names, thresholds or settings."""
     cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
     written = [*(row.get("rank") or {}).values(), *(row.get("set") or {}).values(), *(bound for cell in cells for bound in cell.values())]

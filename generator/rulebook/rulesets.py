@@ -14,18 +14,15 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from generator.errors import InputError, Problem, did_you_mean, fail
 from generator.readers.document import Document, read_bytes, read_yaml
 from generator.readers.resources import folder, shown
-from generator.rulebook.overlay import Gathered, bare, empty, lay_over
+from generator.rulebook.overlay import Data, Gathered, bare, empty, lay_over
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
 CASES, PHYSICS = "cases", "physics"
-
-Data = dict[str, Any]
 
 
 def find(name_or_dir: str, beside: Path | None = None) -> Path:

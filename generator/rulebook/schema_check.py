@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeGuard
 
 Schema = Mapping[str, Any]
 
@@ -27,15 +27,15 @@ def accepts(schema: Schema | bool, value: object) -> bool:
     return True
 
 
-def _type(wanted: Any, value: Any, _: Schema) -> bool:
+def _type(wanted: str | list[str], value: object, _: Schema) -> bool:
     return any(_TYPES[name](value) for name in ([wanted] if isinstance(wanted, str) else wanted))
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-_TYPES: dict[str, Callable[[Any], bool]] = {
+_TYPES: dict[str, Callable[[object], bool]] = {
     "string": lambda value: isinstance(value, str),
     "number": _number,
     "integer": lambda value: _number(value) and (isinstance(value, int) or value.is_integer()),
@@ -53,11 +53,11 @@ def _equal(one: object, other: object) -> bool:
     return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
 
 
-def _properties(wanted: Any, value: Any, _: Schema) -> bool:
+def _properties(wanted: Mapping[str, Schema | bool], value: object, _: Schema) -> bool:
     return not isinstance(value, dict) or all(accepts(wanted[key], inner) for key, inner in value.items() if key in wanted)
 
 
-def _additional(wanted: Any, value: Any, schema: Schema) -> bool:
+def _additional(wanted: Schema | bool, value: object, schema: Schema) -> bool:
     if not isinstance(value, dict):
         return True
     if "patternProperties" in schema:
@@ -66,20 +66,20 @@ def _additional(wanted: Any, value: Any, schema: Schema) -> bool:
     return all(accepts(wanted, inner) for key, inner in value.items() if key not in known)
 
 
-def _dependent(wanted: Any, value: Any, _: Schema) -> bool:
+def _dependent(wanted: Mapping[str, list[str]], value: object, _: Schema) -> bool:
     if not isinstance(value, dict):
         return True
     return all(needed in value for key, others in wanted.items() if key in value for needed in others)
 
 
-def _if(wanted: Any, value: Any, schema: Schema) -> bool:
+def _if(wanted: Schema | bool, value: object, schema: Schema) -> bool:
     """`accepts` may reject valid data, so if it rejects the condition, both branches must hold."""
     if accepts(wanted, value):
         return accepts(schema.get("then", True), value)
     return accepts(schema.get("then", True), value) and accepts(schema.get("else", True), value)
 
 
-def _if_type(wanted: object, value: object, schema: Schema) -> bool:
+def _if_type(wanted: Schema | bool, value: object, schema: Schema) -> bool:
     """An `if` that only tests a type is certain."""
     if isinstance(wanted, dict) and set(wanted) == {"type"}:
         return accepts(schema.get("then" if _type(wanted["type"], value, wanted) else "else", True), value)
@@ -97,7 +97,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-_CHECKS: dict[str, Callable[[Any, Any, Schema], bool]] = {
+_CHECKS: dict[str, Callable[[Any, object, Schema], bool]] = {
     "type": _type,
     "const": lambda wanted, value, _: _equal(wanted, value),
     "enum": lambda wanted, value, _: any(_equal(one, value) for one in wanted),

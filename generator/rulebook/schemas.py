@@ -13,6 +13,7 @@ from typing import Any
 from generator.errors import Problem
 from generator.readers.document import Document
 from generator.readers.resources import folder
+from generator.rulebook.schema_check import Schema
 
 KINDS = {
     "ruleset": "ruleset", "table": "table", "thresholds": "thresholds", "names": "vocabulary", "settings": "vocabulary", "sources": "sources", "gpus": "gpus",
@@ -38,9 +39,9 @@ def names() -> list[str]:
 
 
 @lru_cache
-def schema(name: str) -> dict[str, Any]:
+def schema(name: str) -> Schema:
     """A shipped schema."""
-    data: dict[str, Any] = json.loads((folder("rules") / "schemas" / f"{name}.json").read_bytes())
+    data: Schema = json.loads((folder("rules") / "schemas" / f"{name}.json").read_bytes())
     return data
 
 
@@ -54,7 +55,7 @@ def _validator(name: str, form_only: bool) -> Any:
     return Draft202012Validator(without_words(schema(name)) if form_only else schema(name), registry=registry)
 
 
-def without_words(whole: Mapping[str, Any]) -> dict[str, Any]:
+def without_words(whole: Schema) -> Schema:
     """A schema without the shipped vocabulary: parts with a `form` are replaced by it."""
     parts = whole.get("$defs", {})
     loose = {name: parts.get(f"{name}_form", part) for name, part in parts.items()}

@@ -7,18 +7,17 @@ with a number or the name of a threshold, or `unknown`. A fact without a value m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from operator import ge, gt, le, lt
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook import sections as typed
 
 STAGES = ("spec", "pair", "layout", "sized")
 """The stages at which names get their values: the spec, engine and method, parallelism, sizing."""
 SPEC, PAIR, LAYOUT, SIZED = range(len(STAGES))
 
-COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "min": lambda value, bound: value >= bound,
-    "over": lambda value, bound: value > bound,
-    "below": lambda value, bound: value < bound,
-    "max": lambda value, bound: value <= bound,
-}
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"min": ge, "over": gt, "below": lt, "max": le}
 
 Test = Callable[[object], bool]
 Facts = Mapping[str, object]
@@ -123,9 +122,9 @@ def _one_of(words: frozenset[object]) -> Test:
     return test
 
 
-def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Row:
+def build_row(row: typed.Row, stages: Mapping[str, int], bound: Callable[[object], object]) -> Row:
     """A row compiled from checked data."""
-    when: Mapping[str, object] = row.get("when") or {}
+    when = row.get("when") or {}
     tests = [(name, cell_test(cell, bound)) for name, cell in when.items()]
     rank = order = None
     if "rank" in row:
@@ -141,7 +140,7 @@ def build_row(row: Mapping[str, Any], stages: Mapping[str, int], bound: Callable
     )  # fmt: skip
 
 
-def build_table(name: str, data: Mapping[str, Any], stages: Mapping[str, int], bound: Callable[[Any], Any]) -> Table:
+def build_table(name: str, data: typed.Table, stages: Mapping[str, int], bound: Callable[[object], object]) -> Table:
     """A table compiled from checked data; rows with only `otherwise: true` always match."""
     rows = tuple(build_row(row, stages, bound) for row in data["rows"])
     by_stage = tuple(tuple(row for row in rows if row.stage == i) for i in range(len(STAGES)))

@@ -11,12 +11,15 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import ceil_div
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf_mixture import Mixture, tensors
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import GgmlType, Method
 
 AVX2_REPACKED = ("q4_0", "q4_K", "iq4_nl", "mxfp4")
 """Types of which the CPU backend makes a second, interleaved copy on x86 with AVX2 (ggml-cpu/repack.cpp)."""
@@ -75,12 +78,7 @@ _cache: dict[_Key, tuple[object, object, object, GgufSizes]] = {}
 _fullest: dict[tuple[_Key, int], int] = {}
 
 
-def gguf_sizes(
-    architecture: ModelArchitecture,
-    method: Mapping[str, Any],
-    ggml_types: Mapping[str, Mapping[str, Any]],
-    imatrix: bool = False,
-) -> GgufSizes:
+def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> GgufSizes:
     """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
 
     Remembered for the same three objects; they must not change afterwards.
@@ -122,20 +120,15 @@ def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
     return GgufSizes(tuple(layers), embedding, output, file, by_type, tuple(experts), largest)
 
 
-def gguf_bytes(
-    architecture: ModelArchitecture,
-    method: Mapping[str, Any],
-    ggml_types: Mapping[str, Mapping[str, Any]],
-    imatrix: bool = False,
-) -> int:
+def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> int:
     """Bytes of all tensors in the file; the header, some megabytes of vocabulary, is not in it."""
     return gguf_sizes(architecture, method, ggml_types, imatrix).file
 
 
 def gguf_weights(
     architecture: ModelArchitecture,
-    method: Mapping[str, Any],
-    ggml_types: Mapping[str, Mapping[str, Any]],
+    method: Method,
+    ggml_types: Mapping[str, GgmlType],
     layout: Layout,
     cpu: bool = False,
     imatrix: bool = False,
@@ -224,8 +217,8 @@ def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:
 
 def repack_bytes(
     architecture: ModelArchitecture,
-    method: Mapping[str, Any],
-    ggml_types: Mapping[str, Mapping[str, Any]],
+    method: Method,
+    ggml_types: Mapping[str, GgmlType],
     types: Collection[str] = AVX2_REPACKED,
     imatrix: bool = False,
 ) -> int:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Role
 from generator.sizing.gguf_overrides import Override, read_overrides
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Clause, GgmlType, Method
 
 _FALLBACK = {"q2_K": "q4_0", "q3_K": "q4_0", "q4_K": "q5_0", "q5_K": "q5_1", "q6_K": "q8_0"}
 """Where rows do not divide into blocks of 256 values; `iq…` becomes iq4_nl, and f16 follows where 32 do not either."""
@@ -64,17 +67,15 @@ class Mixture:
     overrides: tuple[Override, ...] = ()
 
     @classmethod
-    def of(
-        cls, method: Mapping[str, Any], ggml_types: Mapping[str, Any], architecture: ModelArchitecture, imatrix: bool
-    ) -> Mixture:
+    def of(cls, method: Method, ggml_types: Mapping[str, GgmlType], architecture: ModelArchitecture, imatrix: bool) -> Mixture:
         """The mixture of `method`; clauses that cannot hold for this model are left out."""
-        gguf = method.get("gguf", method)
+        gguf = method["gguf"]
         base = gguf["base"]
         experts = architecture.experts
         clauses = {}
         for category in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"):
-            found = gguf.get(category, ())
-            some = [found] if isinstance(found, Mapping) else found
+            found = cast("Clause | list[Clause]", gguf.get(category, []))
+            some = found if isinstance(found, list) else [found]
             held = [_clause(clause, architecture, imatrix) for clause in some]
             clauses[category] = tuple(clause for clause in held if clause is not None)
         large = architecture.layers == 80 and 8 * architecture.kv_heads == architecture.attention_heads
@@ -131,7 +132,7 @@ class Mixture:
         return replaced if columns % self.types[replaced][1] == 0 else "f16"
 
 
-def _clause(clause: Mapping[str, Any], architecture: ModelArchitecture, imatrix: bool) -> tuple[str, str] | None:
+def _clause(clause: Clause, architecture: ModelArchitecture, imatrix: bool) -> tuple[str, str] | None:
     """Type and place of a clause, or None where it cannot hold for this model."""
     if clause.get("imatrix", imatrix) != imatrix or clause.get("experts", architecture.experts) != architecture.experts:
         return None
@@ -185,9 +186,7 @@ def _outside(kind: _Kind) -> bool:
     return kind.category in ("token_embd", "output") or kind.name.startswith(_OUTSIDE)
 
 
-def _types(
-    kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mixture: Mixture
-) -> Iterator[tuple[str, list[int]]]:
+def _types(kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mixture: Mixture) -> Iterator[tuple[str, list[int]]]:
     """The types that tensors of one kind get, and in which layers."""
     if mixture.overrides:
         by_hand: dict[str, list[int]] = {}

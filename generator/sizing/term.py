@@ -1,17 +1,18 @@
 """Figures that remember how they were made: a memory law runs on plain numbers to decide, and on these to explain.
 
 Floor 3, pure. A law is written once, in plain arithmetic and the functions below. Handed numbers, it costs what arithmetic costs;
-handed `Term`s (`leaf`, `Watched`), the same law returns a tree: formula, inputs with their sources, and the parts that it named.
+handed `Term`s (`leaf`, `watched`), the same law returns a tree: formula, inputs with their sources, and the parts that it named.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from generator.quantity import GIB, MIB
 
+T = TypeVar("T")
 N = TypeVar("N", bound=float)
 """An int, a float, or a `Term` in place of either."""
 
@@ -96,9 +97,9 @@ class Term(float):
         return MemoryTerm(name, float(self), self.formula, dict(self.inputs), parts, found or next((one.source for one in by_size if one.source), None))
 
 
-def leaf(symbol: str, value: float, source: str | None = None) -> Term:
-    """A number of its own under a symbol."""
-    return Term(value, symbol, _ATOM, {symbol: Input(float(value), source)}, {})
+def leaf(symbol: str, value: N, source: str | None = None) -> N:
+    """A number of its own under a symbol: a `Term` in its place."""
+    return cast(N, Term(value, symbol, _ATOM, {symbol: Input(float(value), source)}, {}))
 
 
 def part(name: str, value: N) -> N:
@@ -129,15 +130,18 @@ def whole(value: float) -> int:
     return cast(int, Term(int(value), value.formula, value.level, value.inputs, value.parts)) if type(value) is Term else int(value)
 
 
-class Watched:
+def watched(what: T, symbols: Mapping[str, str] | None = None) -> T:
     """An object whose numbers are terms, under their names as symbols (or the names given here); all else is as it is."""
+    return cast(T, _Watched(what, symbols))
 
+
+class _Watched:
     def __init__(self, watched: object, symbols: Mapping[str, str] | None = None) -> None:
         self._watched, self._symbols = watched, symbols or {}
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         value = getattr(self._watched, name)
-        return leaf(self._symbols.get(name, name), value) if type(value) in (int, float) else value
+        return leaf(self._symbols.get(name, name), value) if type(value) is int or type(value) is float else value
 
 
 def _text(value: float, level: int) -> str:

@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from math import lcm
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import ceil_div, ceil_to
 from generator.sizing.footprint import Layout
 from generator.sizing.tensors import Split, Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Method
 
 _VOCABULARY_PADDING = 64
 """vLLM and SGLang pad the vocabulary to a multiple of this (and of the ways it is split)."""
@@ -26,16 +29,12 @@ _tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...]]] = Order
 _answers: OrderedDict[tuple[object, ...], tuple[object, object, Mapping[str, float]]] = OrderedDict()
 
 
-def weight_bytes(
-    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float = 9.0
-) -> int:
+def weight_bytes(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> int:
     """Bytes of the weights on the fullest GPU, as an engine holds them, for one of `methods` that is not GGUF: the sum of `weight_parts`."""
     return int(sum(weight_parts(architecture, method, layout, capability).values()))
 
 
-def weight_parts(
-    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float = 9.0
-) -> Mapping[str, float]:
+def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> Mapping[str, float]:
     """The same bytes by the role of the matrices, and the rotary table; they must not be changed.
 
     Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
@@ -53,9 +52,7 @@ def weight_parts(
     return parts
 
 
-def checkpoint_bytes(
-    architecture: ModelArchitecture, method: Mapping[str, Any], files: Literal["loaded", "published", "made"] = "loaded"
-) -> int:
+def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded") -> int:
     """Bytes of the same weights as files: nothing rounded, no rotary table.
 
     `files` says whether what lies in the files and is not loaded counts, too. In a model's own repository (`published`)
@@ -91,7 +88,7 @@ def _gptq_leftovers(matrix: Matrix, storage: Storage | None) -> int:
     return (zeros + 4 * matrix.columns) * matrix.count
 
 
-def own_checkpoint(architecture: ModelArchitecture, method: Mapping[str, Any]) -> bool:
+def own_checkpoint(architecture: ModelArchitecture, method: Method) -> bool:
     """Whether the architecture's own quantisation is what `method` means."""
     own = architecture.quantization
     if own is None:
@@ -104,7 +101,7 @@ def own_checkpoint(architecture: ModelArchitecture, method: Mapping[str, Any]) -
     return mine == family or (family not in ("float", "gguf") and bits == own.bits)
 
 
-def method_storage(method: Mapping[str, Any]) -> Storage | None:
+def method_storage(method: Method) -> Storage | None:
     """How a method stores a matrix that it quantises; None for 16 bits."""
     bits = method.get("weight_bits", 16)
     if bits >= 16:
@@ -127,9 +124,7 @@ def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozense
     return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
 
 
-def _fullest_stage(
-    architecture: ModelArchitecture, method: Mapping[str, Any], layout: Layout, capability: float
-) -> dict[str, float]:
+def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     keeps = frozenset(method.get("keeps_16bit", ()))

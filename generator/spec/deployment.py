@@ -11,17 +11,35 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from generator.errors import InputError, Problem
 from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import folder
-from generator.rulebook.schema_check import accepts
+from generator.rulebook.schema_check import Schema, accepts
 from generator.spec.secrets import secret_problems
 
 VERSION = 1
+
+
+class Deploy(TypedDict, total=False):
+    """The spec's deploy section; `env` by variable, `extra_args` by engine and option."""
+
+    targets: list[str]
+    served_name: str
+    host: str
+    port: int
+    image: str
+    env: dict[str, str]
+    cache_dir: str
+    api_key_from: str
+    trust_remote_code: bool
+    namespace: str
+    replicas: int
+    allow_unknown: bool
+    extra_args: dict[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +62,7 @@ class HardwareRequest:
     With `gpus_auto` the decision sets `gpus_per_node` to the smallest number that meets the objectives.
     """
 
-    gpu: str | Mapping[str, Any]
+    gpu: str | Mapping[str, object]
     gpus_per_node: int = 1
     nodes: int = 1
     memory_gib: float | None = None
@@ -67,7 +85,7 @@ class DeploymentSpec:
     hardware: HardwareRequest
     workload: Mapping[str, Any]
     pin: Mapping[str, Any]
-    deploy: Mapping[str, Any]
+    deploy: Deploy
     document: Document
     folder: Path
     quantize: Mapping[str, Any] | None = None
@@ -101,14 +119,13 @@ class DeploymentSpec:
 
 
 @lru_cache(1)
-def schema() -> dict[str, Any]:
+def schema() -> Schema:
     """The JSON Schema of a spec, with references resolved."""
     data = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
-    whole: dict[str, Any] = _inlined(data, data["$defs"])
-    return whole
+    return {key: _inlined(part, data["$defs"]) for key, part in data.items() if key != "$defs"}
 
 
-def _inlined(part: Any, shared: Mapping[str, Any]) -> Any:
+def _inlined(part: object, shared: Mapping[str, Mapping[str, object]]) -> object:
     if isinstance(part, list):
         return [_inlined(inner, shared) for inner in part]
     if not isinstance(part, dict):
@@ -154,7 +171,7 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     return (
         DeploymentSpec(
             name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
-            data.get("pin") or {}, data.get("deploy") or {}, document, path.parent,
+            data.get("pin") or {}, data.get("deploy") or Deploy(), document, path.parent,
             data.get("quantize"),
         ),
         [],
@@ -168,7 +185,7 @@ def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
     return HardwareRequest(**data)
 
 
-def whole(value: Any, rule: Mapping[str, Any]) -> Any:
+def whole(value: object, rule: Schema) -> Any:
     """The data with `32.0` and `1e5` converted to integers where the schema wants one."""
     if isinstance(value, dict):
         return {key: whole(inner, (rule.get("properties") or {}).get(key) or {}) for key, inner in value.items()}

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_in, readable_from
@@ -176,7 +175,7 @@ def _folder(document: Document, key: str, required: bool = False) -> Iterator[Pr
     yield from _path_problem(key, value, document.place((key,)), below=key == "out")
 
 
-def _path_problem(key: str, value: Any, place: Place, below: bool) -> Iterator[Problem]:
+def _path_problem(key: str, value: object, place: Place, below: bool) -> Iterator[Problem]:
     if not isinstance(value, str):
         yield Problem("wrong-type", f"{key}: a path is expected, not {value!r}", place)
     elif not value.strip() or not value.isprintable():

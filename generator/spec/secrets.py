@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TypedDict
 
 from generator.errors import Problem
 from generator.readers.document import Document, KeyPath
@@ -19,9 +19,18 @@ from generator.readers.resources import folder
 WAY_OUT = "set it in the environment that starts the server; for the API key of clients, name its variable in deploy.api_key_from"
 
 
+_Names = TypedDict("_Names", {"ends": list[str], "not": list[str]})
+
+
+class _Known(TypedDict):
+    names: _Names
+    values: list[dict[str, str]]
+    harmless: list[str]
+
+
 @lru_cache(1)
-def _known() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads((folder("rules") / "secrets.json").read_bytes())
+def _known() -> _Known:
+    data: _Known = json.loads((folder("rules") / "secrets.json").read_bytes())
     return data
 
 
@@ -57,13 +66,13 @@ def _refused(document: Document, path: KeyPath, what: str, key: bool) -> Problem
     return Problem("secret", f"{what}, and no file may contain one: {WAY_OUT}", document.place(path, key))
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: object) -> bool:
     """Whether a value could be a secret, unlike switches and words such as `auto`."""
     values = value if isinstance(value, list) else [value]
     return any(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).lower() not in _known()["harmless"] for one in values)
 
 
-def _settings(data: Any) -> Iterator[tuple[KeyPath, Any]]:
+def _settings(data: object) -> Iterator[tuple[KeyPath, object]]:
     """The spec's free-form names: environment variables, and options by engine."""
     deploy = data.get("deploy") if isinstance(data, dict) else None
     env, extra = (deploy.get(key) for key in ("env", "extra_args")) if isinstance(deploy, dict) else (None, None)

@@ -5,19 +5,21 @@ Floor 4, pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.quantity import GB
 from generator.sizing.footprint import Numbers
 from generator.throughput.shapes import HardwareShape
 
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Gpu, Method
+
 TERA = 1e12
 
 
 def hardware_shape(
-    entry: Mapping[str, Any],
-    method: Mapping[str, Any],
+    entry: Gpu,
+    method: Method,
     numbers: Numbers,
     *,
     interconnect: str | None = None,
@@ -58,7 +60,7 @@ def hardware_shape(
     )
 
 
-def _arithmetic(entry: Mapping[str, Any], method: Mapping[str, Any]) -> tuple[str, float]:
+def _arithmetic(entry: Gpu, method: Method) -> tuple[str, float]:
     """What the kernels of a method compute in on this GPU, and its TFLOPS (0: as in 16 bits).
 
     Where the hardware lacks the method's own arithmetic the weights are unpacked to 16 bits. MXFP4 weights meet 8-bit

@@ -6,14 +6,16 @@ Floor 4, pure.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.sizing.cache import CacheCost
 from generator.sizing.tensors import stored
 from generator.sizing.weights import method_storage, own_checkpoint
 from generator.throughput.shapes import CacheTraffic, ModelShape
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Method
 
 _ASIDE = frozenset({"embedding", "vision", "mtp"})
 """Roles that a step of text does not read whole: a row of the embedding, the tower of images, draft layers."""
@@ -22,7 +24,7 @@ _REMEMBERED = 1024
 _known: OrderedDict[tuple[int, int], tuple[object, object, ModelShape]] = OrderedDict()
 
 
-def model_shape(architecture: ModelArchitecture, method: Mapping[str, Any]) -> ModelShape:
+def model_shape(architecture: ModelArchitecture, method: Method) -> ModelShape:
     """The shape of a model in a method (an entry of methods.yaml). Remembered for the same two objects."""
     key = (id(architecture), id(method))
     known = _known.get(key)
@@ -35,7 +37,7 @@ def model_shape(architecture: ModelArchitecture, method: Mapping[str, Any]) -> M
     return shape
 
 
-def _safetensors(architecture: ModelArchitecture, method: Mapping[str, Any]) -> ModelShape:
+def _safetensors(architecture: ModelArchitecture, method: Method) -> ModelShape:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     keeps = frozenset(method.get("keeps_16bit", ()))
@@ -56,7 +58,7 @@ def _safetensors(architecture: ModelArchitecture, method: Mapping[str, Any]) -> 
     return _shape(architecture, dense, experts, low, full)
 
 
-def _gguf(architecture: ModelArchitecture, method: Mapping[str, Any]) -> ModelShape:
+def _gguf(architecture: ModelArchitecture, method: Method) -> ModelShape:
     """GGUF types mix: the bytes come from the file's own size, shared by parameters."""
     dense = experts = 0.0
     for m in architecture.matrices:

@@ -5,15 +5,12 @@ Floor 6, pure. No abbreviations, no `--config=FILE`, no underscores for dashes, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
 from generator.errors import did_you_mean
 from generator.verify.catalogue import Catalogue, Option
-from generator.verify.finding import Finding, Text
+from generator.verify.finding import Finding, Text, is_option
 from generator.verify.values import old_word, wrong_text
-
-_NUMBER = re.compile(r"-(\d|\.\d)", re.ASCII)
 
 
 def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
@@ -22,7 +19,7 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
     seen: dict[str, Text] = {}
     while rest:
         word = rest.pop(0)
-        if not is_option(word):
+        if not is_option(word.text):
             positionals -= 1
             if positionals < 0 and word.known:
                 yield Finding("stray-word", f"{word.text!r} does not belong to any option of {known.title}", word.place)
@@ -30,7 +27,7 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
         name, joined, option, problem = _read(word, known)
         yield from problem
         if option is None:
-            if rest and joined is None and not is_option(rest[0]) and rest[0].known:
+            if rest and joined is None and not is_option(rest[0].text) and rest[0].known:
                 rest.pop(0)  # most likely its value
             continue
         yield from _use(option, name, word, known, seen)
@@ -46,11 +43,6 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
         if joined is None and not _had(option, word, words, rest):
             yield Finding("needs-value", f"{name} needs a value", word.place)
     yield from _companions(seen, known)
-
-
-def is_option(word: Text) -> bool:
-    """Whether a parser reads a word as an option."""
-    return len(word.text) > 1 and word.text.startswith("-") and not _NUMBER.match(word.text)
 
 
 def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
@@ -127,7 +119,7 @@ def _values(option: Option, joined: Text | None, rest: list[Text]) -> list[Text]
         return [joined]
     most = 1 if option.nargs in (None, "?") else option.nargs if isinstance(option.nargs, int) else len(rest)
     found: list[Text] = []
-    while rest and len(found) < most and not is_option(rest[0]):
+    while rest and len(found) < most and not is_option(rest[0].text):
         found.append(rest.pop(0))
     return found
 

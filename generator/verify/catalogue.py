@@ -7,11 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Required, TypedDict
 
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
+
+
+class Entry(TypedDict, total=False):
+    """An option in the `flags` section, in some versions."""
+
+    names: list[str]
+    off: list[str]
+    type: Required[str]
+    choices: list[str]
+    words: list[str]
+    words_since: str
+    seen: str
+    since: str
+    until: str
+    use: str
+    needs: list[str]
+    deprecated: bool
+    env: str
+    nargs: str | int
+    numbers: bool
+    repeatable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +96,7 @@ def nearest(version: str, known: list[str]) -> str:
 @remembered
 def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
     """The options of an engine at a version, from the nearest version in the catalogue."""
-    facts: Mapping[str, Any] = book.section("flags")[engine]
+    facts = book.section("flags")[engine]
     as_version = nearest(version, list(facts["versions"]))
     taken, gone, later = _by_time(facts["options"], as_version)
     for rule in facts.get("old_words") or ():
@@ -87,7 +108,7 @@ def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
     return Catalogue(engine, version, as_version, facts["syntax"], facts, taken, gone, later, env, gone_env)
 
 
-def _by_time(options: Mapping[str, Any], version: str) -> tuple[dict[str, Option], dict[str, Option], dict[str, Option]]:
+def _by_time(options: Mapping[str, Entry | list[Entry]], version: str) -> tuple[dict[str, Option], dict[str, Option], dict[str, Option]]:
     key = version_key(version)
     taken: dict[str, Option] = {}
     gone: dict[str, Option] = {}
@@ -107,7 +128,7 @@ def _by_time(options: Mapping[str, Any], version: str) -> tuple[dict[str, Option
     return taken, gone, later
 
 
-def _option(name: str, entry: Mapping[str, Any], key: tuple[Any, ...]) -> Option:
+def _option(name: str, entry: Entry, key: tuple[int, ...]) -> Option:
     words = entry.get("choices") or entry.get("words")
     if "words_since" in entry and key < version_key(entry["words_since"]):
         words = None

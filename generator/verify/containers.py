@@ -6,15 +6,18 @@ Floor 6, pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Any
 
+from generator.errors import Place
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
 from generator.verify.launches import SHELLS, Launch, command_at, default_positionals, image_of, in_script
 from generator.verify.shell_words import read_script
+
+Expand = Callable[[str, Place], Text]
+"""The text of a value after the expansion of its file."""
 
 _DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^${}]*)\}")
 _EXPANDED = re.compile(r"\$[A-Za-z_{]")
@@ -56,7 +59,7 @@ def _containers(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping
 
 
 def _container(
-    document: Document, path: KeyPath, data: Mapping[str, object], keys: tuple[str, str, str], expand: object, book: RuleBook, engine: str | None
+    document: Document, path: KeyPath, data: Mapping[str, object], keys: tuple[str, str, str], expand: Expand, book: RuleBook, engine: str | None
 ) -> Iterator[Launch]:
     entry, arguments, env_key = keys
     image = image_of(str(data.get("image") or ""), book)
@@ -81,7 +84,7 @@ def _container(
         yield Launch(name, image[1] if image else None, words, default_positionals(name, book), env)
 
 
-def _words(document: Document, path: KeyPath, value: Any, expand: Any) -> list[Text]:
+def _words(document: Document, path: KeyPath, value: object, expand: Expand) -> list[Text]:
     if isinstance(value, str):
         place = document.place(path)
         script = read_script(value.replace("$$", "\\$"), document.name, place)
@@ -95,7 +98,7 @@ def _plain(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def _env(document: Document, path: KeyPath, value: Any, expand: Any) -> dict[str, Text]:
+def _env(document: Document, path: KeyPath, value: object, expand: Expand) -> dict[str, Text]:
     found: dict[str, Text] = {}
     if isinstance(value, Mapping):
         for name, item in value.items():
@@ -111,12 +114,12 @@ def _env(document: Document, path: KeyPath, value: Any, expand: Any) -> dict[str
     return found
 
 
-def _compose(text: str, place: Any) -> Text:
+def _compose(text: str, place: Place) -> Text:
     """A value after Compose interpolation: `$$` is a dollar, a default replaces its variable."""
     text = _DEFAULT.sub(lambda found: found.group(1), text)
     bare = text.replace("$$", "")
     return Text(text.replace("$$", "$"), place, not _EXPANDED.search(bare))
 
 
-def _kubernetes(text: str, place: Any) -> Text:
+def _kubernetes(text: str, place: Place) -> Text:
     return Text(text, place, not _KUBE.search(text))

@@ -16,11 +16,11 @@ import yaml
 from generator.errors import internal
 from generator.readers.document import parse_yaml
 
-_Loader: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+_Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _resolver: Any = yaml.resolver.Resolver()
 
 
-def same_yaml(text: str, data: Any, name: str) -> None:
+def same_yaml(text: str, data: object, name: str) -> None:
     """Raise an internal error unless both YAML 1.1 and 1.2 parse to `data`.
 
     For the output of gen-deploy, the two differ only in the meaning of unquoted words.
@@ -33,7 +33,7 @@ def same_yaml(text: str, data: Any, name: str) -> None:
 
 
 @lru_cache(4096)
-def _by_yaml_1_1(word: str) -> Any:
+def _by_yaml_1_1(word: str) -> object:
     """The value of an unquoted word in YAML 1.1 (PyYAML); refused words equal no value."""
     tag = _resolver.resolve(yaml.ScalarNode, word, (True, False))
     try:
@@ -42,7 +42,7 @@ def _by_yaml_1_1(word: str) -> Any:
         return ...
 
 
-def same_json(text: str, data: Any, name: str) -> None:
+def same_json(text: str, data: object, name: str) -> None:
     """Raise an internal error unless the JSON text parses to `data`."""
     _compare(json.loads(text), data, name)
 
@@ -56,7 +56,7 @@ def _compare(read: Any, expected: Any, name: str) -> None:
         raise internal("not-as-meant", f"{name} does not parse to the intended data at {where or 'its root'}")
 
 
-def difference(read: Any, expected: Any, path: str = "") -> str | None:
+def difference(read: object, expected: object, path: str = "") -> str | None:
     """Where two values differ, types and order of keys included; None where they do not."""
     if isinstance(expected, tuple):
         expected = list(expected)

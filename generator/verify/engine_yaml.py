@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from generator.errors import did_you_mean
 from generator.readers.document import Document, KeyPath
 from generator.verify.argv import find
-from generator.verify.catalogue import Catalogue
+from generator.verify.catalogue import Catalogue, Entry
 from generator.verify.finding import Finding
 from generator.verify.values import old_word, wrong_value
 
@@ -44,7 +43,7 @@ def _companions(document: Document, known: Catalogue) -> Iterator[Finding]:
                 yield Finding("missing-companion", f"{key} also needs {needed[2:]}", document.place((key,), key=True))
 
 
-def _option(document: Document, key: str, value: Any, known: Catalogue) -> Iterator[Finding]:
+def _option(document: Document, key: str, value: object, known: Catalogue) -> Iterator[Finding]:
     rules, at = known.syntax["config"], document.place((key,), key=True)
     place = document.place((key,))
     option, problem = find(f"--{key}", known)
@@ -66,7 +65,7 @@ def _option(document: Document, key: str, value: Any, known: Catalogue) -> Itera
         yield Finding("deprecated-word", f"{key}: {value} is deprecated in {known.title}: use {new}", place, "warning", new)
 
 
-def _fields(document: Document, path: KeyPath, data: Mapping[str, Any], fields: Mapping[str, Any], known: Catalogue) -> Iterator[Finding]:
+def _fields(document: Document, path: KeyPath, data: Mapping[str, object], fields: Mapping[str, Entry], known: Catalogue) -> Iterator[Finding]:
     for key, value in data.items():
         entry = fields.get(key)
         shown = ".".join(map(str, (*path, key)))
@@ -83,7 +82,7 @@ def _fields(document: Document, path: KeyPath, data: Mapping[str, Any], fields: 
         yield from _value(document, (*path, key), value, entry["type"], known)
 
 
-def _value(document: Document, path: KeyPath, value: Any, kind: str, known: Catalogue) -> Iterator[Finding]:
+def _value(document: Document, path: KeyPath, value: object, kind: str, known: Catalogue) -> Iterator[Finding]:
     shown, place = ".".join(map(str, path)), document.place(path)
     optional, kind = kind.endswith("?"), kind.removesuffix("?")
     if value is None:
@@ -91,16 +90,16 @@ def _value(document: Document, path: KeyPath, value: Any, kind: str, known: Cata
             yield Finding("wrong-type", f"{shown} cannot be null", place)
         return
     name = re.match(r"[A-Za-z_]+", kind)
-    classes = known.facts["classes"]
-    if name and name.group(0) in classes:
-        yield from _class(document, path, value, classes[name.group(0)], known)
+    if name and name.group(0) in known.facts["classes"]:
+        yield from _class(document, path, value, name.group(0), known)
         return
     if what := _wrong(value, kind):
         yield Finding(what[0], f"{shown} takes {what[1]}, not {value!r}", place)
 
 
-def _class(document: Document, path: KeyPath, value: Any, fields: Mapping[str, Any], known: Catalogue) -> Iterator[Finding]:
+def _class(document: Document, path: KeyPath, value: object, name: str, known: Catalogue) -> Iterator[Finding]:
     shown, place = ".".join(map(str, path)), document.place(path)
+    fields = known.facts["classes"][name]
     if not isinstance(value, Mapping):
         yield Finding("wrong-type", f"{shown} is a mapping, not {value!r}", place)
         return
@@ -113,7 +112,7 @@ def _class(document: Document, path: KeyPath, value: Any, fields: Mapping[str, A
     yield from _fields(document, path, value, fields, known)
 
 
-def _wrong(value: Any, kind: str) -> tuple[str, str] | None:
+def _wrong(value: object, kind: str) -> tuple[str, str] | None:
     if kind.startswith("enum("):
         inside = kind[5 : kind.index(")")]
         words = re.split(r"[ ,]", inside)[0].split("|")
@@ -121,13 +120,12 @@ def _wrong(value: Any, kind: str) -> tuple[str, str] | None:
         return None if given in words else ("wrong-choice", f"one of {', '.join(words)}")
     base = re.match(r"[a-z]+", kind)
     word = base.group(0) if base else "any"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     if word == "float":
-        if not number:
+        if not isinstance(value, int | float) or isinstance(value, bool):
             return "wrong-type", "a number"
         return ("wrong-value", "a number from 0 to 1") if "[0..1]" in kind and not 0 <= value <= 1 else None
     if word == "int":
-        if not number or not isinstance(value, int):
+        if not isinstance(value, int) or isinstance(value, bool):
             return "wrong-type", "a whole number"
         least = 1 if kind.startswith("int>0") else 0 if kind.startswith("int>=0") else value
         return ("wrong-value", f"a whole number from {least}") if value < least else None

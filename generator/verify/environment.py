@@ -6,7 +6,6 @@ Floor 6, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from generator.errors import Place, did_you_mean
 from generator.verify.catalogue import Catalogue, Option
@@ -35,7 +34,7 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
 
 def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]:
     """Every finding in a Modelfile: grammar, parameter names and types."""
-    parameters: Mapping[str, Any] = known.facts["parameters"]
+    parameters = known.facts["parameters"]
     try:
         commands = read_with_lines(text)
     except ModelfileError as error:

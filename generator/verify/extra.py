@@ -8,15 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
-from generator.errors import Place, Problem, did_you_mean
+from generator.errors import Problem, did_you_mean
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
-from generator.verify.argv import find, is_option
+from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Option, catalogue
 from generator.verify.environment import check_env
-from generator.verify.finding import Text
+from generator.verify.finding import Text, is_option
 from generator.verify.modelfile import ModelfileError, quote
 from generator.verify.values import wrong_text, wrong_value
 
@@ -26,7 +25,7 @@ def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBo
     form, name = book.section("engines")[engine].get("served_names"), spec.deploy.get("served_name")
     if form and name and not re.match(form["pattern"], name):
         yield spec.problem(("deploy", "served_name"), "bad-text", f"{engine} does not accept the name {name!r}: {form['form']}")
-    extra: Mapping[str, Any] = (spec.deploy.get("extra_args") or {}).get(engine) or {}
+    extra: Mapping[str, object] = (spec.deploy.get("extra_args") or {}).get(engine) or {}
     if not extra or engine not in book.section("flags"):
         return
     known = catalogue(book, engine, version)
@@ -41,7 +40,7 @@ def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBo
         yield spec.problem(path, what[0], f"extra_args.{engine}: {what[1]}{hint}", key=what[0] not in ("wrong-type", "wrong-choice", "bad-text"))
 
 
-def _unsayable(name: str, value: Any, known: Catalogue) -> tuple[str, str] | None:
+def _unsayable(name: str, value: object, known: Catalogue) -> tuple[str, str] | None:
     """What no command line or file of the engine can hold, however it is quoted."""
     in_modelfile = "parameters" in known.facts
     for text in value if isinstance(value, list) else [value]:
@@ -50,14 +49,14 @@ def _unsayable(name: str, value: Any, known: Catalogue) -> tuple[str, str] | Non
                 quote(str(text))
             except ModelfileError as error:
                 return "bad-text", f"{name}: {error}"
-        elif isinstance(text, str) and is_option(Text(text, Place(""))) and not in_modelfile:
+        elif isinstance(text, str) and is_option(text) and not in_modelfile:
             return "bad-text", f"{name}: the engine reads {text!r} as an option, because it begins with a dash"
     if isinstance(value, list) and not value:
         return "wrong-type", f"{name} needs a value"
     return None
 
 
-def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
+def _problem(name: str, value: object, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
     if "parameters" in known.facts:
         return _of_modelfile(name, value, known, spec)
     keys = known.facts.get("keys") or {}
@@ -76,7 +75,7 @@ def _problem(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> t
     return None if what is None else (what[0], f"{name} of {known.title} takes {what[1]}")
 
 
-def _of_modelfile(name: str, value: Any, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
+def _of_modelfile(name: str, value: object, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
     """A parameter of the Modelfile, or in capitals a variable of the server."""
     if name.isupper():
         text = str(value).lower() if isinstance(value, bool) else str(value)

@@ -5,9 +5,17 @@ Floor 6, pure.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import re
+from typing import NamedTuple
 
 from generator.errors import Place, Problem
+
+_OPTION = re.compile(r"-(?!\.?[0-9])(?s:.)")
+
+
+def is_option(word: str) -> bool:
+    """Whether an option parser reads a word as an option: a dash with more after it than a number (`-`, `-1` and `-.5` are values)."""
+    return _OPTION.match(word) is not None
 
 
 class Text(NamedTuple):
@@ -32,7 +40,7 @@ class Finding(NamedTuple):
         """The finding as a printable problem."""
         return Problem(self.code, self.message, self.place, self.severity)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """The finding for `--json`."""
         path, line, column = self.place
         return {

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from posixpath import basename
-from typing import Any
 
+from generator.errors import Place
 from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
 from generator.verify.shell_words import read_script
@@ -34,7 +34,7 @@ class Launch:
     place: Text | None = None
 
 
-def in_script(text: str, name: str, book: RuleBook, start: Any = None) -> Iterator[Launch]:
+def in_script(text: str, name: str, book: RuleBook, start: Place | None = None) -> Iterator[Launch]:
     """The servers started by a shell text, including `docker run`."""
     script = read_script(text, name, start)
     for command in script.commands:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from generator.verify.argv import is_option
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Finding, Text
+from generator.verify.finding import Finding, Text, is_option
 
 
 def check_together(words: Sequence[Text], known: Catalogue) -> Iterator[Finding]:
@@ -34,7 +33,7 @@ def _given(words: Sequence[Text], known: Catalogue) -> Mapping[str, Text]:
     for word, value in zip(words, [*words[1:], Text("", words[-1].place) if words else None], strict=True):
         name, equals, joined = word.text.partition("=")
         option = known.taken.get(name)
-        if option is None or value is None or not is_option(word):
+        if option is None or value is None or not is_option(word.text):
             continue
         given[option.name] = Text(joined, word.place) if equals else value
     return given

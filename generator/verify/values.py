@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
 
 from generator.errors import InputError, did_you_mean
 from generator.readers.json_text import parse
@@ -43,7 +42,7 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
     return None
 
 
-def wrong_value(option: Option, value: Any) -> tuple[str, str] | None:
+def wrong_value(option: Option, value: object) -> tuple[str, str] | None:
     """Code and message for a wrong value in a YAML file, where a switch is true or false."""
     if option.kind == "switch":
         return None if isinstance(value, bool) else ("wrong-type", f"true or false, not {value!r}")
@@ -80,6 +79,6 @@ def _shown(words: tuple[str, ...]) -> str:
     return f"one of {', '.join(words)}" if len(words) <= 12 else f"one of {', '.join(words[:12])}, … ({len(words)} words)"
 
 
-def old_word(option: Option, value: Any) -> str | None:
+def old_word(option: Option, value: object) -> str | None:
     """The replacement of a deprecated value, None for other values."""
     return option.old_words.get(value) if isinstance(value, str) else None

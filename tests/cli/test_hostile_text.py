@@ -51,7 +51,7 @@ def leaves(rule: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[s
             yield from leaves(part["additionalProperties"], (*path, "*"))
 
 
-FIELDS = sorted(set(leaves(schema())))
+FIELDS = sorted(set(leaves(dict(schema()))))
 FREE = {"checkpoints": "awq", "env": "A", "extra_args": "vllm", "vllm": "tokenizer", "tensor_types": "attn_v"}
 
 

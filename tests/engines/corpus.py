@@ -24,8 +24,8 @@ from generator.errors import GenDeployError
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate, changed
 from generator.readers.document import parse_yaml
-from generator.render import artifacts
 from generator.render.artifact import Artifact
+from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.render.words import expected
 from generator.rulebook.book import RuleBook, load

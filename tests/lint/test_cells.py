@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.rulebook.lint.cells import Box, Numbers, Space, Words
+from generator.rulebook.sections import Name, Threshold
 from generator.rulebook.table import cell_test
 
-NAMES: dict[str, dict[str, Any]] = {
+NAMES: dict[str, Name] = {
     "word": {"type": "word", "values": ["a", "b", "c"]},
     "open": {"type": "word"},
     "flag": {"type": "flag"},
@@ -18,7 +19,7 @@ NAMES: dict[str, dict[str, Any]] = {
     "count": {"type": "number", "unit": "GPU"},
     "words": {"type": "words", "values": ["x", "y", "z"]},
 }
-THRESHOLDS = {"two": {"value": 2}}
+THRESHOLDS: dict[str, Threshold] = {"two": {"value": 2}}
 SPACE = Space(NAMES, {}, THRESHOLDS)
 
 words = st.sampled_from(["a", "b", "c"])

@@ -114,7 +114,7 @@ def test_a_group_size_of_its_own_is_spelt_out() -> None:
     }
     other = recipe_of(maker, ("lm_head",), 64)
     assert other is not None
-    modifier = other["default_stage"]["default_modifiers"]["QuantizationModifier"]
+    modifier: dict[str, Any] = other["default_stage"]["default_modifiers"]["QuantizationModifier"]
     assert modifier["ignore"] == ["lm_head"] and "scheme" not in modifier
     assert modifier["config_groups"]["group_0"]["weights"]["group_size"] == 64
     assert recipe_of(tool("gptqmodel")["makes"]["gptq"], (), 128) is None

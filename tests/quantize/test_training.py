@@ -25,6 +25,7 @@ from generator.quantize.training import (
     state_bytes,
     training_needs,
 )
+from generator.rulebook.sections import TrainingMethod
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data"
@@ -63,7 +64,8 @@ SMALL = "Qwen__Qwen2-0.5B-Instruct"
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["id"] for row in ROWS])
 def test_what_others_say(row: dict[str, Any]) -> None:
-    architecture, entry = qwen3(row["model"]), {"memory": row["memory"], "source": ["x"]}
+    architecture = qwen3(row["model"])
+    entry: TrainingMethod = {"memory": row["memory"], "source": ["x"]}
 
     def needs(gpus: int) -> Any:
         return training_needs(architecture, "qat", entry, numbers, gpus=gpus, tokens=row["tokens"], batch=row["batch"])
@@ -75,7 +77,7 @@ def test_what_others_say(row: dict[str, Any]) -> None:
 
 
 def test_states_are_18_bytes_and_shared_out() -> None:
-    entry = {"memory": {"kind": "training", "teacher": "none", "loss": "tiles"}, "source": ["x"]}
+    entry: TrainingMethod = {"memory": {"kind": "training", "teacher": "none", "loss": "tiles"}, "source": ["x"]}
     llama = config(LLAMA)
     assert state_bytes(llama.parameters, numbers) == 18 * llama.parameters
     one, eight = (training_needs(llama, "qat", entry, numbers, gpus=n, tokens=1024, batch=1).gpu_memory for n in (1, 8))
@@ -98,7 +100,7 @@ def test_adapters_take_less_than_training_it_all() -> None:
 def test_the_teacher_lies_on_every_gpu_where_it_is_not_shared_out() -> None:
     llama, small = config(LLAMA), config(SMALL)
     entry = JOBS["distillation"]["methods"]["logits"]
-    alone = {**entry, "memory": {**entry["memory"], "teacher": "none"}}
+    alone: Any = {**entry, "memory": {**entry["memory"], "teacher": "none"}}
     with_teacher = training_needs(llama, "distillation", entry, numbers, gpus=4, student=small, tokens=512, batch=1).gpu_memory
     without = training_needs(small, "distillation", alone, numbers, gpus=4, tokens=512, batch=1).gpu_memory
     assert with_teacher - without == 2 * llama.parameters
@@ -129,7 +131,7 @@ def test_ranking_takes_the_model_once_and_sparsegpt_a_layer() -> None:
 
 
 def test_a_plan_that_fits_nowhere_says_so() -> None:
-    entry = {"memory": {"kind": "training", "teacher": "none", "loss": "full"}, "source": ["x"]}
+    entry: TrainingMethod = {"memory": {"kind": "training", "teacher": "none", "loss": "full"}, "source": ["x"]}
     big = config("deepseek-ai__DeepSeek-V3")
     assert least_gpus(lambda n: training_needs(big, "qat", entry, numbers, gpus=n, tokens=2048, batch=1), 79 * GIB, 8) is None
 

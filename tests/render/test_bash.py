@@ -17,7 +17,7 @@ from render_plans import book, candidate, engines, plan
 
 from generator.errors import GenDeployError
 from generator.plan import Plan
-from generator.render import artifacts
+from generator.render.files import artifacts
 
 STUB = """#!/bin/bash
 case "$1" in

@@ -11,7 +11,7 @@ from render_plans import GGUF, book, candidate, engines, plan
 
 from generator.plan import Candidate, Plan
 from generator.readers.document import parse_yaml
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.render.words import Ref
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from render_plans import SETTINGS, book, candidate, engines, plan
 from generator.errors import GenDeployError
 from generator.plan import Value
 from generator.render.launch import Launch, launch_of
-from generator.render.spelling import LAUNCH
+from generator.render.spelling import LAUNCH, check_dashes
+from generator.verify.finding import is_option
 
 ARGV = [e for e in engines() if e != "ollama"]
 SAMPLES: dict[str, list[Value]] = {
@@ -195,3 +197,24 @@ def test_extra_args_replace_ours(engine: str, extra: dict[str, Any], meant: list
 def test_extra_args_that_are_refused(engine: str, extra: dict[str, Any], code: str) -> None:
     with pytest.raises(GenDeployError, match=code):
         launch(engine, SETTINGS[engine], extra_args={engine: extra}).words()
+
+
+@pytest.mark.parametrize(
+    ("word", "option"),
+    [("a", False), ("", False), ("-", False), ("-1", False), ("-0.5", False), ("-.5", False), ("a-b", False),
+     ("-x", True), ("-.x", True), ("-.", True), ("--", True), ("--1", True), ("-é", True), ("-²", True), ("-\n", True)],
+)  # fmt: skip
+def test_one_definition_of_an_option(word: str, option: bool) -> None:
+    """The last guard of a command line, the checker and a real parser agree on the words that are options."""
+    assert is_option(word) is option
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser.add_argument("--name")
+    engine = launch("vllm", {}).engine
+    if option:
+        with pytest.raises(argparse.ArgumentError):
+            parser.parse_args(["--name", word])
+        with pytest.raises(GenDeployError, match="as an option"):
+            check_dashes(engine, [word])
+    else:
+        assert parser.parse_args(["--name", word]).name == word
+        check_dashes(engine, [word])

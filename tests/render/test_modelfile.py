@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from render_plans import book, candidate, plan
 
 from generator.errors import GenDeployError
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.verify.modelfile import Command, ModelfileError, quote, read
 
 GOOD = [

@@ -17,9 +17,9 @@ from render_plans import book, candidate, engines, plan
 from generator.errors import GenDeployError, InputError
 from generator.plan import Plan, Read, Reason, Rejection, Trace
 from generator.readers.document import parse_yaml
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.render.markdown import cell, code, md, quiet
-from generator.render.plan_json import kept
+from generator.render.plan_file import kept
 from generator.render.plan_md import bar
 from generator.render.words import comment
 from generator.render.yaml_text import block

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from generator.decide.decision import Outcome, decide
 from generator.readers.document import parse_yaml
-from generator.render import Artifact, artifacts, job_files
+from generator.render.artifact import Artifact
+from generator.render.files import artifacts, job_files
 from generator.render.quantize import beside
 from generator.render.seal import is_seal
 from generator.rulebook.book import load

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from render_plans import MODEL, book, candidate, engines, plan
 
-from generator.render import artifacts
+from generator.render.files import artifacts
 
 CHAT = {"choices": [{"index": 0, "message": {"role": "assistant", "content": 'Hi "you"\n'}}]}
 THOUGHT = {"choices": [{"message": {"role": "assistant", "content": None, "reasoning_content": "hm"}}]}

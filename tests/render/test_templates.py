@@ -8,7 +8,8 @@ import pytest
 from jinja2 import UndefinedError
 from render_plans import book, candidate, engines, plan
 
-from generator.render import artifacts, templates
+from generator.render import templates
+from generator.render.files import artifacts
 
 
 def test_compiled_templates_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

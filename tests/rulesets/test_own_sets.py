@@ -15,7 +15,7 @@ from generator.cli.rules import command
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError
 from generator.readers.document import parse_yaml
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import gather
 from generator.spec.deployment import from_document

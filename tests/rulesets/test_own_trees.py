@@ -17,7 +17,7 @@ from generator.cli.main import main
 from generator.decide.decision import decide
 from generator.errors import InputError, Problem
 from generator.readers.document import Document, parse_yaml, read_yaml
-from generator.render import artifacts
+from generator.render.files import artifacts
 from generator.rulebook import rulesets
 from generator.rulebook.book import RuleBook, compile_to, sections_of
 from generator.rulebook.rulesets import gather, layers

@@ -15,8 +15,9 @@ from generator.architecture.shape import ModelArchitecture
 from generator.decide.decision import Outcome, decide
 from generator.decide.offload import least_gpu_gib, least_host_gib
 from generator.facts.model import shape_of
-from generator.plan import Candidate, Plan, as_json
+from generator.plan import Candidate, Plan
 from generator.readers.document import Document
+from generator.render.plan_json import as_json
 from generator.sizing.gguf import GgufSizes, balanced, gguf_sizes, on_devices, placed
 from generator.spec.deployment import from_document
 

@@ -14,9 +14,9 @@ from frozen import frozen
 from starts import book, planned
 
 from generator.decide.decision import decide
-from generator.plan import as_json
 from generator.quantity import gib
 from generator.readers.document import Document
+from generator.render.plan_json import as_json
 from generator.spec.deployment import from_document
 
 ROOT = Path(__file__).resolve().parents[2]

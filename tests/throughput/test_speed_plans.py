@@ -14,7 +14,8 @@ from plans import plan
 
 from generator.cli.main import main
 from generator.decide.performance import Speeds
-from generator.plan import Performance, as_json
+from generator.plan import Performance
+from generator.render.plan_json import as_json
 
 SEVEN = {"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "A100-80GB"}, "workload": {"concurrency": 16, "input_tokens": 1000, "output_tokens": 300}}
 FIGURES = ("output_tokens_per_second", "ttft_ms", "tpot_ms")

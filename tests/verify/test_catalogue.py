@@ -118,8 +118,8 @@ def test_the_table_of_the_newest_version_is_what_its_parser_said(engine: str, ve
 def test_parsers_of_the_models_are_in_the_registry_of_every_version_that_gets_them() -> None:
     checked = 0
     for name, model in book().section("models").items():
-        for setting in ("tool_call_parser", "reasoning_parser"):
-            for engine, word in (model.get(setting) or {}).items():
+        for setting, parsers in (("tool_call_parser", model.get("tool_call_parser")), ("reasoning_parser", model.get("reasoning_parser"))):
+            for engine, word in (parsers or {}).items():
                 least = (model.get("min_version") or {}).get(engine)
                 for version in book().section("engines")[engine]["versions"]:
                     resolved = resolve_engine(engine, version, book())

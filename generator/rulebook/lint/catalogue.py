@@ -6,15 +6,12 @@ Floor 1, pure. Only names determined by the catalogue are considered; other name
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from generator.errors import Problem
 from generator.rulebook.book import file_format
 from generator.rulebook.lint.tables import Rows, within_steps
-from generator.rulebook.overlay import Gathered
-from generator.rulebook.table import cell_test
-
-Facts = Mapping[str, Any]
+from generator.rulebook.overlay import Data, Gathered
+from generator.rulebook.table import Test, cell_test
 
 
 def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
@@ -39,8 +36,8 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
             yield from within_steps(rows, name, unmet(name))
 
 
-def _met(tests: Mapping[str, Any], engines: list[Facts], methods: list[Facts], gpus: list[Facts]) -> bool:
-    def kept(parts: list[Facts]) -> list[Facts]:
+def _met(tests: Mapping[str, Test], engines: list[Data], methods: list[Data], gpus: list[Data]) -> bool:
+    def kept(parts: list[Data]) -> list[Data]:
         return [facts for facts in parts if all(test(facts[key]) for key, test in tests.items() if key in facts)]
 
     engines, methods, gpus = kept(engines), kept(methods), kept(gpus)
@@ -54,12 +51,12 @@ def _met(tests: Mapping[str, Any], engines: list[Facts], methods: list[Facts], g
     )
 
 
-def _engines(merged: Mapping[str, Any]) -> Iterator[Facts]:
+def _engines(merged: Data) -> Iterator[Data]:
     for name, entry in merged["engines"].items():
         yield {"engine": name, "engine.status": entry["status"], "_formats": entry["formats"], "_vendors": entry["vendors"]}
 
 
-def _methods(merged: Mapping[str, Any]) -> Iterator[Facts]:
+def _methods(merged: Data) -> Iterator[Data]:
     for name, entry in merged["methods"].items():
         yield {
             "method": name,
@@ -70,6 +67,6 @@ def _methods(merged: Mapping[str, Any]) -> Iterator[Facts]:
         }
 
 
-def _gpus(merged: Mapping[str, Any]) -> Iterator[Facts]:
+def _gpus(merged: Data) -> Iterator[Data]:
     for name, entry in merged["architectures"].items():
         yield {"gpu.vendor": entry["vendor"], "gpu.architecture": name, "gpu.bf16": bool(entry.get("bf16"))}

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, floor, inf, prod
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Name, Threshold
 
 WHOLE = ("GPU", "stage", "replica", "layer", "count", "node", "token")
 """Units of whole numbers."""
@@ -103,7 +106,7 @@ class TooMuch(Exception):
 class Space:
     """The vocabulary as dimensions. Each table has a budget of `steps`; `TooMuch` is raised when it is used up."""
 
-    def __init__(self, names: Mapping[str, Any], entries: Mapping[str, Iterable[str]], thresholds: Mapping[str, Any]) -> None:
+    def __init__(self, names: Mapping[str, Name], entries: Mapping[str, Iterable[str]], thresholds: Mapping[str, Threshold]) -> None:
         """`entries` are the words of the catalogue that names take their values from (`from: methods`)."""
         self.names, self.thresholds = names, thresholds
         self.domains = {name: _domain(entry, entries) for name, entry in names.items()}
@@ -126,10 +129,10 @@ class Space:
         self.spend(prod(map(len, parts)))
         return [{key: values for part in chosen for key, values in part.items()} for chosen in product(*parts)]
 
-    def _cell(self, name: str, cell: Any) -> Iterator[dict[Dimension, Values]]:
+    def _cell(self, name: str, cell: object) -> Iterator[dict[Dimension, Values]]:
         entry = self.names[name]
         refused = isinstance(cell, dict) and "not" in cell
-        words = _list(cell["not"] if refused else cell)
+        words = _list(cell.get("not", cell) if isinstance(cell, dict) else cell)
         if entry["type"] == "words":
             if refused:
                 yield {(name, word): Words(frozenset({False})) for word in words}
@@ -153,8 +156,8 @@ class Space:
     def _says_unknown(self, name: str) -> bool:
         return "unknown" in (self.names[name].get("values") or ())
 
-    def _points(self, name: str, words: Sequence[Any], refused: bool) -> Iterator[dict[Dimension, Values]]:
-        points = [Numbers(0, False, 0, False, True) if word == "unknown" else Numbers(word, True, word, True) for word in words]
+    def _points(self, name: str, words: Sequence[object], refused: bool) -> Iterator[dict[Dimension, Values]]:
+        points = [Numbers(word, True, word, True) if isinstance(word, int | float) else Numbers(0, False, 0, False, True) for word in words]
         if not refused:
             for point in points:
                 yield {(name, None): point}
@@ -165,7 +168,7 @@ class Space:
         for part in left:
             yield {(name, None): part}
 
-    def _range(self, cell: Mapping[str, Any], whole: bool) -> Numbers:
+    def _range(self, cell: Mapping[str, str | float], whole: bool) -> Numbers:
         found = Numbers()
         for key, limit in cell.items():
             value = float(self.thresholds[limit]["value"] if isinstance(limit, str) else limit)
@@ -217,7 +220,7 @@ class Space:
 
     def split(self, name: str) -> bool:
         """Whether a name has a set of words and counts as several dimensions."""
-        return bool(self.names[name]["type"] == "words")
+        return self.names[name]["type"] == "words"
 
     def example(self, box: Box) -> str:
         """An example combination of a box, in words."""
@@ -228,7 +231,7 @@ class Space:
         return ", ".join(f"{name}: {value}" for name, value in parts)
 
 
-def _domain(entry: Mapping[str, Any], entries: Mapping[str, Iterable[str]]) -> Domain:
+def _domain(entry: Name, entries: Mapping[str, Iterable[str]]) -> Domain:
     kind = entry["type"]
     if kind == "number":
         return Domain(None, numeric=True)

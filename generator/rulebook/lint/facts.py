@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from typing import Any
 
 from generator.errors import Place, Problem
 from generator.quantity import version_key
@@ -15,7 +14,7 @@ from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.lint.options import option_findings
 from generator.rulebook.lint.versions import meet, range_findings
-from generator.rulebook.overlay import Gathered
+from generator.rulebook.overlay import Data, Gathered
 
 
 def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]:
@@ -37,7 +36,7 @@ def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]
         yield from _without_source(document)
 
 
-def _engine(document: Document, engine: Mapping[str, Any]) -> Iterator[Problem]:
+def _engine(document: Document, engine: Data) -> Iterator[Problem]:
     data, known = document.data, {version_key(v) for v in engine["versions"]}
     for setting, entries in (data.get("flags") or {}).items():
         yield from range_findings(document, ("flags", setting), setting, entries, known)

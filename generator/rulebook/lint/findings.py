@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 from generator.errors import Place, Problem
 from generator.rulebook.lint.age import age_findings
@@ -17,7 +16,7 @@ from generator.rulebook.lint.facts import fact_findings
 from generator.rulebook.lint.layers import layer_findings, looked_at
 from generator.rulebook.lint.tables import Rows, table_findings
 from generator.rulebook.lint.unused import unused_findings
-from generator.rulebook.overlay import Gathered
+from generator.rulebook.overlay import Data, Gathered
 from generator.rulebook.schemas import kind_of, problems_of
 
 SEVERITIES = ("error", "warning", "note")
@@ -86,7 +85,7 @@ def _row_sources(gathered: Gathered) -> Iterator[Problem]:
                 yield Problem("no-source", f"row {row['id']!r} of `{name}` names no source", place, "warning")
 
 
-def _cites(row: Any, gathered: Gathered) -> bool:
+def _cites(row: Data, gathered: Gathered) -> bool:
     """Whether a row's numbers are thresholds, which have their own sources."""
     cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
     return any(isinstance(bound, str) and bound in gathered.merged["thresholds"] for cell in cells for bound in cell.values())

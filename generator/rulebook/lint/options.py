@@ -6,12 +6,12 @@ Floor 1, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from generator.errors import Problem
 from generator.quantity import version_key
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.versions import meet, range_findings
+from generator.rulebook.overlay import Data
 
 TABLES = ("options", "env", "parameters", "keys")
 """Parts of a catalogue with entries for version spans."""
@@ -35,7 +35,7 @@ def _each(entries: object) -> list[Entry]:
     return [entry for entry in (entries if isinstance(entries, list) else [entries]) if isinstance(entry, Mapping)]
 
 
-def _claimed_twice(document: Document, options: Mapping[str, Any]) -> Iterator[Problem]:
+def _claimed_twice(document: Document, options: Data) -> Iterator[Problem]:
     """Words (an option's name, its other spellings, those that switch it off) that belong to two options in the same version."""
     claims: dict[str, list[tuple[str, Entry, KeyPath]]] = {}
     for name, entries in options.items():

@@ -5,14 +5,17 @@ Floor 1, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING
 
 from generator.errors import Place, Problem
 from generator.rulebook.lint.cells import MOST_STEPS, Box, Dimension, Numbers, Space, TooMuch, Values, Words
 from generator.rulebook.overlay import Gathered
 from generator.rulebook.rules_check import catalogue_words
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Row
 
 FIT_NEEDS = {
     "detailed": ("kv_cache_dtype", "max_num_batched_tokens", "batched_tokens_least", "sequences_most"),
@@ -32,18 +35,18 @@ class Rows:
         self.space = Space(merged["names"], {word: catalogue_words(merged, word) for word in named}, merged["thresholds"])
         self._boxes: dict[tuple[str, str], list[dict[Dimension, Values]]] = {}
 
-    def boxes(self, table: str, row: Mapping[str, Any]) -> list[dict[Dimension, Values]]:
+    def boxes(self, table: str, row: Row) -> list[dict[Dimension, Values]]:
         """The non-empty boxes of facts that a row matches. Raises `TooMuch`."""
         key = (table, row["id"])
         if key not in self._boxes:
             self._boxes[key] = [box for box in self.space.boxes(row.get("when") or {}) if not self.space.empty(box)]
         return self._boxes[key]
 
-    def own(self, row: Mapping[str, Any]) -> bool:
+    def own(self, row: Row) -> bool:
         """Whether a row is in the topmost layer."""
         return row["at"].rpartition(":")[0] in self.gathered.own
 
-    def place(self, row: Mapping[str, Any], *path: str | int, key: bool = False) -> Place:
+    def place(self, row: Row, *path: str | int, key: bool = False) -> Place:
         """The position of a part of a row."""
         return self.gathered.documents[row["at"].rpartition(":")[0]].place(("rows", row["index"], *path), key)
 
@@ -67,7 +70,7 @@ def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[
         yield Problem("too-many-rows", message, Place(place[0], int(place[1]), int(place[2])))
 
 
-def _proofs(rows: Rows, name: str, found: Sequence[Mapping[str, object]]) -> Iterator[Problem]:
+def _proofs(rows: Rows, name: str, found: Sequence[Row]) -> Iterator[Problem]:
     yield from _unreachable(rows, name, found)
     if name == "prefer":
         yield from _criteria(rows, found)
@@ -76,7 +79,7 @@ def _proofs(rows: Rows, name: str, found: Sequence[Mapping[str, object]]) -> Ite
         yield from _redundant(rows, name, found)
 
 
-def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+def _unreachable(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
     for row in found:
         if not rows.boxes(table, row):
             empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
@@ -86,7 +89,7 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> 
             )
 
 
-def _conflicts(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
     """Two rows that can match together but set a key differently."""
     for one, other in combinations([row for row in found if row.get("set")], 2):
         rows.space.spend()
@@ -113,7 +116,7 @@ def _same(one: object, other: object) -> bool:
     return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
 
 
-def _redundant(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+def _redundant(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
     """A redundant reason (another row always gives it too), or a settings row without an effect of its own."""
     for row in found:
         if not rows.own(row):
@@ -138,11 +141,11 @@ def _redundant(rows: Rows, table: str, found: Sequence[Mapping[str, Any]]) -> It
                 break
 
 
-def _covers(rows: Rows, table: str, wide: Mapping[str, object], narrow: Mapping[str, object]) -> bool:
+def _covers(rows: Rows, table: str, wide: Row, narrow: Row) -> bool:
     return not rows.space.left(rows.boxes(table, narrow), rows.boxes(table, wide))
 
 
-def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+def _criteria(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
     """A criterion that earlier criteria make redundant."""
     for i, row in enumerate(found):
         mine = rows.boxes("prefer", row)
@@ -167,7 +170,7 @@ def _criteria(rows: Rows, found: Sequence[Mapping[str, Any]]) -> Iterator[Proble
             yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.place(row), "warning")
 
 
-def _twice(rows: Rows, row: Mapping[str, object], name: str, groups: Sequence[object]) -> Iterator[Problem]:
+def _twice(rows: Rows, row: Row, name: str, groups: Sequence[object]) -> Iterator[Problem]:
     seen: set[object] = set()
     for i, group in enumerate(groups):
         for word in group if isinstance(group, list) else [group]:
@@ -176,7 +179,7 @@ def _twice(rows: Rows, row: Mapping[str, object], name: str, groups: Sequence[ob
             seen.add(word)
 
 
-def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[Any], before: Sequence[Mapping[str, Any]]) -> bool:
+def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[object], before: Sequence[Row]) -> bool:
     places = _places(groups)
     domain = rows.space.domains[name]
     words = sorted(domain.words if domain.words is not None else places, key=str)

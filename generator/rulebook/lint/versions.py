@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from itertools import combinations
-from typing import Any
 
 from generator.errors import Problem
 from generator.quantity import version_key
@@ -25,16 +24,14 @@ def meet(one: Entry, other: Entry) -> bool:
     return not before(one, other) and not before(other, one)
 
 
-def range_findings(document: Document, path: KeyPath, name: str, entries: Any, known: Collection[Any]) -> Iterator[Problem]:
+def range_findings(document: Document, path: KeyPath, name: str, entries: object, known: Collection[tuple[int, ...]]) -> Iterator[Problem]:
     """Unknown versions, empty spans, and two spellings for the same version.
 
     `entries` is one entry or a list of them, at `path`.
     """
-    several = isinstance(entries, list)
-    found: list[tuple[KeyPath, Any]] = [((*path, i), one) for i, one in enumerate(entries)] if several else [(path, entries)]
+    listed: list[tuple[KeyPath, object]] = [((*path, i), one) for i, one in enumerate(entries)] if isinstance(entries, list) else [(path, entries)]
+    found = [(at, entry) for at, entry in listed if isinstance(entry, Mapping)]
     for at, entry in found:
-        if not isinstance(entry, Mapping):
-            continue
         for key in ("since", "until"):
             if key in entry and version_key(entry[key]) not in known:
                 yield Problem("unknown-version", f"{name}: {key} {entry[key]!r} is not among the engine's versions", document.place((*at, key)))
