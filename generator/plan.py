@@ -68,7 +68,8 @@ class Candidate:
     `checkpoint` is what the engine loads (a repository or a path), `gguf_file` the file of a GGUF repository or the
     quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
-    until the candidate has been fitted. Figures are None until it has been sized. `job` makes the weights, where origin
+    until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
+    first `cpu_experts` layers. Figures are None until it has been sized. `job` makes the weights, where origin
     is `made` (known of the best candidate of each engine).
     """
 
@@ -90,6 +91,8 @@ class Candidate:
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 0
     gpu_memory_utilization: float | None = None
+    gpu_layers: int | None = None
+    cpu_experts: int | None = None
     settings: Mapping[str, Value] = field(default_factory=dict)
     memory: Footprint | None = None
     kv_cache: KvCache | None = None
@@ -97,6 +100,7 @@ class Candidate:
     quality: Quality = UNMEASURED
     thumb: Mapping[str, float | None] = field(default_factory=dict)
     terms: tuple[MemoryTerm, ...] = ()
+    host: MemoryTerm | None = None
     job: Job | None = None
 
     @property

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import alternatives, prefer, rule_of_thumb
 from generator.decide.automatic import smallest
-from generator.decide.breakdown import terms_of
+from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, numbers_of, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
 from generator.decide.normalised_spec import normalised
-from generator.decide.offload import partly_offloaded
+from generator.decide.offload import partly_offloaded, placement_of
 from generator.decide.parallel import arranged, units_of
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
@@ -90,7 +90,6 @@ class _Decision:
         self.working: list[Ranked] = []
         self.speeds = Speeds(context)
         self.trials: dict[object, object] = {}
-        self.partly: set[str] = set()
 
     @cached_property
     def eager(self) -> bool:
@@ -110,7 +109,7 @@ class _Decision:
         finished, steps = self._best_of_engines(order.best_first)
         if finished:
             best, facts = self.speeds.promised(self.speeds.working(finished[0].candidate)), finished[0].facts
-            best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made))
+            best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made), host=host_of(self.context, best, finished[0].made))
             finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
@@ -219,6 +218,7 @@ class _Decision:
         kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
         kv_support, kv_source = kv_support_of(self.book, engine, kv_dtype, self.context.gpu.architecture)
         fitted = self._fitted(pair, layout, base, kv_dtype)
+        split = {**split, **placement_of(engine, self.context, fitted)}
         found = self._with_figures(case.candidate, split, kv_dtype, fitted)
         most = self.speeds.sequences_within(found) if fitted.fits and fitted.gpu_layers is None else None
         if most is not None and most < fitted.load.max_num_seqs:
@@ -243,8 +243,7 @@ class _Decision:
             kv_cache=fitted.kv_cache,
         )
         if fitted.gpu_layers is not None:
-            self.partly.add(found.id)
-            return self.speeds.estimated(found, partly=True)
+            return self.speeds.estimated(found)
         return self.speeds.estimated(found) if fitted.fits and self.eager else found
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Value], kv_dtype: str) -> Fitted:
@@ -258,8 +257,8 @@ class _Decision:
         weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
         fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
-        if not fitted.fits and self.context.spec.hardware.host_memory_gib is not None:
-            return partly_offloaded(self.context, pair.engine, layout, pair.method, base, bits, numbers) or fitted
+        if not fitted.fits or self.context.pinned("cpu_experts"):
+            return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
         return fitted
 
     # -- the best, and why
@@ -310,9 +309,7 @@ class _Decision:
 
     def _with_promise(self, rejection: Rejection) -> Rejection:
         """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""
-        one = rejection.candidate
-        # where layers stay in the host's memory, only settings would say how many
-        return rejection if one.id in self.partly else rejection._replace(candidate=self.speeds.promised(one))
+        return rejection._replace(candidate=self.speeds.promised(rejection.candidate))
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:

@@ -41,8 +41,10 @@ class Wish(NamedTuple):
 class Fitted(NamedTuple):
     """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
 
-    `held` sequences of the load run at once in one replica. `gpu_layers` is only set where some layers stay in the host's memory;
-    `sequences_capped`: more would fit, but not keep the objectives; `stretched`: only with more than the engine's usual share of the card.
+    `held` sequences of the load run at once in one replica. `gpu_layers` is only set where some layers, or the experts of the first
+    `cpu_experts`, stay in the host's memory, of which a token then reads `host_read` bytes; `split` are the layers of each GPU where they
+    are not spread evenly. `sequences_capped`: more would fit, but not keep the objectives; `stretched`: only with more than the engine's
+    usual share of the card.
     """
 
     load: Load
@@ -58,6 +60,9 @@ class Fitted(NamedTuple):
     held: int = 0
     replicas: int = 1
     stretched: bool = False
+    cpu_experts: int = 0
+    host_read: float = 0.0
+    split: tuple[int, ...] = ()
 
 
 def fit(

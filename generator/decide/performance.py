@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from generator.decide.context import Context, numbers_of
+from generator.decide.offload import read_where
 from generator.decide.prefer import Ranked
 from generator.engines import cache_cost
 from generator.plan import Candidate, Performance, changed
@@ -20,7 +21,7 @@ from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate,
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, Speed, Split
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames
@@ -65,16 +66,13 @@ class Speeds:
         rows = (row for table in ("reject", "settings") for row in book.tables[table].rows)
         return any(not row.when.keys().isdisjoint(NAMES) and not any(name.startswith("objective.") for name in row.when) for row in rows)
 
-    def estimated(self, candidate: Candidate, partly: bool = False) -> Candidate:
-        """A fitted candidate with its speed, or with why there is none; as it is where it has one.
-
-        `partly`: some of its layers stay in the host's memory (a candidate with settings says so itself).
-        """
+    def estimated(self, candidate: Candidate) -> Candidate:
+        """A fitted candidate with its speed, or with why there is none; as it is where it has one."""
         if candidate.performance is not None or candidate.memory is None:
             return candidate
         if self.calibration is None:
             return changed(candidate, performance=NO_FACTORS)
-        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate), partly)
+        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
         unknown = setting.unknown()
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
@@ -102,19 +100,14 @@ class Speeds:
             "objective.ttft_ratio": ttft.low / self.ttft if self.ttft and ttft else None,
         }
 
-    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float, partly: bool = False) -> Setting:
+    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float) -> Setting:
         """A candidate as the speed model sees it."""
         context, engine = self.context, candidate.engine
         method = context.book.section("methods")[candidate.method]
         architecture = context.model.architecture
         model = model_shape(architecture, method)
         local = engine in LOCAL
-        in_host, on_gpus = 0.0, float(footprint.weights * layout.gpus)
-        layers = candidate.settings.get("gpu_layers")
-        if local and (partly or (isinstance(layers, int) and 0 < layers <= architecture.layers)):
-            in_host = max(0.0, 1.0 - on_gpus / (model.dense_bytes + model.expert_bytes))
-        elif local:
-            model = model.weighing(on_gpus)
+        model, in_host = read_where(context, candidate, model, float(footprint.weights * layout.gpus)) if local else (model, InHost())
         across = layout.gpus > context.spec.hardware.gpus_per_node
         hardware = self._hardware.get((candidate.method, across))
         if hardware is None:

@@ -13,6 +13,7 @@ from generator.decide.context import Context
 from generator.decide.fit import Fitted
 from generator.decide.job_weights import MADE
 from generator.decide.names import is_path
+from generator.decide.offload import host_tenths
 from generator.quantity import gib
 from generator.rulebook.table import Facts
 
@@ -57,11 +58,16 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
     at_once = min(held * fitted.replicas, context.workload.concurrency or held * fitted.replicas) if fitted.fits else 0
     every = 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1
     layers = every if fitted.gpu_layers is None else fitted.gpu_layers
+    experts = fitted.cpu_experts
     return {
         "gpu_layers": layers,
         "layers.on_cpu": every - layers,
-        "layers.spilled": layers < every,
+        "layers.spilled": layers < every or experts > 0,
         "layers.cpu_tenths": ceil(10 * (every - layers) / every) if every else 0,
+        "experts.on_cpu": experts,
+        "layers.split": ",".join(map(str, fitted.split)) or None,
+        "offload.host_tenths": host_tenths(context, fitted.host_read),
+        "experts.as_pinned": context.pinned("cpu_experts") in (None, experts),
         "kv_cache.dtype": kv_dtype,
         "kv_cache.support": kv_support,
         "kv_cache.tokens": fitted.kv_cache.tokens,

@@ -25,7 +25,7 @@ class Name(NamedTuple):
 SUPPORT = ("yes", "degraded", "plugin", "no", "unknown")
 PINS = (
     "engine", "engine_version", "quantization", "kv_cache_dtype", "tensor_parallel", "pipeline_parallel", "max_model_len", "max_num_seqs",
-    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager",
+    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "cpu_experts",
 )  # fmt: skip
 
 SpecNames = TypedDict("SpecNames", {
@@ -157,8 +157,14 @@ FitNames = TypedDict("FitNames", {
     "enforce_eager": Annotated[bool, Name("no CUDA graphs", "fit")],
     "gpu_layers": Annotated[int, Name("layers on the GPU, the output layer counted", "fit", "layer")],
     "layers.on_cpu": Annotated[int, Name("layers that stay in the host's memory because the GPU does not hold them; 0 on a CPU-only host", "fit", "layer")],
-    "layers.spilled": Annotated[bool, Name("some layers stay in the host's memory because the GPU does not hold them", "fit")],
+    "layers.spilled": Annotated[bool, Name("some layers, or the experts of some, stay in the host's memory because the GPU does not hold them", "fit")],
     "layers.cpu_tenths": Annotated[int, Name("those layers in tenths of all, rounded up: what is level has the same number", "fit", "count")],
+    "layers.split": Annotated[str | None, Name("layers of each GPU, the output counted as one, where they are not spread evenly", "fit")],
+    "experts.on_cpu": Annotated[int, Name("first layers whose experts stay in the host's memory", "fit", "layer")],
+    "experts.as_pinned": Annotated[bool, Name("the experts of as many layers as the spec pins, if it pins that, stay in the host's memory", "fit")],
+    "offload.host_tenths": Annotated[int, Name(
+        "bytes that a token reads from the host's memory, in tenths of what its active parameters take in four bits, rounded up", "fit", "count"
+    )],
     "context.halvings": Annotated[int, Name("how often the profile's context was halved to fit", "fit", "count")],
     "sequences.halvings": Annotated[int, Name("how often the profile's concurrency was halved to fit", "fit", "count")],
     "context.lowered": Annotated[bool, Name("the profile's context was lowered to fit", "fit")],

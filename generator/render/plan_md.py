@@ -50,6 +50,7 @@ def plan_md(
         bar=bar(data["memory"]),
         terms=terms(data["memory"]),
         formulas=formulas(data["memory_terms"], book),
+        host=data["host_memory"],
         kv=data["kv_cache"],
         speed=speed(data),
         thumb=rule_of_thumb(data),

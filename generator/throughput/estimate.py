@@ -13,7 +13,7 @@ from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
 from generator.throughput.local import LocalMachine, Packing, back_end
 from generator.throughput.serving import Served, served
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, ModelShape, Range, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Range, Speed, Split
 from generator.throughput.steps import Machine
 
 LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
@@ -32,8 +32,8 @@ class Calibration:
 
 
 class Setting(NamedTuple):
-    """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` the share of its layers
-    that stay in the host's memory."""
+    """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` what of it stays in the
+    host's memory."""
 
     model: ModelShape
     hardware: HardwareShape
@@ -41,7 +41,7 @@ class Setting(NamedTuple):
     split: Split
     engine: str
     packing: Packing = "plain"
-    in_host: float = 0.0
+    in_host: InHost = InHost()
 
     def unknown(self) -> str | None:
         """Why there is no estimate; None where there can be one."""
@@ -92,8 +92,10 @@ def band_class(setting: Setting, running: float) -> Class:
     known = hardware.vendor == "nvidia" and hardware.generation in MEASURED and linked and not hardware.across
     end = back_end(hardware) if setting.engine in LOCAL else None
     found = class_of(ENGINES[setting.engine].speed, setting.model.experts > 0, end, running, known)
-    if setting.in_host or hardware.assumed:
-        return found._replace(measured=False, host=not hardware.host_known)
+    if hardware.assumed:
+        return found._replace(measured=False, host=True)
+    if setting.in_host.some:
+        return found.beside_host(ENGINES[setting.engine].speed.band, hardware.host_known)
     return found
 
 

@@ -93,6 +93,20 @@ class CacheTraffic(NamedTuple):
         return size
 
 
+class InHost(NamedTuple):
+    """What a GPU leaves in the host's memory: shares of the bytes of everything but experts, of the experts, and of the layers
+    that the CPU runs whole, their cache with them."""
+
+    dense: float = 0.0
+    experts: float = 0.0
+    layers: float = 0.0
+
+    @property
+    def some(self) -> bool:
+        """Whether a token reads anything of it."""
+        return self.dense > 0.0 or self.experts > 0.0
+
+
 class Split(NamedTuple):
     """How one replica is split: ways of tensor parallelism, pipeline stages; and how many replicas there are."""
 
