@@ -122,6 +122,8 @@ def _more_gpus(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
     for count in counts(spec, book):
         if count > spec.hardware.gpus_per_node:
             yield f"hardware: {{gpus_per_node: {count}}}", replace(spec, hardware=replace(spec.hardware, gpus_per_node=count))
+    for nodes in (2 * spec.hardware.nodes, 4 * spec.hardware.nodes):
+        yield f"hardware: {{nodes: {nodes}}}", replace(spec, hardware=replace(spec.hardware, nodes=nodes))
 
 
 def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:

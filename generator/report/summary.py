@@ -107,11 +107,13 @@ def refusal(plan: Plan, name: str, cures: Sequence[Cure] = ()) -> str:
     everywhere = shared(plan.rejected)
     lines += [f"  every candidate: {reason.because} [{reason.row}]" for reason in everywhere[:MOST_IN_FILE]]
     near = nearest(plan.rejected)
-    lines += [f"  {_cured(cure, near, bool(everywhere))}" for cure in cures[: max(1, MOST - len(everywhere))]]
-    for rejection in near[:MOST] if not everywhere and not cures else []:
+    helped = {(cure.choice.engine, cure.choice.method) for cure in cures}
+    first = [r for r in near[:1] if (r.candidate.engine, r.candidate.method) not in helped] if cures else near[:MOST]
+    for rejection in first if not everywhere else []:
         candidate = rejection.candidate
         lines.append(f"  {candidate.id}: {'; '.join(_because(reason, candidate) for reason in rejection.reasons)}{_estimate(rejection)}")
-    lines.append(f"  (`gen-deploy explain` gives the reasons of each of the {len(plan.rejected)} candidates)")
+    lines += [f"  {_cured(cure, near, bool(everywhere))}" for cure in cures[: max(1, MOST + 1 - len(lines))]]
+    lines.append(f"  (`gen-deploy explain` gives the reasons of each candidate, {len(plan.rejected)} in all)")
     return printable("\n".join(lines))
 
 
