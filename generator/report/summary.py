@@ -121,8 +121,11 @@ def _cured(cure: Cure, near: Sequence[Rejection], said: bool) -> str:
     """A change that helps, with why the candidate that it makes possible was rejected without it."""
     chosen = cure.choice
     same = [r for r in near if (r.candidate.engine, r.candidate.method) == (chosen.engine, chosen.method)]
-    why = "; ".join(_because(reason, same[0].candidate) for reason in same[0].reasons) if same and not said else ""
-    return f"{chosen.id}: {why}; works with {cure.write}" if why else f"{chosen.id} works with {cure.write}"
+    if said or not same:
+        return f"{chosen.id} works with {cure.write}"
+    refused = same[0].candidate
+    what = "works" if refused.id == chosen.id else f"{chosen.id} works"
+    return f"{refused.id}: {'; '.join(_because(reason, refused) for reason in same[0].reasons)}; {what} with {cure.write}"
 
 
 def shared(rejected: Sequence[Rejection]) -> list[Reason]:
