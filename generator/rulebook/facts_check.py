@@ -12,6 +12,7 @@ from generator.rulebook.overlay import Data, Gathered
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "gpus": ("vendor", "architecture"),
+    "architectures": ("vendor", "title", "computes", "back_end"),
     "methods": ("family", "weight_bits", "activation_bits", "checkpoint"),
     "engines": (
         "title", "status", "formats", "vendors", "default_version", "versions", "port", "images", "flags", "command", "version_command", "health", "smoke",
@@ -41,6 +42,10 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
         yield from _known(gathered, ("gpus", name), entry.get("architecture"), "architecture", merged["architectures"])
         if entry.get("vendor") != "cpu" and entry.get("capacity_gib") is None:
             yield from _missing_keys(gathered, ("gpus", name), name, entry, ("memory_gb",))
+    for name, entry in merged["architectures"].items():
+        yield from _known(gathered, ("architectures", name), entry.get("like"), "architecture", merged["architectures"])
+        for word in (entry.get("speed") or {}).values():
+            yield from _known(gathered, ("architectures", name), word, "threshold", merged["thresholds"])
     for name, entry in merged["methods"].items():
         if entry.get("family") == "gguf" and not entry.get("gguf"):
             yield Problem("missing-key", f"{name!r} lacks the key gguf", gathered.place("methods", name))

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 from generator.quantity import GB
 from generator.sizing.footprint import Numbers
-from generator.throughput.shapes import HardwareShape
+from generator.throughput.shapes import Generation, HardwareShape
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Gpu, Method
+    from generator.rulebook.sections import Architecture, Gpu, Method
 
 TERA = 1e12
 
 
 def hardware_shape(
     entry: Gpu,
+    architecture: Architecture,
     method: Method,
     numbers: Numbers,
     *,
@@ -26,14 +27,14 @@ def hardware_shape(
     across: bool = False,
     host_bandwidth: float | None = None,
 ) -> HardwareShape:
-    """The shape of a GPU (an entry of the catalogue, or a spec's own) for a method (an entry of methods.yaml).
+    """The shape of a GPU (an entry of the catalogue, or a spec's own) of an architecture for a method (an entry of methods.yaml).
 
     What a catalogue entry does not say is 0, but for the links and the host's memory (`host_bandwidth` in GB/s): a threshold
     stands for an unknown one.
     """
-    host, vendor = host_bandwidth or numbers("speed.host_bandwidth"), str(entry.get("vendor") or "nvidia")
+    host, factors = host_bandwidth or numbers("speed.host_bandwidth"), architecture.get("speed") or {}
     bandwidth = float(entry.get("bandwidth_gb_per_s") or 0.0)
-    if not bandwidth and vendor == "cpu":
+    if not bandwidth and architecture["vendor"] == "cpu":
         bandwidth, assumed = host, host_bandwidth is None
     else:
         assumed = False
@@ -50,8 +51,7 @@ def hardware_shape(
         kind=kind,
         link=both / 2.0 * GB,
         link_kind=kind_of_link,
-        generation=str(entry.get("architecture") or ""),
-        vendor=vendor,
+        generation=Generation(factors.get("compute"), factors.get("host"), architecture["back_end"], bool(architecture.get("measured"))),
         across=across,
         host=host * GB,
         assumed=assumed,
