@@ -364,7 +364,8 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
                 "Prepared weights by method, one or several, best first; gguf has several types.",
             ),
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "min_version": by_engine,
-            "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"}, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
+            "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
+            "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
     )  # fmt: skip
     where = "^(all|more_bits|middle|first_(eighth|sixteenth|[0-9]+)|gqa_4|gqa_4_or_experts_4)$"
