@@ -34,7 +34,8 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
     merged = gathered.merged
     for section, needed in NEEDED.items():
         for name, entry in merged[section].items():
-            yield from _missing_keys(gathered, (section, name), name, entry, needed)
+            if "like" not in entry or entry["like"] in merged[section]:
+                yield from _missing_keys(gathered, (section, name), name, entry, needed)
     for name, entry in merged["engines"].items():
         yield from _missing_keys(gathered, ("engines", name), f"the container of {name}", entry.get("container") or {}, CONTAINER)
         yield from _spellings(gathered, name, entry)
