@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT))
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 from generator.rulebook.table import LABELS  # noqa: E402
+from generator.throughput.factors import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"
@@ -401,12 +402,12 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         },
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
     )  # fmt: skip
-    arithmetic, back_ends = merged["names"]["gpu.computes"]["values"], ["cuda", "cuda_server", "hip", "metal", "sycl", "cpu"]
+    arithmetic = merged["names"]["gpu.computes"]["values"]
     architecture = mapping(
         {
             "vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER},
             "computes": {"type": "array", "items": {"enum": arithmetic}, "description": "Arithmetic that it has in hardware."},
-            "back_end": {"enum": back_ends, "description": "The class of llama.cpp's measured speeds."},
+            "back_end": {"enum": list(BACK_ENDS), "description": "The class of llama.cpp's measured speeds."},
             "speed": mapping({"compute": TEXT, "host": TEXT}, description="Thresholds that its arithmetic and its host's work are multiplied by."),
             "measured": {**FLAG, "description": "Many have measured servers on it."},
             "like": {**TEXT, "description": "The nearest known family, for all that is not said, the columns of the matrices too."}, "source": SOURCE,

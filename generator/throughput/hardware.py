@@ -39,7 +39,7 @@ def hardware_shape(
     else:
         assumed = False
     full = float(entry.get("fp16_tflops") or 0.0) * TERA
-    kind, low = _arithmetic(entry, method)
+    kind, low = _arithmetic(entry, architecture, method)
     kind_of_link = interconnect or entry.get("interconnect") or "pcie"
     both = float(entry.get("interconnect_gb_per_s") or 0.0) if kind_of_link == entry.get("interconnect", kind_of_link) else 0.0
     if not both and kind_of_link != "none":
@@ -60,21 +60,21 @@ def hardware_shape(
     )
 
 
-def _arithmetic(entry: Gpu, method: Method) -> tuple[str, float]:
+def _arithmetic(entry: Gpu, architecture: Architecture, method: Method) -> tuple[str, float]:
     """What the kernels of a method compute in on this GPU, and its TFLOPS (0: as in 16 bits).
 
-    Where the hardware lacks the method's own arithmetic the weights are unpacked to 16 bits. MXFP4 weights meet 8-bit
+    Where the hardware lacks the method's own arithmetic the weights are unpacked to 16 bits; where it has it, but nobody says how
+    fast, it is taken to be as fast as in 16 bits. MXFP4 weights meet 8-bit
     activations on hardware with FP4 units, and 16-bit ones elsewhere (source `speed-mxfp4-activations`).
     """
     family, bits = method.get("family"), float(method.get("weight_bits") or 16)
     if family == "float" or bits >= 16:
         return "bf16", 0.0
-    if family == "fp8" and entry.get("fp8_tflops"):
-        return "fp8", float(entry["fp8_tflops"])
+    fp8, fp4, has = float(entry.get("fp8_tflops") or 0.0), float(entry.get("fp4_tflops") or 0.0), architecture["computes"]
+    if family == "fp8" and (fp8 or "fp8" in has):
+        return "fp8", fp8
     if family == "int8" and float(entry.get("int8_tops") or 0.0) > float(entry.get("fp16_tflops") or 0.0):
         return "int8", float(entry["int8_tops"])
-    if family == "fp4" and entry.get("fp4_tflops"):
-        if float(method.get("activation_bits") or 16) > 4:
-            return "fp8", float(entry.get("fp8_tflops") or 0.0)
-        return "fp4", float(entry["fp4_tflops"])
+    if family == "fp4" and (fp4 or "nvfp4" in has or "mxfp4" in has):
+        return ("fp8", fp8) if float(method.get("activation_bits") or 16) > 4 else ("fp4", fp4)
     return "weight-only", 0.0

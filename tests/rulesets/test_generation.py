@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from generator.cli.lint import lint
+from generator.decide.context import Numbers
 from generator.decide.decision import Outcome, decide
 from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import from_document
+from generator.throughput.hardware import hardware_shape
+
+if TYPE_CHECKING:
+    from generator.rulebook.sections import Gpu
 
 RUBIN = {
     "ruleset.yaml": """\
@@ -106,3 +111,13 @@ def test_a_column_and_a_fact_of_its_own_come_first(rubin: Path, tmp_path: Path) 
     for name in ("rubin_110", "rubin_ultra"):
         assert book.section("support")["vllm"]["support"]["int8"][name] == "no"
         assert book.section("kv_cache")["vllm"]["fp8"][name] == "yes"
+
+
+@pytest.mark.parametrize(("method", "generation", "kind"), [
+    ("fp8", "hopper_90", "fp8"), ("fp8", "ampere_80", "weight-only"), ("nvfp4", "rubin_110", "fp4"), ("nvfp4", "hopper_90", "weight-only"),
+    ("bf16", "turing_75", "bf16"),
+])  # fmt: skip
+def test_arithmetic_is_as_fast_as_16_bits_where_nobody_says_how_fast(book: RuleBook, method: str, generation: str, kind: str) -> None:
+    entry: Gpu = {"bandwidth_gb_per_s": 1000.0, "fp16_tflops": 300.0, "interconnect": "pcie"}
+    found = hardware_shape(entry, book.section("architectures")[generation], book.section("methods")[method], Numbers(book, "0"))
+    assert (found.kind, found.low_flops) == (kind, found.full_flops)
