@@ -40,11 +40,12 @@ class Reason(NamedTuple):
 
 
 class KvCache(NamedTuple):
-    """A candidate's KV cache: bytes per token on one GPU, token capacity, full-length sequences."""
+    """A candidate's KV cache: bytes per token on one GPU, and what it holds: tokens, full-length sequences, the workload's typical ones."""
 
     bytes_per_token: int
     tokens: int
     max_concurrency: float
+    typical: float = 0.0
 
 
 class Performance(NamedTuple):

@@ -155,7 +155,7 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(candidate, found))
             return
-        case = _Case(pair, candidate, facts, target_names(self.context, pair), sources, found)
+        case = _Case(pair, candidate, facts, target_names(self.context, pair, facts), sources, found)
         before = len(self.working)
         for layout in layouts(self.context, pair.engine):
             self._layout(case, layout)

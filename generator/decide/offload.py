@@ -40,7 +40,7 @@ def partly_offloaded(
             found.append(
                 Fitted(
                     load, 1.0, footprint, cache, length < wish.context,
-                    sequences < wish.sequences and context.workload.concurrency is not None, fits=True, asked=wish, gpu_layers=layers,
+                    sequences < wish.sequences and context.workload.concurrency is not None, fits=True, asked=wish, gpu_layers=layers, held=sequences,
                 )
             )  # fmt: skip
     best = max((one.gpu_layers or 0 for one in found), default=0)
@@ -68,7 +68,8 @@ def _most(
     cells = cost.bytes_for(load.max_model_len, load.max_num_seqs)
     fixed = ENGINES[engine].memory.fixed(architecture, layout, load, device, 0, numbers)
     fixed = Fixed(fixed.activations + staged(sizes, numbers), 0, fixed.runtime)
-    budget = ENGINES[engine].memory.budget(device, 0, fixed, context.pinned("gpu_memory_utilization") or 1.0, numbers)
+    pinned = context.pinned("gpu_memory_utilization")
+    budget = int(device.capacity * pinned) if pinned else ENGINES[engine].memory.budget(device, 0, fixed, 1.0, numbers)
     floor, count = numbers("headroom.floor"), len(sizes.layers)
 
     def footprint(layers: int) -> Footprint:
@@ -86,5 +87,5 @@ def _most(
     rest = sizes.embedding + sum(sizes.layers[: count - (low - 1)]) + cells - of_layers(cells, low, count, 1)
     if rest > room:
         return None
-    held = load.max_model_len * load.max_num_seqs
-    return low, here, KvCache(ceil_div(cost.bytes_per_token * (low - 1), count * layout.pipeline_parallel), held, float(load.max_num_seqs))
+    held, slots = load.max_model_len * load.max_num_seqs, float(load.max_num_seqs)
+    return low, here, KvCache(ceil_div(cost.bytes_per_token * (low - 1), count * layout.pipeline_parallel), held, slots, slots)

@@ -79,7 +79,7 @@ class Speeds:
         unknown = setting.unknown()
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
-        speed = estimate(setting, self.demand(candidate, candidate.memory), self.calibration)
+        speed = estimate(setting, self.demand(candidate), self.calibration)
         assert speed is not None  # Setting.unknown said so
         return changed(candidate, performance=Performance(speed, gpu_hours=speed.gpu_hours.value))
 
@@ -131,17 +131,15 @@ class Speeds:
         split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
         return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain", in_host)
 
-    def demand(self, candidate: Candidate, footprint: Footprint) -> Demand:
-        """The workload, and how many typical sequences one replica runs at once: no more than its cache holds."""
+    def demand(self, candidate: Candidate) -> Demand:
+        """The workload, and how many typical sequences one replica runs at once: no more than its cap, nor than its cache holds."""
         workload = self.context.workload
-        return Demand(
-            workload.concurrency, workload.input_tokens, workload.output_tokens,
-            max(1.0, candidate.max_num_seqs * min(1.0, held(footprint))),
-        )  # fmt: skip
+        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate)))
+        return Demand(workload.concurrency, workload.input_tokens, workload.output_tokens, most)
 
-    def places(self, candidate: Candidate, footprint: Footprint) -> float:
+    def places(self, candidate: Candidate) -> float:
         """How many typical sequences the cache of one replica holds; no more than `max_num_seqs` where the spec pins that."""
-        most = candidate.max_num_seqs * held(footprint)
+        most = typical(candidate)
         return most if self.context.pinned("max_num_seqs") is None else min(most, float(candidate.max_num_seqs))
 
     def within_objectives(self, candidate: Candidate) -> int | None:
@@ -152,7 +150,7 @@ class Speeds:
             return None
         layout, bits = layout_of(candidate), self.kv_bits(candidate)
         setting = self.setting(candidate, layout, candidate.memory, bits)
-        sequences = max(1, int(self.places(candidate, candidate.memory)))
+        sequences = max(1, int(self.places(candidate)))
         demand = Demand(None, self.context.workload.input_tokens, self.context.workload.output_tokens, sequences)
         return most_within(setting, demand, self.calibration, self.ttft, self.tpot, sequences * candidate.replicas)
 
@@ -169,24 +167,22 @@ class Speeds:
             return []
         setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
         workload = self.context.workload
-        most = max(1.0, self.places(candidate, candidate.memory))
+        most = max(1.0, self.places(candidate))
         found = [
             estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration)
             for c in concurrencies
         ]
         return [speed for speed in found if speed is not None]
 
-    def level(self, among: str, found: Sequence[Ranked]) -> float:
-        """The share by which estimates of these candidates may differ and still be level, in a contest of `layouts`, `methods` or `engines`."""
-        if self.calibration is None:
-            return 0.0
-        share = self.calibration.numbers(f"speed.compare.{among}")
-        speeds = [self._speed(one) for one in found]
-        return share * (1.0 if all(speed and speed.measured for speed in speeds) else self.calibration.numbers("speed.compare.unmeasured"))
+    def level(self, among: str, name: str) -> float:
+        """The share by which estimates `name` may differ and still be level, in a contest of `layouts`, `methods` or `engines`."""
+        first = "_ttft" if name == "speed.ttft_ms" else ""
+        return 0.0 if self.calibration is None else self.calibration.numbers(f"speed.compare.{among}{first}")
 
     def comparable(self, one: Ranked) -> Facts | None:
         """An estimate by which a candidate may be preferred to another; None where there is none."""
-        speed = self._speed(one)
+        performance = self.working(one.candidate).performance
+        speed = performance.speed if performance else None
         return None if speed is None else {
             "speed.output_tokens_per_second": speed.output_tokens_per_second.value,
             "speed.tpot_ms": speed.tpot_ms.value,
@@ -202,9 +198,6 @@ class Speeds:
             self._known[key] = self.estimated(candidate).performance
         return changed(candidate, performance=self._known[key])
 
-    def _speed(self, one: Ranked) -> Speed | None:
-        performance = self.working(one.candidate).performance
-        return performance.speed if performance else None
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""
@@ -223,6 +216,6 @@ def layout_of(candidate: Candidate) -> Layout:
     return Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
 
 
-def held(footprint: Footprint) -> float:
-    """How many times over the cache that one replica gets holds what the workload needs."""
-    return footprint.kv_cache / footprint.kv_needed if footprint.kv_needed else 1.0
+def typical(candidate: Candidate) -> float:
+    """How many of the workload's typical sequences the cache of one replica holds."""
+    return candidate.kv_cache.typical if candidate.kv_cache else 0.0

@@ -98,6 +98,7 @@ MethodNames = TypedDict("MethodNames", {
     "dtype": Annotated[str, Name("type of what is not quantised", "candidate", values=("bfloat16", "float16"))],
     "dtype.narrower": Annotated[bool, Name("float16 for a model that was trained in bfloat16", "candidate")],
     "quality.loss": Annotated[float | None, Name("published loss of the method for this size of model", "quality", "percent")],
+    "quality.loss_steps": Annotated[int | None, Name("that loss in steps of what is level: what is level has the same number", "quality", "count")],
     "quality.over_limit": Annotated[bool | None, Name("that loss is above the spec's max_quality_loss_percent", "quality")],
 })
 
@@ -128,11 +129,13 @@ LayoutNames = TypedDict("LayoutNames", {
     "parallel.across_nodes": Annotated[bool, Name("one replica spans several nodes", "candidate")],
     "engine.splits_tensors": Annotated[bool, Name("the engine has tensor parallelism", "engines")],
     "engine.splits_layers": Annotated[bool, Name("the engine spreads layers over GPUs", "engines")],
-    "engine.replicates": Annotated[bool, Name("one server process of the engine runs several replicas", "engines")],
+    "engine.replicates": Annotated[bool, Name("the engine's own data parallelism makes each replica a whole copy of this model", "engines")],
+    "engine.replicates_apart": Annotated[bool, Name("replicas of this model are servers of their own behind one address, all on one machine", "engines")],
     "engine.spans_nodes": Annotated[bool, Name("the engine runs one model over several machines", "engines")],
 })
 
 TargetNames = TypedDict("TargetNames", {
+    "engine.settings": Annotated[frozenset[str], Name("the settings that the engine has a word for and takes here", "engines", of="settings")],
     "checkpoint": Annotated[str, Name("what the engine loads", "candidate")],
     "gguf.hub": Annotated[str | None, Name("repository and type of a GGUF on a hub, REPO:TYPE", "candidate")],
     "gguf.path": Annotated[str | None, Name("path of a local GGUF file", "candidate")],
@@ -168,6 +171,10 @@ FitNames = TypedDict("FitNames", {
     "context.lowered": Annotated[bool, Name("the profile's context was lowered to fit", "fit")],
     "sequences.lowered": Annotated[bool, Name("the profile's concurrency was lowered to fit", "fit")],
     "sequences.capped": Annotated[bool, Name("with concurrency max: more would fit, but ttft_ms or tpot_ms would not hold by the estimate", "fit")],
+    "load.stated": Annotated[bool, Name("the spec states the concurrency", "spec")],
+    "load.held": Annotated[int, Name("sequences of the load that run at once, the others queue; 0 where the model does not fit", "fit", "sequence")],
+    "load.held_share": Annotated[float, Name("those, as a share of the concurrency, or of a smaller cap that is pinned; 1 with max", "fit", "fraction")],
+    "share.stretched": Annotated[bool, Name("it fits only with more than the engine's usual share of the card", "fit")],
     "memory.headroom": Annotated[float, Name("share of the budget that is free under this workload", "sizing", "fraction")],
     "memory.weights_gib": Annotated[float, Name("weights on the fullest GPU", "sizing", "GiB")],
     "memory.budget_gib": Annotated[float, Name("what the engine may use on one GPU", "sizing", "GiB")],

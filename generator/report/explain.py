@@ -90,9 +90,10 @@ def _sized(candidate: Candidate) -> str:
     memory = candidate.memory
     if memory is None:
         return "not sized"
+    share = f", gpu_memory_utilization {candidate.gpu_memory_utilization:g}" if (candidate.gpu_memory_utilization or 1.0) < 1.0 else ""
     return (
         f"{gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB of the fullest GPU, "
-        f"headroom {memory.headroom:.1%}, context {candidate.max_model_len}, {candidate.max_num_seqs} sequences"
+        f"headroom {memory.headroom:.1%}, context {candidate.max_model_len}, {candidate.max_num_seqs} sequences{share}"
     )
 
 

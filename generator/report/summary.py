@@ -12,7 +12,7 @@ from generator.errors import MOST_IN_FILE, printable
 from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
 from generator.report.job import job_lines
-from generator.report.speed import ranged, speed_lines
+from generator.report.speed import concurrency_text, ranged, speed_lines
 from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
 
@@ -86,10 +86,19 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
 def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
     """The warnings of a plan; with `verbose` the facts each row read."""
     for warning in plan.warnings:
-        yield printable(f"warning[{warning.row}]: {warning.because}")
+        yield printable(f"warning[{warning.row}]: {because_of(warning, plan.choice)}")
         if verbose:
             for name, read in warning.read.items():
                 yield printable(f"    {name} = {read.value!r} ({read.source})")
+
+
+def because_of(warning: Reason, choice: Candidate | None) -> str:
+    """Why a row warns, and where it is about the queue, how many of the load run at once and how long the first token takes."""
+    speed = choice.performance.speed if choice and choice.performance else None
+    if "load.held" not in warning.read or speed is None:
+        return warning.because
+    first = f", first token {ranged(speed.ttft_ms, 'ms')}" if speed.ttft_ms else ""
+    return f"{warning.because}: {concurrency_text(speed)}{first}"
 
 
 def refusal(plan: Plan, name: str, cures: Sequence[Cure] = ()) -> str:
@@ -115,11 +124,11 @@ def _cured(cure: Cure, near: Sequence[Rejection], said: bool) -> str:
 
 
 def shared(rejected: Sequence[Rejection]) -> list[Reason]:
-    """Reasons shared by all of several candidates, except size: problems of the spec as a whole."""
+    """Reasons shared by all of several candidates, except size and load: problems of the spec as a whole."""
     if len(rejected) < 2:
         return []
     rows = set.intersection(*({reason.row for reason in rejection.reasons} for rejection in rejected))
-    return [r for r in rejected[0].reasons if r.row in rows and "memory.headroom" not in r.read]
+    return [r for r in rejected[0].reasons if r.row in rows and r.read.keys().isdisjoint(("memory.headroom", "load.held"))]
 
 
 def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
@@ -143,6 +152,8 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
         for name, read in reason.read.items()
         if name in OBJECTIVES and isinstance(read.value, int | float)
     ]
+    # what would work for fewer at once is nearest
+    missed += [-share.value for reason in rejection.reasons if (share := reason.read.get("load.held_share")) and isinstance(share.value, int | float)]
     short = max(missed) if missed else -memory.headroom if memory else 0.0
     return (memory is None, len(rejection.reasons), short, rejection.candidate.id)
 
@@ -156,6 +167,10 @@ def _because(reason: Reason, candidate: Candidate) -> str:
             floor = next((read for name, read in reason.read.items() if name == "memory.headroom"), None)
             short = f"which leaves {floor.value:.1%} of the budget of {gib(budget):.1f}: less than the margin headroom.floor" if floor else short
         return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), {short} [{reason.row}]"
+    held, share = (reason.read[name].value if name in reason.read else None for name in ("load.held", "load.least_share"))
+    if isinstance(held, int | float) and isinstance(share, int | float):
+        most = int(held / share)
+        return f"{reason.because}: {held} at once, so up to {most} with a queue (workload.concurrency: {most}) [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
     for name, figure in OBJECTIVES.items():
         estimate: Range | None = getattr(speed, figure, None)

@@ -26,7 +26,7 @@ OPTIONAL = frozenset(("quantize",))
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
-ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "beyond", "otherwise", "evidence", "replaces", "before", "at", "index"}
+ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "beyond", "unbeaten", "otherwise", "evidence", "replaces", "before", "at", "index"}
 
 
 def check(gathered: Gathered, known: Data) -> list[Problem]:
@@ -140,8 +140,13 @@ def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
 
 def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
     if table == "prefer":
-        if ("rank" in row) is ("order" in row):
-            yield Problem("rules-form", f"row {row['id']!r} needs either `rank` or `order`", place.at())
+        if sum(key in row for key in ("rank", "order", "unbeaten")) != 1:
+            yield Problem("rules-form", f"row {row['id']!r} needs either `rank`, `order` or `unbeaten`", place.at())
+        for direction, names in (row.get("unbeaten") or {}).items():
+            for number, name in enumerate(names):
+                if merged["names"].get(name, {}).get("type") not in ("number", "flag"):
+                    near = did_you_mean(str(name), merged["names"])
+                    yield Problem("unknown-name", f"{name!r} is not a number of the vocabulary{near}", place.at("unbeaten", direction, number))
         for key in ("rank", "order"):
             for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
                 if name not in merged["names"]:

@@ -46,12 +46,13 @@ class Bands:
         self._numbers = numbers
         self._known: dict[tuple[str, bool, bool, str], tuple[float, float]] = {}
 
-    def around(self, value: float, found: Class, metric: str) -> Range:
-        """The value with its bounds, for `tpot`, `ttft` or `throughput`."""
+    def around(self, value: float, found: Class, metric: str, other: float | None = None) -> Range:
+        """The value with its bounds, for `tpot`, `ttft` or `throughput`; `other` is a second value that the bounds hold for too."""
         key = (found.word, found.measured, found.host, metric)
         known = self._known.get(key)
         if known is None:
             wider = (1.0 if found.measured else self._numbers("speed.band.unmeasured")) * (self._numbers("speed.band.host") if found.host else 1.0)
             low, high = (self._numbers(f"speed.band.{found.word}.{metric}.{end}") for end in ("low", "high"))
             known = self._known[key] = (low / wider, high * wider)
-        return Range(value, value * known[0], value * known[1])
+        other = value if other is None else other
+        return Range(value, min(value, other) * known[0], max(value, other) * known[1])

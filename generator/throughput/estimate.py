@@ -66,16 +66,17 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     around, replicas = calibration.bands.around, float(setting.split.replicas)
     if demand.concurrency is not None:
         replicas = min(replicas, float(demand.concurrency))  # the others are idle
-    first: Range | None = around(result.ttft * 1000.0, found, "ttft")
+    # an engine that reads prompts first keeps together what came together, so its band reaches from one way of arriving to the other
+    other = result.together if ENGINES[setting.engine].speed.prompts_first else result
+    first: Range | None = around(result.ttft * 1000.0, found, "ttft", other.ttft * 1000.0)
     if isinstance(machine, LocalMachine) and not machine.knows_compute:
         first = None
     return Speed(
         output_tokens_per_second=around(result.output_per_second * replicas, found, "throughput"),
         ttft_ms=first,
-        tpot_ms=around(result.tpot * 1000.0, found, "tpot"),
+        tpot_ms=around(result.tpot * 1000.0, found, "tpot", other.tpot * 1000.0),
         limit=_limit(result, demand),
         basis=found.basis,
-        measured=found.measured,
         concurrency=result.running * replicas,
         gpus=setting.split.gpus,
         asked=demand.concurrency,

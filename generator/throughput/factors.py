@@ -37,7 +37,8 @@ class Factors:
     """bytes/s and latency between nodes"""
     host_layer: float
     host_sequence: float
-    """host and launch time of a step: of each layer, each sequence"""
+    host_rank: float
+    """host and launch time of a step: of each layer, each sequence, each sequence and doubling of the GPUs"""
     expert_bandwidth: float
     expert_layer: float
     """grouped matrices of experts: bandwidth against plain ones, and routing time per layer"""

@@ -120,13 +120,15 @@ class Demand(NamedTuple):
     """The load on the whole deployment.
 
     `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and `output_tokens` of one,
-    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds).
+    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds). `burst`: all come at once; else each
+    comes when another is done, and answers differ in length.
     """
 
     concurrency: int | None
     input_tokens: float
     output_tokens: float
     most: float
+    burst: bool = False
 
 
 class Range(NamedTuple):
@@ -142,7 +144,7 @@ class Speed(NamedTuple):
 
     `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds.
     `limit` is what takes most of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds
-    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from, `measured` whether there are any. `concurrency`
+    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from. `concurrency`
     sequences run at once, of the `asked` (None: as many as there is room for); those that find no place wait, and their
     wait is in `ttft_ms`.
     """
@@ -155,7 +157,6 @@ class Speed(NamedTuple):
     concurrency: float
     gpus: int
     asked: int | None = None
-    measured: bool = True
 
     @property
     def per_gpu(self) -> Range:

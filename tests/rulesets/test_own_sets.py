@@ -212,7 +212,7 @@ def test_a_policy_wins_over_the_estimate_and_says_what_it_costs() -> None:
 
 def test_a_gpu_and_a_model_of_the_spec_s_own_are_unknown_to_policies() -> None:
     spec = {"model": {"id": "our/coder", "parameters": 7e9}, "hardware": {"gpu": {"name": "H200-141GB", "memory_gib": 139.8, "compute_capability": 9.0}}}
-    facts = plan(spec, load(str(HOUSE))).plan.facts
+    facts: Mapping[str, object] = plan(spec, load(str(HOUSE))).plan.facts
     assert (facts["gpu"], facts["model"], facts["model.tags"], facts["labels.environment"]) == (None, None, None, None)
 
 

@@ -153,7 +153,10 @@ VLLM = {
     "backend": "vllm", "max_concurrency": 16, "completed": 80, "total_input_tokens": 80000, "total_output_tokens": 24000,
     "output_throughput": 900.0, "mean_ttft_ms": 150.0, "mean_tpot_ms": 16.0,
 }  # fmt: skip
-PLAIN = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 16, input_tokens: 1000, output_tokens: 300}\n"
+PLAIN = (
+    "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 16, input_tokens: 1000, output_tokens: 300}\n"
+    "pin: {quantization: bf16}\n"
+)
 
 
 def calibrated(tmp_path: Path, result: object, *words: str) -> int:
@@ -176,7 +179,7 @@ def test_the_measured_factor_makes_the_estimate_what_was_measured(tmp_path: Path
     assert calibrated(tmp_path, VLLM, "--json", "--rules", str(tmp_path / "mine")) == 0
     after = json.loads(capsys.readouterr().out)
     assert {one["name"]: one for one in after["figures"]}["tpot_ms"]["ratio"] == pytest.approx(1.0, abs=0.02)
-    assert main(["plan", str(tmp_path / "spec.yaml"), "--rules", str(tmp_path / "mine"), "--json"]) == 0
+    assert main(["plan", str(tmp_path / "spec.yaml"), "--rules", str(tmp_path / "mine"), "--engine", "vllm", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["performance"]["tpot_ms"] == pytest.approx(16.0, rel=0.02)
 
 

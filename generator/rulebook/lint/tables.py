@@ -166,6 +166,8 @@ def _criteria(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
                     "warning",
                 )
             continue
+        if "order" not in row:
+            continue
         ((name, groups),) = row["order"].items()
         yield from _twice(rows, row, name, groups)
         if not _tells(rows, mine, name, groups, before):
