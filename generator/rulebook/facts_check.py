@@ -92,6 +92,8 @@ def _spellings(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
                 lacks = [KEY_OF[where]] if KEY_OF[where] not in one else []
             else:
                 lacks = (["flag"] if not one.keys() & {"flag", "positional"} else []) + (["key"] if whole and "key" not in one else [])
+            if setting == "kv_cache_dtype" and "choices" in one and "auto" not in [*one["choices"], *(one.get("values") or {})]:
+                lacks.append("values.auto")
             for key in lacks:
                 yield Problem("missing-key", f"{setting!r} of {name} lacks the key {key}", gathered.place("engines", name))
 

@@ -200,12 +200,13 @@ def test_labels_are_words_that_the_rule_set_declares() -> None:
     plan({**SPEC, "labels": {"environment": "prod"}}, load("default"))
 
 
-def test_a_policy_wins_over_the_estimate_and_says_what_it_costs() -> None:
-    book = load(str(HOUSE))
+def test_a_policy_wins_over_the_estimate_and_says_what_it_costs(tmp_path: Path) -> None:
+    row = "{id: sixteen-bits-on-h200, before: ready-before-made, when: {gpu: H200-141GB}, order: {method: [bf16]}, because: x}"
+    book = load(str(write(tmp_path, {"prefer.yaml": f"table: prefer\nrows:\n  - {row}\n"})))
     outcome = plan({"model": "Qwen/Qwen2.5-32B-Instruct", "hardware": {"gpu": "H200"}}, book)
-    step = next(step for step in outcome.plan.trace if step.row == "prefer-sglang-on-h200")
+    step = next(step for step in outcome.plan.trace if step.row == "sixteen-bits-on-h200")
     assert outcome.plan.choice is not None
-    assert outcome.plan.choice.engine == "sglang"
+    assert outcome.plan.choice.method == "bf16"
     assert "vllm/" in str(step.did["costs"])
     assert step.read["gpu"].value == "H200-141GB"
 
