@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
+from generator.rulebook.table import LABELS  # noqa: E402
+from generator.throughput.factors import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"
@@ -153,7 +155,10 @@ def table(merged: Schema) -> Schema:
     parts: Schema = {
         "row": row,
         "cell": CELL_FORM,
-        "when": {"description": "All cells must hold.", **mapping({name: cell(name, entry, merged) for name, entry in names.items()})},
+        "when": {
+            "description": "All cells must hold.", **mapping({name: cell(name, entry, merged) for name, entry in names.items()}),
+            "patternProperties": {f"^{LABELS}": {"$ref": "#/$defs/cell"}},
+        },
         "when_form": by_name(CELL_FORM, "All cells must hold."),
         "set": {"description": "A literal, a threshold or a name for each key.", "minProperties": 1, **mapping(values)},
         "set_form": {**by_name(SCALAR, "A literal, a threshold or a name for each key."), "minProperties": 1},
@@ -363,7 +368,9 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
                 {"anyOf": [checkpoint, {"type": "array", "minItems": 1, "items": checkpoint}]},
                 "Prepared weights by method, one or several, best first; gguf has several types.",
             ),
-            "tool_call_parser": by_engine, "reasoning_parser": by_engine, "min_version": by_engine, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
+            "tool_call_parser": by_engine, "reasoning_parser": by_engine, "min_version": by_engine,
+            "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
+            "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
     )  # fmt: skip
     where = "^(all|more_bits|middle|first_(eighth|sixteenth|[0-9]+)|gqa_4|gqa_4_or_experts_4)$"
@@ -399,10 +406,17 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         },
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
     )  # fmt: skip
+    arithmetic = merged["names"]["gpu.computes"]["values"]
     architecture = mapping(
-        {"vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER}, "bf16": FLAG, "source": SOURCE},
-        ("vendor", "title", "bf16"),
-    )
+        {
+            "vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER},
+            "computes": {"type": "array", "items": {"enum": arithmetic}, "description": "Arithmetic that it has in hardware."},
+            "back_end": {"enum": list(BACK_ENDS), "description": "The class of llama.cpp's measured speeds."},
+            "speed": mapping({"compute": TEXT, "host": TEXT}, description="Thresholds that its arithmetic and its host's work are multiplied by."),
+            "measured": {**FLAG, "description": "Many have measured servers on it."},
+            "like": {**TEXT, "description": "The nearest known family, for all that is not said, the columns of the matrices too."}, "source": SOURCE,
+        }
+    )  # fmt: skip
     row = {"$ref": "#/$defs/row"}
     dtype = mapping({"bits_per_value": BITS, "model_dtype": FLAG, "notes": TEXT, "source": SOURCE})
     return {

@@ -96,7 +96,7 @@ def _setting(case: Case, book: RuleBook) -> tuple[Setting, float] | None:
 
         size = gguf_weights(shape, method, book.section("ggml_types"), Layout(), cpu=False, exact=0)
         model = model.weighing(size)
-    hardware = hardware_shape(gpu, method, Numbers(book, "0"), across=case.nodes > 1)
+    hardware = hardware_shape(gpu, book.section("architectures")[gpu["architecture"]], method, Numbers(book, "0"), across=case.nodes > 1)
     layout = Layout(case.tensor, case.pipeline)
     cache = cache_traffic(cache_cost(shape, layout, case.kv_bits, case.engine))
     weights = (model.dense_bytes + model.expert_bytes) / layout.gpus + 2.0 * shape.vocab_size * shape.hidden_size / case.tensor

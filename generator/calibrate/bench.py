@@ -24,7 +24,6 @@ from generator.readers.json_text import parse
 from generator.render.plan_json import bounds, figure
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
-from generator.throughput.local import back_end
 from generator.throughput.shapes import Demand, Range, Speed
 
 HALVINGS, FARTHEST = 40, 4.0
@@ -149,7 +148,7 @@ def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | No
     """
     setting, calibration = _setting(candidate, outcome)
     local = candidate.engine in LOCAL
-    name = f"speed.local.bandwidth.{back_end(setting.hardware)}" if local else f"speed.engine.{candidate.engine}"
+    name = f"speed.local.bandwidth.{setting.hardware.generation.back_end}" if local else f"speed.engine.{candidate.engine}"
     target, higher_is_slower = (result.tpot_ms or 0.0, not local) if result.tpot_ms else (result.output_per_second or 0.0, local)
     if not target:
         return None

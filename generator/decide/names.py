@@ -14,6 +14,7 @@ from generator.facts.model import Checkpoint
 from generator.facts.quality import Quality, quality_of
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import LABELS
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import EngineNames, MethodNames, PairNames, Sources, SpecNames
@@ -48,9 +49,11 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "context.beyond_model": bool(limit) and workload.max_context > limit,
         "context.too_short": workload.tokens > workload.max_context,
         "pinned": frozenset(spec.pin),
+        "gpu": gpu.name if gpu.listed else None,
         "gpu.vendor": gpu.vendor,
         "gpu.architecture": gpu.architecture,
-        "gpu.bf16": bool(context.book.section("architectures").get(gpu.architecture, {}).get("bf16")),
+        "gpu.computes": gpu.computes,
+        "gpu.bf16": "bf16" in gpu.computes,
         "gpu.capacity_gib": gpu.capacity_gib,
         "gpu.capacity_basis": gpu.basis,
         "gpu.interconnect": gpu.interconnect,
@@ -60,6 +63,8 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "nodes": hardware.nodes,
         "expose.loopback": is_loopback(deploy.get("host", "127.0.0.1")),
         "expose.api_key": "api_key_from" in deploy,
+        "model": model.listed,
+        "model.tags": model.tags,
         "model.basis": model.basis,
         "model.billion": model.billion,
         "model.size_known": model.basis != "fallback",
@@ -79,8 +84,9 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "served_name.blanks": " " in (deploy.get("served_name") or ""),
         "host": deploy.get("host", "127.0.0.1"),
     }
-    sources: Sources = {name: gpu.source for name in names if name.startswith("gpu.")}
-    sources |= {name: model.source for name in names if name.startswith("model.")}
+    sources: Sources = {name: gpu.source for name in names if name == "gpu" or name.startswith("gpu.")}
+    sources |= {name: model.source for name in names if name == "model" or name.startswith("model.")}
+    names.update({name: spec.labels.get(name.removeprefix(LABELS)) for name in context.book.labels})  # type: ignore[typeddict-item]  # a rule set declares them
     return names, sources
 
 
@@ -162,5 +168,4 @@ def dtype_of(context: Context, method: str) -> str:
     """The 16-bit type of what is not quantised: as trained, where the hardware computes in it."""
     if method in ("bf16", "fp16"):
         return "bfloat16" if method == "bf16" else "float16"
-    bf16 = bool(context.book.section("architectures").get(context.gpu.architecture, {}).get("bf16"))
-    return "bfloat16" if bf16 and context.model.architecture.dtype != "fp16" else "float16"
+    return "bfloat16" if "bf16" in context.gpu.computes and context.model.architecture.dtype != "fp16" else "float16"

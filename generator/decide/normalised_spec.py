@@ -22,6 +22,7 @@ def normalised(context: Context) -> dict[str, object]:
         "version": VERSION,
         "name": spec.name,
         "model": {"id": context.model.id, **{k: v for k, v in given.items() if v is not None}},
+        **({"labels": dict(spec.labels)} if spec.labels else {}),
         "hardware": {
             "gpu": gpu,
             "gpus_per_node": hardware.gpus_per_node,

@@ -54,6 +54,7 @@ class Speeds:
         listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
         fields = listed if isinstance(listed, Mapping) else {}
         self.gpu = cast("Gpu", {**fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
+        self.architecture = context.book.section("architectures")[gpu.architecture]
         self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
         self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 
@@ -113,7 +114,7 @@ class Speeds:
         if hardware is None:
             assert self.calibration is not None
             hardware = self._hardware[(candidate.method, across)] = hardware_shape(
-                self.gpu, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across,
+                self.gpu, self.architecture, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across,
                 host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s,
             )  # fmt: skip
         key = (layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)

@@ -1,4 +1,4 @@
-"""What the spec pins and passes through: every word checked against the catalogue and the gates, all problems at once.
+"""What the spec pins, labels and passes through: every word checked against the catalogue and the gates, all problems at once.
 
 Floor 5, pure.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from generator.errors import InputError, Problem, did_you_mean
 from generator.rulebook.book import RuleBook
+from generator.rulebook.table import LABELS
 from generator.spec.deployment import DeploymentSpec
 
 
 def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
-    """Raise `InputError` for pins outside the catalogue."""
+    """Raise `InputError` for pins outside the catalogue, and for words that a label which the rule set declares may not have."""
     pin, problems = spec.pin, []
     engines, methods = book.section("engines"), book.section("methods")
     dtypes = book.section("kv_cache")["dtypes"]
@@ -20,6 +21,12 @@ def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
         if word is not None and word not in known:
             message = f"{word!r} is no {key.replace('_', ' ')}{did_you_mean(word, known)} (one of {', '.join(known)})"
             problems.append(spec.problem(("pin", key), f"unknown-{key.replace('_', '-')}", message))
+    for name in book.labels:
+        label, known = name.removeprefix(LABELS), book.names[name]["values"]
+        word = spec.labels.get(label)
+        if word is not None and word not in known:
+            message = f"{word!r} is not a value of {name} in the rule set {book.name!r}{did_you_mean(word, known)} (one of {', '.join(known)})"
+            problems.append(spec.problem(("labels", label), "unknown-label", message))
     if "engine_version" in pin and "engine" not in pin:
         problems.append(spec.problem(("pin", "engine_version"), "missing-key", "`engine_version` needs `engine`"))
     gpus = spec.hardware.gpus_per_node * spec.hardware.nodes

@@ -22,6 +22,7 @@ class Name(NamedTuple):
     of: str | None = None
 
 
+ARITHMETIC = ("fp16", "bf16", "int8", "fp8", "mxfp4", "nvfp4")
 SUPPORT = ("yes", "degraded", "plugin", "no", "unknown")
 PINS = (
     "engine", "engine_version", "quantization", "kv_cache_dtype", "tensor_parallel", "pipeline_parallel", "max_model_len", "max_num_seqs",
@@ -38,8 +39,10 @@ SpecNames = TypedDict("SpecNames", {
     "context.beyond_model": Annotated[bool, Name("the spec asks for more context than the model was made for", "spec")],
     "context.too_short": Annotated[bool, Name("a typical request does not fit into the context that the spec asks for", "spec")],
     "pinned": Annotated[frozenset[str], Name("what the spec pins", "spec", values=PINS)],
+    "gpu": Annotated[str | None, Name("the GPU's name in the catalogue; unknown where a spec describes one itself", "gpus", of="gpus")],
     "gpu.vendor": Annotated[str, Name("maker of the accelerator, or cpu", "gpus", values=("nvidia", "amd", "intel", "apple", "cpu"))],
     "gpu.architecture": Annotated[str, Name("column of the compatibility matrix", "gpus", of="architectures")],
+    "gpu.computes": Annotated[frozenset[str], Name("arithmetic that the hardware has", "architectures", values=ARITHMETIC)],
     "gpu.bf16": Annotated[bool, Name("the hardware computes in bfloat16", "architectures")],
     "gpu.capacity_gib": Annotated[float, Name("what the driver reports for one GPU", "gpus", "GiB")],
     "gpu.capacity_basis": Annotated[str, Name("where that figure comes from", "gpus", values=("spec", "catalogue", "assumed"))],
@@ -50,6 +53,10 @@ SpecNames = TypedDict("SpecNames", {
     "nodes": Annotated[int, Name("machines", "spec", "node")],
     "expose.loopback": Annotated[bool, Name("the server listens on the loopback address only", "spec")],
     "expose.api_key": Annotated[bool, Name("the spec names a variable that holds an API key", "spec")],
+    "model": Annotated[str | None, Name("the model's id in the catalogue; unknown where it is not in it", "models", of="models")],
+    "model.tags": Annotated[frozenset[str] | None, Name(
+        "what the model was made for, in words of its entry; unknown where it is not in the catalogue", "models", of="models.tags"
+    )],
     "model.basis": Annotated[str, Name("how the shape of the model is known", "models", values=("catalogue", "config", "gguf", "parameters", "fallback"))],
     "model.billion": Annotated[float, Name("parameters in all", "models", "billion parameters")],
     "model.size_known": Annotated[bool, Name("the size of the model is known", "models")],

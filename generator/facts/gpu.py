@@ -27,6 +27,7 @@ class Gpu:
 
     `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned
     with; `basis` says where that figure comes from: spec, catalogue, or assumed (a share of what the box says).
+    `computes` is the arithmetic that it has in hardware.
     `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown.
     """
 
@@ -42,6 +43,7 @@ class Gpu:
     interconnect_bandwidth: float = 0.0
     multiprocessors: int = 0
     unified: bool = False
+    computes: frozenset[str] = frozenset()
     listed: bool = True
     source: str | None = None
 
@@ -65,11 +67,12 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     else:
         name, entry = str(wanted.get("name") or "custom GPU"), _described(spec, wanted, book)
     capacity, basis = _capacity(spec, entry, book)
+    kind = book.section("architectures")[entry["architecture"]]
     return Gpu(
         name=name,
         vendor=entry["vendor"],
         architecture=entry["architecture"],
-        compute_capability=float(entry.get("compute_capability") or 0),
+        compute_capability=float(entry.get("compute_capability") or next(iter(kind.get("compute_capabilities") or ()), 0)),
         memory_gb=float(entry.get("memory_gb") or capacity * GIB / 1e9),
         capacity_gib=capacity,
         basis=basis,
@@ -78,6 +81,7 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
         interconnect_bandwidth=float(entry.get("interconnect_gb_per_s") or 0),
         multiprocessors=int(entry.get("multiprocessors") or 0),
         unified=bool(entry.get("unified_memory")),
+        computes=frozenset(kind["computes"]),
         listed=isinstance(wanted, str) and name in book.section("gpus"),
         source=first_source(entry.get("source")),
     )

@@ -55,13 +55,16 @@ class Model:
     `published` has all that the catalogue lists, best first.
 
     `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted. `config` is its
-    config.json as read or catalogued, None where there is none.
+    config.json as read or catalogued, None where there is none. `listed` is its id in the catalogue, `tags` what its entry says
+    that it was made for (source `model-tags`); None where it is not in it.
     """
 
     id: str
     revision: str | None
     architecture: ModelArchitecture
     basis: str
+    listed: str | None = None
+    tags: frozenset[str] | None = None
     family: str | None = None
     chat: bool | None = None
     gated: bool = False
@@ -110,6 +113,8 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         revision=request.revision or entry.get("revision"),
         architecture=architecture,
         basis="fallback" if fallen else basis,
+        listed=name,
+        tags=None if name is None else frozenset(entry.get("tags") or ()),
         family=entry.get("family"),
         chat=entry.get("chat"),
         gated=bool(entry.get("gated")),

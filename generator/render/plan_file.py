@@ -15,7 +15,6 @@ from generator.render.plan_json import as_json
 from generator.render.yaml_text import SCALARS, json_text
 from generator.verify.data import same_json
 
-
 RUNNERS_UP = 8
 """Alternatives that the files keep: the best of each engine come first. `plan --json` prints all."""
 

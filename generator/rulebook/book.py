@@ -17,7 +17,7 @@ from generator.quantity import version_key
 from generator.readers import resources
 from generator.rulebook import compiled as compiled_rules
 from generator.rulebook.rulesets import SHIPPED, find, fingerprint, layers, put_together
-from generator.rulebook.table import STAGES, Table, build_table
+from generator.rulebook.table import LABELS, STAGES, Table, build_table
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook import sections as typed
@@ -116,6 +116,11 @@ class RuleBook:
     def names(self) -> dict[str, typed.Name]:
         """The vocabulary: the names that rules may read."""
         return dict(self.section("policy")["names"])
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of a spec that this set declares, as names: `labels.<label>`."""
+        return tuple(name for name in self.names if name.startswith(LABELS))
 
     @cached_property
     def stages(self) -> dict[str, int]:

@@ -12,6 +12,7 @@ from generator.rulebook.overlay import Data, Gathered
 
 NEEDED: dict[str, tuple[str, ...]] = {
     "gpus": ("vendor", "architecture"),
+    "architectures": ("vendor", "title", "computes", "back_end"),
     "methods": ("family", "weight_bits", "activation_bits", "checkpoint"),
     "engines": (
         "title", "status", "formats", "vendors", "default_version", "versions", "port", "images", "flags", "command", "version_command", "health", "smoke",
@@ -33,7 +34,8 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
     merged = gathered.merged
     for section, needed in NEEDED.items():
         for name, entry in merged[section].items():
-            yield from _missing_keys(gathered, (section, name), name, entry, needed)
+            if "like" not in entry or entry["like"] in merged[section]:
+                yield from _missing_keys(gathered, (section, name), name, entry, needed)
     for name, entry in merged["engines"].items():
         yield from _missing_keys(gathered, ("engines", name), f"the container of {name}", entry.get("container") or {}, CONTAINER)
         yield from _spellings(gathered, name, entry)
@@ -41,6 +43,10 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
         yield from _known(gathered, ("gpus", name), entry.get("architecture"), "architecture", merged["architectures"])
         if entry.get("vendor") != "cpu" and entry.get("capacity_gib") is None:
             yield from _missing_keys(gathered, ("gpus", name), name, entry, ("memory_gb",))
+    for name, entry in merged["architectures"].items():
+        yield from _known(gathered, ("architectures", name), entry.get("like"), "architecture", merged["architectures"])
+        for word in (entry.get("speed") or {}).values():
+            yield from _known(gathered, ("architectures", name), word, "threshold", merged["thresholds"])
     for name, entry in merged["methods"].items():
         if entry.get("family") == "gguf" and not entry.get("gguf"):
             yield Problem("missing-key", f"{name!r} lacks the key gguf", gathered.place("methods", name))
@@ -86,6 +92,8 @@ def _spellings(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
                 lacks = [KEY_OF[where]] if KEY_OF[where] not in one else []
             else:
                 lacks = (["flag"] if not one.keys() & {"flag", "positional"} else []) + (["key"] if whole and "key" not in one else [])
+            if setting == "kv_cache_dtype" and "choices" in one and "auto" not in [*one["choices"], *(one.get("values") or {})]:
+                lacks.append("values.auto")
             for key in lacks:
                 yield Problem("missing-key", f"{setting!r} of {name} lacks the key {key}", gathered.place("engines", name))
 

@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
+from generator.rulebook.table import LABELS
 
 MERGED = (
     "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
-FIELDWISE = ("gpus", "models", "methods", "engines", "quantizers", "training_jobs")
+FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "training_jobs")
+ITS_OWN = ("title", "measured", "source", "like")
+"""What an architecture does not take over from the one that it is `like`."""
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")
 """Sections that `off` can name besides rows."""
 TABLE_KEYS = ("table", "asks", "hit", "rows", "off")
@@ -120,6 +123,25 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
             )
 
 
+def fill_in(merged: Data) -> None:
+    """Give each architecture that is `like` another what is not said of it: its facts, and its columns of the matrices."""
+    known: Data = merged["architectures"]
+    for name in known:
+        kin = [name]
+        while (nearest := known[kin[-1]].get("like")) in known and nearest not in kin:
+            kin.append(nearest)
+            known[name] = {**{key: value for key, value in known[nearest].items() if key not in ITS_OWN}, **known[name]}
+        if kin[1:]:
+            merged["support"] = {engine: {**data, "support": _columns(data.get("support") or {}, kin)} for engine, data in merged["support"].items()}
+            merged["kv_cache"] = {key: rows if key == "dtypes" else _columns(rows, kin) for key, rows in merged["kv_cache"].items()}
+
+
+def _columns(rows: Data, kin: list[str]) -> Data:
+    """Matrix rows with the column of `kin[0]`, that of its nearest relative where it has none."""
+    found = {key: next((row[one] for one in kin if one in row), None) for key, row in rows.items()}
+    return {key: row if found[key] is None else {**row, kin[0]: found[key]} for key, row in rows.items()}
+
+
 def _put(gathered: Gathered, layer: str, key: Key, old: object, entry: object, place: Place, laid: bool) -> Iterator[Problem]:
     """Record a layer's action on an entry; a duplicate within one layer is an error."""
     steps = gathered.steps.setdefault(key, [])
@@ -137,7 +159,7 @@ def _entries(gathered: Gathered, layer: str, document: Document, section: str, s
     for name, entry in document.data[section].items():
         place = document.place((section, name), key=True)
         old = target.get(name)
-        if old is None and section in ("names", "settings") and not shipped:
+        if old is None and section in ("names", "settings") and not shipped and not (section == "names" and name.startswith(LABELS)):
             what = "name" if section == "names" else "setting"
             yield Problem(f"new-{what}", f"{name!r} is new, but a {what} needs code that supports it{did_you_mean(name, target)}", place)
             continue

@@ -12,7 +12,7 @@ from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 from generator.rulebook.facts_check import fact_problems
 from generator.rulebook.overlay import Data, Gathered
-from generator.rulebook.table import COMPARISONS, ESTIMATES, STAGES, UNCERTAINTY
+from generator.rulebook.table import COMPARISONS, ESTIMATES, LABELS, STAGES, UNCERTAINTY
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Row
@@ -42,6 +42,9 @@ def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
         place, given = gathered.place("names", name), known.get(name)
         if not isinstance(entry, dict) or entry.get("stage") not in STAGES or "type" not in entry:
             yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", place)
+        elif name.startswith(LABELS):
+            if entry["stage"] != STAGES[0] or entry["type"] != "word" or not entry.get("values"):
+                yield Problem("rules-form", f"a label is declared with `stage: spec, type: word` and the `values` that it may have: {name!r}", place)
         elif given is None:
             if name in read:
                 yield Problem("new-name", f"a row reads {name!r}, but this version of the code does not provide it{did_you_mean(name, known)}", place)
@@ -190,9 +193,8 @@ def _literals(merged: Data, key: str) -> set[bool]:
 def _cell(merged: Data, name: str, cell: object, place: _Row) -> Iterator[Problem]:
     entry = merged["names"].get(name)
     if entry is None:
-        yield Problem(
-            "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(name, merged['names'])}", place.at("when", name, key=True)
-        )
+        near = did_you_mean(name, merged["names"]) or ("; a `vocabulary.yaml` declares the labels that rows read" if name.startswith(LABELS) else "")
+        yield Problem("unknown-name", f"{name!r} is not in the vocabulary{near}", place.at("when", name, key=True))
         return
     where = place.at("when", name)
     if isinstance(cell, dict):
@@ -238,7 +240,7 @@ def _allowed(merged: Data, entry: Data) -> list[str] | None:
 
 
 def catalogue_words(merged: Data, words_of: str) -> list[str]:
-    """The entries of a section (`methods`), or what they say under a key (`models.family`): a word, or one for each engine."""
+    """The entries of a section (`methods`), or what they say under a key (`models.family`): a word, several, or one for each engine."""
     section, _, key = words_of.partition(".")
     entries: Data = merged[section]
     if not key:
@@ -246,7 +248,8 @@ def catalogue_words(merged: Data, words_of: str) -> list[str]:
     if key in entries:
         return list(entries[key])
     said = [entry[key] for entry in entries.values() if entry.get(key)]
-    return list(dict.fromkeys(word for one in said for word in (one.values() if isinstance(one, dict) else (one,))))
+    lists = (one.values() if isinstance(one, dict) else one if isinstance(one, list) else (one,) for one in said)
+    return list(dict.fromkeys(word for one in lists for word in one))
 
 
 def _sources(gathered: Gathered) -> Iterator[Problem]:

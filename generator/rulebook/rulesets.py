@@ -18,7 +18,7 @@ from pathlib import Path
 from generator.errors import InputError, Problem, did_you_mean, fail
 from generator.readers.document import Document, read_bytes, read_yaml
 from generator.readers.resources import folder, shown
-from generator.rulebook.overlay import Data, Gathered, bare, empty, lay_over
+from generator.rulebook.overlay import Data, Gathered, bare, empty, fill_in, lay_over
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
@@ -136,6 +136,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
         for file in layer:
             checked = trust and base in file.resolve().parents
             whole &= _add(gathered, name, file, checked, layer is files[1], lenient)
+    fill_in(gathered.merged)
     if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
         gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
     gathered.merged.pop("off")

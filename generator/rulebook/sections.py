@@ -21,7 +21,10 @@ Gpu = TypedDict("Gpu", {
 }, total=False)  # fmt: skip
 """`memory_gib` is only in what a spec says itself."""
 
-Architecture = TypedDict("Architecture", {"vendor": str, "compute_capabilities": list[float], "bf16": bool}, total=False)
+Architecture = TypedDict("Architecture", {
+    "vendor": str, "compute_capabilities": list[float], "computes": list[str], "back_end": str, "speed": Mapping[Literal["compute", "host"], str],
+    "measured": bool, "like": str,
+}, total=False)  # fmt: skip
 GgmlType = TypedDict("GgmlType", {"bits_per_weight": float, "block": int})
 
 Clause = TypedDict("Clause", {"type": str, "where": str, "imatrix": bool, "experts": int}, total=False)
@@ -46,7 +49,7 @@ Checkpoint = TypedDict("Checkpoint", {
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],
     "parameters_billion": float, "fp16_gb": float, "chat": bool, "gated": bool, "trust_remote_code": bool, "revision": str,
-    "checkpoints": Mapping[str, Checkpoint | list[Checkpoint]], "tool_call_parser": Mapping[str, str], "reasoning_parser": Mapping[str, str],
+    "checkpoints": Mapping[str, Checkpoint | list[Checkpoint]], "tool_call_parser": Mapping[str, str], "reasoning_parser": Mapping[str, str], "tags": list[str],
     "min_version": Mapping[str, str], "source": Source,
 }, total=False)  # fmt: skip
 

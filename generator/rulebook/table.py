@@ -19,6 +19,8 @@ SPEC, PAIR, LAYOUT, SIZED = range(len(STAGES))
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"min": ge, "over": gt, "below": lt, "max": le}
 
+LABELS = "labels."
+"""Names of a spec's own labels begin so; a rule set declares those that it reads."""
 ESTIMATES = "speed."
 """Names of estimates begin so."""
 UNCERTAINTY = "uncertainty"

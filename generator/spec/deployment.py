@@ -76,6 +76,7 @@ class HardwareRequest:
 class DeploymentSpec:
     """One spec. `workload`, `pin`, `quantize` and `deploy` contain only the user's keys; `folder` is the folder of the file.
 
+    `labels` are words of the owner's own.
     `quantize` is None if the spec does not request a quantization job. `within` are the allowed folders (symlinks resolved)
     for the files it names; None: anywhere.
     """
@@ -89,6 +90,7 @@ class DeploymentSpec:
     document: Document
     folder: Path
     quantize: Mapping[str, Any] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
     within: tuple[str, ...] | None = None
 
     def named_file(self, path: KeyPath, written: str) -> Path:
@@ -172,7 +174,7 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         DeploymentSpec(
             name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
             data.get("pin") or {}, data.get("deploy") or Deploy(), document, path.parent,
-            data.get("quantize"),
+            data.get("quantize"), data.get("labels") or {},
         ),
         [],
     )  # fmt: skip

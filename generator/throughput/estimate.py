@@ -11,14 +11,12 @@ from generator.engines import ENGINES
 from generator.sizing.footprint import Numbers
 from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
-from generator.throughput.local import LocalMachine, Packing, back_end
+from generator.throughput.local import LocalMachine, Packing
 from generator.throughput.serving import Served, served
 from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Range, Speed, Split
 from generator.throughput.steps import Machine
 
 LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
-MEASURED = ("ampere_80", "hopper_90", "blackwell_100")
-"""Generations of data-centre GPUs whose servers many have measured; of others there are single series, or none."""
 
 
 class Calibration:
@@ -89,8 +87,8 @@ def band_class(setting: Setting, running: float) -> Class:
     """The class of measurements that a candidate belongs to, with `running` sequences at once."""
     hardware = setting.hardware
     linked = setting.split.tensor == 1 or hardware.link_kind == "nvlink"
-    known = hardware.vendor == "nvidia" and hardware.generation in MEASURED and linked and not hardware.across
-    end = back_end(hardware) if setting.engine in LOCAL else None
+    known = hardware.generation.measured and linked and not hardware.across
+    end = hardware.generation.back_end if setting.engine in LOCAL else None
     found = class_of(ENGINES[setting.engine].speed, setting.model.experts > 0, end, running, known)
     if hardware.assumed:
         return found._replace(measured=False, host=True)

@@ -28,9 +28,6 @@ class Factors:
     """shares of the peak that a long prefill reaches, by the arithmetic"""
     decode_compute: float
     """share of that which the small matrices of a decode step reach"""
-    ada: float
-    cdna: float
-    """compute of these generations against Hopper's share"""
     link: float
     link_latency: float
     pcie_latency: float
@@ -41,8 +38,7 @@ class Factors:
     host_layer: float
     host_sequence: float
     host_rank: float
-    blackwell_host: float
-    """host and launch time of a step: of each layer, each sequence, each sequence and doubling of the GPUs; and on Blackwell against that"""
+    """host and launch time of a step: of each layer, each sequence, each sequence and doubling of the GPUs"""
     expert_bandwidth: float
     expert_layer: float
     """grouped matrices of experts: bandwidth against plain ones, and routing time per layer"""
@@ -51,6 +47,8 @@ class Factors:
     queue: float
     """the first token: front end of the server, its work per sequence, and the share of the others' prompts that a new
     one waits for"""
+    threshold: Numbers
+    """looks up what an architecture names as the factor of its arithmetic or its host's work"""
     engines: Mapping[str, float] = field(default_factory=dict)
     """one multiplier of the step's time per engine (vLLM: 1)"""
 
@@ -89,8 +87,8 @@ BACK_ENDS = ("cuda", "cuda_server", "hip", "metal", "sycl", "cpu")
 
 def factors(numbers: Numbers) -> Factors:
     """The factors by the names `speed.<field>` and `speed.engine.<engine>`."""
-    values = {f.name: numbers(PREFIX + f.name) for f in fields(Factors) if f.name != "engines"}
-    return Factors(**values, engines={name: numbers(f"{PREFIX}engine.{name}") for name, room in ENGINES.items() if not room.speed.local})
+    values = {f.name: numbers(PREFIX + f.name) for f in fields(Factors) if f.name not in ("engines", "threshold")}
+    return Factors(**values, threshold=numbers, engines={name: numbers(f"{PREFIX}engine.{name}") for name, room in ENGINES.items() if not room.speed.local})
 
 
 def local_factors(numbers: Numbers) -> LocalFactors:

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 
 from generator.quantity import GB
 from generator.sizing.footprint import Numbers
-from generator.throughput.shapes import HardwareShape
+from generator.throughput.shapes import Generation, HardwareShape
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Gpu, Method
+    from generator.rulebook.sections import Architecture, Gpu, Method
 
 TERA = 1e12
 
 
 def hardware_shape(
     entry: Gpu,
+    architecture: Architecture,
     method: Method,
     numbers: Numbers,
     *,
@@ -26,19 +27,19 @@ def hardware_shape(
     across: bool = False,
     host_bandwidth: float | None = None,
 ) -> HardwareShape:
-    """The shape of a GPU (an entry of the catalogue, or a spec's own) for a method (an entry of methods.yaml).
+    """The shape of a GPU (an entry of the catalogue, or a spec's own) of an architecture for a method (an entry of methods.yaml).
 
     What a catalogue entry does not say is 0, but for the links and the host's memory (`host_bandwidth` in GB/s): a threshold
     stands for an unknown one.
     """
-    host, vendor = host_bandwidth or numbers("speed.host_bandwidth"), str(entry.get("vendor") or "nvidia")
+    host, factors = host_bandwidth or numbers("speed.host_bandwidth"), architecture.get("speed") or {}
     bandwidth = float(entry.get("bandwidth_gb_per_s") or 0.0)
-    if not bandwidth and vendor == "cpu":
+    if not bandwidth and architecture["vendor"] == "cpu":
         bandwidth, assumed = host, host_bandwidth is None
     else:
         assumed = False
     full = float(entry.get("fp16_tflops") or 0.0) * TERA
-    kind, low = _arithmetic(entry, method)
+    kind, low = _arithmetic(entry, architecture, method)
     kind_of_link = interconnect or entry.get("interconnect") or "pcie"
     both = float(entry.get("interconnect_gb_per_s") or 0.0) if kind_of_link == entry.get("interconnect", kind_of_link) else 0.0
     if not both and kind_of_link != "none":
@@ -50,8 +51,7 @@ def hardware_shape(
         kind=kind,
         link=both / 2.0 * GB,
         link_kind=kind_of_link,
-        generation=str(entry.get("architecture") or ""),
-        vendor=vendor,
+        generation=Generation(factors.get("compute"), factors.get("host"), architecture["back_end"], bool(architecture.get("measured"))),
         across=across,
         host=host * GB,
         assumed=assumed,
@@ -60,21 +60,21 @@ def hardware_shape(
     )
 
 
-def _arithmetic(entry: Gpu, method: Method) -> tuple[str, float]:
+def _arithmetic(entry: Gpu, architecture: Architecture, method: Method) -> tuple[str, float]:
     """What the kernels of a method compute in on this GPU, and its TFLOPS (0: as in 16 bits).
 
-    Where the hardware lacks the method's own arithmetic the weights are unpacked to 16 bits. MXFP4 weights meet 8-bit
+    Where the hardware lacks the method's own arithmetic the weights are unpacked to 16 bits; where it has it, but nobody says how
+    fast, it is taken to be as fast as in 16 bits. MXFP4 weights meet 8-bit
     activations on hardware with FP4 units, and 16-bit ones elsewhere (source `speed-mxfp4-activations`).
     """
     family, bits = method.get("family"), float(method.get("weight_bits") or 16)
     if family == "float" or bits >= 16:
         return "bf16", 0.0
-    if family == "fp8" and entry.get("fp8_tflops"):
-        return "fp8", float(entry["fp8_tflops"])
+    fp8, fp4, has = float(entry.get("fp8_tflops") or 0.0), float(entry.get("fp4_tflops") or 0.0), architecture["computes"]
+    if family == "fp8" and (fp8 or "fp8" in has):
+        return "fp8", fp8
     if family == "int8" and float(entry.get("int8_tops") or 0.0) > float(entry.get("fp16_tflops") or 0.0):
         return "int8", float(entry["int8_tops"])
-    if family == "fp4" and entry.get("fp4_tflops"):
-        if float(method.get("activation_bits") or 16) > 4:
-            return "fp8", float(entry.get("fp8_tflops") or 0.0)
-        return "fp4", float(entry["fp4_tflops"])
+    if family == "fp4" and (fp4 or "nvfp4" in has or "mxfp4" in has):
+        return ("fp8", fp8) if float(method.get("activation_bits") or 16) > 4 else ("fp4", fp4)
     return "weight-only", 0.0

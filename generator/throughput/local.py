@@ -18,9 +18,6 @@ from generator.throughput.steps import Step
 Packing = Literal["plain", "simple", "mixed"]
 """How weights are stored: 16 bits, blocks of one scale, or super-blocks (K and I types)."""
 
-SERVER_CHIPS = ("ampere_80", "hopper_90", "volta_70", "blackwell_100")
-"""Generations with HBM and slow clocks: unpacking the weights, not reading them, is what takes the time."""
-
 
 def packing_of(method: str) -> Packing:
     """The packing of a GGUF method by its name."""
@@ -28,13 +25,6 @@ def packing_of(method: str) -> Packing:
     if word in ("bf16", "f16"):
         return "plain"
     return "mixed" if "_k" in word or word.startswith("iq") else "simple"
-
-
-def back_end(hardware: HardwareShape) -> str:
-    """The back end that llama.cpp uses on this hardware."""
-    if hardware.vendor == "nvidia":
-        return "cuda_server" if hardware.generation in SERVER_CHIPS else "cuda"
-    return {"apple": "metal", "amd": "hip", "intel": "sycl", "cpu": "cpu"}.get(hardware.vendor, "cpu")
 
 
 class LocalMachine:
@@ -45,7 +35,7 @@ class LocalMachine:
         in_host: InHost,
     ) -> None:  # fmt: skip
         self.model, self.cache, self.split, self.factors, self.in_host = model, cache, split, factors, in_host
-        end = back_end(hardware)
+        end = hardware.generation.back_end
         self.bandwidth = hardware.bandwidth * _share(end, packing, factors)
         self.host, self.host_experts = hardware.host * factors.host, hardware.host * factors.host_experts
         self.layer = max(factors.layer[end], factors.layer["cpu"]) if in_host.some else factors.layer[end]

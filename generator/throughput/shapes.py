@@ -48,12 +48,23 @@ class ModelShape(NamedTuple):
         return 1.0 - (1.0 - self.routed_share) ** tokens if self.experts else 0.0
 
 
+class Generation(NamedTuple):
+    """What an architecture of the catalogue says of speed: the thresholds of its factors (None: 1), llama.cpp's back end, and
+    whether many have measured servers on it.
+    """
+
+    compute: str | None = None
+    host: str | None = None
+    back_end: str = "cpu"
+    measured: bool = False
+
+
 class HardwareShape(NamedTuple):
     """One GPU (or host) and its links.
 
     `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where
     unknown; `kind` of arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction,
-    `link_kind` nvlink, xgmi, pcie or none, `generation` an architecture of the catalogue. `across` whether one replica
+    `link_kind` nvlink, xgmi, pcie or none, `generation` of its architecture. `across` whether one replica
     spans nodes. `host` is the bandwidth of the host's memory in bytes/s, `assumed` whether `bandwidth` is that of a host
     of which nothing is known, `host_known` whether somebody said how fast the host's memory is. `int8_ops` is the dense
     INT8 peak per second whatever the method, 0 where unknown.
@@ -65,8 +76,7 @@ class HardwareShape(NamedTuple):
     kind: str
     link: float
     link_kind: str
-    generation: str
-    vendor: str = "nvidia"
+    generation: Generation
     across: bool = False
     host: float = 0.0
     assumed: bool = False

@@ -56,7 +56,8 @@ class Machine:
             "bf16": factors.compute_bf16, "fp8": factors.compute_fp8, "fp4": factors.compute_fp4, "int8": factors.compute_int8,
             "weight-only": factors.compute_weight_only,
         }[hardware.kind]  # fmt: skip
-        generation = _generation(hardware.generation, factors)
+        made = hardware.generation
+        generation = factors.threshold(made.compute) if made.compute else 1.0
         self.full = hardware.full_flops * factors.compute_bf16 * generation
         self.low = hardware.low_flops * low_share * generation
         self.dense_seconds = (model.dense_low / self.low + model.dense_full / self.full) * 2.0 / ways
@@ -65,7 +66,7 @@ class Machine:
         self.expert_seconds = (model.expert_low / self.low + model.expert_full / self.full) * share
         self.attention_seconds = model.attention_flops / self.full / ways
         pcie = hardware.link_kind not in ("nvlink", "xgmi")
-        self.host_scale = factors.blackwell_host if hardware.generation.startswith("blackwell") else 1.0
+        self.host_scale = factors.threshold(made.host) if made.host else 1.0
         each = factors.host_layer + (factors.expert_layer if model.experts else 0.0)
         self.launching = each * model.layers * self.host_scale
         self.tensor_across = hardware.across and split.pipeline == 1
@@ -127,10 +128,3 @@ class Machine:
         if ways == 1 or not self.link:
             return 0.0
         return messages * 2.0 * (ways - 1) / ways * tokens * self.model.hidden * HALF / self.link
-
-
-def _generation(word: str, f: Factors) -> float:
-    for start, value in (("ada", f.ada), ("amd", f.cdna)):
-        if word.startswith(start):
-            return value
-    return 1.0

@@ -113,6 +113,7 @@ def shapes() -> list[Shape]:
     open_keys = {"model": {"id": "org/model", "config": "config.json"}, "deploy": {"allow_unknown": True}}
     keys = [Place(("deploy", "extra_args", "vllm", "*"), "option", arrives="files"), Place(("deploy", "env", "*"), "variable", arrives="environment")]
     found.append(_shape("keys/vllm", "vllm", open_keys, keys))
+    found.append(_shape("labels/vllm", "vllm", {"model": {"id": "org/model", "config": "config.json"}}, [Place(("labels", "team"))]))
     words = [("model",), ("hardware", "gpu"), ("hardware", "interconnect"), ("workload", "profile"), ("workload", "goal"), ("pin", "engine_version")]
     words += [("pin", "quantization"), ("pin", "kv_cache_dtype"), ("name",), ("deploy", "api_key_from"), ("model", "checkpoints", "*"), ("*",)]
     whole = {"model": {"id": "org/model", "config": "config.json"}}

@@ -17,8 +17,6 @@ ARCHITECTURE_OF = {
     10.0: "blackwell_100", 10.3: "blackwell_100", 12.0: "blackwell_120", 12.1: "blackwell_120",
 }  # fmt: skip
 VENDOR_OF = {"amd": "amd", "intel": "intel", "apple": "apple", "cpu": "cpu"}
-FP8 = {"ada_89", "hopper_90", "blackwell_100", "blackwell_120", "amd_cdna3", "amd_cdna4"}
-FP4 = {"blackwell_100", "blackwell_120", "amd_cdna4"}
 FIELDS = {
     "aliases", "vendor", "architecture", "compute_capability", "memory_gb", "capacity_gib", "bandwidth_gb_per_s",
     "fp16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "multiprocessors", "interconnect", "interconnect_gb_per_s",
@@ -34,9 +32,9 @@ FP16 = {"nvidia": (20, 2600), "amd": (50, 2600), "intel": (50, 1000), "apple": (
 POWER = {"nvidia": (40, 1450), "amd": (45, 1450), "intel": (100, 650), "apple": (10, 400)}
 
 
-def _entries(*parts: str, section: str) -> dict[str, Entry]:
+def _entries(*parts: str, section: str, only: str = "*.yaml") -> dict[str, Entry]:
     found: dict[str, Entry] = {}
-    for path in sorted(folder("rules").joinpath(*parts).glob("*.yaml")):
+    for path in sorted(folder("rules").joinpath(*parts).glob(only)):
         data = read_yaml(path, path.name).data[section]
         assert not found.keys() & data.keys(), f"{path.name} repeats an entry"
         found |= data
@@ -44,6 +42,7 @@ def _entries(*parts: str, section: str) -> dict[str, Entry]:
 
 
 GPUS = _entries("facts", "gpus", section="gpus")
+COMPUTES = {name: set(entry["computes"]) for name, entry in _entries("facts", section="architectures", only="architectures.yaml").items()}
 SOURCES = _entries("sources", section="sources")
 ACCELERATORS = {name: entry for name, entry in GPUS.items() if entry["vendor"] != "cpu"}
 
@@ -86,8 +85,8 @@ def test_entry(name: str) -> None:
         assert ARCHITECTURE_OF[entry["compute_capability"]] == architecture
     else:
         assert "compute_capability" not in entry
-    assert "fp8_tflops" not in entry or architecture in FP8
-    assert "fp4_tflops" not in entry or architecture in FP4
+    assert "fp8_tflops" not in entry or "fp8" in COMPUTES[architecture]
+    assert "fp4_tflops" not in entry or COMPUTES[architecture] & {"nvfp4", "mxfp4"}
 
 
 @pytest.mark.parametrize("name", ACCELERATORS)

@@ -186,6 +186,37 @@ def test_policy_images_come_from_the_registry() -> None:
     }
 
 
+HOUSE = ROOT / "examples/policies/house-rules"
+
+
+def test_labels_are_words_that_the_rule_set_declares() -> None:
+    book = load(str(HOUSE))
+    outcome = plan({**SPEC, "labels": {"environment": "staging", "team": "search"}}, book)
+    assert outcome.plan.spec["labels"] == {"environment": "staging", "team": "search"}, "what no rule set declares is left alone, and kept"
+    with pytest.raises(InputError, match=r"'prodution' is not a value of labels\.environment .*did you mean 'production'\?") as wrong:
+        plan({**SPEC, "labels": {"environment": "prodution"}}, book)
+    assert [(problem.code, str(problem.place)) for problem in wrong.value.problems] == [("unknown-label", "spec.yaml:4:16")]
+    assert "labels" not in plan(SPEC, book).plan.spec
+    plan({**SPEC, "labels": {"environment": "prod"}}, load("default"))
+
+
+def test_a_policy_wins_over_the_estimate_and_says_what_it_costs(tmp_path: Path) -> None:
+    row = "{id: sixteen-bits-on-h200, before: ready-before-made, when: {gpu: H200-141GB}, order: {method: [bf16]}, because: x}"
+    book = load(str(write(tmp_path, {"prefer.yaml": f"table: prefer\nrows:\n  - {row}\n"})))
+    outcome = plan({"model": "Qwen/Qwen2.5-32B-Instruct", "hardware": {"gpu": "H200"}}, book)
+    step = next(step for step in outcome.plan.trace if step.row == "sixteen-bits-on-h200")
+    assert outcome.plan.choice is not None
+    assert outcome.plan.choice.method == "bf16"
+    assert "vllm/" in str(step.did["costs"])
+    assert step.read["gpu"].value == "H200-141GB"
+
+
+def test_a_gpu_and_a_model_of_the_spec_s_own_are_unknown_to_policies() -> None:
+    spec = {"model": {"id": "our/coder", "parameters": 7e9}, "hardware": {"gpu": {"name": "H200-141GB", "memory_gib": 139.8, "compute_capability": 9.0}}}
+    facts: Mapping[str, object] = plan(spec, load(str(HOUSE))).plan.facts
+    assert (facts["gpu"], facts["model"], facts["model.tags"], facts["labels.environment"]) == (None, None, None, None)
+
+
 def test_policy_is_about_ten_lines() -> None:
     lines = [line for file in POLICY.glob("*.yaml") for line in file.read_text().splitlines() if line and not line.startswith("#")]
     assert len(lines) <= 11

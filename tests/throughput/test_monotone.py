@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from generator.decide.context import Numbers
 from generator.rulebook.book import load
 from generator.throughput.estimate import Calibration, Setting, estimate, most_within
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, Generation, HardwareShape, InHost, ModelShape, Speed, Split
 
 GB, TERA = 1e9, 1e12
+GENERATIONS = [
+    Generation(entry.get("speed", {}).get("compute"), entry.get("speed", {}).get("host"), entry["back_end"], entry.get("measured", False))
+    for entry in load("default").section("architectures").values()
+]
 EXAMPLES = settings(max_examples=150, deadline=None)
 
 
@@ -39,8 +43,7 @@ def candidates(draw: st.DrawFn) -> Setting:
     hardware = HardwareShape(
         draw(st.floats(50, 8000)) * GB, full, full * draw(st.sampled_from([1, 2, 4])), draw(st.sampled_from(["bf16", "fp8", "fp4", "int8", "weight-only"])),
         draw(st.floats(16, 900)) * GB, draw(st.sampled_from(["nvlink", "pcie", "xgmi"])),
-        draw(st.sampled_from(["hopper_90", "ampere_80", "ada_89", "blackwell_100", "amd_cdna3", "apple_metal"])),
-        draw(st.sampled_from(["nvidia", "amd", "apple", "cpu"])), host=90 * GB, across=draw(st.booleans()),
+        draw(st.sampled_from(GENERATIONS)), host=90 * GB, across=draw(st.booleans()),
     )  # fmt: skip
     cache = CacheTraffic(draw(st.floats(100, 1e6)), ((draw(st.floats(100, 1e5)), 1024),) if draw(st.booleans()) else (), draw(st.sampled_from([0.0, 1e6])))
     local = engine == "llama.cpp"
@@ -85,9 +88,10 @@ def test_more_arithmetic_and_faster_links_are_never_slower(setting: Setting, dem
 @EXAMPLES
 @given(candidates(), loads, st.floats(0.0, 0.9), st.floats(0.0, 0.9))
 def test_more_layers_in_the_host_are_never_faster_where_its_memory_is_slower(setting: Setting, demand: Demand, one: float, other: float) -> None:
-    local = setting._replace(engine="llama.cpp", split=Split(), hardware=setting.hardware._replace(vendor="nvidia", host=setting.hardware.bandwidth / 4))
+    hardware = setting.hardware._replace(generation=Generation(back_end="cuda"), host=setting.hardware.bandwidth / 4)
+    local = setting._replace(engine="llama.cpp", split=Split(), hardware=hardware)
     fewer, more = (local._replace(in_host=InHost(share, share, share)) for share in sorted((one, other)))
-    slow = local.hardware._replace(generation="cpu_x86", vendor="cpu", bandwidth=local.hardware.host)
+    slow = local.hardware._replace(generation=Generation(), bandwidth=local.hardware.host)
     assert no_less(speed(more, demand).tpot_ms.value, speed(fewer, demand).tpot_ms.value)
     assert speed(local._replace(hardware=slow), demand).basis
 

@@ -69,4 +69,5 @@ def _methods(merged: Data) -> Iterator[Data]:
 
 def _gpus(merged: Data) -> Iterator[Data]:
     for name, entry in merged["architectures"].items():
-        yield {"gpu.vendor": entry["vendor"], "gpu.architecture": name, "gpu.bf16": bool(entry.get("bf16"))}
+        computes = frozenset(entry["computes"])
+        yield {"gpu.vendor": entry["vendor"], "gpu.architecture": name, "gpu.computes": computes, "gpu.bf16": "bf16" in computes}

@@ -215,7 +215,9 @@ class Space:
     def known(self, names: Iterable[str]) -> dict[Dimension, Values]:
         """The box in which each of these names has a value."""
         return {
-            (name, None): Numbers() if self.domains[name].numeric else Words(frozenset(), True) for name in names if not self.split(name)
+            (name, word): Numbers() if self.domains[name].numeric else Words(frozenset(), True)
+            for name in names
+            for word in ((self.domains[name].words or ()) if self.split(name) else (None,))
         }
 
     def split(self, name: str) -> bool:

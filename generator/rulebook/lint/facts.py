@@ -23,6 +23,11 @@ def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]
     Option catalogues are checked for the set itself, with `shared` also those of the shared facts.
     """
     files = looked_at(gathered, shared)
+    for name in gathered.merged["architectures"]:
+        place = gathered.place("architectures", name)
+        if place.path in files and not any(name in row for matrix in gathered.merged["support"].values() for row in matrix["support"].values()):
+            message = f"no matrix says what runs on {name!r}: write `like: NAME` for the nearest known architecture, or its columns"
+            yield Problem("no-column", message, place, "warning")
     for document in gathered.documents.values():
         data = document.data
         if not isinstance(data, dict):

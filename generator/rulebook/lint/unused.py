@@ -76,6 +76,7 @@ def unused_findings(gathered: Gathered, beside: Iterable[object] = (), shared: b
         }
         written |= {value for value in (row.get("set") or {}).values() if isinstance(value, str)}
         keys |= set(row.get("set") or {})
+    written |= {word for entry in gathered.merged["architectures"].values() for word in (entry.get("speed") or {}).values()}
     spelled = {key for engine in gathered.merged["engines"].values() for key in engine["flags"]}
     sources = {word for one in data for word in _sources(one)}
     unused: dict[str, Callable[[str], bool]] = {
