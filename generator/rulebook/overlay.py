@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
+from generator.rulebook.matrix import statements
 
 MERGED = (
     "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
@@ -104,7 +105,7 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
         elif key == "engine":
             gathered.problems += _engine(gathered, layer, document, shipped)
         elif key == "kv_cache":
-            merged[key] |= {engine: merged[key].get(engine, {}) | rows for engine, rows in value.items()}
+            merged[key] |= {engine: _rows(merged[key].get(engine, {}), rows) for engine, rows in value.items()}
         elif key == "quality":
             merged[key] = [*merged[key], *value] if shipped else [*value, *merged[key]]  # the first row for a model size wins
         elif key == "dtypes":
@@ -156,8 +157,9 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     place = document.place(("engine",))
     for part, section in (("support", "support"), ("options", "flags")):
         if part in data:
-            old = gathered.merged[section].get(name)
-            gathered.merged[section][name] = data if old is None else {**old, **data, part: old[part] | data[part]}
+            old: Data | None = gathered.merged[section].get(name)
+            rows = _rows((old or {}).get(part, {}), data[part]) if section == "support" else (old or {}).get(part, {}) | data[part]
+            gathered.merged[section][name] = {**(old or {}), **data, part: rows}
             yield from _put(gathered, layer, (section, name), old, data, place, old is not None)
             return
     engines = gathered.merged["engines"]
@@ -171,6 +173,11 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     if old is not None:
         data = {**old, **data} | {part: {**old.get(part, {}), **data[part]} for part in ("flags", "versions", "container") if part in data}
     engines[name] = data
+
+
+def _rows(old: Data, new: Data) -> Data:
+    """Matrix rows as statements, those of the upper layer first: what it does not say is as below."""
+    return old | {name: [*statements(row), *old.get(name, ())] for name, row in new.items()}
 
 
 def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.lint.options import option_findings
 from generator.rulebook.lint.versions import meet, range_findings
+from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, statements, word_of
 from generator.rulebook.overlay import Data, Gathered
 
 
@@ -34,6 +35,25 @@ def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]
         for name, entry in (data.get("thresholds") or {}).items():
             yield from _by_version(document, ("thresholds", name, "by_version"), entry.get("by_version") or ())
         yield from _without_source(document)
+        yield from _matrix(gathered, document)
+
+
+def _matrix(gathered: Gathered, document: Document) -> Iterator[Problem]:
+    """Generations that a row says nothing of at some version, and statements that others keep from being read."""
+    merged = gathered.merged
+    for path, row in matrix_rows(document.data):
+        name, known = path[-1], merged["architectures"]
+        engine = path[1] if path[0] == "kv_cache" else document.data["engine"]
+        whole = (merged["kv_cache"][engine] if path[0] == "kv_cache" else merged["support"][engine]["support"])[name]
+        versions = merged["engines"].get(engine, {}).get("versions", ("0",)) if len(whole) > 1 else ("0",)
+        for generation in known:
+            if not all(cell_of(whole, generation, known, version, ()) for version in versions):
+                yield Problem("no-cell", f"{name} says nothing of {generation} at every version of {engine}", document.place(path, key=True))
+        for (_, one), (i, other) in combinations(enumerate(statements(row)), 2):
+            same = one.get("shape") in (None, other.get("shape")) and any(key in other for key in WHEN) and meet(one, other)
+            if same and any(word_of(one, generation, known) and word_of(other, generation, known) for generation in known):
+                message = f"{name}: an earlier statement says something of the same hardware at the same versions: the first counts"
+                yield Problem("versions-overlap", message, document.place((*path, i)))
 
 
 def _engine(document: Document, engine: Data) -> Iterator[Problem]:
@@ -69,11 +89,9 @@ def _without_source(document: Document) -> Iterator[Problem]:
     for i, entry in enumerate(data.get("quality") or ()):
         if "source" not in entry:
             yield _no_source(f"row {i + 1}", document.place(("quality", i)))
-    for section, rows in (("support", data.get("support")), *(("kv_cache", part) for part in (data.get("kv_cache") or {}).values())):
-        for name, row in (rows or {}).items():
-            if "source" not in row:
-                base: KeyPath = (section, name) if section == "support" else (section,)
-                yield _no_source(name, document.place(base, key=True))
+    for path, row in matrix_rows(data):
+        if any("source" not in one for one in statements(row)):
+            yield _no_source(path[-1], document.place(path, key=True))
     if "engine" in data and "source" not in data and (data.keys() & {"title", "options"}):
         yield _no_source(data["engine"], document.place(("engine",)))
 
