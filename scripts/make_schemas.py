@@ -334,7 +334,7 @@ def matrix(merged: Schema, more: Schema) -> Schema:
     when = {"since": VERSION, "until": VERSION, "shape": {"enum": ["dense", "moe", "hybrid"], "description": "Models that it holds for."}}
     keys = {**when, "all": {"enum": words, "description": "All other hardware."}, "notes": TEXT, "source": SOURCE, **more}
     own = mapping({**vendors, **dict.fromkeys(architectures, word), **keys})
-    form = {**mapping({**vendors, **keys}), "additionalProperties": span}
+    form = {**mapping({**vendors, **keys}), "additionalProperties": word}
     parts: Schema = {"word": {"enum": words, "description": "Quote 'yes' and 'no'."}, "spans": spans, "statement": own, "statement_form": form}
     each = {"items": {"$ref": "#/$defs/statement"}, "minItems": 1}
     for name, one in (("row", own), ("row_form", form)):

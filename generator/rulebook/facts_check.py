@@ -93,7 +93,6 @@ def _spellings(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
 def _matrices(gathered: Gathered) -> Iterator[Problem]:
     """Matrix rows name known hardware, and each of their spans begins elsewhere."""
     architectures, dtypes = gathered.merged["architectures"], gathered.merged["kv_cache"].get("dtypes", {})
-    measured = {entry["vendor"] for entry in architectures.values() if entry.get("compute_capabilities")}
     known = (*architectures, *dict.fromkeys(entry.get("vendor") for entry in architectures.values()), EVERY)
     if "auto" not in dtypes:
         yield Problem("missing-key", "the facts lack the KV cache types (`dtypes`), including `auto`", gathered.top)
@@ -108,9 +107,6 @@ def _matrices(gathered: Gathered) -> Iterator[Problem]:
                     at = document.place((*base, key), key=True)
                     yield Problem("unknown-architecture", f"{key!r} is not a known architecture or maker{did_you_mean(key, known)}", at)
                 for key, cell in one.items():
-                    if isinstance(cell, dict) and key not in measured:
-                        at = document.place((*base, key))
-                        yield Problem("wrong-type", f"spans are of compute capabilities, which {key} has not: name its architectures", at)
                     starts = [start for start, _ in spans(cell)] if isinstance(cell, dict) else []
                     for n in [n for n, start in enumerate(starts) if start in starts[:n]]:
                         at = document.place((*base, key, list(cell)[n]), key=True)

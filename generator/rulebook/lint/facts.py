@@ -48,7 +48,12 @@ def _matrix(gathered: Gathered, document: Document) -> Iterator[Problem]:
         versions = merged["engines"].get(engine, {}).get("versions", ("0",)) if len(whole) > 1 else ("0",)
         for generation in known:
             if not all(cell_of(whole, generation, known, version, ()) for version in versions):
-                yield Problem("no-cell", f"{name} says nothing of {generation} at every version of {engine}", document.place(path, key=True))
+                message = f"{name}: nothing is said of {generation} at some version of {engine}; `all` is for the rest of the hardware"
+                yield Problem("no-cell", message, document.place(path, key=True))
+        for i, one in enumerate(statements(row)):
+            if "since" in one and "until" in one and version_key(one["since"]) >= version_key(one["until"]):
+                message = f"{name}: no version lies between {one['since']} and {one['until']}"
+                yield Problem("empty-range", message, document.place((*path, i) if isinstance(row, list) else path))
         for (_, one), (i, other) in combinations(enumerate(statements(row)), 2):
             same = one.get("shape") in (None, other.get("shape")) and any(key in other for key in WHEN) and meet(one, other)
             if same and any(word_of(one, generation, known) and word_of(other, generation, known) for generation in known):
