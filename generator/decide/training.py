@@ -95,8 +95,8 @@ def _place(context: Context, method: str, engines: Sequence[str]) -> int:
     if method not in context.book.section("methods"):
         return 0
     wanted = [context.pinned("engine")] if context.pinned("engine") else engines
-    resolved = [resolve_engine(engine, context.pinned("engine_version"), context.book) for engine in wanted]
-    cells = {support_of(context.book, engine, method, context.gpu.architecture, shapes_of(context))[0] for engine in resolved}
+    found = [resolve_engine(engine, context.pinned("engine_version"), context.book) for engine in wanted]
+    cells = {support_of(context.book, engine, method, context.gpu.architecture, shapes_of(context))[0] for engine in found}
     return next((place for place, cell in enumerate(("yes", "degraded")) if cell in cells), 2)
 
 

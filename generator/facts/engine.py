@@ -89,10 +89,8 @@ def _resolved(book: RuleBook, name: str, version: str | None) -> Engine:
 
 
 @remembered
-def support_of(
-    book: RuleBook, engine: Engine, key: str, architecture: str, shapes: frozenset[str] = frozenset()
-) -> tuple[str, str | None]:
-    """The cell of the matrix engine × method × architecture for a model of these shapes, and its first source; what nothing is said of is unknown."""
+def support_of(book: RuleBook, engine: Engine, key: str, architecture: str, shapes: frozenset[str] = frozenset()) -> tuple[str, str | None]:
+    """The cell of the matrix engine × method × architecture for a model of these shapes, and its first source; a missing row is unknown."""
     return _cell(book, book.section("support").get(engine.name, {}).get("support", {}).get(key, ()), engine, architecture, shapes)
 
 

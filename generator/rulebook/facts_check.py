@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.errors import Problem, did_you_mean
-from generator.readers.document import KeyPath
-from generator.rulebook.matrix import ABOUT, EVERY, matrix_rows, spans, statements
+from generator.rulebook.matrix import ABOUT, EVERY, matrix_rows, spans
 from generator.rulebook.overlay import Data, Gathered
 
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -98,16 +97,15 @@ def _matrices(gathered: Gathered) -> Iterator[Problem]:
         yield Problem("missing-key", "the facts lack the KV cache types (`dtypes`), including `auto`", gathered.top)
     for document in gathered.documents.values():
         for path, row in matrix_rows(document.data):
-            if path[0] == "kv_cache" and path[-1] not in dtypes:
-                at = document.place(path, key=True)
-                yield Problem("unknown-dtype", f"{path[-1]!r} is not a KV cache type{did_you_mean(str(path[-1]), dtypes)}", at)
-            for i, one in enumerate(statements(row)):
-                base: KeyPath = (*path, i) if isinstance(row, list) else path
+            name = str(path[-1])
+            if path[0] == "kv_cache" and name not in dtypes:
+                yield Problem("unknown-dtype", f"{name!r} is not a KV cache type{did_you_mean(name, dtypes)}", document.place(path, key=True))
+            for base, one in row:
                 for key in [key for key in one if key not in known and key not in ABOUT]:
                     at = document.place((*base, key), key=True)
                     yield Problem("unknown-architecture", f"{key!r} is not a known architecture or maker{did_you_mean(key, known)}", at)
-                for key, cell in one.items():
-                    starts = [start for start, _ in spans(cell)] if isinstance(cell, dict) else []
+                for maker, cell in [(key, cell) for key, cell in one.items() if isinstance(cell, dict)]:
+                    starts = [start for start, _ in spans(cell)]
                     for n in [n for n, start in enumerate(starts) if start in starts[:n]]:
-                        at = document.place((*base, key, list(cell)[n]), key=True)
-                        yield Problem("spans-overlap", f"two spans of {key} begin at {starts[n]:g}", at)
+                        at = document.place((*base, maker, list(cell)[n]), key=True)
+                        yield Problem("spans-overlap", f"two spans of {maker} begin at {starts[n]:g}", at)

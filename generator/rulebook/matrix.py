@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from generator.quantity import version_key
+from generator.readers.document import KeyPath
 
 Statement = Mapping[str, Any]
 WHEN = ("since", "until", "shape")
@@ -16,26 +17,22 @@ WHEN = ("since", "until", "shape")
 ABOUT = (*WHEN, "notes", "source", "needs")
 """Keys of a statement that are not hardware."""
 EVERY = "all"
-FROM = "from "
-"""A span of compute capabilities begins so: `from 8.9` is 8.9 and above, up to the next span."""
 
 
-def statements(row: object) -> list[Statement]:
-    """The statements of a row as written: one, or several."""
-    return [dict(one) for one in row] if isinstance(row, list) else [row] if isinstance(row, Mapping) else []
-
-
-def matrix_rows(data: object) -> Iterator[tuple[tuple[str, ...], object]]:
-    """The matrix rows of a file of rules, with their paths."""
+def matrix_rows(data: object) -> Iterator[tuple[KeyPath, list[tuple[KeyPath, Statement]]]]:
+    """The matrix rows of a file of rules with their paths, and their statements with theirs."""
     if isinstance(data, Mapping):
-        yield from ((("support", name), row) for name, row in (data.get("support") or {}).items())
-        for engine, rows in (data.get("kv_cache") or {}).items():
-            yield from ((("kv_cache", engine, name), row) for name, row in rows.items())
+        found: list[tuple[KeyPath, Any]] = [(("support",), data.get("support") or {})]
+        found += [(("kv_cache", engine), rows) for engine, rows in (data.get("kv_cache") or {}).items()]
+        for above, rows in found:
+            for name, row in rows.items():
+                path = (*above, name)
+                yield path, [((*path, i), one) for i, one in enumerate(row)] if isinstance(row, list) else [(path, row)]
 
 
 def spans(cell: Mapping[str, str]) -> Iterator[tuple[float, str]]:
-    """Where each span begins, and its word."""
-    return ((float(key.removeprefix(FROM)), word) for key, word in cell.items())
+    """Where each span of compute capabilities begins, and its word: `from 8.9` is 8.9 and above, up to the next span."""
+    return ((float(key.removeprefix("from ")), word) for key, word in cell.items())
 
 
 def word_of(statement: Statement, generation: str, known: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -43,15 +40,12 @@ def word_of(statement: Statement, generation: str, known: Mapping[str, Mapping[s
     kin = [generation]
     while (nearest := known.get(kin[-1], {}).get("like")) is not None and nearest not in kin:
         kin.append(nearest)
-    for one in kin:
-        if one in statement:
-            return str(statement[one])
     entry: Mapping[str, Any] = {key: value for one in reversed(kin) for key, value in known.get(one, {}).items()}
-    cell = statement.get(entry.get("vendor", ""))
-    if isinstance(cell, Mapping):
+    maker = statement.get(entry.get("vendor", ""))
+    if isinstance(maker, Mapping):
         capability = min(entry.get("compute_capabilities") or (0.0,))
-        cell = max(((start, word) for start, word in spans(cell) if start <= capability), default=(0, None))[1]
-    return cell if cell is not None else statement.get(EVERY)
+        maker = max(((start, word) for start, word in spans(maker) if start <= capability), default=(0, None))[1]
+    return next((statement[one] for one in kin if one in statement), statement.get(EVERY) if maker is None else maker)
 
 
 def cell_of(
@@ -61,8 +55,7 @@ def cell_of(
     key = version_key(version)
     for one in row:
         since, until, shape = map(one.get, WHEN)
-        if (shape is None or shape in shapes) and (since is None or version_key(since) <= key) and (until is None or key < version_key(until)):
-            word = word_of(one, generation, known)
-            if word is not None:
-                return word, one
+        holds = (shape is None or shape in shapes) and (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
+        if holds and (word := word_of(one, generation, known)) is not None:
+            return word, one
     return None

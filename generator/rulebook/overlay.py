@@ -10,11 +10,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import or_
 from typing import Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
-from generator.rulebook.matrix import statements
 
 MERGED = (
     "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
@@ -157,9 +157,9 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     place = document.place(("engine",))
     for part, section in (("support", "support"), ("options", "flags")):
         if part in data:
-            old: Data | None = gathered.merged[section].get(name)
-            rows = _rows((old or {}).get(part, {}), data[part]) if section == "support" else (old or {}).get(part, {}) | data[part]
-            gathered.merged[section][name] = {**(old or {}), **data, part: rows}
+            old = gathered.merged[section].get(name)
+            below = {} if old is None else old[part]
+            gathered.merged[section][name] = {**(old or {}), **data, part: (_rows if part == "support" else or_)(below, data[part])}
             yield from _put(gathered, layer, (section, name), old, data, place, old is not None)
             return
     engines = gathered.merged["engines"]
@@ -177,7 +177,7 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
 
 def _rows(old: Data, new: Data) -> Data:
     """Matrix rows as statements, those of the upper layer first: what it does not say is as below."""
-    return old | {name: [*statements(row), *old.get(name, ())] for name, row in new.items()}
+    return old | {name: [*(row if isinstance(row, list) else [row]), *old.get(name, ())] for name, row in new.items()}
 
 
 def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.lint.options import option_findings
 from generator.rulebook.lint.versions import meet, range_findings
-from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, statements, word_of
+from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
 from generator.rulebook.overlay import Data, Gathered
 
 
@@ -40,25 +40,21 @@ def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]
 
 def _matrix(gathered: Gathered, document: Document) -> Iterator[Problem]:
     """Generations that a row says nothing of at some version, and statements that others keep from being read."""
-    merged = gathered.merged
+    merged, known = gathered.merged, gathered.merged["architectures"]
     for path, row in matrix_rows(document.data):
-        name, known = path[-1], merged["architectures"]
-        engine = path[1] if path[0] == "kv_cache" else document.data["engine"]
+        name, engine = str(path[-1]), path[1] if path[0] == "kv_cache" else document.data["engine"]
         whole = (merged["kv_cache"][engine] if path[0] == "kv_cache" else merged["support"][engine]["support"])[name]
         versions = merged["engines"].get(engine, {}).get("versions", ("0",)) if len(whole) > 1 else ("0",)
-        for generation in known:
-            if not all(cell_of(whole, generation, known, version, ()) for version in versions):
-                message = f"{name}: nothing is said of {generation} at some version of {engine}; `all` is for the rest of the hardware"
-                yield Problem("no-cell", message, document.place(path, key=True))
-        for i, one in enumerate(statements(row)):
+        for generation in [one for one in known if not all(cell_of(whole, one, known, version, ()) for version in versions)]:
+            message = f"{name}: nothing is said of {generation} at some version of {engine}; `all` is for the rest of the hardware"
+            yield Problem("no-cell", message, document.place(path, key=True))
+        for at, one in row:
             if "since" in one and "until" in one and version_key(one["since"]) >= version_key(one["until"]):
-                message = f"{name}: no version lies between {one['since']} and {one['until']}"
-                yield Problem("empty-range", message, document.place((*path, i) if isinstance(row, list) else path))
-        for (_, one), (i, other) in combinations(enumerate(statements(row)), 2):
+                yield Problem("empty-range", f"{name}: no version lies between {one['since']} and {one['until']}", document.place(at))
+        for (_, one), (at, other) in combinations(row, 2):
             same = one.get("shape") in (None, other.get("shape")) and any(key in other for key in WHEN) and meet(one, other)
             if same and any(word_of(one, generation, known) and word_of(other, generation, known) for generation in known):
-                message = f"{name}: an earlier statement says something of the same hardware at the same versions: the first counts"
-                yield Problem("versions-overlap", message, document.place((*path, i)))
+                yield Problem("versions-overlap", f"{name}: an earlier statement says something of the same hardware and counts", document.place(at))
 
 
 def _engine(document: Document, engine: Data) -> Iterator[Problem]:
@@ -95,8 +91,8 @@ def _without_source(document: Document) -> Iterator[Problem]:
         if "source" not in entry:
             yield _no_source(f"row {i + 1}", document.place(("quality", i)))
     for path, row in matrix_rows(data):
-        if any("source" not in one for one in statements(row)):
-            yield _no_source(path[-1], document.place(path, key=True))
+        if any("source" not in one for _, one in row):
+            yield _no_source(str(path[-1]), document.place(path, key=True))
     if "engine" in data and "source" not in data and (data.keys() & {"title", "options"}):
         yield _no_source(data["engine"], document.place(("engine",)))
 
