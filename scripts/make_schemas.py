@@ -325,11 +325,26 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
     }
 
 
-def matrix(architectures: list[str], more: Schema) -> Schema:
-    """A row of a compatibility matrix, and its form where architectures are one's own."""
-    word = {"enum": ["yes", "degraded", "plugin", "unknown", "no"], "description": "Quote 'yes' and 'no'."}
-    words = {"notes": TEXT, "source": SOURCE, **more}
-    return {"row": mapping({**dict.fromkeys(architectures, word), **words}), "row_form": {**mapping(words), "additionalProperties": word}}
+def matrix(merged: Schema, more: Schema) -> Schema:
+    """A row of a compatibility matrix: a statement, or several; and its form where architectures are one's own."""
+    words = ["yes", "degraded", "plugin", "unknown", "no"]
+    word, span = {"$ref": "#/$defs/word"}, {"$ref": "#/$defs/spans"}
+    spans = {
+        "type": ["string", "object"], "pattern": f"^({'|'.join(words)})$", "propertyNames": {"pattern": r"^from [0-9]+(\.[0-9]+)?$"},
+        "additionalProperties": word, "description": "A word, or one for each span of compute capabilities: {from 7.5: degraded, from 8.9: 'yes'}.",
+    }  # fmt: skip
+    architectures = merged["architectures"]
+    vendors = dict.fromkeys(dict.fromkeys(entry["vendor"] for entry in architectures.values()), word)
+    vendors |= {entry["vendor"]: span for entry in architectures.values() if entry.get("compute_capabilities")}
+    when = {"since": VERSION, "until": VERSION, "shape": {"enum": ["dense", "moe", "hybrid"], "description": "Models that it holds for."}}
+    keys = {**when, "all": {"enum": words, "description": "All other hardware."}, "notes": TEXT, "source": SOURCE, **more}
+    own = mapping({**vendors, **dict.fromkeys(architectures, word), **keys})
+    form = {**mapping({**vendors, **keys}), "additionalProperties": word}
+    parts: Schema = {"word": {"enum": words, "description": "Quote 'yes' and 'no'."}, "spans": spans, "statement": own, "statement_form": form}
+    each = {"items": {"$ref": "#/$defs/statement"}, "minItems": 1}
+    for name, one in (("row", own), ("row_form", form)):
+        parts[name] = {**one, "type": ["object", "array"], **each, "description": "A statement, or several: the first that says something counts."}
+    return parts
 
 
 def fact_parts(merged: Schema) -> dict[str, Schema]:
@@ -431,13 +446,13 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "Types of the KV cache",
             {"dtypes": by_name(dtype, "By name."), "kv_cache": by_name(by_name(row, "By type."), "By engine.")},
             (),
-            matrix(architectures, {"needs": TEXT}),
+            matrix(merged, {"needs": TEXT}),
         ),
         "support": document(
             "Which method runs on which architecture",
             {"engine": {"type": "string"}, "version": VERSION, "support": by_name(row, "By method or layout.")},
             ("engine", "support"),
-            matrix(architectures, {}),
+            matrix(merged, {}),
         ),
     }
 

@@ -182,7 +182,9 @@ def _compressed(fields: Fields, text: Fields) -> Scheme:
 
     _, storage, method = min(rules, key=lambda rule: rule[1].bits)
     zero = storage.zero_bits > 0
-    layout = "compressed-tensors"
+    sparse = fields.child("sparsity_config")
+    pruned = (sparse is not None and sparse.word("format").lower() not in ("", "dense")) or fields.word("format") == "marlin-24"
+    layout = "sparse-2-4" if pruned else "compressed-tensors"
     summary = CheckpointQuantization(
         method, layout, storage.bits, storage.group_size or None, storage.block, zero_point=zero
     )

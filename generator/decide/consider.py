@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from generator.decide.context import Context
+from generator.decide.context import Context, shapes_of
 from generator.decide.job_weights import MADE, Made, can_be_source, values_for
 from generator.decide.names import pair_names, pin_accepts, spec_names
 from generator.facts.engine import Engine, resolve_engine, support_of
@@ -75,7 +75,7 @@ def _may_run(context: Context, pair: Pair) -> bool:
     entry, gpu = context.book.section("methods")[pair.method], context.gpu
     gguf = ("gguf",) if file_format(entry) == "gguf" else ()
     keys = (pair.method, *gguf, *(entry.get("support_key") or {}).values())
-    cells = [support_of(context.book, pair.engine.name, key, gpu.architecture)[0] for key in keys]
+    cells = [support_of(context.book, pair.engine, key, gpu.architecture, shapes_of(context))[0] for key in keys]
     return gpu.vendor in pair.engine.facts["vendors"] and any(cell != "no" for cell in cells)
 
 

@@ -50,6 +50,13 @@ class Context:
         return self.spec.pin.get(key)
 
 
+@remembered
+def shapes_of(context: Context) -> frozenset[str]:
+    """What the support matrices tell apart of the model: `moe` or `dense`, and `hybrid`."""
+    architecture = context.model.architecture
+    return frozenset(("moe" if architecture.moe else "dense", *(("hybrid",) if architecture.hybrid else ())))
+
+
 def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
     gpu, model = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: resolve_model(spec, book), lambda: check_pins(spec, book))[:2]

@@ -14,7 +14,7 @@ from generator.decide import alternatives, prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, numbers_of, resolve, trace_of
+from generator.decide.context import Context, numbers_of, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
@@ -216,7 +216,7 @@ class _Decision:
         pair, engine = case.pair, case.pair.engine
         base = fit_base(self.context, engine.version, tuple(map(known.get, fit_reads(self.book))))
         kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
-        kv_support, kv_source = kv_support_of(self.book, engine, kv_dtype, self.context.gpu.architecture)
+        kv_support, kv_source = kv_support_of(self.book, engine, kv_dtype, self.context.gpu.architecture, shapes_of(self.context))
         fitted = self._fitted(pair, layout, base, kv_dtype)
         split = {**split, **placement_of(engine, self.context, fitted)}
         found = self._with_figures(case.candidate, split, kv_dtype, fitted)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from generator.decide.context import Context
+from generator.decide.context import Context, shapes_of
 from generator.facts.engine import Engine, support_of
 from generator.facts.model import Checkpoint
 from generator.facts.quality import Quality, quality_of
@@ -107,7 +107,7 @@ def pair_names(
         layout = own.layout
     keys: Mapping[str, str] = entry.get("support_key") or {}
     key = keys.get(layout or ("gguf" if entry["family"] == "gguf" else ""), method)
-    support, source = support_of(book, engine.name, key, gpu.architecture)
+    support, source = support_of(book, engine, key, gpu.architecture, shapes_of(context))
     of_method, quality = _method_names(context, method)
     names: PairNames = {
         **_engine_names(context, engine),

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
-from generator.decide.context import Context, numbers_of
+from generator.decide.context import Context, numbers_of, shapes_of
 from generator.errors import InputError, Place, did_you_mean, fail, fold
-from generator.facts.engine import support_of
+from generator.facts.engine import resolve_engine, support_of
 from generator.facts.job import Needs
 from generator.facts.model import shape_of
 from generator.quantize.training import fits, job_data, least_gpus, training_needs
@@ -95,7 +95,8 @@ def _place(context: Context, method: str, engines: Sequence[str]) -> int:
     if method not in context.book.section("methods"):
         return 0
     wanted = [context.pinned("engine")] if context.pinned("engine") else engines
-    cells = {support_of(context.book, engine, method, context.gpu.architecture)[0] for engine in wanted}
+    found = [resolve_engine(engine, context.pinned("engine_version"), context.book) for engine in wanted]
+    cells = {support_of(context.book, engine, method, context.gpu.architecture, shapes_of(context))[0] for engine in found}
     return next((place for place, cell in enumerate(("yes", "degraded")) if cell in cells), 2)
 
 

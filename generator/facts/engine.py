@@ -5,13 +5,14 @@ Floor 3, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, file_format
+from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, cell_test
 
@@ -87,10 +88,10 @@ def _resolved(book: RuleBook, name: str, version: str | None) -> Engine:
     return Engine(name, listed or wanted, listed is not None, facts)
 
 
-def support_of(book: RuleBook, engine: str, key: str, architecture: str) -> tuple[str, str | None]:
-    """The cell of the matrix engine × method × architecture, and its first source; a missing row is unknown."""
-    row = book.section("support").get(engine, {}).get("support", {}).get(key)
-    return _cell(row, architecture)
+@remembered
+def support_of(book: RuleBook, engine: Engine, key: str, architecture: str, shapes: frozenset[str] = frozenset()) -> tuple[str, str | None]:
+    """The cell of the matrix engine × method × architecture for a model of these shapes, and its first source; a missing row is unknown."""
+    return _cell(book, book.section("support").get(engine.name, {}).get("support", {}).get(key, ()), engine, architecture, shapes)
 
 
 KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
@@ -98,15 +99,15 @@ KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
 
 
 @remembered
-def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str) -> tuple[str, str | None]:
-    """The cell of the matrix engine × type of KV cache × architecture, and its first source.
+def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str, shapes: frozenset[str] = frozenset()) -> tuple[str, str | None]:
+    """The cell of the matrix engine × type of KV cache × architecture for a model of these shapes, and its first source.
 
     `no` for a type that the engine's part of the matrix leaves out, or that this version has no word for.
     """
     row = book.section("kv_cache").get(engine.name, {}).get(dtype)
     if row is None:
         return "no", None
-    support, source = _cell(row, architecture)
+    support, source = _cell(book, row, engine, architecture, shapes)
     spelling = next((found for found in map(engine.spelling, KV_SETTINGS) if found is not None), None)
     if spelling is None or dtype == "auto" or "choices" not in spelling:
         return support, source
@@ -114,7 +115,6 @@ def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str)
     return (support if word is None or word in spelling["choices"] else "no"), source
 
 
-def _cell(row: Mapping[str, object] | None, architecture: str) -> tuple[str, str | None]:
-    if row is None:
-        return "unknown", None
-    return str(row.get(architecture, "unknown")), first_source(row.get("source"))
+def _cell(book: RuleBook, row: Sequence[Statement], engine: Engine, architecture: str, shapes: frozenset[str]) -> tuple[str, str | None]:
+    said = cell_of(row, architecture, book.section("architectures"), engine.version, shapes)
+    return (said[0], first_source(said[1].get("source"))) if said else ("unknown", None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from generator.errors import printable
+from generator.facts.engine import resolve_engine, support_of
 from generator.rulebook.book import RuleBook
 
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -77,8 +78,8 @@ def _method(name: str, book: RuleBook) -> dict[str, object]:
 def _engine(name: str, book: RuleBook) -> dict[str, object]:
     entry = book.section("engines")[name]
     handbook = _handbook(entry)
-    rows = book.section("support").get(name, {}).get("support", {})
-    works = sorted(method for method, row in rows.items() if "yes" in row.values())
+    engine, rows = resolve_engine(name, None, book), book.section("support").get(name, {}).get("support", {})
+    works = sorted(method for method in rows if any(support_of(book, engine, method, one)[0] == "yes" for one in book.section("architectures")))
     return {
         "title": entry.get("title"),
         "version": entry["default_version"],

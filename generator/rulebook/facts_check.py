@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.errors import Problem, did_you_mean
+from generator.rulebook.matrix import ABOUT, EVERY, matrix_rows, spans
 from generator.rulebook.overlay import Data, Gathered
 
 NEEDED: dict[str, tuple[str, ...]] = {
@@ -23,8 +24,6 @@ NEEDED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Required keys of an entry after merging all layers."""
 CONTAINER = ("port", "prefix", "cache_path", "shm_gib", "probe", "health_check")
-NO_ARCHITECTURE = ("notes", "source", "needs")
-"""Keys of a matrix row that are not architectures."""
 KEY_OF = {"env": "env", "modelfile": "parameter", "config": "key"}
 """Required keys of a spelling, by its location."""
 
@@ -99,20 +98,22 @@ def _spellings(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
 
 
 def _matrices(gathered: Gathered) -> Iterator[Problem]:
-    """Matrix rows name known architectures."""
-    known, dtypes = gathered.merged["architectures"], gathered.merged["kv_cache"].get("dtypes", {})
+    """Matrix rows name known hardware, and each of their spans begins elsewhere."""
+    architectures, dtypes = gathered.merged["architectures"], gathered.merged["kv_cache"].get("dtypes", {})
+    known = (*architectures, *dict.fromkeys(entry.get("vendor") for entry in architectures.values()), EVERY)
     if "auto" not in dtypes:
         yield Problem("missing-key", "the facts lack the KV cache types (`dtypes`), including `auto`", gathered.top)
     for document in gathered.documents.values():
-        data = document.data if isinstance(document.data, dict) else {}
-        found: list[tuple[tuple[str, ...], Data]] = [(("support",), data.get("support") or {})]
-        found += [(("kv_cache", engine), rows) for engine, rows in (data.get("kv_cache") or {}).items()]
-        for path, rows in found:
-            for method, row in rows.items():
-                if path[0] == "kv_cache" and method not in dtypes:
-                    at = document.place((*path, method), key=True)
-                    yield Problem("unknown-dtype", f"{method!r} is not a KV cache type{did_you_mean(method, dtypes)}", at)
-                for key in row:
-                    if key not in known and key not in NO_ARCHITECTURE:
-                        at = document.place((*path, method, key), key=True)
-                        yield Problem("unknown-architecture", f"{key!r} is not a known architecture{did_you_mean(key, known)}", at)
+        for path, row in matrix_rows(document.data):
+            name = str(path[-1])
+            if path[0] == "kv_cache" and name not in dtypes:
+                yield Problem("unknown-dtype", f"{name!r} is not a KV cache type{did_you_mean(name, dtypes)}", document.place(path, key=True))
+            for base, one in row:
+                for key in [key for key in one if key not in known and key not in ABOUT]:
+                    at = document.place((*base, key), key=True)
+                    yield Problem("unknown-architecture", f"{key!r} is not a known architecture or maker{did_you_mean(key, known)}", at)
+                for maker, cell in [(key, cell) for key, cell in one.items() if isinstance(cell, dict)]:
+                    starts = [start for start, _ in spans(cell)]
+                    for n in [n for n, start in enumerate(starts) if start in starts[:n]]:
+                        at = document.place((*base, maker, list(cell)[n]), key=True)
+                        yield Problem("spans-overlap", f"two spans of {maker} begin at {starts[n]:g}", at)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import or_
 from typing import Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
@@ -107,7 +108,7 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
         elif key == "engine":
             gathered.problems += _engine(gathered, layer, document, shipped)
         elif key == "kv_cache":
-            merged[key] |= {engine: merged[key].get(engine, {}) | rows for engine, rows in value.items()}
+            merged[key] |= {engine: _rows(merged[key].get(engine, {}), rows) for engine, rows in value.items()}
         elif key == "quality":
             merged[key] = [*merged[key], *value] if shipped else [*value, *merged[key]]  # the first row for a model size wins
         elif key == "dtypes":
@@ -124,22 +125,13 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
 
 
 def fill_in(merged: Data) -> None:
-    """Give each architecture that is `like` another what is not said of it: its facts, and its columns of the matrices."""
+    """Give each architecture that is `like` another the facts that are not said of it; the matrices follow `like` themselves."""
     known: Data = merged["architectures"]
     for name in known:
         kin = [name]
         while (nearest := known[kin[-1]].get("like")) in known and nearest not in kin:
             kin.append(nearest)
             known[name] = {**{key: value for key, value in known[nearest].items() if key not in ITS_OWN}, **known[name]}
-        if kin[1:]:
-            merged["support"] = {engine: {**data, "support": _columns(data.get("support") or {}, kin)} for engine, data in merged["support"].items()}
-            merged["kv_cache"] = {key: rows if key == "dtypes" else _columns(rows, kin) for key, rows in merged["kv_cache"].items()}
-
-
-def _columns(rows: Data, kin: list[str]) -> Data:
-    """Matrix rows with the column of `kin[0]`, that of its nearest relative where it has none."""
-    found = {key: next((row[one] for one in kin if one in row), None) for key, row in rows.items()}
-    return {key: row if found[key] is None else {**row, kin[0]: found[key]} for key, row in rows.items()}
 
 
 def _put(gathered: Gathered, layer: str, key: Key, old: object, entry: object, place: Place, laid: bool) -> Iterator[Problem]:
@@ -179,7 +171,8 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     for part, section in (("support", "support"), ("options", "flags")):
         if part in data:
             old = gathered.merged[section].get(name)
-            gathered.merged[section][name] = data if old is None else {**old, **data, part: old[part] | data[part]}
+            below = {} if old is None else old[part]
+            gathered.merged[section][name] = {**(old or {}), **data, part: (_rows if part == "support" else or_)(below, data[part])}
             yield from _put(gathered, layer, (section, name), old, data, place, old is not None)
             return
     engines = gathered.merged["engines"]
@@ -193,6 +186,11 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     if old is not None:
         data = {**old, **data} | {part: {**old.get(part, {}), **data[part]} for part in ("flags", "versions", "container") if part in data}
     engines[name] = data
+
+
+def _rows(old: Data, new: Data) -> Data:
+    """Matrix rows as statements, those of the upper layer first: what it does not say is as below."""
+    return old | {name: [*(row if isinstance(row, list) else [row]), *old.get(name, ())] for name, row in new.items()}
 
 
 def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:

@@ -111,6 +111,21 @@ def test_quantised_checkpoints(name: str, method: str, layout: str, kept: set[st
     assert found.keeps - {"router", "vision"} == kept - {"router"}
 
 
+@pytest.mark.parametrize(
+    ("sparsity", "layout"),
+    [
+        ({"format": "sparse-24-bitmask", "sparsity_structure": "2:4"}, "sparse-2-4"),
+        ({"format": "dense", "sparsity_structure": "0:0"}, "compressed-tensors"),  # tools of 2025 wrote it for every checkpoint
+        ({}, "compressed-tensors"),
+    ],
+)
+def test_sparse_checkpoints_have_a_layout_of_their_own(sparsity: dict[str, str], layout: str) -> None:
+    changed = config("RedHatAI__Llama-4-Scout-17B-16E-Instruct-FP8-dynamic")
+    changed["quantization_config"]["sparsity_config"] = sparsity
+    found = from_config(changed).quantization
+    assert found is not None and (found.method, found.layout) == ("fp8", layout)
+
+
 def test_mixed_precision_is_kept_apart() -> None:
     bits = {m.name: m.storage.bits for m in architecture("nvidia__Qwen3.6-35B-A3B-NVFP4").matrices if m.storage}
     assert bits["ffn_up_exps"] == 4 and bits["attn_q"] == 8 and bits["ssm_out"] == 8 and bits["output"] == 4

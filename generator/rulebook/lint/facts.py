@@ -14,6 +14,7 @@ from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.lint.options import option_findings
 from generator.rulebook.lint.versions import meet, range_findings
+from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
 from generator.rulebook.overlay import Data, Gathered
 
 
@@ -23,11 +24,6 @@ def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]
     Option catalogues are checked for the set itself, with `shared` also those of the shared facts.
     """
     files = looked_at(gathered, shared)
-    for name in gathered.merged["architectures"]:
-        place = gathered.place("architectures", name)
-        if place.path in files and not any(name in row for matrix in gathered.merged["support"].values() for row in matrix["support"].values()):
-            message = f"no matrix says what runs on {name!r}: write `like: NAME` for the nearest known architecture, or its columns"
-            yield Problem("no-column", message, place, "warning")
     for document in gathered.documents.values():
         data = document.data
         if not isinstance(data, dict):
@@ -39,6 +35,26 @@ def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]
         for name, entry in (data.get("thresholds") or {}).items():
             yield from _by_version(document, ("thresholds", name, "by_version"), entry.get("by_version") or ())
         yield from _without_source(document)
+        yield from _matrix(gathered, document)
+
+
+def _matrix(gathered: Gathered, document: Document) -> Iterator[Problem]:
+    """Generations that a row says nothing of at some version, and statements that others keep from being read."""
+    merged, known = gathered.merged, gathered.merged["architectures"]
+    for path, row in matrix_rows(document.data):
+        name, engine = str(path[-1]), path[1] if path[0] == "kv_cache" else document.data["engine"]
+        whole = (merged["kv_cache"][engine] if path[0] == "kv_cache" else merged["support"][engine]["support"])[name]
+        versions = merged["engines"].get(engine, {}).get("versions", ("0",)) if len(whole) > 1 else ("0",)
+        for generation in [one for one in known if not all(cell_of(whole, one, known, version, ()) for version in versions)]:
+            message = f"{name}: nothing is said of {generation} at some version of {engine}; `all` is for the rest of the hardware"
+            yield Problem("no-cell", message, document.place(path, key=True))
+        for at, one in row:
+            if "since" in one and "until" in one and version_key(one["since"]) >= version_key(one["until"]):
+                yield Problem("empty-range", f"{name}: no version lies between {one['since']} and {one['until']}", document.place(at))
+        for (_, one), (at, other) in combinations(row, 2):
+            same = one.get("shape") in (None, other.get("shape")) and any(key in other for key in WHEN) and meet(one, other)
+            if same and any(word_of(one, generation, known) and word_of(other, generation, known) for generation in known):
+                yield Problem("versions-overlap", f"{name}: an earlier statement says something of the same hardware and counts", document.place(at))
 
 
 def _engine(document: Document, engine: Data) -> Iterator[Problem]:
@@ -74,11 +90,9 @@ def _without_source(document: Document) -> Iterator[Problem]:
     for i, entry in enumerate(data.get("quality") or ()):
         if "source" not in entry:
             yield _no_source(f"row {i + 1}", document.place(("quality", i)))
-    for section, rows in (("support", data.get("support")), *(("kv_cache", part) for part in (data.get("kv_cache") or {}).values())):
-        for name, row in (rows or {}).items():
-            if "source" not in row:
-                base: KeyPath = (section, name) if section == "support" else (section,)
-                yield _no_source(name, document.place(base, key=True))
+    for path, row in matrix_rows(data):
+        if any("source" not in one for _, one in row):
+            yield _no_source(str(path[-1]), document.place(path, key=True))
     if "engine" in data and "source" not in data and (data.keys() & {"title", "options"}):
         yield _no_source(data["engine"], document.place(("engine",)))
 
