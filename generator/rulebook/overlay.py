@@ -16,10 +16,10 @@ from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 
 MERGED = (
-    "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
+    "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates", "families",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
-FIELDWISE = ("gpus", "models", "methods", "engines", "quantizers", "training_jobs")
+FIELDWISE = ("gpus", "models", "methods", "engines", "quantizers", "training_jobs", "families")
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")
 """Sections that `off` can name besides rows."""
 TABLE_KEYS = ("table", "asks", "hit", "rows", "off")
