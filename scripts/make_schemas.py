@@ -606,7 +606,7 @@ def families() -> Schema:
             {"enum": ["", "module", "layer", "layer-with-embeddings"]},
             "Where checkpoints keep layers for multi-token prediction: a module mtp, or further layers, perhaps with embeddings of their own.",
         ),
-        **{key: (text, "The module's name in a layer, as ignore lists have it.") for key in ("attn", "ffn", "experts", "router", "shared")},
+        **dict.fromkeys(("attn", "ffn", "experts", "router", "shared"), (text, "The module's name in a layer, as ignore lists have it.")),
         "expert_names": ({"type": "array", "minItems": 3, "maxItems": 3, "items": TEXT}, "Names of an expert's gate, up and down projection."),
         "text": (TEXT, "The model_type of the language model inside a multimodal one."),
         "tower": (

@@ -21,7 +21,14 @@ from generator.architecture.shape import CheckpointQuantization, Matrix, ModelAr
 from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
 from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import tower
-from generator.errors import Place, did_you_mean, fail
+from generator.errors import InputError, Place, Problem, did_you_mean, fail
+
+class UnknownFamily(InputError):
+    """No entry of the rules describes the `model_type` called `name`."""
+
+    def __init__(self, name: str, problem: Problem) -> None:
+        self.name = name
+        super().__init__(problem)
 
 
 def from_config(config: Mapping[str, object], families: Families, place: Place | None = None) -> ModelArchitecture:
@@ -83,8 +90,10 @@ def _read(outer: Fields, families: Families) -> tuple[Fields, Fields, str, Famil
         name, family = family.text, family_of(families, family.text)
     if family is None or not family.generates:
         where = f"{inside.where if inside else ''}model_type {name!r}"
-        hint = did_you_mean(name[:60], families)
-        raise fail("unknown-architecture", f"model config: {where[:120]} is not a known architecture{hint}", outer.place)
+        if family is not None and family.gguf_only:
+            raise fail("unknown-architecture", f"model config: {where[:120]} is only read from GGUF files (`model: {{gguf: …}}`)", outer.place)
+        message = f"model config: {where[:120]} is not a known architecture{did_you_mean(name[:60], families)}"
+        raise UnknownFamily(name, Problem("unknown-architecture", message, outer.place))
     return outer, (inside or outer).completed(family), name, family
 
 
@@ -169,4 +178,4 @@ def _dtype(outer: Fields, fields: Fields) -> Literal["bf16", "fp16", "fp32"]:
     return "fp16" if word in ("float16", "half") else "fp32" if word == "float32" else "bf16"
 
 
-__all__ = ["Stack", "from_config"]
+__all__ = ["Stack", "UnknownFamily", "from_config"]

@@ -167,12 +167,17 @@ def _architecture(
         with _named_by(spec, "gguf", request.gguf):
             return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf)), book.section("families")), "gguf", None
     if request.config:
-        from generator.architecture.config import from_config
+        from generator.architecture.config import UnknownFamily, from_config
 
         with _named_by(spec, "config", request.config):
             path = _config_path(spec, request.config)
             config = read_json(path)
-            architecture = from_config(config, book.section("families"), Place(str(path)))
+            try:
+                architecture = from_config(config, book.section("families"), Place(str(path)))
+            except UnknownFamily as error:
+                from generator.facts.unlisted import explained
+
+                raise explained(error, config, book) from None
         if request.safetensors:
             from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
 
