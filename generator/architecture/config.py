@@ -23,6 +23,7 @@ from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import tower
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 
+
 class UnknownFamily(InputError):
     """No entry of the rules describes the `model_type` called `name`."""
 

@@ -87,12 +87,7 @@ def _traits(families: Families, name: str) -> dict[str, Any]:
 
 def family_of_gguf(families: Families, arch: str, has: Callable[[str], bool]) -> tuple[str, Family]:
     """The `model_type` and traits behind llama.cpp's name of an architecture; several share one, told apart by the file's keys (`has`)."""
-    plain = ""
-    for name, entry in families.items():
-        if entry.get("gguf") == arch:
-            when = entry.get("gguf_when")
-            if when and all(has(key) is (word == "has") for word, key in when.items()):
-                return name, Family(**_traits(families, name))
-            plain = plain or ("" if when else name)
-    name = plain or arch
-    return name, family_of(families, name) or Family()
+    named = {name: entry.get("gguf_when") or {} for name, entry in families.items() if entry.get("gguf") == arch}
+    special = (name for name, when in named.items() if when and all(has(key) is (word == "has") for word, key in when.items()))
+    name = next(special, None) or next((name for name, when in named.items() if not when), arch)
+    return name, (family_of(families, name) if families.get(name, {}).get("gguf", arch) == arch else None) or Family()

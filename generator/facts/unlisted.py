@@ -36,15 +36,15 @@ def explained(error: UnknownFamily, config: Mapping[str, object], book: RuleBook
         read = from_config(config, {**families, error.name: {"like": near}})
     except InputError as other:
         lacks = other.problems[0].message.removeprefix("model config: ")
-        found = f"read like that, its attention and cache cannot be derived: {lacks}"
+        says = f"read like that, its attention and cache cannot be derived: {lacks}"
         write = f"If it is built of known parts, say what differs beside `{entry}` ({PAGE}); another kind of attention or cache needs code"
     else:
         caches = ", ".join(f"{cache.kind} in {cache.layers} layers" for cache in read.caches)
-        found = f"read like that, its cache is {caches}; biases, norms and names of modules are not in its keys"
+        says = f"read like that, its cache is {caches}; biases, norms and names of modules are not in its keys"
         write = f"If it is built like that, a rule set says so: `{entry}` ({PAGE})"
-    found += f"; no known family has its keys {strange}" if strange else ""
-    says = f"the nearest known family is {near} ({family.stack} attention; {share:.0%} of the keys of {model}): {found}. {write}"
-    return InputError(Problem(p.code, f"{p.message.partition(';')[0]}; {says}", p.place) for p in error.problems)
+    says += f"; no known family has its keys {strange}" if strange else ""
+    nearest = f"the nearest known family is {near} ({family.stack} attention; {share:.0%} of the keys of {model}): {says}. {write}"
+    return InputError(Problem(p.code, f"{p.message.partition(';')[0]}; {nearest}", p.place) for p in error.problems)
 
 
 def _text(config: Mapping[str, object]) -> Mapping[str, object]:
