@@ -21,15 +21,18 @@ PAGE = 'docs/rules-how-to.md, "Add a family of known parts"'
 def explained(error: UnknownFamily, config: Mapping[str, object], book: RuleBook) -> InputError:
     """The error with what could not be derived from the config's keys, and what to write where the model is built like a known one."""
     families = book.section("families")
-    own = _keys(config)
-    everywhere, (share, _, near, model) = set[str](), (0.0, 0.0, "", "")
-    for listed in book.section("models"):
-        found = config_of(listed, book) or {}
+    own, everywhere = _keys(config), set[str]()
+    best = (False, 0.0, 0.0, "", "")
+    for model in book.section("models"):
+        found = config_of(model, book) or {}
         keys, kind = _keys(found), _text(found).get("model_type")
         everywhere |= keys
         if isinstance(kind, str) and kind in families:
-            alike = SequenceMatcher(None, kind, error.name[:60]).ratio()
-            share, _, near, model = max((share, _, near, model), (len(own & keys) / len(own | keys), alike, kind, listed))
+            form = (_text(found) is found) is (_text(config) is config)
+            best = max(best, (form, len(own & keys) / len(own | keys), SequenceMatcher(None, kind, error.name[:60]).ratio(), kind, model))
+    _, share, _, near, model = best
+    if not near:  # a rule set without such configs
+        return error
     strange = ", ".join(sorted(own - everywhere)[:5])
     entry, family = f"families: {{{error.name[:60]}: {{like: {near}}}}}", family_of(families, near) or Family()
     try:
@@ -43,7 +46,7 @@ def explained(error: UnknownFamily, config: Mapping[str, object], book: RuleBook
         says = f"read like that, its cache is {caches}; biases, norms and names of modules are not in its keys"
         write = f"If it is built like that, a rule set says so: `{entry}` ({PAGE})"
     says += f"; no known family has its keys {strange}" if strange else ""
-    nearest = f"the nearest known family is {near} ({family.stack} attention; {share:.0%} of the keys of {model}): {says}. {write}"
+    nearest = f"the nearest known family is {near} (stack: {family.stack}; {share:.0%} of the keys of {model}): {says}. {write}"
     return InputError(Problem(p.code, f"{p.message.partition(';')[0]}; {nearest}", p.place) for p in error.problems)
 
 
