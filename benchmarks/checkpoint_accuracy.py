@@ -82,7 +82,7 @@ def _told(row: Row, book: RuleBook, folders: list[Path]) -> tuple[int, str]:
     if config is not None:
         if "quantization" in row:
             config = {**config, "quantization_config": row["quantization"]}
-        architecture = from_config(config)
+        architecture = from_config(config, book.section("families"))
         own = architecture.quantization
         if own is None and _quantised(row):
             raise NoEstimate(f"its config.json, as we have it, does not say how it is quantised ({row.get('quant')})")
@@ -101,7 +101,7 @@ def _gguf(row: Row, book: RuleBook, folders: list[Path]) -> tuple[int, str]:
     config, entry = _config({**row, "quant": None}, book, folders), book.section("methods").get(method)
     if config is None or entry is None:
         raise NoEstimate(f"no config.json, or {row['quant']} is no type that we have")
-    found = gguf_bytes(from_config(config), entry, book.section("ggml_types"), method.startswith(("gguf-iq", "gguf-q2")))
+    found = gguf_bytes(from_config(config, book.section("families")), entry, book.section("ggml_types"), method.startswith(("gguf-iq", "gguf-q2")))
     return found, "gguf"
 
 
@@ -113,7 +113,7 @@ def _listed(name: str, method: str, listed: Mapping[str, Any], book: RuleBook) -
     entry = book.section("methods")[method].copy()
     entry["keeps_16bit"] = [*entry["keeps_16bit"], *(listed.get("ignore") or ())]
     entry["group_size"] = listed.get("group_size") or entry.get("group_size")
-    return checkpoint_bytes(from_config(config), {**entry, "layout": listed.get("layout") or ""}, "made")
+    return checkpoint_bytes(from_config(config, book.section("families")), {**entry, "layout": listed.get("layout") or ""}, "made")
 
 
 def _config(row: Row, book: RuleBook, folders: list[Path]) -> Mapping[str, Any] | None:

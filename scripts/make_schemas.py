@@ -580,6 +580,79 @@ def gates(merged: Schema) -> Schema:
     return document("Gates of options and variables", {"gates": by_name(gate, "By name.")}, ("gates",))
 
 
+def families() -> Schema:
+    """What model code fixes and config.json leaves out."""
+    bias = {"enum": [True, False, "config"]}
+    text = {"type": "string"}
+    words = {"type": "object", "additionalProperties": TEXT}
+    head = mapping(dict.fromkeys(("query", "kv", "key_dim", "value_dim", "value_is_key", "sinks"), TEXT))
+    windows = mapping(
+        {
+            "full_every": {**COUNT, "description": "One of so many layers has full attention; 0: none."},
+            "full_first": {**FLAG, "description": "It is the first of them, not the last."},
+            "size": {**SOME, "description": "Tokens, where the file does not say."}, "fixed_size": {**SOME, "description": "Tokens, whatever the file says."},
+            "chunked": FLAG, "layers": {**SOME, "description": "Only models of so many layers have windows."},
+        }
+    )  # fmt: skip
+    described: dict[str, tuple[Schema, str]] = {
+        "like": (TEXT, "The model_type whose traits this one takes over, but for those that follow; not what is said of GGUF files."),
+        "stack": (
+            {"enum": ["grouped", "latent", "delta-latent", "mixers", "compressed", "shared-kv", "blocks"]},
+            "How its layers are built and what they keep. grouped: grouped-query attention, with windows, delta-net or Mamba layers where the config "
+            "has them; latent: multi-head latent attention; delta-latent: delta attention with latent layers between; mixers: one mixer a layer; "
+            "compressed: attention over compressed tokens; shared-kv: layers that reuse keys and values; blocks: each has its own shape or none.",
+        ),
+        "config": ({"type": "object"}, "Values of config.json where it does not say them: the defaults of its config class."),
+        "keys": (words, "Its own names of keys in config.json, each with the usual name."),
+        "qkv_bias": (bias, "Biases of query, key and value; config: as attention_bias says."),
+        "out_bias": (bias, "Bias of the attention's output; config: as attention_bias says."),
+        "mlp_bias": (bias, "Biases of the feed-forward layer; config: as mlp_bias says."),
+        "qk_norm": ({"enum": ["", "head", "full", "flag"]}, "Norms of query and key: per head, over the full width, or per head where use_qk_norm."),
+        "norms": ({**COUNT, "maximum": 4}, "Norms as wide as the hidden state in each layer."),
+        "norm_bias": (FLAG, "Each norm has a bias beside it."),
+        "gated": (FLAG, "The feed-forward layer has a gate beside its up projection."),
+        "lm_head_bias": (FLAG, "The output embedding has a bias."),
+        "fused_qkv": (FLAG, "Query, key and value are one matrix."),
+        "fused_gate_up": (FLAG, "Gate and up projection are one matrix."),
+        "sinks": (FLAG, "Attention has a learned sink for each head."),
+        "expert_bias": (FLAG, "Experts have biases."),
+        "router_bias": (FLAG, "The router has a correction bias for each expert."),
+        "shared_gate": (FLAG, "The shared expert has a gate."),
+        "mrope": (FLAG, "The rotary table covers multimodal positions."),
+        "context_scaled": (FLAG, "max_position_embeddings already has the rope scaling in it."),
+        "positions": ({"enum": ["rotary", "learned", "none"]}, "How positions are told."),
+        "windows": (
+            {"enum": ["", "everywhere", "chunked"]},
+            "What sliding_window says without layer_types and sliding_window_pattern: nothing, that every layer has it; chunked: windows are chunks.",
+        ),
+        "heads": (
+            mapping(dict.fromkeys(("all", "full", "sliding", "chunked"), head)),
+            "Keys of config.json for the heads of one kind of layers, where they have their own; a.b: the key b inside a.",
+        ),
+        "halved_width": (FLAG, "intermediate_size counts gate and up projection together."),
+        "mlp_times_hidden": (SOME, "Width of the feed-forward layer in hidden sizes, where the config does not say it."),
+        "mtp": (
+            {"enum": ["", "module", "layer", "layer-with-embeddings"]},
+            "Where checkpoints keep layers for multi-token prediction: a module mtp, or further layers, perhaps with embeddings of their own.",
+        ),
+        **dict.fromkeys(("attn", "ffn", "experts", "router", "shared"), (text, "The module's name in a layer, as ignore lists have it.")),
+        "expert_names": ({"type": "array", "minItems": 3, "maxItems": 3, "items": TEXT}, "Names of an expert's gate, up and down projection."),
+        "text": (TEXT, "The model_type of the language model inside a multimodal one."),
+        "tower": (
+            {"enum": ["plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "resampler", "conformer"]},
+            "This is the model_type of a vision or audio tower, built like this.",
+        ),
+        "projector": ({"enum": ["two-layers", "four-patches"]}, "The projector of this multimodal model: two layers, perhaps over four patches at once."),
+        "gguf_only": (FLAG, "Read from GGUF files only: its config.json is not understood."),
+        "gguf": (TEXT, "llama.cpp's name of the architecture, if it is not the model_type."),
+        "gguf_when": (mapping({"has": TEXT, "lacks": TEXT}), "Families that share such a name: this one, if the file has the key, or lacks it."),
+        "gguf_windows": ({"anyOf": [{"const": "none"}, windows]}, "Sliding windows in llama.cpp, where the file does not list the layers."),
+        "gguf_own_caches": (SOME, "Only so many layers have a cache of their own."),
+    }  # fmt: skip
+    entry = mapping({**{key: {**form, "description": says} for key, (form, says) in described.items()}, "source": SOURCE, "replaces": DIGEST})
+    return document("Families of models", {"families": by_name(entry, "By model_type.")}, ("families",))
+
+
 def quantizers() -> dict[str, Schema]:
     """The tools that make weights, and the jobs that train or prune."""
     free = {"type": "object"}
@@ -645,6 +718,7 @@ def schemas() -> dict[str, Schema]:
         **fact_parts(merged),
         **quantizers(),
         "gates": gates(merged),
+        "families": families(),
     }
 
 

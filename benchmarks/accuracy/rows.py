@@ -68,7 +68,7 @@ class Known:
     def _architecture(self, row: Row) -> ModelArchitecture | None:
         path = self.config(row)
         if path is not None:
-            return from_config(read_json(path))
+            return from_config(read_json(path), self.book.section("families"))
         name = self.listed(row)
         return shape_of(name, self.book) if name else None
 

@@ -75,7 +75,7 @@ def architecture(name: str, book: RuleBook) -> ModelArchitecture | None:
     if name not in _found:
         listed = NAMES["models"].get(name, name)
         key = None if isinstance(listed, dict) else book.index("models").get(fold(listed))
-        _found[name] = from_config(listed) if isinstance(listed, dict) else shape_of(key, book) if key else None
+        _found[name] = from_config(listed, book.section("families")) if isinstance(listed, dict) else shape_of(key, book) if key else None
     return _found[name]
 
 

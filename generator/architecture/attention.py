@@ -41,10 +41,10 @@ class Heads:
 def grouped(heads: Heads, hidden: int, family: Family, fields: Fields) -> list[Part]:
     """Query, key, value and output projections, with their biases and norms."""
     flag = fields.flag("attention_bias", "qkv_bias", "add_qkv_bias", "bias", "use_bias", "use_qkv_bias")
-    qkv_bias = flag if family.qkv_bias is None else family.qkv_bias
-    if family.qkv_bias and fields.has("qkv_bias"):
+    qkv_bias = flag if family.qkv_bias == "config" else family.qkv_bias
+    if family.qkv_bias is True and fields.has("qkv_bias"):
         qkv_bias = fields.flag("qkv_bias")
-    out_bias = flag if family.out_bias is None else family.out_bias
+    out_bias = flag if family.out_bias == "config" else family.out_bias
     if fields.has("attention_out_bias"):
         out_bias = fields.flag("attention_out_bias")
     base = f"{family.attn}." if family.attn else ""

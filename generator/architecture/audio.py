@@ -5,14 +5,16 @@ Floor 3, pure. Read in Transformers' `Gemma4AudioModel`; engines keep a tower in
 
 from __future__ import annotations
 
+from generator.architecture.families import Families, family_of
 from generator.architecture.fields import Fields
 from generator.architecture.shape import Matrix
 
 
-def audio_tower(config: Fields, text_hidden: int) -> list[Matrix]:
+def audio_tower(config: Fields, text_hidden: int, families: Families) -> list[Matrix]:
     """The matrices of the audio tower that `config` describes; empty without one or for an unknown one."""
     fields = config.child("audio_config")
-    if fields is None or fields.word("model_type") != "gemma4_audio":
+    family = family_of(families, fields.word("model_type")) if fields is not None else None
+    if fields is None or family is None or family.tower != "conformer":
         return []
     hidden, layers = fields.integer("hidden_size", default=1024), fields.integer("num_hidden_layers", default=12)
     kernel = fields.integer("conv_kernel_size", default=5, high=1024)

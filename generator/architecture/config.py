@@ -1,6 +1,6 @@
 """A model's architecture from its Hugging Face `config.json`.
 
-Floor 3, pure. `FAMILIES` lists the traits of each `model_type`; an unlisted type is an error, never
+Floor 3, pure. The rules list the traits of each `model_type` (`families`); an unlisted type is an error, never
 a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request.
 """
 
@@ -12,7 +12,7 @@ from typing import Literal
 
 from generator.architecture.audio import audio_tower
 from generator.architecture.experts import Experts, read_experts
-from generator.architecture.families import FAMILIES, TEXT_OF, Family
+from generator.architecture.families import Families, Family, family_of
 from generator.architecture.fields import MAX_LAYERS, Fields
 from generator.architecture.parts import Collector, Part, vector
 from generator.architecture.positions import max_context, rotary
@@ -20,31 +20,34 @@ from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
 from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
 from generator.architecture.unloaded import unloaded
-from generator.architecture.vision import molmo, tower
-from generator.errors import Place, did_you_mean, fail
-
-_HALVED = ("qwen", "molmo")
-"""Families whose `intermediate_size` counts the gate and the up projection together."""
+from generator.architecture.vision import tower
+from generator.errors import InputError, Place, Problem, did_you_mean, fail
 
 
-def from_config(config: Mapping[str, object], place: Place | None = None) -> ModelArchitecture:
+class UnknownFamily(InputError):
+    """No entry of the rules describes the `model_type` called `name`."""
+
+    def __init__(self, name: str, problem: Problem) -> None:
+        self.name = name
+        super().__init__(problem)
+
+
+def from_config(config: Mapping[str, object], families: Families, place: Place | None = None) -> ModelArchitecture:
     """The architecture that a `config.json` describes; an `InputError` names the missing, unknown or impossible key."""
     if not isinstance(config, Mapping):
         raise fail("bad-model-config", "model config: must be a mapping", place)
     outer = Fields(config, place)
-    fields, kind = _text(outer)
-    family = FAMILIES[kind]
-    context = _context(fields, family, kind)
-    stack = STACKS[family.kind](context)
+    outer, fields, kind, family = _read(outer, families)
+    context = _context(fields, family)
+    stack = STACKS[family.stack](context)
     scheme = read_quantization(outer, fields)
     collector = Collector(scheme)
     for parts, layers in stack.parts:
         collector.add(parts, layers)
-    tied = _tied(outer, fields, family)
+    tied = _tied(outer, fields)
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
-    seen = molmo(context.hidden, 2 * context.width) if kind == "molmo" else tower(outer, context.hidden)
-    seen += audio_tower(outer, context.hidden)
+    seen = tower(outer, context.hidden, 2 * context.width, families) + audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
     dim, rows = rotary(fields, family, stack, context.tokens)
     experts = context.experts or Experts(0, 0, 0)
@@ -74,26 +77,30 @@ def from_config(config: Mapping[str, object], place: Place | None = None) -> Mod
     )
 
 
-def _text(outer: Fields) -> tuple[Fields, str]:
-    """The language model's fields and its `model_type`, of a known family."""
+def _read(outer: Fields, families: Families) -> tuple[Fields, Fields, str, Family]:
+    """The whole config and the language model's part, each with what its family says; the language model's `model_type` and traits."""
     kind = outer.word("model_type")
     if not kind:
         raise outer.missing("model_type")
+    around = family_of(families, kind)
+    outer = outer.completed(around)
     inside = outer.child("text_config", "llm_config", "language_config")
-    fields = inside or outer
-    name = inside.word("model_type", default=TEXT_OF.get(kind, "")) if inside else kind
-    if name not in FAMILIES:
-        name = TEXT_OF.get(name, name)
-    if name not in FAMILIES:
-        where = f"{inside.where if inside else ''}model_type {name or kind!r}"
-        hint = did_you_mean(name[:60], FAMILIES)
-        raise fail("unknown-architecture", f"model config: {where[:120]} is not a known architecture{hint}", outer.place)
-    return fields, name
+    name = (inside.word("model_type") if inside else "") or (around.text if around and around.text else kind)
+    family = family_of(families, name)
+    if family is not None and family.text:
+        name, family = family.text, family_of(families, family.text)
+    if family is None or not family.generates:
+        where = f"{inside.where if inside else ''}model_type {name!r}"
+        if family is not None and family.gguf_only:
+            raise fail("unknown-architecture", f"model config: {where[:120]} is only read from GGUF files (`model: {{gguf: …}}`)", outer.place)
+        message = f"model config: {where[:120]} is not a known architecture{did_you_mean(name[:60], families)}"
+        raise UnknownFamily(name, Problem("unknown-architecture", message, outer.place))
+    return outer, (inside or outer).completed(family), name, family
 
 
-def _context(fields: Fields, family: Family, kind: str) -> Context:
+def _context(fields: Fields, family: Family) -> Context:
     """Sizes that every stack reads."""
-    if family.kind == "nemotron_h":
+    if family.stack == "mixers":
         layers = len(hybrid_blocks(fields))
         if layers > MAX_LAYERS:
             raise fields.problem("layers_block_type", f"must not have more than {MAX_LAYERS} layers")
@@ -101,13 +108,11 @@ def _context(fields: Fields, family: Family, kind: str) -> Context:
         layers = fields.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers", high=MAX_LAYERS)
     hidden = fields.integer("hidden_size", "n_embd", "d_model")
     experts = read_experts(fields)
-    width = _width(fields, family, kind, hidden, experts)
-    if kind in _HALVED:
-        width //= 2
-    return Context(fields, family, kind, layers, hidden, width, max_context(fields, kind), experts)
+    width = _width(fields, family, hidden, experts) // (2 if family.halved_width else 1)
+    return Context(fields, family, layers, hidden, width, max_context(fields, family), experts)
 
 
-def _width(fields: Fields, family: Family, kind: str, hidden: int, experts: Experts | None) -> int:
+def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None) -> int:
     """Width of a dense feed-forward layer; 0 for models without one."""
     names = (
         "dense_intermediate_size",
@@ -117,21 +122,16 @@ def _width(fields: Fields, family: Family, kind: str, hidden: int, experts: Expe
         "n_inner",
         "ffn_dim",
     )
-    if kind == "granitemoehybrid" and not experts:
+    if not experts and fields.has("shared_intermediate_size"):
         return fields.integer("shared_intermediate_size")
-    if family.kind in ("nas", "deepseek_v4") or (experts and not fields.has(*names)):
+    if family.stack in ("blocks", "compressed") or (experts and not fields.has(*names)):
         return fields.integer(*names, default=0, low=0)
-    if kind in ("falcon", "phi-msft", "gpt2", "gpt_bigcode"):
-        return fields.integer("ffn_hidden_size", "n_inner", default=4 * hidden)
-    return fields.integer(*names)
+    return fields.integer(*names, default=family.mlp_times_hidden and family.mlp_times_hidden * hidden)
 
 
-def _tied(outer: Fields, fields: Fields, family: Family) -> bool:
+def _tied(outer: Fields, fields: Fields) -> bool:
     """Whether the output embedding is the input embedding; the outer config takes precedence."""
-    for part in (outer, fields):
-        if part.has("tie_word_embeddings"):
-            return part.flag("tie_word_embeddings")
-    return family.tie
+    return (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
 
 
 def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None) -> list[Matrix]:
@@ -145,12 +145,12 @@ def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None)
         found.append(replace(head, storage=storage))
     if context.family.lm_head_bias or fields.flag("lm_head_bias"):
         found.append(Matrix("output.bias", "lm_head", vocab, 1, 1, "vocab", layer_first=last, layer_last=last))
-    if context.family.learned_positions or (context.kind in ("gpt2", "gpt_bigcode") and context.tokens):
+    if context.family.positions == "learned":
         found.append(Matrix("position_embd", "embedding", max(1, context.tokens), hidden, 1))
     norms = [vector("output_norm", "norm", hidden)]
     if context.family.norm_bias:
         norms.append(vector("output_norm.bias", "norm", hidden))
-    if context.family.kind == "deepseek_v4":
+    if context.family.stack == "compressed":
         streams = fields.integer("hc_mult", high=64, default=1)
         norms.append(Part("hc_head_fn", "other", streams, 2 * streams * hidden, linear=False))
     found += [Matrix(p.name, p.role, p.rows, p.columns, 1, layer_first=last, layer_last=last) for p in norms]
@@ -179,4 +179,4 @@ def _dtype(outer: Fields, fields: Fields) -> Literal["bf16", "fp16", "fp32"]:
     return "fp16" if word in ("float16", "half") else "fp32" if word == "float32" else "bf16"
 
 
-__all__ = ["Stack", "from_config"]
+__all__ = ["Stack", "UnknownFamily", "from_config"]

@@ -29,7 +29,7 @@ class Experts:
 
 def dense(width: int, hidden: int, family: Family, fields: Fields) -> list[Part]:
     """A feed-forward layer of `width`."""
-    bias = fields.flag("mlp_bias") if family.mlp_bias is None else family.mlp_bias
+    bias = fields.flag("mlp_bias") if family.mlp_bias == "config" else family.mlp_bias
     return _feed_forward("", "mlp", width, hidden, family, bias, family.ffn)
 
 
@@ -98,8 +98,6 @@ def _shared_width(fields: Fields, width: int) -> int:
     )
     if fields.has(*explicit):
         return fields.integer(*explicit, low=0)
-    if fields.word("model_type") == "llama4_text":
-        return width
     return width * fields.integer(
         "n_shared_experts", "num_shared_experts", "moe_num_shared_experts", low=0, high=4096, default=0
     )

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from generator.architecture.families import Family
 from generator.errors import InputError, Place, fail
 
 T = TypeVar("T")
@@ -30,6 +31,14 @@ class Fields:
         self.values = values
         self.place = place
         self.where = where
+
+    def completed(self, family: Family | None) -> Fields:
+        """These fields with a family's own keys under their usual names, and its defaults where nothing is said."""
+        if family is None or not (family.keys or family.config):
+            return self
+        renamed = {usual: self.values[own] for own, usual in family.keys.items() if self.has(own)}
+        missing = {key: value for key, value in family.config.items() if self.values.get(key) in (None, {})}
+        return Fields({**self.values, **missing, **renamed}, self.place, self.where)
 
     def problem(self, key: str, message: str) -> InputError:
         """An error for a wrong value of a key."""

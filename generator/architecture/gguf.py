@@ -9,6 +9,7 @@ from collections import Counter
 from math import prod
 from typing import Literal
 
+from generator.architecture.families import Families, family_of_gguf
 from generator.architecture.gguf_caches import caches
 from generator.architecture.gguf_keys import MAX_TOKENS, Keys
 from generator.architecture.gguf_tensors import LayerTensors, gather
@@ -27,17 +28,8 @@ FILE_TYPES = {
 _GUESSED = 1024
 _USUAL = {"q4_K": "q4_k_m", "q5_K": "q5_k_m", "q3_K": "q3_k_m"}
 
-MODEL_TYPES = {
-    "qwen2moe": "qwen2_moe", "qwen2vl": "qwen2_vl", "qwen3moe": "qwen3_moe", "qwen3next": "qwen3_next",
-    "qwen3vl": "qwen3_vl", "qwen3vlmoe": "qwen3_vl_moe", "qwen35": "qwen3_5", "qwen35moe": "qwen3_5_moe",
-    "gpt-oss": "gpt_oss", "glm4moe": "glm4_moe", "nemotron_h_moe": "nemotron_h", "deepseek2": "deepseek_v3",
-    "deepseek32": "deepseek_v32", "gemma3": "gemma3_text", "command-r": "cohere", "granitemoe": "granitemoe",
-    "granitehybrid": "granitemoehybrid", "falcon-h1": "falcon_h1", "lfm2moe": "lfm2_moe", "minimax-m2": "minimax_m2",
-}  # fmt: skip
-"""llama.cpp's architecture name -> `model_type` of Hugging Face's config.json, if different."""
 
-
-def from_gguf(header: GgufHeader) -> ModelArchitecture:
+def from_gguf(header: GgufHeader, families: Families) -> ModelArchitecture:
     """The architecture that `header` describes; `tensor_bytes` is exact.
 
     Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an impossible value).
@@ -60,8 +52,9 @@ def from_gguf(header: GgufHeader) -> ModelArchitecture:
     head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
     experts = keys.integer("expert_count", 0)
     kind = _gguf_type(header)
+    model_type, family = family_of_gguf(families, keys.arch, keys.counts)
     return ModelArchitecture(
-        model_type=_model_type(keys.arch, experts, header),
+        model_type=model_type,
         layers=main_layers,
         hidden_size=hidden,
         intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0),
@@ -72,7 +65,7 @@ def from_gguf(header: GgufHeader) -> ModelArchitecture:
         max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
         dtype=_dtype(header),
         matrices=tensors.matrices,
-        caches=caches(keys, tensors, main_layers),
+        caches=caches(keys, tensors, main_layers, family),
         experts=experts,
         experts_per_token=min(experts, keys.integer("expert_used_count", 0)),
         moe_intermediate_size=_width(tensors, "ffn_down_exps"),
@@ -92,14 +85,6 @@ def _no_keys(header: GgufHeader) -> Keys:
 def _width(tensors: LayerTensors, word: str) -> int:
     """The widest input of the matrices of this name."""
     return max((m.columns for m in tensors.matrices if m.name == word), default=0)
-
-
-def _model_type(arch: str, experts: int, header: GgufHeader) -> str:
-    if arch == "llama" and experts:
-        return "mixtral"
-    if arch == "deepseek2" and f"{arch}.attention.q_lora_rank" not in header.metadata:
-        return "deepseek_v2"
-    return MODEL_TYPES.get(arch, arch)
 
 
 def _gguf_type(header: GgufHeader) -> str | None:

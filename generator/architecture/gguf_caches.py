@@ -1,66 +1,26 @@
 """The cache of each layer of a GGUF model, as llama.cpp allocates it.
 
 Floor 3, pure. The sliding-window layers come from the file if it names them; else from llama.cpp's default
-for the architecture (its src/models/*.cpp at 0c1e57098). Architectures that llama.cpp runs without a window despite
-the key, such as phi3, are listed: for any other architecture a window without a pattern is an error.
+for the architecture (`gguf_windows` of its family). Without either, a window is an error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
+from generator.architecture.families import Family
 from generator.architecture.gguf_keys import Keys
 from generator.architecture.gguf_tensors import LayerTensors
 from generator.architecture.shape import CacheGroup
 
 
-class Pattern(NamedTuple):
-    """One of `every` layers has full attention: the last, or the first; `window` is the default without a value in the file."""
-
-    every: int
-    first: bool = False
-    window: int = 0
-    chunked: bool = False
-
-
-SLIDING = {
-    "afmoe": Pattern(4),
-    "cohere2": Pattern(4),
-    "cohere2moe": Pattern(4, first=True),
-    "exaone-moe": Pattern(4, window=128),
-    "exaone4": Pattern(4, window=4096),
-    "gemma2": Pattern(2, window=4096),
-    "gemma3": Pattern(6),
-    "gemma3n": Pattern(5),
-    "gpt-oss": Pattern(2),
-    "laguna": Pattern(4, first=True),
-    "llama4": Pattern(4, window=8192, chunked=True),
-    "mellum": Pattern(4),
-    "muse-glimmer": Pattern(4),
-    "olmo2": Pattern(4),
-    "plamo3": Pattern(8),
-    "smallthinker": Pattern(4, first=True),
-}
-
-NEVER_SLIDES = frozenset({
-    "llama", "mistral3", "mistral4", "qwen2", "qwen2vl", "qwen2moe", "qwen3", "qwen3moe", "qwen3vl", "qwen3vlmoe",
-    "qwen3next", "qwen35", "qwen35moe", "phi2", "phi3", "phimoe", "starcoder2", "gemma", "glm4", "glm4moe", "chatglm",
-    "deepseek", "deepseek2", "deepseek32", "minicpm", "internlm2", "falcon", "stablelm", "granite", "granitemoe",
-    "seed_oss",
-})  # fmt: skip
-
-_SHARED_FROM = {"gemma3n": 20}
-"""The first layer that reuses the cache of an earlier one."""
-
-
-def caches(keys: Keys, tensors: LayerTensors, main_layers: int) -> tuple[CacheGroup, ...]:
+def caches(keys: Keys, tensors: LayerTensors, main_layers: int, family: Family) -> tuple[CacheGroup, ...]:
     """Cache groups, equal layers together in the order of their first layer."""
-    sliding, chunked = _sliding(keys, main_layers)
+    sliding, chunked = _sliding(keys, main_layers, family)
     counts: dict[CacheGroup, int] = {}
     kv_heads = keys.per_layer("attention.head_count_kv", keys.integer("attention.head_count", 0))
-    owners = keys.layers - keys.integer("attention.shared_kv_layers", 0)
-    owners = min(owners, _SHARED_FROM.get(keys.arch, owners))
+    owners = min(keys.layers - keys.integer("attention.shared_kv_layers", 0), family.gguf_own_caches or keys.layers)
     for layer in range(main_layers):
         found = False
         if tensors.has(layer, "attn_kv_a_mqa"):
@@ -139,24 +99,20 @@ def _state(keys: Keys) -> CacheGroup:
     return CacheGroup("state", 1, state_bytes=size, conv_values=convolution, ssm_values=recurrent, ssm_bits=32)
 
 
-def _sliding(keys: Keys, main_layers: int) -> tuple[list[int], bool]:
+def _sliding(keys: Keys, main_layers: int, family: Family) -> tuple[list[int], bool]:
     """The window of each layer, in tokens (0: full attention), and whether the windows are fixed chunks."""
-    none = [0] * keys.layers
-    default = SLIDING.get(keys.arch)
-    window = keys.integer("attention.sliding_window", default.window if default else 0, high=1 << 32)
-    if keys.arch == "llama4" and window:
-        window = 8192  # fixed, independent of the file
-    if not window or keys.arch in NEVER_SLIDES or (keys.arch == "exaone4" and main_layers != 64):
-        return none, False
+    known = family.gguf_windows
+    default = known if isinstance(known, Mapping) else {}
+    window = keys.integer("attention.sliding_window", default.get("size", 0), high=1 << 32)
+    if not window or known == "none" or main_layers != default.get("layers", main_layers):
+        return [0] * keys.layers, False
+    window = default.get("fixed_size", window)
+    chunked = bool(default.get("chunked"))
     said = keys.flags("attention.sliding_window_pattern")
     if said is not None:
-        return [window if slides else 0 for slides in said], bool(default and default.chunked)
-    if keys.arch in ("lfm2", "lfm2moe"):
-        return [window] * keys.layers, False
-    every = keys.integer("attention.sliding_window_pattern", default.every if default else -1)
+        return [window if slides else 0 for slides in said], chunked
+    every = keys.integer("attention.sliding_window_pattern", default.get("full_every", -1))
     if every < 0:
-        raise keys.unknown("it has a sliding window, but its sliding layers are unknown")
-    whole = 0 if default and default.first else every - 1
-    return [0 if every and layer % every == whole else window for layer in range(keys.layers)], bool(
-        default and default.chunked
-    )
+        raise keys.unknown("it has a sliding window, but its sliding layers are unknown (docs/rules-how-to.md: `gguf_windows`)")
+    whole = 0 if default.get("full_first") else every - 1
+    return [0 if every and layer % every == whole else window for layer in range(keys.layers)], chunked

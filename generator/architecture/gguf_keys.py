@@ -43,6 +43,10 @@ class Keys:
         """Whether the key exists."""
         return self._get(key) is not None
 
+    def counts(self, key: str) -> bool:
+        """Whether the key has a value other than 0."""
+        return self._get(key) not in (None, 0)
+
     def false(self, key: str) -> bool:
         """Whether the key exists and is false."""
         return self._get(key) is False

@@ -28,15 +28,11 @@ def _base(fields: Fields) -> int:
     return fields.integer(*names, "model_max_length", low=0, high=MAX_TOKENS, default=0)
 
 
-def max_context(fields: Fields, kind: str) -> int:
+def max_context(fields: Fields, family: Family) -> int:
     """Tokens of context, rope scaling included; 0 if the config does not say."""
     base = _base(fields)
-    if kind == "qwen" and fields.has("seq_length"):
-        return fields.integer("seq_length", high=MAX_TOKENS)
-    if kind == "falcon" and not base:
-        return 2048
     scaling = _scaling(fields)
-    if scaling is None or kind.startswith("gemma3"):
+    if scaling is None or family.context_scaled:
         return base
     word = scaling.word("rope_type", "type")
     if word in _UNSCALED:
@@ -52,10 +48,8 @@ def max_context(fields: Fields, kind: str) -> int:
 
 def rotary(fields: Fields, family: Family, stack: Stack, context: int) -> tuple[int, int]:
     """Width of one rotary row in values, and the total rows of all tables."""
-    if family.learned_positions or fields.flag("alibi") or family.kind == "nemotron_h":
+    if family.positions != "rotary" or fields.flag("alibi") or stack.rotary_dim == 0:
         return 0, 0
-    if family.kind == "kimi_linear":
-        return stack.rotary_dim, context if stack.rotary_dim else 0
     parameters = fields.child("rope_parameters")
     share = fields.number("partial_rotary_factor", 0, 1, 0) or fields.number("rotary_pct", 0, 1, 0)
     if not share and parameters is not None:

@@ -25,7 +25,6 @@ class Context:
 
     fields: Fields
     family: Family
-    kind: str
     layers: int
     hidden: int
     width: int
@@ -42,7 +41,7 @@ class Stack:
     heads: int = 0
     kv_heads: int = 0
     head_dim: int = 0
-    rotary_dim: int = 0
+    rotary_dim: int | None = None
 
     def add(self, parts: list[Part], layers: list[int], *caches: CacheGroup) -> None:
         """The same parts and caches in each of `layers`."""
@@ -89,14 +88,14 @@ def _feed_forward(context: Context, stack: Stack) -> None:
 def standard(context: Context) -> Stack:
     """Grouped-query attention, full, sliding or mixed with delta-net layers, and a feed-forward part per layer."""
     fields, stack = context.fields, Stack()
-    full = head_counts(fields, context.family, context.kind, context.hidden)
+    full = head_counts(fields, context.family, context.hidden)
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
-    for word, layers in _split(layer_types(fields, context.kind, context.layers)):
+    for word, layers in _split(layer_types(fields, context.family, context.layers)):
         if word in (LINEAR, MAMBA):
             layer = delta_net(fields, context.hidden) if word == LINEAR else mamba2(fields, context.hidden, "mamba")
             stack.add(layer[0], layers, layer[1])
             continue
-        heads = heads_of(fields, full, context.kind, word, context.tokens)
+        heads = heads_of(fields, full, context.family, word, context.tokens)
         cache = heads.cache
         parts = grouped(heads, context.hidden, context.family, fields)
         indexed = _indexed(fields, layers)
@@ -144,7 +143,7 @@ def mla(context: Context) -> Stack:
     return stack
 
 
-def kimi_linear(context: Context) -> Stack:
+def delta_latent(context: Context) -> Stack:
     """Kimi delta attention in most layers, latent attention without positions in the others."""
     fields, stack = context.fields, Stack()
     config = fields.child("linear_attn_config")
@@ -167,13 +166,13 @@ def kimi_linear(context: Context) -> Stack:
 BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
 
 
-def nemotron_h(context: Context) -> Stack:
+def mixers(context: Context) -> Stack:
     """One mixer per layer: Mamba-2, attention, a dense feed-forward layer or a mixture of experts."""
     fields, stack = context.fields, Stack()
-    blocks = hybrid_blocks(fields)
-    full = head_counts(fields, context.family, context.kind, context.hidden)
+    wanted = hybrid_blocks(fields)
+    full = head_counts(fields, context.family, context.hidden)
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
-    for word, layers in _split(blocks):
+    for word, layers in _split(wanted):
         if word == "mamba":
             parts, cache = mamba2(fields, context.hidden, "mixer")
             stack.add(parts, layers, cache)
@@ -204,7 +203,7 @@ def hybrid_blocks(fields: Fields) -> list[str]:
     return given
 
 
-def deepseek_v4(context: Context) -> Stack:
+def compressed_layers(context: Context) -> Stack:
     """Compressed attention, mixtures in every layer, and hyper-connections between the layers (kept in fp32)."""
     fields, stack = context.fields, Stack()
     ratios = fields.integers("compress_ratios", context.layers, 0, 1 << 20)
@@ -229,16 +228,16 @@ def deepseek_v4(context: Context) -> Stack:
     return stack
 
 
-def gemma4(context: Context) -> Stack:
-    """Gemma 4: wider global layers, layers that reuse keys and values, and a dense part beside the experts."""
+def shared_kv(context: Context) -> Stack:
+    """Wider global layers (Gemma 4), layers that reuse keys and values, and a dense part beside the experts."""
     fields, stack, hidden = context.fields, Stack(), context.hidden
-    full = head_counts(fields, context.family, context.kind, hidden)
+    full = head_counts(fields, context.family, hidden)
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
     shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     first_shared = context.layers - shared
-    types = layer_types(fields, context.kind, context.layers)
+    types = layer_types(fields, context.family, context.layers)
     for (word, own), layers in _split([(word, i < first_shared) for i, word in enumerate(types)]):
-        heads = replace(heads_of(fields, full, context.kind, word, context.tokens), own_kv=own)
+        heads = replace(heads_of(fields, full, context.family, word, context.tokens), own_kv=own)
         parts = grouped(heads, hidden, context.family, fields)
         stack.add(parts, layers, *([heads.cache] if own else []))
     everywhere = _norms(context)
@@ -259,20 +258,20 @@ def gemma4(context: Context) -> Stack:
     return stack
 
 
-def nas(context: Context) -> Stack:
-    """Nemotron-NAS: each block has its own heads and width, or none."""
+def blocks(context: Context) -> Stack:
+    """Each block has its own heads and width, or none (Nemotron-NAS)."""
     fields, stack, hidden = context.fields, Stack(), context.hidden
-    blocks = fields.sequence("block_configs", dict, context.layers)
-    if blocks is None:
+    configs = fields.sequence("block_configs", dict, context.layers)
+    if configs is None:
         raise fields.missing("block_configs")
     heads = fields.integer("num_attention_heads")
     dim = fields.integer("head_dim", default=max(1, hidden // heads))
-    for layer, block in enumerate(blocks[: context.layers]):
+    for layer, block in enumerate(configs[: context.layers]):
         entry = Fields(block, fields.place, f"{fields.where}block_configs.")
         attention, ffn = entry.child("attention"), entry.child("ffn")
         if attention is not None and not attention.flag("no_op") and not attention.flag("replace_with_linear"):
             group = attention.integer("n_heads_in_group", high=heads)
-            full = replace(head_counts(fields, context.family, context.kind, hidden), kv=heads // group, key_dim=dim)
+            full = replace(head_counts(fields, context.family, hidden), kv=heads // group, key_dim=dim)
             stack.kv_heads = max(stack.kv_heads, full.kv)
             stack.add(grouped(full, hidden, context.family, fields), [layer], full.cache)
             stack.add([vector("attn_norm", "norm", hidden)], [layer])
@@ -292,13 +291,13 @@ def _nas_width(multiple: float, hidden: int) -> int:
 
 
 STACKS = {
-    "": standard,
-    "mla": mla,
-    "kimi_linear": kimi_linear,
-    "nemotron_h": nemotron_h,
-    "deepseek_v4": deepseek_v4,
-    "gemma4": gemma4,
-    "nas": nas,
+    "grouped": standard,
+    "latent": mla,
+    "delta-latent": delta_latent,
+    "mixers": mixers,
+    "compressed": compressed_layers,
+    "shared-kv": shared_kv,
+    "blocks": blocks,
 }
 
 __all__ = ["BLOCKS", "STACKS", "Context", "Stack", "hybrid_blocks"]

@@ -24,6 +24,8 @@ _SHAPES = (
     (405.9e9, 126, 16384, 128, 8, 53248, 128256, False),
 )
 """Published dense models, from Qwen2.5-0.5B to Llama-3.1-405B: the nearest one is scaled."""
+_KIND = "typical"
+"""A family without any traits: grouped-query attention and a gated feed-forward layer."""
 
 
 def typical(parameters: float) -> ModelArchitecture:
@@ -48,7 +50,7 @@ def typical(parameters: float) -> ModelArchitecture:
     width += round((parameters - embeddings - layers * per_layer) / (3 * hidden * layers))
     architecture = from_config(
         {
-            "model_type": "llama",
+            "model_type": _KIND,
             "num_hidden_layers": layers,
             "hidden_size": hidden,
             "num_attention_heads": heads,
@@ -57,6 +59,7 @@ def typical(parameters: float) -> ModelArchitecture:
             "intermediate_size": max(64, width // 64 * 64),
             "vocab_size": vocab,
             "tie_word_embeddings": tied,
-        }
+        },
+        {_KIND: {}},
     )
     return replace(architecture, basis="parameters")

@@ -23,9 +23,6 @@ from generator.architecture.windows import head_counts, heads_of, layer_types
 _MOST = 16
 _COUNTS = ("mtp_num_hidden_layers", "num_mtp_layers")
 _NEXT = "num_nextn_predict_layers"
-_OWN_EMBEDDINGS = ("deepseek_v3", "deepseek_v32", "glm4_moe")
-_NUMBERED = (*_OWN_EMBEDDINGS, "glm_moe_dsa")
-_MODULES = ("deepseek_v4", "mimo", "nemotron_h", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text")
 
 
 def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) -> tuple[list[Matrix], bool]:
@@ -33,18 +30,18 @@ def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) 
 
     Transformers does not load them, so other derived checkpoints lack them.
     """
-    if context.family.kind == "gemma4":
+    fields, kept = context.fields, context.family.mtp
+    if context.family.stack == "shared-kv":
         return _unused_keys(context), False
-    fields, numbered = context.fields, context.kind in _NUMBERED
-    if not numbered and context.kind not in _MODULES:
+    if not kept:
         return [], False
-    count = fields.integer(*_COUNTS, _NEXT, low=0, high=_MOST, default=int(context.kind == "qwen3_next"))
+    count = fields.integer(*_COUNTS, _NEXT, low=0, high=_MOST, default=0)
     found: list[Matrix] = []
     for index in range(count):
-        prefix = f"layers.{context.layers + index}." if numbered else f"mtp.layers.{index}."
+        prefix = f"layers.{context.layers + index}." if kept != "module" else f"mtp.layers.{index}."
         collector = Collector(_Below(scheme, prefix) if scheme else None)
         collector.add(_layer(context, stack, index), [0])
-        found += [*collector.matrices(), *_around(context, vocab if context.kind in _OWN_EMBEDDINGS else 0)]
+        found += [*collector.matrices(), *_around(context, vocab if kept == "layer-with-embeddings" else 0)]
     return [replace(matrix, shard="replicated") for matrix in found], fields.has(*_COUNTS)
 
 
@@ -60,13 +57,13 @@ class _Below:
 
 def _layer(context: Context, stack: Stack, index: int) -> list[Part]:
     """The parts of one such layer: as the model's last layer, or as the config says."""
-    fields, kind = context.fields, context.family.kind
-    if kind == "nemotron_h":
+    fields, kind = context.fields, context.family.stack
+    if kind == "mixers":
         blocks = hybrid_blocks(fields)
         wanted = fields.sequence("mtp_layers_block_type", str) or [BLOCKS.get(c, c) for c in fields.word("mtp_hybrid_override_pattern")]
         return [p for word in wanted if word in blocks for p in _parts_of(stack, blocks.index(word))]
     last = _parts_of(stack, context.layers - 1)
-    if kind == "deepseek_v4" and context.experts is not None:
+    if kind == "compressed" and context.experts is not None:
         ratios = fields.integers("compress_ratios", context.layers, 0, 1 << 20) or []
         ratio = ratios[context.layers + index] if len(ratios) > context.layers + index else 0
         replaced = {part.name for part in compressed(fields, context.hidden, ratios[context.layers - 1])[0]}
@@ -91,11 +88,11 @@ def _unused_keys(context: Context) -> list[Matrix]:
     """Keys and values of layers that reuse those of an earlier layer."""
     fields = context.fields
     shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
-    full = head_counts(fields, context.family, context.kind, context.hidden)
+    full = head_counts(fields, context.family, context.hidden)
     found: list[Matrix] = []
-    types = layer_types(fields, context.kind, context.layers)[context.layers - shared :]
+    types = layer_types(fields, context.family, context.layers)[context.layers - shared :]
     for word in sorted(set(types)):
-        heads = heads_of(fields, full, context.kind, word, context.tokens)
+        heads = heads_of(fields, full, context.family, word, context.tokens)
         with_keys, without = (grouped(replace(heads, own_kv=own), context.hidden, context.family, fields) for own in (True, False))
         found += [Matrix(p.name, p.role, p.rows, p.columns, p.many * types.count(word)) for p in with_keys if p not in without]
     return found

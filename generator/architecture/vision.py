@@ -5,41 +5,26 @@ Floor 3, pure. Engines split a tower's layers by tensor parallelism like the mod
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+from generator.architecture.families import Families, family_of
 from generator.architecture.fields import Fields
 from generator.architecture.shape import Matrix, Shard
 
 
-def tower(config: Fields, text_hidden: int) -> list[Matrix]:
+def tower(config: Fields, text_hidden: int, text_width: int, families: Families) -> list[Matrix]:
     """The matrices of the vision tower that `config` describes; empty without one."""
     fields = config.child("vision_config", "visual", "vision_tower")
     if fields is None or not fields.values:
-        if config.word("model_type") != "llama4":
-            return []
-        fields = Fields(_LLAMA4, config.place, "vision_config.")  # all published ones have the same
-    kind = fields.word("model_type")
-    if kind.startswith(("qwen3_vl", "qwen3_5")) or fields.has("num_position_embeddings"):
-        return _qwen3(fields)
-    if kind.startswith("qwen2") or (fields.has("depth") and fields.has("embed_dim")):
-        return _qwen2(fields, text_hidden)
-    if fields.has("vt_hidden_size"):
-        return _moonvit(fields, text_hidden)
-    if fields.has("mlp_ratio", "width") and fields.has("width"):
-        return _qwen1(fields)
-    return _vit(config, fields, kind, text_hidden)
-
-
-_LLAMA4 = {
-    "model_type": "llama4_vision_model",
-    "hidden_size": 1408,
-    "intermediate_size": 5632,
-    "num_hidden_layers": 34,
-    "image_size": 336,
-    "patch_size": 14,
-    "pixel_shuffle_ratio": 0.5,
-    "projector_input_dim": 4096,
-    "projector_output_dim": 4096,
-    "vision_output_dim": 4096,
-}
+        return []
+    family = family_of(families, fields.word("model_type"))
+    kind = (family.tower if family else "") or next((kind for key, kind in _TELLING.items() if fields.has(key)), "plain")
+    if kind in _OWN:
+        return _OWN[kind](fields, text_hidden)
+    if kind == "pooled-patches":
+        return _pooled(fields, text_hidden, text_width)
+    around = family_of(families, config.word("model_type"))
+    return _vit(config, fields, kind, text_hidden, around.projector if around else "")
 
 
 class _Tower:
@@ -78,7 +63,7 @@ class _Tower:
         self.norm("norms", hidden, norms * n, norm_bias)
 
 
-def _qwen3(fields: Fields) -> list[Matrix]:
+def _deepstack(fields: Fields, text_hidden: int) -> list[Matrix]:
     """Qwen3-VL and Qwen3.5: a merger, plus further ones for deep-layer inputs."""
     hidden, width, depth = fields.integer("hidden_size"), fields.integer("intermediate_size"), fields.integer("depth")
     out, patch = fields.integer("out_hidden_size"), fields.integer("patch_size", high=4096)
@@ -97,7 +82,7 @@ def _qwen3(fields: Fields) -> list[Matrix]:
     return found.found
 
 
-def _qwen2(fields: Fields, text_hidden: int) -> list[Matrix]:
+def _merger(fields: Fields, text_hidden: int) -> list[Matrix]:
     """Qwen2-VL (`embed_dim`, a plain feed-forward layer) and Qwen2.5-VL (gated)."""
     old = fields.has("embed_dim")
     hidden = fields.integer("embed_dim") if old else fields.integer("hidden_size")
@@ -136,7 +121,7 @@ def _moonvit(fields: Fields, text_hidden: int) -> list[Matrix]:
     return found.found
 
 
-def _qwen1(fields: Fields) -> list[Matrix]:
+def _resampler(fields: Fields, text_hidden: int) -> list[Matrix]:
     """Qwen-VL: ViT-bigG and a resampler of 256 queries."""
     hidden, out = fields.integer("width"), fields.integer("output_dim")
     width = int(hidden * fields.number("mlp_ratio", 0.1, 64, 4))
@@ -152,35 +137,34 @@ def _qwen1(fields: Fields) -> list[Matrix]:
     return found.found
 
 
-def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int) -> list[Matrix]:
+def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int, projector: str) -> list[Matrix]:
     """SigLIP, CLIP, Pixtral, Llama 4's and Gemma 4's towers: plain transformers that differ in biases and projector."""
     hidden, width = fields.integer("hidden_size"), fields.integer("intermediate_size")
     layers, patch = fields.integer("num_hidden_layers"), fields.integer("patch_size", default=14, high=4096)
     found = _Tower(layers)
     pixels = fields.integer("num_channels", default=3, high=64) * patch**2
     patches = (fields.integer("image_size", default=336, high=65536) // patch) ** 2
-    if kind in ("pixtral", "gemma4_vision") or fields.has("pooling_kernel_size"):
-        gemma = kind != "pixtral"
+    if kind in ("rotary", "pooled"):
         found.add("patch_embd", hidden, pixels, 1, "replicated")
-        if gemma:
+        if kind == "pooled":
             rows = 2 * fields.integer("position_embedding_size", default=10240, high=1 << 20)
             found.add("position_embd", rows, hidden, 1, "replicated")
-        found.block(hidden, width, hidden, False, True, False, 4 if gemma else 2, False)
+        found.block(hidden, width, hidden, False, True, False, 4 if kind == "pooled" else 2, False)
         found.norm("pre_norm", hidden, 1, False)
-        if gemma:
+        if kind == "pooled":
             return [*found.found, Matrix("v.mm", "vision", text_hidden, hidden, 1)]
         return found.found + _mistral_projector(config, hidden, text_hidden)
-    llama4 = kind == "llama4_vision_model"
-    found.add("patch_embd", hidden, pixels, 1, "replicated", not llama4)
+    shuffled = kind == "shuffled"
+    found.add("patch_embd", hidden, pixels, 1, "replicated", not shuffled)
     if fields.word("position_embedding_type") != "rope":
-        found.add("position_embd", patches + int(llama4), hidden, 1, "replicated")
+        found.add("position_embd", patches + int(shuffled), hidden, 1, "replicated")
     found.block(hidden, width, hidden, True, False, True, 2, True)
-    found.norm("post_norm", hidden, 1 + int(llama4), True)
-    if llama4:
+    found.norm("post_norm", hidden, 1 + int(shuffled), True)
+    if shuffled:
         ratio = fields.number("pixel_shuffle_ratio", 0.05, 1.0, 0.5)
-        shuffled = int(hidden / ratio**2)
+        narrow = int(hidden / ratio**2)
         middle, out = fields.integer("projector_input_dim"), fields.integer("projector_output_dim")
-        found.add("mm_adapter_up", middle, shuffled, 1, "column")
+        found.add("mm_adapter_up", middle, narrow, 1, "column")
         found.add("mm_adapter_down", out, middle, 1, "row")
         found.add("mm", text_hidden, fields.integer("vision_output_dim", default=out), 1, "replicated")
     elif config.has("projector_hidden_size"):  # MiniMax-M3: two layers, and two more over the merged patches
@@ -189,8 +173,8 @@ def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int) -> list[Ma
         found.add("mm_down", text_hidden, middle, 1, "replicated", True)
         found.add("mm_merge_up", text_hidden, 4 * text_hidden, 1, "replicated", True)
         found.add("mm_merge_down", text_hidden, text_hidden, 1, "replicated", True)
-    elif config.word("model_type").startswith(("llava", "internvl")):
-        scale = 4 if config.word("model_type").startswith("internvl") else 1
+    elif projector:
+        scale = 4 if projector == "four-patches" else 1
         found.add("mm_up", text_hidden, scale * hidden, 1, "replicated", True)
         found.add("mm_down", text_hidden, text_hidden, 1, "replicated", True)
     else:
@@ -211,15 +195,33 @@ def _mistral_projector(config: Fields, hidden: int, text_hidden: int) -> list[Ma
     return found.found
 
 
-def molmo(text_hidden: int, text_width: int) -> list[Matrix]:
-    """Molmo's CLIP ViT-L/14-336 (23 layers used), attention pooling and gated projector; absent from its config."""
-    found = _Tower(23)
-    found.add("patch_embd", 1024, 3 * 14**2, 1, "replicated")
-    found.add("position_embd", 577, 1024, 1, "replicated")
-    found.block(1024, 4096, 1024, True, False, True, 2, True)
-    found.add("pool_qkv", 3 * 1024, 2048, 1, "replicated", True)
-    found.add("pool_output", 1024, 1024, 1, "replicated", True)
-    found.add("mm_up", text_width, 1024, 1, "replicated")
+def _pooled(fields: Fields, text_hidden: int, text_width: int) -> list[Matrix]:
+    """Molmo: attention over patches of two layers, a gated projector, and embeddings of its own."""
+    hidden, width = fields.integer("hidden_size"), fields.integer("intermediate_size")
+    patch, image = fields.integer("patch_size", high=4096), fields.integer("image_size", high=65536)
+    found = _Tower(fields.integer("num_hidden_layers"))
+    found.add("patch_embd", hidden, 3 * patch**2, 1, "replicated")
+    found.add("position_embd", (image // patch) ** 2 + 1, hidden, 1, "replicated")
+    found.block(hidden, width, hidden, True, False, True, 2, True)
+    found.add("pool_qkv", 3 * hidden, 2 * hidden, 1, "replicated", True)
+    found.add("pool_output", hidden, hidden, 1, "replicated", True)
+    found.add("mm_up", text_width, hidden, 1, "replicated")
     found.add("mm_down", text_hidden, text_width // 2, 1, "replicated")
-    found.add("new_embd", 128, text_hidden, 1, "replicated")
+    found.add("new_embd", fields.integer("new_embeddings"), text_hidden, 1, "replicated")
     return found.found
+
+
+_OWN: Mapping[str, Callable[[Fields, int], list[Matrix]]] = {
+    "deepstack": _deepstack,
+    "merger": _merger,
+    "merged-patches": _moonvit,
+    "resampler": _resampler,
+}
+_TELLING = {
+    "num_position_embeddings": "deepstack",
+    "depth": "merger",
+    "vt_hidden_size": "merged-patches",
+    "width": "resampler",
+    "pooling_kernel_size": "pooled",
+}
+"""Keys of a tower's config that tell its kind, where the rules do not list its `model_type`."""

@@ -124,7 +124,7 @@ def _teacher(context: Context, facts: TrainingMethod) -> tuple[dict[str, object]
         from generator.architecture.config import from_config
 
         path = context.spec.named_file(("quantize", "teacher", "config"), str(said["config"]))
-        return entry, from_config(read_json(path), Place(str(path)))
+        return entry, from_config(read_json(path), context.book.section("families"), Place(str(path)))
     name = context.book.index("models").get(fold(str(said["id"])))
     shape = shape_of(name, context.book) if name is not None else None
     if shape is None:

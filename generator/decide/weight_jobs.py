@@ -58,7 +58,7 @@ def _made(context: Context, method: str, said: tuple[tuple[str, object], ...], g
     if context.model.basis == "catalogue":
         stored = _stored(book, context.model.id, name, method, ignore, size, values.get("desc_act"))
     else:
-        stored = _as_made(context.model.config, quantization)
+        stored = _as_made(book, context.model.config, quantization)
     return None if stored is None else Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)
 
 
@@ -84,12 +84,12 @@ def _stored(
     book: RuleBook, model: str, tool: str, method: str, ignore: tuple[str, ...], size: int | None, desc_act: bool | None
 ) -> ModelArchitecture | None:
     """A catalogued model as the job stores it: kept with the rules."""
-    return _as_made(config_of(model, book) or {}, quantization_of(book.section("quantizers")[tool]["makes"][method], ignore, size, desc_act))
+    return _as_made(book, config_of(model, book) or {}, quantization_of(book.section("quantizers")[tool]["makes"][method], ignore, size, desc_act))
 
 
-def _as_made(config: Mapping[str, object], quantization: Mapping[str, object]) -> ModelArchitecture | None:
+def _as_made(book: RuleBook, config: Mapping[str, object], quantization: Mapping[str, object]) -> ModelArchitecture | None:
     try:
-        return made_architecture(config, quantization)
+        return made_architecture(config, quantization, book.section("families"))
     except InputError:  # a model whose own words for its modules are not understood this way
         return None
 

@@ -170,14 +170,19 @@ def _architecture(
         from generator.readers.gguf_header import read_gguf
 
         with _named_by(spec, "gguf", request.gguf):
-            return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf))), "gguf", None
+            return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf)), book.section("families")), "gguf", None
     if request.config:
-        from generator.architecture.config import from_config
+        from generator.architecture.config import UnknownFamily, from_config
 
         with _named_by(spec, "config", request.config):
             path = _config_path(spec, request.config)
             config = read_json(path)
-            architecture = from_config(config, Place(str(path)))
+            try:
+                architecture = from_config(config, book.section("families"), Place(str(path)))
+            except UnknownFamily as error:
+                from generator.facts.unlisted import explained
+
+                raise explained(error, config, book) from None
         if request.safetensors:
             from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
 
@@ -210,7 +215,7 @@ def _shape(book: RuleBook, name: str) -> ModelArchitecture | None:
     from generator.architecture.config import from_config
 
     config = _entry(book, name)["config"]
-    return from_config(config) if config else None
+    return from_config(config, book.section("families")) if config else None
 
 
 WITHOUT = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.config import from_config
+from generator.architecture.families import Families
 from generator.architecture.shape import ModelArchitecture
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -107,7 +108,7 @@ def recipe_of(maker: Maker, ignore: tuple[str, ...], group_size: int | None) -> 
     return {"default_stage": {"default_modifiers": modifiers}}
 
 
-def made_architecture(config: Mapping[str, object], quantization: Mapping[str, object]) -> ModelArchitecture:
+def made_architecture(config: Mapping[str, object], quantization: Mapping[str, object], families: Families) -> ModelArchitecture:
     """The architecture of a job's result; raises `InputError` like any config.json."""
     plain = {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
-    return from_config({**plain, "quantization_config": quantization})
+    return from_config({**plain, "quantization_config": quantization}, families)

@@ -56,6 +56,7 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
             near = did_you_mean(str(name), merged.get(f"{kind}s", {}))
             yield Problem("unknown-fallback", f"the fallback {kind} {name!r} is not in the catalogue{near}", gathered.top)
     yield from _matrices(gathered)
+    yield from _families(gathered)
 
 
 def _missing_keys(gathered: Gathered, key: tuple[str, str], name: str, entry: Data, needed: tuple[str, ...]) -> Iterator[Problem]:
@@ -67,6 +68,20 @@ def _missing_keys(gathered: Gathered, key: tuple[str, str], name: str, entry: Da
 def _known(gathered: Gathered, key: tuple[str, str], word: object, kind: str, known: Data) -> Iterator[Problem]:
     if word is not None and word not in known:
         yield Problem(f"unknown-{kind.replace('_', '-')}", f"{word!r} is no {kind.replace('_', ' ')}{did_you_mean(str(word), known)}", gathered.place(*key))
+
+
+def _families(gathered: Gathered) -> Iterator[Problem]:
+    """The families that an entry takes over or wraps are there, and none is like itself."""
+    families = gathered.merged["families"]
+    for name, entry in families.items():
+        for key in ("like", "text"):
+            yield from _known(gathered, ("families", name), entry.get(key), "family", families)
+        seen, at = [name], entry.get("like")
+        while at in families and at not in seen:
+            seen.append(at)
+            at = families[at].get("like")
+        if at == name:
+            yield Problem("family-loop", f"{name!r} is like itself: {' → '.join([*seen, name])}", gathered.place("families", name))
 
 
 def _types(value: object) -> Iterator[str]:

@@ -19,9 +19,10 @@ from generator.rulebook.table import LABELS
 
 MERGED = (
     "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
+    "families",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
-FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "training_jobs")
+FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "training_jobs", "families")
 ITS_OWN = ("title", "measured", "source", "like")
 """What an architecture does not take over from the one that it is `like`."""
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")

@@ -2,7 +2,7 @@
 
 Floor 1. A file's top-level key names its content: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`,
 `architectures`, `models`, `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `dtypes`, `engine`,
-`ruleset`, `off`.
+`families`, `ruleset`, `off`.
 Cases (`cases/`) are beside the rules and are not read here.
 """
 
@@ -22,7 +22,7 @@ from generator.rulebook.overlay import Data, Gathered, bare, empty, fill_in, lay
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
-CASES, PHYSICS = "cases", "physics"
+CASES, PHYSICS, FAMILIES = "cases", "physics", "facts/families"
 
 
 def find(name_or_dir: str, beside: Path | None = None) -> Path:
@@ -72,13 +72,14 @@ def chain(path: Path) -> list[Path]:
 def layers(path: Path) -> list[list[Path]]:
     """The YAML files of a rule set, a list per layer: the constants of physics, the shared facts, what it extends, itself.
 
-    A tree without physics takes the shipped ones with their sources; whatever it says itself lies over them.
+    A tree without physics or families takes the shipped ones with their sources; whatever it says itself lies over them.
     """
     sets = chain(path)
     root, shipped = root_of(sets[0]), folder("rules")
     sources = sorted((root / "sources").glob("*.yaml"))
-    physics = sorted((root / PHYSICS).glob("*.yaml")) or sorted([*(shipped / "sources").glob("*.yaml"), *(shipped / PHYSICS).glob("*.yaml")])
-    return [physics, [root / "vocabulary.yaml", *sources, *sorted((root / "facts").rglob("*.yaml"))], *(_files(one) for one in sets)]
+    lent = [part for part in (PHYSICS, FAMILIES) if not any((root / part).glob("*.yaml"))]
+    lower = [*(root / PHYSICS).glob("*.yaml"), *(file for part in (*lent, *(["sources"] if lent else ())) for file in (shipped / part).glob("*.yaml"))]
+    return [sorted(lower), [root / "vocabulary.yaml", *sources, *sorted((root / "facts").rglob("*.yaml"))], *(_files(one) for one in sets)]
 
 
 def _files(path: Path) -> list[Path]:

@@ -19,7 +19,7 @@ KINDS = {
     "ruleset": "ruleset", "table": "table", "thresholds": "thresholds", "names": "vocabulary", "settings": "vocabulary", "sources": "sources", "gpus": "gpus",
     "architectures": "architectures", "models": "models", "methods": "methods", "ggml_types": "methods", "quality": "quality",
     "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
-    "quantizers": "quantizers", "training_jobs": "training_jobs", "gates": "gates",
+    "quantizers": "quantizers", "training_jobs": "training_jobs", "gates": "gates", "families": "families",
 }  # fmt: skip
 """The schema for each top-level key of a rule set file; the first key present decides."""
 

@@ -8,7 +8,7 @@ always there is said by the schemas and by `facts_check.NEEDED`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 Source = str | list[str] | None
 Handbook = Mapping[Literal["memory_gb", "tokens_per_second", "speed"], float]
@@ -52,6 +52,9 @@ Model = TypedDict("Model", {
     "checkpoints": Mapping[str, Checkpoint | list[Checkpoint]], "tool_call_parser": Mapping[str, str], "reasoning_parser": Mapping[str, str], "tags": list[str],
     "min_version": Mapping[str, str], "source": Source,
 }, total=False)  # fmt: skip
+
+Family = Mapping[str, Any]
+"""The traits of a `model_type`: `architecture/families.py` has them in types."""
 
 Maker = TypedDict("Maker", {
     "scheme": str, "algorithm": str, "group_sizes": list[int], "stored": Mapping[str, int], "not_for": list[str],

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from shipped_families import from_config
 
-from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 
 DATA = Path(__file__).resolve().parents[1] / "data"

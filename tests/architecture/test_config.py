@@ -11,8 +11,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 from model_configs import NAMES, TRUTH, architecture, config
+from shipped_families import from_config
 
-from generator.architecture.config import from_config
 from generator.architecture.shape import CacheGroup
 from generator.architecture.typical import typical
 from generator.errors import InputError, Place

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
 from model_configs import NAMES, config
+from shipped_families import FAMILIES, from_config
 
-from generator.architecture.config import from_config
-from generator.architecture.families import FAMILIES, TEXT_OF
 from generator.architecture.shape import ModelArchitecture
 from generator.engines import cache_cost
 from generator.errors import InputError
@@ -79,7 +78,7 @@ def test_one_or_two_values_changed(name: str, data: st.DataObject) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(kind=st.sampled_from([*FAMILIES, *TEXT_OF]), values=st.dictionaries(st.text(max_size=12), VALUES, max_size=6))
+@given(kind=st.sampled_from(list(FAMILIES)), values=st.dictionaries(st.text(max_size=12), VALUES, max_size=6))
 def test_nothing_but_a_model_type(kind: str, values: dict[str, Any]) -> None:
     size_up({**values, "model_type": kind})
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from gguf_file import F16, F32, LLAMA, Shape, llama_tensors, write
+from shipped_families import from_gguf
 
-from generator.architecture.gguf import FILE_TYPES, from_gguf
+from generator.architecture.gguf import FILE_TYPES
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.errors import InputError
 from generator.readers.gguf_header import GgufHeader, GgufTensor, read_gguf

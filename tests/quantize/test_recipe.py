@@ -73,7 +73,7 @@ def made(model: str, method: str, group: int | None = None, asked: dict[str, Any
     ignore = ignored(tool(name), shape(model), wide_of(book().section("methods")[method], tool(name), shape(model), asked or {}))
     config = config_of(model, book())
     assert config is not None
-    return made_architecture(config, quantization_of(maker, ignore, size, False))
+    return made_architecture(config, quantization_of(maker, ignore, size, False), book().section("families"))
 
 
 @pytest.mark.parametrize("method", ["fp8", "fp8-block", "int8", "awq", "gptq", "nvfp4", "mxfp4"])

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from shipped_families import from_config
 from shipped_thresholds import THRESHOLDS
 
-from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
 from generator.quantize.training import (

@@ -12,6 +12,7 @@ import yaml
 from generator.cli.lint import lint
 from generator.decide.context import Numbers
 from generator.decide.decision import Outcome, decide
+from generator.facts.engine import kv_support_of, resolve_engine, support_of
 from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import from_document
@@ -90,9 +91,9 @@ def test_what_it_takes_over_and_what_not(book: RuleBook) -> None:
     assert {key: entry[key] for key in ("vendor", "computes", "back_end", "speed")} == {key: base[key] for key in ("vendor", "computes", "back_end", "speed")}
     assert base["measured"]
     assert "measured" not in entry, "nobody has measured it, so its bands are wider"
-    rows = book.section("support")["vllm"]["support"]
-    assert all(row["rubin_110"] == row["blackwell_100"] for row in rows.values() if "blackwell_100" in row)
-    assert "rubin_110" not in load("default").section("support")["vllm"]["support"]["bf16"], "the shipped matrices stay as they are"
+    engine = resolve_engine("vllm", None, book)
+    for method in book.section("support")["vllm"]["support"]:
+        assert support_of(book, engine, method, "rubin_110") == support_of(book, engine, method, "blackwell_100")
     context = plan(book).context
     assert context.gpu.compute_capability == 11.0
     assert "fp8" in context.gpu.computes
@@ -108,9 +109,10 @@ def test_a_column_and_a_fact_of_its_own_come_first(rubin: Path, tmp_path: Path) 
     (tmp_path / "support.yaml").write_text("engine: vllm\nsupport: {int8: {rubin_110: 'no', source: rubin-sheet}}\n")
     book = load(str(tmp_path))
     assert book.section("architectures")["rubin_ultra"]["computes"] == ["fp16", "bf16", "fp8", "nvfp4"]
+    engine = resolve_engine("vllm", None, book)
     for name in ("rubin_110", "rubin_ultra"):
-        assert book.section("support")["vllm"]["support"]["int8"][name] == "no"
-        assert book.section("kv_cache")["vllm"]["fp8"][name] == "yes"
+        assert support_of(book, engine, "int8", name)[0] == "no"
+        assert kv_support_of(book, engine, "fp8", name)[0] == "yes"
 
 
 @pytest.mark.parametrize(("method", "generation", "kind"), [

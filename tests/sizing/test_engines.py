@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from memory_rows import SMALL, numbers
+from shipped_families import from_config
 
-from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 from generator.engines import ENGINES
 from generator.quantity import GIB

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from gguf_models import GGML_TYPES, METHODS, ROOT, model
+from shipped_families import from_config
 
-from generator.architecture.config import from_config
 from generator.architecture.shape import CacheGroup, Matrix, ModelArchitecture
 from generator.quantity import GB, GIB
 from generator.readers.document import read_json

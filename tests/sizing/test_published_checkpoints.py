@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from shipped_families import from_config
+
 from benchmarks.checkpoint_accuracy import MEDIAN, WORST, Row, Score, read_rows, score, summary
-from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 from generator.facts.model import config_of, resolve_model
 from generator.rulebook.book import RuleBook, load

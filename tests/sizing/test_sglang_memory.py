@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from memory_rows import ROOT, SMALL, data, numbers, percent
+from shipped_families import from_config
 from starts import planned, sized
 
-from generator.architecture.config import from_config
 from generator.engines.sglang import memory as sglang
 from generator.quantity import GIB
 from generator.sizing.footprint import Device, Fixed, Layout, Load

@@ -83,7 +83,7 @@ def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, o
 def _without_source(document: Document) -> Iterator[Problem]:
     """Entries of facts without a source: each GPU, model, method, cell row and number needs one."""
     data = document.data
-    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates"):
+    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families"):
         for name, entry in (data.get(section) or {}).items():
             if "source" not in entry and not entry.keys() <= {"handbook"}:
                 yield _no_source(name, document.place((section, name), key=True))

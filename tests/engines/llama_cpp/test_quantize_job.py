@@ -22,13 +22,13 @@ pytest.importorskip("gguf", reason="the PyPI package gguf writes the files")
 import yaml
 from binaries import folder, quantized_mib
 from server import clean_environment
+from shipped_families import from_gguf
 from shipped_thresholds import THRESHOLDS
 from test_generated import SMALL, Generated, answered, generate
 from tiny_gguf import MODELS, TinyModel, write_tiny_gguf
 from virtual_gguf import MODELS as REAL
 from virtual_gguf import write_virtual_gguf
 
-from generator.architecture.gguf import from_gguf
 from generator.quantity import MIB
 from generator.quantize.gguf import gguf_output, overridden
 from generator.readers.gguf_header import read_gguf

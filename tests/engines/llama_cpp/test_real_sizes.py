@@ -18,12 +18,12 @@ pytest.importorskip("gguf", reason="the PyPI package gguf writes the files")
 import yaml
 from binaries import ask, folder, memory_mib, quantized_mib
 from server import Server, free_port
+from shipped_families import from_gguf
 from shipped_thresholds import THRESHOLDS
 from tiny_gguf import MODELS as TINY
 from tiny_gguf import TinyModel, write_tiny_gguf
 from virtual_gguf import MODELS, write_virtual_gguf
 
-from generator.architecture.gguf import from_gguf
 from generator.architecture.shape import ModelArchitecture
 from generator.engines import cache_cost, llama_cpp
 from generator.quantity import MIB, version_key

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("gguf", reason="the PyPI package gguf writes the files")
 
+from shipped_families import from_gguf
 from tiny_gguf import MODELS, write_tiny_gguf
 
-from generator.architecture.gguf import from_gguf
 from generator.architecture.shape import CacheGroup
 from generator.readers.gguf_header import read_gguf
 
