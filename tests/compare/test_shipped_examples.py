@@ -65,14 +65,16 @@ def test_told_in_fifteen_lines(told: dict[str, str]) -> None:
     data = json.loads(told["json"])
     changed = [change for change in data["changes"] if change["decisive"]]
     assert data["specs"] == sum(len(list((ROOT / folder).glob("*.yaml"))) for folder in EXAMPLES) >= 42
-    assert 2 <= len(changed) <= 4, "another number flips three of the examples now: name it here"
+    assert 1 <= len([change for change in changed if change["level"] != "settings"]) <= 4, "another number flips a few of the examples now: name it here"
     lines = told["text"].splitlines()
     assert len(lines) <= MOST_LINES
     assert lines[0].startswith(f"{len(changed)} of {data['specs']} specs decide differently: ")
     assert lines[0].endswith(f"{data['specs'] - len(changed)} decide as before.")
     for change in changed:
         at = next(i for i, line in enumerate(lines) if line.startswith(f"{change['name']}: "))
-        assert change["old"] in lines[at] or change["level"] == "settings"
+        if change["level"] == "settings":  # told by what is set
+            continue
+        assert change["old"] in lines[at]
         assert (change["new"] or "no longer fits") in lines[at]
         assert re.search(rf"  \S+ rejects \S+: .*{re.escape(NAME)} {OLD} → {NEW} \[rules/default/reject\.yaml:\d+\]$", lines[at + 1])
     (line,) = [line for line in lines if line.startswith(f"  {NAME} {OLD} → {NEW} (fraction, ")]
