@@ -395,13 +395,26 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
     )  # fmt: skip
     architecture = mapping(
-        {"vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER}, "bf16": FLAG, "source": SOURCE},
+        {
+            "vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER}, "bf16": FLAG,
+            "like": {**TEXT, "description": "The architecture whose cells hold where a row of the matrices has none of its own."},
+            "engines": {**WORDS, "description": "The only engines with kernels for it; every method is refused with another."}, "source": SOURCE,
+        },
         ("vendor", "title", "bf16"),
-    )
+    )  # fmt: skip
+    gpu_names = mapping(
+        {
+            "front": {**WORDS, "description": "Words before a card's name that tell no card from another."},
+            "anywhere": {**WORDS, "description": "Words in a card's name that tell no card from another."},
+            "elsewhere": {**WORDS, "description": "Names of accelerators, or their beginnings, that no engine of the catalogue serves."},
+            "use": {**TEXT, "description": "What serves them."}, "source": SOURCE,
+        }
+    )  # fmt: skip
     row = {"$ref": "#/$defs/row"}
     dtype = mapping({"bits_per_value": BITS, "model_dtype": FLAG, "notes": TEXT, "source": SOURCE})
     return {
         "gpus": document("GPUs", {"gpus": by_name(gpu, "By name: NAME-MEMORYGB.")}, ("gpus",), one_of_them),
+        "gpu_names": document("How cards are named", {"gpu_names": by_name(gpu_names, "By maker, or by what they are.")}, ("gpu_names",)),
         "models": document("Models", {"models": by_name(model, "By repository.")}, ("models",)),
         "methods": document(
             "Quantisation methods", {"ggml_types": by_name(ggml, "GGML types."), "methods": by_name(method, "By name.")}, ("methods",)
@@ -439,7 +452,7 @@ def engine(merged: Schema) -> Schema:
     )  # fmt: skip
     image = mapping(
         {
-            "vendor": TEXT, "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."}, "since": VERSION, "until": VERSION,
+            "vendor": TEXT, "architectures": {**WORDS, "description": "Only for these."}, "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."}, "since": VERSION, "until": VERSION,
             "entrypoint": WORDS, "prefix": WORDS, "model_flag": TEXT, "verified": verified, "source": SOURCE,
         },
         ("vendor", "image"),

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, file_format
 from generator.rulebook.memo import remembered
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Architecture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +76,7 @@ def _resolved(book: RuleBook, name: str, version: str | None) -> Engine:
 def support_of(book: RuleBook, engine: str, key: str, architecture: str) -> tuple[str, str | None]:
     """The cell of the matrix engine × method × architecture, and its first source; a missing row is unknown."""
     row = book.section("support").get(engine, {}).get("support", {}).get(key)
-    return _cell(row, architecture)
+    return _cell(book, row, engine, architecture)
 
 
 KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
@@ -89,7 +92,7 @@ def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str)
     row = book.section("kv_cache").get(engine.name, {}).get(dtype)
     if row is None:
         return "no", None
-    support, source = _cell(row, architecture)
+    support, source = _cell(book, row, engine.name, architecture)
     spelling = next((found for found in map(engine.spelling, KV_SETTINGS) if found is not None), None)
     if spelling is None or dtype == "auto" or "choices" not in spelling:
         return support, source
@@ -97,7 +100,11 @@ def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str)
     return (support if word is None or word in spelling["choices"] else "no"), source
 
 
-def _cell(row: Mapping[str, object] | None, architecture: str) -> tuple[str, str | None]:
+def _cell(book: RuleBook, row: Mapping[str, Any] | None, engine: str, architecture: str) -> tuple[str, str | None]:
+    """The cell of an architecture, else that of the one it is like; `no` where its kernels are only in other engines."""
+    entry: Architecture = book.section("architectures").get(architecture, {})
+    if engine not in entry.get("engines", (engine,)):
+        return "no", first_source(entry.get("source"))
     if row is None:
         return "unknown", None
-    return str(row.get(architecture, "unknown")), first_source(row.get("source"))
+    return str(row.get(architecture) or row.get(entry.get("like", ""), "unknown")), first_source(row.get("source"))

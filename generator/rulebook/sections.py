@@ -21,7 +21,10 @@ Gpu = TypedDict("Gpu", {
 }, total=False)  # fmt: skip
 """`memory_gib` is only in what a spec says itself."""
 
-Architecture = TypedDict("Architecture", {"vendor": str, "compute_capabilities": list[float], "bf16": bool}, total=False)
+GpuNames = TypedDict("GpuNames", {"front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "source": Source}, total=False)
+Architecture = TypedDict("Architecture", {
+    "vendor": str, "compute_capabilities": list[float], "bf16": bool, "like": str, "engines": list[str], "source": Source,
+}, total=False)  # fmt: skip
 GgmlType = TypedDict("GgmlType", {"bits_per_weight": float, "block": int})
 
 Clause = TypedDict("Clause", {"type": str, "where": str, "imatrix": bool, "experts": int}, total=False)
