@@ -53,7 +53,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "gpu.bf16": bool(context.book.section("architectures").get(gpu.architecture, {}).get("bf16")),
         "gpu.capacity_gib": gpu.capacity_gib,
         "gpu.capacity_basis": gpu.basis,
-        "gpu.unified": gpu.unified,
+        "gpu.unified": gpu.unified and gpu.vendor != "cpu",
         "gpu.interconnect": gpu.interconnect,
         "gpu.listed": gpu.listed,
         "gpus": context.gpus,

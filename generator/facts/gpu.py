@@ -51,6 +51,11 @@ class Gpu:
         """This GPU as sizing sees it."""
         return Device(int(self.capacity_gib * GIB), self.vendor, self.compute_capability, self.multiprocessors)
 
+    @property
+    def holds_everything(self) -> bool:
+        """Whether what an engine keeps in host memory lies in this memory too: a CPU's, or unified memory that is counted whole."""
+        return self.vendor == "cpu" or (self.unified and self.basis != "assumed")
+
 
 def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     """The GPU of a spec.

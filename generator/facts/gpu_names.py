@@ -22,19 +22,19 @@ _WORD = re.compile(r"[a-z0-9.]+")
 
 def card_of(book: RuleBook, wanted: str) -> str | None:
     """The catalogue's name of a card; None where it means none, or several."""
-    return book.index("gpus").get(fold(wanted)) or _cards(book).get(_key(book, wanted))
+    return book.index("gpus").get(fold(wanted)) or _cards(book).get(key_of(book, wanted))
 
 
 def sizes_of(book: RuleBook, wanted: str) -> list[str]:
     """The cards that a name without a memory size may mean."""
-    key = _key(book, wanted)
+    key = key_of(book, wanted)
     rest = re.compile(re.escape(key) + r"(pcie|nvl)?\d+gb") if key else None
     return sorted({name for card, name in _cards(book).items() if rest is not None and rest.fullmatch(card)})
 
 
 def served_elsewhere(book: RuleBook, wanted: str) -> tuple[str, str] | None:
     """The family of an accelerator that no engine of the catalogue serves, and what does."""
-    word, key = fold(wanted), _key(book, wanted)
+    word, key = fold(wanted), key_of(book, wanted)
     for family, entry in book.section("gpu_names").items():
         if any(start in (word[: len(start)], key[: len(start)]) for start in map(fold, entry.get("elsewhere", ()))):
             return family, entry["use"]
@@ -44,11 +44,11 @@ def served_elsewhere(book: RuleBook, wanted: str) -> tuple[str, str] | None:
 @remembered
 def _cards(book: RuleBook) -> Mapping[str, str]:
     gpus = book.section("gpus")
-    found = {_key(book, alias): name for name, entry in gpus.items() for alias in entry.get("aliases") or ()}
-    return found | {_key(book, name): name for name in gpus}
+    found = {key_of(book, alias): name for name, entry in gpus.items() for alias in entry.get("aliases") or ()}
+    return found | {key_of(book, name): name for name in gpus}
 
 
-def _key(book: RuleBook, name: str) -> str:
+def key_of(book: RuleBook, name: str) -> str:
     """A name without the words that tell nothing, the memory size last."""
     front, anywhere = _words(book)
     written = _SIZE.sub(r"\1gb", name.lower().replace("(r)", " ").replace("(tm)", " "))
