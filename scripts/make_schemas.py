@@ -452,7 +452,8 @@ def engine(merged: Schema) -> Schema:
     )  # fmt: skip
     image = mapping(
         {
-            "vendor": TEXT, "architectures": {**WORDS, "description": "Only for these."}, "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."}, "since": VERSION, "until": VERSION,
+            "vendor": TEXT, "architectures": {**WORDS, "description": "Only for these."}, "since": VERSION, "until": VERSION,
+            "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."},
             "entrypoint": WORDS, "prefix": WORDS, "model_flag": TEXT, "verified": verified, "source": SOURCE,
         },
         ("vendor", "image"),

@@ -98,7 +98,7 @@ def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Ent
         return wanted, gpus[fallback]
     place, elsewhere, sizes = ("hardware", "gpu"), served_elsewhere(book, wanted), sizes_of(book, wanted)
     if sizes:
-        raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is sold with several memory sizes or in several forms; write one of {', '.join(sizes)}"))
+        raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is sold with several memory sizes; write one of {', '.join(sizes)}"))
     if elsewhere is not None:
         family, use = elsewhere
         message = f"{wanted!r} is an accelerator of the family {family}, for which nothing is planned or written here; it is served by {use}"

@@ -16,7 +16,8 @@ from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 
 MERGED = (
-    "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
+    "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs",
+    "gates",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
 FIELDWISE = ("gpus", "models", "methods", "engines", "quantizers", "training_jobs")

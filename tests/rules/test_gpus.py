@@ -13,7 +13,8 @@ from generator.readers.resources import folder
 Entry = dict[str, Any]
 
 ARCHITECTURE_OF = {
-    6.0: "pascal_60", 6.1: "pascal_61", 7.0: "volta_70", 7.5: "turing_75", 8.0: "ampere_80", 8.6: "ampere_86", 8.7: "ampere_86", 8.9: "ada_89", 9.0: "hopper_90",
+    6.0: "pascal_60", 6.1: "pascal_61",
+    7.0: "volta_70", 7.5: "turing_75", 8.0: "ampere_80", 8.6: "ampere_86", 8.7: "ampere_86", 8.9: "ada_89", 9.0: "hopper_90",
     10.0: "blackwell_100", 10.3: "blackwell_100", 11.0: "blackwell_110", 12.0: "blackwell_120", 12.1: "blackwell_120",
 }  # fmt: skip
 VENDOR_OF = {"amd": "amd", "intel": "intel", "apple": "apple", "cpu": "cpu"}
