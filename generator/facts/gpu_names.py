@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GpuNames
 
 _SIZE = re.compile(r"(\d+)\s*g(?:i?b)?(?![a-z0-9])")
+_LONGEST = 100
 _WORD = re.compile(r"[a-z0-9.]+")
 
 
@@ -50,6 +51,8 @@ def _cards(book: RuleBook) -> Mapping[str, str]:
 
 def key_of(book: RuleBook, name: str) -> str:
     """A name without the words that tell nothing, the memory size last."""
+    if len(name) > _LONGEST:
+        return fold(name)
     front, anywhere = _words(book)
     written = _SIZE.sub(r"\1gb", name.lower().replace("(r)", " ").replace("(tm)", " "))
     words = [word for word in _WORD.findall(written) if word not in anywhere]
