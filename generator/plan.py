@@ -40,11 +40,12 @@ class Reason(NamedTuple):
 
 
 class KvCache(NamedTuple):
-    """A candidate's KV cache: bytes per token on one GPU, token capacity, full-length sequences."""
+    """A candidate's KV cache: bytes per token on one GPU, and what it holds: tokens, full-length sequences, the workload's typical ones."""
 
     bytes_per_token: int
     tokens: int
     max_concurrency: float
+    typical: float = 0.0
 
 
 class Performance(NamedTuple):
@@ -67,7 +68,8 @@ class Candidate:
     `checkpoint` is what the engine loads (a repository or a path), `gguf_file` the file of a GGUF repository or the
     quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
-    until the candidate has been fitted. Figures are None until it has been sized. `job` makes the weights, where origin
+    until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
+    first `cpu_experts` layers. Figures are None until it has been sized. `job` makes the weights, where origin
     is `made` (known of the best candidate of each engine).
     """
 
@@ -89,6 +91,8 @@ class Candidate:
     max_num_seqs: int = 0
     max_num_batched_tokens: int = 0
     gpu_memory_utilization: float | None = None
+    gpu_layers: int | None = None
+    cpu_experts: int | None = None
     settings: Mapping[str, Value] = field(default_factory=dict)
     memory: Footprint | None = None
     kv_cache: KvCache | None = None
@@ -96,6 +100,7 @@ class Candidate:
     quality: Quality = UNMEASURED
     thumb: Mapping[str, float | None] = field(default_factory=dict)
     terms: tuple[MemoryTerm, ...] = ()
+    host: MemoryTerm | None = None
     job: Job | None = None
 
     @property

@@ -32,6 +32,7 @@ def main() -> int:
         {
             "docs/spec.md": {"profiles": profiles(book)},
             "docs/rules.md": {"tables": tables(book), "thresholds": thresholds(book), "names": names(book)},
+            "docs/decisions.md": {"worked": worked(book)},
             "docs/engines.md": {"engines": engines(book), "evidence": evidence(book), "settings": settings(book)},
             "README.md": {"sample": sample(book)},
             "docs/quantize.md": {"quantizers": quantizers(book)},
@@ -56,6 +57,36 @@ def tables(book: RuleBook) -> str:
 def order(name: str) -> int:
     """Tables in the order in which they are read."""
     return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`quantize`", "`warn`").index(name)
+
+
+WORKED = ("chat-8xa100", "code-rtx4090", "t4-chat")
+
+
+def worked(book: RuleBook) -> str:
+    """Three decisions: the spec, the criteria that told candidates apart, and what else would work."""
+    parts = []
+    for name in WORKED:
+        path = ROOT / "examples" / f"{name}.yaml"
+        outcome = decide(read_spec(path), book)
+        assert outcome.plan.choice is not None
+        parts += [f"### {story(path)}", fenced("yaml", "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#")))]
+        steps = [entry for entry in outcome.plan.trace if entry.step == "prefer"]
+        rows = ((entry.did["among"], f"`{entry.row}`", entry.did["kept"], entry.did["dropped"], entry.did.get("costs", "")) for entry in steps)
+        parts.append(table(("among the", "row", "kept:", "dropped:", "at a price of"), rows))
+        shown = [outcome.plan.choice, *outcome.plan.alternatives]
+        parts.append(table(("candidate", "tokens/s:", "ms per token:", "first token, ms:", "loss, %:"), map(figures, shown[:MOST])))
+    return "\n\n".join(parts)
+
+
+MOST = 8
+
+
+def figures(candidate: Candidate) -> tuple[object, ...]:
+    """A candidate's speed and loss, as a row."""
+    speed, loss = candidate.performance.speed if candidate.performance else None, candidate.quality.value
+    shown = (None, None, None) if speed is None else (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms and speed.ttft_ms.value)
+    words = ("-" if value is None else f"{value:,.3g}" if value < 1000 else f"{value:,.0f}" for value in shown)
+    return (f"`{candidate.id}`", *words, "-" if loss is None else f"{loss:g}")
 
 
 def quantizers(book: RuleBook) -> str:

@@ -12,13 +12,11 @@ from typing import NamedTuple
 from blocks import put, table
 
 from generator.decide.decision import Outcome, decide
-from generator.decide.prefer import Ranked, criteria, steps
 from generator.errors import InputError
 from generator.plan import Candidate, Rejection
 from generator.quantity import gib
 from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook, load
-from generator.rulebook.table import Row
 from generator.spec.deployment import from_document
 
 MODELS = ("llama-7b", "llama-13b", "llama-70b", "qwen-7b", "qwen-72b")
@@ -83,22 +81,18 @@ def reason(outcome: Outcome, theirs: Candidate, book: RuleBook) -> str:
     choice = outcome.plan.choice
     if works and choice is not None:
         best = works[0]
-        level = [next(one for one in outcome.ranked if one.candidate.id == choice.id), best]
-        return lower(level, criteria(book.tables["prefer"], level[0].facts))
+        return lower(outcome, choice, best.candidate)
     rejected = [r for r in outcome.plan.rejected if r.candidate.method in methods]
     sized = [r for r in rejected if r.candidate.memory is not None and r.candidate.memory.budget > 0]
     fewest = min(sized or rejected, key=lambda r: (len(r.reasons), needed(r)))
     return refused(fewest, choice is None)
 
 
-def lower(pair: list[Ranked], rows: list[Row]) -> str:
+def lower(outcome: Outcome, ours: Candidate, theirs: Candidate) -> str:
     """The criterion that tells the choice from the handbook's method."""
-    ours, theirs = pair[0].candidate, pair[1].candidate
-    told = steps(pair, rows)
-    row = told[0].row
+    row = outcome.lost_by(theirs)
+    assert row is not None
     more = ""
-    if row.id == "whole-concurrency":
-        more = f" ({ours.method} holds {ours.max_num_seqs}, {theirs.method} {theirs.max_num_seqs})"
     if row.id == "whole-context":
         more = f" ({ours.method} holds {ours.max_model_len:,} tokens, {theirs.method} {theirs.max_model_len:,})"
     return f"{theirs.method} works and ranks lower by `{row.id}`: {row.because}{more}"

@@ -136,6 +136,11 @@ def table(merged: Schema) -> Schema:
             "otherwise": {"const": True, "description": "The row matches whatever is left."},
             "set": {"$ref": "#/$defs/set"},
             "rank": {"$ref": "#/$defs/rank"},
+            "beyond": {"const": "uncertainty", "description": "Estimates only count where they differ by more than they err against each other."},
+            "unbeaten": {
+                "description": "Drops candidates that another one beats: no worse in any of these, better in one.",
+                **mapping({key: {"type": "array", "items": {"enum": ranked}} for key in ("higher", "lower")}),
+            },
             "order": {"$ref": "#/$defs/order"},
             "because": {**TEXT, "description": "Why, in a clause: it is printed as the reason."},
             "source": {"type": "string", "description": "A key of sources/: who says so."},
@@ -470,6 +475,12 @@ def engine(merged: Schema) -> Schema:
     )  # fmt: skip
     smoke = mapping({"max_tokens": SOME, "answer_s": SOME, "source": SOURCE}, ("max_tokens", "answer_s"))
     bench = mapping({"rounds": SOME, "least_requests": SOME, "source": SOURCE}, ("rounds", "least_requests"))
+    numbers = {"read_timeout_s": SOME, "connect_timeout_s": SOME, "connections": SOME}
+    balancer = mapping({"image": TEXT, **numbers, "source": SOURCE}, ("image", *numbers))
+    how = {"enum": ["own", "processes"]}
+    copies = mapping({"dense": how, "moe": how, "processes_since": VERSION, "balancer": balancer, "source": SOURCE})
+    apart = [{"required": [kind], "properties": {kind: {"const": "processes"}}} for kind in ("dense", "moe")]
+    copies |= {"if": {"anyOf": apart}, "then": {"required": ["balancer"]}}
     file = mapping(
         {"name": TEXT, "flag": TEXT, "newer_flag": TEXT, "format": {"enum": ["yaml", "modelfile"]}, "holds": {"enum": ["config"]}}, ("name", "format")
     )
@@ -488,7 +499,7 @@ def engine(merged: Schema) -> Schema:
         "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
-        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "unread_layouts": WORDS, "config_file": file,
+        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.throughput_accuracy.rows import Case, architecture, cases, gpu_entry
 from generator.decide.context import Numbers
-from generator.engines import cache_cost
+from generator.engines import ENGINES, cache_cost
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
@@ -31,6 +31,8 @@ class Prepared:
     case: Case
     setting: Setting
     most: float
+    other: Mapping[str, float] = field(default_factory=dict)
+    """by metric, the estimate where all prompts are read together as a multiple of that of the case; only of engines whose band reaches there"""
 
     @property
     def word(self) -> str:
@@ -60,8 +62,21 @@ def prepare(path: Path, book: RuleBook) -> list[Prepared]:
         if case.metric == "prefill_tps" and not can_prefill(setting, calibration):
             continue  # nobody says how fast this hardware computes: a plan gives no time to the first token either
         one = setting.cache.bytes_at(case.input_tokens + case.output_tokens)
-        found.append(Prepared(case, setting, max(1.0, min(MOST, free / one)) if one else float(MOST)))
+        most = max(1.0, min(MOST, free / one)) if one else float(MOST)
+        found.append(Prepared(case, setting, most, _other(case, setting, most, calibration)))
     return found
+
+
+def _other(case: Case, setting: Setting, most: float, calibration: Calibration) -> dict[str, float]:
+    if not ENGINES[case.engine].speed.prompts_first:
+        return {}
+    result = served(setting.machine(calibration), demand(case, most))
+    return {"ttft": result.together.ttft / result.ttft, "tpot": result.together.tpot / result.tpot}
+
+
+def demand(case: Case, most: float) -> Demand:
+    """The load of a case."""
+    return Demand(case.concurrency, case.input_tokens, case.output_tokens, most, case.burst)
 
 
 def can_prefill(setting: Setting, calibration: Calibration) -> bool:
@@ -117,7 +132,7 @@ def predict(one: Prepared, machine: Machine | LocalMachine) -> float:
         batch = float(case.concurrency or 1)
         step = machine.decode(batch, middle).total
         return batch * case.output_tokens / (machine.prefill(case.input_tokens, batch).total + case.output_tokens * step)
-    result = served(machine, Demand(case.concurrency, case.input_tokens, case.output_tokens, one.most))
+    result = served(machine, demand(case, one.most))
     if case.metric == "tpot":
         return result.tpot * 1000.0
     return result.ttft * 1000.0 if case.metric == "ttft" else result.output_per_second

@@ -26,7 +26,10 @@ NAMES = yaml.safe_load((Path(__file__).parent / "names.yaml").read_text(encoding
 
 @dataclass(frozen=True)
 class Case:
-    """One measurement. `concurrency` None: as many as the cache holds; `group` is the class that it is scored in."""
+    """One measurement. `concurrency` None: as many as the cache holds; `group` is the class that it is scored in.
+
+    `burst`: all requests came at once (`arrival=burst` in the note); else a closed loop.
+    """
 
     id: str
     source: str
@@ -45,6 +48,7 @@ class Case:
     value: float
     group: str
     note: str
+    burst: bool = False
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -106,6 +110,7 @@ def _case(row: dict[str, str]) -> Case | None:
         input_tokens=int(row["isl"] or 0), output_tokens=int(row["osl"] or 0),
         concurrency=None if concurrency in ("max", "") else int(float(concurrency)),
         metric=row["metric"], value=float(row["value"]), group=group, note=row["note"],
+        burst="arrival=burst" in row["note"],
     )  # fmt: skip
 
 
@@ -131,10 +136,13 @@ def tensor_of(row: dict[str, str]) -> int | None:
 
 
 def _kv_bits(row: dict[str, str], method: str, engine: str) -> float:
-    """Bits of a cached value: as the row says; else TensorRT-LLM and SGLang keep FP8 with low-precision weights."""
+    """Bits of a cached value: as the row or the launch script says; else TensorRT-LLM keeps FP8 with low-precision weights, and the
+    others what their `auto` is, 16 bits.
+    """
     if row["kv_dtype"]:
         return 8.0 if row["kv_dtype"].startswith("fp8") else 16.0
-    return 8.0 if engine in ("tensorrt-llm", "sglang") and method in ("fp8", "nvfp4") else 16.0
+    listed = any(all(row[key] == value for key, value in entry.items()) for entry in NAMES["fp8_cache"])
+    return 8.0 if listed or (engine == "tensorrt-llm" and method in ("fp8", "nvfp4")) else 16.0
 
 
 def _group(row: dict[str, str]) -> str | None:

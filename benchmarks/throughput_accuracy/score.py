@@ -1,6 +1,6 @@
 """How far the speed model is from published figures, by class.
 
-    python -m benchmarks.throughput_accuracy.score FILE.csv [--markdown]
+    python -m benchmarks.throughput_accuracy.score FILE.csv … [--markdown] [--sources]
 
 FILE has the columns id, source, engine, model, params_b, active_b, quant, kv_dtype, gpu, tp, pp, isl, osl, concurrency, metric, value, note.
 Errors are |estimate / measured − 1|; `within` is the share of rows inside the band that a plan would print.
@@ -37,15 +37,18 @@ def within(one: Prepared, value: float, bands: Bands) -> bool:
     if one.case.metric == "prefill_tps":
         bounds = around(1.0 / value, found, "ttft")
         return bounds.low <= 1.0 / one.case.value <= bounds.high
-    bounds = around(value, found, metric_of(one))
+    metric = metric_of(one)
+    bounds = around(value, found, metric, value * one.other.get(metric, 1.0))
     return bounds.low <= one.case.value <= bounds.high
 
 
-def table(found: Sequence[Prepared], values: Sequence[float], bands: Bands) -> list[tuple[str, int, float, float, float, float]]:
-    """Class, rows, median and p90 error, median ratio, share within the band."""
+def table(
+    found: Sequence[Prepared], values: Sequence[float], bands: Bands, *, sources: bool = False
+) -> list[tuple[str, int, float, float, float, float]]:
+    """Class (and source), rows, median and p90 error, median ratio, share within the band."""
     groups: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     for one, value in zip(found, values, strict=True):
-        groups[one.case.group].append((value / one.case.value, within(one, value, bands)))
+        groups[f"{one.case.group}, {one.case.source}" if sources else one.case.group].append((value / one.case.value, within(one, value, bands)))
     rows = []
     for group, pairs in sorted(groups.items()):
         errors = sorted(abs(ratio - 1.0) for ratio, _ in pairs)
@@ -58,18 +61,19 @@ def table(found: Sequence[Prepared], values: Sequence[float], bands: Bands) -> l
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="+")
     parser.add_argument("--rules", default="default")
+    parser.add_argument("--sources", action="store_true", help="each source apart")
     parser.add_argument("--markdown", action="store_true", help="as a table for docs/throughput.md")
     options = parser.parse_args()
     book = load(options.rules)
-    found = prepare(options.file, book)
+    found = [one for file in options.file for one in prepare(file, book)]
     values = predictions(found, Calibration(Numbers(book, "0")))
-    rows = table(found, values, Bands(Numbers(book, "0")))
+    rows = table(found, values, Bands(Numbers(book, "0")), sources=options.sources)
     if options.markdown:
         print("| class | rows | median error | p90 error | estimate / measured | within the band |")
         print("|---|---:|---:|---:|---:|---:|")
-    plain = "{:34} n={:4d}  median {:6.1%}  p90 {:6.1%}  ratio {:5.2f}  within {:4.0%}"
+    plain = "{:54} n={:4d}  median {:6.1%}  p90 {:6.1%}  ratio {:5.2f}  within {:4.0%}"
     form = "| {} | {} | {:.0%} | {:.0%} | {:.2f} | {:.0%} |" if options.markdown else plain
     for row in rows:
         print(form.format(*row))

@@ -14,7 +14,7 @@ from pathlib import Path
 from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds, layout_of
-from generator.engines import benchmarks
+from generator.engines import ENGINES, benchmarks
 from generator.engines.benchmark import Result, figure_of
 from generator.engines.llama_cpp import bench as llama_bench
 from generator.errors import InputError, Place, fail
@@ -135,7 +135,11 @@ def _setting(candidate: Candidate, outcome: Outcome) -> tuple[Setting, Calibrati
 
 
 def _demand(result: Result, candidate: Candidate) -> Demand:
-    return Demand(result.concurrency, result.input_tokens, result.output_tokens, float(max(1, candidate.max_num_seqs)))
+    # bench.sh asks for equal lengths: where prompts are read first, what ended together comes together
+    waves = ENGINES[candidate.engine].speed.prompts_first
+    tokens = result.input_tokens + result.output_tokens
+    held = candidate.kv_cache.tokens / tokens if candidate.kv_cache and tokens else 0.0
+    return Demand(result.concurrency, result.input_tokens, result.output_tokens, max(1.0, min(float(candidate.max_num_seqs), held)), waves)
 
 
 def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | None:

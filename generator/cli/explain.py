@@ -25,7 +25,7 @@ def command(spec: Path, why_not: str | None, rules: str, engine: str | None) -> 
     if why_not is not None:
         _check(why_not, book)
     outcome = decide(options.read_spec(spec, engine), book, thorough=why_not is not None)
-    show(explain(outcome.plan, book, why_not).rstrip("\n"))
+    show(explain(outcome.plan, book, why_not, outcome.lost_by).rstrip("\n"))
     return DONE if outcome.plan.choice else NOTHING_FITS
 
 

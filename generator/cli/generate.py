@@ -14,7 +14,7 @@ from generator.disk.write import EditedError, WriteResult, remove_spec, write_sp
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
 from generator.report.edits import WAYS_OUT, edit
-from generator.report.summary import chosen_line, warning_lines
+from generator.report.summary import headline, warning_lines
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
@@ -84,7 +84,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
     if job.quiet:
         return DONE, result
     for candidate in candidates(outcome, job.all_engines):
-        report(f"{result.folder}/{candidate.engine}: {chosen_line(candidate)}")
+        report(f"{result.folder}/{candidate.engine}: {headline(outcome.plan, candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""

@@ -7,12 +7,13 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
 
 from generator.errors import DONE, Cap, GenDeployError, Problem, capped
-from generator.report.summary import refusal
+from generator.report.summary import MOST, refusal
 
 if TYPE_CHECKING:
     from generator.decide.decision import Outcome
@@ -48,8 +49,13 @@ def say_errors(errors: Iterable[GenDeployError]) -> int:
 
 
 def refused(outcome: Outcome) -> str:
-    """The reasons why nothing fits, at the pins of the spec or its start."""
-    return refusal(outcome.plan, str(outcome.context.spec.document.place(("pin",))))
+    """The reasons why nothing fits, at the pins of the spec or its start, and what to write so that something does."""
+    from generator.decide.cures import cures  # only refusals pay for the tries
+    from generator.decide.decision import decide
+
+    context = outcome.context
+    found = cures(context, outcome.plan, lambda spec: decide(spec, context.book).plan)
+    return refusal(outcome.plan, str(context.spec.document.place(("pin",))), list(islice(found, MOST)))
 
 
 def tell(text: str) -> None:

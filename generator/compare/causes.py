@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from generator.compare.model import Cause, Move
 from generator.compare.view import View
 from generator.decide.decision import Outcome
-from generator.decide.prefer import criteria, scores
 from generator.plan import Candidate, Reason
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
@@ -90,7 +89,7 @@ def _preferred(one: Candidate, other: Candidate, old: Outcome, new: Outcome) -> 
     row = _deciding_criterion(one, other, new)
     if row is None:
         return
-    name = row.rank[0] if row.rank else row.order[0] if row.order else ""
+    name = row.rank.name if row.rank else row.order[0] if row.order else ""
     facts = {r.candidate.id: r.facts for r in new.ranked}
     before = _deciding_criterion(other, one, old)
     was = f", {before.id} decided before" if before is not None and before.id != row.id else ""
@@ -105,12 +104,7 @@ def _deciding_criterion(one: Candidate, other: Candidate, outcome: Outcome) -> R
     known = {r.candidate.id: r for r in outcome.ranked}
     if one.id not in known or other.id not in known:
         return None
-    both = [known[one.id], known[other.id]]
-    for row in criteria(outcome.context.book.tables["prefer"], known[other.id].facts):
-        first, second = scores(row, both)
-        if first != second:
-            return row
-    return None
+    return outcome.contests.deciding(known[one.id], known[other.id])
 
 
 def _steps(old: Outcome, new: Outcome) -> Iterator[Cause]:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, cast
 
 from generator.decide.consider import weights_of
 from generator.decide.context import Context, Numbers
-from generator.decide.offload import of_layers, staged
-from generator.decide.weigh import parts_on_gpu
+from generator.decide.offload import fullest, of_layers
+from generator.decide.weigh import gguf_of, parts_on_gpu
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.sizing.cache import CacheCost, Kept
 from generator.sizing.footprint import Fixed, Layout, Load
-from generator.sizing.gguf import gguf_sizes
+from generator.sizing.gguf import placed
 from generator.sizing.term import MemoryTerm, Term, leaf, part, watched
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -43,6 +43,33 @@ def terms_of(context: Context, candidate: Candidate, facts: Names, made: Made | 
     return tuple(found)
 
 
+def host_of(context: Context, candidate: Candidate, made: Made | None) -> MemoryTerm | None:
+    """What of a model on GPUs lies in the host's memory, as a tree; None where nothing does but what is read by rows."""
+    layers, experts = candidate.gpu_layers, candidate.cpu_experts or 0
+    if candidate.memory is None or layers is None or candidate.kv_cache is None or context.gpu.vendor == "cpu" or context.book.sizing != "detailed":
+        return None
+    sizes = gguf_of(context, candidate.method, made)
+    parts, count = placed(sizes, layers, experts), len(sizes.layers)
+    if not parts.host:
+        return None
+    cells = _cost(context, candidate, Layout()).bytes_for(candidate.max_model_len, candidate.max_num_seqs)
+    whole = parts.host_dense + sum(sizes.experts[: count + 1 - layers])
+    lying = {
+        "experts": parts.host - whole, "whole_layers": whole, "their_cache": cells - of_layers(cells, layers, count, 1) if layers <= count else 0,
+        "input_embedding": sizes.embedding,
+    }  # fmt: skip
+    total = sum(leaf(name, size) for name, size in lying.items() if size)
+    return cast(Term, total).shown("host_memory", "lcpp-quant-src")
+
+
+def _cost(context: Context, candidate: Candidate, layout: Layout) -> CacheCost:
+    bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
+    return cache_cost(
+        context.model.architecture, layout, bits, candidate.engine,
+        batched_tokens=candidate.max_num_batched_tokens, sequences=candidate.max_num_seqs,
+    )  # fmt: skip
+
+
 WEIGHTS = "pytorch-caching-allocator"
 """How PyTorch rounds the tensors of a checkpoint."""
 
@@ -64,19 +91,19 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     parts = parts_on_gpu(context, candidate.method, shape, memory.weights, checkpoint, made)
     fixed = law.fixed(architecture, layout, load, device, weights, numbers)
     whole = facts.get("method.family") == "gguf"
-    layers = facts.get("gpu_layers") if whole and facts.get("layers.spilled") else None
+    layers = candidate.gpu_layers if whole and facts.get("layers.spilled") else None
     if layers is not None:
-        sizes = gguf_sizes(context.model.architecture, context.book.section("methods")[candidate.method], context.book.section("ggml_types"))
-        fixed = Fixed(fixed.activations + staged(sizes, numbers), 0, fixed.runtime)
+        sizes = gguf_of(context, candidate.method, made)
+        lying = placed(sizes, layers, candidate.cpu_experts or 0)
+        on_gpus = {"layers": lying.gpu_dense - sizes.output, "experts": lying.gpu_experts, "output": sizes.output}
+        parts = {name: size * memory.weights / (lying.gpu_dense + lying.gpu_experts) for name, size in on_gpus.items() if size}
+        staged = leaf("largest_tensor", sizes.largest)
+        fixed = Fixed(fixed.activations + staged, 0, fixed.runtime)
     if whole:
-        cost = cache_cost(
-            context.model.architecture, Layout() if layers is not None else shape, kv_bits, engine,
-            batched_tokens=plain.batched_tokens, sequences=plain.max_num_seqs,
-        )  # fmt: skip
-        cache = _watched(cost).bytes_for(load.max_model_len, load.max_num_seqs)
-        if layers is not None:
-            on_gpu = leaf("gpu_layers", layers)
-            cache = of_layers(part("cells", cache), on_gpu, architecture.layers, layout.pipeline_parallel)
+        on_gpu = None if layers is None else _cached_layers(context, candidate, facts, layers)
+        cache = _watched(_cost(context, candidate, shape if on_gpu is None else Layout())).bytes_for(load.max_model_len, load.max_num_seqs)
+        if on_gpu is not None:
+            cache = of_layers(part("cells", cache), on_gpu[0], architecture.layers, on_gpu[1])
     else:
         fraction = leaf("gpu_memory_utilization", candidate.gpu_memory_utilization or 0.0)
         told = [leaf(name, size) if size else 0 for name, size in zip(TERMS[2:], fixed[:3], strict=True)]
@@ -84,6 +111,16 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
         cache = part("budget", law.budget(device, weights, beside, fraction, numbers)) - weights - beside.total
     named: dict[str, float] = dict(zip(TERMS, (sum(leaf(role, size) for role, size in parts.items()), cache, *fixed[:3]), strict=True))
     return {name: cast(Term, term if isinstance(term, Term) else leaf(name, term)) for name, term in named.items()}
+
+
+def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers: int) -> tuple[int, int] | None:
+    """Layers whose cache is on a GPU, one too many as `of_layers` counts, over so many GPUs; None where every layer's is, evenly spread."""
+    split, count = facts.get("layers.split"), context.model.architecture.layers
+    if split is None:
+        return (leaf("gpu_layers", layers), leaf("pipeline_parallel", candidate.pipeline_parallel)) if layers <= count else None
+    cells = _cost(context, candidate, Layout()).bytes_for(candidate.max_model_len, candidate.max_num_seqs)
+    here = fullest(gguf_of(context, candidate.method), candidate.cpu_experts or 0, cells, tuple(map(int, split.split(","))))[1]
+    return leaf("layers_here", here) + 1, 1
 
 
 def _sourced(context: Context, candidate: Candidate) -> Callable[[str], float]:

@@ -148,7 +148,8 @@ def layouts(context: Context, engine: Engine) -> list[Layout]:
     found = []
     for t, p in shapes:
         most = max(1, per_node // (t * p))
-        counts = {fixed} if fixed else {1, most} if engine.has("data_parallel") else {1}
+        copied = engine.has("data_parallel") or "copies" in engine.facts
+        counts = {fixed} if fixed else {1, most} if copied else {1}
         found += [Layout(t, p, expert_parallel=False, replicas=replicas) for replicas in sorted(counts)]
     return found
 

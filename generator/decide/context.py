@@ -18,7 +18,7 @@ from generator.plan import Read, Trace
 from generator.readers.problems import in_order
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import Facts, Row
+from generator.rulebook.table import Facts, Row, cell_words
 from generator.spec.deployment import DeploymentSpec
 
 
@@ -142,7 +142,10 @@ def reads(
     found: dict[str, Read] = {}
     for name, cell in row.when.items():
         origin = sources.get(name) or (book.names.get(name) or {}).get("origin")
-        found[name] = Read(facts.get(name), origin)
+        value = facts.get(name)
+        if isinstance(value, frozenset):  # of a set, the words that the cell asks for
+            value &= cell_words(cell)
+        found[name] = Read(value, origin)
         if isinstance(cell, dict) and "not" not in cell:
             for bound in cell.values():
                 if isinstance(bound, str):

@@ -8,23 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.decide import prefer, rule_of_thumb
+from generator.decide import alternatives, prefer, rule_of_thumb
 from generator.decide.automatic import smallest
-from generator.decide.breakdown import terms_of
+from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, numbers_of, resolve, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
 from generator.decide.normalised_spec import normalised
-from generator.decide.offload import partly_offloaded
+from generator.decide.offload import partly_offloaded, placement_of
 from generator.decide.parallel import arranged, units_of
-from generator.decide.pareto import POOL, contenders, pareto
 from generator.decide.performance import Speeds
-from generator.decide.prefer import Ranked
+from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, fit_names, revision_of, target_names, target_of
@@ -49,6 +47,12 @@ class Outcome:
     plan: Plan
     ranked: tuple[Ranked, ...]
     context: Context
+    contests: Contests
+
+    def lost_by(self, candidate: Candidate) -> Row | None:
+        """The criterion by which a candidate that works lost to the choice."""
+        one = next((one for one in self.ranked if one.candidate.id == candidate.id), None)
+        return None if one is None else self.contests.deciding(self.ranked[0], one)
 
 
 def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Outcome:
@@ -86,7 +90,6 @@ class _Decision:
         self.working: list[Ranked] = []
         self.speeds = Speeds(context)
         self.trials: dict[object, object] = {}
-        self.partly: set[str] = set()
 
     @cached_property
     def eager(self) -> bool:
@@ -101,29 +104,30 @@ class _Decision:
     def outcome(self) -> Outcome:
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
         self._pairs(rows)
-        best_first = prefer.ranked(self.working, rows)
-        finished, steps = self._best_of_engines(best_first)
+        contests = Contests(rows, self.speeds.level, self.speeds.comparable)
+        order = contests.order(self.working)
+        finished, steps = self._best_of_engines(order.best_first)
         if finished:
-            best, facts = self.speeds.promised(self.speeds.estimated(finished[0].candidate)), finished[0].facts
-            best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made))
+            best, facts = self.speeds.promised(self.speeds.working(finished[0].candidate)), finished[0].facts
+            best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made), host=host_of(self.context, best, finished[0].made))
             finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
             self.rejected = [self._with_promise(rejection) for rejection in self.rejected]
-        trace = (*self.context.trace, *self._dropped(), *self._preferred(rows, best_first), *steps)
+        trace = (*self.context.trace, *self._dropped(), *self._preferred(order, contests), *steps)
         plan = Plan(
             name=self.context.spec.name,
             rules_name=self.book.name,
             rules_digest=self.book.digest,
             spec=normalised(self.context),
             choice=choice.candidate if choice else None,
-            alternatives=self._alternatives(finished),
+            alternatives=self._alternatives(finished, order.leaders),
             rejected=tuple(sorted(self.rejected, key=lambda r: (r.candidate.memory is None, len(r.reasons)))),
             warnings=self._warnings(choice),
             trace=trace,
             facts=choice.facts if choice else self.names,
         )
-        return Outcome(plan, tuple(finished), self.context)
+        return Outcome(plan, tuple(finished), self.context, contests)
 
     # -- candidates
 
@@ -150,7 +154,7 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(candidate, found))
             return
-        case = _Case(pair, candidate, facts, target_names(self.context, pair), sources, found)
+        case = _Case(pair, candidate, facts, target_names(self.context, pair, facts), sources, found)
         before = len(self.working)
         for layout in layouts(self.context, pair.engine):
             self._layout(case, layout)
@@ -214,6 +218,7 @@ class _Decision:
         kv_dtype = str(self.context.pinned("kv_cache_dtype") or base["kv_cache_dtype"])
         kv_support, kv_source = kv_support_of(self.book, engine, kv_dtype, self.context.gpu.architecture)
         fitted = self._fitted(pair, layout, base, kv_dtype)
+        split = {**split, **placement_of(engine, self.context, fitted)}
         found = self._with_figures(case.candidate, split, kv_dtype, fitted)
         most = self.speeds.sequences_within(found) if fitted.fits and fitted.gpu_layers is None else None
         if most is not None and most < fitted.load.max_num_seqs:
@@ -238,8 +243,7 @@ class _Decision:
             kv_cache=fitted.kv_cache,
         )
         if fitted.gpu_layers is not None:
-            self.partly.add(found.id)
-            return self.speeds.estimated(found, partly=True)
+            return self.speeds.estimated(found)
         return self.speeds.estimated(found) if fitted.fits and self.eager else found
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Value], kv_dtype: str) -> Fitted:
@@ -253,8 +257,8 @@ class _Decision:
         weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
         fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
-        if not fitted.fits and self.context.spec.hardware.host_memory_gib is not None:
-            return partly_offloaded(self.context, pair.engine, layout, pair.method, base, bits, numbers) or fitted
+        if not fitted.fits or self.context.pinned("cpu_experts"):
+            return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
         return fitted
 
     # -- the best, and why
@@ -297,17 +301,15 @@ class _Decision:
         facts: Names = {**one.facts, **job_names(self.context, job), "checkpoint": target, "gguf.path": path}
         return one._replace(facts=facts), changed(candidate, checkpoint=target, job=job)
 
-    def _alternatives(self, finished: list[Ranked]) -> tuple[Candidate, ...]:
-        """The runners-up, best first: of each engine what no other candidate of it beats on all of memory, speed, quality and GPUs."""
-        most = int(self.book.number("plan.alternatives"))
-        found = contenders([one.candidate for one in finished], POOL * most)
-        return tuple(map(self.speeds.promised, islice(pareto(found, self.speeds.level, self.speeds.estimated), most)))
+    def _alternatives(self, finished: list[Ranked], leaders: int) -> tuple[Candidate, ...]:
+        """The runners-up, best first: the best layout of each engine and method, and the best of all by speed, latency, loss and GPUs."""
+        found = [self.speeds.working(one.candidate) for one in finished]
+        shown = found[:leaders] + [best for best in alternatives.extremes(found) if best not in found[:leaders]]
+        return tuple(map(self.speeds.promised, shown[1:]))
 
     def _with_promise(self, rejection: Rejection) -> Rejection:
         """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""
-        one = rejection.candidate
-        # where layers stay in the host's memory, only settings would say how many
-        return rejection if one.id in self.partly else rejection._replace(candidate=self.speeds.promised(one))
+        return rejection._replace(candidate=self.speeds.promised(rejection.candidate))
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:
@@ -333,9 +335,9 @@ class _Decision:
             reason = first[row]
             yield Trace("reject", row, {"dropped": count}, reason.read, reason.because, reason.source, reason.at)
 
-    def _preferred(self, rows: list[Row], best_first: list[Ranked]) -> Iterator[Trace]:
-        if best_first:
-            for step in prefer.steps(best_first, rows):
-                read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read
-                did = {"kept": step.after, "dropped": step.before - step.after, "value": step.value}
-                yield Trace("prefer", step.row.id, did, read, step.row.because, step.row.source, step.row.at)
+    def _preferred(self, order: Order, contests: Contests) -> Iterator[Trace]:
+        for step in order.steps:
+            read = trace_of("prefer", step.row, {}, self.names, self.sources, self.book).read
+            cost = contests.cost(step, order.best_first[0])
+            did = {"among": step.among, "kept": step.kept, "dropped": len(step.dropped), "value": step.value, **({"costs": cost} if cost else {})}
+            yield Trace("prefer", step.row.id, did, read, step.row.because, step.row.source, step.row.at)

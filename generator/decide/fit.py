@@ -1,13 +1,16 @@
-"""Fit: the largest context, number of sequences and batch that one GPU's memory holds for the workload.
+"""Fit: load, cap and room. How much of the workload one GPU's memory holds, and what the engine may hold beyond it.
 
-Floor 5, pure. What the user wrote or pinned is never lowered; what came from the profile is, in this order: tokens per
-step, sequences, context. Each trial asks the engine's own memory law.
+Floor 5, pure. The load is what needs cache; the cap (`max_num_seqs`) only costs activations and graphs where the engine has
+one pool, and is the load's slots where it allocates each. A trial that does not fit lowers, in this order: tokens per step,
+sequences of the load that run at once (the others queue), context; never a context or a cap that the spec gives. What fits
+then gets the room that costs nothing the workload needs. Each trial asks the engine's own memory law.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from math import ceil
 from typing import Any, NamedTuple
 
 from generator.decide.context import Context, Numbers
@@ -19,7 +22,11 @@ from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
 
 
 class Wish(NamedTuple):
-    """What is asked for, and how far each part may be lowered (least = asked: not at all)."""
+    """What is asked for, and how far each part may be lowered (least = asked: not at all).
+
+    `sequences` are the load of one replica. `cap` is the pinned `max_num_seqs` of an engine with one pool; elsewhere the cap follows the load.
+    `shorter_first`: the context is lowered before the load, which the spec states and each slot of which takes a whole context.
+    """
 
     context: int
     least_context: int
@@ -27,12 +34,17 @@ class Wish(NamedTuple):
     least_sequences: int
     batched: int
     least_batched: int
+    cap: int | None = None
+    shorter_first: bool = False
 
 
 class Fitted(NamedTuple):
     """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
 
-    `gpu_layers` is only set where some layers stay in the host's memory; `sequences_capped`: more would fit, but not keep the objectives.
+    `held` sequences of the load run at once in one replica. `gpu_layers` is only set where some layers, or the experts of the first
+    `cpu_experts`, stay in the host's memory, of which a token then reads `host_read` bytes; `split` are the layers of each GPU where they
+    are not spread evenly. `sequences_capped`: more would fit, but not keep the objectives; `stretched`: only with more than the engine's
+    usual share of the card.
     """
 
     load: Load
@@ -45,6 +57,12 @@ class Fitted(NamedTuple):
     asked: Wish
     gpu_layers: int | None = None
     sequences_capped: bool = False
+    held: int = 0
+    replicas: int = 1
+    stretched: bool = False
+    cpu_experts: int = 0
+    host_read: float = 0.0
+    split: tuple[int, ...] = ()
 
 
 def fit(
@@ -62,31 +80,113 @@ def fit(
     `known` is one decision's memory of what trials need beside weights: methods share it.
     """
     eager = bool(base.get("enforce_eager", False))
-    sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, numbers, {} if known is None else known)
+    sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
-    floor = numbers("headroom.floor")
-    last = sizer.size(wish.context, wish.sequences, wish.batched)
-    fits = last.headroom >= floor
-    if not fits:
-        last = sizer.size(wish.least_context, wish.least_sequences, wish.least_batched)
-        fits = last.headroom >= floor
-        if fits:
-            # a trial needs more than each one after it, and the last fits: the first that does is looked up
-            tries = list(trials(wish))
-            first = bisect_left(tries, True, 1, len(tries) - 1, key=lambda trial: sizer.size(*trial).headroom >= floor)
-            last = sizer.size(*tries[first])
-    if fits and context.pinned("max_num_seqs") is None:
-        tried = last.parts.load
-        if tried.max_num_seqs < wish.sequences and (context.workload.concurrency is None or tried.max_model_len == wish.context):
-            last = sizer.filled(last, floor, min(wish.sequences, 2 * tried.max_num_seqs))
-    load, footprint = last.parts.load, sizer.footprint(last)
+    last, fits = _lowered(sizer, wish)
+    if not fits and sizer.pinned is None and not sizer.whole:
+        near, fits = _near_miss(sizer, wish)
+        last = near if fits else last
+    if fits:
+        last = _filled(sizer, last, wish)
+        last = _with_room(sizer, last, wish, base)
+    load, held, footprint = last.parts.load, last.parts.held, sizer.footprint(last)
     return Fitted(
         load, last.fraction, footprint, sizer.kv_cache(last, footprint),
         context_lowered=load.max_model_len < wish.context,
-        sequences_lowered=load.max_num_seqs < wish.sequences and context.workload.concurrency is not None,
+        sequences_lowered=held < wish.sequences and context.workload.concurrency is not None,
         fits=fits,
         asked=wish,
+        held=held,
+        replicas=layout.replicas,
+        stretched=sizer.stretched,
     )  # fmt: skip
+
+
+def _lowered(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
+    """The first trial that fits, and that it does; or the last."""
+    last = sizer.size(wish.context, wish.sequences, wish.batched, wish.cap)
+    if sizer.fits(last):
+        return last, True
+    last = sizer.size(wish.least_context, wish.least_sequences, wish.least_batched, wish.cap)
+    if not sizer.fits(last):
+        return last, False
+    # a trial needs more than each one after it, and the last fits: the first that does is looked up
+    tries = list(trials(wish))
+    first = bisect_left(range(len(tries) - 1), True, 1, key=lambda number: sizer.fits(sizer.size(*tries[number], cap=wish.cap)))
+    return sizer.size(*tries[first], cap=wish.cap), True
+
+
+def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
+    """The same with all of the card that the driver leaves, no margin, and the smallest steps: the context whole, and a good part of the load."""
+    usual, numbers = sizer.floor, sizer.numbers
+    sizer.stretched, sizer.floor = True, numbers("headroom.near_miss")
+    if wish.batched > wish.least_batched:
+        wish = wish._replace(least_batched=max(min(wish.least_batched, int(numbers("steps.near_miss"))), wish.cap or 0))
+    last, fits = _lowered(sizer, wish)
+    if fits and last.parts.load.max_model_len == wish.context and last.parts.held >= numbers("load.least_share") * wish.sequences:
+        return last, True
+    sizer.stretched, sizer.floor = False, usual
+    return last, False
+
+
+def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
+    """A trial that halved the load, with the most sequences that still fit, to a sixteenth; the cap stays the load's where it can."""
+    load, low = trial.parts.load, trial.parts.held
+    stated = sizer.context.workload.concurrency is not None
+    if low >= wish.sequences or (stated and load.max_model_len < wish.context and not wish.shorter_first):
+        return trial
+    cap = wish.cap
+    if cap is None and stated and not sizer.whole:
+        wide = sizer.size(load.max_model_len, low, load.batched_tokens, wish.sequences)
+        if sizer.fits(wide):
+            trial, cap = wide, wish.sequences
+    high = min(wish.sequences, 2 * low)
+    while high - low > max(1, low // 16):
+        middle = (low + high) // 2
+        tried = sizer.size(load.max_model_len, middle, load.batched_tokens, cap)
+        if sizer.fits(tried):
+            low, trial = middle, tried
+        else:
+            high = middle
+    return trial
+
+
+def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]) -> _Trial:
+    """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two.
+
+    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length.
+    """
+    context, load, held = sizer.context, trial.parts.load, trial.parts.held
+    if sizer.whole or held < wish.sequences or context.workload.concurrency is None:
+        return trial
+    length, batched, cap = load.max_model_len, load.batched_tokens, load.max_num_seqs
+    asked, most = (length, cap), int(base.get("sequences_room", 0))
+    if wish.cap is None and most > cap:
+        for more in _powers(min(most, int(sizer.typical(trial))), cap):
+            tried = sizer.size(length, held, batched, more, asked)
+            most_used = max(trial.budget, sizer.device.capacity * (1.0 - sizer.floor))
+            if sizer.fits(tried) and tried.parts.cost.least_for(more) <= sizer.room(tried) and tried.budget <= most_used:
+                trial, cap = tried, more
+                break
+    limit = min(int(base.get("context_room", 0)), context.model.architecture.max_context)
+    if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
+        room, cost = sizer.room(trial), trial.parts.cost
+        full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
+        others = cost.bytes_for(min(context.workload.tokens, length), held - full) if held > full else 0
+        for longer in (limit, *_powers(limit - 1, length)):
+            if cost.bytes_for(longer, full) + others <= room:
+                tried = sizer.size(longer, held, batched, cap, asked)
+                if sizer.fits(tried):
+                    return tried
+    return trial
+
+
+def _powers(most: int, above: int) -> Iterator[int]:
+    """Powers of two up to `most`, the largest first, down to those above a number."""
+    power = 1 << max(0, most).bit_length() >> 1
+    while power > above:
+        yield power
+        power >>= 1
 
 
 def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, Any], numbers: Numbers) -> Wish:
@@ -95,21 +195,25 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
     length = context.pinned("max_model_len") or workload.max_context
     length_fixed = context.pinned("max_model_len") is not None or "max_context" in given
     least_length = length if length_fixed else min(length, workload.tokens)
-    pinned = context.pinned("max_num_seqs")
-    if pinned is not None:
-        sequences = least = int(pinned)
-    elif workload.concurrency is None:
-        sequences, least = int(base["sequences_most"]), 1
-    else:
-        sequences = ceil_div(workload.concurrency, layout.replicas)
-        least = sequences if "concurrency" in given else 1
+    cap, least, slots = context.pinned("max_num_seqs"), 1, by_slot(context, engine)
+    first = slots and "concurrency" in given and workload.concurrency is not None
+    sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.replicas)
+    if cap is not None and slots:
+        sequences, least, cap = int(cap), int(cap), None
+    elif cap is not None:
+        sequences = int(cap) if workload.concurrency is None else min(sequences, int(cap))
     batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
     if context.pinned("max_num_batched_tokens") is not None:
-        return Wish(length, least_length, sequences, least, batched, batched)
+        return Wish(length, least_length, sequences, least, batched, batched, cap, first)
     least_batched = min(batched, int(base["batched_tokens_least"]))
     if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
-        batched, least_batched = max(batched, sequences), max(least_batched, least)
-    return Wish(length, least_length, sequences, least, batched, least_batched)
+        batched, least_batched = max(batched, sequences, cap or 0), max(least_batched, least, cap or 0)
+    return Wish(length, least_length, sequences, least, batched, least_batched, cap, first)
+
+
+def by_slot(context: Context, engine: str) -> bool:
+    """Whether an engine allocates the whole context of every slot, and has no pool that sequences share."""
+    return "gguf" in context.book.section("engines")[engine]["formats"]
 
 
 def trials(wish: Wish) -> Iterator[tuple[int, int, int]]:
@@ -119,18 +223,20 @@ def trials(wish: Wish) -> Iterator[tuple[int, int, int]]:
     while batched > wish.least_batched:
         batched = max(wish.least_batched, batched // 2)
         yield length, sequences, batched
-    while sequences > wish.least_sequences:
-        sequences = max(wish.least_sequences, sequences // 2)
-        yield length, sequences, batched
-    while length > wish.least_context:
-        length = max(wish.least_context, length // 2)
-        yield length, sequences, batched
+    for shorter in (wish.shorter_first, not wish.shorter_first):
+        while shorter and length > wish.least_context:
+            length = max(wish.least_context, length // 2)
+            yield length, sequences, batched
+        while not shorter and sequences > wish.least_sequences:
+            sequences = max(wish.least_sequences, sequences // 2)
+            yield length, sequences, batched
 
 
 class _Parts(NamedTuple):
-    """What a trial needs beside the weights."""
+    """What a trial needs beside the weights; `held` sequences of the load run at once."""
 
     load: Load
+    held: int
     cost: CacheCost
     fixed: Fixed
     kv_needed: int
@@ -154,42 +260,69 @@ class _Sizer:
         weights: int,
         kv_bits: float,
         eager: bool,
+        covers: bool,
         numbers: Numbers,
         known: dict[Any, Any],
     ) -> None:
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
-        self.kv_bits, self.eager, self.numbers, self.known = kv_bits, eager, numbers, known
+        self.kv_bits, self.eager, self.covers, self.numbers, self.known = kv_bits, eager, covers, numbers, known
         self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)
-        self.whole = "gguf" in context.book.section("engines")[engine]["formats"]
+        self.whole = by_slot(context, engine)
         self.memory = ENGINES[engine].memory
         self.pinned = context.pinned("gpu_memory_utilization")
-        self.device = context.gpu.device
+        self.device, self.floor = context.gpu.device, numbers("headroom.floor")
+        self.stretched = False
 
-    def parts(self, length: int, sequences: int, batched: int) -> _Parts:
+    def parts(self, length: int, held: int, batched: int, cap: int, asked: tuple[int, int]) -> _Parts:
         """Everything of a trial that does not depend on the weights, which is everything that costs time."""
-        key = (self.key, length, sequences, batched)
+        key = (self.key, length, held, batched, cap, asked)
         found: _Parts | None = self.known.get(key)
         if found is None:
             architecture, tokens = self.context.model.architecture, self.context.workload.tokens
-            load = Load(length, sequences, batched, self.kv_bits, self.eager)
-            cost = cache_cost(
-                architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=sequences, numbers=self.numbers,
-            )  # fmt: skip
+            load = Load(length, cap, batched, self.kv_bits, self.eager)
+            cost = cache_cost(architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=cap, numbers=self.numbers)
             fixed = self.memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
             if self.whole:
-                needed = cost.bytes_for(length, sequences)
+                needed = cost.bytes_for(length, cap)
             else:
-                needed = max(cost.bytes_for(length, 1), cost.bytes_for(min(tokens, length), sequences))
-            found = self.known[key] = _Parts(load, cost, fixed, needed)
+                needed = max(cost.bytes_for(asked[0], 1), cost.bytes_for(min(tokens, length), held), cost.least_for(asked[1]))
+            found = self.known[key] = _Parts(load, held, cost, fixed, needed)
         return found
 
-    def size(self, length: int, sequences: int, batched: int) -> _Trial:
-        """One trial: what is left of the budget, and why."""
-        parts = self.parts(length, sequences, batched)
+    def size(self, length: int, held: int, batched: int, cap: int | None = None, asked: tuple[int, int] | None = None) -> _Trial:
+        """One trial: what is left of the budget, and why.
+
+        Without a cap of its own it is that of the sequences. `asked` are the length and the cap that the workload needs, where these are more.
+        """
+        cap = held if cap is None else cap
+        if self.covers and cap > batched:  # no step runs more sequences than it has tokens
+            cap = batched
+        parts = self.parts(length, min(held, cap), batched, cap, asked or (length, cap))
         memory, fixed = self.memory, parts.fixed
-        fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers)
-        budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
+        fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers, self.stretched)
+        if self.whole and self.pinned:  # whoever pins the share has chosen the margin
+            budget = int(self.device.capacity * self.pinned)
+        else:
+            budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
         return _Trial(parts, fraction, budget, headroom(budget, self.weights + fixed.total + parts.kv_needed))
+
+    def fits(self, trial: _Trial) -> bool:
+        """Whether enough of the budget stays free."""
+        return trial.headroom >= self.floor
+
+    def room(self, trial: _Trial) -> int:
+        """Bytes that the cache may take while enough of the budget stays free."""
+        return int(trial.budget * (1.0 - self.floor)) - self.weights - trial.parts.fixed.total
+
+    def typical(self, trial: _Trial) -> float:
+        """Typical sequences that the cache of a trial holds; windows and states take the same for each but the first."""
+        cost, load = trial.parts.cost, trial.parts.load
+        if self.whole:
+            return float(load.max_num_seqs)
+        tokens, pool = min(self.context.workload.tokens, load.max_model_len), trial.budget - self.weights - trial.parts.fixed.total
+        one = cost.bytes_for(tokens, 1)
+        each = cost.bytes_for(tokens, 2) - one
+        return max(0.0, 1.0 + (pool - one) / each) if each and pool >= one else max(0.0, pool / one) if one else float(load.max_num_seqs)
 
     def footprint(self, trial: _Trial) -> Footprint:
         """The memory of a trial, term by term."""
@@ -204,18 +337,4 @@ class _Sizer:
         load, cost = trial.parts.load, trial.parts.cost
         length = load.max_model_len
         held = length * load.max_num_seqs if self.whole else cost.tokens_in(footprint.kv_cache, length)
-        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0)
-
-    def filled(self, trial: _Trial, floor: float, high: int) -> _Trial:
-        """The most sequences that still fit, to a sixteenth, between what fits already and `high`, which does not."""
-        load = trial.parts.load
-        low = load.max_num_seqs
-        best = trial
-        while high - low > max(1, low // 16):
-            middle = (low + high) // 2
-            tried = self.size(load.max_model_len, middle, load.batched_tokens)
-            if tried.headroom >= floor:
-                low, best = middle, tried
-            else:
-                high = middle
-        return best
+        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0, self.typical(trial))

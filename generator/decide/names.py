@@ -113,7 +113,7 @@ def pair_names(
         "support": support,
         "weights.origin": origin,
     }
-    return names, {"support": source, "quality.loss": quality.source, "quality.over_limit": quality.source}, quality
+    return names, {"support": source, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
 
 
 @remembered
@@ -131,6 +131,7 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
         "dtype": dtype,
         "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
         "quality.loss": quality.value,
+        "quality.loss_steps": None if quality.value is None else int(max(0.0, quality.value) / context.book.number("quality.level")),
         "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
     }
     return names, quality

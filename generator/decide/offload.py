@@ -1,51 +1,116 @@
-"""Partial offload: how many layers of a GGUF model a GPU holds, the rest in the host's memory.
+"""Partial offload: which layers and experts of a GGUF model a GPU holds, the rest in the host's memory.
 
-Floor 5, pure. For engines on llama.cpp only, and only where the whole model does not fit and the spec says how much memory
-the host has. The output layer counts as a layer and goes to the GPU first, then the last layers, as `-ngl N` does.
+Floor 5, pure. For engines on llama.cpp only, where the whole model does not fit and the spec says how much memory the host has,
+or where the spec pins `cpu_experts`. Experts leave the GPU before whole layers: a token reads all of a layer, but few of its experts,
+so of the bytes that must go theirs cost it least. They go from the first layer on, as `--n-cpu-moe N` takes them; of whole
+layers the output, which counts as one, comes to the GPU first, then the last layers, as `-ngl N` does.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.decide.context import Context, Numbers
+from generator.decide.consider import Pair
+from generator.decide.context import Context, Numbers, numbers_of
 from generator.decide.fit import Fitted, trials, wish_of
+from generator.decide.weigh import gguf_of
 from generator.engines import ENGINES, cache_cost
-from generator.facts.engine import Engine
-from generator.plan import KvCache
-from generator.quantity import GIB, ceil_div
-from generator.sizing.footprint import Fixed, Footprint, Layout, Load
-from generator.sizing.footprint import Numbers as AnyNumbers
-from generator.sizing.gguf import GgufSizes, gguf_sizes, on_devices
-from generator.sizing.term import whole
+from generator.facts.engine import Engine, resolve_engine
+from generator.plan import Candidate, KvCache
+from generator.quantity import GIB, MIB, ceil_div, gib
+from generator.sizing.cache import CacheCost
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
+from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
+from generator.throughput.model import model_shape
+from generator.throughput.shapes import InHost, ModelShape
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Method
+
+FOUR_BITS = cast("Method", {"family": "gguf", "weight_bits": 4})
+"""What bytes in host memory are counted in, whatever the method."""
+
+
+class Placement(NamedTuple):
+    """Where a model lies under one load: layers on the GPUs, layers whose experts the host holds, the memory of the fullest GPU."""
+
+    gpu_layers: int
+    cpu_experts: int
+    footprint: Footprint
+    kv_cache: KvCache
+    host: int
+    """bytes in the host's memory"""
+    per_token: float
+    """bytes of it that a token reads"""
+    split: tuple[int, ...] = ()
+    """layers of each GPU, the output counted as one, where they are not spread evenly"""
 
 
 def partly_offloaded(
-    context: Context, engine: Engine, layout: Layout, method: str, base: Mapping[str, object], kv_bits: float, numbers: Numbers
+    context: Context, pair: Pair, layout: Layout, base: Mapping[str, object], kv_bits: float, numbers: Numbers
 ) -> Fitted | None:
-    """The settings nearest to what is asked for that cost few layers; None where that is no way to run the model."""
-    host, gpu = context.spec.hardware.host_memory_gib, context.gpu
-    if host is None or gpu.vendor in ("cpu", "apple") or gpu.unified or not engine.has("gpu_layers") or layout.replicas > 1:
+    """The settings nearest to what is asked for that cost few bytes of the host; None where that is no way to run the model."""
+    memory, pinned = context.spec.hardware.host_memory_gib, context.pinned("cpu_experts")
+    if (memory is None and not pinned) or not _can(context, pair.engine, layout):
         return None
-    entry, architecture = context.book.section("methods")[method], context.model.architecture
-    sizes = gguf_sizes(architecture, entry, context.book.section("ggml_types"))
-    room = int((host - numbers("llama_cpp.host_margin_gib") - numbers("llama_cpp.host_gib")) * GIB)
-    wish = wish_of(context, engine.name, layout, base, numbers)
-    found: list[Fitted] = []
-    for length, sequences, batched in trials(wish):
-        load = Load(length, sequences, batched, kv_bits)
-        most = _most(context, engine.name, layout, load, sizes, room, numbers)
-        if most is not None:
-            layers, footprint, cache = most
-            found.append(
-                Fitted(
-                    load, 1.0, footprint, cache, length < wish.context,
-                    sequences < wish.sequences and context.workload.concurrency is not None, fits=True, asked=wish, gpu_layers=layers,
-                )
-            )  # fmt: skip
-    best = max((one.gpu_layers or 0 for one in found), default=0)
-    least = best - numbers("llama_cpp.layers_for_context") * len(sizes.layers)
-    return next((one for one in found if (one.gpu_layers or 0) >= least), None)
+    room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers)
+    wish = wish_of(context, pair.engine.name, layout, base, numbers)
+    loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
+    load, one = loads[-1], room.placed(loads[-1])
+    fits = one is not None and room.has(one, memory)
+    if one is not None and fits:  # a smaller load never reads more of the host
+        most = one.per_token + numbers("llama_cpp.layers_for_context") * room.read
+
+        def near(load: Load) -> bool:
+            tried = room.placed(load)
+            return tried is not None and room.has(tried, memory) and tried.per_token <= most
+
+        load = loads[bisect_left(loads, True, 0, len(loads) - 1, key=near)]
+        one = room.placed(load)
+    elif pinned:  # as pinned, though it does not fit: the refusal says what it needs
+        one = room.at(load, room.every, min(pinned, room.layers))
+    if one is None or not (fits or pinned):
+        return None
+    return Fitted(
+        load, 1.0, one.footprint, one.kv_cache, load.max_model_len < wish.context,
+        load.max_num_seqs < wish.sequences and context.workload.concurrency is not None, fits=fits, asked=wish,
+        gpu_layers=one.gpu_layers, cpu_experts=one.cpu_experts, host_read=one.per_token, split=one.split, held=load.max_num_seqs,
+    )  # fmt: skip
+
+
+def least_host_gib(context: Context, candidate: Candidate) -> float | None:
+    """The least `hardware.host_memory_gib` with which a candidate that its GPUs do not hold would work; None where none would do."""
+    engine = resolve_engine(candidate.engine, candidate.engine_version, context.book)
+    layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
+    if candidate.memory is None or not _can(context, engine, layout):
+        return None
+    bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
+    load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, bits)
+    room = _Room(context, engine, layout, gguf_of(context, candidate.method), numbers_of(context.book, engine.version))
+    one = room.placed(load)
+    return None if one is None else gib(one.host) + room.margin
+
+
+def least_gpu_gib(context: Context, candidate: Candidate) -> float | None:
+    """The least `hardware.memory_gib` with which a candidate that does not fit would, its settings as they are; None where none would do."""
+    memory, device = candidate.memory, context.gpu.device
+    if memory is None:
+        return None
+    law, numbers = ENGINES[candidate.engine].memory, numbers_of(context.book, candidate.engine_version)
+    fixed, floor = Fixed(memory.activations, memory.cuda_graphs, memory.runtime), numbers("headroom.floor")
+    needed = memory.weights + fixed.total + memory.kv_needed
+
+    def enough(mib: int) -> bool:
+        larger = device._replace(capacity=mib * MIB)
+        fraction = context.pinned("gpu_memory_utilization") or law.fraction_for(larger, memory.weights, fixed, numbers)
+        return headroom(law.budget(larger, memory.weights, fixed, fraction, numbers), needed) >= floor
+
+    most = 4 * needed // MIB + 4 * (GIB // MIB)
+    found = bisect_left(range(most), True, needed // MIB, key=enough)
+    return found * MIB / GIB if found < most else None
 
 
 def of_layers(cells: int, layers: int, count: int, stages: int) -> int:
@@ -53,38 +118,147 @@ def of_layers(cells: int, layers: int, count: int, stages: int) -> int:
     return ceil_div(cells * (layers - 1), count * stages)
 
 
-def staged(sizes: GgufSizes, numbers: AnyNumbers) -> int:
-    """Bytes of a layer of the host on its way through the GPU."""
-    return whole(numbers("llama_cpp.staged_layer_share") * max(sizes.layers))
+def read_of(parts: Placed, routed: float) -> tuple[float, float]:
+    """Bytes that a token reads on the GPUs and in the host's memory, `routed` being the share of the experts that it meets."""
+    return parts.gpu_dense + parts.gpu_experts * routed, parts.host_dense + parts.host_experts * routed
 
 
-def _most(
-    context: Context, engine: str, layout: Layout, load: Load, sizes: GgufSizes, room: int, numbers: Numbers
-) -> tuple[int, Footprint, KvCache] | None:
-    """The most layers for one load, by bisection: a layer more never takes less of the GPU."""
-    architecture, device = context.model.architecture, context.gpu.device
-    whole = Layout()
-    cost = cache_cost(architecture, whole, load.kv_bits, engine, batched_tokens=load.batched_tokens, sequences=load.max_num_seqs)
-    cells = cost.bytes_for(load.max_model_len, load.max_num_seqs)
-    fixed = ENGINES[engine].memory.fixed(architecture, layout, load, device, 0, numbers)
-    fixed = Fixed(fixed.activations + staged(sizes, numbers), 0, fixed.runtime)
-    budget = ENGINES[engine].memory.budget(device, 0, fixed, context.pinned("gpu_memory_utilization") or 1.0, numbers)
-    floor, count = numbers("headroom.floor"), len(sizes.layers)
+def placement_of(engine: Engine, context: Context, fitted: Fitted) -> dict[str, int | None]:
+    """What a candidate says of its placement: nothing where the engine has no word for it."""
+    layers = (0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1) if fitted.gpu_layers is None else fitted.gpu_layers
+    experts = fitted.cpu_experts if context.model.architecture.experts and engine.has("cpu_moe") else None
+    return {"gpu_layers": layers if engine.has("gpu_layers") else None, "cpu_experts": experts}
 
-    def footprint(layers: int) -> Footprint:
-        weights = on_devices(sizes, layers, layout.pipeline_parallel)
-        cache = of_layers(cells, layers, count, layout.pipeline_parallel)
-        return Footprint(weights, cache, cache, fixed.activations, 0, fixed.runtime, budget, device.capacity)
 
-    low, high = 0, count + 1  # all layers and the output would be count + 1, which did not fit
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if footprint(middle).headroom >= floor else (low, middle)
-    if low < 1:
-        return None
-    here = footprint(low)
-    rest = sizes.embedding + sum(sizes.layers[: count - (low - 1)]) + cells - of_layers(cells, low, count, 1)
-    if rest > room:
-        return None
-    held = load.max_model_len * load.max_num_seqs
-    return low, here, KvCache(ceil_div(cost.bytes_per_token * (low - 1), count * layout.pipeline_parallel), held, float(load.max_num_seqs))
+def read_where(context: Context, candidate: Candidate, model: ModelShape, on_gpus: float) -> tuple[ModelShape, InHost]:
+    """The bytes that a token reads of a GGUF, as its file has them, and what of them lies in the host's memory."""
+    if context.book.section("methods")[candidate.method]["family"] != "gguf":
+        return model.weighing(on_gpus), InHost()
+    sizes = gguf_of(context, candidate.method)
+    count = len(sizes.layers)
+    layers, experts = candidate.gpu_layers or count + 1, candidate.cpu_experts or 0
+    parts = placed(sizes, layers, experts)
+    dense, routed = parts.gpu_dense + parts.host_dense, parts.gpu_experts + parts.host_experts
+    model = model._replace(dense_bytes=float(dense), expert_bytes=float(routed))
+    if not parts.host:
+        return model.weighing(on_gpus), InHost()
+    return model, InHost(parts.host_dense / dense, parts.host_experts / routed if routed else 0.0, (count + 1 - layers) / count)
+
+
+def host_tenths(context: Context, read: float) -> int:
+    """Bytes that a token reads of the host's memory, in tenths of its active parameters in four bits, whatever the method: so the
+    methods of one model compare."""
+    if not read:
+        return 0
+    full = model_shape(context.model.architecture, FOUR_BITS)
+    return ceil(10.0 * read / (full.dense_bytes + full.expert_bytes * full.routed_share))
+
+
+def fullest(sizes: GgufSizes, experts: int, cells: int, split: tuple[int, ...]) -> tuple[int, int]:
+    """Of the GPU that is the fullest with so many layers on each: bytes of its weights, and its layers that have a cache."""
+    parts, count, start, found = (*sizes.without(experts), sizes.output), len(sizes.layers), 0, []
+    for many in split:
+        layers = min(start + many, count) - min(start, count)
+        found.append((sum(parts[start : start + many]) + cells * layers / count, sum(parts[start : start + many]), layers))
+        start += many
+    return max(found)[1:]
+
+
+def _evened(sizes: GgufSizes, experts: int, cost: CacheCost, load: Load, stages: int) -> tuple[int, int, int, tuple[int, ...]]:
+    """Weights and cache of the fullest GPU, and the cache of one token, with the layers split so that it holds least."""
+    count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
+    split = balanced([*(size + cells / count for size in sizes.without(experts)), sizes.output], stages)
+    weights, layers = fullest(sizes, experts, cells, split)
+    return weights, of_layers(cells, layers + 1, count, 1), ceil_div(cost.bytes_per_token * layers, count), split
+
+
+def _can(context: Context, engine: Engine, layout: Layout) -> bool:
+    gpu = context.gpu
+    return gpu.vendor not in ("cpu", "apple") and not gpu.unified and engine.has("gpu_layers") and layout.replicas == 1
+
+
+class _Room:
+    """Places one candidate's weights under each load: all but the load is fixed."""
+
+    def __init__(self, context: Context, engine: Engine, layout: Layout, sizes: GgufSizes, numbers: Numbers) -> None:
+        self.context, self.engine, self.layout, self.sizes, self.numbers = context, engine.name, layout, sizes, numbers
+        architecture = context.model.architecture
+        self.layers, self.every = len(sizes.layers), len(sizes.layers) + 1
+        self.routed = architecture.experts_per_token / architecture.experts if architecture.experts else 1.0
+        self.read = sum(read_of(placed(sizes, self.every), self.routed))
+        movable = any(sizes.experts) and engine.has("cpu_moe")
+        pinned = context.pinned("cpu_experts")
+        self.most_experts = self.layers if movable else 0
+        self.least = 0
+        if pinned is not None and movable:
+            self.least = self.most_experts = min(int(pinned), self.layers)
+        self.margin = numbers("llama_cpp.host_margin_gib") + numbers("llama_cpp.host_gib")
+        self.floor = numbers("headroom.floor")
+        self.splits = layout.pipeline_parallel > 1 and engine.has("tensor_split")
+        self._known: dict[tuple[Load, bool], tuple[Fixed, int, CacheCost]] = {}
+
+    def has(self, one: Placement, memory_gib: float | None) -> bool:
+        """Whether the host's memory is enough; where it is not known, for what the spec pins alone."""
+        return one.gpu_layers == self.every if memory_gib is None else one.host <= int((memory_gib - self.margin) * GIB)
+
+    def placed(self, load: Load) -> Placement | None:
+        """The placement that reads least of the host for a token; None where not even one layer fits."""
+
+        def fits(layers: int, experts: int) -> bool:
+            fixed, budget, _ = self._beside(load, layers == self.every)
+            weights, cache, *_ = self._held(load, layers, experts)
+            return headroom(budget, weights + cache + fixed.total) >= self.floor
+
+        every, most = self.every, self.most_experts
+        if fits(every, most):
+            return self.at(load, every, bisect_left(range(most), True, self.least, key=lambda experts: fits(every, experts)))
+        # a layer more never takes less of the GPU
+        layers = bisect_left(range(every), True, 1, key=lambda layers: not fits(layers, most)) - 1
+        return self.at(load, layers, most) if layers >= 1 else None
+
+    def at(self, load: Load, layers: int, experts: int) -> Placement:
+        """The memory with so many layers on the GPUs and the experts of so many layers off them."""
+        fixed, budget, _ = self._beside(load, layers == self.every)
+        weights, cells, per_token, split = self._held(load, layers, experts)
+        footprint = Footprint(weights, cells, cells, fixed.activations, 0, fixed.runtime, budget, self.context.gpu.device.capacity)
+        parts = placed(self.sizes, layers, experts)
+        host = parts.host + self.sizes.embedding + self._cached_in_host(load, layers)
+        held, slots = load.max_model_len * load.max_num_seqs, float(load.max_num_seqs)
+        cache = KvCache(per_token, held, slots, slots)
+        return Placement(layers, experts, footprint, cache, host, read_of(parts, self.routed)[1], split)
+
+    def _held(self, load: Load, layers: int, experts: int) -> tuple[int, int, int, tuple[int, ...]]:
+        """Bytes of weights and cache on the fullest GPU, of the cache of one token, and how the layers are split if not evenly."""
+        stages, complete = self.layout.pipeline_parallel, layers == self.every
+        cost = self._beside(load, complete)[2]
+        if complete and experts and self.splits:  # else the first GPU alone would be relieved
+            return _evened(self.sizes, experts, self._beside(load, False)[2], load, stages)
+        weights, cells = on_devices(self.sizes, layers, stages, experts), cost.bytes_for(load.max_model_len, load.max_num_seqs)
+        if complete:
+            return weights, cells, cost.bytes_per_token, ()
+        per_token = ceil_div(cost.bytes_per_token * (layers - 1), self.layers * stages)
+        return weights, of_layers(cells, layers, self.layers, stages), per_token, ()
+
+    def _cached_in_host(self, load: Load, layers: int) -> int:
+        """Bytes of the cache of the layers that the CPU runs."""
+        if layers == self.every:
+            return 0
+        cells = self._beside(load, False)[2].bytes_for(load.max_model_len, load.max_num_seqs)
+        return cells - of_layers(cells, layers, self.layers, 1)
+
+    def _beside(self, load: Load, complete: bool) -> tuple[Fixed, int, CacheCost]:
+        """What a load needs beside the weights, the budget, and its cache: of one GPU where all layers are on them, else of all layers."""
+        key = (load, complete)
+        if key not in self._known:
+            architecture, device, layout, numbers = self.context.model.architecture, self.context.gpu.device, self.layout, self.numbers
+            law = ENGINES[self.engine].memory
+            fixed = law.fixed(architecture, layout, load, device, 0, numbers)
+            fixed = Fixed(fixed.activations + self.sizes.largest, 0, fixed.runtime)  # a tensor of the host on its way through
+            pinned = self.context.pinned("gpu_memory_utilization")
+            budget = int(device.capacity * pinned) if pinned else law.budget(device, 0, fixed, 1.0, numbers)
+            cost = cache_cost(
+                architecture, layout if complete else Layout(), load.kv_bits, self.engine,
+                batched_tokens=load.batched_tokens, sequences=load.max_num_seqs, numbers=numbers,
+            )  # fmt: skip
+            self._known[key] = fixed, budget, cost
+        return self._known[key]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from generator.decide.context import Context
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
+from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
 from generator.sizing.split import Cuts, cuts
@@ -87,6 +88,9 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
     architecture = context.model.architecture
     parts, used = layout.tensor_parallel, layout.gpus * layout.replicas
     heads, kv_heads = architecture.attention_heads, architecture.kv_heads
+    facts = engine.facts.get("copies") or {}
+    copies = facts.get("moe" if architecture.moe else "dense")
+    apart = copies == "processes" and version_key(engine.version) >= version_key(facts.get("processes_since") or engine.version)
     return {
         "tensor_parallel": parts,
         "pipeline_parallel": layout.pipeline_parallel,
@@ -102,6 +106,7 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
         "parallel.across_nodes": layout.gpus > context.spec.hardware.gpus_per_node,
         "engine.splits_tensors": engine.has("tensor_parallel"),
         "engine.splits_layers": engine.has("pipeline_parallel") or "gguf" in engine.facts["formats"],
-        "engine.replicates": engine.has("data_parallel"),
+        "engine.replicates": engine.has("data_parallel") and copies in (None, "own"),
+        "engine.replicates_apart": apart and used <= context.spec.hardware.gpus_per_node,
         "engine.spans_nodes": engine.has("nodes"),
     }

@@ -6,29 +6,30 @@ Floor 5, pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log
 from typing import TYPE_CHECKING, cast
 
 from generator.decide.context import Context, numbers_of
+from generator.decide.offload import read_where
+from generator.decide.prefer import Ranked
 from generator.engines import cache_cost
 from generator.plan import Candidate, Performance, changed
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import Row
+from generator.rulebook.table import Facts, Row
 from generator.sizing.footprint import Footprint, Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, Speed, Split
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames
     from generator.rulebook.sections import Gpu
 
-NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms", "speed.output_steps", "speed.tpot_steps")
+NAMES = ("speed.output_tokens_per_second", "speed.tpot_ms", "speed.ttft_ms")
 NO_NAMES: SpeedNames = {
-    "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None, "speed.output_steps": None, "speed.tpot_steps": None,
+    "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None,
     "objective.ttft_ratio": None, "objective.tpot_ratio": None, "objective.missed": 0,
 }  # fmt: skip
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
@@ -48,6 +49,7 @@ class Speeds:
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
         self._hardware: dict[tuple[str, bool], HardwareShape] = {}
         self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
+        self._known: dict[str, Performance | None] = {}
         objectives, gpu = context.spec.workload, context.gpu
         listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
         fields = listed if isinstance(listed, Mapping) else {}
@@ -64,20 +66,17 @@ class Speeds:
         rows = (row for table in ("reject", "settings") for row in book.tables[table].rows)
         return any(not row.when.keys().isdisjoint(NAMES) and not any(name.startswith("objective.") for name in row.when) for row in rows)
 
-    def estimated(self, candidate: Candidate, partly: bool = False) -> Candidate:
-        """A fitted candidate with its speed, or with why there is none; as it is where it has one.
-
-        `partly`: some of its layers stay in the host's memory (a candidate with settings says so itself).
-        """
+    def estimated(self, candidate: Candidate) -> Candidate:
+        """A fitted candidate with its speed, or with why there is none; as it is where it has one."""
         if candidate.performance is not None or candidate.memory is None:
             return candidate
         if self.calibration is None:
             return changed(candidate, performance=NO_FACTORS)
-        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate), partly)
+        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
         unknown = setting.unknown()
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
-        speed = estimate(setting, self.demand(candidate, candidate.memory), self.calibration)
+        speed = estimate(setting, self.demand(candidate), self.calibration)
         assert speed is not None  # Setting.unknown said so
         return changed(candidate, performance=Performance(speed, gpu_hours=speed.gpu_hours.value))
 
@@ -89,14 +88,11 @@ class Speeds:
     def names(self, speed: Speed) -> SpeedNames:
         """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
         assert self.calibration is not None
-        step = log(1.0 + self.calibration.level)
         output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
         return {
             "speed.output_tokens_per_second": output,
             "speed.tpot_ms": tpot.value,
             "speed.ttft_ms": ttft.value if ttft else None,
-            "speed.output_steps": round(log(max(output, 1e-9)) / step),
-            "speed.tpot_steps": round(log(max(tpot.value, 1e-9)) / step),
             "objective.missed": int(bool(
                 (self.tpot and tpot.value > self.tpot) or (self.ttft and (ttft is None or ttft.value > self.ttft))
             )),
@@ -104,19 +100,14 @@ class Speeds:
             "objective.ttft_ratio": ttft.low / self.ttft if self.ttft and ttft else None,
         }
 
-    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float, partly: bool = False) -> Setting:
+    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float) -> Setting:
         """A candidate as the speed model sees it."""
         context, engine = self.context, candidate.engine
         method = context.book.section("methods")[candidate.method]
         architecture = context.model.architecture
         model = model_shape(architecture, method)
         local = engine in LOCAL
-        in_host, on_gpus = 0.0, float(footprint.weights * layout.gpus)
-        layers = candidate.settings.get("gpu_layers")
-        if local and (partly or (isinstance(layers, int) and 0 < layers <= architecture.layers)):
-            in_host = max(0.0, 1.0 - on_gpus / (model.dense_bytes + model.expert_bytes))
-        elif local:
-            model = model.weighing(on_gpus)
+        model, in_host = read_where(context, candidate, model, float(footprint.weights * layout.gpus)) if local else (model, InHost())
         across = layout.gpus > context.spec.hardware.gpus_per_node
         hardware = self._hardware.get((candidate.method, across))
         if hardware is None:
@@ -132,17 +123,15 @@ class Speeds:
         split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
         return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain", in_host)
 
-    def demand(self, candidate: Candidate, footprint: Footprint) -> Demand:
-        """The workload, and how many typical sequences one replica runs at once: no more than its cache holds."""
+    def demand(self, candidate: Candidate) -> Demand:
+        """The workload, and how many typical sequences one replica runs at once: no more than its cap, nor than its cache holds."""
         workload = self.context.workload
-        return Demand(
-            workload.concurrency, workload.input_tokens, workload.output_tokens,
-            max(1.0, candidate.max_num_seqs * min(1.0, held(footprint))),
-        )  # fmt: skip
+        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate)))
+        return Demand(workload.concurrency, workload.input_tokens, workload.output_tokens, most)
 
-    def places(self, candidate: Candidate, footprint: Footprint) -> float:
+    def places(self, candidate: Candidate) -> float:
         """How many typical sequences the cache of one replica holds; no more than `max_num_seqs` where the spec pins that."""
-        most = candidate.max_num_seqs * held(footprint)
+        most = typical(candidate)
         return most if self.context.pinned("max_num_seqs") is None else min(most, float(candidate.max_num_seqs))
 
     def within_objectives(self, candidate: Candidate) -> int | None:
@@ -153,7 +142,7 @@ class Speeds:
             return None
         layout, bits = layout_of(candidate), self.kv_bits(candidate)
         setting = self.setting(candidate, layout, candidate.memory, bits)
-        sequences = max(1, int(self.places(candidate, candidate.memory)))
+        sequences = max(1, int(self.places(candidate)))
         demand = Demand(None, self.context.workload.input_tokens, self.context.workload.output_tokens, sequences)
         return most_within(setting, demand, self.calibration, self.ttft, self.tpot, sequences * candidate.replicas)
 
@@ -170,17 +159,37 @@ class Speeds:
             return []
         setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
         workload = self.context.workload
-        most = max(1.0, self.places(candidate, candidate.memory))
+        most = max(1.0, self.places(candidate))
         found = [
             estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration)
             for c in concurrencies
         ]
         return [speed for speed in found if speed is not None]
 
-    @property
-    def level(self) -> float:
-        """The share by which speeds may differ and still be level."""
-        return self.calibration.level if self.calibration else 0.0
+    def level(self, among: str, name: str) -> float:
+        """The share by which estimates `name` may differ and still be level, in a contest of `layouts`, `methods` or `engines`."""
+        first = "_ttft" if name == "speed.ttft_ms" else ""
+        return 0.0 if self.calibration is None else self.calibration.numbers(f"speed.compare.{among}{first}")
+
+    def comparable(self, one: Ranked) -> Facts | None:
+        """An estimate by which a candidate may be preferred to another; None where there is none."""
+        performance = self.working(one.candidate).performance
+        speed = performance.speed if performance else None
+        return None if speed is None else {
+            "speed.output_tokens_per_second": speed.output_tokens_per_second.value,
+            "speed.tpot_ms": speed.tpot_ms.value,
+            "speed.ttft_ms": speed.ttft_ms.value if speed.ttft_ms else None,
+        }  # fmt: skip
+
+    def working(self, candidate: Candidate) -> Candidate:
+        """A candidate that works, with its speed; estimated once."""
+        if candidate.performance is not None:
+            return candidate
+        key = candidate.id
+        if key not in self._known:
+            self._known[key] = self.estimated(candidate).performance
+        return changed(candidate, performance=self._known[key])
+
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""
@@ -199,6 +208,6 @@ def layout_of(candidate: Candidate) -> Layout:
     return Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
 
 
-def held(footprint: Footprint) -> float:
-    """How many times over the cache that one replica gets holds what the workload needs."""
-    return footprint.kv_cache / footprint.kv_needed if footprint.kv_needed else 1.0
+def typical(candidate: Candidate) -> float:
+    """How many of the workload's typical sequences the cache of one replica holds."""
+    return candidate.kv_cache.typical if candidate.kv_cache else 0.0

@@ -1,15 +1,17 @@
-"""Prefer: the criteria of the `prefer` table, compared one after the other.
+"""Prefer: the criteria of the `prefer` table, and the contests in which they find the best candidate.
 
-Floor 5, pure.
+Floor 5, pure. Criteria are compared one after the other, in three contests: the layouts of each engine and method, the methods of
+each engine, the engines. Figures compared `beyond: uncertainty` only count where they differ by more than such estimates err
+against each other, and common errors cancel more the more two candidates have in common: hence the three contests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
-from generator.rulebook.table import Facts, Row, Table
+from generator.rulebook.table import Facts, Rank, Row, Table
 
 if TYPE_CHECKING:
     from generator.decide.job_weights import Made
@@ -26,12 +28,162 @@ class Ranked(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What one criterion did: how many candidates were level with the best so far before it, and after it."""
+    """What one criterion did in a contest: how many candidates it kept and which it dropped, and the winner's value."""
 
+    among: str
     row: Row
-    before: int
-    after: int
+    kept: int
+    dropped: tuple[Ranked, ...]
     value: object
+
+
+class Order(NamedTuple):
+    """Candidates best first; how many of the first are the best layouts of an engine and method; the steps that found the first of all."""
+
+    best_first: list[Ranked]
+    leaders: int
+    steps: list[Step]
+
+
+class Contests:
+    """The contests of one decision."""
+
+    def __init__(self, rows: Sequence[Row], level: Callable[[str, str], float], estimated: Callable[[Ranked], Facts | None]) -> None:
+        """`level`: the share by which an estimate may differ and still be level, by contest and name; `estimated`: the names of an
+        estimate, None where there is none.
+        """
+        self.rows, self.level, self.estimated = rows, level, estimated
+
+    def order(self, found: Sequence[Ranked]) -> Order:
+        """All candidates, best first."""
+        layouts = _groups(found, lambda one: (one.candidate.engine, one.candidate.method))
+        winners = [self.best("layouts", group) for group in layouts]
+        firsts = [self.best("methods", group) for group in _groups([one for one, _ in winners], lambda one: one.candidate.engine)]
+        if not firsts:
+            return Order([], 0, [])
+        first, last = self.best("engines", [one for one, _ in firsts])
+        steps = [
+            *next(steps for one, steps in winners if one is first), *next(steps for one, steps in firsts if one is first), *last,
+        ]  # fmt: skip
+        best, step = self._not_beaten(first, found)
+        kind, engine = (best.candidate.engine, best.candidate.method), best.candidate.engine
+        engines = [one for one, _ in firsts if one.candidate.engine != engine]
+        taken = {id(one) for one in engines}
+        rest = [one for one, _ in winners if id(one) not in taken and (one.candidate.engine, one.candidate.method) != kind]
+        steps += step
+        leading = [best, *self._sorted(engines), *self._sorted(rest)]
+        shown = {id(one) for one in leading}
+        return Order([*leading, *self._sorted([one for one in found if id(one) not in shown])], len(leading), steps)
+
+    def best(self, among: str, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
+        """The winner of a contest, and the criteria that told candidates apart."""
+        told: list[tuple[Row, list[Ranked], tuple[Ranked, ...]]] = []
+        left = list(found)
+        for row in self.rows:
+            if len(left) == 1:
+                break
+            kept = self._kept(among, row, left)
+            if len(kept) < len(left):
+                told.append((row, kept, tuple(one for one in left if all(one is not other for other in kept))))
+                left = kept
+        winner = min(left, key=lambda one: one.candidate.id)
+        return winner, [Step(among, row, len(kept), dropped, self._value(row, winner)) for row, kept, dropped in told]
+
+    def _not_beaten(self, best: Ranked, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
+        """The winner, or what beats it among all that the rows before `unbeaten` put level with it: a layout that lost its own contest
+        to one that lost against other methods.
+        """
+        index = next((number for number, row in enumerate(self.rows) if row.unbeaten), None)
+        if index is None or self.estimated(best) is None:
+            return best, []
+        row, steps = self.rows[index], list[Step]()
+        level = [one for one in found if self.estimated(one) is not None]
+        for policy in self.rows[:index]:
+            of_best, *each = scores(policy, [best.facts, *(one.facts for one in level)])
+            level = [one for one, its in zip(level, each, strict=True) if its == of_best]
+        while True:
+            mine = self._figures(row.unbeaten, best)
+            better = [one for one in level if one is not best and _beats(self._figures(row.unbeaten, one), mine, self._shares(row, one, best))]
+            if not better:
+                return best, steps
+            beaten, best = best, self.best("engines", better)[0]
+            steps.append(Step("all", row, 1, (beaten,), best.candidate.id))
+
+    def _shares(self, row: Row, one: Ranked, other: Ranked) -> list[float]:
+        among = _contest(one, other)
+        return [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in row.unbeaten]
+
+    def cost(self, step: Step, winner: Ranked) -> str | None:
+        """What a policy row costs: how far the best candidate that it dropped is ahead by the estimate that counts most, if beyond doubt."""
+        row = next((row for row in self.rows if row.rank is not None and row.rank.beyond), None)
+        mine = self.estimated(winner)
+        if row is None or row.rank is None or mine is None or step.row.unbeaten or (step.row.rank is not None and step.row.rank.estimate):
+            return None
+        name, sign = row.rank.name, 1.0 if row.rank.higher else -1.0
+        figures = [(sign * value, one) for one in step.dropped if isinstance(value := (self.estimated(one) or {}).get(name), int | float)]
+        own = mine.get(name)
+        if not figures or not isinstance(own, int | float):
+            return None
+        best, other = max(figures, key=lambda pair: (pair[0], pair[1].candidate.id))
+        share = sign * best / own
+        ahead = share if row.rank.higher else 1.0 / share
+        if ahead <= 1.0 + self.level(step.among, name):
+            return None
+        return f"{name.removeprefix('speed.')} of {other.candidate.id} is estimated at {share:.2f} × this"
+
+    def deciding(self, one: Ranked, other: Ranked) -> Row | None:
+        """The criterion by which one candidate beats another, None where only their ids differ."""
+        steps = self.best(_contest(one, other), [one, other])[1]
+        return steps[0].row if steps else None
+
+    def _kept(self, among: str, row: Row, left: list[Ranked]) -> list[Ranked]:
+        if row.unbeaten:
+            return self._unbeaten(among, row.unbeaten, left)
+        if row.rank is None or not row.rank.estimate:
+            each = scores(row, [one.facts for one in left])
+            best = min(each)
+            return [one for one, its in zip(left, each, strict=True) if its == best]
+        names = [self.estimated(one) for one in left]
+        values = [facts.get(row.rank.name) if facts else None for facts in names]
+        numbers = [value for value in values if isinstance(value, int | float)]
+        if len(numbers) < len(values):  # without an estimate of each, the other criteria decide
+            return left
+        share = 1.0 + (self.level(among, row.rank.name) if row.rank.beyond else 0.0)
+        if row.rank.higher:
+            return [one for one, value in zip(left, numbers, strict=True) if value * share >= max(numbers)]
+        return [one for one, value in zip(left, numbers, strict=True) if value <= min(numbers) * share]
+
+    def _unbeaten(self, among: str, measures: Sequence[Rank], left: list[Ranked]) -> list[Ranked]:
+        """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty.
+
+        Without an estimate of each, all of them.
+        """
+        if any(self.estimated(one) is None for one in left):
+            return left
+        shares = [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in measures]
+        figures = [self._figures(measures, one) for one in left]
+        return [one for one, mine in zip(left, figures, strict=True) if not any(_beats(its, mine, shares) for its in figures)]
+
+    def _figures(self, measures: Sequence[Rank], one: Ranked) -> list[float]:
+        return [self._figure(measure, one) for measure in measures]
+
+    def _figure(self, measure: Rank, one: Ranked) -> float:
+        """A measure of a candidate, higher is better; one without a value is the worst."""
+        facts = self.estimated(one) or {} if measure.estimate else one.facts
+        value = facts.get(measure.name)
+        return (value if measure.higher else -value) if isinstance(value, int | float) else -_LAST
+
+    def _value(self, row: Row, one: Ranked) -> object:
+        if row.rank is not None and row.rank.estimate:
+            return (self.estimated(one) or {}).get(row.rank.name)
+        return one.facts.get(row.rank.name if row.rank else row.order[0] if row.order else "")
+
+    def _sorted(self, found: list[Ranked]) -> list[Ranked]:
+        """By the criteria that need no estimate."""
+        facts = [one.facts for one in found]
+        columns = [scores(row, facts) for row in self.rows if row.order or (row.rank and not row.rank.estimate)]
+        keys = zip(*columns, [one.candidate.id for one in found], strict=True)
+        return [one for _, one in sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])]
 
 
 def criteria(table: Table, facts: Facts) -> list[Row]:
@@ -39,39 +191,36 @@ def criteria(table: Table, facts: Facts) -> list[Row]:
     return [row for row in table.rows if row.matches(facts)]
 
 
-def scores(row: Row, found: Sequence[Ranked]) -> list[float]:
-    """How good each candidate is by one criterion: lower is better; without a value it comes last."""
-    known: list[Mapping[str, Any]] = [one.facts for one in found]
+def scores(row: Row, found: Sequence[Facts]) -> list[float]:
+    """How good each candidate is by one exact criterion: lower is better; without a value it comes last."""
     if row.rank is not None:
-        name, higher = row.rank
-        sign = -1.0 if higher else 1.0
-        return [_LAST if (value := facts.get(name)) is None else sign * value for facts in known]
+        name, sign = row.rank.name, -1.0 if row.rank.higher else 1.0
+        values = [facts.get(name) for facts in found]
+        return [sign * value if isinstance(value, int | float) else _LAST for value in values]
     assert row.order is not None  # checked when the rules are loaded
     name, places = row.order
-    return [places.get(facts.get(name), len(places)) for facts in known]
+    return [places.get(facts.get(name), len(places)) for facts in found]
 
 
 _LAST = float("inf")
 
 
-def ranked(found: Sequence[Ranked], rows: Sequence[Row]) -> list[Ranked]:
-    """Best first; ties by the candidate's id."""
-    columns = [scores(row, found) for row in rows]
-    keys = zip(*columns, [one.candidate.id for one in found], strict=True)
-    return [one for _, one in sorted(zip(keys, found, strict=True), key=lambda pair: pair[0])]
+def _beats(its: list[float], mine: list[float], shares: list[float]) -> bool:
+    """Whether measures (higher is better) are no worse than others in any, and better in one by more than its share."""
+    if any(a < b for a, b in zip(its, mine, strict=True)):
+        return False
+    return any(a > b * share if b > 0 else a * share > b for a, b, share in zip(its, mine, shares, strict=True))
 
 
-def steps(found: Sequence[Ranked], rows: Sequence[Row]) -> list[Step]:
-    """For each criterion that told candidates apart: how many it left."""
-    told, level = [], list(found)
-    for row in rows:
-        if len(level) == 1:
-            break
-        each = scores(row, level)
-        best = min(each)
-        left = [one for one, its in zip(level, each, strict=True) if its == best]
-        if len(left) < len(level):
-            name = row.rank[0] if row.rank else row.order[0] if row.order else ""
-            told.append(Step(row, len(level), len(left), left[0].facts.get(name)))
-        level = left
-    return told
+def _contest(one: Ranked, other: Ranked) -> str:
+    """The contest in which two candidates meet."""
+    a, b = one.candidate, other.candidate
+    return "engines" if a.engine != b.engine else "methods" if a.method != b.method else "layouts"
+
+
+def _groups(found: Sequence[Ranked], key: Callable[[Ranked], object]) -> list[list[Ranked]]:
+    """Candidates that share a key, in their order."""
+    groups: dict[object, list[Ranked]] = {}
+    for one in found:
+        groups.setdefault(key(one), []).append(one)
+    return list(groups.values())

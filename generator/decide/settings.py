@@ -14,7 +14,7 @@ from generator.facts.engine import Engine
 from generator.plan import Trace, Value
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import LAYOUT, Facts, Row, cell_test
+from generator.rulebook.table import LAYOUT, Facts, Row
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import Sources
@@ -91,7 +91,6 @@ def emitted(
     for key in values:
         if not engine.has(key):
             raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no word for it")
-        for name, cell in ((engine.spelling(key) or {}).get("accepted_when") or {}).items():
-            if not cell_test(cell, lambda literal: literal)(facts.get(name)):
-                raise fail("not-accepted", f"the rules set {key!r} for {engine.name} {engine.version}, which takes it only where {name} is {cell!r}")
+        for name, cell in engine.against(key, facts):
+            raise fail("not-accepted", f"the rules set {key!r} for {engine.name} {engine.version}, which takes it only where {name} is {cell!r}")
     return values, trace

@@ -13,7 +13,9 @@ from generator.decide.context import Context
 from generator.decide.fit import Fitted
 from generator.decide.job_weights import MADE
 from generator.decide.names import is_path
+from generator.decide.offload import host_tenths
 from generator.quantity import gib
+from generator.rulebook.table import Facts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import FitNames, JobNames, TargetNames
@@ -26,7 +28,7 @@ def target_of(context: Context, pair: Pair) -> str:
     return pair.checkpoint.id if pair.checkpoint else context.model.id
 
 
-def target_names(context: Context, pair: Pair) -> TargetNames:
+def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
     """Names of the stage `sized` that every layout of a pair has in common: what is loaded."""
     target, engine = target_of(context, pair), pair.engine
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
@@ -34,6 +36,7 @@ def target_names(context: Context, pair: Pair) -> TargetNames:
     word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
     revision, made = revision_of(context, pair), pair.origin == MADE
     return {
+        "engine.settings": engine.settings(facts),
         "checkpoint": target,
         "gguf.hub": f"{target}:{word}" if gguf and not local and ":" not in target else (target if gguf and not local else None),
         "gguf.path": target if local else None,
@@ -51,14 +54,20 @@ def target_names(context: Context, pair: Pair) -> TargetNames:
 
 def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) -> FitNames:
     """Names of the stage `sized` that say what fitting found."""
-    load, footprint = fitted.load, fitted.footprint
+    load, footprint, held = fitted.load, fitted.footprint, fitted.held or fitted.load.max_num_seqs
+    at_once = min(held * fitted.replicas, context.workload.concurrency or held * fitted.replicas) if fitted.fits else 0
     every = 0 if context.gpu.vendor == "cpu" else context.model.architecture.layers + 1
     layers = every if fitted.gpu_layers is None else fitted.gpu_layers
+    experts = fitted.cpu_experts
     return {
         "gpu_layers": layers,
         "layers.on_cpu": every - layers,
-        "layers.spilled": layers < every,
+        "layers.spilled": layers < every or experts > 0,
         "layers.cpu_tenths": ceil(10 * (every - layers) / every) if every else 0,
+        "experts.on_cpu": experts,
+        "layers.split": ",".join(map(str, fitted.split)) or None,
+        "offload.host_tenths": host_tenths(context, fitted.host_read),
+        "experts.as_pinned": context.pinned("cpu_experts") in (None, experts),
         "kv_cache.dtype": kv_dtype,
         "kv_cache.support": kv_support,
         "kv_cache.tokens": fitted.kv_cache.tokens,
@@ -72,10 +81,15 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
         "max_input_tokens": max(1, load.max_model_len - max(1, min(context.workload.output_tokens, load.max_model_len // 2))),
         "enforce_eager": load.enforce_eager,
         "context.halvings": halvings(fitted.asked.context, load.max_model_len),
-        "sequences.halvings": halvings(fitted.asked.sequences, load.max_num_seqs) if context.workload.concurrency else 0,
+        "sequences.halvings": halvings(fitted.asked.sequences, held) if context.workload.concurrency else 0,
         "context.lowered": fitted.context_lowered,
         "sequences.lowered": fitted.sequences_lowered,
         "sequences.capped": fitted.sequences_capped,
+        "load.stated": "concurrency" in context.workload.given,
+        "load.held": at_once,
+        "load.held_share": min(1.0, at_once / min(context.workload.concurrency, fitted.asked.sequences * fitted.replicas))
+        if context.workload.concurrency else 1.0,
+        "share.stretched": fitted.stretched,
         "memory.headroom": footprint.headroom,
         "memory.weights_gib": gib(footprint.weights),
         "memory.budget_gib": gib(footprint.budget),

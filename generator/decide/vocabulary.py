@@ -25,7 +25,7 @@ class Name(NamedTuple):
 SUPPORT = ("yes", "degraded", "plugin", "no", "unknown")
 PINS = (
     "engine", "engine_version", "quantization", "kv_cache_dtype", "tensor_parallel", "pipeline_parallel", "max_model_len", "max_num_seqs",
-    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager",
+    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "cpu_experts",
 )  # fmt: skip
 
 SpecNames = TypedDict("SpecNames", {
@@ -92,6 +92,7 @@ MethodNames = TypedDict("MethodNames", {
     "dtype": Annotated[str, Name("type of what is not quantised", "candidate", values=("bfloat16", "float16"))],
     "dtype.narrower": Annotated[bool, Name("float16 for a model that was trained in bfloat16", "candidate")],
     "quality.loss": Annotated[float | None, Name("published loss of the method for this size of model", "quality", "percent")],
+    "quality.loss_steps": Annotated[int | None, Name("that loss in steps of what is level: what is level has the same number", "quality", "count")],
     "quality.over_limit": Annotated[bool | None, Name("that loss is above the spec's max_quality_loss_percent", "quality")],
 })
 
@@ -122,11 +123,13 @@ LayoutNames = TypedDict("LayoutNames", {
     "parallel.across_nodes": Annotated[bool, Name("one replica spans several nodes", "candidate")],
     "engine.splits_tensors": Annotated[bool, Name("the engine has tensor parallelism", "engines")],
     "engine.splits_layers": Annotated[bool, Name("the engine spreads layers over GPUs", "engines")],
-    "engine.replicates": Annotated[bool, Name("one server process of the engine runs several replicas", "engines")],
+    "engine.replicates": Annotated[bool, Name("the engine's own data parallelism makes each replica a whole copy of this model", "engines")],
+    "engine.replicates_apart": Annotated[bool, Name("replicas of this model are servers of their own behind one address, all on one machine", "engines")],
     "engine.spans_nodes": Annotated[bool, Name("the engine runs one model over several machines", "engines")],
 })
 
 TargetNames = TypedDict("TargetNames", {
+    "engine.settings": Annotated[frozenset[str], Name("the settings that the engine has a word for and takes here", "engines", of="settings")],
     "checkpoint": Annotated[str, Name("what the engine loads", "candidate")],
     "gguf.hub": Annotated[str | None, Name("repository and type of a GGUF on a hub, REPO:TYPE", "candidate")],
     "gguf.path": Annotated[str | None, Name("path of a local GGUF file", "candidate")],
@@ -155,13 +158,23 @@ FitNames = TypedDict("FitNames", {
     "enforce_eager": Annotated[bool, Name("no CUDA graphs", "fit")],
     "gpu_layers": Annotated[int, Name("layers on the GPU, the output layer counted", "fit", "layer")],
     "layers.on_cpu": Annotated[int, Name("layers that stay in the host's memory because the GPU does not hold them; 0 on a CPU-only host", "fit", "layer")],
-    "layers.spilled": Annotated[bool, Name("some layers stay in the host's memory because the GPU does not hold them", "fit")],
+    "layers.spilled": Annotated[bool, Name("some layers, or the experts of some, stay in the host's memory because the GPU does not hold them", "fit")],
     "layers.cpu_tenths": Annotated[int, Name("those layers in tenths of all, rounded up: what is level has the same number", "fit", "count")],
+    "layers.split": Annotated[str | None, Name("layers of each GPU, the output counted as one, where they are not spread evenly", "fit")],
+    "experts.on_cpu": Annotated[int, Name("first layers whose experts stay in the host's memory", "fit", "layer")],
+    "experts.as_pinned": Annotated[bool, Name("the experts of as many layers as the spec pins, if it pins that, stay in the host's memory", "fit")],
+    "offload.host_tenths": Annotated[int, Name(
+        "bytes that a token reads from the host's memory, in tenths of what its active parameters take in four bits, rounded up", "fit", "count"
+    )],
     "context.halvings": Annotated[int, Name("how often the profile's context was halved to fit", "fit", "count")],
     "sequences.halvings": Annotated[int, Name("how often the profile's concurrency was halved to fit", "fit", "count")],
     "context.lowered": Annotated[bool, Name("the profile's context was lowered to fit", "fit")],
     "sequences.lowered": Annotated[bool, Name("the profile's concurrency was lowered to fit", "fit")],
     "sequences.capped": Annotated[bool, Name("with concurrency max: more would fit, but ttft_ms or tpot_ms would not hold by the estimate", "fit")],
+    "load.stated": Annotated[bool, Name("the spec states the concurrency", "spec")],
+    "load.held": Annotated[int, Name("sequences of the load that run at once, the others queue; 0 where the model does not fit", "fit", "sequence")],
+    "load.held_share": Annotated[float, Name("those, as a share of the concurrency, or of a smaller cap that is pinned; 1 with max", "fit", "fraction")],
+    "share.stretched": Annotated[bool, Name("it fits only with more than the engine's usual share of the card", "fit")],
     "memory.headroom": Annotated[float, Name("share of the budget that is free under this workload", "sizing", "fraction")],
     "memory.weights_gib": Annotated[float, Name("weights on the fullest GPU", "sizing", "GiB")],
     "memory.budget_gib": Annotated[float, Name("what the engine may use on one GPU", "sizing", "GiB")],
@@ -176,8 +189,6 @@ SpeedNames = TypedDict("SpeedNames", {
     )],
     "speed.tpot_ms": Annotated[float | None, Name("estimated time per output token", "throughput", "ms")],
     "speed.ttft_ms": Annotated[float | None, Name("estimated time to the first token", "throughput", "ms")],
-    "speed.output_steps": Annotated[int | None, Name("the output in steps of a tenth: what is level has the same number", "throughput", "count")],
-    "speed.tpot_steps": Annotated[int | None, Name("the time per output token in steps of a tenth", "throughput", "count")],
     "objective.missed": Annotated[int, Name(
         "1 where the estimate itself is above ttft_ms or tpot_ms, though its band may still reach them, or is not known; else 0",
         "throughput", "flag"

@@ -13,7 +13,7 @@ from generator.facts.model import Checkpoint
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import gguf_sizes, gguf_weights, places
+from generator.sizing.gguf import GgufSizes, gguf_sizes, gguf_weights, places
 from generator.sizing.weights import checkpoint_bytes, weight_bytes, weight_parts
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -43,6 +43,16 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
         return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.holds_everything, exact=exact)
     size = weight_bytes(architecture, entry, layout, capability=_capability(context))
     return int(size * exact / checkpoint_bytes(architecture, entry, "published")) if exact else size
+
+
+def gguf_of(context: Context, method: str, made: Made | None = None) -> GgufSizes:
+    """Bytes of a GGUF by place: of the file that a job makes, else of the method applied to the model, as its own header corrects it."""
+    types = context.book.section("ggml_types")
+    if made is not None:
+        return gguf_sizes(made.architecture, made.method, types)
+    architecture = context.model.architecture
+    sizes = gguf_sizes(architecture, context.book.section("methods")[method], types)
+    return sizes.scaled(architecture.tensor_bytes) if method == context.model.own_method else sizes
 
 
 def parts_on_gpu(

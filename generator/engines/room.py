@@ -27,8 +27,8 @@ class EngineMemory(Protocol):
     def budget(self, device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
         """Bytes that the engine will use in all (weights, fixed and KV pool) under its memory fraction."""
 
-    def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
-        """The memory fraction to emit."""
+    def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
+        """The memory fraction to emit: the engine's usual one where the driver leaves as much; `stretched`, the most that may be asked for."""
 
 
 class EngineSpeed(NamedTuple):
@@ -36,12 +36,14 @@ class EngineSpeed(NamedTuple):
 
     `band` is its class of measurements among the thresholds `speed.band.*`, `title` that class for a reader, `measured` whether its
     measurements are of this engine. `local`: one process that reads a GGUF, layers spread over the GPUs one after the other.
+    `prompts_first`: prompts that wait are read before any token is made, so requests that come (or end) together stay together.
     """
 
     band: str
     title: str
     measured: bool = True
     local: bool = False
+    prompts_first: bool = False
 
 
 class EngineRoom(NamedTuple):

@@ -5,7 +5,7 @@ Floor 3, pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, file_format
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import Facts, cell_test
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Architecture
@@ -26,6 +27,7 @@ class Engine:
     version: str
     listed: bool
     facts: Mapping[str, Any]
+    _settings: list[tuple[frozenset[str], tuple[str, ...]]] = field(default_factory=list, repr=False, compare=False)
     _spelled: dict[str, Mapping[str, object] | None] = field(default_factory=dict, repr=False, compare=False)
 
     def reads(self, method: Mapping[str, object]) -> bool:
@@ -43,6 +45,21 @@ class Engine:
             return False
         since = (entry.get("words_since") or {}).get(word)
         return since is None or version_key(self.version) >= version_key(since)
+
+    def against(self, setting: str, facts: Facts) -> Iterator[tuple[str, object]]:
+        """The names and cells of `accepted_when` for which the engine does not take a setting that it has a word for."""
+        for name, cell in ((self.spelling(setting) or {}).get("accepted_when") or {}).items():
+            if not cell_test(cell, lambda literal: literal)(facts.get(name)):
+                yield name, cell
+
+    def settings(self, facts: Facts) -> frozenset[str]:
+        """The settings that it has a word for at any version (that this one lacks it is an error) and takes with these facts."""
+        if not self._settings:
+            every = self.facts["flags"]
+            self._settings.append((frozenset(every), tuple(name for name in every if "accepted_when" in (self.spelling(name) or ()))))
+        words, sometimes = self._settings[0]
+        refused = [name for name in sometimes if any(self.against(name, facts))]
+        return words.difference(refused) if refused else words
 
     def spelling(self, setting: str) -> Mapping[str, Any] | None:
         """The entry of `flags` that holds for this version; None where there is none."""

@@ -48,8 +48,9 @@ class Gpu:
 
     @property
     def device(self) -> Device:
-        """This GPU as sizing sees it."""
-        return Device(int(self.capacity_gib * GIB), self.vendor, self.compute_capability, self.multiprocessors)
+        """This GPU as sizing sees it; an assumed capacity of unified memory is already without the system's part, and a host's RAM has a reserve of its own."""
+        unified = self.unified and self.basis != "assumed" and self.vendor != "cpu"
+        return Device(int(self.capacity_gib * GIB), self.vendor, self.compute_capability, self.multiprocessors, unified)
 
     @property
     def holds_everything(self) -> bool:

@@ -131,7 +131,10 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
 def _unknown(spec: DeploymentSpec, book: RuleBook) -> Problem:
     wanted = spec.model.id
     models = book.section("models")
-    near = did_you_mean(wanted, [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())])
+    known = [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())]
+    # the commonest slip is the name without its maker, or with another one
+    same = next((name for name in known if fold(name.rpartition("/")[2]) == fold(wanted.rpartition("/")[2])), None)
+    near = f"; did you mean {same!r}?" if same else did_you_mean(wanted, known)
     ways = "its config.json, a GGUF file, or its number of parameters would do too: `model: {id: …, config: …}`"
     message = f"{wanted!r} is not in the catalogue ({ways}){near}"
     path = ("model", "id") if isinstance(spec.document.data["model"], dict) else ("model",)

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 
 from generator.errors import internal
 from generator.quantity import version_key
-from generator.render import modelfile, templates
+from generator.render import copies, modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import key_shown, own_type, summary, takes_key
@@ -67,6 +67,8 @@ def _notes(launch: Launch) -> list[str]:
         "Run: docker compose up -d (a missing env_file means that files of two runs are mixed: run gen-deploy again)",
         f"The health check assumes {asked} in the image; its start_period covers downloading and loading the weights.",
     ]
+    if launch.copies > 1:
+        notes.append(f"Once all {launch.copies} copies are healthy, nginx opens their common port.")
     if launch.deploy.get("api_key_from") and not takes_key(launch):
         notes += [
             f"{launch.facts['title']} does not support an API key: {launch.deploy['api_key_from']} is not used.",
@@ -113,7 +115,9 @@ def services(launch: Launch, image: str) -> Data:
     server["command"] = [*inside["prefix"], *(word(w) for w in launch.words(inside=True))]
     server["env_file"] = [f"./{FILE.format(launch.seal)}"]
     server["environment"] = environment(launch)
-    server["ports"] = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
+    ports = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
+    if launch.copies == 1:
+        server["ports"] = ports
     server["volumes"] = [_cache(launch), *_mounts(launch)]
     server |= _devices(launch)
     if inside["shm_gib"]:
@@ -122,6 +126,8 @@ def services(launch: Launch, image: str) -> Data:
         server["ulimits"] = dict(inside["ulimits"])
     server["healthcheck"] = _health(launch)
     server["restart"] = "unless-stopped"
+    if launch.copies > 1:
+        return copies.of_compose(launch, server, ports)
     result: Data = {facts["engine"]: server}
     if launch.creates_model:
         result["create"] = _create(launch, image)
@@ -168,15 +174,11 @@ def _mounts(launch: Launch) -> list[Data]:
         return []
     mounts = []
     if launch.config_name:
-        mounts.append(_file(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
+        mounts.append(copies.mounted(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
     if launch.weights.local:
         source, target = launch.weights.mount
         mounts.append(_bind(source if is_path(source) else f"./{source}", target, launch.weights.back, read_only=True))
     return mounts
-
-
-def _file(name: str, target: str) -> Data:
-    return {"type": "bind", "source": f"./{name}", "target": target, "read_only": True}
 
 
 def _devices(launch: Launch) -> Data:
@@ -214,7 +216,7 @@ def _health(launch: Launch) -> Data:
 def _create(launch: Launch, image: str) -> Data:
     """The one-shot service that creates the model in the running server."""
     folder, model = modelfile.inside(launch)
-    volumes = [_file("Modelfile", f"{folder}/Modelfile")]
+    volumes = [copies.mounted("Modelfile", f"{folder}/Modelfile")]
     if model is not None:
         volumes.append(
             _bind(

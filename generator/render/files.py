@@ -11,6 +11,7 @@ from generator.plan import Candidate, Plan
 from generator.render.artifact import Artifact
 from generator.render.bench import bench
 from generator.render.compose import compose
+from generator.render.copies import balancer
 from generator.render.launch import launch_of
 from generator.render.modelfile import modelfile
 from generator.render.plan_file import kept, plan_json
@@ -40,10 +41,12 @@ def artifacts(
     for launch in launches:
         if "script" in targets:
             found.append(script(launch, header))
+            found.append(balancer(launch, header, inside=False))
             found.append(bench(launch, header))
         found.append(modelfile(launch, header) if launch.creates_model else config(launch, header))
         if "compose" in targets:
-            found.append(compose(launch, header))
+            found.append(made := compose(launch, header))
+            found.append(balancer(launch, header, inside=True) if made else None)
     if launches:
         found.append(smoke(launches, header))
     found += _job_files(plan, candidates, book, header, back)

@@ -23,7 +23,11 @@ from generator.rulebook.book import RuleBook
 from generator.spec.deployment import Deploy
 
 CONFIG_INSIDE = "/gen-deploy"
+LAST_PORT = 65535
+LOOPBACK = "127.0.0.1"
 ANY = {"0.0.0.0", "::"}
+VISIBLE = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES", "intel": "ZE_AFFINITY_MASK"}
+"""The variable that limits a process to some GPUs, by vendor."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,24 @@ class Launch:
 
     @property
     def gpus(self) -> int:
-        """GPUs of this deployment, over all nodes."""
+        """GPUs of this deployment, over all nodes and copies."""
+        return self.server_gpus * self.copies
+
+    @property
+    def server_gpus(self) -> int:
+        """GPUs of one server."""
         shape = self.candidate
         return shape.tensor_parallel * shape.pipeline_parallel * int(shape.settings.get("data_parallel", 1))
+
+    @property
+    def copies(self) -> int:
+        """Number of servers behind one address: the replicas, unless one server runs them by its own data parallelism."""
+        return 1 if "data_parallel" in self.candidate.settings else self.candidate.replicas
+
+    @property
+    def first_port(self) -> int:
+        """The port of the first of several copies on this machine; those of the others follow."""
+        return self.port + 1 if self.port + self.copies <= LAST_PORT else self.port - self.copies
 
     @property
     def nodes(self) -> int:
@@ -137,7 +156,11 @@ class Launch:
         """The arguments, on this machine or inside a container."""
         if self.creates_model:
             return []
-        address = {"host": "0.0.0.0", "port": self.facts["container"]["port"]} if inside else {"host": self.host, "port": self.port}
+        address = {"host": self.host, "port": self.port}
+        if inside:
+            address = {"host": "0.0.0.0", "port": self.facts["container"]["port"]}
+        elif self.copies > 1:
+            address = {"host": LOOPBACK}  # the script adds the port of each copy
         positional, flags = self._model(inside)
         if self.config_name:
             file = f"{CONFIG_INSIDE}/{self.config_name}" if inside else Beside(self.config_name)
@@ -182,7 +205,7 @@ class Launch:
     @property
     def visible(self) -> tuple[str, str] | None:
         """The variable that limits the engine to the planned GPUs, if it would use all of them."""
-        name = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES"}.get(self.vendor)
+        name = VISIBLE.get(self.vendor)
         if name is None or not self.facts.get("uses_all_gpus") or self.gpus >= self.gpus_per_node:
             return None
         return name, ",".join(map(str, range(self.gpus)))
@@ -198,7 +221,12 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     deploy, per_node = plan.spec.get("deploy") or Deploy(), int(hardware.get("gpus_per_node") or 1)
     launch = Launch(plan, candidate, engine, deploy, vendor_of(plan, book), per_node, back, book)
     if launch.nodes > 1 and not launch.has("nodes"):
-        raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")
+        raise internal(
+            "no-flag",
+            f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned",
+        )
+    if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.vendor not in VISIBLE):
+        raise internal("no-copies", f"the files start one copy of {engine.name} on {launch.vendor}, but {launch.copies} are planned")
     unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]
     if unknown:
         raise internal("no-flag", f"{engine.name} {engine.version} has no spelling for {', '.join(map(repr, unknown))}")

@@ -36,6 +36,10 @@ def notes(launch: Launch) -> Iterator[str]:
             f"{title} {launch.engine.version} does not support a served name: clients request {code(launch.request_name)}, "
             f"not for {code(launch.served)}."
         )
-    copies = launch.candidate.replicas
-    if copies > 1 and "data_parallel" not in launch.candidate.settings:
-        yield f"{copies} replicas are planned, but the files start one: assign GPUs and ports to the others."
+    if launch.copies > 1:
+        ports = f"{launch.first_port} to {launch.first_port + launch.copies - 1}"
+        yield (
+            f"The {launch.copies} replicas are servers of their own; nginx passes each request to the one with the fewest. {code('serve.sh')} "
+            f"needs nginx on this machine and the ports {ports} free; {code('compose.yaml')} brings it. {code(launch.facts['health'])} at the "
+            "common address is answered by one of them."
+        )

@@ -6,6 +6,7 @@ Floor 6, pure.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from generator.plan import Plan
@@ -15,9 +16,13 @@ from generator.render.yaml_text import SCALARS, json_text
 from generator.verify.data import same_json
 
 
+RUNNERS_UP = 8
+"""Alternatives that the files keep: the best of each engine come first. `plan --json` prints all."""
+
+
 def kept(plan: Plan) -> dict[str, Any]:
-    """The object of `plan --json` with `rejected` reduced to counts per row, and without row positions."""
-    data = as_json(plan, rejected=False)
+    """The object of `plan --json` with few runners-up, `rejected` reduced to counts per row, and without row positions."""
+    data = as_json(replace(plan, alternatives=plan.alternatives[:RUNNERS_UP]), rejected=False)
     counts = Counter(row for rejection in plan.rejected for row in {reason.row for reason in rejection.reasons})
     data["rejected"] = dict(sorted(counts.items()))
     data["warnings"] = sorted(data["warnings"], key=lambda warning: str(warning["id"]))

@@ -39,6 +39,8 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
         "max_num_seqs": candidate.max_num_seqs,
         "max_num_batched_tokens": candidate.max_num_batched_tokens,
         "gpu_memory_utilization": candidate.gpu_memory_utilization,
+        "gpu_layers": candidate.gpu_layers,
+        "cpu_experts": candidate.cpu_experts,
         "settings": dict(candidate.settings),
     }
 
@@ -159,6 +161,7 @@ def as_json(plan: Plan, rejected: bool = True) -> dict[str, Any]:
         "choice": choice and choice_json(choice),
         **(figures_json(choice) if choice else dict.fromkeys(("memory", "kv_cache", "performance", "quality", "rule_of_thumb"))),
         "memory_terms": terms_json(choice) if choice else [],
+        "host_memory": _term_json(choice.host) if choice and choice.host else None,
         "quantize": job_json(choice.job) if choice else None,
         "alternatives": [{**choice_json(c), **figures_json(c)} for c in plan.alternatives],
         "rejected": [rejection_json(r) for r in plan.rejected] if rejected else [],

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from generator.facts.job import job_json
-from generator.plan import Plan, Reason, Rejection
+from generator.plan import Plan, Rejection
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
@@ -50,6 +50,7 @@ def plan_md(
         bar=bar(data["memory"]),
         terms=terms(data["memory"]),
         formulas=formulas(data["memory_terms"], book),
+        host=data["host_memory"],
         kv=data["kv_cache"],
         speed=speed(data),
         thumb=rule_of_thumb(data),
@@ -212,31 +213,20 @@ def _banded(performance: Data | None) -> str:
 
 
 def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
-    """The rejections by engine and by the most common row of each method."""
-    groups: dict[tuple[str, str], list[Rejection]] = {}
-    for rejection in rejections:
-        groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
+    """The rejections by engine and by one row against each candidate: of several the commonest, so that few lines say all."""
+    found = list(rejections)
+    counts = Counter(reason.row for rejection in found for reason in rejection.reasons)
     folded: dict[tuple[str, str], Data] = {}
-    for (engine, method), found in sorted(groups.items()):
-        reason = _commonest(found)
-        entry = folded.setdefault(
-            (engine, reason.row),
-            {"engine": engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because},
-        )
-        entry["methods"].append(method)
-        entry["count"] += len(found)
-    return list(folded.values())
-
-
-def _commonest(found: Iterable[Rejection]) -> Reason:
-    """The most common reason; the first by name in a tie."""
-    reasons: dict[str, Reason] = {}
-    counts: Counter[str] = Counter()
     for rejection in found:
-        its = {reason.row: reason for reason in rejection.reasons}
-        reasons |= its
-        counts.update(its.keys())
-    return reasons[min(counts, key=lambda row: (-counts[row], row))]
+        reason = min(rejection.reasons, key=lambda one: (-counts[one.row], one.row))
+        candidate = rejection.candidate
+        entry = folded.setdefault(
+            (candidate.engine, reason.row),
+            {"engine": candidate.engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because},
+        )
+        entry["methods"] = sorted({*entry["methods"], candidate.method})
+        entry["count"] += 1
+    return [folded[key] for key in sorted(folded)]
 
 
 def _jobs(launches: Sequence[Launch]) -> list[Data]:

@@ -5,7 +5,7 @@ Floor 6, pure.
 
 from __future__ import annotations
 
-from generator.render import templates
+from generator.render import copies, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.spelling import entry_of
@@ -34,7 +34,7 @@ def script(launch: Launch, header: str) -> Artifact:
         version_command=plain(launch.facts["version_command"]),
         version_package=str(launch.facts.get("version_package") or ""),
         seal=launch.seal,
-        sealed=[name for name in (launch.config_name, "Modelfile" if create else None) if name],
+        sealed=[name for name in (launch.config_name, "Modelfile" if create else None, copies.SCRIPT if launch.copies > 1 else None) if name],
         args=args,
         exports=exports,
         visible=list(launch.visible or ()),
@@ -46,6 +46,7 @@ def script(launch: Launch, header: str) -> Artifact:
         create=plain(create),
         client_host=bash(launch.base_url.removeprefix("http://")),
         made=bash(made) if made else "",
+        copies=copies.of_script(launch),
     )
     same_words(args, ["args=(", *map(expected, words), ")"], text)
     same_words(

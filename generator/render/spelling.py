@@ -110,7 +110,7 @@ def _word(engine: Engine, name: str, value: object, entry: Entry) -> object:
         raise internal("bad-word", f"{name} of {engine.name} is a whole number, not {value!r}")
     choices = entry.get("choices")
     if choices and value not in choices:
-        raise internal("bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(choices)})")
+        raise internal("bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(map(str, choices))})")
     return value
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from generator.render.spelling import Entry as Spelling
-from generator.rulebook.book import RuleBook
-from generator.rulebook.table import Row
+from generator.rulebook.book import RuleBook, file_format
 from generator.verify.catalogue import Entry
 
 NOTE = "<!-- Written by scripts/engine_pages.py from the rules. Do not edit. -->"
@@ -72,22 +71,15 @@ def _span(entry: Mapping[str, object]) -> str:
 
 def _reasons(book: RuleBook, engine: str) -> dict[str, list[str]]:
     """For each setting, the reasons of the rules to write it for this engine."""
+    facts = book.section("engines")[engine]
+    families = {entry["family"] for entry in book.section("methods").values() if file_format(entry) in facts["formats"]}
+    known = [{"engine": engine, "engine.settings": frozenset(facts["flags"]), "method.family": family} for family in families]
     found: dict[str, list[str]] = {}
     for row in book.tables["settings"].rows:
-        if not _can_match(row, engine):
-            continue
-        for name in row.set:
-            found.setdefault(name, []).append(f"{row.because} (`{row.id}`)")
+        if any(all(test(one[name]) for name, test in row.tests if name in one) for one in known):
+            for name in row.set:
+                found.setdefault(name, []).append(f"{row.because} (`{row.id}`)")
     return found
-
-
-def _can_match(row: Row, engine: str) -> bool:
-    """Whether a row can match an engine, judged by its `engine` cell alone."""
-    cell = row.when.get("engine")
-    if isinstance(cell, Mapping):
-        refused = cell.get("not")
-        return engine not in (refused if isinstance(refused, list) else [refused])
-    return cell is None or engine in (cell if isinstance(cell, list) else [cell])
 
 
 def _removed_options(options: Mapping[str, Entry | list[Entry]]) -> list[str]:

@@ -5,21 +5,22 @@ Floor 7, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from generator.errors import did_you_mean, fail, printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
 from generator.quantity import gib
 from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Row
 from generator.sizing.term import MemoryTerm
 
 
-def explain(plan: Plan, book: RuleBook, why_not: str | None = None) -> str:
-    """The decision of a plan as text, or the reasons why `ENGINE[/METHOD]` was not chosen.
+def explain(plan: Plan, book: RuleBook, why_not: str | None = None, lost_by: Callable[[Candidate], Row | None] = lambda _: None) -> str:
+    """A decision as text, or the reasons why `ENGINE[/METHOD]` was not chosen.
 
-    Raises `InputError` for an unknown engine or method.
+    `lost_by` gives the criterion by which a candidate that works lost to the choice. Raises `InputError` for an unknown engine or method.
     """
-    lines = _why_not(plan, book, why_not) if why_not else _whole(plan, book)
+    lines = _why_not(plan, book, why_not, lost_by) if why_not else _whole(plan, book)
     return printable("\n".join(lines)) + "\n"
 
 
@@ -89,9 +90,10 @@ def _sized(candidate: Candidate) -> str:
     memory = candidate.memory
     if memory is None:
         return "not sized"
+    share = f", gpu_memory_utilization {candidate.gpu_memory_utilization:g}" if (candidate.gpu_memory_utilization or 1.0) < 1.0 else ""
     return (
         f"{gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB of the fullest GPU, "
-        f"headroom {memory.headroom:.1%}, context {candidate.max_model_len}, {candidate.max_num_seqs} sequences"
+        f"headroom {memory.headroom:.1%}, context {candidate.max_model_len}, {candidate.max_num_seqs} sequences{share}"
     )
 
 
@@ -149,7 +151,7 @@ def _rejected(rejections: Sequence[Rejection]) -> Iterator[str]:
         yield f"  {engine}/{method} ({len(found)}): {', '.join(rows)}"
 
 
-def _why_not(plan: Plan, book: RuleBook, wanted: str) -> Iterator[str]:
+def _why_not(plan: Plan, book: RuleBook, wanted: str, lost_by: Callable[[Candidate], Row | None]) -> Iterator[str]:
     engine, _, method = wanted.partition("/")
     engines = book.section("engines")
     if engine not in engines:
@@ -166,12 +168,11 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str) -> Iterator[str]:
         yield f"{wanted} is the choice: {described(choice)}"
     lower = [c for c in plan.alternatives if asked(c)]
     for candidate in lower:
-        yield f"{candidate.id} works and ranks lower: {_sized(candidate)}"
-    if lower:
-        yield from ("", "criteria of the choice")
-        for entry in plan.trace:
-            if entry.step == "prefer":
-                yield from _trace(entry, book)
+        yield f"{candidate.id} works and ranks lower: {_sized(candidate)}{_faster(candidate, choice)}"
+        row = lost_by(candidate)
+        if row is not None and choice is not None:
+            yield f"    {row.id} puts {choice.id} first"
+            yield from _details(row.because, {}, row.source, row.at, book, "      ")
     found = [r for r in plan.rejected if asked(r.candidate)]
     for same in _alike(found):
         first = same[0]
@@ -184,7 +185,15 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str) -> Iterator[str]:
         for reason in first.reasons:
             yield from _reason(reason, book, "  ")
     if not found and not lower and not (choice is not None and asked(choice)):
-        yield f"{wanted} is neither rejected nor among the runners-up: the spec pins another candidate, or this one ranks lower"
+        yield f"{wanted} was not considered: the spec pins another candidate"
+
+
+def _faster(candidate: Candidate, choice: Candidate | None) -> str:
+    """How the output of a candidate compares with that of the choice, by the estimates."""
+    both = [one.performance.speed if one is not None and one.performance else None for one in (candidate, choice)]
+    if both[0] is None or both[1] is None:
+        return ""
+    return f"; {both[0].output_tokens_per_second.value / both[1].output_tokens_per_second.value:.2f} × the choice's tokens/s by the estimates"
 
 
 def _candidates(plan: Plan) -> Iterator[Candidate]:

@@ -6,13 +6,17 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.errors import did_you_mean, fail, printable
 from generator.rulebook.overlay import Gathered, digest
+from generator.rulebook.table import names_read
 
-PARTS = ("when", "otherwise", "set", "rank", "order")
-SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "order", "because", "source", "at", "digest")
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Row
+
+PARTS = ("when", "otherwise", "set", "rank", "beyond", "unbeaten", "order")
+SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "beyond", "unbeaten", "order", "because", "source", "at", "digest")
 
 
 def row_data(gathered: Gathered, table: str, row: Mapping[str, object]) -> dict[str, object]:
@@ -35,11 +39,11 @@ def _readers(gathered: Gathered, name: str) -> list[str]:
     return [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in _words(row)]
 
 
-def _words(row: Mapping[str, Any]) -> set[object]:
+def _words(row: Row) -> set[object]:
     """All names in a row: cells and bounds, the name it ranks or orders by, and the values it sets."""
     when = row.get("when") or {}
     bounds = {bound for cell in when.values() if isinstance(cell, dict) for bound in cell.values() if isinstance(bound, str)}
-    return {*when, *bounds, *(row.get("rank") or {}).values(), *(row.get("order") or {}), *(row.get("set") or {}).values()}
+    return {*names_read(row), *bounds, *(row.get("set") or {}).values()}
 
 
 def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, object]]:
@@ -133,7 +137,7 @@ def _history(gathered: Gathered, section: str, name: str) -> Iterator[str]:
 
 def _does(row: Mapping[str, object]) -> str:
     parts = [f"when {flow(row['when'])}"] if row.get("when") else []
-    parts += [f"{key} {flow(row[key])}" for key in ("set", "rank", "order") if key in row]
+    parts += [f"{key} {flow(row[key])}" for key in ("set", "rank", "beyond", "unbeaten", "order") if key in row]
     return "; ".join(parts) or "always"
 
 

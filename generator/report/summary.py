@@ -6,20 +6,24 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from generator.errors import MOST_IN_FILE, printable
 from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
 from generator.report.job import job_lines
-from generator.report.speed import ranged, speed_lines
+from generator.report.speed import concurrency_text, ranged, speed_lines
 from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
+
+if TYPE_CHECKING:
+    from generator.decide.cures import Cure  # only refusals need it
 
 OBJECTIVES = {"objective.tpot_ratio": "tpot_ms", "objective.ttft_ratio": "ttft_ms"}
 """The names of the objective ratios that rows read, each with the speed figure it is based on."""
 
 MOST = 6
-"""Number of rejections printed in a refusal; `explain` prints all."""
+"""Lines of a refusal; `explain` prints all."""
 
 
 def chosen_line(candidate: Candidate) -> str:
@@ -41,11 +45,22 @@ def summary(plan: Plan, book: RuleBook, all_engines: bool = False) -> str:
     return printable("\n".join(_lines(plan, all_engines)))
 
 
+def headline(plan: Plan, candidate: Candidate) -> str:
+    """A candidate in one line, and the objectives that its estimate misses: `misses tpot_ms 50 (84 ms estimated)`."""
+    speed = candidate.performance.speed if candidate.performance else None
+    missed = []
+    for figure in OBJECTIVES.values():
+        asked, estimate = plan.spec["workload"].get(figure), getattr(speed, figure, None)
+        if asked and estimate is not None and estimate.value > asked:
+            missed.append(f"{figure} {asked:g} ({estimate.value:.3g} ms estimated)")
+    return chosen_line(candidate) + (f" · misses {' and '.join(missed)}{_max_concurrency(candidate)}" if missed else "")
+
+
 def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
     if plan.choice is None:
         yield refusal(plan, plan.name)
         return
-    yield f"{plan.name}: {chosen_line(plan.choice)}"
+    yield f"{plan.name}: {headline(plan, plan.choice)}"
     memory, kv = plan.choice.memory, plan.choice.kv_cache
     if memory is not None and memory.budget:
         terms = [("weights", memory.weights), ("KV cache", memory.kv_cache), ("activations", memory.activations)]
@@ -71,40 +86,54 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
 def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
     """The warnings of a plan; with `verbose` the facts each row read."""
     for warning in plan.warnings:
-        yield printable(f"warning[{warning.row}]: {warning.because}")
+        yield printable(f"warning[{warning.row}]: {because_of(warning, plan.choice)}")
         if verbose:
             for name, read in warning.read.items():
                 yield printable(f"    {name} = {read.value!r} ({read.source})")
 
 
-def refusal(plan: Plan, name: str) -> str:
-    """The reasons why nothing fits: the closest candidates first, then the number of candidates dropped by each row."""
+def because_of(warning: Reason, choice: Candidate | None) -> str:
+    """Why a row warns, and where it is about the queue, how many of the load run at once and how long the first token takes."""
+    speed = choice.performance.speed if choice and choice.performance else None
+    if "load.held" not in warning.read or speed is None:
+        return warning.because
+    first = f", first token {ranged(speed.ttft_ms, 'ms')}" if speed.ttft_ms else ""
+    return f"{warning.because}: {concurrency_text(speed)}{first}"
+
+
+def refusal(plan: Plan, name: str, cures: Sequence[Cure] = ()) -> str:
+    """The reasons why nothing fits: reasons of every candidate, what was tried and would help, else the closest candidates."""
     lines = [f"{name}: error[nothing-fits]: no candidate can be deployed"]
-    near = nearest(plan.rejected)
     everywhere = shared(plan.rejected)
     lines += [f"  every candidate: {reason.because} [{reason.row}]" for reason in everywhere[:MOST_IN_FILE]]
-    lines += [f"  every candidate: {len(everywhere) - MOST_IN_FILE} more reasons"] if len(everywhere) > MOST_IN_FILE else []
-    common = {reason.row for reason in everywhere}
-    for rejection in near[:MOST] if not everywhere else []:
+    near = nearest(plan.rejected)
+    helped = {(cure.choice.engine, cure.choice.method) for cure in cures}
+    first = [r for r in near[:1] if (r.candidate.engine, r.candidate.method) not in helped] if cures else near[:MOST]
+    for rejection in first if not everywhere else []:
         candidate = rejection.candidate
         lines.append(f"  {candidate.id}: {'; '.join(_because(reason, candidate) for reason in rejection.reasons)}{_estimate(rejection)}")
-    counts: dict[str, int] = {}
-    for rejection in plan.rejected:
-        for reason in rejection.reasons:
-            if reason.row not in common:
-                counts[reason.row] = counts.get(reason.row, 0) + 1
-    if len(plan.rejected) > len(near[:MOST]) and counts:
-        worst = ", ".join(f"{row} {count}" for row, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-        lines.append(f"  {len(plan.rejected)} candidates in all; dropped by {worst}")
+    lines += [f"  {_cured(cure, near, bool(everywhere))}" for cure in cures[: max(1, MOST + 1 - len(lines))]]
+    lines.append(f"  (`gen-deploy explain` gives the reasons of each candidate, {len(plan.rejected)} in all)")
     return printable("\n".join(lines))
 
 
+def _cured(cure: Cure, near: Sequence[Rejection], said: bool) -> str:
+    """A change that helps, with why the candidate that it makes possible was rejected without it."""
+    chosen = cure.choice
+    same = [r for r in near if (r.candidate.engine, r.candidate.method) == (chosen.engine, chosen.method)]
+    if said or not same:
+        return f"{chosen.id} works with {cure.write}"
+    refused = same[0].candidate
+    what = "works" if refused.id == chosen.id else f"{chosen.id} works"
+    return f"{refused.id}: {'; '.join(_because(reason, refused) for reason in same[0].reasons)}; {what} with {cure.write}"
+
+
 def shared(rejected: Sequence[Rejection]) -> list[Reason]:
-    """Reasons shared by all of several candidates, except size: problems of the spec as a whole."""
+    """Reasons shared by all of several candidates, except size and load: problems of the spec as a whole."""
     if len(rejected) < 2:
         return []
     rows = set.intersection(*({reason.row for reason in rejection.reasons} for rejection in rejected))
-    return [r for r in rejected[0].reasons if r.row in rows and "memory.headroom" not in r.read]
+    return [r for r in rejected[0].reasons if r.row in rows and r.read.keys().isdisjoint(("memory.headroom", "load.held"))]
 
 
 def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
@@ -128,6 +157,8 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
         for name, read in reason.read.items()
         if name in OBJECTIVES and isinstance(read.value, int | float)
     ]
+    # what would work for fewer at once is nearest
+    missed += [-share.value for reason in rejection.reasons if (share := reason.read.get("load.held_share")) and isinstance(share.value, int | float)]
     short = max(missed) if missed else -memory.headroom if memory else 0.0
     return (memory is None, len(rejection.reasons), short, rejection.candidate.id)
 
@@ -135,8 +166,16 @@ def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
 def _because(reason: Reason, candidate: Candidate) -> str:
     memory = candidate.memory
     if "memory.headroom" in reason.read and memory is not None:
-        needed = memory.total - memory.kv_cache + memory.kv_needed
-        return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), the budget is {gib(min(memory.budget, memory.capacity)):.1f} [{reason.row}]"
+        needed, budget = memory.total - memory.kv_cache + memory.kv_needed, min(memory.budget, memory.capacity)
+        short = f"the budget is {gib(budget):.1f}"
+        if needed <= budget:  # only the margin is missing
+            floor = next((read for name, read in reason.read.items() if name == "memory.headroom"), None)
+            short = f"which leaves {floor.value:.1%} of the budget of {gib(budget):.1f}: less than the margin headroom.floor" if floor else short
+        return f"needs {gib(needed):.1f} GiB (weights {gib(memory.weights):.1f}), {short} [{reason.row}]"
+    held, share = (reason.read[name].value if name in reason.read else None for name in ("load.held", "load.least_share"))
+    if isinstance(held, int | float) and isinstance(share, int | float):
+        most = int(held / share)
+        return f"{reason.because}: {held} at once, so up to {most} with a queue (workload.concurrency: {most}) [{reason.row}]"
     speed = candidate.performance.speed if candidate.performance else None
     for name, figure in OBJECTIVES.items():
         estimate: Range | None = getattr(speed, figure, None)

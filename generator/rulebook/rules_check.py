@@ -12,7 +12,7 @@ from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 from generator.rulebook.facts_check import fact_problems
 from generator.rulebook.overlay import Data, Gathered
-from generator.rulebook.table import COMPARISONS, STAGES
+from generator.rulebook.table import COMPARISONS, ESTIMATES, STAGES, UNCERTAINTY
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Row
@@ -26,7 +26,7 @@ OPTIONAL = frozenset(("quantize",))
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
-ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "otherwise", "evidence", "replaces", "before", "at", "index"}
+ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "beyond", "unbeaten", "otherwise", "evidence", "replaces", "before", "at", "index"}
 
 
 def check(gathered: Gathered, known: Data) -> list[Problem]:
@@ -137,8 +137,13 @@ def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
 
 def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
     if table == "prefer":
-        if ("rank" in row) is ("order" in row):
-            yield Problem("rules-form", f"row {row['id']!r} needs either `rank` or `order`", place.at())
+        if sum(key in row for key in ("rank", "order", "unbeaten")) != 1:
+            yield Problem("rules-form", f"row {row['id']!r} needs either `rank`, `order` or `unbeaten`", place.at())
+        for direction, names in (row.get("unbeaten") or {}).items():
+            for number, name in enumerate(names):
+                if merged["names"].get(name, {}).get("type") not in ("number", "flag"):
+                    near = did_you_mean(str(name), merged["names"])
+                    yield Problem("unknown-name", f"{name!r} is not a number of the vocabulary{near}", place.at("unbeaten", direction, number))
         for key in ("rank", "order"):
             for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
                 if name not in merged["names"]:
@@ -147,6 +152,8 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
                     )
                 elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
                     yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place.at(key))
+        if "beyond" in row and not any(str(name).startswith(ESTIMATES) for name in (row.get("rank") or {}).values()):
+            yield Problem("rules-form", f"row {row['id']!r} compares no estimate; `beyond: {UNCERTAINTY}` is for a `rank` of speed.*", place.at("beyond"))
         for name, words in (row.get("order") or {}).items():
             flat = [w for group in words for w in (group if isinstance(group, list) else [group])]
             yield from _values(merged, name, flat, place.at("order", name))

@@ -87,7 +87,7 @@ Threshold = TypedDict("Threshold", {
 
 Row = TypedDict("Row", {
     "id": str, "when": Mapping[str, object], "because": str, "source": str | None, "set": Mapping[str, object], "rank": Mapping[str, str],
-    "order": Mapping[str, list[object]], "at": str, "index": int,
+    "order": Mapping[str, list[object]], "beyond": str, "unbeaten": Mapping[str, list[str]], "at": str, "index": int,
 }, total=False)  # fmt: skip
 Table = TypedDict("Table", {"hit": str, "rows": list[Row], "at": str})
 Ruleset = TypedDict("Ruleset", {"name": str, "sizing": str, "digest": str, "fallback": Mapping[str, str]}, total=False)

@@ -19,14 +19,32 @@ SPEC, PAIR, LAYOUT, SIZED = range(len(STAGES))
 
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {"min": ge, "over": gt, "below": lt, "max": le}
 
+ESTIMATES = "speed."
+"""Names of estimates begin so."""
+UNCERTAINTY = "uncertainty"
+"""The word of `beyond`."""
+
 Test = Callable[[object], bool]
 Facts = Mapping[str, object]
+
+
+class Rank(NamedTuple):
+    """A criterion by a number: its name, and whether higher is better.
+
+    `estimate`: the number is an estimate of speed; `beyond`: it counts only where it differs by more than such estimates err
+    against each other.
+    """
+
+    name: str
+    higher: bool
+    beyond: bool
+    estimate: bool
 
 
 class Row(NamedTuple):
     """One compiled row of a table.
 
-    `at` is `file:line`. `rank` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows.
+    `at` is `file:line`. `rank`, `unbeaten` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows.
     """
 
     id: str
@@ -37,7 +55,8 @@ class Row(NamedTuple):
     source: str | None
     at: str
     set: Mapping[str, object]
-    rank: tuple[str, bool] | None
+    rank: Rank | None
+    unbeaten: tuple[Rank, ...]
     order: tuple[str, Mapping[object, int]] | None
 
     def matches(self, facts: Facts) -> bool:
@@ -102,6 +121,11 @@ def _words(cell: object) -> frozenset[object]:
     return frozenset(cell if isinstance(cell, list) else [cell])
 
 
+def cell_words(cell: object) -> frozenset[object]:
+    """The words of a cell over a set of words."""
+    return _words(cell["not"] if isinstance(cell, dict) else cell)
+
+
 def _one_of(words: frozenset[object]) -> Test:
     """Test whether a fact is one of these words, or a set that contains one of them."""
     if words == {True} and all(word is True for word in words):
@@ -122,21 +146,32 @@ def _one_of(words: frozenset[object]) -> Test:
     return test
 
 
+def names_read(row: typed.Row) -> set[str]:
+    """The names that a row of checked data reads: by its cells, and those that it ranks, orders or compares by."""
+    compared = [name for names in (row.get("unbeaten") or {}).values() for name in names]
+    return {*(row.get("when") or {}), *(row.get("rank") or {}).values(), *compared, *(row.get("order") or {})}
+
+
 def build_row(row: typed.Row, stages: Mapping[str, int], bound: Callable[[object], object]) -> Row:
     """A row compiled from checked data."""
     when = row.get("when") or {}
     tests = [(name, cell_test(cell, bound)) for name, cell in when.items()]
     rank = order = None
+    unbeaten = tuple(
+        Rank(name, direction == "higher", beyond=name.startswith(ESTIMATES), estimate=name.startswith(ESTIMATES))
+        for direction, names in (row.get("unbeaten") or {}).items()
+        for name in names
+    )
     if "rank" in row:
         ((direction, name),) = row["rank"].items()
-        rank = (name, direction == "higher")
+        rank = Rank(name, direction == "higher", "beyond" in row, name.startswith(ESTIMATES))
     if "order" in row:
         ((name, words),) = row["order"].items()
         order = (name, {word: i for i, group in enumerate(words) for word in _words(group)})
     stage = max((stages[name] for name in when), default=0)
     return Row(
         row["id"], when, tuple(tests), stage, row.get("because", ""), row.get("source"), row.get("at", ""),
-        row.get("set") or {}, rank, order,
+        row.get("set") or {}, rank, unbeaten, order,
     )  # fmt: skip
 
 

@@ -72,6 +72,10 @@ class CacheCost(_Fields):
         tokens = ceil_to(tokens_per_sequence, self.block) * sequences
         return ceil(tokens * (self.full_per_token + self.sliding_per_token)) + self.state_bytes * sequences
 
+    def least_for(self, cap: int) -> int:
+        """Bytes without which the engine refuses to start under a cap of so many sequences."""
+        return 0
+
     def tokens_in(self, pool_bytes: int, max_model_len: int) -> int:
         """Tokens that a pool holds, as the engine says it."""
         if pool_bytes <= 0 or max_model_len <= 0:

@@ -43,13 +43,14 @@ class Load(NamedTuple):
 class Device(NamedTuple):
     """One GPU (or the host's RAM for `cpu`) as sizing sees it.
 
-    `capacity` is what the driver reports, in bytes; `count` how many the deployment may use.
+    `capacity` is what the driver reports, in bytes; `unified`: the system runs in the same memory.
     """
 
     capacity: int
     vendor: str = "nvidia"
     compute_capability: float = 0.0
     multiprocessors: int = 0
+    unified: bool = False
 
 
 class Fixed(NamedTuple):
@@ -94,6 +95,11 @@ class Footprint(NamedTuple):
     def headroom(self) -> float:
         """What is left of the budget under this workload, as a fraction of the budget (negative: too much)."""
         return headroom(self.budget, self.weights + self.activations + self.cuda_graphs + self.runtime + self.kv_needed)
+
+
+def free_share(device: Device, numbers: Numbers) -> float:
+    """Share of the memory that is free before an engine starts: all of a card's own, less where the system runs in it."""
+    return numbers("gpu.unified_free") if device.unified else 1.0
 
 
 def headroom(budget: int, needed: int) -> float:

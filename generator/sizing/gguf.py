@@ -8,9 +8,10 @@ gets which clause, and what happens to rows that no block divides, is as in llam
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import ceil_div
@@ -31,7 +32,8 @@ class GgufSizes:
     """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
 
     With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
-    copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type.
+    copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type. `experts` are the routed
+    experts of each layer, a part of `layers`; `largest` is one tensor.
     """
 
     layers: tuple[int, ...]
@@ -39,6 +41,35 @@ class GgufSizes:
     output: int
     file: int
     by_type: Mapping[str, int]
+    experts: tuple[int, ...]
+    largest: int
+
+    def scaled(self, exact: int) -> GgufSizes:
+        """The same where the file is known to have `exact` bytes (0: not known)."""
+        if not exact or not self.file:
+            return self
+        layers, experts = (tuple(size * exact // self.file for size in sizes) for sizes in (self.layers, self.experts))
+        embedding, output, largest = (size * exact // self.file for size in (self.embedding, self.output, self.largest))
+        return replace(self, layers=layers, experts=experts, embedding=embedding, output=output, file=exact, largest=largest)
+
+
+    def without(self, cpu_experts: int) -> tuple[int, ...]:
+        """Bytes of each layer where the experts of so many layers, from the first on, are elsewhere."""
+        return tuple(size - (self.experts[layer] if layer < cpu_experts else 0) for layer, size in enumerate(self.layers))
+
+
+class Placed(NamedTuple):
+    """Bytes of the weights by where they lie and how a token reads them: whole, or the experts that it is routed to."""
+
+    gpu_dense: int
+    gpu_experts: int
+    host_dense: int
+    host_experts: int
+
+    @property
+    def host(self) -> int:
+        """Bytes in the host's memory, the input embedding apart."""
+        return self.host_dense + self.host_experts
 
 
 _Key = tuple[int, int, int, bool]
@@ -65,9 +96,9 @@ def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
 
 
 def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
-    layers = [0] * architecture.layers
+    layers, experts = [0] * architecture.layers, [0] * architecture.layers
     last = architecture.layers - 1
-    embedding = output = file = 0
+    embedding = output = file = largest = 0
     by_type: dict[str, int] = {}
     for tensor in tensors(architecture, mixture):
         size = tensor.size * max(1, len(tensor.layers))
@@ -80,9 +111,13 @@ def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
         by_type[tensor.type] = by_type.get(tensor.type, 0) + size
         if not tensor.layers:
             output += size
+        else:
+            largest = max(largest, tensor.size)
         for layer in tensor.layers:
             layers[min(layer, last)] += tensor.size
-    return GgufSizes(tuple(layers), embedding, output, file, by_type)
+            if tensor.role == "expert":
+                experts[min(layer, last)] += tensor.size
+    return GgufSizes(tuple(layers), embedding, output, file, by_type, tuple(experts), largest)
 
 
 def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> int:
@@ -135,12 +170,49 @@ def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float
     return {"layers": totals[fullest] - output, "output": output}
 
 
-def on_devices(sizes: GgufSizes, layers: int, devices: int = 1) -> int:
-    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers."""
+def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int = 0) -> int:
+    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers.
+
+    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory.
+    """
     if layers < 1:
         return 0
-    kept = sizes.layers[max(0, len(sizes.layers) - (layers - 1)) :]
-    return max(_by_device(replace(sizes, layers=kept), devices))
+    first = max(0, len(sizes.layers) - (layers - 1))
+    if devices == 1:
+        return sizes.output + sum(sizes.layers[first:]) - sum(sizes.experts[first:cpu_experts])
+    return max(_by_device(replace(sizes, layers=sizes.without(cpu_experts)[first:]), devices))
+
+
+def balanced(parts: Sequence[float], devices: int) -> tuple[int, ...]:
+    """How many of the parts, in their order, each device gets so that the fullest holds least, to a thousandth: what `--tensor-split` says."""
+    ends = list(accumulate(parts))
+
+    def filled(most: float) -> tuple[int, ...]:
+        """Parts by device where each takes what fits under `most`."""
+        found, start = [], 0
+        while start < len(ends):
+            end = max(start + 1, bisect_right(ends, (ends[start - 1] if start else 0) + most))
+            found.append(end - start)
+            start = end
+        return tuple(found)
+
+    low, high = max(max(parts), ends[-1] / devices), ends[-1]
+    best = filled(high)
+    while high - low > 1e-3 * high:
+        middle = (low + high) / 2.0
+        found = filled(middle)
+        low, high, best = (low, middle, found) if len(found) <= devices else (middle, high, best)
+    return (*best, *[0] * (devices - len(best)))
+
+
+def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:
+    """Where the weights lie with `-ngl layers --n-cpu-moe cpu_experts`; all devices together."""
+    first = max(0, len(sizes.layers) - (layers - 1))
+    dense = [size - experts for size, experts in zip(sizes.layers, sizes.experts, strict=True)]
+    beside = max(first, cpu_experts)
+    return Placed(
+        sizes.output + sum(dense[first:]), sum(sizes.experts[beside:]), sum(dense[:first]), sum(sizes.experts[:beside])
+    )
 
 
 def repack_bytes(

@@ -12,21 +12,28 @@ from generator.engines.room import EngineSpeed
 from generator.sizing.footprint import Numbers
 from generator.throughput.shapes import Range
 
+ASSUMED = "; the speed of the host's memory is assumed (hardware.host_bandwidth_gb_per_s says it), "
+
 
 class Class(NamedTuple):
     """A class of measurements: its word in the thresholds, what a reader is told, whether its rows were measured, and
-    whether the estimate rests on a host's memory of which nothing is known."""
+    whether the speed of the host's memory is assumed."""
 
     word: str
     said: str
     measured: bool
     host: bool = False
 
+    def beside_host(self, band: str, known: bool) -> Class:
+        """The class where the CPU reads a part of the weights: rows of all back ends together."""
+        return Class(f"{band}.host" if known else f"{band}.host_assumed", f"{self.said}, weights in the host's memory", True, not known)
+
     @property
     def basis(self) -> str:
         """What the band rests on, for a reader."""
         few = "" if self.measured else "; few or no measurements of this case, so the band is wider"
-        return self.said + few + ("; the speed of the host's memory is assumed, so the band is very wide" if self.host else "")
+        beside = "two channels of a desktop's" if self.measured else "so the band is very wide"
+        return self.said + few + (ASSUMED + beside if self.host else "")
 
 
 def class_of(engine: EngineSpeed, moe: bool, back_end: str | None, batch: float, data_centre: bool) -> Class:
@@ -46,12 +53,13 @@ class Bands:
         self._numbers = numbers
         self._known: dict[tuple[str, bool, bool, str], tuple[float, float]] = {}
 
-    def around(self, value: float, found: Class, metric: str) -> Range:
-        """The value with its bounds, for `tpot`, `ttft` or `throughput`."""
+    def around(self, value: float, found: Class, metric: str, other: float | None = None) -> Range:
+        """The value with its bounds, for `tpot`, `ttft` or `throughput`; `other` is a second value that the bounds hold for too."""
         key = (found.word, found.measured, found.host, metric)
         known = self._known.get(key)
         if known is None:
-            wider = (1.0 if found.measured else self._numbers("speed.band.unmeasured")) * (self._numbers("speed.band.host") if found.host else 1.0)
+            wider = 1.0 if found.measured else self._numbers("speed.band.unmeasured") * (self._numbers("speed.band.host") if found.host else 1.0)
             low, high = (self._numbers(f"speed.band.{found.word}.{metric}.{end}") for end in ("low", "high"))
             known = self._known[key] = (low / wider, high * wider)
-        return Range(value, value * known[0], value * known[1])
+        other = value if other is None else other
+        return Range(value, min(value, other) * known[0], max(value, other) * known[1])

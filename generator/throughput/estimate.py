@@ -13,7 +13,7 @@ from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
 from generator.throughput.local import LocalMachine, Packing, back_end
 from generator.throughput.serving import Served, served
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, ModelShape, Range, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Range, Speed, Split
 from generator.throughput.steps import Machine
 
 LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
@@ -29,12 +29,11 @@ class Calibration:
         self.servers: Factors = factors(numbers)
         self.local: LocalFactors = local_factors(numbers)
         self.bands = Bands(numbers)
-        self.level = numbers("speed.level")
 
 
 class Setting(NamedTuple):
-    """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` the share of its layers
-    that stay in the host's memory."""
+    """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` what of it stays in the
+    host's memory."""
 
     model: ModelShape
     hardware: HardwareShape
@@ -42,7 +41,7 @@ class Setting(NamedTuple):
     split: Split
     engine: str
     packing: Packing = "plain"
-    in_host: float = 0.0
+    in_host: InHost = InHost()
 
     def unknown(self) -> str | None:
         """Why there is no estimate; None where there can be one."""
@@ -69,13 +68,15 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     around, replicas = calibration.bands.around, float(setting.split.replicas)
     if demand.concurrency is not None:
         replicas = min(replicas, float(demand.concurrency))  # the others are idle
-    first: Range | None = around(result.ttft * 1000.0, found, "ttft")
+    # an engine that reads prompts first keeps together what came together, so its band reaches from one way of arriving to the other
+    other = result.together if ENGINES[setting.engine].speed.prompts_first else result
+    first: Range | None = around(result.ttft * 1000.0, found, "ttft", other.ttft * 1000.0)
     if isinstance(machine, LocalMachine) and not machine.knows_compute:
         first = None
     return Speed(
         output_tokens_per_second=around(result.output_per_second * replicas, found, "throughput"),
         ttft_ms=first,
-        tpot_ms=around(result.tpot * 1000.0, found, "tpot"),
+        tpot_ms=around(result.tpot * 1000.0, found, "tpot", other.tpot * 1000.0),
         limit=_limit(result, demand),
         basis=found.basis,
         concurrency=result.running * replicas,
@@ -91,8 +92,10 @@ def band_class(setting: Setting, running: float) -> Class:
     known = hardware.vendor == "nvidia" and hardware.generation in MEASURED and linked and not hardware.across
     end = back_end(hardware) if setting.engine in LOCAL else None
     found = class_of(ENGINES[setting.engine].speed, setting.model.experts > 0, end, running, known)
-    if setting.in_host or hardware.assumed:
-        return found._replace(measured=False, host=not hardware.host_known)
+    if hardware.assumed:
+        return found._replace(measured=False, host=True)
+    if setting.in_host.some:
+        return found.beside_host(ENGINES[setting.engine].speed.band, hardware.host_known)
     return found
 
 

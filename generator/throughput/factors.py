@@ -40,8 +40,9 @@ class Factors:
     """bytes/s and latency between nodes"""
     host_layer: float
     host_sequence: float
+    host_rank: float
     blackwell_host: float
-    """host and launch time of a step: of each layer, each sequence; and on Blackwell against that"""
+    """host and launch time of a step: of each layer, each sequence, each sequence and doubling of the GPUs; and on Blackwell against that"""
     expert_bandwidth: float
     expert_layer: float
     """grouped matrices of experts: bandwidth against plain ones, and routing time per layer"""
@@ -78,6 +79,9 @@ class LocalFactors:
     """share of each other slot's prompt that a new prompt waits for"""
     batch: float
     """tokens of a prompt for which the host's part of the weights is copied once"""
+    host: float
+    host_experts: float
+    """shares of the host's memory bandwidth at which a CPU beside a GPU reads whole layers, and the experts that a token is routed to"""
 
 
 BACK_ENDS = ("cuda", "cuda_server", "hip", "metal", "sycl", "cpu")
@@ -102,4 +106,6 @@ def local_factors(numbers: Numbers) -> LocalFactors:
         first_base=numbers(f"{PREFIX}local.first_base"),
         queue=numbers(f"{PREFIX}local.queue"),
         batch=numbers(f"{PREFIX}local.batch"),
+        host=numbers(f"{PREFIX}local.host"),
+        host_experts=numbers(f"{PREFIX}local.host_experts"),
     )

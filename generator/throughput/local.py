@@ -1,8 +1,9 @@
 """llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read.
 
 Floor 4, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a
-fixed time per layer for launching kernels, which is what small models on fast cards wait for. Layers that stay in the host's
-memory are read at the CPU's share of its bandwidth; for a prompt their weights are copied to the GPU, once a batch.
+fixed time per layer for launching kernels, which is what small models on fast cards wait for. Layers and experts that stay in the
+host's memory are read at the share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the
+GPU, once a batch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from math import ceil
 from typing import Literal
 
 from generator.throughput.factors import LocalFactors
-from generator.throughput.shapes import CacheTraffic, HardwareShape, ModelShape, Split
+from generator.throughput.shapes import CacheTraffic, HardwareShape, InHost, ModelShape, Split
 from generator.throughput.steps import Step
 
 Packing = Literal["plain", "simple", "mixed"]
@@ -41,41 +42,42 @@ class LocalMachine:
 
     def __init__(
         self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, factors: LocalFactors,
-        in_host: float = 0.0,
+        in_host: InHost,
     ) -> None:  # fmt: skip
-        self.model, self.cache, self.split, self.factors = model, cache, split, factors
+        self.model, self.cache, self.split, self.factors, self.in_host = model, cache, split, factors, in_host
         end = back_end(hardware)
-        bandwidth = hardware.bandwidth * _share(end, packing, factors)
-        per_byte, layer = 1.0 / bandwidth, factors.layer[end]
-        if in_host:
-            per_byte = (1.0 - in_host) * per_byte + in_host / (hardware.host * _share("cpu", packing, factors))
-            layer = max(layer, factors.layer["cpu"])
-        self.bandwidth, self.layer = 1.0 / per_byte, layer
-        self.copied = in_host / (hardware.link or hardware.host)
-        """seconds of copying the host's part, per byte of all weights"""
+        self.bandwidth = hardware.bandwidth * _share(end, packing, factors)
+        self.host, self.host_experts = hardware.host * factors.host, hardware.host * factors.host_experts
+        self.layer = max(factors.layer[end], factors.layer["cpu"]) if in_host.some else factors.layer[end]
+        self.copied = 1.0 / (hardware.link or hardware.host)
+        """seconds of copying a byte of the host's to the GPU"""
         self.flops = _flops(hardware, end, factors)
         self.first_base, self.first_sequence, self.queue = factors.first_base, 0.0, factors.queue
 
     def decode(self, sequences: float, context: float) -> Step:
         """One token for each of `sequences`; the GPUs work one after the other, so their bytes add up."""
-        model = self.model
-        weights = model.dense_bytes + model.expert_bytes * model.covered(sequences)
         cached = sequences * self.cache.bytes_at(context) * self.split.pipeline
-        memory = (weights + cached) / self.bandwidth
-        return Step(memory, self._arithmetic(1.0) * (sequences - 1.0), 0.0, self.layer * model.layers, added=True)
+        return Step(self._reading(sequences, cached), self._arithmetic(1.0) * (sequences - 1.0), 0.0, self.layer * self.model.layers, added=True)
 
     def prefill(self, tokens: float, batch: float = 1.0) -> Step:
-        """A prompt alone."""
-        model = self.model
-        weights = model.dense_bytes + model.expert_bytes * model.covered(tokens)
-        return Step(weights / self.bandwidth, self._arithmetic(tokens) * batch, self._copying(tokens * batch), self.layer * model.layers)
+        """A prompt alone; what lies in the host's memory is copied, and the GPU does the arithmetic."""
+        weights = self.model.dense_bytes + self.model.expert_bytes * self.model.covered(tokens)
+        return Step(weights / self.bandwidth, self._arithmetic(tokens) * batch, self._copying(tokens * batch), self.layer * self.model.layers)
 
     def prefill_delay(self, tokens: float) -> float:
         """Seconds by which a prompt delays the other slots."""
         return self._arithmetic(tokens) + self._copying(tokens)
 
+    def _reading(self, sequences: float, cached: float) -> float:
+        """Seconds of reading the weights that a token of each sequence meets, and the bytes of the cache, each where it lies."""
+        model, host = self.model, self.in_host
+        dense, experts = model.dense_bytes, model.expert_bytes * model.covered(sequences)
+        on_gpu = dense * (1.0 - host.dense) + experts * (1.0 - host.experts) + cached * (1.0 - host.layers)
+        return on_gpu / self.bandwidth + (dense * host.dense + cached * host.layers) / self.host + experts * host.experts / self.host_experts
+
     def _copying(self, tokens: float) -> float:
-        return ceil(tokens / self.factors.batch) * (self.model.dense_bytes + self.model.expert_bytes) * self.copied
+        model, host = self.model, self.in_host
+        return ceil(tokens / self.factors.batch) * (model.dense_bytes * host.dense + model.expert_bytes * host.experts) * self.copied
 
     @property
     def knows_compute(self) -> bool:

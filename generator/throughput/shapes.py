@@ -93,6 +93,20 @@ class CacheTraffic(NamedTuple):
         return size
 
 
+class InHost(NamedTuple):
+    """What a GPU leaves in the host's memory: shares of the bytes of everything but experts, of the experts, and of the layers
+    that the CPU runs whole, their cache with them."""
+
+    dense: float = 0.0
+    experts: float = 0.0
+    layers: float = 0.0
+
+    @property
+    def some(self) -> bool:
+        """Whether a token reads anything of it."""
+        return self.dense > 0.0 or self.experts > 0.0
+
+
 class Split(NamedTuple):
     """How one replica is split: ways of tensor parallelism, pipeline stages; and how many replicas there are."""
 
@@ -110,13 +124,15 @@ class Demand(NamedTuple):
     """The load on the whole deployment.
 
     `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and `output_tokens` of one,
-    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds).
+    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds). `burst`: all come at once; else each
+    comes when another is done, and answers differ in length.
     """
 
     concurrency: int | None
     input_tokens: float
     output_tokens: float
     most: float
+    burst: bool = False
 
 
 class Range(NamedTuple):

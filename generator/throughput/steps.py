@@ -6,6 +6,7 @@ the two; communication and the host's work come on top. `docs/throughput.md` der
 
 from __future__ import annotations
 
+from math import log2
 from typing import NamedTuple
 
 from generator.throughput.factors import Factors
@@ -71,6 +72,7 @@ class Machine:
         """without stages it is the all-reductions that cross the nodes"""
         self.first_base, self.first_sequence, self.queue = factors.first_base, factors.first_sequence, factors.queue
         self.latency = factors.pcie_latency if pcie else factors.link_latency
+        self.each_sequence = (factors.host_sequence + factors.host_rank * log2(ways)) * self.host_scale
         self.link = factors.node_bandwidth if self.tensor_across else hardware.link * factors.link
 
     def decode(self, sequences: float, context: float) -> Step:
@@ -83,7 +85,7 @@ class Machine:
         memory = (weights / self.split.tensor + cached) / self.bandwidth
         each = self.dense_seconds + self.expert_seconds + self.attention_seconds * context
         compute = sequences * each / f.decode_compute
-        host = self.launching + f.host_sequence * self.host_scale * sequences
+        host = self.launching + self.each_sequence * sequences
         return Step(memory * self.slower, compute * self.slower, self.communication(sequences, REDUCTIONS * model.layers) * self.slower, host * self.slower)
 
     def prefill(self, tokens: float, batch: float = 1.0) -> Step:

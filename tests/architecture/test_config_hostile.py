@@ -41,7 +41,7 @@ VALUES = st.recursive(
 
 def size_up(values: Any) -> None:
     """Read a config and, where that works, everything that sizing does with it."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         found = from_config(values)
     except InputError as error:
@@ -54,7 +54,7 @@ def size_up(values: Any) -> None:
         for engine in ("vllm", "sglang", "llama.cpp"):
             cost = cache_cost(found, layout, 8.5, engine)
             assert cost.bytes_for(1000, 3) >= 0 and cost.tokens_in(10**9, 1000) >= 0
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])

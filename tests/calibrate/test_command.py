@@ -15,14 +15,14 @@ LOGS = Path(__file__).resolve().parents[1] / "data" / "logs"
 
 SPECS = {
     "h100": "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: H100-80GB, memory_gib: 79.19}\npin: {quantization: bf16}\n",
-    "l4": "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: L4-24GB}\n",
+    "l4": "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: L4-24GB}\npin: {quantization: bf16}\n",
     "a10g": (
         "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: A10G-24GB}\n"
         "pin: {engine_version: '0.7.3', quantization: bf16, max_num_seqs: 1, max_num_batched_tokens: 2048}\n"
     ),
     "3090": "model: Qwen/Qwen2.5-14B-Instruct\nhardware: {gpu: RTX3090-24GB}\npin: {quantization: gguf-q4_k_m}\n",
     "3060": "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: RTX3060-12GB}\npin: {quantization: gguf-q4_k_m}\n",
-    "l4x4": "model: Qwen/Qwen2.5-32B-Instruct\nhardware: {gpu: L4-24GB, gpus_per_node: 4}\n",
+    "l4x4": "model: Qwen/Qwen2.5-32B-Instruct\nhardware: {gpu: L4-24GB, gpus_per_node: 4}\npin: {quantization: bf16}\n",
 }
 WITHIN: dict[tuple[str, str], dict[str, float]] = {
     ("vllm-0.19.0-h100.log", "h100"): {"weights": 0.5, "activations": 1, "runtime": 5, "kv_cache": 1, "kv_tokens": 1, "capacity": 0.1},
@@ -96,7 +96,7 @@ def test_the_table_for_a_reader(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_what_does_not_fit_together_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "other.yaml"
-    path.write_text(SPECS["l4"] + "pin: {engine: sglang}\n", encoding="utf-8")
+    path.write_text(SPECS["l4"].replace("quantization: bf16", "engine: sglang"), encoding="utf-8")
     assert main(["calibrate", str(LOGS / "vllm-0.11.0-l4.log"), "--spec", str(path)]) == 2
     assert "other-engine" in capsys.readouterr().err
     assert main(["calibrate", str(LOGS / "vllm-0.11.0-l4.log"), "--spec", spec(tmp_path, "l4"), "--rules", "handbook"]) == 2

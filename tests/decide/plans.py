@@ -12,7 +12,7 @@ from generator.decide.decision import Outcome, decide
 from generator.errors import InputError
 from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook, load
-from generator.spec.deployment import from_document
+from generator.spec.deployment import DeploymentSpec, from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,11 +23,15 @@ def book(name: str = "default") -> RuleBook:
     return load(name)
 
 
-def plan(spec: dict[str, Any], rules: str = "default", thorough: bool = False, folder: Path | None = None) -> Outcome:
-    """The outcome for a spec given as data."""
+def spec_of(spec: dict[str, Any], folder: Path | None = None) -> DeploymentSpec:
+    """A spec given as data."""
     path = (folder or Path()) / "case.yaml"
-    document = parse_yaml(yaml.safe_dump(spec, sort_keys=False), str(path))
-    found, problems = from_document(document, path)
+    found, problems = from_document(parse_yaml(yaml.safe_dump(spec, sort_keys=False), str(path)), path)
     if found is None:
         raise InputError(problems)
-    return decide(found, book(rules), thorough)
+    return found
+
+
+def plan(spec: dict[str, Any], rules: str = "default", thorough: bool = False, folder: Path | None = None) -> Outcome:
+    """The outcome for a spec given as data."""
+    return decide(spec_of(spec, folder), book(rules), thorough)

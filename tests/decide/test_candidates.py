@@ -54,7 +54,7 @@ def test_every_row_has_a_case(table: str) -> None:
 
 def test_the_cases_are_quick() -> None:
     """All of them, decided anew."""
-    start = time.perf_counter()
+    start = time.process_time()
     for case in CASES:
         run(case, book())
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS

@@ -214,7 +214,7 @@ def test_the_scripts_own_variables_are_gated() -> None:
     own = set()
     for path in (Path(__file__).parents[2] / "templates").glob("*.sh.j2"):
         own |= set(re.findall(r"^\s*([A-Za-z_]\w*)=", path.read_text(encoding="utf-8"), re.MULTILINE)) if path.name == "serve.sh.j2" else set()
-    assert {"here", "found", "create"} <= own
+    assert {"here", "found", "create", "pids"} <= own
     for name in own - {"OLLAMA_HOST"}:
         assert list(gate_problems(spec_of("vllm", {}, {name: "x1"}), book())), name
 

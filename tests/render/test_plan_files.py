@@ -270,9 +270,9 @@ WHY_NOT = [
         ],
     ),
     ("tgi/fp8", ["tgi/fp8/tp1 is rejected"]),
-    ("sglang", ["works and ranks lower", "z-first"]),
+    ("sglang", ["works and ranks lower"]),
     ("vllm", ["vllm is the choice"]),
-    ("llama.cpp", ["neither rejected nor among the runners-up"]),
+    ("llama.cpp", ["was not considered"]),
 ]
 
 

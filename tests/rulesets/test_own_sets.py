@@ -104,7 +104,7 @@ def test_thresholds_and_facts(tmp_path: Path) -> None:
 
 
 def test_what_the_code_needs_is_an_error_when_it_is_gone(tmp_path: Path) -> None:
-    files = {"ruleset.yaml": "ruleset: {name: ours, extends: default}\noff: {thresholds: [plan.alternatives]}\n"}
+    files = {"ruleset.yaml": "ruleset: {name: ours, extends: default}\noff: {thresholds: [vllm.fraction_ceiling]}\n"}
     with pytest.raises(InputError, match="missing-threshold"):
         plan(SPEC, load(str(write(tmp_path, files))))
     with pytest.raises(InputError, match="rules-gap"):

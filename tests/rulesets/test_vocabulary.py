@@ -74,8 +74,9 @@ def test_the_rule_set_has_what_is_declared(book: RuleBook) -> None:
 def test_each_stage_makes_exactly_its_names(context: Context) -> None:
     assert set(spec_names(context)[0]) == names_of(vocabulary.SpecNames)
     for pair in list(pairs(context, making=True))[::7]:
-        assert set(pair_names(context, pair.engine, pair.method, pair.checkpoint, pair.origin)[0]) == names_of(vocabulary.PairNames)
-        assert set(target_names(context, pair)) == names_of(vocabulary.TargetNames)
+        names = pair_names(context, pair.engine, pair.method, pair.checkpoint, pair.origin)[0]
+        assert set(names) == names_of(vocabulary.PairNames)
+        assert set(target_names(context, pair, {**names})) == names_of(vocabulary.TargetNames)
         units = units_of(context.book.section("methods")[pair.method], pair.checkpoint)
         assert set(layout_names(context, pair.engine, Layout(2), units)) == names_of(vocabulary.LayoutNames)
     assert set(NO_NAMES) == names_of(vocabulary.SpeedNames)

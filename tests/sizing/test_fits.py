@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from starts import facts, not_understood, planned
+from starts import facts, not_understood, pinned_start, planned, starts
 
 
 def test_what_failed_is_refused_and_what_fitted_is_not(tmp_path: Path) -> None:
@@ -22,3 +22,18 @@ def test_what_failed_is_refused_and_what_fitted_is_not(tmp_path: Path) -> None:
     assert set(wrong) == not_understood()  # what becomes right is to be unmarked
     assert (good, bad) >= (30, 25)
     assert len(refused) <= good // 10, refused
+
+
+def test_starts_that_ran_fit_under_a_load_that_nobody_stated(tmp_path: Path) -> None:
+    """What is pinned is a cap: the cache of the profile's typical requests is needed, as many as there is room for."""
+    rows = [row for row in starts() if row["start"].get("gpu") and not row["start"].get("offload")]
+    refused = []
+    for row in rows:
+        spec = pinned_start(row)
+        spec["workload"] = {key: value for key, value in spec["workload"].items() if key == "max_context"}
+        plan = planned(spec, tmp_path)
+        found = {reason.row for rejection in plan.rejected[:1] for reason in rejection.reasons}
+        if plan.choice is None and found & {"out-of-memory", "load-hardly-held", "no-room-beside-the-pool"}:
+            refused.append(row["id"] if "id" in row else str(row["start"]))
+    assert len(rows) >= 40
+    assert len(refused) <= len(rows) // 6, refused

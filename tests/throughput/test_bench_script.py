@@ -149,11 +149,27 @@ def test_one_sequence_on_llama_cpp_is_measured_without_a_server(tmp_path: Path) 
     assert main(["calibrate", "--bench", str(tmp_path / "bench.json"), "--spec", str(spec)]) == 0
 
 
+def test_llama_bench_leaves_the_same_experts_in_host_memory(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    pin = "pin: {engine: llama.cpp, quantization: gguf-mxfp4, pipeline_parallel: 2, cpu_experts: 7}"
+    lines = ("name: one", "model: openai/gpt-oss-120b", "hardware: {gpu: RTX5090-32GB, gpus_per_node: 2}", "workload: {profile: dev, concurrency: 1}", pin)
+    spec.write_text("\n".join(lines), encoding="utf-8")
+    assert main([str(spec), "-o", str(tmp_path / "out"), "-q"]) == 0
+    stand_in(tmp_path, "llama-bench", "echo '[]'")
+    run(tmp_path / "out/one/llama.cpp/bench.sh", tmp_path)
+    flags = dict(pairwise((tmp_path / "words").read_text(encoding="utf-8").split("\0")[:-1]))
+    first, second = map(int, flags["-ts"].split("/"))
+    assert (flags["-ngl"], flags["--n-cpu-moe"], first + second) == ("37", "7", 37)
+
+
 VLLM = {
     "backend": "vllm", "max_concurrency": 16, "completed": 80, "total_input_tokens": 80000, "total_output_tokens": 24000,
     "output_throughput": 900.0, "mean_ttft_ms": 150.0, "mean_tpot_ms": 16.0,
 }  # fmt: skip
-PLAIN = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 16, input_tokens: 1000, output_tokens: 300}\n"
+PLAIN = (
+    "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\nworkload: {concurrency: 16, input_tokens: 1000, output_tokens: 300}\n"
+    "pin: {quantization: bf16}\n"
+)
 
 
 def calibrated(tmp_path: Path, result: object, *words: str) -> int:
@@ -176,7 +192,7 @@ def test_the_measured_factor_makes_the_estimate_what_was_measured(tmp_path: Path
     assert calibrated(tmp_path, VLLM, "--json", "--rules", str(tmp_path / "mine")) == 0
     after = json.loads(capsys.readouterr().out)
     assert {one["name"]: one for one in after["figures"]}["tpot_ms"]["ratio"] == pytest.approx(1.0, abs=0.02)
-    assert main(["plan", str(tmp_path / "spec.yaml"), "--rules", str(tmp_path / "mine"), "--json"]) == 0
+    assert main(["plan", str(tmp_path / "spec.yaml"), "--rules", str(tmp_path / "mine"), "--engine", "vllm", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["performance"]["tpot_ms"] == pytest.approx(16.0, rel=0.02)
 
 

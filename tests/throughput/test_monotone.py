@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from generator.decide.context import Numbers
 from generator.rulebook.book import load
 from generator.throughput.estimate import Calibration, Setting, estimate, most_within
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, ModelShape, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Speed, Split
 
 GB, TERA = 1e9, 1e12
 EXAMPLES = settings(max_examples=150, deadline=None)
@@ -45,7 +45,7 @@ def candidates(draw: st.DrawFn) -> Setting:
     cache = CacheTraffic(draw(st.floats(100, 1e6)), ((draw(st.floats(100, 1e5)), 1024),) if draw(st.booleans()) else (), draw(st.sampled_from([0.0, 1e6])))
     local = engine == "llama.cpp"
     split = Split(1 if local else draw(st.sampled_from([1, 2, 4, 8])), draw(st.sampled_from([1, 2, 4])), 1 if local else draw(st.sampled_from([1, 2])))
-    in_host = draw(st.sampled_from([0.0, 0.3, 0.9])) if local else 0.0
+    in_host = draw(st.sampled_from([InHost(), InHost(0.3, 0.3, 0.3), InHost(0.0, 0.9, 0.0)])) if local else InHost()
     return Setting(model, hardware, cache, split, engine, draw(st.sampled_from(["plain", "simple", "mixed"])), in_host)
 
 
@@ -86,7 +86,7 @@ def test_more_arithmetic_and_faster_links_are_never_slower(setting: Setting, dem
 @given(candidates(), loads, st.floats(0.0, 0.9), st.floats(0.0, 0.9))
 def test_more_layers_in_the_host_are_never_faster_where_its_memory_is_slower(setting: Setting, demand: Demand, one: float, other: float) -> None:
     local = setting._replace(engine="llama.cpp", split=Split(), hardware=setting.hardware._replace(vendor="nvidia", host=setting.hardware.bandwidth / 4))
-    fewer, more = (local._replace(in_host=share) for share in sorted((one, other)))
+    fewer, more = (local._replace(in_host=InHost(share, share, share)) for share in sorted((one, other)))
     slow = local.hardware._replace(generation="cpu_x86", vendor="cpu", bandwidth=local.hardware.host)
     assert no_less(speed(more, demand).tpot_ms.value, speed(fewer, demand).tpot_ms.value)
     assert speed(local._replace(hardware=slow), demand).basis

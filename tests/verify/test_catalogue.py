@@ -152,6 +152,27 @@ def test_a_setting_that_the_engine_takes_only_sometimes_says_when() -> None:
     assert conditional >= {("vllm", "quantization"), ("sglang", "quantization"), ("tgi", "dtype")}
 
 
+@pytest.mark.parametrize(
+    ("engine", "facts", "has", "lacks"),
+    [
+        ("tgi", {"method.family": "float"}, "dtype", "served_name"),
+        ("tgi", {"method.family": "int4"}, "kv_cache_dtype", "dtype"),
+        ("vllm", {"weights.origin": "online"}, "quantization", "ctx_size"),
+        ("vllm", {"weights.origin": "published"}, "dtype", "quantization"),
+        ("llama.cpp", {}, "ubatch_size", "max_model_len"),
+    ],
+)
+def test_rows_read_the_settings_that_an_engine_takes_here(engine: str, facts: dict[str, str], has: str, lacks: str) -> None:
+    settings = resolve_engine(engine, None, book()).settings(facts)
+    assert has in settings and lacks not in settings
+
+
+def test_a_setting_of_another_version_is_no_capability_to_pass_over() -> None:
+    """A row for it matches, and `emitted` then says that this version has no word for it."""
+    old = resolve_engine("vllm", "0.10.0", book())
+    assert not old.has("nodes") and "nodes" in old.settings({})
+
+
 def test_a_row_that_sets_it_elsewhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = resolve_engine("vllm", None, book())
     monkeypatch.setattr("generator.decide.settings.collected", lambda *rest: ({"quantization": "fp8"}, []))

@@ -25,6 +25,10 @@ def command(load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[
     found = ["llama-bench", flag, server[where + 1], "-p", load.input_tokens, "-n", load.output_tokens]
     if isinstance(layers, int):
         found += ["-ngl", str(layers)]
+    if load.settings.get("cpu_moe"):
+        found += ["--n-cpu-moe", str(load.settings["cpu_moe"])]
+    if load.settings.get("tensor_split"):
+        found += ["-ts", str(load.settings["tensor_split"]).replace(",", "/")]
     found += ["-ub", str(load.batched_tokens)]
     if dtype not in ("auto", "f16"):
         found += ["-ctk", dtype, "-ctv", dtype]

@@ -65,7 +65,7 @@ class LlamaCppMemory:
         name = "llama_cpp.host_margin_gib" if device.vendor == "cpu" else "llama_cpp.fit_margin_gib"
         return largest(0, whole(device.capacity * fraction - numbers(name) * GIB))
 
-    def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+    def fraction_for(self, device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
         """1.0: there is no such setting."""
         return 1.0
 

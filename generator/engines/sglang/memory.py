@@ -15,7 +15,7 @@ from math import floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, MIB, ceil_div
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
 from generator.sizing.forward import forward_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
@@ -29,7 +29,7 @@ def fixed(
     """Activations over one prefill chunk, decode graphs, and runtime (context, NCCL, multimodal reservation), in bytes.
 
     SGLang measures nothing here: activations are the forward pass over `chunked_prefill_size`, or the sampler over
-    `max_running_requests` × vocabulary, and the attention backend's workspace.
+    `max_running_requests` × vocabulary, the attention backend's workspace, and the table of each request's tokens.
     """
     tokens = load.batched_tokens
     forward = forward_bytes(
@@ -39,6 +39,7 @@ def fixed(
     experts = part("experts", moe_workspace(architecture, layout, tokens))
     activations = largest(part("forward", forward) + experts, part("sampler", sampler))
     activations += numbers("sglang.attention_workspace_gib") * GIB
+    activations += part("requests", numbers("sglang.request_token_bytes") * load.max_num_seqs * load.max_model_len)
     graphs = 0.0
     if not load.enforce_eager:
         captured = smallest(load.max_num_seqs, numbers("sglang.graph_max_sequences"))
@@ -58,14 +59,14 @@ def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers:
     return whole(_free_before(device, fixed) * fraction) + fixed.total - fixed.loaded
 
 
-def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
     """`mem_fraction_static` to emit: activations, graphs and a margin stay free, and it is never above the ceiling."""
     free_before = _free_before(device, fixed)
     if free_before <= 0:
         return 0.0
     slack = fixed.activations + fixed.cuda_graphs + numbers("sglang.margin_gib") * GIB
-    room = 1.0 - slack / free_before
-    return max(0.0, min(numbers("sglang.fraction_ceiling"), floor(room * 1000) / 1000))
+    room = free_share(device, numbers) - slack / free_before
+    return max(0.0, min(numbers("sglang.fraction_most" if stretched else "sglang.fraction_ceiling"), floor(room * 1000) / 1000))
 
 
 def _free_before(device: Device, fixed: Fixed) -> int:

@@ -12,7 +12,7 @@ from math import floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
 from generator.sizing.forward import FLOAT, forward_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
@@ -49,10 +49,11 @@ def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers:
     return weights + fixed.total + whole(largest(0, free) * fraction)
 
 
-def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
     """`free_gpu_memory_fraction` to emit: the ceiling, or less where graphs and a margin need more of what is free."""
     free = device.capacity - weights - fixed.activations - fixed.runtime
     if free <= 0:
         return 0.0
-    room = 1.0 - (fixed.cuda_graphs + numbers("tensorrt_llm.margin_gib") * GIB) / free
-    return max(0.0, min(numbers("tensorrt_llm.fraction_ceiling"), floor(room * 100) / 100))
+    system = device.capacity * (1.0 - free_share(device, numbers))
+    room = 1.0 - (fixed.cuda_graphs + numbers("tensorrt_llm.margin_gib") * GIB + system) / free
+    return max(0.0, min(numbers("tensorrt_llm.fraction_most" if stretched else "tensorrt_llm.fraction_ceiling"), floor(room * 100) / 100))

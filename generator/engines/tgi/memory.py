@@ -42,7 +42,7 @@ def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers:
     return weights + fixed.total + whole(largest(0.0, free) * numbers("tgi.wiggle_room"))
 
 
-def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
     """`cuda_memory_fraction` to emit: the ceiling, or less where graphs and a margin do not fit the wiggle room."""
     used = weights + fixed.activations + fixed.runtime
     reserve = fixed.cuda_graphs + numbers("tgi.margin_gib") * GIB

@@ -34,6 +34,13 @@ class PagedCache(CacheCost):
             size += ceil_to(self.state_layers, group) * self._state_page(block) * sequences
         return ceil(size)
 
+    def least_for(self, cap: int) -> int:
+        """A block for each sequence where layers keep a state: the capture of its graphs needs one (source `vllm-mamba-blocks`)."""
+        if not self.state_layers:
+            return 0
+        group, block = self._pages()
+        return ceil(group * self._state_page(block) * cap)
+
     def tokens_in(self, pool_bytes: int, max_model_len: int) -> int:
         """Tokens that a pool holds, as vLLM says it: where layers differ, full sequences times their length."""
         if pool_bytes <= 0 or max_model_len <= 0 or not (self.sliding or self.state_layers):

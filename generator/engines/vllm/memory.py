@@ -19,7 +19,7 @@ from math import ceil, floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, ceil_div
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
 from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
@@ -44,13 +44,13 @@ def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers:
     return requested if numbers("vllm.graphs_in_budget") else requested + fixed.cuda_graphs
 
 
-def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers) -> float:
+def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, stretched: bool = False) -> float:
     """`gpu_memory_utilization` to emit: the ceiling, or less where context and uncounted graphs need the room."""
     reserve = numbers("vllm.cpu_reserve_gib" if device.vendor == "cpu" else "vllm.reserve_gib") * GIB
     if not numbers("vllm.graphs_in_budget"):
         reserve += fixed.cuda_graphs
-    room = 1.0 - reserve / device.capacity
-    return max(0.0, min(numbers("vllm.fraction_ceiling"), floor(room * 100) / 100))
+    room = min(free_share(device, numbers), 1.0 - reserve / device.capacity)
+    return max(0.0, min(numbers("vllm.fraction_most" if stretched else "vllm.fraction_ceiling"), floor(room * 100) / 100))
 
 
 def _sampled_entries(architecture: ModelArchitecture, load: Load) -> int:

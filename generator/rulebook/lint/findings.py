@@ -18,6 +18,7 @@ from generator.rulebook.lint.tables import Rows, table_findings
 from generator.rulebook.lint.unused import unused_findings
 from generator.rulebook.overlay import Data, Gathered
 from generator.rulebook.schemas import kind_of, problems_of
+from generator.rulebook.table import names_read
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -80,7 +81,7 @@ def _row_sources(gathered: Gathered) -> Iterator[Problem]:
             place = rows.place(row)
             if row.get("source") is not None or place.path not in gathered.own:
                 continue
-            read = [*(row.get("when") or {}), *(row.get("rank") or {}).values(), *(row.get("order") or {})]
+            read = names_read(row)
             if not any(names[one].get("origin") in bring for one in read) and not _cites(row, gathered):
                 yield Problem("no-source", f"row {row['id']!r} of `{name}` names no source", place, "warning")
 

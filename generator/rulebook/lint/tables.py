@@ -6,7 +6,7 @@ Floor 1, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, takewhile
 from typing import TYPE_CHECKING
 
 from generator.errors import Place, Problem
@@ -74,6 +74,8 @@ def _proofs(rows: Rows, name: str, found: Sequence[Row]) -> Iterator[Problem]:
     yield from _unreachable(rows, name, found)
     if name == "prefer":
         yield from _criteria(rows, found)
+        if rows.gathered.merged["ruleset"].get("sizing", "detailed") == "detailed":
+            yield from _unordered(rows, found)
     else:
         yield from _conflicts(rows, name, found)
         yield from _redundant(rows, name, found)
@@ -154,7 +156,7 @@ def _criteria(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
         before = found[:i]
         if "rank" in row:
             (name,) = row["rank"].values()
-            earlier = [r for r in before if name in (r.get("rank") or {}).values()]
+            earlier = [r for r in before if name in (r.get("rank") or {}).values() and "beyond" not in r]
             left = rows.space.left(mine, [box for r in earlier for box in rows.boxes("prefer", r)])
             if earlier and not left:
                 yield Problem(
@@ -164,10 +166,26 @@ def _criteria(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
                     "warning",
                 )
             continue
+        if "order" not in row:
+            continue
         ((name, groups),) = row["order"].items()
         yield from _twice(rows, row, name, groups)
         if not _tells(rows, mine, name, groups, before):
             yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.place(row), "warning")
+
+
+def _unordered(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
+    """Methods that no order places for some goal and hardware: the estimates alone would judge their loss."""
+    orders = [row for row in takewhile(lambda row: "beyond" not in row, found) if "method" in (row.get("order") or {})]
+    needed = rows.space.known({name for row in orders for name in row.get("when") or {}})
+    for method in sorted(map(str, rows.space.domains["method"].words or ())):
+        placing = [row for row in orders if method in _places(row["order"]["method"])]
+        left = rows.space.left([needed], [box for row in placing for box in rows.boxes("prefer", row)])
+        if left:
+            when = rows.space.example({name: values for name, values in left[0].items() if values != Words(frozenset(), True)}) or "in general"
+            path, line, column = rows.tables["prefer"]["at"].rsplit(":", 2)
+            yield Problem("unordered-method", f"no row of `prefer` says where {method} stands among the methods ({when})", Place(path, int(line), int(column)))
+            return
 
 
 def _twice(rows: Rows, row: Row, name: str, groups: Sequence[object]) -> Iterator[Problem]:

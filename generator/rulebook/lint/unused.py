@@ -13,6 +13,7 @@ from pathlib import Path
 from generator.errors import Problem
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.overlay import Gathered
+from generator.rulebook.table import names_read
 
 _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 _PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
@@ -65,7 +66,7 @@ def unused_findings(gathered: Gathered, beside: Iterable[object] = (), shared: b
     data = [*beside, *(document.data for document in gathered.documents.values())]
     bounds, written, keys, read = set[str](), set[str](), set[str](), set[str]()
     for row in (row for one in data if isinstance(one, dict) and "table" in one for row in one.get("rows") or ()):
-        read |= {*(row.get("when") or {}), *(row.get("rank") or {}).values(), *(row.get("order") or {})}
+        read |= names_read(row)
         bounds |= {
             bound
             for cell in (row.get("when") or {}).values()

@@ -12,7 +12,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.73b16820c0978f5e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.89a71ecef1f27f00.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v curl >/dev/null 2>&1; then
   echo "bench.sh: curl is not on PATH" >&2

@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.73b16820c0978f5e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *73b16820c0978f5e* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.89a71ecef1f27f00.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *89a71ecef1f27f00* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v trtllm-serve >/dev/null 2>&1; then
   echo "serve.sh: trtllm-serve is not on PATH: install TensorRT-LLM 1.2.1, or use compose.yaml" >&2
@@ -41,8 +41,8 @@ args=(
   RedHatAI/Meta-Llama-3.1-8B-Instruct-FP8-dynamic
   --extra_llm_api_options "$here"/config.yaml
   --tensor_parallel_size 1
-  --max_seq_len 8192
-  --max_batch_size 8
+  --max_seq_len 32768
+  --max_batch_size 32
   --max_num_tokens 2048
   --enable_chunked_prefill
   --backend pytorch

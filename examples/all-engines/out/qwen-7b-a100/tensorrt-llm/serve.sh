@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.16bac85357b2d907.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *16bac85357b2d907* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.1e9f8957e93ecf29.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *1e9f8957e93ecf29* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v trtllm-serve >/dev/null 2>&1; then
   echo "serve.sh: trtllm-serve is not on PATH: install TensorRT-LLM 1.2.1, or use compose.yaml" >&2
@@ -41,8 +41,8 @@ args=(
   Qwen/Qwen2.5-7B-Instruct
   --extra_llm_api_options "$here"/config.yaml
   --tensor_parallel_size 1
-  --max_seq_len 8192
-  --max_batch_size 32
+  --max_seq_len 32768
+  --max_batch_size 256
   --max_num_tokens 8192
   --enable_chunked_prefill
   --backend pytorch
