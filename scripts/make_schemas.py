@@ -429,13 +429,23 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "back_end": {"enum": list(BACK_ENDS), "description": "The class of llama.cpp's measured speeds."},
             "speed": mapping({"compute": TEXT, "host": TEXT}, description="Thresholds that its arithmetic and its host's work are multiplied by."),
             "measured": {**FLAG, "description": "Many have measured servers on it."},
-            "like": {**TEXT, "description": "The nearest known family, for all that is not said, the columns of the matrices too."}, "source": SOURCE,
+            "like": {**TEXT, "description": "The nearest known family, for all that is not said, the columns of the matrices too."},
+            "engines": {**WORDS, "description": "The only engines with kernels for it; every method is refused with another."}, "source": SOURCE,
+        }
+    )  # fmt: skip
+    gpu_names = mapping(
+        {
+            "front": {**WORDS, "description": "Words before a card's name that tell no card from another."},
+            "anywhere": {**WORDS, "description": "Words in a card's name that tell no card from another."},
+            "elsewhere": {**WORDS, "description": "Names of accelerators, or their beginnings, that no engine of the catalogue serves."},
+            "use": {**TEXT, "description": "What serves them."}, "source": SOURCE,
         }
     )  # fmt: skip
     row = {"$ref": "#/$defs/row"}
     dtype = mapping({"bits_per_value": BITS, "model_dtype": FLAG, "notes": TEXT, "source": SOURCE})
     return {
         "gpus": document("GPUs", {"gpus": by_name(gpu, "By name: NAME-MEMORYGB.")}, ("gpus",), one_of_them),
+        "gpu_names": document("How cards are named", {"gpu_names": by_name(gpu_names, "By maker, or by what they are.")}, ("gpu_names",)),
         "models": document("Models", {"models": by_name(model, "By repository.")}, ("models",)),
         "methods": document(
             "Quantisation methods", {"ggml_types": by_name(ggml, "GGML types."), "methods": by_name(method, "By name.")}, ("methods",)
@@ -473,7 +483,8 @@ def engine(merged: Schema) -> Schema:
     )  # fmt: skip
     image = mapping(
         {
-            "vendor": TEXT, "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."}, "since": VERSION, "until": VERSION,
+            "vendor": TEXT, "architectures": {**WORDS, "description": "Only for these."}, "since": VERSION, "until": VERSION,
+            "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."},
             "entrypoint": WORDS, "prefix": WORDS, "model_flag": TEXT, "verified": verified, "source": SOURCE,
         },
         ("vendor", "image"),

@@ -12,7 +12,8 @@ import click
 
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
-from generator.errors import InputError, Problem, UsageError, did_you_mean, fold
+from generator.errors import InputError, Problem, UsageError, did_you_mean
+from generator.facts.gpu_names import card_of
 from generator.readers.document import Document, read_yaml
 from generator.report.speed import Cost, Price, cost_json, cost_line, curve_json, curve_lines
 from generator.rulebook.book import RuleBook
@@ -49,13 +50,13 @@ class Prices:
         _check(document)
         currency, dated, source = str(data["currency"]), str(data["dated"]), str(data.get("source") or path.name)
         self.by_gpu: dict[str, Price] = {}
-        known = book.index("gpus")
         for name, price in data["per_gpu_hour"].items():
-            if fold(str(name)) not in known:
+            card = card_of(book, str(name))
+            if card is None:
                 near = did_you_mean(str(name), list(book.section("gpus")))
                 place = document.place(("per_gpu_hour", name), key=True)
                 raise InputError([Problem("unknown-gpu", f"{name!r} is not a known GPU{near}", place)])
-            self.by_gpu[known[fold(str(name))]] = Price(per_gpu_hour=float(price), currency=currency, dated=dated, source=source)
+            self.by_gpu[card] = Price(per_gpu_hour=float(price), currency=currency, dated=dated, source=source)
 
 
 def _check(document: Document) -> None:

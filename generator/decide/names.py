@@ -56,6 +56,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "gpu.bf16": "bf16" in gpu.computes,
         "gpu.capacity_gib": gpu.capacity_gib,
         "gpu.capacity_basis": gpu.basis,
+        "gpu.unified": gpu.unified and gpu.vendor != "cpu",
         "gpu.interconnect": gpu.interconnect,
         "gpu.listed": gpu.listed,
         "gpus": context.gpus,

@@ -46,6 +46,7 @@ SpecNames = TypedDict("SpecNames", {
     "gpu.bf16": Annotated[bool, Name("the hardware computes in bfloat16", "architectures")],
     "gpu.capacity_gib": Annotated[float, Name("what the driver reports for one GPU", "gpus", "GiB")],
     "gpu.capacity_basis": Annotated[str, Name("where that figure comes from", "gpus", values=("spec", "catalogue", "assumed"))],
+    "gpu.unified": Annotated[bool, Name("the accelerator has no memory of its own, and shares the system's", "gpus")],
     "gpu.interconnect": Annotated[str, Name("link between the GPUs of a node", "gpus", values=("nvlink", "xgmi", "pcie", "none"))],
     "gpu.listed": Annotated[bool, Name("the GPU is in the catalogue", "gpus")],
     "gpus": Annotated[int, Name("GPUs in all", "spec", "GPU")],

@@ -35,12 +35,12 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
     if made is not None:
         if made.layout != "gguf":
             return weight_bytes(made.architecture, {}, layout, capability=_capability(context))
-        return gguf_weights(architecture, made.method, context.book.section("ggml_types"), layout, cpu=context.gpu.vendor == "cpu")
+        return gguf_weights(architecture, made.method, context.book.section("ggml_types"), layout, cpu=context.gpu.holds_everything)
     own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
     exact = architecture.tensor_bytes if own else 0
     if entry["family"] == "gguf":
         types = context.book.section("ggml_types")
-        return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.vendor == "cpu", exact=exact)
+        return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.holds_everything, exact=exact)
     size = weight_bytes(architecture, entry, layout, capability=_capability(context))
     return int(size * exact / checkpoint_bytes(architecture, entry, "published")) if exact else size
 
@@ -63,7 +63,7 @@ def parts_on_gpu(
     if entry["family"] == "gguf":
         shape, applied = (made.architecture, made.method) if made is not None else (context.model.architecture, entry)
         sizes = gguf_sizes(shape, applied, context.book.section("ggml_types"))
-        found = places(sizes, layout.pipeline_parallel, cpu=context.gpu.vendor == "cpu")
+        found = places(sizes, layout.pipeline_parallel, cpu=context.gpu.holds_everything)
     elif made is not None:
         found = dict(weight_parts(made.architecture, {}, layout, capability=_capability(context)))
     else:

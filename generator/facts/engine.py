@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from generator.facts.sources import first_source
 from generator.quantity import version_key
@@ -15,6 +15,9 @@ from generator.rulebook.book import RuleBook, file_format
 from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, cell_test
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Architecture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,5 +119,9 @@ def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str,
 
 
 def _cell(book: RuleBook, row: Sequence[Statement], engine: Engine, architecture: str, shapes: frozenset[str]) -> tuple[str, str | None]:
+    """What a row says of an architecture; `no` where its kernels are only in other engines."""
+    entry: Architecture = book.section("architectures").get(architecture, {})
+    if engine.name not in entry.get("engines", (engine.name,)):
+        return "no", first_source(entry.get("source"))
     said = cell_of(row, architecture, book.section("architectures"), engine.version, shapes)
     return (said[0], first_source(said[1].get("source"))) if said else ("unknown", None)

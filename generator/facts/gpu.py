@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from generator.errors import InputError, did_you_mean, fold
+from generator.errors import InputError, did_you_mean
+from generator.facts.gpu_names import card_of, served_elsewhere, sizes_of
 from generator.facts.sources import first_source
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
@@ -53,6 +54,11 @@ class Gpu:
         unified = self.unified and self.basis != "assumed" and self.vendor != "cpu"
         return Device(int(self.capacity_gib * GIB), self.vendor, self.compute_capability, self.multiprocessors, unified)
 
+    @property
+    def holds_everything(self) -> bool:
+        """Whether what an engine keeps in host memory lies in this memory too: a CPU's, or unified memory that is counted whole."""
+        return self.vendor == "cpu" or (self.unified and self.basis != "assumed")
+
 
 def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     """The GPU of a spec.
@@ -89,17 +95,21 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
 
 def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Entry]:
     gpus = book.section("gpus")
-    name = book.index("gpus").get(fold(wanted))
+    name = card_of(book, wanted)
     if name is not None:
         return name, gpus[name]
     fallback = book.fallback("gpu")
     if fallback is not None:
         return wanted, gpus[fallback]
-    known = [name for name, entry in gpus.items() if entry.get("vendor")]
-    near = did_you_mean(wanted, known)
-    raise InputError(
-        spec.problem(("hardware", "gpu"), "unknown-gpu", f"{wanted!r} is not a known GPU{near} (`gen-deploy list gpus` lists them)")
-    )
+    place, elsewhere, sizes = ("hardware", "gpu"), served_elsewhere(book, wanted), sizes_of(book, wanted)
+    if sizes:
+        raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is sold with several memory sizes; write one of {', '.join(sizes)}"))
+    if elsewhere is not None:
+        family, use = elsewhere
+        message = f"{wanted!r} is an accelerator of the family {family}, for which nothing is planned or written here; it is served by {use}"
+        raise InputError(spec.problem(place, "unsupported-gpu", message))
+    near = did_you_mean(wanted, [name for name, entry in gpus.items() if entry.get("vendor")])
+    raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is not a known GPU{near} (`gen-deploy list gpus` lists them)"))
 
 
 def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) -> Entry:
@@ -147,7 +157,7 @@ def _capacity(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> tuple[float
     """What the driver reports, in GiB, and where that comes from."""
     if spec.hardware.memory_gib is not None:
         return spec.hardware.memory_gib, "spec"
-    if entry["vendor"] == "cpu" and "memory_gib" not in entry:
+    if entry["vendor"] == "cpu" and "memory_gib" not in entry and "memory_gb" not in entry:
         if spec.hardware.host_memory_gib is not None:
             return spec.hardware.host_memory_gib, "spec"
         return book.number("cpu.memory_gib"), "assumed"
@@ -155,5 +165,8 @@ def _capacity(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> tuple[float
         return float(entry["memory_gib"]), "spec"
     if entry.get("capacity_gib"):
         return float(entry["capacity_gib"]), "catalogue"
-    share = book.number("gpu.unified_share" if entry.get("unified_memory") else "gpu.capacity_share")
-    return float(entry["memory_gb"]) * share, "assumed"
+    memory, vendor = float(entry["memory_gb"]), entry["vendor"]
+    unified = ("gpu.unified_share", f"gpu.unified_share.{vendor}")
+    every, own = unified if entry.get("unified_memory") else ("gpu.capacity_share", f"gpu.capacity_share.{vendor}")
+    names = (f"{own}.large" if memory >= book.number("gpu.unified_large_gb") else own, own, every)
+    return memory * book.number(next(name for name in names if name in book.thresholds)), "assumed"

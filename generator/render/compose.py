@@ -39,6 +39,7 @@ def image_of(launch: Launch) -> str | None:
     for row in launch.facts["images"]:
         since, until = row.get("since"), row.get("until")
         fits = (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
+        fits = fits and launch.plan.facts.get("gpu.architecture") in row.get("architectures", (launch.plan.facts.get("gpu.architecture"),))
         if row["vendor"] == launch.vendor and fits:
             return str(row["image"]).replace("{version}", launch.engine.version)
     return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
-    "policy", "sources", "gpus", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
+    "policy", "sources", "gpus", "gpu_names", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
     "quantizers", "training_jobs", "gates", "families",
 )  # fmt: skip
 
@@ -56,6 +56,8 @@ class RuleBook:
         def section(self, name: Literal["policy"]) -> typed.Policy: ...
         @overload
         def section(self, name: Literal["gpus"]) -> Mapping[str, typed.Gpu]: ...
+        @overload
+        def section(self, name: Literal["gpu_names"]) -> Mapping[str, typed.GpuNames]: ...
         @overload
         def section(self, name: Literal["architectures"]) -> Mapping[str, typed.Architecture]: ...
         @overload

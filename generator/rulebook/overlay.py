@@ -18,8 +18,8 @@ from generator.readers.document import Document
 from generator.rulebook.table import LABELS
 
 MERGED = (
-    "gpus", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs", "gates",
-    "families",
+    "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs",
+    "gates", "families",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
 FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "training_jobs", "families")

@@ -17,6 +17,7 @@ from generator.rulebook.schema_check import Schema
 
 KINDS = {
     "ruleset": "ruleset", "table": "table", "thresholds": "thresholds", "names": "vocabulary", "settings": "vocabulary", "sources": "sources", "gpus": "gpus",
+    "gpu_names": "gpu_names",
     "architectures": "architectures", "models": "models", "methods": "methods", "ggml_types": "methods", "quality": "quality",
     "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
     "quantizers": "quantizers", "training_jobs": "training_jobs", "gates": "gates", "families": "families",

@@ -21,9 +21,10 @@ Gpu = TypedDict("Gpu", {
 }, total=False)  # fmt: skip
 """`memory_gib` is only in what a spec says itself."""
 
+GpuNames = TypedDict("GpuNames", {"front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "source": Source}, total=False)
 Architecture = TypedDict("Architecture", {
     "vendor": str, "compute_capabilities": list[float], "computes": list[str], "back_end": str, "speed": Mapping[Literal["compute", "host"], str],
-    "measured": bool, "like": str,
+    "measured": bool, "like": str, "engines": list[str], "source": Source,
 }, total=False)  # fmt: skip
 GgmlType = TypedDict("GgmlType", {"bits_per_weight": float, "block": int})
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from generator.errors import fold
+from generator.facts.gpu import resolve_gpu
 from generator.readers.document import read_yaml
 from generator.readers.resources import folder
+from generator.rulebook.book import load
+from generator.spec.deployment import read_spec
 
 Entry = dict[str, Any]
 
 ARCHITECTURE_OF = {
-    7.0: "volta_70", 7.5: "turing_75", 8.0: "ampere_80", 8.6: "ampere_86", 8.9: "ada_89", 9.0: "hopper_90",
-    10.0: "blackwell_100", 10.3: "blackwell_100", 12.0: "blackwell_120", 12.1: "blackwell_120",
+    6.0: "pascal_60", 6.1: "pascal_61",
+    7.0: "volta_70", 7.5: "turing_75", 8.0: "ampere_80", 8.6: "ampere_86", 8.7: "ampere_86", 8.9: "ada_89", 9.0: "hopper_90",
+    10.0: "blackwell_100", 10.3: "blackwell_100", 11.0: "blackwell_110", 12.0: "blackwell_120", 12.1: "blackwell_120",
 }  # fmt: skip
 VENDOR_OF = {"amd": "amd", "intel": "intel", "apple": "apple", "cpu": "cpu"}
 FIELDS = {
@@ -27,9 +32,9 @@ NAMED = [
     "H200-141GB", "B200-180GB", "RTX3090-24GB", "RTX-PRO-6000-96GB", "MI300X-192GB", "W7900-48GB", "M3-Max-128GB",
     "cpu",
 ]  # fmt: skip
-BANDWIDTH = {"nvidia": (250, 8200), "amd": (250, 8200), "intel": (200, 3500), "apple": (60, 850)}
-FP16 = {"nvidia": (20, 2600), "amd": (50, 2600), "intel": (50, 1000), "apple": (1, 100)}
-POWER = {"nvidia": (40, 1450), "amd": (45, 1450), "intel": (100, 650), "apple": (10, 400)}
+BANDWIDTH = {"nvidia": (100, 8200), "amd": (250, 8200), "intel": (200, 3500), "apple": (60, 850)}
+FP16 = {"nvidia": (20, 2600), "amd": (20, 2600), "intel": (50, 1000), "apple": (1, 100)}
+POWER = {"nvidia": (20, 1450), "amd": (45, 1450), "intel": (100, 650), "apple": (10, 400)}
 
 
 def _entries(*parts: str, section: str, only: str = "*.yaml") -> dict[str, Entry]:
@@ -95,7 +100,7 @@ def test_figures_are_plausible(name: str) -> None:
     vendor, memory = entry["vendor"], entry["memory_gb"]
     assert name.endswith(f"-{memory:g}GB"), "the name says another size"
     _between(entry["bandwidth_gb_per_s"], BANDWIDTH[vendor])
-    for field, bounds in (("fp16_tflops", FP16[vendor]), ("tdp_w", POWER[vendor]), ("multiprocessors", (20, 200))):
+    for field, bounds in (("fp16_tflops", FP16[vendor]), ("tdp_w", POWER[vendor]), ("multiprocessors", (8, 200))):
         if field in entry:
             _between(entry[field], bounds)
     if "capacity_gib" in entry:
@@ -113,6 +118,33 @@ def test_figures_are_plausible(name: str) -> None:
 
 def _between(value: float, bounds: tuple[float, float]) -> None:
     assert bounds[0] <= value <= bounds[1], (value, bounds)
+
+
+SAYS_MEMORY = ("gpu-log-", "gpu-nvidia-smi", "gpu-mi300x-pool", "gpu-aiconfigurator")
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ACCELERATORS.items() if "capacity_gib" in entry])
+def test_what_a_driver_reports_has_a_source_that_says_it(name: str) -> None:
+    assert any(key.startswith(SAYS_MEMORY) or key.endswith("-device-query") for key in GPUS[name]["source"])
+
+
+@pytest.mark.parametrize(("vendor", "most"), [("nvidia", 12), ("amd", 0), ("intel", 0)])
+def test_a_share_is_planned_with_that_few_logged_cards_fall_below(vendor: str, most: int) -> None:
+    """Those of NVIDIA are cards with ECC on GDDR, of 7 GB and less, or whose box counts what is not usable."""
+    share = load().number(f"gpu.capacity_share.{vendor}")
+    own = {name: e["capacity_gib"] / e["memory_gb"] for name, e in ACCELERATORS.items() if "capacity_gib" in e and e["vendor"] == vendor}
+    below = [name for name, logged in own.items() if logged < share and not GPUS[name].get("unified_memory")]
+    assert len(below) <= most, below
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("M1-Max-32GB", 21.2, 21.4), ("M3-Max-36GB", 26.9, 28.1), ("M2-Max-96GB", 71.9, 72.1), ("M5-Max-128GB", 95.9, 107.5),
+     ("Ryzen-AI-Max-128GB", 62.2, 63), ("GB10-128GB", 119, 121.7), ("Raspberry-Pi-5-16GB", 15.5, 16), ("H20-96GB", 94, 95.6)],
+)  # fmt: skip
+def test_what_a_machine_is_planned_with(name: str, low: float, high: float, tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(f"model: a/b\nhardware: {{gpu: {name}}}\n", encoding="utf-8")
+    assert low <= resolve_gpu(read_spec(tmp_path / "spec.yaml"), load()).capacity_gib <= high
 
 
 def test_what_a_log_reports_is_close_to_the_box() -> None:

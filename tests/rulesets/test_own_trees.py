@@ -169,7 +169,7 @@ WRONG = {
     "GPUs that are null": (NVIDIA, r"(?s).+", "gpus:", "wrong-type"),
     "no types of the KV cache": ("facts/kv_cache.yaml", r"(?s).+", "kv_cache: {}", "missing-key"),
     "a type of the KV cache that there is not": ("facts/kv_cache.yaml", "  auto:", "  automatic:", "unknown-dtype"),
-    "a GPU without memory": ("facts/gpus/intel.yaml", "(?m)^    memory_gb: .*", "", "missing-key"),
+    "a GPU without memory": ("facts/gpus/apple.yaml", "(?m)^    memory_gb: .*", "", "missing-key"),
     "a source that is a number": ("sources/gpus.yaml", "title: .*", "title: 5", "wrong-type"),
 }
 

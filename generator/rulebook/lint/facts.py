@@ -63,7 +63,8 @@ def _engine(document: Document, engine: Data) -> Iterator[Problem]:
         yield from range_findings(document, ("flags", setting), setting, entries, known)
     images: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
     for i, entry in enumerate(data.get("images") or ()):
-        images.setdefault(entry["vendor"], []).append((i, entry))
+        for kind in entry.get("architectures", ("",)):
+            images.setdefault(f"{entry['vendor']} {kind}".strip(), []).append((i, entry))
     for vendor, found in images.items():
         for (_, one), (j, other) in combinations(found, 2):
             if meet(one, other):
@@ -83,7 +84,9 @@ def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, o
 def _without_source(document: Document) -> Iterator[Problem]:
     """Entries of facts without a source: each GPU, model, method, cell row and number needs one."""
     data = document.data
-    for section in ("gpus", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families"):
+    for section in (
+        "gpus", "gpu_names", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families",
+    ):  # fmt: skip
         for name, entry in (data.get(section) or {}).items():
             if "source" not in entry and not entry.keys() <= {"handbook"}:
                 yield _no_source(name, document.place((section, name), key=True))
