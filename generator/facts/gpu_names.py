@@ -22,7 +22,12 @@ _WORD = re.compile(r"[a-z0-9.]+")
 
 
 def card_of(book: RuleBook, wanted: str) -> str | None:
-    """The catalogue's name of a card; None where it means none, or several."""
+    """The catalogue's name of a card; None where it means none, or several.
+
+    A catalogue name whose unit was cut short (`H100-80G`) is a slip, not a spelling of shops.
+    """
+    if fold(wanted + "b") in book.index("gpus") and wanted[-2:-1].isdigit() and "-" in wanted:
+        return None
     return book.index("gpus").get(fold(wanted)) or _cards(book).get(key_of(book, wanted))
 
 

@@ -9,7 +9,7 @@ from plans import book
 
 from benchmarks.dominated import decided, dominated, shown, specs
 
-MOST = {"layout": 31, "method": 34, "engine": 36}
+MOST = {"layout": 0, "method": 0, "engine": 0}
 """How many may be dominated, by what the better one differs in."""
 
 

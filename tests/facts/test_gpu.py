@@ -42,8 +42,8 @@ def test_a_capacity_that_nobody_read_is_a_share_of_what_the_box_says() -> None:
     assert assumed
     for name in assumed:
         found = gpu({"gpu": name})
-        share = book().number("gpu.unified_share" if found.unified else "gpu.capacity_share")
-        assert (found.capacity_gib, found.basis) == (found.memory_gb * share, "assumed")
+        assert 0.4 * found.memory_gb < found.capacity_gib < found.memory_gb
+        assert found.basis == "assumed"
     assert gpu({"gpu": "cpu"}).basis == "assumed"
 
 

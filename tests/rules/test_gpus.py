@@ -47,7 +47,7 @@ def _entries(*parts: str, section: str, only: str = "*.yaml") -> dict[str, Entry
 
 
 GPUS = _entries("facts", "gpus", section="gpus")
-COMPUTES = {name: set(entry["computes"]) for name, entry in _entries("facts", section="architectures", only="architectures.yaml").items()}
+COMPUTES = {name: set(entry["computes"]) for name, entry in load().section("architectures").items()}
 SOURCES = _entries("sources", section="sources")
 ACCELERATORS = {name: entry for name, entry in GPUS.items() if entry["vendor"] != "cpu"}
 

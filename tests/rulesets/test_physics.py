@@ -134,7 +134,11 @@ def test_sources_of_a_tree_without_physics_are_its_own_first(tree: Path) -> None
 
 
 def test_a_tree_with_physics_has_no_others(tree: Path) -> None:
-    write(tree, {"physics/own.yaml": OWN})
+    read = "".join(  # generations of GPUs name these
+        f"  {name}: {{meaning: x, unit: fraction, value: 1, source: handbook, checked: 2026-12-01}}\n"
+        for name in ("speed.ada", "speed.blackwell_host", "speed.cdna")
+    )
+    write(tree, {"physics/own.yaml": OWN + read})
     book = load(str(tree / "default"))
     assert book.number(CONTEXT) == 999
     assert "vllm.reserve_gib" not in book.thresholds
