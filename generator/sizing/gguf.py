@@ -65,9 +65,9 @@ def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
 
 
 def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
-    layers = [0] * architecture.layers
-    last = architecture.layers - 1
-    embedding = output = file = 0
+    many, last = architecture.layers, architecture.layers - 1
+    layers = [0] * many
+    everywhere = embedding = output = file = 0
     by_type: dict[str, int] = {}
     for tensor in tensors(architecture, mixture):
         size = tensor.size * max(1, len(tensor.layers))
@@ -80,9 +80,12 @@ def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
         by_type[tensor.type] = by_type.get(tensor.type, 0) + size
         if not tensor.layers:
             output += size
-        for layer in tensor.layers:
-            layers[min(layer, last)] += tensor.size
-    return GgufSizes(tuple(layers), embedding, output, file, by_type)
+        elif len(tensor.layers) == many and tensor.layers[0] == 0 and tensor.layers[-1] == last:
+            everywhere += tensor.size
+        else:
+            for layer in tensor.layers:
+                layers[layer if layer < last else last] += tensor.size
+    return GgufSizes(tuple([size + everywhere for size in layers]), embedding, output, file, by_type)
 
 
 def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> int:
