@@ -57,10 +57,10 @@ class Speeds:
         self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 
     def read_by(self, book: RuleBook, preferences: Sequence[Row]) -> bool:
-        """Whether rows need every candidate's speed: objectives, a preference, or a row of the user's own that reads one."""
+        """Whether rows need every candidate's speed: objectives, or a row of the user's own that reads one. Contests ask for themselves."""
         if self.calibration is None:
             return False
-        if self.ttft or self.tpot or any((row.rank or row.order or ("",))[0] in NAMES for row in preferences):
+        if self.ttft or self.tpot or any((row.order or ("",))[0] in NAMES for row in preferences):
             return True
         rows = (row for table in ("reject", "settings") for row in book.tables[table].rows)
         return any(not row.when.keys().isdisjoint(NAMES) and not any(name.startswith("objective.") for name in row.when) for row in rows)
@@ -198,7 +198,6 @@ class Speeds:
         if key not in self._known:
             self._known[key] = self.estimated(candidate).performance
         return changed(candidate, performance=self._known[key])
-
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""
