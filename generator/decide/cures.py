@@ -5,8 +5,10 @@ Floor 5, pure but for the files that the spec names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from math import ceil
 from typing import NamedTuple
 
@@ -33,21 +35,21 @@ LEAST_CONTEXT = 1024
 
 def cures(context: Context, plan: Plan, decide: Callable[[DeploymentSpec], Plan]) -> Iterator[Cure]:
     """One cure of each kind that helps, the least intrusive first; none where no single change of the spec is enough."""
-    def chosen(changed: DeploymentSpec) -> Candidate | None:
-        try:
-            return decide(changed).choice
-        except InputError:
-            return None
-
     for growing, attempts in _kinds(context, plan):
         tries = list(attempts)
-        if growing and len(tries) > 2 and chosen(tries[-1][1]) is None:
-            continue  # where the most is not enough, less is not either
-        for write, changed in tries:
-            choice = chosen(changed)
-            if choice is not None:
-                yield Cure(write, choice)
-                break
+
+        @cache
+        def chosen(number: int, tries: Sequence[Attempt] = tries) -> Candidate | None:
+            try:
+                return decide(tries[number][1]).choice
+            except InputError:
+                return None
+
+        every = range(len(tries))
+        first = bisect_left(every, True, key=lambda number: chosen(number) is not None) if growing else next(filter(chosen, every), len(tries))
+        choice = chosen(first) if first < len(tries) else None
+        if choice is not None:
+            yield Cure(tries[first][0], choice)
 
 
 def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attempt]]]:

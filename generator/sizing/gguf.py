@@ -143,6 +143,8 @@ def on_devices(sizes: GgufSizes, layers: int, devices: int = 1) -> int:
     if layers < 1:
         return 0
     kept = sizes.layers[max(0, len(sizes.layers) - (layers - 1)) :]
+    if devices == 1:  # asked most often
+        return sum(kept) + sizes.output
     return max(_by_device(replace(sizes, layers=kept), devices))
 
 
