@@ -215,9 +215,12 @@ _LAST = float("inf")
 
 def _beats(its: list[float], mine: list[float], shares: list[float]) -> bool:
     """Whether measures (higher is better) are no worse than others in any, and better in one by more than its share."""
-    if any(a < b for a, b in zip(its, mine, strict=True)):
-        return False
-    return any(a > b * share if b > 0 else a * share > b for a, b, share in zip(its, mine, shares, strict=True))
+    better = False
+    for a, b, share in zip(its, mine, shares, strict=True):
+        if a < b:
+            return False
+        better = better or (a > b * share if b > 0 else a * share > b)
+    return better
 
 
 def _contest(one: Ranked, other: Ranked) -> str:
