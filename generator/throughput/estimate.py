@@ -67,7 +67,7 @@ class Compared(NamedTuple):
 
 
 def compared(setting: Setting, demand: Demand, calibration: Calibration) -> Compared | None:
-    """The values of `estimate` in a third of its time; None where there is none."""
+    """The values of `estimate` alone, which take little more than half its time; None where there is none."""
     if setting.unknown():
         return None
     machine = setting.machine(calibration)
