@@ -148,6 +148,10 @@ class Contests:
         if row.unbeaten:
             return self._unbeaten(among, row.unbeaten, left)
         if row.rank is None or not row.rank.estimate:
+            name = row.rank.name if row.rank else row.order[0] if row.order else ""
+            first = left[0].facts.get(name)
+            if all(one.facts.get(name) == first for one in left):  # most names are the same for all layouts
+                return left
             each = scores(row, [one.facts for one in left])
             best = min(each)
             return [one for one, its in zip(left, each, strict=True) if its == best]
