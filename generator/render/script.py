@@ -38,6 +38,8 @@ def script(launch: Launch, header: str) -> Artifact:
         args=args,
         exports=exports,
         visible=list(launch.visible or ()),
+        by_number=bool(launch.devices),
+        mig=launch.slice or "",
         multi=_multi(launch),
         no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
         key_shown=key_shown(launch),
