@@ -61,9 +61,22 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
     `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
     have their weights made even where a prepared checkpoint is published.
     """
+    if spec.hardware.gpus and not spec.hardware.cards:
+        from generator.decide.unequal import each_outcome  # few specs have unequal cards
+
+        return _best(each_outcome(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making)).outcome()))
     if spec.hardware.gpus_auto:
         return smallest(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making)).outcome())
     return _Decision(resolve(spec, book, thorough, making)).outcome()
+
+
+def _best(outcomes: list[Outcome]) -> Outcome:
+    """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason."""
+    works = [one for one in outcomes if one.ranked]
+    if not works:
+        return next((one for one in outcomes if one.plan.rejected), outcomes[0])
+    best = works[0].contests.order([one.ranked[0] for one in works]).best_first[0]
+    return next(one for one in works if one.ranked[0] is best)
 
 
 _NOTHING = Candidate("", "", "", 0.0, None, "", None, None, "", "")
@@ -257,7 +270,7 @@ class _Decision:
         weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
         fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
-        if not fitted.fits or self.context.pinned("cpu_experts"):
+        if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
             return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
         return fitted
 
