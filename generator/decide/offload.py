@@ -249,7 +249,7 @@ class _Room:
             rooms = [max(1.0, float(budget - fixed.total)) for budget in budgets]
             return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, rooms)
         if complete and experts and self.splits:  # else the first GPU alone would be relieved
-            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, [1.0] * stages)
+            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, [1.0] * stages)._replace(card=0)
         weights, cells = on_devices(self.sizes, layers, stages, experts), cost.bytes_for(load.max_model_len, load.max_num_seqs)
         if complete:
             return _Held(weights, cells, cost.bytes_per_token)

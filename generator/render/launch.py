@@ -210,7 +210,8 @@ class Launch:
     @property
     def slice(self) -> str | None:
         """The MIG profile of the slice that the engine runs on; which slice of the machine that is, only its owner knows."""
-        return self.plan.spec["hardware"].get("mig")
+        found: str | None = self.plan.spec["hardware"].get("mig")
+        return found
 
     @property
     def visible(self) -> tuple[str, str] | None:
