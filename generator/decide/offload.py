@@ -264,7 +264,8 @@ class _Room:
         return cells - of_layers(cells, layers, self.layers, 1)
 
     def _beside(self, load: Load, complete: bool) -> tuple[Fixed, tuple[int, ...], CacheCost]:
-        """What a load needs beside the weights, the budget of each unequal card or of all, and its cache: of one GPU where all layers are on them, else of all layers."""
+        """What a load needs beside the weights, the budget of each unequal card (else one), and its cache: of one GPU where all layers are
+        on them, else of all layers."""
         key = (load, complete)
         if key not in self._known:
             architecture, device, layout, numbers = self.context.model.architecture, self.context.gpu.device, self.layout, self.numbers

@@ -6,9 +6,9 @@ together, down to all cards, over which llama.cpp and Ollama spread the layers b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from generator.errors import InputError, Problem
 from generator.facts.gpu import Gpu, resolve_gpu
@@ -17,13 +17,10 @@ from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 
-T = TypeVar("T")
-
-
 class _Kind(NamedTuple):
     """Cards of one kind: what the spec calls them, their facts, and their numbers."""
 
-    asked: object
+    asked: Any
     gpu: Gpu
     numbers: tuple[int, ...]
 
@@ -39,7 +36,7 @@ def each_set(spec: DeploymentSpec, book: RuleBook) -> Iterator[DeploymentSpec]:
     for chosen in (*together, *alone):
         cards = tuple(kind.asked for kind in chosen for _ in kind.numbers)
         devices = tuple(number for kind in chosen for number in kind.numbers)
-        yield replace(spec, hardware=replace(spec.hardware, gpu=cards[0], gpus_per_node=len(cards), devices=devices, cards=cards))  # type: ignore[arg-type]
+        yield replace(spec, hardware=replace(spec.hardware, gpu=cards[0], gpus_per_node=len(cards), devices=devices, cards=cards))
 
 
 def _kinds(spec: DeploymentSpec, book: RuleBook) -> list[_Kind]:
@@ -66,18 +63,4 @@ def _kinds(spec: DeploymentSpec, book: RuleBook) -> list[_Kind]:
         found.append(_Kind(group["gpu"], gpu, numbers))
     if problems:
         raise InputError(in_order(problems))
-    return found
-
-
-def each_outcome(spec: DeploymentSpec, book: RuleBook, decide: Callable[[DeploymentSpec], T]) -> list[T]:
-    """What each set of cards comes to. A set that is too small for what is pinned comes to nothing; raises `InputError` where all are."""
-    found: list[T] = []
-    errors: list[InputError] = []
-    for tried in each_set(spec, book):
-        try:
-            found.append(decide(tried))
-        except InputError as error:
-            errors.append(error)
-    if not found:
-        raise errors[0]
     return found

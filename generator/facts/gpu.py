@@ -131,21 +131,14 @@ def _together(cards: list[Gpu]) -> Gpu:
     What the cards can compute is taken from the first: the engines that spread layers run on each card what it can.
     """
     total, first = sum(card.capacity_gib for card in cards), cards[0]
-    rates = {
-        key: total / sum(card.capacity_gib / card.fields[key] for card in cards) for key in RATES if all(card.fields.get(key) for card in cards)
-    }  # fmt: skip
+    known = [key for key in RATES if all(card.fields.get(key) for card in cards)]
+    rates = {key: total / sum(card.capacity_gib / card.fields[key] for card in cards) for key in known}
     names = Counter(card.name for card in cards)
     return replace(
-        first,
-        name=" + ".join(name if count == 1 else f"{count}x {name}" for name, count in names.items()),
-        basis=next((card.basis for card in cards if card.basis == "assumed"), first.basis),
-        bandwidth=rates.get("bandwidth_gb_per_s", 0.0),
-        interconnect="pcie",
-        interconnect_bandwidth=0.0,
-        listed=False,
-        fields=rates,
-        sizes=tuple(card.capacity_gib for card in cards),
-    )
+        first, name=" + ".join(name if count == 1 else f"{count}x {name}" for name, count in names.items()), listed=False, fields=rates,
+        basis=next((card.basis for card in cards if card.basis == "assumed"), first.basis), bandwidth=rates.get("bandwidth_gb_per_s", 0.0),
+        interconnect="pcie", interconnect_bandwidth=0.0, sizes=tuple(card.capacity_gib for card in cards),
+    )  # fmt: skip
 
 
 def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Entry]:

@@ -148,13 +148,12 @@ def environment(launch: Launch) -> Data:
 
 def _cards(launch: Launch) -> Data:
     """The variable that names the cards inside a container: those that it has are counted from 0 with NVIDIA, elsewhere it sees all."""
-    if launch.visible is None or not launch.devices:
+    ordered = sorted(launch.devices)
+    if launch.visible is None or not ordered or (launch.vendor == "nvidia" and ordered == list(launch.devices)):
         return {}
     if launch.vendor != "nvidia":
         return dict([launch.visible])
-    ordered = sorted(launch.devices)
-    inside = [str(ordered.index(number)) for number in launch.devices]
-    return {} if inside == sorted(inside, key=int) else {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", launch.visible[0]: ",".join(inside)}
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", launch.visible[0]: ",".join(str(ordered.index(number)) for number in launch.devices)}
 
 
 def _published(host: str) -> str:
@@ -194,11 +193,10 @@ def _mounts(launch: Launch) -> list[Data]:
 def _devices(launch: Launch) -> Data:
     match launch.vendor:
         case "nvidia":
-            which: Data = {"count": min(launch.gpus, launch.gpus_per_node)}
+            ids = [str(number) for number in sorted(launch.devices)]
             if launch.slice:
-                which = {"device_ids": [Expand(f"${{MIG_DEVICE:?set MIG_DEVICE to a {launch.slice} slice: its UUID, or card:slice such as 0:1}}")]}
-            elif launch.devices:
-                which = {"device_ids": [str(number) for number in sorted(launch.devices)]}
+                ids = [Expand(f"${{MIG_DEVICE:?set MIG_DEVICE to a {launch.slice} slice: its UUID, or card:slice such as 0:1}}")]
+            which: Data = {"device_ids": ids} if ids else {"count": min(launch.gpus, launch.gpus_per_node)}
             gpu = {"driver": "nvidia", **which, "capabilities": ["gpu"]}
             return {"deploy": {"resources": {"reservations": {"devices": [gpu]}}}}
         case "amd":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -187,6 +187,11 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     )  # fmt: skip
 
 
+def cards_of(gpus: Iterable[Mapping[str, Any]]) -> int:
+    """Cards in `hardware.gpus`."""
+    return sum(int(group.get("count", 1)) for group in gpus)
+
+
 _CLASHING = {"gpus": ("gpu", "gpus_per_node", "nodes", "memory_gib", "interconnect", "mig"), "mig": ("devices", "interconnect")}
 """Keys of the hardware section that exclude one another."""
 
@@ -196,14 +201,10 @@ def _clashes(document: Document) -> list[Problem]:
     data = document.data["hardware"]
     found = [(two, f"`{two}` cannot stand beside `{one}`") for one, others in _CLASHING.items() if one in data for two in others if two in data]
     if devices := data.get("devices"):
-        count = _cards(data) if "gpus" in data else data.get("gpus_per_node", len(devices))
+        count = cards_of(data.get("gpus", ())) or data.get("gpus_per_node", len(devices))
         if count != len(devices):
             found.append(("devices", f"`devices` names {len(devices)}, but {count} GPUs are given: leave gpus_per_node out, or name as many"))
     return [Problem("contradiction", f"hardware: {message}", document.place(("hardware", key), key=True)) for key, message in found]
-
-
-def _cards(data: Mapping[str, Any]) -> int:
-    return sum(int(group.get("count", 1)) for group in data["gpus"])
 
 
 def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
@@ -213,7 +214,8 @@ def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
     if "devices" in data:
         data = {**data, "devices": tuple(map(int, data["devices"])), "gpus_per_node": len(data["devices"])}
     if "gpus" in data:
-        data = {**data, "gpus": tuple(data["gpus"]), "gpu": data["gpus"][0]["gpu"], "gpus_per_node": _cards(data), "at": ("hardware", "gpus", 0, "gpu")}
+        gpus = tuple(data["gpus"])
+        data = {**data, "gpus": gpus, "gpu": gpus[0]["gpu"], "gpus_per_node": cards_of(gpus), "at": ("hardware", "gpus", 0, "gpu")}
     return HardwareRequest(**data)
 
 

@@ -56,7 +56,10 @@ def test_the_script_takes_the_cards_of_the_spec(hardware: dict[str, Any], lines:
         ({"gpu": "RTX3090-24GB", "devices": [2, 3]}, {"device_ids": ["2", "3"]}, None),
         ({"gpu": "RTX3090-24GB", "devices": [3, 2]}, {"device_ids": ["2", "3"]}, "1,0"),  # counted from 0 inside
         ({"gpu": "RTX3090-24GB"}, {"count": 1}, None),
-        ({"gpu": "H100-80GB", "mig": "2g.20gb"}, {"device_ids": ["${MIG_DEVICE:?set MIG_DEVICE to a 2g.20gb slice: its UUID, or card:slice such as 0:1}"]}, None),
+        (
+            {"gpu": "H100-80GB", "mig": "2g.20gb"},
+            {"device_ids": ["${MIG_DEVICE:?set MIG_DEVICE to a 2g.20gb slice: its UUID, or card:slice such as 0:1}"]}, None,
+        ),
     ],
 )
 def test_the_container_gets_the_cards_of_the_spec(hardware: dict[str, Any], which: dict[str, Any], inside: str | None) -> None:
