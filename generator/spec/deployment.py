@@ -192,7 +192,7 @@ def cards_of(gpus: Iterable[Mapping[str, Any]]) -> int:
     return sum(int(group.get("count", 1)) for group in gpus)
 
 
-_CLASHING = {"gpus": ("gpu", "gpus_per_node", "nodes", "memory_gib", "interconnect", "mig"), "mig": ("devices", "interconnect")}
+_CLASHING = {"gpus": ("gpu", "gpus_per_node", "nodes", "memory_gib", "mig"), "mig": ("devices", "interconnect")}
 """Keys of the hardware section that exclude one another."""
 
 
