@@ -72,12 +72,9 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
 
 
 def _best(sets: Iterable[DeploymentSpec], decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
-    """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason.
-
-    A set that is too small for what is pinned comes to nothing; raises `InputError` where all are.
-    """
-    outcomes: list[Outcome] = []
-    errors: list[InputError] = []
+    """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason. Sets that are
+    too small for what is pinned come to nothing; raises `InputError` where all are."""
+    outcomes, errors = list[Outcome](), list[InputError]()
     for tried in sets:
         try:
             outcomes.append(decided(tried))

@@ -208,10 +208,9 @@ class Launch:
         return tuple(self.plan.spec["hardware"].get("devices") or ())[: self.gpus]
 
     @property
-    def slice(self) -> str | None:
-        """The MIG profile of the slice that the engine runs on; which slice of the machine that is, only its owner knows."""
-        found: str | None = self.plan.spec["hardware"].get("mig")
-        return found
+    def slice(self) -> str:
+        """The MIG profile of the slice that the engine runs on, empty for a whole GPU; which slice that is, only the machine's owner knows."""
+        return str(self.plan.spec["hardware"].get("mig") or "")
 
     @property
     def visible(self) -> tuple[str, str] | None:
