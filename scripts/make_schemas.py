@@ -359,6 +359,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "capacity_gib": {**POSITIVE, "description": "What the driver reports, in GiB."},
             "bandwidth_gb_per_s": POSITIVE, "fp16_tflops": POSITIVE, "fp8_tflops": POSITIVE, "int8_tops": POSITIVE, "fp4_tflops": POSITIVE,
             "multiprocessors": COUNT, "interconnect": {"enum": ["nvlink", "xgmi", "pcie", "none"]}, "interconnect_gb_per_s": POSITIVE,
+            "mig": by_name(mapping({"memory_gib": POSITIVE, "multiprocessors": COUNT}, ("memory_gib", "multiprocessors")), "Its slices, by profile."),
             "tdp_w": POSITIVE, "unified_memory": FLAG, "handbook": HANDBOOK, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
     )  # fmt: skip

@@ -89,7 +89,7 @@ def relevant(edit: Edit, spec: DeploymentSpec, old: RuleBook, new: RuleBook) -> 
         return False
     if edit.section not in ("gpus", "models"):
         return True
-    word = spec.model.id if edit.section == "models" else spec.hardware.gpu
+    word = spec.model.id if edit.section == "models" else None if spec.hardware.gpus else spec.hardware.gpu
     if not isinstance(word, str) or edit.action != "changed":
         return True
     from generator.errors import fold

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from generator.decide.consider import weights_of
 from generator.decide.context import Context, Numbers
-from generator.decide.offload import fullest, of_layers
+from generator.decide.offload import of_layers
 from generator.decide.weigh import gguf_of, parts_on_gpu
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
@@ -91,7 +91,7 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     parts = parts_on_gpu(context, candidate.method, shape, memory.weights, checkpoint, made)
     fixed = law.fixed(architecture, layout, load, device, weights, numbers)
     whole = facts.get("method.family") == "gguf"
-    layers = candidate.gpu_layers if whole and facts.get("layers.spilled") else None
+    layers = candidate.gpu_layers if whole and (facts.get("layers.spilled") or facts.get("layers.split")) else None
     if layers is not None:
         sizes = gguf_of(context, candidate.method, made)
         lying = placed(sizes, layers, candidate.cpu_experts or 0)
@@ -115,11 +115,11 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
 
 def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers: int) -> tuple[int, int] | None:
     """Layers whose cache is on a GPU, one too many as `of_layers` counts, over so many GPUs; None where every layer's is, evenly spread."""
-    split, count = facts.get("layers.split"), context.model.architecture.layers
-    if split is None:
+    memory, count = candidate.memory, context.model.architecture.layers
+    if facts.get("layers.split") is None or memory is None:
         return (leaf("gpu_layers", layers), leaf("pipeline_parallel", candidate.pipeline_parallel)) if layers <= count else None
     cells = _cost(context, candidate, Layout()).bytes_for(candidate.max_model_len, candidate.max_num_seqs)
-    here = fullest(gguf_of(context, candidate.method), candidate.cpu_experts or 0, cells, tuple(map(int, split.split(","))))[1]
+    here = memory.kv_needed * count // cells
     return leaf("layers_here", here) + 1, 1
 
 

@@ -134,11 +134,13 @@ def layouts(context: Context, engine: Engine) -> list[Layout]:
     fixed = context.spec.deploy.get("replicas")
     gguf = "gguf" in engine.facts["formats"]
     shapes: list[tuple[int, int]] = []
-    if tensor is not None or pipeline is not None:
+    if (tensor is not None or pipeline is not None) and not context.gpu.sizes:
         splits = [tensor] if tensor is not None else _parts(per_node)
         shapes = [(t, pipeline or 1) for t in splits if t * (pipeline or 1) <= per_node * nodes]
         if pipeline is None and nodes > 1 and tensor is not None:
             shapes.append((tensor, per_node * nodes // tensor))
+    elif context.gpu.sizes:
+        shapes = [(1, per_node)] if gguf else []
     elif gguf:
         shapes = [(1, stages) for stages in _parts(per_node)]
     else:
@@ -157,7 +159,7 @@ def layouts(context: Context, engine: Engine) -> list[Layout]:
 def stages(context: Context, engine: Engine) -> Iterator[Layout]:
     """Pipelines within a node, for when no other way works: weights that do not divide, or odd numbers of GPUs."""
     per_node = context.spec.hardware.gpus_per_node
-    if "gguf" in engine.facts["formats"] or context.spec.pin.keys() & {"tensor_parallel", "pipeline_parallel"}:
+    if "gguf" in engine.facts["formats"] or context.gpu.sizes or context.spec.pin.keys() & {"tensor_parallel", "pipeline_parallel"}:
         return
     for t in _parts(per_node):
         for p in range(2, per_node // t + 1):

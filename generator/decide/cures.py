@@ -128,6 +128,8 @@ def _without_pin(spec: DeploymentSpec, key: str) -> Iterator[Attempt]:
 
 
 def _more_gpus(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
+    if spec.hardware.gpus or spec.hardware.devices or spec.hardware.mig:
+        return
     for count in counts(spec, book):
         if count > spec.hardware.gpus_per_node:
             yield f"hardware: {{gpus_per_node: {count}}}", replace(spec, hardware=replace(spec.hardware, gpus_per_node=count))

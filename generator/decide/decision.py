@@ -5,7 +5,7 @@ Floor 5, pure but for the files that the spec names.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -27,6 +27,7 @@ from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, fit_names, revision_of, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
+from generator.errors import InputError
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
@@ -61,9 +62,31 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
     `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
     have their weights made even where a prepared checkpoint is published.
     """
+    if spec.hardware.gpus and not spec.hardware.cards:
+        from generator.decide.unequal import each_set  # few specs have unequal cards
+
+        return _best(each_set(spec, book), lambda tried: _Decision(resolve(tried, book, thorough, making)).outcome())
     if spec.hardware.gpus_auto:
         return smallest(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making)).outcome())
     return _Decision(resolve(spec, book, thorough, making)).outcome()
+
+
+def _best(sets: Iterable[DeploymentSpec], decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
+    """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason. Sets that are
+    too small for what is pinned come to nothing; raises `InputError` where all are."""
+    outcomes, errors = list[Outcome](), list[InputError]()
+    for tried in sets:
+        try:
+            outcomes.append(decided(tried))
+        except InputError as error:
+            errors.append(error)
+    if not outcomes:
+        raise errors[0]
+    works = [one for one in outcomes if one.ranked]
+    if not works:
+        return next((one for one in outcomes if one.plan.rejected), outcomes[0])
+    best = works[0].contests.order([one.ranked[0] for one in works]).best_first[0]
+    return next(one for one in works if one.ranked[0] is best)
 
 
 _NOTHING = Candidate("", "", "", 0.0, None, "", None, None, "", "")
@@ -257,7 +280,7 @@ class _Decision:
         weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
         bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
         fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
-        if not fitted.fits or self.context.pinned("cpu_experts"):
+        if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
             return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
         return fitted
 

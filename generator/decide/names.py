@@ -15,6 +15,7 @@ from generator.facts.quality import Quality, quality_of
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS
+from generator.spec.deployment import cards_of
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import EngineNames, MethodNames, PairNames, Sources, SpecNames
@@ -59,6 +60,10 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "gpu.unified": gpu.unified and gpu.vendor != "cpu",
         "gpu.interconnect": gpu.interconnect,
         "gpu.listed": gpu.listed,
+        "gpu.slice": hardware.mig is not None,
+        "gpu.shared": gpu.device.card > 0,
+        "gpus.unequal": bool(gpu.sizes),
+        "gpus.left_out": max(0, cards_of(hardware.gpus) - context.gpus),
         "gpus": context.gpus,
         "gpus_per_node": hardware.gpus_per_node,
         "nodes": hardware.nodes,

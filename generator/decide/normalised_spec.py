@@ -17,7 +17,7 @@ def normalised(context: Context) -> dict[str, object]:
         "revision": model.revision, "config": model.config, "gguf": model.gguf, "safetensors": model.safetensors,
         "parameters": model.parameters, "checkpoints": dict(model.checkpoints) or None,
     }  # fmt: skip
-    gpu: object = context.gpu.name if isinstance(hardware.gpu, str) else dict(hardware.gpu)
+    gpu: object = context.gpu.name if isinstance(hardware.gpu, str) or context.gpu.sizes else dict(hardware.gpu)
     return {
         "version": VERSION,
         "name": spec.name,
@@ -29,7 +29,8 @@ def normalised(context: Context) -> dict[str, object]:
             "nodes": hardware.nodes,
             "memory_gib": round(context.gpu.capacity_gib, 2),
             "interconnect": context.gpu.interconnect,
-            **{k: v for k in ("host_memory_gib", "host_bandwidth_gb_per_s") if (v := getattr(hardware, k)) is not None},
+            **{k: v for k in ("host_memory_gib", "host_bandwidth_gb_per_s", "mig", "share_gib") if (v := getattr(hardware, k)) is not None},
+            **{k: list(v) for k in ("devices", "gpus") if (v := getattr(hardware, k))},
         },
         "workload": {
             "profile": workload.profile,

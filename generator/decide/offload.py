@@ -9,8 +9,9 @@ layers the output, which counts as one, comes to the GPU first, then the last la
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide.consider import Pair
@@ -54,7 +55,8 @@ def partly_offloaded(
 ) -> Fitted | None:
     """The settings nearest to what is asked for that cost few bytes of the host; None where that is no way to run the model."""
     memory, pinned = context.spec.hardware.host_memory_gib, context.pinned("cpu_experts")
-    if (memory is None and not pinned) or not _can(context, pair.engine, layout):
+    spread = bool(context.gpu.sizes)
+    if (memory is None and not pinned and not spread) or not _can(context, pair.engine, layout):
         return None
     room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers)
     wish = wish_of(context, pair.engine.name, layout, base, numbers)
@@ -70,9 +72,9 @@ def partly_offloaded(
 
         load = loads[bisect_left(loads, True, 0, len(loads) - 1, key=near)]
         one = room.placed(load)
-    elif pinned:  # as pinned, though it does not fit: the refusal says what it needs
-        one = room.at(load, room.every, min(pinned, room.layers))
-    if one is None or not (fits or pinned):
+    elif pinned or spread:  # as pinned, though it does not fit: the refusal says what it needs
+        one = room.at(load, room.every, min(pinned or 0, room.layers))
+    if one is None or not (fits or pinned or spread):
         return None
     return Fitted(
         load, 1.0, one.footprint, one.kv_cache, load.max_model_len < wish.context,
@@ -122,22 +124,31 @@ def host_tenths(context: Context, read: float) -> int:
     return ceil(10.0 * read / (full.dense_bytes + full.expert_bytes * full.routed_share))
 
 
-def fullest(sizes: GgufSizes, experts: int, cells: int, split: tuple[int, ...]) -> tuple[int, int]:
-    """Of the GPU that is the fullest with so many layers on each: bytes of its weights, and its layers that have a cache."""
-    parts, count, start, found = (*sizes.without(experts), sizes.output), len(sizes.layers), 0, []
-    for many in split:
-        layers = min(start + many, count) - min(start, count)
-        found.append((sum(parts[start : start + many]) + cells * layers / count, sum(parts[start : start + many]), layers))
-        start += many
-    return max(found)[1:]
+class _Held(NamedTuple):
+    """Bytes of weights and cache on the fullest GPU, of the cache of one token, and how the layers are split if not evenly.
+
+    `card` is that GPU's place among unequal ones.
+    """
+
+    weights: int
+    cache: int
+    per_token: int
+    split: tuple[int, ...] = ()
+    card: int = 0
 
 
-def _evened(sizes: GgufSizes, experts: int, cost: CacheCost, load: Load, stages: int) -> tuple[int, int, int, tuple[int, ...]]:
-    """Weights and cache of the fullest GPU, and the cache of one token, with the layers split so that it holds least."""
+def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: Load, rooms: Sequence[float]) -> _Held:
+    """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones."""
     count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
-    split = balanced([*(size + cells / count for size in sizes.without(experts)), sizes.output], stages)
-    weights, layers = fullest(sizes, experts, cells, split)
-    return weights, of_layers(cells, layers + 1, count, 1), ceil_div(cost.bytes_per_token * layers, count), split
+    weights = (*sizes.without(experts)[max(0, count - layers + 1) :], sizes.output)
+    caches = (*[cells / count] * (len(weights) - 1), 0.0)
+    split, start, found = balanced(list(map(add, weights, caches)), [room / max(rooms) for room in rooms]), 0, []
+    for card, many in enumerate(split):
+        here, cached = sum(weights[start : start + many]), sum(map(bool, caches[start : start + many]))
+        found.append(((here + cells * cached / count) / rooms[card], here, cached, card))
+        start += many
+    _, here, cached, card = max(found)
+    return _Held(here, of_layers(cells, cached + 1, count, 1), ceil_div(cost.bytes_per_token * cached, count), split, card)
 
 
 def _can(context: Context, engine: Engine, layout: Layout) -> bool:
@@ -163,19 +174,22 @@ class _Room:
         self.margin = numbers("llama_cpp.host_margin_gib") + numbers("llama_cpp.host_gib")
         self.floor = numbers("headroom.floor")
         self.splits = layout.pipeline_parallel > 1 and engine.has("tensor_split")
-        self._known: dict[tuple[Load, bool], tuple[Fixed, int, CacheCost]] = {}
+        self.devices = context.gpu.devices
+        self._known: dict[tuple[Load, bool], tuple[Fixed, tuple[int, ...], CacheCost]] = {}
 
     def has(self, one: Placement, memory_gib: float | None) -> bool:
         """Whether the host's memory is enough; where it is not known, for what the spec pins alone."""
-        return one.gpu_layers == self.every if memory_gib is None else one.host <= int((memory_gib - self.margin) * GIB)
+        if memory_gib is None:
+            return one.gpu_layers == self.every and one.cpu_experts <= self.least
+        return one.host <= int((memory_gib - self.margin) * GIB)
 
     def placed(self, load: Load) -> Placement | None:
         """The placement that reads least of the host for a token; None where not even one layer fits."""
 
         def fits(layers: int, experts: int) -> bool:
-            fixed, budget, _ = self._beside(load, layers == self.every)
-            weights, cache, *_ = self._held(load, layers, experts)
-            return headroom(budget, weights + cache + fixed.total) >= self.floor
+            fixed, budgets, _ = self._beside(load, layers == self.every)
+            held = self._held(load, layers, experts)
+            return headroom(budgets[held.card], held.weights + held.cache + fixed.total) >= self.floor
 
         every, most = self.every, self.most_experts
         if fits(every, most):
@@ -186,26 +200,29 @@ class _Room:
 
     def at(self, load: Load, layers: int, experts: int) -> Placement:
         """The memory with so many layers on the GPUs and the experts of so many layers off them."""
-        fixed, budget, _ = self._beside(load, layers == self.every)
-        weights, cells, per_token, split = self._held(load, layers, experts)
-        footprint = Footprint(weights, cells, cells, fixed.activations, 0, fixed.runtime, budget, self.context.gpu.device.capacity)
+        fixed, budgets, _ = self._beside(load, layers == self.every)
+        weights, cells, per_token, split, card = self._held(load, layers, experts)
+        capacity = self.devices[card].capacity
+        footprint = Footprint(weights, cells, cells, fixed.activations, 0, fixed.runtime, budgets[card], capacity)
         parts = placed(self.sizes, layers, experts)
         host = parts.host + self.sizes.embedding + self._cached_in_host(load, layers)
         held, slots = load.max_model_len * load.max_num_seqs, float(load.max_num_seqs)
         cache = KvCache(per_token, held, slots, slots)
         return Placement(layers, experts, footprint, cache, host, read_of(parts, self.routed)[1], split)
 
-    def _held(self, load: Load, layers: int, experts: int) -> tuple[int, int, int, tuple[int, ...]]:
-        """Bytes of weights and cache on the fullest GPU, of the cache of one token, and how the layers are split if not evenly."""
+    def _held(self, load: Load, layers: int, experts: int) -> _Held:
         stages, complete = self.layout.pipeline_parallel, layers == self.every
-        cost = self._beside(load, complete)[2]
+        fixed, budgets, cost = self._beside(load, complete)
+        if len(budgets) > 1:
+            rooms = [max(1.0, float(budget - fixed.total)) for budget in budgets]
+            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, rooms)
         if complete and experts and self.splits:  # else the first GPU alone would be relieved
-            return _evened(self.sizes, experts, self._beside(load, False)[2], load, stages)
+            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, [1.0] * stages)._replace(card=0)
         weights, cells = on_devices(self.sizes, layers, stages, experts), cost.bytes_for(load.max_model_len, load.max_num_seqs)
         if complete:
-            return weights, cells, cost.bytes_per_token, ()
+            return _Held(weights, cells, cost.bytes_per_token)
         per_token = ceil_div(cost.bytes_per_token * (layers - 1), self.layers * stages)
-        return weights, of_layers(cells, layers, self.layers, stages), per_token, ()
+        return _Held(weights, of_layers(cells, layers, self.layers, stages), per_token)
 
     def _cached_in_host(self, load: Load, layers: int) -> int:
         """Bytes of the cache of the layers that the CPU runs."""
@@ -214,8 +231,9 @@ class _Room:
         cells = self._beside(load, False)[2].bytes_for(load.max_model_len, load.max_num_seqs)
         return cells - of_layers(cells, layers, self.layers, 1)
 
-    def _beside(self, load: Load, complete: bool) -> tuple[Fixed, int, CacheCost]:
-        """What a load needs beside the weights, the budget, and its cache: of one GPU where all layers are on them, else of all layers."""
+    def _beside(self, load: Load, complete: bool) -> tuple[Fixed, tuple[int, ...], CacheCost]:
+        """What a load needs beside the weights, the budget of each unequal card (else one), and its cache: of one GPU where all layers are
+        on them, else of all layers."""
         key = (load, complete)
         if key not in self._known:
             architecture, device, layout, numbers = self.context.model.architecture, self.context.gpu.device, self.layout, self.numbers
@@ -223,10 +241,10 @@ class _Room:
             fixed = law.fixed(architecture, layout, load, device, 0, numbers)
             fixed = Fixed(fixed.activations + self.sizes.largest, 0, fixed.runtime)  # a tensor of the host on its way through
             pinned = self.context.pinned("gpu_memory_utilization")
-            budget = int(device.capacity * pinned) if pinned else law.budget(device, 0, fixed, 1.0, numbers)
+            budgets = tuple(int(one.capacity * pinned) if pinned else law.budget(one, 0, fixed, 1.0, numbers) for one in self.devices)
             cost = cache_cost(
                 architecture, layout if complete else Layout(), load.kv_bits, self.engine,
                 batched_tokens=load.batched_tokens, sequences=load.max_num_seqs, numbers=numbers,
             )  # fmt: skip
-            self._known[key] = fixed, budget, cost
+            self._known[key] = fixed, budgets, cost
         return self._known[key]

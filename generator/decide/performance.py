@@ -5,7 +5,7 @@ Floor 5, pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from generator.decide.context import Context, numbers_of
@@ -51,9 +51,7 @@ class Speeds:
         self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
         self._known: dict[str, Facts | None] = {}
         objectives, gpu = context.spec.workload, context.gpu
-        listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
-        fields = listed if isinstance(listed, Mapping) else {}
-        self.gpu = cast("Gpu", {**fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
+        self.gpu = cast("Gpu", {**gpu.fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
         self.architecture = context.book.section("architectures")[gpu.architecture]
         self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
         self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES

@@ -5,8 +5,9 @@ Floor 3, pure.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +29,8 @@ class Gpu:
 
     `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned
     with; `basis` says where that figure comes from: spec, catalogue, or assumed (a share of what the box says).
-    `computes` is the arithmetic that it has in hardware.
+    `computes` is the arithmetic that it has in hardware; `fields` are the figures of its entry. `share_gib` is this deployment's part of it.
+    `sizes` are the capacities of unequal cards, the fastest first, of which this is the mean.
     `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown.
     """
 
@@ -47,17 +49,30 @@ class Gpu:
     computes: frozenset[str] = frozenset()
     listed: bool = True
     source: str | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    share_gib: float | None = None
+    sizes: tuple[float, ...] = ()
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """Each of unequal cards as sizing sees it; else the one for all."""
+        return tuple(replace(self, capacity_gib=size, sizes=()).device for size in self.sizes) or (self.device,)
 
     @property
     def device(self) -> Device:
         """This GPU as sizing sees it; an assumed capacity of unified memory is already without the system's part, and a host's RAM has a reserve of its own."""
         unified = self.unified and self.basis != "assumed" and self.vendor != "cpu"
-        return Device(int(self.capacity_gib * GIB), self.vendor, self.compute_capability, self.multiprocessors, unified)
+        own = min(self.capacity_gib, self.share_gib or self.capacity_gib)
+        card = int(self.capacity_gib * GIB) if own < self.capacity_gib else 0
+        return Device(int(own * GIB), self.vendor, self.compute_capability, self.multiprocessors, unified, card)
 
     @property
     def holds_everything(self) -> bool:
         """Whether what an engine keeps in host memory lies in this memory too: a CPU's, or unified memory that is counted whole."""
         return self.vendor == "cpu" or (self.unified and self.basis != "assumed")
+
+
+RATES = ("bandwidth_gb_per_s", "fp16_tflops", "fp8_tflops", "fp4_tflops", "int8_tops")
 
 
 def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
@@ -66,12 +81,18 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
     unlisted GPU whose architecture can be neither read nor derived.
     """
-    wanted = spec.hardware.gpu
+    hardware, wanted = spec.hardware, spec.hardware.gpu
+    if any(card != wanted for card in hardware.cards):
+        return _together([resolve_gpu(replace(spec, hardware=replace(hardware, gpu=card, cards=())), book) for card in hardware.cards])
     entry: Entry
     if isinstance(wanted, str):
         name, entry = _listed(spec, wanted, book)
     else:
         name, entry = str(wanted.get("name") or "custom GPU"), _described(spec, wanted, book)
+    if hardware.mig is not None:
+        entry = _slice(spec, name, entry)
+    if hardware.devices and entry["vendor"] in ("cpu", "apple"):
+        raise InputError(spec.problem(("hardware", "devices"), "bad-value", f"{name} is no card with a number: leave `devices` out"))
     capacity, basis = _capacity(spec, entry, book)
     kind = book.section("architectures")[entry["architecture"]]
     return Gpu(
@@ -83,14 +104,47 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
         capacity_gib=capacity,
         basis=basis,
         bandwidth=float(entry.get("bandwidth_gb_per_s") or 0),
-        interconnect=spec.hardware.interconnect or entry.get("interconnect") or "pcie",
+        interconnect=hardware.interconnect or entry.get("interconnect") or "pcie",
         interconnect_bandwidth=float(entry.get("interconnect_gb_per_s") or 0),
         multiprocessors=int(entry.get("multiprocessors") or 0),
         unified=bool(entry.get("unified_memory")),
         computes=frozenset(kind["computes"]),
         listed=isinstance(wanted, str) and name in book.section("gpus"),
         source=first_source(entry.get("source")),
+        fields=cast("Mapping[str, Any]", entry),
+        share_gib=hardware.share_gib,
     )
+
+
+def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
+    """One MIG slice of a GPU: its own memory, with its part of the bandwidth and of the arithmetic, and no link to another slice."""
+    profiles = entry.get("mig") or {}
+    found = profiles.get(spec.hardware.mig or "")
+    if found is None:
+        known = f"no MIG profile of {name}{did_you_mean(spec.hardware.mig or '', profiles)} (one of {', '.join(profiles)})"
+        message = f"{spec.hardware.mig!r} is {known}" if profiles else f"no MIG profiles of {name} are known: leave `mig` out"
+        raise InputError(spec.problem(("hardware", "mig"), "unknown-mig", message))
+    full = max(profiles.values(), key=lambda one: one["memory_gib"])
+    memory, cores = found["memory_gib"] / full["memory_gib"], found["multiprocessors"] / full["multiprocessors"]
+    scaled = {key: value * (memory if key == "bandwidth_gb_per_s" else cores) for key, value in entry.items() if key in RATES}  # type: ignore[operator]
+    own = {"capacity_gib": found["memory_gib"], "memory_gb": found["memory_gib"] * GIB / 1e9, "multiprocessors": found["multiprocessors"]}
+    return cast("Entry", {**entry, **scaled, **own, "interconnect": "none", "interconnect_gb_per_s": 0})
+
+
+def _together(cards: list[Gpu]) -> Gpu:
+    """Unequal cards as one kind: layers are spread by memory and read one card after the other, so rates are means by memory.
+
+    What the cards can compute is taken from the first: the engines that spread layers run on each card what it can.
+    """
+    total, first = sum(card.capacity_gib for card in cards), cards[0]
+    known = [key for key in RATES if all(card.fields.get(key) for card in cards)]
+    rates = {key: total / sum(card.capacity_gib / card.fields[key] for card in cards) for key in known}
+    names = Counter(card.name for card in cards)
+    return replace(
+        first, name=" + ".join(name if count == 1 else f"{count}x {name}" for name, count in names.items()), listed=False, fields=rates,
+        basis=next((card.basis for card in cards if card.basis == "assumed"), first.basis), bandwidth=rates.get("bandwidth_gb_per_s", 0.0),
+        interconnect="pcie", interconnect_bandwidth=0.0, sizes=tuple(card.capacity_gib for card in cards),
+    )  # fmt: skip
 
 
 def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Entry]:
@@ -101,7 +155,7 @@ def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Ent
     fallback = book.fallback("gpu")
     if fallback is not None:
         return wanted, gpus[fallback]
-    place, elsewhere, sizes = ("hardware", "gpu"), served_elsewhere(book, wanted), sizes_of(book, wanted)
+    place, elsewhere, sizes = spec.hardware.at, served_elsewhere(book, wanted), sizes_of(book, wanted)
     if sizes:
         raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is sold with several memory sizes; write one of {', '.join(sizes)}"))
     if elsewhere is not None:
@@ -119,12 +173,12 @@ def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) 
     if capability is not None:
         capability = _number(capability)
         if capability is None:
-            place = ("hardware", "gpu", "compute_capability")
+            place = (*spec.hardware.at, "compute_capability")
             raise InputError(spec.problem(place, "wrong-type", f"{wanted['compute_capability']!r} is no compute capability such as 8.9"))
     architecture = wanted.get("architecture")
     if architecture is not None and architecture not in architectures:
         near = did_you_mean(architecture, architectures)
-        place = ("hardware", "gpu", "architecture")
+        place = (*spec.hardware.at, "architecture")
         raise InputError(spec.problem(place, "unknown-architecture", f"{architecture!r} is no architecture{near} (one of {', '.join(architectures)})"))
     if architecture is None and capability is not None:
         architecture = next((a for a, e in architectures.items() if capability in (e.get("compute_capabilities") or ())), None)
@@ -133,11 +187,11 @@ def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) 
         architecture = alone[0] if len(alone) == 1 or vendor == "cpu" else None
     if architecture is None:
         message = f"give the `architecture` of this GPU (one of {', '.join(architectures)}), or its `compute_capability`"
-        raise InputError(spec.problem(("hardware", "gpu"), "missing-key", message))
+        raise InputError(spec.problem(spec.hardware.at, "missing-key", message))
     made_by = architectures[architecture]["vendor"]
     if made_by != wanted.get("vendor", made_by):
         message = f"{architecture} is an architecture of {made_by}, not of {vendor}"
-        raise InputError(spec.problem(("hardware", "gpu", "vendor"), "bad-value", message))
+        raise InputError(spec.problem((*spec.hardware.at, "vendor"), "bad-value", message))
     vendor = made_by
     if vendor == "nvidia" and capability is None:
         capability = architectures[architecture]["compute_capabilities"][0]

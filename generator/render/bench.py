@@ -40,6 +40,7 @@ def bench(launch: Launch, header: str) -> Artifact:
         args=args,
         appends=own is not None and own.APPENDS,
         prints=own is not None and own.PRINTS,
+        cards=launch,
         seal=launch.seal,
         sealed=[],
         key=bash(key) if key else "",

@@ -144,7 +144,17 @@ def environment(launch: Launch) -> Data:
         env[inside["cache_env"]] = inside["cache_path"]
     if launch.creates_model:
         env[entry_of(launch.engine, "host")["env"]] = f"0.0.0.0:{inside['port']}"
-    return {**env, **{name: word(value) for name, value in launch.env().items()}}
+    return {**env, **_cards(launch), **{name: word(value) for name, value in launch.env().items()}}
+
+
+def _cards(launch: Launch) -> Data:
+    """The variable that names the cards inside a container: those that it has are counted from 0 with NVIDIA, elsewhere it sees all."""
+    ordered = sorted(launch.devices)
+    if launch.visible is None or not ordered or (launch.vendor == "nvidia" and ordered == list(launch.devices)):
+        return {}
+    if launch.vendor != "nvidia":
+        return dict([launch.visible])
+    return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", launch.visible[0]: ",".join(str(ordered.index(number)) for number in launch.devices)}
 
 
 def _published(host: str) -> str:
@@ -184,7 +194,11 @@ def _mounts(launch: Launch) -> list[Data]:
 def _devices(launch: Launch) -> Data:
     match launch.vendor:
         case "nvidia":
-            gpu = {"driver": "nvidia", "count": min(launch.gpus, launch.gpus_per_node), "capabilities": ["gpu"]}
+            ids = [str(number) for number in sorted(launch.devices)]
+            if launch.slice:
+                ids = [Expand(f"${{MIG_DEVICE:?set MIG_DEVICE to a {launch.slice} slice: its UUID, or card:slice such as 0:1}}")]
+            which: Data = {"device_ids": ids} if ids else {"count": min(launch.gpus, launch.gpus_per_node)}
+            gpu = {"driver": "nvidia", **which, "capabilities": ["gpu"]}
             return {"deploy": {"resources": {"reservations": {"devices": [gpu]}}}}
         case "amd":
             return {"devices": ["/dev/kfd", "/dev/dri"], "group_add": ["video"]}

@@ -44,7 +44,7 @@ def of_script(launch: Launch) -> Data:
         "count": launch.copies,
         "gpus": launch.server_gpus,
         "variable": VISIBLE[launch.vendor],
-        "all": ",".join(map(str, range(launch.gpus))),
+        "all": ",".join(map(str, launch.devices or range(launch.gpus))),
         "port": launch.first_port,
         "port_flag": entry_of(launch.engine, "port")["flag"],
         "health": launch.facts["health"],

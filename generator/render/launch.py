@@ -203,12 +203,24 @@ class Launch:
         return {**env, **(self.deploy.get("env") or {})}
 
     @property
+    def devices(self) -> tuple[int, ...]:
+        """The numbers of this machine's cards that the spec gives to the deployment; none where it takes the first."""
+        return tuple(self.plan.spec["hardware"].get("devices") or ())[: self.gpus]
+
+    @property
+    def slice(self) -> str:
+        """The MIG profile of the slice that the engine runs on, empty for a whole GPU; which slice that is, only the machine's owner knows."""
+        return str(self.plan.spec["hardware"].get("mig") or "")
+
+    @property
     def visible(self) -> tuple[str, str] | None:
-        """The variable that limits the engine to the planned GPUs, if it would use all of them."""
+        """The variable that limits the engine to the planned GPUs, if it would use others; no numbers for a MIG slice."""
         name = VISIBLE.get(self.vendor)
-        if name is None or not self.facts.get("uses_all_gpus") or self.gpus >= self.gpus_per_node:
+        if name is None:
             return None
-        return name, ",".join(map(str, range(self.gpus)))
+        if self.devices or self.slice:
+            return name, ",".join(map(str, self.devices))
+        return (name, ",".join(map(str, range(self.gpus)))) if self.facts.get("uses_all_gpus") and self.gpus < self.gpus_per_node else None
 
 
 def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> Launch:

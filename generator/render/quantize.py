@@ -45,7 +45,8 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
         Artifact(f"{job.folder}/job.py", program(str(tool["program"]))),
         *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
         Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
-        run_script(job.folder, header, seal, f"Makes {job.method} weights", tool, job.needs, reads=("job.yaml", "recipe.yaml") if recipe else ("job.yaml",)),
+        run_script(job.folder, header, seal, f"Makes {job.method} weights", tool, job.needs, reads=("job.yaml", "recipe.yaml") if recipe else ("job.yaml",),
+                   devices=plan.spec["hardware"].get("devices") or ()),
         ignored,
     ]
     return tuple(found)
@@ -114,12 +115,12 @@ def program(name: str) -> str:
 
 def run_script(
     folder: str, header: str, seal: str, what: str, library: Mapping[str, object], needs: Needs, *, reads: Sequence[str] = ("job.yaml",),
-    program: str = "job.py", processes: int = 0, notes: Sequence[str] = (),
+    program: str = "job.py", processes: int = 0, notes: Sequence[str] = (), devices: Sequence[int] = (),
 ) -> Artifact:  # fmt: skip
     """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.
 
     `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, one per GPU, and
-    `needs` is per GPU.
+    `needs` is per GPU. `devices` are the cards that the spec names.
     """
     each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
     parts = [
@@ -143,5 +144,6 @@ def run_script(
         disk_gb=f"{needs.disk / 1e9:.0f}",
         program=program,
         processes=processes,
+        devices=",".join(map(str, devices)),
     )
     return Artifact(f"{folder}/run.sh", text, executable=True)

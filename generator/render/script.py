@@ -37,7 +37,7 @@ def script(launch: Launch, header: str) -> Artifact:
         sealed=[name for name in (launch.config_name, "Modelfile" if create else None, copies.SCRIPT if launch.copies > 1 else None) if name],
         args=args,
         exports=exports,
-        visible=list(launch.visible or ()),
+        cards=launch,
         multi=_multi(launch),
         no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
         key_shown=key_shown(launch),

@@ -89,7 +89,7 @@ def _if_type(wanted: Schema | bool, value: object, schema: Schema) -> bool:
 def _unique(wanted: object, value: object, _: Schema) -> bool:
     if not wanted or not isinstance(value, list):
         return True
-    return all(isinstance(item, str) for item in value) and len(set(value)) == len(value)
+    return all(isinstance(item, str | int) for item in value) and len(set(value)) == len(value)
 
 
 @lru_cache(256)

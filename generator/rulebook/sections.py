@@ -17,7 +17,7 @@ Gpu = TypedDict("Gpu", {
     "vendor": str, "architecture": str, "aliases": list[str], "compute_capability": float | None, "multiprocessors": int, "unified_memory": bool,
     "memory_gb": float, "capacity_gib": float, "bandwidth_gb_per_s": float, "interconnect": str, "interconnect_gb_per_s": float,
     "fp16_tflops": float, "fp8_tflops": float, "fp4_tflops": float, "int8_tops": float, "handbook": Handbook, "source": Source,
-    "memory_gib": float,
+    "memory_gib": float, "mig": Mapping[str, Mapping[Literal["memory_gib", "multiprocessors"], float]],
 }, total=False)  # fmt: skip
 """`memory_gib` is only in what a spec says itself."""
 

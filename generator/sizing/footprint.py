@@ -6,6 +6,7 @@ Floor 3, pure. All figures are of the fullest GPU of the deployment.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import floor
 from typing import NamedTuple
 
 Numbers = Callable[[str], float]
@@ -43,7 +44,8 @@ class Load(NamedTuple):
 class Device(NamedTuple):
     """One GPU (or the host's RAM for `cpu`) as sizing sees it.
 
-    `capacity` is what the driver reports, in bytes; `unified`: the system runs in the same memory.
+    `capacity` is what the driver reports, in bytes, or this deployment's share of that, `card` then what the driver reports (0: the same).
+    `unified`: the system runs in the same memory.
     """
 
     capacity: int
@@ -51,6 +53,7 @@ class Device(NamedTuple):
     compute_capability: float = 0.0
     multiprocessors: int = 0
     unified: bool = False
+    card: int = 0
 
 
 class Fixed(NamedTuple):
@@ -100,6 +103,16 @@ class Footprint(NamedTuple):
 def free_share(device: Device, numbers: Numbers) -> float:
     """Share of the memory that is free before an engine starts: all of a card's own, less where the system runs in it."""
     return numbers("gpu.unified_free") if device.unified else 1.0
+
+
+def whole_card(device: Device) -> int:
+    """Bytes of the whole card, which fractions of some engines are of."""
+    return device.card or device.capacity
+
+
+def of_card(device: Device, fraction: float) -> float:
+    """A fraction of this deployment's share as one of the whole card."""
+    return floor(fraction * device.capacity / device.card * 1e4) / 1e4 if device.card else fraction
 
 
 def headroom(budget: int, needed: int) -> float:

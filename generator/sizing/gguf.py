@@ -186,26 +186,27 @@ def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int
     return max(_by_device(replace(sizes, layers=sizes.without(cpu_experts)[first:]), devices))
 
 
-def balanced(parts: Sequence[float], devices: int) -> tuple[int, ...]:
-    """How many of the parts, in their order, each device gets so that the fullest holds least, to a thousandth: what `--tensor-split` says."""
+def balanced(parts: Sequence[float], rooms: Sequence[float]) -> tuple[int, ...]:
+    """How many of the parts, in their order, each device gets so that the fullest holds least of its room, to a thousandth: what
+    `--tensor-split` says. `rooms` compare the devices, the largest being 1."""
     ends = list(accumulate(parts))
 
     def filled(most: float) -> tuple[int, ...]:
-        """Parts by device where each takes what fits under `most`."""
+        """Parts by device where each takes what fits under `most` of its room."""
         found, start = [], 0
-        while start < len(ends):
-            end = max(start + 1, bisect_right(ends, (ends[start - 1] if start else 0) + most))
+        for room in rooms:
+            end = bisect_right(ends, (ends[start - 1] if start else 0) + most * room, start)
             found.append(end - start)
             start = end
         return tuple(found)
 
-    low, high = max(max(parts), ends[-1] / devices), ends[-1]
+    low, high = max(max(parts), ends[-1] / sum(rooms)), ends[-1]
     best = filled(high)
     while high - low > 1e-3 * high:
         middle = (low + high) / 2.0
         found = filled(middle)
-        low, high, best = (low, middle, found) if len(found) <= devices else (middle, high, best)
-    return (*best, *[0] * (devices - len(best)))
+        low, high, best = (low, middle, found) if sum(found) == len(ends) else (middle, high, best)
+    return best
 
 
 def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:

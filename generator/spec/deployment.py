@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -59,7 +59,8 @@ class ModelRequest:
 class HardwareRequest:
     """The spec's hardware section. `gpu` is a catalogue name or the fields of an unlisted GPU (GiB, GB/s).
 
-    With `gpus_auto` the decision sets `gpus_per_node` to the smallest number that meets the objectives.
+    With `gpus_auto` the decision sets `gpus_per_node` to the smallest number that meets the objectives. `devices` are the driver's
+    numbers of the cards. `gpus` are groups of unequal cards, of which a decision takes `cards`, one entry each; `at` is where `gpu` stands.
     """
 
     gpu: str | Mapping[str, object]
@@ -70,6 +71,12 @@ class HardwareRequest:
     host_memory_gib: float | None = None
     host_bandwidth_gb_per_s: float | None = None
     gpus_auto: bool = False
+    mig: str | None = None
+    devices: tuple[int, ...] = ()
+    share_gib: float | None = None
+    gpus: tuple[Mapping[str, Any], ...] = ()
+    cards: tuple[str | Mapping[str, object], ...] = ()
+    at: KeyPath = ("hardware", "gpu")
 
 
 @dataclass(frozen=True)
@@ -162,7 +169,7 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         return None, [Problem("wrong-type", "a spec is a mapping with `model` and `hardware`", document.place())]
     if secrets := secret_problems(document):
         return None, in_order(secrets)  # reported alone: another message could repeat a secret
-    problems = in_order([*problems_of(document), *text_problems(document)])
+    problems = in_order([*(problems_of(document) or _clashes(document)), *text_problems(document)])
     name = document.data.get("name") or label(path.stem)
     if not name:
         problems.append(Problem("missing-key", f"cannot derive a name from {path.name!r}: add `name`", document.place()))
@@ -180,10 +187,35 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     )  # fmt: skip
 
 
+def cards_of(gpus: Iterable[Mapping[str, Any]]) -> int:
+    """Cards in `hardware.gpus`."""
+    return sum(int(group.get("count", 1)) for group in gpus)
+
+
+_CLASHING = {"gpus": ("gpu", "gpus_per_node", "nodes", "memory_gib", "mig"), "mig": ("devices", "interconnect")}
+"""Keys of the hardware section that exclude one another."""
+
+
+def _clashes(document: Document) -> list[Problem]:
+    """Keys of a valid hardware section that contradict one another."""
+    data = document.data["hardware"]
+    found = [(two, f"`{two}` cannot stand beside `{one}`") for one, others in _CLASHING.items() if one in data for two in others if two in data]
+    if devices := data.get("devices"):
+        count = cards_of(data.get("gpus", ())) or data.get("gpus_per_node", len(devices))
+        if count != len(devices):
+            found.append(("devices", f"`devices` names {len(devices)}, but {count} GPUs are given: leave gpus_per_node out, or name as many"))
+    return [Problem("contradiction", f"hardware: {message}", document.place(("hardware", key), key=True)) for key, message in found]
+
+
 def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
-    """The machine, with `gpus_per_node: auto` left to the decision."""
+    """The machine, with `gpus_per_node: auto` and unequal cards left to the decision."""
     if data.get("gpus_per_node") == "auto":
         return HardwareRequest(**{**data, "gpus_per_node": 1}, gpus_auto=True)
+    if "devices" in data:
+        data = {**data, "devices": tuple(map(int, data["devices"])), "gpus_per_node": len(data["devices"])}
+    if "gpus" in data:
+        gpus = tuple(data["gpus"])
+        data = {**data, "gpus": gpus, "gpu": gpus[0]["gpu"], "gpus_per_node": cards_of(gpus), "at": ("hardware", "gpus", 0, "gpu")}
     return HardwareRequest(**data)
 
 

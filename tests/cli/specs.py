@@ -49,6 +49,11 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "hardware": {
         "gpus_per_node": sensible(1, 1, 2, 3, 4, 6, 8, 8.0, "auto"), "nodes": sensible(1, 1, 1, 2, 4), "memory_gib": sensible(4, 15.5, 79.25, 1e-6, 1000),
         "interconnect": sensible("nvlink", "pcie"), "host_memory_gib": sensible(8, 256), "host_bandwidth_gb_per_s": sensible(80, 1e-6),
+        "mig": sensible("1g.10gb", "3g.40gb", "1g.18gb", "9g.9gb"), "devices": sensible([0], [2, 3], [7, 0, 5], [255]), "share_gib": sensible(12, 0.5, 1e5),
+        "gpus": sensible(
+            [{"gpu": "RTX4090-24GB"}, {"gpu": "T4-16GB", "count": 2}], [{"gpu": "L4-24GB", "count": 2.0}], [{"gpu": "cpu"}], [{}],
+            [{"gpu": "MI300X-192GB"}, {"gpu": "T4-16GB"}],
+        ),
     },
     "workload": {
         "profile": sensible("chat", "batch", "rag", "agent", "code", "dev"), "concurrency": sensible(1, 8, 32, 32.0, 512, "max", 1000000),

@@ -25,7 +25,7 @@ VENDOR_OF = {"amd": "amd", "intel": "intel", "apple": "apple", "cpu": "cpu"}
 FIELDS = {
     "aliases", "vendor", "architecture", "compute_capability", "memory_gb", "capacity_gib", "bandwidth_gb_per_s",
     "fp16_tflops", "fp8_tflops", "int8_tops", "fp4_tflops", "multiprocessors", "interconnect", "interconnect_gb_per_s",
-    "tdp_w", "unified_memory", "source", "notes",
+    "tdp_w", "unified_memory", "source", "notes", "mig",
 }  # fmt: skip
 NAMED = [
     "A100-80GB", "A100-40GB", "H100-80GB", "L40S-48GB", "RTX4090-24GB", "T4-16GB", "V100-32GB", "A10G-24GB", "L4-24GB",
@@ -92,6 +92,18 @@ def test_entry(name: str) -> None:
         assert "compute_capability" not in entry
     assert "fp8_tflops" not in entry or "fp8" in COMPUTES[architecture]
     assert "fp4_tflops" not in entry or COMPUTES[architecture] & {"nvfp4", "mxfp4"}
+
+
+@pytest.mark.parametrize("name", [name for name, entry in GPUS.items() if "mig" in entry])
+def test_slices_are_parts_of_their_gpu(name: str) -> None:
+    entry = GPUS[name]
+    largest = max(slice["memory_gib"] for slice in entry["mig"].values())
+    _between(largest, (0.9 * entry["memory_gb"], entry["memory_gb"]))
+    for profile, slice in entry["mig"].items():
+        units, _, memory = profile.removesuffix("gb").partition("g.")
+        _between(slice["memory_gib"], (0.87 * float(memory), float(memory)))
+        assert slice["multiprocessors"] <= entry.get("multiprocessors", 132)
+        _between(slice["multiprocessors"] / int(units), (14, 47))
 
 
 @pytest.mark.parametrize("name", ACCELERATORS)

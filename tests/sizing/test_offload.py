@@ -203,7 +203,7 @@ def test_no_other_split_is_more_even(parts: list[int], devices: int) -> None:
             return sum(left)
         return min(max(sum(left[:cut]), least(left[cut:], more - 1)) for cut in range(len(left) + 1))
 
-    counts = balanced(parts, devices)
+    counts = balanced(parts, [1.0] * devices)
     assert (len(counts), sum(counts)) == (devices, len(parts))
     assert fullest(counts) <= 1.001 * least(parts, devices)
 

@@ -12,7 +12,7 @@ from math import floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, of_card, whole_card
 from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
 from generator.sizing.term import largest, part, whole
 
@@ -38,7 +38,7 @@ def fixed(
 
 def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
     """Bytes in use in all under `cuda_memory_fraction`: everything fixed, and the pool that the wiggle room leaves."""
-    free = device.capacity * fraction - weights - fixed.activations - fixed.runtime
+    free = whole_card(device) * fraction - weights - fixed.activations - fixed.runtime
     return weights + fixed.total + whole(largest(0.0, free) * numbers("tgi.wiggle_room"))
 
 
@@ -47,4 +47,4 @@ def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, s
     used = weights + fixed.activations + fixed.runtime
     reserve = fixed.cuda_graphs + numbers("tgi.margin_gib") * GIB
     room = (used + (device.capacity - used - reserve) / numbers("tgi.wiggle_room")) / device.capacity
-    return max(0.0, min(numbers("tgi.fraction_ceiling"), floor(room * 100) / 100))
+    return of_card(device, max(0.0, min(numbers("tgi.fraction_ceiling"), floor(room * 100) / 100)))

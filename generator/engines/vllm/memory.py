@@ -19,7 +19,7 @@ from math import ceil, floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, ceil_div
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share, of_card, whole_card
 from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
@@ -40,7 +40,7 @@ def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers:
 
     Where the version does not subtract the graphs (`vllm.graphs_in_budget` 0) they come on top of its request.
     """
-    requested = ceil(device.capacity * fraction)
+    requested = ceil(whole_card(device) * fraction)
     return requested if numbers("vllm.graphs_in_budget") else requested + fixed.cuda_graphs
 
 
@@ -50,7 +50,8 @@ def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, s
     if not numbers("vllm.graphs_in_budget"):
         reserve += fixed.cuda_graphs
     room = min(free_share(device, numbers), 1.0 - reserve / device.capacity)
-    return max(0.0, min(numbers("vllm.fraction_most" if stretched else "vllm.fraction_ceiling"), floor(room * 100) / 100))
+    most = numbers("vllm.fraction_most" if stretched else "vllm.fraction_ceiling")
+    return of_card(device, max(0.0, min(most, floor(room * 100) / 100)))
 
 
 def _sampled_entries(architecture: ModelArchitecture, load: Load) -> int:
