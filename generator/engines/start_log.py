@@ -32,8 +32,9 @@ class Figure(NamedTuple):
 class Logged:
     """One start as logged: the engine, its version, figures by term and settings under the plan's own names.
 
-    Terms are those of the plan: weights, activations, cuda_graphs, runtime, kv_cache, kv_tokens, capacity. `date` is
-    that of the first line that has one.
+    Terms are those of the plan: weights, activations, cuda_graphs, runtime, kv_cache, kv_tokens, capacity; `consumed` is weights
+    and runtime where a log only says their sum. `date` is that of the first line that has one, `also` the engines that write the
+    same lines, `notes` what a reader of the figures has to know.
     """
 
     engine: str
@@ -42,6 +43,7 @@ class Logged:
     settings: dict[str, Any] = field(default_factory=dict)
     date: str | None = None
     notes: list[str] = field(default_factory=list)
+    also: tuple[str, ...] = ()
 
     def most(self, term: str, value: float, line: int) -> None:
         """Keep the largest figure of a term: several ranks log, and the plan is of the fullest GPU."""

@@ -13,9 +13,12 @@ from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
 _N = r"(-?[\d.,]+)"
 _BEGIN = re.compile(r"Load weight begin\. avail mem=" + _N + r" GB")
 _END = re.compile(r"Load weight end\..{0,400}?avail mem=" + _N + r" GB, mem usage=" + _N + r" GB")
-_KV = re.compile(r"KV Cache is allocated\. #tokens: " + _N + r", K size: " + _N + r" GB, V size: " + _N + r" GB")
-_KV_ONE = re.compile(r"KV Cache is allocated\. #tokens: " + _N + r", KV size: " + _N + r" GB")
+_KV = re.compile(
+    r"KV Cache is allocated\. (?:dtype: (\S{1,40}), )?#tokens: ([\d,]*\d)(?:, KV? size: " + _N + r" GB)?(?:, V size: " + _N + r" GB)?"
+)
+_WINDOWED = re.compile(r"SWAKVPool mem usage: " + _N + r" GB, swa size: \d{1,12}, full size: (\d{1,12})")
 _STATES = re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state size: " + _N + r"\s*GB")
+_MORE_STATES = re.compile(r"intermediate_\w{1,30} size: " + _N + r"\s*GB")
 _GRAPH = re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=" + _N + r" GB")
 _TOTAL = re.compile(
     r"max_total_num_tokens=(\d{1,12}), chunked_prefill_size=(-?\d{1,9}).{0,120}?max_running_requests=(\d{1,9}), context_len=(\d{1,9})"
@@ -32,19 +35,21 @@ _ARGUMENTS = {
 _KV_DTYPE = re.compile(r"\bkv_cache_dtype='([\w]{1,20})'")
 
 WORDS: Mapping[str, int] = {
-    **dict.fromkeys(("Load weight ", "KV Cache is allocated", "conv_state size", "graph end.", "args", "Args(", "max_total_num_tokens="), OFTEN),
+    **dict.fromkeys(("Load weight ", "KV Cache is allocated", "SWAKVPool", "conv_state size", "graph end.", "args", "Args(", "max_total_num_tokens="), OFTEN),
     **dict.fromkeys(("sglang", "SGLang"), SELDOM),
 }
 
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only SGLang writes."""
-    return sum(1 for _, line in lines if "ServerArgs(" in line or _END.search(line) or _KV.search(line) or _TOTAL.search(line))
+    own = (_END, _KV, _WINDOWED, _STATES, _TOTAL)
+    return sum(1 for _, line in lines if "ServerArgs(" in line or any(pattern.search(line) for pattern in own))
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """An SGLang log: ranks with the most weights and the fewest tokens count, as in its own arithmetic."""
     logged = Logged("sglang")
+    windowed, cache = False, list[tuple[float, float, int]]()
     for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
@@ -56,13 +61,19 @@ def parse(lines: Sequence[Line]) -> Logged:
             logged.most("weights", number_of(found[2]), number)
             logged.least("free_after", number_of(found[1]), number)
         if found := _KV.search(line):
-            logged.least("kv_tokens", number_of(found[1]), number)
-            logged.most("kv_cache", number_of(found[2]) + number_of(found[3]), number)
-        elif found := _KV_ONE.search(line):
-            logged.least("kv_tokens", number_of(found[1]), number)
-            logged.most("kv_cache", number_of(found[2]), number)
+            if found[3]:
+                cache.append((number_of(found[3]) + number_of(found[4] or "0"), number_of(found[2]), number))
+            else:
+                logged.least("kv_tokens", number_of(found[2]), number)
+            if found[1] == "torch.float8_e4m3fn":
+                logged.settings.setdefault("kv_cache_dtype", "fp8")
+        if found := _WINDOWED.search(line):
+            windowed = True
+            logged.most("kv_cache", number_of(found[1]), number)
+            logged.least("kv_tokens", number_of(found[2]), number)
         if found := _STATES.search(line):
-            logged.most("states", number_of(found[1]) + number_of(found[2]), number)
+            more = sum(number_of(size[1]) for size in _MORE_STATES.finditer(line))
+            logged.most("states", number_of(found[1]) + number_of(found[2]) + more, number)
         if (found := _GRAPH.search(line)) and number_of(found[1]) > 0:
             logged.most("cuda_graphs", number_of(found[1]), number)
         if found := _TOTAL.search(line):
@@ -71,9 +82,15 @@ def parse(lines: Sequence[Line]) -> Logged:
                 logged.settings.setdefault("max_num_batched_tokens", int(found[2]))
             logged.settings["max_num_seqs"] = int(found[3])
             logged.settings["max_model_len"] = int(found[4])
-    if (states := logged.figures.pop("states", None)) and "kv_cache" in logged.figures:
-        kv = logged.figures["kv_cache"]
-        logged.figures["kv_cache"] = kv._replace(value=kv.value + states.value)
+    if not windowed:  # the two pools of a model with windows are in one line's sum
+        for size, tokens, number in cache:
+            logged.most("kv_cache", size, number)
+            logged.least("kv_tokens", tokens, number)
+    if states := logged.figures.pop("states", None):
+        if kv := logged.figures.get("kv_cache"):
+            logged.figures["kv_cache"] = kv._replace(value=kv.value + states.value)
+        else:
+            logged.notes.append(f"recurrent states take {states.value:.2f} GiB; the excerpt lacks the KV cache beside them")
     return logged
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, gib_of, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, gib_of, number_of
 
 BLOCK = 16
 """Tokens of a block where a log only counts blocks; another size is printed in the arguments."""
@@ -32,14 +32,18 @@ _PAIRS = {
 _PROFILE = re.compile(
     r"torch peak memory increase: " + _SIZE + r"; non-torch forward increase memory: " + _SIZE + r"(?:; weights memory: " + _SIZE + ")?"
 )
-_DEVICE = re.compile(
-    r"Free memory on device \(" + _N + "/" + _N + r" GiB\) on startup\. Desired GPU memory utilization is \(([\d.]+), [\d.]+ GiB\)"
-)
-_CONSUMED = re.compile(r"Actual usage is " + _SIZE + r" for consumed memory \(weights \+ non-torch\), " + _SIZE + r" for peak activation")
-_APART = re.compile(r"Actual usage is " + _SIZE + r" for weight, " + _SIZE + r" for peak activation, " + _SIZE + r" for non-torch memory")
+_DEVICE = re.compile(r"Free memory on device \(" + _N + "/" + _N + r" GiB\) on startup")
+_FRACTION = re.compile(r"Desired GPU memory utilization is \(([\d.]+), [\d.]+ GiB\)")
+_USAGE = re.compile(_SIZE + r" for(?: (weight\b|consumed memory|peak activation|non-torch memory|CUDAGraph memory)|$)")
+"""The parts of "Actual usage is …" (`gpu_worker.py`), one by one: people post the line cut and wrapped."""
 _GRAPHS_TOOK = re.compile(r"Graph capturing finished in [\d.]+ secs?, took\s+(-?[\d.]+)\s*(GiB|GB)")
-_GRAPHS_USED = re.compile(r"and " + _SIZE + r" for CUDAGraph memory")
-_KV = re.compile(r"Available KV cache memory: " + _SIZE)
+_GRAPHS_TAKEN = re.compile(r"CUDA graph pool memory: " + _SIZE + r" \(actual\)")
+_GRAPHS_EXPECTED = re.compile(r"Estimated CUDA graph memory: " + _SIZE + " total")
+_KV = re.compile(r"(?:Available KV cache memory:|\bmemory in use is) " + _SIZE)
+_USED = {
+    "weight": "weights", "consumed memory": "consumed", None: "consumed", "peak activation": "activations", "non-torch memory": "runtime",
+    "CUDAGraph memory": "cuda_graphs",
+}  # fmt: skip
 _TOKENS = re.compile(r"GPU KV cache size: " + _N + r" tokens")
 _BLOCKS = re.compile(r"# (?:GPU|CUDA) blocks: " + _N)
 _CHUNK = re.compile(r"Chunked prefill is enabled with max_num_batched_tokens=(\d{1,9})\b")
@@ -63,12 +67,13 @@ _ARGUMENTS = {
 }
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
-WORDS: Mapping[str, int] = dict.fromkeys(("memory", " took ", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN) | {"vllm": SELDOM}
+WORDS: Mapping[str, int] = dict.fromkeys(("memory", " took ", "Actual usage is", "peak activation", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN) | {"vllm": SELDOM}
 
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only vLLM writes."""
-    return sum(1 for _, line in lines if _WEIGHTS.search(line) or _KV.search(line) or _BLOCKS.search(line) or "vllm" in line.lower()[:400])
+    own = (_WEIGHTS, _KV, _TOKENS, _BLOCKS, _USAGE, _DEVICE)
+    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own) or "vllm" in line.lower()[:400])
 
 
 def parse(lines: Sequence[Line]) -> Logged:
@@ -100,6 +105,12 @@ def parse(lines: Sequence[Line]) -> Logged:
         _old(line, number, logged)
         _new(line, number, logged)
     logged.settings.pop("block_size", None)
+    for number, line in lines:
+        if "cuda_graphs" not in logged.figures and (found := _GRAPHS_EXPECTED.search(line)):
+            logged.figures["cuda_graphs"] = Figure(gib_of(found[1], found[2]), number)
+            logged.notes.append("CUDA graphs: what vLLM expected before it captured them")
+    if "weights" in logged.figures and (consumed := logged.figures.pop("consumed", None)):
+        logged.most("runtime", max(0.0, consumed.value - logged.figures["weights"].value), consumed.line)
     return logged
 
 
@@ -135,16 +146,11 @@ def _new(line: str, number: int, logged: Logged) -> None:
             logged.most("weights", gib_of(found[5], found[6]), number)
     if found := _DEVICE.search(line):
         logged.most("capacity", number_of(found[2]), number)
-        logged.settings["gpu_memory_utilization"] = number_of(found[3])
-    if found := _APART.search(line):
-        for index, term in ((1, "weights"), (3, "activations"), (5, "runtime")):
-            logged.most(term, gib_of(found[index], found[index + 1]), number)
-    if found := _CONSUMED.search(line):
-        logged.most("activations", gib_of(found[3], found[4]), number)
-        weights = logged.figures.get("weights")
-        if weights:
-            logged.most("runtime", max(0.0, gib_of(found[1], found[2]) - weights.value), number)
-    if found := _GRAPHS_USED.search(line):
+    if found := _FRACTION.search(line):
+        logged.settings["gpu_memory_utilization"] = number_of(found[1])
+    for found in _USAGE.finditer(line):
+        logged.most(_USED[found[3]], gib_of(found[1], found[2]), number)
+    if found := _GRAPHS_TAKEN.search(line):
         logged.most("cuda_graphs", gib_of(found[1], found[2]), number)
 
 
