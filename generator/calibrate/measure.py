@@ -6,16 +6,14 @@ repeated here. A term that none of its thresholds can explain stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
-from generator.calibrate.compare import Comparison
-from generator.decide.context import Numbers
+from generator.calibrate.compare import Comparison, fixed, left
 from generator.engines import ENGINES
-from generator.facts.gpu import Gpu
-from generator.quantity import GIB
+from generator.quantity import gib
 from generator.rulebook.book import RuleBook
-from generator.sizing.footprint import Layout, Load
 
 _STEPS = 80
 _CLOSE = 0.004
@@ -34,25 +32,50 @@ class Measured(NamedTuple):
 
 
 def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
-    """The thresholds that the terms of a log give, for those that are off by more than the log's own rounding."""
-    measured = []
+    """The thresholds that the terms of a log give, for those that are off by more than the log's own rounding.
+
+    What a cache lacks that is a remainder is put down to the first term that the log does not state, since it must be in one of them.
+    """
+    measured, lines = [], {line.term: line for line in found.lines}
     for line in found.lines:
-        names = ENGINES[found.logged.engine].adjustable.get(line.term, ())
-        if line.logged is None or line.difference is None or abs(line.difference) <= 2 * _CLOSE:
-            continue
-        for name in names:
-            value = _solve(found, book, name, line.term, line.logged)
-            if value is not None:
-                entry = book.threshold(name, found.candidate.engine_version)
-                measured.append(Measured(name, value, float(entry["value"]), str(entry["unit"]), line.term, line.label))
-                break
+        if line.logged is not None and abs(line.difference or 0.0) > 2 * _CLOSE and line.unit == "GiB":
+            term, weights = ("runtime", lines["weights"].predicted) if line.term == "consumed" else (line.term, 0.0)
+            measured += _first(found, book, term, line.label, partial(_term, found, book, term), line.logged - weights)
+    pool, known = found.pool, {*found.logged.figures, *(("runtime",) if "consumed" in lines else ())}
+    remainder = not ENGINES[found.candidate.engine].cache.by_layer and "gpu_memory_utilization" not in found.assumed
+    if pool and pool.term == "kv_cache" and pool.logged and remainder:
+        for term in (term for term in ("runtime", "activations") if term not in known):
+            label = f"{pool.label}, all of it put down to {lines[term].label}"
+            if ones := _first(found, book, term, label, lambda value: -left(found, book, value), -pool.logged):
+                return (*measured, *ones)
     return tuple(measured)
 
 
-def _solve(found: Comparison, book: RuleBook, name: str, term: str, wanted: float) -> float | None:
-    """The value of a threshold with which the model says what was logged; None if there is none that is not negative."""
-    told = _model(found, book, name, term)
-    low, high = 0.0, max(1.0, 64 * book.number(name, found.candidate.engine_version))
+def _term(found: Comparison, book: RuleBook, term: str, value: Mapping[str, float]) -> float:
+    return gib(getattr(fixed(found, book, value), term))
+
+
+def _first(
+    found: Comparison, book: RuleBook, term: str, label: str, told: Callable[[Mapping[str, float]], float], wanted: float
+) -> list[Measured]:
+    """The first threshold of a term that explains what was logged, if any does."""
+    version = found.candidate.engine_version
+    for name in ENGINES[found.logged.engine].adjustable.get(term, ()):
+        value = _solve(told, book, name, version, wanted)
+        if value is not None:
+            entry = book.threshold(name, version)
+            return [Measured(name, value, float(entry["value"]), str(entry["unit"]), term, label)]
+    return []
+
+
+def _solve(model: Callable[[Mapping[str, float]], float], book: RuleBook, name: str, version: str, wanted: float) -> float | None:
+    """The value of a threshold with which the model says what was logged; None if there is none that is neither negative nor absurd."""
+    was, size = book.number(name, version), book.threshold(name, version)["unit"] in ("GiB", "MiB")
+    low, high = 0.0, max(1.0, 64 * was) if size else book.number("calibrate.most_times") * was
+
+    def told(value: float) -> float:
+        return model({name: value})
+
     if told(low) > wanted + _CLOSE or told(high) < wanted - _CLOSE or told(high) - told(low) < _CLOSE:
         return None
     for _ in range(_STEPS):
@@ -62,22 +85,3 @@ def _solve(found: Comparison, book: RuleBook, name: str, term: str, wanted: floa
         else:
             high = middle
     return float(f"{high:.4g}") if abs(told(high) - wanted) <= _CLOSE else None
-
-
-def _model(found: Comparison, book: RuleBook, name: str, term: str) -> Callable[[float], float]:
-    """The term in GiB as a function of one threshold, everything else as it was sized."""
-    candidate, context = found.candidate, found.outcome.context
-    gpu: Gpu = context.gpu
-    numbers = Numbers(book, candidate.engine_version)
-    layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
-    eager = bool(found.logged.settings.get("enforce_eager", False))
-    load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, 16.0, eager)
-    weights = candidate.memory.weights if candidate.memory else 0
-
-    def told(value: float) -> float:
-        fixed = ENGINES[candidate.engine].memory.fixed(
-            context.model.architecture, layout, load, gpu.device, weights, lambda asked: value if asked == name else numbers(asked)
-        )
-        return float(getattr(fixed, term)) / GIB
-
-    return told

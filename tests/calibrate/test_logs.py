@@ -70,7 +70,7 @@ CASES: dict[str, tuple[str, str | None, dict[str, float], dict[str, object]]] = 
         "llama.cpp",
         "b7896",
         {"weights": 8148.38 / 1024, "kv_cache": 6.0, "activations": 307 / 1024},
-        {"max_model_len": 8192, "max_num_seqs": 4},
+        {"max_model_len": 32768, "max_num_seqs": 1, "slots": 4},
     ),
     "ollama-0.20.2-rtx3060.log": (
         "ollama",
