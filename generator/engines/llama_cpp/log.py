@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, gib_of
 
 _BUFFER = re.compile(r"\b(\w[\w.]{0,40}):\s+(\S{1,40})\s+(?:(model|KV|compute|RS)\s+)?buffer size\s*=\s*([\d.]+)\s*MiB")
 _WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
-_CONTEXT = re.compile(r"llama_context: (n_ctx|n_seq_max|n_ubatch)\s*=\s*(\d{1,12})\b")
-_SLOTS = re.compile(r"\bn_(?:slots|parallel) = (\d{1,6})\b")
-_SLOT = re.compile(r"\b(?:n_ctx_seq|n_ctx_slot|new slot,? n_ctx(?:_slot)?)\s*= (\d{1,12})\b")
-_SHARED = re.compile(r"\bkv_unified\s*= '?(true|false)\b")
-"""`tools/server/server-context.cpp`: a server without `--parallel` has four slots that share one cache, each of the whole context."""
+_CONTEXT = re.compile(r"llama_context: n_(?:ctx|seq_max|ubatch)\s*= ")
+_SLOTS = {
+    "slots": re.compile(r"\bn_(?:seq_max|slots|parallel)\s*= (\d{1,6})\b"),
+    "cells": re.compile(r"llama_context: n_ctx\s*= (\d{1,12})\b"),
+    "own": re.compile(r"\b(?:n_ctx_seq|n_ctx_slot|new slot,? n_ctx(?:_slot)?)\s*= (\d{1,12})\b"),
+    "batch": re.compile(r"llama_context: n_ubatch\s*= (\d{1,9})\b"),
+    "shared": re.compile(r"\bkv_unified\s*= '?(true|false)\b"),
+}
+"""`server-context.cpp`: a server without `--parallel` has four slots that share one cache, each of the whole context."""
 _CELLS = re.compile(r"\bllama_kv_cache\w{0,20}: size =\s*([\d.]+) MiB \(\s*(\d{1,12}) cells,\s*\d+ layers,\s*(\d+)(?:/\s*(\d+))? seqs\)")
 _BUILD = re.compile(r"(?:\bbuild:\s*|\bbuild_info:\s*b|\bbuild\s*=\s*|\bversion:\s*)(\d{3,6})\b")
 _BREAKDOWN = re.compile(
@@ -29,8 +32,10 @@ _OLLAMA = re.compile(r'msg="(model weights|kv cache|compute graph)"\s+(?:backend
 _EXPECTED = re.compile(r'\bmemory\.(required\.kv|weights\.total|graph\.full)="([\d.]+) (\w+)"')
 """What Ollama before 0.11 expected (`llm/memory.go`); its runner of then logged llama.cpp's lines, or nothing."""
 _OLLAMA_VERSION = re.compile(r"\(version (\d+(?:\.\d+){1,3})\)")
-_OLLAMA_SLOTS = re.compile(r"(?:\bParallel:|--parallel )(\d{1,6})\b")
-_OLLAMA_CONTEXT = re.compile(r"(?:\bKvSize:|--ctx-size )(\d{1,9})\b")
+_OLLAMA_SLOTS = {
+    "slots": re.compile(r"(?:\bParallel:|--parallel )(\d{1,6})\b"),
+    "cells": re.compile(r"(?:\bKvSize:|--ctx-size )(\d{1,9})\b"),
+}
 _OFFLOADED = re.compile(r"offloaded (\d{1,5})/(\d{1,5}) layers to GPU")
 
 _TERMS = {
@@ -53,7 +58,7 @@ WORDS: Mapping[str, int] = {
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only llama.cpp or Ollama write."""
-    own = (_BUFFER, _OLLAMA, _CONTEXT, _BREAKDOWN, _EXPECTED, _CELLS, _SLOT)
+    own = (_BUFFER, _OLLAMA, _CONTEXT, _BREAKDOWN, _EXPECTED, _CELLS, _SLOTS["own"])
     return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own))
 
 
@@ -63,7 +68,7 @@ def parse(lines: Sequence[Line]) -> Logged:
     logged = Logged("ollama") if ollama else Logged("llama.cpp", also=("ollama",))
     sizes: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
     whole: dict[tuple[str, str], tuple[float, int]] = {}
-    slots = _Slots()
+    said: dict[str, str] = {}
     cache = ""
     for number, line in lines:
         if found := _WINDOWED.search(line):
@@ -79,20 +84,17 @@ def parse(lines: Sequence[Line]) -> Logged:
             _device(found, number, sizes.setdefault(found[1], {}), logged)
         for found in _EXPECTED.finditer(line):
             whole[_TERMS[found[1]], "expected"] = (gib_of(found[2], found[3]), number)
-        if (found := _CONTEXT.search(line)) and found[1] == "n_ubatch":
-            logged.settings["max_num_batched_tokens"] = int(found[2])
         if found := _CELLS.search(line):
             whole["kv_cache", f"size/{cache}"] = (gib_of(found[1], "MiB"), number)
-        if ollama:
-            if found := _OLLAMA_VERSION.search(line):
-                logged.version = found[1]
-            if found := _OLLAMA_SLOTS.search(line):
-                slots.number = int(found[1])
-            if found := _OLLAMA_CONTEXT.search(line):
-                slots.cells = int(found[1])
-        elif logged.version is None and (found := _BUILD.search(line)):
+            said.setdefault("in_cache", found[2])
+            said.setdefault("streams", found[4] or "1")
+        if ollama and (found := _OLLAMA_VERSION.search(line)):
+            logged.version = found[1]
+        elif not ollama and logged.version is None and (found := _BUILD.search(line)):
             logged.version = f"b{found[1]}"
-        slots.read(line)
+        for name, pattern in (*_SLOTS.items(), *(_OLLAMA_SLOTS.items() if ollama else ())):
+            if found := pattern.search(line):
+                said[name] = found[1]
         if (found := _OFFLOADED.search(line)) and int(found[1]) < int(found[2]):
             logged.notes.append(f"only {found[1]} of {found[2]} layers are on the GPU")
         if found := _BESIDE.search(line):
@@ -100,53 +102,28 @@ def parse(lines: Sequence[Line]) -> Logged:
     for terms in sizes.values():  # what Ollama expected, and rounded tables, give way to what was allocated
         for term in {term for term, kind in terms if kind != _ROUGH}:
             terms.pop((term, _ROUGH), None)
-    if any(kind == "expected" for _, kind in whole) and not sizes:
-        logged.notes.append("the figures are what Ollama expected before it loaded, not what it allocated")
     _fullest(sizes, whole, logged)
-    slots.settle(logged)
+    _slots(said, logged)
     return logged
 
 
-@dataclass
-class _Slots:
-    """Slots and their contexts, as far as a log says: `cells` of all, `own` of one, `streams` caches in all."""
-
-    number: int = 0
-    cells: int = 0
-    own: int = 0
-    streams: int = 0
-    shared: bool | None = None
-
-    def read(self, line: str) -> None:
-        """Take what a line says; the first of several KV caches is that of the whole context."""
-        if found := _CONTEXT.search(line):
-            self.number = int(found[2]) if found[1] == "n_seq_max" else self.number
-            self.cells = int(found[2]) if found[1] == "n_ctx" else self.cells
-        if found := _SLOTS.search(line):
-            self.number = int(found[1])
-        if found := _SLOT.search(line):
-            self.own = int(found[1])
-        if found := _SHARED.search(line):
-            self.shared = found[1] == "true"
-        if (found := _CELLS.search(line)) and not self.streams:
-            self.number, self.streams = self.number or int(found[3]), int(found[4] or 1)
-            self.cells = self.cells or int(found[2]) * self.streams
-
-    def settle(self, logged: Logged) -> None:
-        """Write the settings: a shared cache is that of one sequence, which may fill it."""
-        number = max(1, self.number)
-        shared = (number > self.streams > 0 or 0 < self.cells == self.own) if self.shared is None else self.shared
-        if number > 1 and logged.engine == "llama.cpp":
-            if shared:
-                logged.settings["slots"] = number
-                logged.notes.append(f"{number} slots share one cache, each may fill it: sized as one sequence")
-                number = 1
-            elif self.shared is None and not self.cells:
-                logged.notes.append(f"the log does not say whether its {number} slots share a cache: sized as if each has its own")
-        if self.number:
-            logged.settings["max_num_seqs"] = number
-        if length := self.cells // number if logged.engine == "ollama" or not self.own else self.own:
-            logged.settings["max_model_len"] = length
+def _slots(said: Mapping[str, str], logged: Logged) -> None:
+    """Settings from what the log says of its slots: a shared cache is that of one sequence, which may fill it."""
+    number, streams, own = (int(said.get(name, "0")) for name in ("slots", "streams", "own"))
+    cells = int(said.get("cells", "0")) or int(said.get("in_cache", "0")) * streams
+    shared = said["shared"] == "true" if "shared" in said else number > streams > 0 or 0 < cells == own
+    if "batch" in said:
+        logged.settings["max_num_batched_tokens"] = int(said["batch"])
+    if number > 1 and logged.engine == "llama.cpp" and shared:
+        logged.settings["slots"], own = number, cells or own
+        logged.notes.append(f"{number} slots share one cache, each may fill it: sized as one sequence")
+        number = 1
+    elif number > 1 and own and not cells and "shared" not in said:
+        logged.notes.append(f"the log does not say whether its {number} slots share a cache: sized as if each has its own")
+    if number:
+        logged.settings["max_num_seqs"] = number
+    if length := cells // max(1, number) if logged.engine == "ollama" or not own else own:
+        logged.settings["max_model_len"] = length
 
 
 def _device(found: re.Match[str], number: int, terms: dict[tuple[str, str], tuple[float, int]], logged: Logged) -> None:
@@ -181,7 +158,9 @@ def _fullest(
         logged.notes.append(f"recurrent states take {states:.3f} GiB; the excerpt lacks the KV cache beside them")
     for terms in (*chosen, whole):
         known = set(logged.figures) if terms is whole else set()
-        for (term, _), (size, line) in terms.items():
+        for (term, kind), (size, line) in terms.items():
             if term not in known:
+                if kind == "expected":
+                    logged.notes.append(f"{term}: what Ollama expected before it loaded, not what it allocated")
                 figure = logged.figures.get(term)
                 logged.figures[term] = figure._replace(value=figure.value + size) if figure else Figure(size, line)
