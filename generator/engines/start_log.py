@@ -6,7 +6,7 @@ Floor 4, pure. Imported by `calibrate` and by the engines' log parsers only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -54,6 +54,16 @@ class Logged:
         """Keep the smallest: the rank with the least room decides for all."""
         if term not in self.figures or value < self.figures[term].value:
             self.figures[term] = Figure(value, line)
+
+    def read(self, line: Line, figures: Sequence[Row]) -> None:
+        """Keep what the line says by these rows."""
+        for term, keep, pattern in figures:
+            if found := pattern.search(line.text):
+                keep(self, term, gib_of(found[1], found[2] if pattern.groups > 1 else "GiB"), line.number)
+
+
+Row = tuple[str, Callable[[Logged, str, float, int], None], re.Pattern[str]]
+"""A term, `Logged.most` or `Logged.least`, and the pattern of its number and, where it is printed, its unit."""
 
 
 class LogParser(Protocol):

@@ -21,10 +21,11 @@ _SLOTS = {
     "shared": re.compile(r"\bkv_unified\s*= '?(true|false)\b"),
 }
 """`server-context.cpp`: a server without `--parallel` has four slots that share one cache, each of the whole context."""
-_CELLS = re.compile(r"\bllama_kv_cache\w{0,20}: size =\s*([\d.]+) MiB \(\s*(\d{1,12}) cells,\s*\d+ layers,\s*(\d+)(?:/\s*(\d+))? seqs\)")
+_CELLS = re.compile(r"\bllama_kv_cache\w{0,20}: size =\s*([\d.]+) MiB \(\s*(\d{1,12}) cells,\s*\d+ layers,\s*(\d{1,6})(?:/\s*(\d{1,6}))? seqs\)")
 _BUILD = re.compile(r"(?:\bbuild:\s*|\bbuild_info:\s*b|\bbuild\s*=\s*|\bversion:\s*)(\d{3,6})\b")
 _BREAKDOWN = re.compile(
-    r"\|\s*-\s*(\w[\w-]{0,40})[^|]{0,120}\|\s*(?:(\d+) =\s*(\d+) \+ \(\s*)?(\d+) =\s*(\d+) \+\s*(\d+) \+\s*(\d+)(?:\s*\) \+\s*(-?\d+))?"
+    r"\|\s*-\s*(\w[\w-]{0,40})[^|]{0,120}\|\s*(?:(\d{1,9}) =\s*\d+ \+ \(\s*)?(\d{1,9}) =\s*(\d{1,9}) \+\s*(\d{1,9}) \+\s*(\d{1,9})"
+    r"(?:\s*\) \+\s*(-?\d{1,20})\b)?"
 )
 """A device of `common_memory_breakdown_print` (`common/fit.cpp`): total = free + (self = model + context + compute) + unaccounted."""
 _BESIDE = re.compile(r"\b(?:memory usage of (mmproj|MTP context)) is ([\d.]+) MiB")
@@ -49,6 +50,9 @@ _OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=
 _ROUGH = "rounded"
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
+MAX_NOTES = 10
+"""A log may be hostile, and a fit tries many times."""
+
 WORDS: Mapping[str, int] = {
     **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "|   - ", "layers to GPU", " device="), OFTEN),
     **dict.fromkeys((" buffer=", " buffer_type=", "Parallel:", "new slot", "n_slots", "n_parallel"), OFTEN),
@@ -68,7 +72,7 @@ def parse(lines: Sequence[Line]) -> Logged:
     logged = Logged("ollama") if ollama else Logged("llama.cpp", also=("ollama",))
     sizes: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
     whole: dict[tuple[str, str], tuple[float, int]] = {}
-    said: dict[str, str] = {}
+    said, probes = dict[str, str](), dict[str, str]()
     cache = ""
     for number, line in lines:
         if found := _WINDOWED.search(line):
@@ -81,7 +85,7 @@ def parse(lines: Sequence[Line]) -> Logged:
         elif found := _OLLAMA.search(line):
             sizes.setdefault(found[2], {})[_TERMS[found[1]], _ROUGH] = (gib_of(found[3], found[4]), number)
         elif found := _BREAKDOWN.search(line):
-            _device(found, number, sizes.setdefault(found[1], {}), logged)
+            probes[found[1]] = _device(found, number, sizes.setdefault(found[1], {}), logged)
         for found in _EXPECTED.finditer(line):
             whole[_TERMS[found[1]], "expected"] = (gib_of(found[2], found[3]), number)
         if found := _CELLS.search(line):
@@ -102,6 +106,7 @@ def parse(lines: Sequence[Line]) -> Logged:
     for terms in sizes.values():  # what Ollama expected, and rounded tables, give way to what was allocated
         for term in {term for term, kind in terms if kind != _ROUGH}:
             terms.pop((term, _ROUGH), None)
+    logged.notes = list(dict.fromkeys((*logged.notes, *filter(None, probes.values()))))[-MAX_NOTES:]
     _fullest(sizes, whole, logged)
     _slots(said, logged)
     return logged
@@ -126,18 +131,19 @@ def _slots(said: Mapping[str, str], logged: Logged) -> None:
         logged.settings["max_model_len"] = length
 
 
-def _device(found: re.Match[str], number: int, terms: dict[tuple[str, str], tuple[float, int]], logged: Logged) -> None:
-    """A row of the memory table; a probe of `--fit` that does not fit its device says nothing of the weights."""
-    total, used, unaccounted = int(found[2] or 0), int(found[4]), int(found[8] or 0)
+def _device(found: re.Match[str], number: int, terms: dict[tuple[str, str], tuple[float, int]], logged: Logged) -> str:
+    """Take a row of the memory table; a note, where it is a probe of `--fit` that does not fit its device and so says nothing of the weights."""
+    total, used, unaccounted = int(found[2] or 0), int(found[3]), int(found[7] or 0)
     if total:
         logged.most("capacity", gib_of(found[2], "MiB"), number)
         if 0 < unaccounted < total:
-            logged.most("runtime", gib_of(found[8], "MiB"), number)
-    for term, size in zip(("weights", "kv_cache", "activations"), found.groups()[4:7], strict=True):
+            logged.most("runtime", gib_of(found[7], "MiB"), number)
+    for term, size in zip(("weights", "kv_cache", "activations"), found.groups()[3:6], strict=True):
         terms[term, _ROUGH] = (gib_of(size, "MiB"), number)
     if 0 < total < used:
         del terms["weights", _ROUGH]
-        logged.notes.append(f"{found[1]}: {used} MiB would not fit {total} MiB: a probe of --fit, whose weights are not those that were loaded")
+        return f"{found[1]}: {used} MiB would not fit {total} MiB: a probe of --fit, whose weights are not those that were loaded"
+    return ""
 
 
 def _fullest(

@@ -8,18 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, number_of
 
 _N = r"(-?[\d.,]+)"
-_BEGIN = re.compile(r"Load weight begin\. avail mem=" + _N + r" GB")
-_END = re.compile(r"Load weight end\..{0,400}?avail mem=" + _N + r" GB, mem usage=" + _N + r" GB")
+_FIGURES = (
+    ("free_before", Logged.least, re.compile(r"Load weight begin\. avail mem=" + _N + r" GB")),
+    ("free_after", Logged.least, re.compile(r"Load weight end\..{0,400}?avail mem=" + _N + r" GB, mem usage=")),
+    ("weights", Logged.most, re.compile(r"Load weight end\..{0,400}?, mem usage=" + _N + r" GB")),
+    ("full", Logged.least, re.compile(r"SWAKVPool mem usage: .{1,40}? full size: (\d{1,12})")),
+    ("windows", Logged.most, re.compile(r"SWAKVPool mem usage: " + _N + r" GB")),
+    ("conv", Logged.most, re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state")),
+    ("ssm", Logged.most, re.compile(r"ssm_state size: " + _N + r"\s*GB")),
+    ("drafted", Logged.most, re.compile(r"intermediate_ssm_state_cache size: " + _N + r"\s*GB")),
+    ("cuda_graphs", Logged.most, re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=" + _N + r" GB")),
+)
 _KV = re.compile(
     r"KV Cache is allocated\. (?:dtype: (\S{1,40}), )?#tokens: ([\d,]*\d)(?:, KV? size: " + _N + r" GB)?(?:, V size: " + _N + r" GB)?"
 )
-_WINDOWED = re.compile(r"SWAKVPool mem usage: " + _N + r" GB, swa size: \d{1,12}, full size: (\d{1,12})")
-_STATES = re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state size: " + _N + r"\s*GB")
-_MORE_STATES = re.compile(r"intermediate_\w{1,30} size: " + _N + r"\s*GB")
-_GRAPH = re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=" + _N + r" GB")
 _TOTAL = re.compile(
     r"max_total_num_tokens=(\d{1,12}), chunked_prefill_size=(-?\d{1,9}).{0,120}?max_running_requests=(\d{1,9}), context_len=(\d{1,9})"
 )
@@ -42,55 +47,41 @@ WORDS: Mapping[str, int] = {
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only SGLang writes."""
-    own = (_END, _KV, _WINDOWED, _STATES, _TOTAL)
+    own = (_KV, _TOTAL, *(pattern for _, _, pattern in _FIGURES))
     return sum(1 for _, line in lines if "ServerArgs(" in line or any(pattern.search(line) for pattern in own))
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """An SGLang log: ranks with the most weights and the fewest tokens count, as in its own arithmetic."""
     logged = Logged("sglang")
-    windowed, cache = False, list[tuple[float, float, int]]()
     for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
         if "ServerArgs(" in line or "server_args=" in line:
             _arguments(line, logged)
-        if found := _BEGIN.search(line):
-            logged.least("free_before", number_of(found[1]), number)
-        if found := _END.search(line):
-            logged.most("weights", number_of(found[2]), number)
-            logged.least("free_after", number_of(found[1]), number)
+        logged.read(Line(number, line), _FIGURES)
         if found := _KV.search(line):
             if found[3]:
-                cache.append((number_of(found[3]) + number_of(found[4] or "0"), number_of(found[2]), number))
-            else:
-                logged.least("kv_tokens", number_of(found[2]), number)
+                logged.most("kv_cache", number_of(found[3]) + number_of(found[4] or "0"), number)
+            logged.least("kv_tokens", number_of(found[2]), number)
             if found[1] == "torch.float8_e4m3fn":
                 logged.settings.setdefault("kv_cache_dtype", "fp8")
-        if found := _WINDOWED.search(line):
-            windowed = True
-            logged.most("kv_cache", number_of(found[1]), number)
-            logged.least("kv_tokens", number_of(found[2]), number)
-        if found := _STATES.search(line):
-            more = sum(number_of(size[1]) for size in _MORE_STATES.finditer(line))
-            logged.most("states", number_of(found[1]) + number_of(found[2]) + more, number)
-        if (found := _GRAPH.search(line)) and number_of(found[1]) > 0:
-            logged.most("cuda_graphs", number_of(found[1]), number)
         if found := _TOTAL.search(line):
             logged.least("kv_tokens", float(found[1]), number)
             if int(found[2]) > 0:
                 logged.settings.setdefault("max_num_batched_tokens", int(found[2]))
             logged.settings["max_num_seqs"] = int(found[3])
             logged.settings["max_model_len"] = int(found[4])
-    if not windowed:  # the two pools of a model with windows are in one line's sum
-        for size, tokens, number in cache:
-            logged.most("kv_cache", size, number)
-            logged.least("kv_tokens", tokens, number)
-    if states := logged.figures.pop("states", None):
-        if kv := logged.figures.get("kv_cache"):
-            logged.figures["kv_cache"] = kv._replace(value=kv.value + states.value)
-        else:
-            logged.notes.append(f"recurrent states take {states.value:.2f} GiB; the excerpt lacks the KV cache beside them")
+    figures = logged.figures
+    if figures.get("cuda_graphs", Figure(1, 0)).value <= 0:
+        del figures["cuda_graphs"]
+    for term, sum_ in (("kv_cache", "windows"), ("kv_tokens", "full")):  # two pools, and one line with their sum
+        figures.update({term: figures.pop(sum_)} if sum_ in figures else {})
+    states = sum(figure.value for term in ("conv", "ssm", "drafted") if (figure := figures.pop(term, None)))
+    if states and (cache := figures.get("kv_cache")):
+        figures["kv_cache"] = cache._replace(value=cache.value + states)
+    elif states:
+        logged.notes.append(f"recurrent states take {states:.2f} GiB; the excerpt lacks the KV cache beside them")
     return logged
 
 

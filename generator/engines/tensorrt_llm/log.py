@@ -11,12 +11,17 @@ from collections.abc import Mapping, Sequence
 from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
 
 _N = r"([\d.]+)"
-_PART = re.compile(r"\((inside torch|outside torch|e\.g\., NCCL and CUDA graphs)\) in memory usage profiling: " + _N + " GiB")
-_PEAK = re.compile(r"Peak memory during memory usage profiling.{0,40}?available KV cache memory when calculating max tokens: " + _N + " GiB")
+_FIGURES = (
+    ("weights", Logged.most, re.compile(r"loading model weights \(inside torch\) in memory usage profiling: " + _N + " GiB")),
+    ("activations", Logged.most, re.compile(r"during inference \(inside torch\) in memory usage profiling: " + _N + " GiB")),
+    ("runtime", Logged.most, re.compile(r"used outside torch .{0,40}?in memory usage profiling: " + _N + " GiB")),
+    ("kv_cache", Logged.least, re.compile(r"available KV cache memory when calculating max tokens: " + _N + " GiB")),
+    ("capacity", Logged.most, re.compile(r"\bdevice total memory " + _N + " GiB")),
+    ("lent", Logged.most, re.compile(r"\b(?:tmp kv_mem|temporary kv cache memory during profiling) " + _N + " GiB")),
+    ("pool", Logged.most, re.compile(r"\[MemUsageChange\] Allocated " + _N + " GiB for max tokens in paged KV cache")),
+    ("kv_tokens", Logged.most, re.compile(r"for max tokens in paged KV cache \((\d{1,12})\)")),
+)
 _FRACTION = re.compile(r"\bfraction is set (0\.\d{1,20})")
-_TOTAL = re.compile(r"\bdevice total memory " + _N + " GiB")
-_LENT = re.compile(r"\b(?:tmp kv_mem|temporary kv cache memory during profiling) " + _N + " GiB")
-_POOL = re.compile(r"\[MemUsageChange\] Allocated " + _N + r" GiB for max tokens in paged KV cache \((\d{1,12})\)")
 _VERSION = re.compile(r"TensorRT-LLM version: (\d+(?:\.\d+){1,3}\w*)")
 _LIMITS = re.compile(r"\bmax_seq_len=(\d{1,9}), .{0,60}?max_num_tokens=(\d{1,9}), max_batch_size=(\d{1,9})")
 _PARALLEL = re.compile(r"\b(tensor|pipeline)_parallel_size'?[=:] ?(\d{1,4})\b")
@@ -28,38 +33,28 @@ WORDS: Mapping[str, int] = dict.fromkeys(("memory usage profiling", "[MemUsageCh
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only TensorRT-LLM writes."""
-    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in (_PART, _PEAK, _POOL, _VERSION)))
+    own = (_VERSION, *(pattern for _, _, pattern in _FIGURES))
+    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own))
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """A TensorRT-LLM log. It allocates a small pool for its profile and the real one after it: the last of each rank's counts."""
     logged = Logged("tensorrt-llm")
-    lent = 0.0
     for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
-        if found := _PART.search(line):
-            term = {"outside torch": None, "inside torch": "weights" if "loading" in line else "activations"}.get(found[1], "runtime")
-            if term:
-                logged.most(term, number_of(found[2]), number)
-        if found := _PEAK.search(line):
-            logged.least("kv_cache", number_of(found[1]), number)
+        logged.read(Line(number, line), _FIGURES)
         if found := _FRACTION.search(line):
             logged.settings["gpu_memory_utilization"] = round(number_of(found[1]), 4)
-        if found := _TOTAL.search(line):
-            logged.most("capacity", number_of(found[1]), number)
-        if found := _LENT.search(line):
-            lent = max(lent, number_of(found[1]))
-        if found := _POOL.search(line):
-            logged.most("kv_tokens", float(found[2]), number)
-            logged.most("pool", number_of(found[1]), number)
         if found := _LIMITS.search(line):
             names = ("max_model_len", "max_num_batched_tokens", "max_num_seqs")
             logged.settings.update({name: max(1, int(found[at])) for at, name in enumerate(names, 1)})
         for found in _PARALLEL.finditer(line):
             logged.settings.setdefault(f"{found[1]}_parallel", max(1, int(found[2])))
-    if (pool := logged.figures.pop("pool", None)) and "kv_cache" not in logged.figures:
-        logged.figures["kv_cache"] = pool
-    if activations := logged.figures.get("activations"):  # the profile's own small cache is given back
-        logged.figures["activations"] = activations._replace(value=max(0.0, activations.value - lent))
+    figures = logged.figures
+    if pool := figures.pop("pool", None):
+        figures.setdefault("kv_cache", pool)
+    lent = figures.pop("lent", None)
+    if lent and (activations := figures.get("activations")):  # the profile's own small cache is given back
+        figures["activations"] = activations._replace(value=max(0.0, activations.value - lent.value))
     return logged
