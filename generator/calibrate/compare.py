@@ -31,9 +31,6 @@ TERMS = (
     ("capacity", "capacity", "GiB"),
 )
 
-_TAKES = ("weights", "activations", "cuda_graphs", "runtime", "consumed")
-"""What takes from the cache."""
-
 PINNED = (
     "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization",
     "tensor_parallel", "pipeline_parallel", "enforce_eager", "kv_cache_dtype",
@@ -100,7 +97,8 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     candidate = sized(outcome)
     if candidate is None:
         raise UsageError(Problem("not-sized", f"the spec cannot be sized for {logged.engine} as the log has it"))
-    differing = _differing(sized(planned), settings)
+    shown = {name: value for name, value in settings.items() if name != "max_num_seqs" or "slots" not in logged.settings}
+    differing = _differing(sized(planned), shown)
     lines = tuple(_lines(candidate, outcome, logged))
     given = {*settings, *spec.pin, "tensor_parallel", "pipeline_parallel", "enforce_eager"}  # a log that leaves the last out is of one GPU
     if ENGINES[logged.engine].cache.by_layer:
@@ -183,27 +181,23 @@ def _judged(found: Comparison, book: RuleBook) -> Comparison:
     """The comparison with its cache judged: off, if the terms that the log states do not bring it within the tolerances."""
     by_name = {line.term: line for line in found.lines}
     cache, tokens = by_name["kv_cache"], by_name["kv_tokens"]
-    least, share = book.number("calibrate.least_gib"), book.number("calibrate.least_percent")
-    if cache.logged is None and tokens.logged is None:
-        return found
+    share = book.number("calibrate.least_percent")
     if tokens.logged is not None and (cache.logged is None or abs((tokens.percent or 0.0) - (cache.percent or 0.0)) > share):
         return replace(found, pool=tokens) if abs(tokens.percent or 0.0) > share else found
     rest = cache.difference or 0.0
-    if not ENGINES[found.candidate.engine].cache.by_layer and cache.logged is not None:  # it is what the others leave
-        rest = left(found, book, {}) - cache.logged
-    off = abs(rest) > least and 100 * abs(rest) > share * (cache.logged or 0.0)
+    if cache.logged is not None and not ENGINES[found.candidate.engine].cache.by_layer:  # it is what the others leave
+        rest += left(found, book, {}) - left(replace(found, logged=replace(found.logged, figures={})), book, {})
+    off = _beyond(cache, book) and _beyond(cache._replace(predicted=(cache.logged or 0.0) + rest), book)
     return replace(found, pool=cache, unexplained=rest) if off else found
+
+
+def _beyond(line: Line, book: RuleBook) -> bool:
+    """Whether it is off by more than both tolerances."""
+    least, share = book.number("calibrate.least_gib"), book.number("calibrate.least_percent")
+    return line.difference is not None and abs(line.difference) > least and abs(line.percent or 100.0) > share
 
 
 def worst(lines: tuple[Line, ...], book: RuleBook) -> Line | None:
     """The term that is furthest off in GiB, if any is off by more than both tolerances; the cache follows from the others."""
-    least, share = book.number("calibrate.least_gib"), book.number("calibrate.least_percent")
-    off = [
-        line
-        for line in lines
-        if line.term in (*_TAKES, "capacity")
-        and line.difference is not None
-        and abs(line.difference) > least
-        and abs(line.percent or 100.0) > share
-    ]
+    off = [line for line in lines if line.term in ("weights", "activations", "cuda_graphs", "runtime", "consumed", "capacity") and _beyond(line, book)]
     return max(off, key=lambda line: abs(line.difference or 0.0), default=None)

@@ -41,12 +41,12 @@ def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
         if line.logged is not None and abs(line.difference or 0.0) > 2 * _CLOSE and line.unit == "GiB":
             term, weights = ("runtime", lines["weights"].predicted) if line.term == "consumed" else (line.term, 0.0)
             measured += _first(found, book, term, line.label, partial(_term, found, book, term), line.logged - weights)
-    pool, known = found.pool, {*found.logged.figures, *(("runtime",) if "consumed" in lines else ())}
-    remainder = not ENGINES[found.candidate.engine].cache.by_layer and "gpu_memory_utilization" not in found.assumed
-    if pool and pool.term == "kv_cache" and pool.logged and remainder:
+    known = {*found.logged.figures, *(("runtime",) if "consumed" in lines else ())}
+    if found.pool and found.unexplained and not ENGINES[found.candidate.engine].cache.by_layer and "gpu_memory_utilization" not in found.assumed:
+        wanted = found.unexplained - left(found, book, {})
         for term in (term for term in ("runtime", "activations") if term not in known):
-            label = f"{pool.label}, all of it put down to {lines[term].label}"
-            if ones := _first(found, book, term, label, lambda value: -left(found, book, value), -pool.logged):
+            label = f"{found.pool.label}, all of it put down to {lines[term].label}"
+            if ones := _first(found, book, term, label, lambda value: -left(found, book, value), wanted):
                 return (*measured, *ones)
     return tuple(measured)
 

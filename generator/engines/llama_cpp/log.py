@@ -90,6 +90,7 @@ def parse(lines: Sequence[Line]) -> Logged:
             whole[_TERMS[found[1]], "expected"] = (gib_of(found[2], found[3]), number)
         if found := _CELLS.search(line):
             whole["kv_cache", f"size/{cache}"] = (gib_of(found[1], "MiB"), number)
+            said.setdefault("slots", found[3])
             said.setdefault("in_cache", found[2])
             said.setdefault("streams", found[4] or "1")
         if ollama and (found := _OLLAMA_VERSION.search(line)):
