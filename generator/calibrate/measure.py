@@ -36,11 +36,15 @@ def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
 
     What a cache lacks that is a remainder is put down to the first term that the log does not state, since it must be in one of them.
     """
+
+    def term_of(term: str, value: Mapping[str, float]) -> float:
+        return gib(getattr(fixed(found, book, value), term))
+
     measured, lines = [], {line.term: line for line in found.lines}
     for line in found.lines:
         if line.logged is not None and abs(line.difference or 0.0) > 2 * _CLOSE and line.unit == "GiB":
             term, weights = ("runtime", lines["weights"].predicted) if line.term == "consumed" else (line.term, 0.0)
-            measured += _first(found, book, term, line.label, partial(_term, found, book, term), line.logged - weights)
+            measured += _first(found, book, term, line.label, partial(term_of, term), line.logged - weights)
     known = {*found.logged.figures, *(("runtime",) if "consumed" in lines else ())}
     if found.pool and found.unexplained and not ENGINES[found.candidate.engine].cache.by_layer and "gpu_memory_utilization" not in found.assumed:
         wanted = found.unexplained - left(found, book, {})
@@ -49,10 +53,6 @@ def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
             if ones := _first(found, book, term, label, lambda value: -left(found, book, value), wanted):
                 return (*measured, *ones)
     return tuple(measured)
-
-
-def _term(found: Comparison, book: RuleBook, term: str, value: Mapping[str, float]) -> float:
-    return gib(getattr(fixed(found, book, value), term))
 
 
 def _first(

@@ -61,6 +61,13 @@ class Logged:
             if found := pattern.search(line.text):
                 keep(self, term, gib_of(found[1], found[2] if pattern.groups > 1 else "GiB"), line.number)
 
+    def take(self, text: str, settings: Mapping[str, re.Pattern[str]]) -> None:
+        """Keep the settings that a text states, the last of each; a count is at least 1."""
+        for name, pattern in settings.items():
+            if found := pattern.search(text):
+                value = round(number_of(found[1]), 4)
+                self.settings[name] = value if name == "gpu_memory_utilization" else max(1, int(value))
+
 
 Row = tuple[str, Callable[[Logged, str, float, int], None], re.Pattern[str]]
 """A term, `Logged.most` or `Logged.least`, and the pattern of its number and, where it is printed, its unit."""

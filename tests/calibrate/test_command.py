@@ -28,7 +28,10 @@ SPECS = {
         "model: Qwen/Qwen3.5-9B\nhardware: {gpu: RTX3090-24GB, gpus_per_node: 2}\n"
         "pin: {quantization: bf16, tensor_parallel: 2, gpu_memory_utilization: 0.8}\n"
     ),
-    "excerpt": "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: H100-80GB, memory_gib: 79.25}\npin: {quantization: bf16, gpu_memory_utilization: 0.92}\n",
+    "excerpt": (
+        "model: meta-llama/Llama-3.1-8B-Instruct\nhardware: {gpu: H100-80GB, memory_gib: 79.25}\n"
+        "pin: {quantization: bf16, gpu_memory_utilization: 0.92}\n"
+    ),
 }
 WITHIN: dict[tuple[str, str], dict[str, float]] = {
     ("vllm-0.19.0-h100.log", "h100"): {"weights": 0.5, "activations": 1, "runtime": 5, "kv_cache": 1, "kv_tokens": 1, "capacity": 0.1},

@@ -12,7 +12,6 @@ from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, gib
 
 _BUFFER = re.compile(r"\b(\w[\w.]{0,40}):\s+(\S{1,40})\s+(?:(model|KV|compute|RS)\s+)?buffer size\s*=\s*([\d.]+)\s*MiB")
 _WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
-_CONTEXT = re.compile(r"llama_context: n_(?:ctx|seq_max|ubatch)\s*= ")
 _SLOTS = {
     "slots": re.compile(r"\bn_(?:seq_max|slots|parallel)\s*= (\d{1,6})\b"),
     "cells": re.compile(r"llama_context: n_ctx\s*= (\d{1,12})\b"),
@@ -50,9 +49,6 @@ _OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=
 _ROUGH = "rounded"
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
-MAX_NOTES = 10
-"""A log may be hostile, and a fit tries many times."""
-
 WORDS: Mapping[str, int] = {
     **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "|   - ", "layers to GPU", " device="), OFTEN),
     **dict.fromkeys((" buffer=", " buffer_type=", "Parallel:", "new slot", "n_slots", "n_parallel"), OFTEN),
@@ -62,7 +58,7 @@ WORDS: Mapping[str, int] = {
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only llama.cpp or Ollama write."""
-    own = (_BUFFER, _OLLAMA, _CONTEXT, _BREAKDOWN, _EXPECTED, _CELLS, _SLOTS["own"])
+    own = (_BUFFER, _OLLAMA, _BREAKDOWN, _EXPECTED, _CELLS, *_SLOTS.values())
     return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own))
 
 
@@ -107,7 +103,7 @@ def parse(lines: Sequence[Line]) -> Logged:
     for terms in sizes.values():  # what Ollama expected, and rounded tables, give way to what was allocated
         for term in {term for term, kind in terms if kind != _ROUGH}:
             terms.pop((term, _ROUGH), None)
-    logged.notes = list(dict.fromkeys((*logged.notes, *filter(None, probes.values()))))[-MAX_NOTES:]
+    logged.notes = list(dict.fromkeys((*logged.notes, *filter(None, probes.values()))))[-10:]  # a log may be hostile
     _fullest(sizes, whole, logged)
     _slots(said, logged)
     return logged

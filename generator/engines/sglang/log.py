@@ -12,10 +12,9 @@ from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, num
 
 _N = r"(-?[\d.,]+)"
 _FIGURES = (
-    ("free_before", Logged.least, re.compile(r"Load weight begin\. avail mem=" + _N + r" GB")),
-    ("free_after", Logged.least, re.compile(r"Load weight end\..{0,400}?avail mem=" + _N + r" GB, mem usage=")),
     ("weights", Logged.most, re.compile(r"Load weight end\..{0,400}?, mem usage=" + _N + r" GB")),
     ("full", Logged.least, re.compile(r"SWAKVPool mem usage: .{1,40}? full size: (\d{1,12})")),
+    ("kv_tokens", Logged.least, re.compile(r"max_total_num_tokens=(\d{1,12})")),
     ("windows", Logged.most, re.compile(r"SWAKVPool mem usage: " + _N + r" GB")),
     ("conv", Logged.most, re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state")),
     ("ssm", Logged.most, re.compile(r"ssm_state size: " + _N + r"\s*GB")),
@@ -25,9 +24,6 @@ _FIGURES = (
 _KV = re.compile(
     r"KV Cache is allocated\. (?:dtype: (\S{1,40}), )?#tokens: ([\d,]*\d)(?:, KV? size: " + _N + r" GB)?(?:, V size: " + _N + r" GB)?"
 )
-_TOTAL = re.compile(
-    r"max_total_num_tokens=(\d{1,12}), chunked_prefill_size=(-?\d{1,9}).{0,120}?max_running_requests=(\d{1,9}), context_len=(\d{1,9})"
-)
 _VERSION = re.compile(r"sglang(?:==| version[:=]? ?|/)v?(\d+(?:\.\d+){1,3}\w*)", re.IGNORECASE)
 _ARGUMENTS = {
     "gpu_memory_utilization": re.compile(r"\bmem_fraction_static=(0\.\d+)"),
@@ -35,7 +31,7 @@ _ARGUMENTS = {
     "pipeline_parallel": re.compile(r"\bpp_size=(\d{1,4})\b"),
     "max_num_batched_tokens": re.compile(r"\bchunked_prefill_size=(\d{1,9})\b"),
     "max_num_seqs": re.compile(r"\bmax_running_requests=(\d{1,9})\b"),
-    "max_model_len": re.compile(r"\bcontext_length=(\d{1,9})\b"),
+    "max_model_len": re.compile(r"\bcontext_len(?:gth)?=(\d{1,9})\b"),
 }
 _KV_DTYPE = re.compile(r"\bkv_cache_dtype='([\w]{1,20})'")
 
@@ -47,7 +43,7 @@ WORDS: Mapping[str, int] = {
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only SGLang writes."""
-    own = (_KV, _TOTAL, *(pattern for _, _, pattern in _FIGURES))
+    own = (_KV, *(pattern for _, _, pattern in _FIGURES))
     return sum(1 for _, line in lines if "ServerArgs(" in line or any(pattern.search(line) for pattern in own))
 
 
@@ -57,8 +53,10 @@ def parse(lines: Sequence[Line]) -> Logged:
     for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
-        if "ServerArgs(" in line or "server_args=" in line:
-            _arguments(line, logged)
+        if any(word in line for word in ("ServerArgs(", "server_args=", "max_total_num_tokens=")):
+            logged.take(line, _ARGUMENTS)
+            if (found := _KV_DTYPE.search(line)) and found[1] in ("fp8_e4m3", "fp8_e5m2", "auto"):
+                logged.settings["kv_cache_dtype"] = {"fp8_e4m3": "fp8"}.get(found[1], found[1])
         logged.read(Line(number, line), _FIGURES)
         if found := _KV.search(line):
             if found[3]:
@@ -66,12 +64,6 @@ def parse(lines: Sequence[Line]) -> Logged:
             logged.least("kv_tokens", number_of(found[2]), number)
             if found[1] == "torch.float8_e4m3fn":
                 logged.settings.setdefault("kv_cache_dtype", "fp8")
-        if found := _TOTAL.search(line):
-            logged.least("kv_tokens", float(found[1]), number)
-            if int(found[2]) > 0:
-                logged.settings.setdefault("max_num_batched_tokens", int(found[2]))
-            logged.settings["max_num_seqs"] = int(found[3])
-            logged.settings["max_model_len"] = int(found[4])
     figures = logged.figures
     if figures.get("cuda_graphs", Figure(1, 0)).value <= 0:
         del figures["cuda_graphs"]
@@ -83,13 +75,3 @@ def parse(lines: Sequence[Line]) -> Logged:
     elif states:
         logged.notes.append(f"recurrent states take {states:.2f} GiB; the excerpt lacks the KV cache beside them")
     return logged
-
-
-def _arguments(line: str, logged: Logged) -> None:
-    for name, pattern in _ARGUMENTS.items():
-        found = pattern.search(line)
-        if found:
-            value = number_of(found[1])
-            logged.settings[name] = value if name == "gpu_memory_utilization" else int(value)
-    if (found := _KV_DTYPE.search(line)) and found[1] in ("fp8_e4m3", "fp8_e5m2", "auto"):
-        logged.settings["kv_cache_dtype"] = {"fp8_e4m3": "fp8"}.get(found[1], found[1])

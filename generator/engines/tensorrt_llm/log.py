@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Line, Logged
 
 _N = r"([\d.]+)"
 _FIGURES = (
@@ -21,10 +21,15 @@ _FIGURES = (
     ("pool", Logged.most, re.compile(r"\[MemUsageChange\] Allocated " + _N + " GiB for max tokens in paged KV cache")),
     ("kv_tokens", Logged.most, re.compile(r"for max tokens in paged KV cache \((\d{1,12})\)")),
 )
-_FRACTION = re.compile(r"\bfraction is set (0\.\d{1,20})")
 _VERSION = re.compile(r"TensorRT-LLM version: (\d+(?:\.\d+){1,3}\w*)")
-_LIMITS = re.compile(r"\bmax_seq_len=(\d{1,9}), .{0,60}?max_num_tokens=(\d{1,9}), max_batch_size=(\d{1,9})")
-_PARALLEL = re.compile(r"\b(tensor|pipeline)_parallel_size'?[=:] ?(\d{1,4})\b")
+_SETTINGS = {
+    "gpu_memory_utilization": re.compile(r"\bfraction is set (0\.\d{1,6})"),
+    "max_model_len": re.compile(r"\bmax_seq_len=(\d{1,9})\b"),
+    "max_num_batched_tokens": re.compile(r"\bmax_num_tokens=(\d{1,9})\b"),
+    "max_num_seqs": re.compile(r"\bmax_batch_size=(\d{1,9})\b"),
+    "tensor_parallel": re.compile(r"\btensor_parallel_size'?[=:] ?(\d{1,4})\b"),
+    "pipeline_parallel": re.compile(r"\bpipeline_parallel_size'?[=:] ?(\d{1,4})\b"),
+}
 
 WORDS: Mapping[str, int] = dict.fromkeys(("memory usage profiling", "[MemUsageChange]", "max_seq_len=", "_parallel_size"), OFTEN) | {
     "TensorRT-LLM version": SELDOM
@@ -44,13 +49,7 @@ def parse(lines: Sequence[Line]) -> Logged:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
         logged.read(Line(number, line), _FIGURES)
-        if found := _FRACTION.search(line):
-            logged.settings["gpu_memory_utilization"] = round(number_of(found[1]), 4)
-        if found := _LIMITS.search(line):
-            names = ("max_model_len", "max_num_batched_tokens", "max_num_seqs")
-            logged.settings.update({name: max(1, int(found[at])) for at, name in enumerate(names, 1)})
-        for found in _PARALLEL.finditer(line):
-            logged.settings.setdefault(f"{found[1]}_parallel", max(1, int(found[2])))
+        logged.take(line, _SETTINGS)
     figures = logged.figures
     if pool := figures.pop("pool", None):
         figures.setdefault("kv_cache", pool)

@@ -18,12 +18,9 @@ _SIZE = _N + r"\s*(GiB|Gib|GB|MiB|MB)"
 
 _VERSION = re.compile(r"(?:vLLM API server version|LLM engine \(v|vLLM version:?)\s*v?(\d+(?:\.\d+){1,3}\w*)", re.IGNORECASE)
 _PEAK = re.compile(r"\bpeak_torch_memory=" + _SIZE)
-_FRACTION = re.compile(r"(?:Desired GPU memory utilization is|gpu_memory_utilization) \(([\d.]+)")
+_FRACTION = {"gpu_memory_utilization": re.compile(r"(?:Desired GPU memory utilization is|gpu_memory_utilization) \(([\d.]+)")}
 _BLOCKS = re.compile(r"# (?:GPU|CUDA) blocks: " + _N)
-_CHUNK = re.compile(r"Chunked prefill is enabled with max_num_batched_tokens=(\d{1,9})\b")
-
-_DEFAULTED = re.compile(r"Defaulting (max_num_seqs|max_num_batched_tokens) to (\d{1,9}) for")
-
+_DEFAULTED = re.compile(r"(?:Defaulting|enabled with) (max_num_seqs|max_num_batched_tokens)(?: to |=)(\d{1,9})\b")
 _FIGURES = tuple(
     (term, Logged.least if term.startswith("kv") else Logged.most, re.compile(pattern))
     for term, pattern in (
@@ -83,7 +80,6 @@ def mentions(lines: Sequence[Line]) -> int:
 def parse(lines: Sequence[Line]) -> Logged:
     """A vLLM log; where several ranks log, the fullest GPU's weights and the smallest pool."""
     logged = Logged("vllm")
-    blocks = 0.0
     for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
@@ -91,14 +87,10 @@ def parse(lines: Sequence[Line]) -> Logged:
             _arguments(line, logged)
         if found := _DEFAULTED.search(line):
             logged.settings.setdefault(found[1], int(found[2]))
-        if found := _CHUNK.search(line):
-            logged.settings.setdefault("max_num_batched_tokens", int(found[1]))
         logged.read(Line(number, line), _FIGURES)
         if found := _BLOCKS.search(line):
-            blocks = number_of(found[1])
-            logged.least("kv_tokens", blocks * int(logged.settings.get("block_size", BLOCK)), number)
-        if found := _FRACTION.search(line):
-            logged.settings["gpu_memory_utilization"] = number_of(found[1])
+            logged.least("kv_tokens", number_of(found[1]) * int(logged.settings.get("block_size", BLOCK)), number)
+        logged.take(line, _FRACTION)
         weights = logged.figures.get("weights")
         if weights and (found := _PEAK.search(line)) and (peak := gib_of(found[1], found[2])) > weights.value:
             logged.most("activations", peak - weights.value, number)
