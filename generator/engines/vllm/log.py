@@ -15,6 +15,7 @@ BLOCK = 16
 
 _N = r"([\d.,]+)"
 _SIZE = _N + r"\s*(GiB|Gib|GB|MiB|MB)"
+_PART = r"(?<![\d.,])" + _SIZE  # without a word before it; a line of digits is read once
 
 _VERSION = re.compile(r"(?:vLLM API server version|LLM engine \(v|vLLM version:?)\s*v?(\d+(?:\.\d+){1,3}\w*)", re.IGNORECASE)
 _PEAK = re.compile(r"\bpeak_torch_memory=" + _SIZE)
@@ -36,11 +37,11 @@ _FIGURES = tuple(
         ("activations", r"torch peak memory increase: " + _SIZE),
         ("runtime", r"non-torch forward increase memory: " + _SIZE),
         ("weights", r"; weights memory: " + _SIZE),
-        ("weights", _SIZE + r" for weight\b"),
-        ("consumed", _SIZE + r" for(?: consumed memory|$)"),
-        ("activations", _SIZE + r" for peak activation"),
-        ("runtime", _SIZE + r" for non-torch memory"),
-        ("cuda_graphs", _SIZE + r" for CUDAGraph memory"),
+        ("weights", _PART + r" for weight\b"),
+        ("consumed", _PART + r" for(?: consumed memory|$)"),
+        ("activations", _PART + r" for peak activation"),
+        ("runtime", _PART + r" for non-torch memory"),
+        ("cuda_graphs", _PART + r" for CUDAGraph memory"),
         # the V0 engine, before 0.8
         ("weights", r"model weights take " + _SIZE),
         ("runtime", r"(?:non_torch_memory takes |peak_torch_memory=.{0,200}?\bnon_torch_memory=)" + _SIZE),
