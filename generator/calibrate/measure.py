@@ -58,24 +58,24 @@ def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
 def _first(
     found: Comparison, book: RuleBook, term: str, label: str, told: Callable[[Mapping[str, float]], float], wanted: float
 ) -> list[Measured]:
-    """The first threshold of a term that explains what was logged, if any does."""
-    version = found.candidate.engine_version
+    """The first threshold of a term that explains what was logged, if any does: one that is no size is not stretched without end."""
     for name in ENGINES[found.logged.engine].adjustable.get(term, ()):
-        value = _solve(told, book, name, version, wanted)
+        entry = book.threshold(name, found.candidate.engine_version)
+        was, unit = float(entry["value"]), str(entry["unit"])
+        high = max(1.0, 64 * was) if unit in ("GiB", "MiB") else book.number("calibrate.most_times") * was
+        value = _solve(partial(_one, told, name), high, wanted)
         if value is not None:
-            entry = book.threshold(name, version)
-            return [Measured(name, value, float(entry["value"]), str(entry["unit"]), term, label)]
+            return [Measured(name, value, was, unit, term, label)]
     return []
 
 
-def _solve(model: Callable[[Mapping[str, float]], float], book: RuleBook, name: str, version: str, wanted: float) -> float | None:
-    """The value of a threshold with which the model says what was logged; None if there is none that is neither negative nor absurd."""
-    was, size = book.number(name, version), book.threshold(name, version)["unit"] in ("GiB", "MiB")
-    low, high = 0.0, max(1.0, 64 * was) if size else book.number("calibrate.most_times") * was
+def _one(told: Callable[[Mapping[str, float]], float], name: str, value: float) -> float:
+    return told({name: value})
 
-    def told(value: float) -> float:
-        return model({name: value})
 
+def _solve(told: Callable[[float], float], high: float, wanted: float) -> float | None:
+    """The value with which the model says what was logged; None if there is none from 0 to `high`."""
+    low = 0.0
     if told(low) > wanted + _CLOSE or told(high) < wanted - _CLOSE or told(high) - told(low) < _CLOSE:
         return None
     for _ in range(_STEPS):
