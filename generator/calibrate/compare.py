@@ -89,7 +89,7 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
         raise UsageError(Problem("other-engine", f"the log is of {logged.engine}, the spec pins {pinned}"))
     planned = decide(_with(spec, {"engine": logged.engine}), book)
     settings = {key: logged.settings[key] for key in PINNED if key in logged.settings}
-    if ENGINES[logged.engine].cache.by_layer:
+    if by_layer := ENGINES[logged.engine].cache.by_layer:
         settings.pop("tensor_parallel", None)  # it splits no layer
     if logged.version:
         settings["engine_version"] = logged.version
@@ -100,9 +100,7 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     shown = {name: value for name, value in settings.items() if name != "max_num_seqs" or "slots" not in logged.settings}
     differing = _differing(sized(planned), shown)
     lines = tuple(_lines(candidate, outcome, logged))
-    given = {*settings, *spec.pin, "tensor_parallel", "pipeline_parallel", "enforce_eager"}  # a log that leaves the last out is of one GPU
-    if ENGINES[logged.engine].cache.by_layer:
-        given.add("gpu_memory_utilization")
+    given = {*settings, *spec.pin, "tensor_parallel", "pipeline_parallel", "enforce_eager", *(("gpu_memory_utilization",) if by_layer else ())}
     assumed = tuple(name for name in ("engine_version", *PINNED) if name not in given)
     return _judged(Comparison(logged, outcome, candidate, lines, differing, worst(lines, book), assumed=assumed), book)
 
@@ -155,11 +153,8 @@ def fixed(found: Comparison, book: RuleBook, value: Mapping[str, float], device:
     eager = bool(found.logged.settings.get("enforce_eager", False))
     load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, 16.0, eager)
     weights = candidate.memory.weights if candidate.memory else 0
-    memory = ENGINES[candidate.engine].memory
-    return memory.fixed(
-        context.model.architecture, layout, load, device or context.gpu.device, weights,
-        lambda name: value[name] if name in value else numbers(name),
-    )  # fmt: skip
+    device, law = device or context.gpu.device, ENGINES[candidate.engine].memory
+    return law.fixed(context.model.architecture, layout, load, device, weights, lambda name: value[name] if name in value else numbers(name))
 
 
 def left(found: Comparison, book: RuleBook, value: Mapping[str, float]) -> float:
@@ -172,9 +167,8 @@ def left(found: Comparison, book: RuleBook, value: Mapping[str, float]) -> float
     weights = logged.get("weights", candidate.memory.weights if candidate.memory else 0)
     if "consumed" in logged and "weights" not in logged:
         weights = logged["consumed"] - taken.runtime
-    fraction = candidate.gpu_memory_utilization or 1.0
-    budget = ENGINES[candidate.engine].memory.budget(device, weights, taken, fraction, Numbers(book, candidate.engine_version))
-    return gib(budget - weights - taken.total)
+    law, fraction, numbers = ENGINES[candidate.engine].memory, candidate.gpu_memory_utilization or 1.0, Numbers(book, candidate.engine_version)
+    return gib(law.budget(device, weights, taken, fraction, numbers) - weights - taken.total)
 
 
 def _judged(found: Comparison, book: RuleBook) -> Comparison:

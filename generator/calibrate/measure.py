@@ -6,7 +6,7 @@ repeated here. A term that none of its thresholds can explain stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -37,8 +37,8 @@ def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
     What a cache lacks that is a remainder is put down to the first term that the log does not state, since it must be in one of them.
     """
 
-    def term_of(term: str, value: Mapping[str, float]) -> float:
-        return gib(getattr(fixed(found, book, value), term))
+    def term_of(term: str, name: str, value: float) -> float:
+        return gib(getattr(fixed(found, book, {name: value}), term))
 
     measured, lines = [], {line.term: line for line in found.lines}
     for line in found.lines:
@@ -50,27 +50,21 @@ def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
         wanted = found.unexplained - left(found, book, {})
         for term in (term for term in ("runtime", "activations") if term not in known):
             label = f"{found.pool.label}, all of it put down to {lines[term].label}"
-            if ones := _first(found, book, term, label, lambda value: -left(found, book, value), wanted):
+            if ones := _first(found, book, term, label, lambda name, value: -left(found, book, {name: value}), wanted):
                 return (*measured, *ones)
     return tuple(measured)
 
 
-def _first(
-    found: Comparison, book: RuleBook, term: str, label: str, told: Callable[[Mapping[str, float]], float], wanted: float
-) -> list[Measured]:
+def _first(found: Comparison, book: RuleBook, term: str, label: str, told: Callable[[str, float], float], wanted: float) -> list[Measured]:
     """The first threshold of a term that explains what was logged, if any does: one that is no size is not stretched without end."""
     for name in ENGINES[found.logged.engine].adjustable.get(term, ()):
         entry = book.threshold(name, found.candidate.engine_version)
         was, unit = float(entry["value"]), str(entry["unit"])
         high = max(1.0, 64 * was) if unit in ("GiB", "MiB") else book.number("calibrate.most_times") * was
-        value = _solve(partial(_one, told, name), high, wanted)
+        value = _solve(partial(told, name), high, wanted)
         if value is not None:
             return [Measured(name, value, was, unit, term, label)]
     return []
-
-
-def _one(told: Callable[[Mapping[str, float]], float], name: str, value: float) -> float:
-    return told({name: value})
 
 
 def _solve(told: Callable[[float], float], high: float, wanted: float) -> float | None:

@@ -47,6 +47,7 @@ _TERMS = {
 
 _OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=routes.go", "source=server.go", 'memory.required.kv="')
 _ROUGH = "rounded"
+_Sizes = dict[tuple[str, str], tuple[float, int]]  # by term and kind: GiB, and the line
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
 WORDS: Mapping[str, int] = {
@@ -66,9 +67,7 @@ def parse(lines: Sequence[Line]) -> Logged:
     """A log of either; the device with the most memory counts, its last figures (a fit tries several)."""
     ollama = any(word in line for _, line in lines for word in _OLLAMA_SAYS)
     logged = Logged("ollama") if ollama else Logged("llama.cpp", also=("ollama",))
-    sizes: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
-    whole: dict[tuple[str, str], tuple[float, int]] = {}
-    said, probes = dict[str, str](), dict[str, str]()
+    sizes, whole, said, probes = dict[str, _Sizes](), _Sizes(), dict[str, str](), dict[str, str]()
     cache = ""
     for number, line in lines:
         if found := _WINDOWED.search(line):
@@ -128,7 +127,7 @@ def _slots(said: Mapping[str, str], logged: Logged) -> None:
         logged.settings["max_model_len"] = length
 
 
-def _device(found: re.Match[str], number: int, terms: dict[tuple[str, str], tuple[float, int]], logged: Logged) -> str:
+def _device(found: re.Match[str], number: int, terms: _Sizes, logged: Logged) -> str:
     """Take a row of the memory table; a note, where it is a probe of `--fit` that does not fit its device and so says nothing of the weights."""
     total, used, unaccounted = int(found[2] or 0), int(found[3]), int(found[7] or 0)
     if total:
@@ -143,9 +142,7 @@ def _device(found: re.Match[str], number: int, terms: dict[tuple[str, str], tupl
     return ""
 
 
-def _fullest(
-    sizes: dict[str, dict[tuple[str, str], tuple[float, int]]], whole: dict[tuple[str, str], tuple[float, int]], logged: Logged
-) -> None:
+def _fullest(sizes: dict[str, _Sizes], whole: _Sizes, logged: Logged) -> None:
     """The terms of the GPU with the most memory; without one, of the host in all. `whole` is of all devices, for want of theirs."""
     devices = {name: terms for name, terms in sizes.items() if not name.startswith(_HOST)}
     if devices:

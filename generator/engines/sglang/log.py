@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
 
 _N = r"(-?[\d.,]+)"
 _FIGURES = (
@@ -19,7 +19,7 @@ _FIGURES = (
     ("conv", Logged.most, re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state")),
     ("ssm", Logged.most, re.compile(r"ssm_state size: " + _N + r"\s*GB")),
     ("drafted", Logged.most, re.compile(r"intermediate_ssm_state_cache size: " + _N + r"\s*GB")),
-    ("cuda_graphs", Logged.most, re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=" + _N + r" GB")),
+    ("cuda_graphs", Logged.most, re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=(?!-|0\.00)" + _N + r" GB")),
 )
 _KV = re.compile(
     r"KV Cache is allocated\. (?:dtype: (\S{1,40}), )?#tokens: ([\d,]*\d)(?:, KV? size: " + _N + r" GB)?(?:, V size: " + _N + r" GB)?"
@@ -65,8 +65,6 @@ def parse(lines: Sequence[Line]) -> Logged:
             if found[1] == "torch.float8_e4m3fn":
                 logged.settings.setdefault("kv_cache_dtype", "fp8")
     figures = logged.figures
-    if figures.get("cuda_graphs", Figure(1, 0)).value <= 0:
-        del figures["cuda_graphs"]
     for term, sum_ in (("kv_cache", "windows"), ("kv_tokens", "full")):  # two pools, and one line with their sum
         figures.update({term: figures.pop(sum_)} if sum_ in figures else {})
     states = sum(figure.value for term in ("conv", "ssm", "drafted") if (figure := figures.pop(term, None)))
