@@ -97,12 +97,11 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     candidate = sized(outcome)
     if candidate is None:
         raise UsageError(Problem("not-sized", f"the spec cannot be sized for {logged.engine} as the log has it"))
-    shown = {name: value for name, value in settings.items() if name != "max_num_seqs" or "slots" not in logged.settings}
-    differing = _differing(sized(planned), shown)
+    told = {name: value for name, value in settings.items() if name != "max_num_seqs" or "slots" not in logged.settings}
     lines = tuple(_lines(candidate, outcome, logged))
     given = {*settings, *spec.pin, "tensor_parallel", "pipeline_parallel", "enforce_eager", *(("gpu_memory_utilization",) if by_layer else ())}
     assumed = tuple(name for name in ("engine_version", *PINNED) if name not in given)
-    return _judged(Comparison(logged, outcome, candidate, lines, differing, worst(lines, book), assumed=assumed), book)
+    return _judged(Comparison(logged, outcome, candidate, lines, _differing(sized(planned), told), worst(lines, book), assumed=assumed), book)
 
 
 def _with(spec: DeploymentSpec, pins: Mapping[str, object]) -> DeploymentSpec:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Line, Logged
+from generator.engines.start_log import OFTEN, Line, Logged
 
 _N = r"([\d.]+)"
 _FIGURES = (
@@ -31,9 +31,8 @@ _SETTINGS = {
     "pipeline_parallel": re.compile(r"\bpipeline_parallel_size'?[=:] ?(\d{1,4})\b"),
 }
 
-WORDS: Mapping[str, int] = dict.fromkeys(("memory usage profiling", "[MemUsageChange]", "max_seq_len=", "_parallel_size"), OFTEN) | {
-    "TensorRT-LLM version": SELDOM
-}
+_WORDS = ("memory usage profiling", "[MemUsageChange]", "max_seq_len=", "_parallel_size", "TensorRT-LLM version")
+WORDS: Mapping[str, int] = dict.fromkeys(_WORDS, OFTEN)
 
 
 def mentions(lines: Sequence[Line]) -> int:
