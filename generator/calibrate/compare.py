@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from generator.decide.context import Numbers
 from generator.decide.decision import Outcome, decide
-from generator.engines import ENGINES
+from generator.engines import ENGINES, cache_cost
 from generator.engines.start_log import Logged
 from generator.errors import Problem, UsageError
 from generator.plan import Candidate
-from generator.quantity import gib
+from generator.quantity import GIB, gib
 from generator.rulebook.book import RuleBook
+from generator.sizing.footprint import Device, Fixed, Layout, Load
 from generator.spec.deployment import DeploymentSpec
 
 TERMS = (
@@ -23,6 +25,7 @@ TERMS = (
     ("activations", "activations", "GiB"),
     ("cuda_graphs", "CUDA graphs", "GiB"),
     ("runtime", "run-time buffers", "GiB"),
+    ("consumed", "weights + run-time", "GiB"),
     ("kv_cache", "KV cache", "GiB"),
     ("kv_tokens", "KV tokens", "tokens"),
     ("capacity", "capacity", "GiB"),
@@ -57,7 +60,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A log against a spec: the candidate that was sized for it, the terms, and what differed in the settings."""
+    """A log against a spec: the candidate that was sized for it, the terms, and what differed in the settings.
+
+    `off` is the term that is furthest off; `pool` the cache or its tokens, where they are off and the terms that the log states do not
+    explain it: with them `unexplained` GiB remain. `assumed` are the settings that the log does not state.
+    """
 
     logged: Logged
     outcome: Outcome
@@ -65,6 +72,9 @@ class Comparison:
     lines: tuple[Line, ...]
     differing: tuple[str, ...]
     off: Line | None
+    pool: Line | None = None
+    unexplained: float = 0.0
+    assumed: tuple[str, ...] = ()
 
 
 def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
@@ -73,11 +83,13 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     Raises `UsageError` where the spec pins another engine than the log's, and `InputError` for a spec that is wrong.
     """
     pinned = spec.pin.get("engine")
+    if pinned in logged.also:
+        logged = replace(logged, engine=str(pinned), version=None)
     if pinned not in (None, logged.engine):
         raise UsageError(Problem("other-engine", f"the log is of {logged.engine}, the spec pins {pinned}"))
     planned = decide(_with(spec, {"engine": logged.engine}), book)
     settings = {key: logged.settings[key] for key in PINNED if key in logged.settings}
-    if ENGINES[logged.engine].cache.by_layer:
+    if by_layer := ENGINES[logged.engine].cache.by_layer:
         settings.pop("tensor_parallel", None)  # it splits no layer
     if logged.version:
         settings["engine_version"] = logged.version
@@ -85,9 +97,11 @@ def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     candidate = sized(outcome)
     if candidate is None:
         raise UsageError(Problem("not-sized", f"the spec cannot be sized for {logged.engine} as the log has it"))
-    differing = _differing(sized(planned), settings)
-    lines = tuple(_lines(candidate, logged))
-    return Comparison(logged, outcome, candidate, lines, differing, worst(lines, book))
+    told = {name: value for name, value in settings.items() if name != "max_num_seqs" or "slots" not in logged.settings}
+    lines = tuple(_lines(candidate, outcome, logged))
+    given = {*settings, *spec.pin, "tensor_parallel", "pipeline_parallel", "enforce_eager", *(("gpu_memory_utilization",) if by_layer else ())}
+    assumed = tuple(name for name in ("engine_version", *PINNED) if name not in given)
+    return _judged(Comparison(logged, outcome, candidate, lines, _differing(sized(planned), told), worst(lines, book), assumed=assumed), book)
 
 
 def _with(spec: DeploymentSpec, pins: Mapping[str, object]) -> DeploymentSpec:
@@ -115,27 +129,68 @@ def _differing(planned: Candidate | None, settings: Mapping[str, object]) -> tup
     )
 
 
-def _lines(candidate: Candidate, logged: Logged) -> list[Line]:
+def _lines(candidate: Candidate, outcome: Outcome, logged: Logged) -> list[Line]:
     memory, kv = candidate.memory, candidate.kv_cache
     assert memory is not None and kv is not None  # only sized candidates come here
-    told = {name: gib(getattr(memory, name)) for name, _, unit in TERMS if unit == "GiB"}
-    told["kv_tokens"] = float(kv.tokens)
+    told = {name: gib(getattr(memory, name)) for name, _, unit in TERMS if unit == "GiB" and name != "consumed"}
+    told["consumed"], told["kv_tokens"] = told["weights"] + told["runtime"], float(kv.tokens)
+    if (slots := logged.settings.get("slots", 1)) > 1:  # they share the cache, but each has its recurrent states
+        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel)
+        told["kv_cache"] += gib((slots - 1) * cache_cost(outcome.context.model.architecture, layout, 16.0, candidate.engine).state_bytes)
     lines = []
     for name, label, unit in TERMS:
         figure = logged.figures.get(name)
-        lines.append(Line(name, label, unit, told[name], figure.value if figure else None, figure.line if figure else 0))
+        if figure or name != "consumed":
+            lines.append(Line(name, label, unit, told[name], figure.value if figure else None, figure.line if figure else 0))
     return lines
+
+
+def fixed(found: Comparison, book: RuleBook, value: Mapping[str, float], device: Device | None = None) -> Fixed:
+    """What the engine's law takes beside weights and cache, as the candidate was sized, with thresholds `value` in place of the rule set's."""
+    candidate, context, numbers = found.candidate, found.outcome.context, Numbers(book, found.candidate.engine_version)
+    layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
+    eager = bool(found.logged.settings.get("enforce_eager", False))
+    load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, 16.0, eager)
+    weights = candidate.memory.weights if candidate.memory else 0
+    device, law = device or context.gpu.device, ENGINES[candidate.engine].memory
+    return law.fixed(context.model.architecture, layout, load, device, weights, lambda name: value[name] if name in value else numbers(name))
+
+
+def left(found: Comparison, book: RuleBook, value: Mapping[str, float]) -> float:
+    """GiB that the engine's law leaves to the cache, with the log's figures in place of the predicted terms."""
+    candidate, device = found.candidate, found.outcome.context.gpu.device
+    logged = {name: int(figure.value * GIB) for name, figure in found.logged.figures.items()}
+    device = device._replace(capacity=logged.get("capacity", device.capacity))
+    taken = fixed(found, book, value, device)
+    taken = taken._replace(**{name: size for name, size in logged.items() if name in Fixed._fields})
+    weights = logged.get("weights", candidate.memory.weights if candidate.memory else 0)
+    if "consumed" in logged and "weights" not in logged:
+        weights = logged["consumed"] - taken.runtime
+    law, fraction, numbers = ENGINES[candidate.engine].memory, candidate.gpu_memory_utilization or 1.0, Numbers(book, candidate.engine_version)
+    return gib(law.budget(device, weights, taken, fraction, numbers) - weights - taken.total)
+
+
+def _judged(found: Comparison, book: RuleBook) -> Comparison:
+    """The comparison with its cache judged: off, if the terms that the log states do not bring it within the tolerances."""
+    by_name = {line.term: line for line in found.lines}
+    cache, tokens = by_name["kv_cache"], by_name["kv_tokens"]
+    share = book.number("calibrate.least_percent")
+    if tokens.logged is not None and (cache.logged is None or abs((tokens.percent or 0.0) - (cache.percent or 0.0)) > share):
+        return replace(found, pool=tokens) if abs(tokens.percent or 0.0) > share else found
+    rest = cache.difference or 0.0
+    if cache.logged is not None and not ENGINES[found.candidate.engine].cache.by_layer:  # it is what the others leave
+        rest += left(found, book, {}) - left(replace(found, logged=replace(found.logged, figures={})), book, {})
+    off = _beyond(cache, book) and _beyond(cache._replace(predicted=(cache.logged or 0.0) + rest), book)
+    return replace(found, pool=cache, unexplained=rest) if off else found
+
+
+def _beyond(line: Line, book: RuleBook) -> bool:
+    """Whether it is off by more than both tolerances."""
+    least, share = book.number("calibrate.least_gib"), book.number("calibrate.least_percent")
+    return line.difference is not None and abs(line.difference) > least and abs(line.percent or 100.0) > share
 
 
 def worst(lines: tuple[Line, ...], book: RuleBook) -> Line | None:
     """The term that is furthest off in GiB, if any is off by more than both tolerances; the cache follows from the others."""
-    least, share = book.number("calibrate.least_gib"), book.number("calibrate.least_percent")
-    off = [
-        line
-        for line in lines
-        if line.term in ("weights", "activations", "cuda_graphs", "runtime", "capacity")
-        and line.difference is not None
-        and abs(line.difference) > least
-        and abs(line.percent or 100.0) > share
-    ]
+    off = [line for line in lines if line.term in ("weights", "activations", "cuda_graphs", "runtime", "consumed", "capacity") and _beyond(line, book)]
     return max(off, key=lambda line: abs(line.difference or 0.0), default=None)

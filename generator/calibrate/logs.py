@@ -18,14 +18,14 @@ WORDS = {word: most for parser in PARSERS for word, most in parser.WORDS.items()
 
 
 def read_log(path: Path) -> Logged:
-    """A start-up log of vLLM, SGLang, llama.cpp or Ollama.
+    """A start-up log of vLLM, SGLang, TensorRT-LLM, llama.cpp or Ollama, or an excerpt of one.
 
     Raises `InputError` for what cannot be read and for a log in which none of them says what it allocates.
     """
     found = parse_log(read_lines(path, WORDS))
     if found is None:
         raise fail(
-            "unknown-log", "no line of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path))
+            "unknown-log", "no line of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path))
         )
     return found
 

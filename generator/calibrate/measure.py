@@ -7,15 +7,13 @@ repeated here. A term that none of its thresholds can explain stays as it is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from generator.calibrate.compare import Comparison
-from generator.decide.context import Numbers
+from generator.calibrate.compare import Comparison, fixed, left
 from generator.engines import ENGINES
-from generator.facts.gpu import Gpu
-from generator.quantity import GIB
+from generator.quantity import gib
 from generator.rulebook.book import RuleBook
-from generator.sizing.footprint import Layout, Load
 
 _STEPS = 80
 _CLOSE = 0.004
@@ -34,25 +32,44 @@ class Measured(NamedTuple):
 
 
 def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
-    """The thresholds that the terms of a log give, for those that are off by more than the log's own rounding."""
-    measured = []
+    """The thresholds that the terms of a log give, for those that are off by more than the log's own rounding.
+
+    What a cache lacks that is a remainder is put down to the first term that the log does not state, since it must be in one of them.
+    """
+
+    def term_of(term: str, name: str, value: float) -> float:
+        return gib(getattr(fixed(found, book, {name: value}), term))
+
+    measured, lines = [], {line.term: line for line in found.lines}
     for line in found.lines:
-        names = ENGINES[found.logged.engine].adjustable.get(line.term, ())
-        if line.logged is None or line.difference is None or abs(line.difference) <= 2 * _CLOSE:
-            continue
-        for name in names:
-            value = _solve(found, book, name, line.term, line.logged)
-            if value is not None:
-                entry = book.threshold(name, found.candidate.engine_version)
-                measured.append(Measured(name, value, float(entry["value"]), str(entry["unit"]), line.term, line.label))
-                break
+        if line.logged is not None and abs(line.difference or 0.0) > 2 * _CLOSE and line.unit == "GiB":
+            term, weights = ("runtime", lines["weights"].predicted) if line.term == "consumed" else (line.term, 0.0)
+            measured += _first(found, book, term, line.label, partial(term_of, term), line.logged - weights)
+    known = {*found.logged.figures, *(("runtime",) if "consumed" in lines else ())}
+    if found.pool and found.unexplained and not ENGINES[found.candidate.engine].cache.by_layer and "gpu_memory_utilization" not in found.assumed:
+        wanted = found.unexplained - left(found, book, {})
+        for term in (term for term in ("runtime", "activations") if term not in known):
+            label = f"{found.pool.label}, all of it put down to {lines[term].label}"
+            if ones := _first(found, book, term, label, lambda name, value: -left(found, book, {name: value}), wanted):
+                return (*measured, *ones)
     return tuple(measured)
 
 
-def _solve(found: Comparison, book: RuleBook, name: str, term: str, wanted: float) -> float | None:
-    """The value of a threshold with which the model says what was logged; None if there is none that is not negative."""
-    told = _model(found, book, name, term)
-    low, high = 0.0, max(1.0, 64 * book.number(name, found.candidate.engine_version))
+def _first(found: Comparison, book: RuleBook, term: str, label: str, told: Callable[[str, float], float], wanted: float) -> list[Measured]:
+    """The first threshold of a term that explains what was logged, if any does: one that is no size is not stretched without end."""
+    for name in ENGINES[found.logged.engine].adjustable.get(term, ()):
+        entry = book.threshold(name, found.candidate.engine_version)
+        was, unit = float(entry["value"]), str(entry["unit"])
+        high = max(1.0, 64 * was) if unit in ("GiB", "MiB") else book.number("calibrate.most_times") * was
+        value = _solve(partial(told, name), high, wanted)
+        if value is not None:
+            return [Measured(name, value, was, unit, term, label)]
+    return []
+
+
+def _solve(told: Callable[[float], float], high: float, wanted: float) -> float | None:
+    """The value with which the model says what was logged; None if there is none from 0 to `high`."""
+    low = 0.0
     if told(low) > wanted + _CLOSE or told(high) < wanted - _CLOSE or told(high) - told(low) < _CLOSE:
         return None
     for _ in range(_STEPS):
@@ -62,22 +79,3 @@ def _solve(found: Comparison, book: RuleBook, name: str, term: str, wanted: floa
         else:
             high = middle
     return float(f"{high:.4g}") if abs(told(high) - wanted) <= _CLOSE else None
-
-
-def _model(found: Comparison, book: RuleBook, name: str, term: str) -> Callable[[float], float]:
-    """The term in GiB as a function of one threshold, everything else as it was sized."""
-    candidate, context = found.candidate, found.outcome.context
-    gpu: Gpu = context.gpu
-    numbers = Numbers(book, candidate.engine_version)
-    layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
-    eager = bool(found.logged.settings.get("enforce_eager", False))
-    load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, 16.0, eager)
-    weights = candidate.memory.weights if candidate.memory else 0
-
-    def told(value: float) -> float:
-        fixed = ENGINES[candidate.engine].memory.fixed(
-            context.model.architecture, layout, load, gpu.device, weights, lambda asked: value if asked == name else numbers(asked)
-        )
-        return float(getattr(fixed, term)) / GIB
-
-    return told

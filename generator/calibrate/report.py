@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from generator.calibrate.compare import Comparison, Line
 from generator.calibrate.measure import Measured
+from generator.engines import ENGINES
 from generator.errors import printable
 
 
@@ -29,13 +30,27 @@ def _lines(name: str, found: Comparison, measured: Sequence[Measured]) -> Iterat
             if line.logged is not None
             else f"{'-':>12}"
         )
-    if found.off is None:
+    if missing := [line.label for line in found.lines if line.logged is None and line.predicted]:
+        yield f"  not in the log: {', '.join(missing)}"
+    if found.assumed:
+        yield f"  in neither the log nor the spec, so as planned: {', '.join(found.assumed)}"
+    if found.off is None and found.pool is None:
         yield "  no term is off by more than the tolerance"
-    else:
-        way = "too much" if (found.off.difference or 0) > 0 else "too little"
-        yield f"  off: {found.off.label}, {abs(found.off.difference or 0):.2f} GiB {way} predicted"
+    for line in filter(None, (found.off, found.pool)):
+        way = "too much" if (line.difference or 0) > 0 else "too little"
+        yield f"  off: {line.label}, {_number(line, abs(line.difference or 0))} {line.unit} {way} predicted{_rest(found) if line is found.pool else ''}"
     for one in measured:
         yield f"  measured: {one.threshold} = {one.value:.6g} {one.unit} (was {one.was:.6g}), from {one.label}"
+
+
+def _rest(found: Comparison) -> str:
+    """How much of a cache that is off no term of the log explains, and where it must be."""
+    if not found.unexplained or ENGINES[found.candidate.engine].cache.by_layer:
+        return ""
+    split = ("weights", "runtime") if "consumed" in found.logged.figures else ()
+    hidden = [line.label for line in found.lines if line.logged is None and not line.term.startswith("kv") and line.term not in split]
+    where = f"; the rest is in what it does not state: {', '.join(hidden)}" if hidden else ", and it states every term"
+    return f": the terms of the log leave {abs(found.unexplained):.2f} GiB of that unexplained{where}"
 
 
 def _settings(found: Comparison) -> str:
@@ -47,7 +62,7 @@ def _settings(found: Comparison) -> str:
 def _number(line: Line, value: float | None, sign: str = "") -> str:
     if value is None:
         return "-"
-    return f"{value:{sign},.0f}" if line.unit == "tokens" else f"{value:{sign}.3f}"
+    return f"{value:{sign},.0f}" if line.unit == "tokens" else f"{value:{sign}.2f}"
 
 
 def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str, object]:
@@ -67,6 +82,8 @@ def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str
             }
             for line in found.lines
         ],
-        "off": found.off.term if found.off else None,
+        "off": off.term if (off := found.off or found.pool) else None,
+        "pool": {"off": found.pool.term, "unexplained_gib": round(found.unexplained, 4)} if found.pool else None,
+        "assumed": list(found.assumed),
         "measured": [{"threshold": m.threshold, "value": m.value, "was": m.was, "unit": m.unit, "term": m.term} for m in measured],
     }  # fmt: skip

@@ -29,8 +29,8 @@ def command(
 ) -> int:
     """Compare the memory predicted for SPEC with each LOG, term by term, and report deviations.
 
-    LOG is a start-up log of vLLM, SGLang, llama.cpp (--log-verbosity 4) or Ollama; its settings are used for the
-    prediction. With --bench, compare the speed of a running server as measured by `bench.sh`. Only logs, results and SPEC are read.
+    LOG is a start-up log of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama, or an excerpt with a figure; its
+    settings are used for the prediction. With --bench, compare the speed of a running server as measured by `bench.sh`. Only logs, results and SPEC are read.
     """
     book = load(rules)
     if book.sizing != "detailed":

@@ -46,9 +46,10 @@ def log_parsers() -> tuple[LogParser, ...]:
     """The readers of start-up logs."""
     from generator.engines.llama_cpp import log as llama_cpp_log
     from generator.engines.sglang import log as sglang_log
+    from generator.engines.tensorrt_llm import log as tensorrt_llm_log
     from generator.engines.vllm import log as vllm_log
 
-    return vllm_log, sglang_log, llama_cpp_log
+    return vllm_log, sglang_log, llama_cpp_log, tensorrt_llm_log
 
 
 def benchmarks() -> Mapping[str, Benchmark]:

@@ -6,7 +6,7 @@ Floor 4, pure. Imported by `calibrate` and by the engines' log parsers only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -32,8 +32,9 @@ class Figure(NamedTuple):
 class Logged:
     """One start as logged: the engine, its version, figures by term and settings under the plan's own names.
 
-    Terms are those of the plan: weights, activations, cuda_graphs, runtime, kv_cache, kv_tokens, capacity. `date` is
-    that of the first line that has one.
+    Terms are those of the plan: weights, activations, cuda_graphs, runtime, kv_cache, kv_tokens, capacity; `consumed` is weights
+    and runtime where a log only says their sum. `date` is that of the first line that has one, `also` the engines that write the
+    same lines, `notes` what a reader of the figures has to know.
     """
 
     engine: str
@@ -42,6 +43,7 @@ class Logged:
     settings: dict[str, Any] = field(default_factory=dict)
     date: str | None = None
     notes: list[str] = field(default_factory=list)
+    also: tuple[str, ...] = ()
 
     def most(self, term: str, value: float, line: int) -> None:
         """Keep the largest figure of a term: several ranks log, and the plan is of the fullest GPU."""
@@ -52,6 +54,23 @@ class Logged:
         """Keep the smallest: the rank with the least room decides for all."""
         if term not in self.figures or value < self.figures[term].value:
             self.figures[term] = Figure(value, line)
+
+    def read(self, line: Line, figures: Sequence[Row]) -> None:
+        """Keep what the line says by these rows."""
+        for term, keep, pattern in figures:
+            if found := pattern.search(line.text):
+                keep(self, term, gib_of(found[1], found[2] if pattern.groups > 1 else "GiB"), line.number)
+
+    def take(self, text: str, settings: Mapping[str, re.Pattern[str]]) -> None:
+        """Keep the settings that a text states, the last of each; a count is at least 1."""
+        for name, pattern in settings.items():
+            if found := pattern.search(text):
+                value = round(number_of(found[1]), 4)
+                self.settings[name] = value if name == "gpu_memory_utilization" else max(1, int(value))
+
+
+Row = tuple[str, Callable[[Logged, str, float, int], None], re.Pattern[str]]
+"""A term, `Logged.most` or `Logged.least`, and the pattern of its number and, where it is printed, its unit."""
 
 
 class LogParser(Protocol):

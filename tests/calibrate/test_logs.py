@@ -70,7 +70,7 @@ CASES: dict[str, tuple[str, str | None, dict[str, float], dict[str, object]]] = 
         "llama.cpp",
         "b7896",
         {"weights": 8148.38 / 1024, "kv_cache": 6.0, "activations": 307 / 1024},
-        {"max_model_len": 8192, "max_num_seqs": 4},
+        {"max_model_len": 32768, "max_num_seqs": 1, "slots": 4},
     ),
     "ollama-0.20.2-rtx3060.log": (
         "ollama",
@@ -78,6 +78,70 @@ CASES: dict[str, tuple[str, str | None, dict[str, float], dict[str, object]]] = 
         {"weights": 4168.09 / 1024, "kv_cache": 1.8, "activations": 1.8},
         {"max_model_len": 32768, "max_num_seqs": 1},
     ),
+    # excerpts as people post them: a line or a table, and nothing of how the server was started
+    "vllm-excerpt-usage-16gb.log": (
+        "vllm",
+        None,
+        {"consumed": 10.47, "activations": 0.79, "cuda_graphs": 0.04, "kv_cache": 3.01, "capacity": 15.51},
+        {"gpu_memory_utilization": 0.92},
+    ),
+    "vllm-excerpt-wrapped-rtx6000d.log": (
+        "vllm",
+        None,
+        {"consumed": 43.21, "activations": 0.92, "kv_cache": 34.76, "capacity": 83.05},
+        {"gpu_memory_utilization": 0.95},
+    ),
+    "vllm-excerpt-llama8b-h100.log": (
+        "vllm",
+        None,
+        {"weights": 15.0, "runtime": 0.26, "activations": 1.44, "cuda_graphs": 0.23, "kv_cache": 56.21, "kv_tokens": 460496},
+        {"gpu_memory_utilization": 0.92},
+    ),
+    "sglang-excerpt-hybrid-2x3090.log": (
+        "sglang",
+        None,
+        {"weights": 8.85, "kv_cache": 5.0 + 4.48, "kv_tokens": 327310, "cuda_graphs": 0.26},
+        {"max_num_seqs": 62, "max_model_len": 262144, "max_num_batched_tokens": 2048},
+    ),
+    "sglang-excerpt-windows.log": ("sglang", None, {"kv_cache": 39.91, "kv_tokens": 968726}, {}),
+    "tensorrt-llm-1.1.0rc3-gb10.log": (
+        "tensorrt-llm",
+        "1.1.0rc3",
+        {"weights": 63.52, "activations": 0.29, "runtime": 49.28, "kv_cache": 5.95, "kv_tokens": 86720, "capacity": 119.7},
+        {"gpu_memory_utilization": 0.9, "max_model_len": 86720, "max_num_seqs": 64, "max_num_batched_tokens": 8192},
+    ),
+    "tensorrt-llm-excerpt-pool.log": ("tensorrt-llm", None, {"kv_cache": 41.11, "capacity": 139.81}, {"gpu_memory_utilization": 0.85}),
+    "llama.cpp-b9849-slots-rtx3080ti.log": (
+        "llama.cpp",
+        None,
+        {"weights": 5133.63 / 1024, "kv_cache": 457 / 1024, "activations": 416.44 / 1024},
+        {"max_model_len": 8192, "max_num_seqs": 1, "slots": 4},
+    ),
+    "llama.cpp-excerpt-table-rtx5090.log": (
+        "llama.cpp",
+        None,
+        {"weights": 28609 / 1024, "kv_cache": 397 / 1024, "activations": 358 / 1024, "runtime": 2183 / 1024, "capacity": 32606 / 1024},
+        {},
+    ),
+    "llama.cpp-excerpt-probe-rtx5060ti.log": (
+        "llama.cpp",
+        None,
+        {"weights": 14736 / 1024, "kv_cache": 72 / 1024, "activations": 493 / 1024, "capacity": 15841 / 1024},
+        {},
+    ),
+    "ollama-excerpt-gemma3-780m.log": (
+        "ollama",
+        None,
+        {"weights": 16.2, "kv_cache": 1.6, "activations": 1.1},
+        {"max_num_seqs": 2, "max_model_len": 4096},
+    ),
+    "ollama-excerpt-expected-m2.log": ("ollama", None, {"weights": 21.7, "kv_cache": 17.6, "activations": 8.1}, {}),
+}
+
+NOTES = {
+    "llama.cpp-b9849-slots-rtx3080ti.log": "4 slots share one cache",
+    "ollama-excerpt-gemma3-780m.log": "kv_cache: what Ollama expected",
+    "ollama-excerpt-expected-m2.log": "weights: what Ollama expected",
 }
 
 
@@ -94,6 +158,48 @@ def test_what_a_log_says(name: str) -> None:
     assert {key: logged.settings[key] for key in settings} == settings
     lines = (LOGS / name).read_text(encoding="utf-8").splitlines()
     assert all(any(c.isdigit() for c in lines[figure.line - 1]) for figure in logged.figures.values())
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_what_a_reader_has_to_know_is_said(name: str) -> None:
+    assert any(note.startswith(NOTES[name]) for note in read_log(LOGS / name).notes)
+
+
+SLOTS = {
+    # what the server says of its slots: the length and number that it is sized for
+    "separate caches": ("llama_context: n_seq_max = 4\nllama_context: n_ctx = 32768\nllama_context: kv_unified = false", 8192, 4),
+    "streams": ("llama_kv_cache: size = 64.00 MiB ( 8192 cells,  2 layers,  4/4 seqs), K (f16): 32.00 MiB", 8192, 4),
+    "one stream": ("llama_kv_cache: size = 64.00 MiB ( 8192 cells,  2 layers,  4/1 seqs), K (f16): 32.00 MiB", 8192, 1),
+    "slots of a shared cache": ("srv load_model: initializing, n_slots = 4, n_ctx_slot = 8192, kv_unified = 'true'\nnew slot, n_ctx = 8192", 8192, 1),
+    "before the word unified": ("llama_context: n_seq_max = 4\nllama_context: n_ctx = 4096\nllama_context: n_ctx_seq = 4096", 4096, 1),
+    "slots alone": ("srv load_model: initializing slots, n_slots = 4\nslot load_model: id 0 | task -1 | new slot, n_ctx = 8192", 8192, 4),
+}
+
+
+@pytest.mark.parametrize("case", SLOTS)
+def test_slots_share_a_cache_or_have_their_own(case: str) -> None:
+    text, length, sequences = SLOTS[case]
+    logged = parsed(text + "\nsched_reserve: CUDA0 compute buffer size = 10.00 MiB\n")
+    assert logged is not None
+    assert (logged.settings["max_model_len"], logged.settings["max_num_seqs"]) == (length, sequences)
+    assert logged.settings.get("slots", 1) == (4 if sequences == 1 else 1)
+    assert ("does not say whether" in " ".join(logged.notes)) is (case == "slots alone")
+
+
+def test_a_probe_that_does_not_fit_says_nothing_of_the_weights_until_one_fits() -> None:
+    row = "common_memory_breakdown_print: |   - CUDA0 (RTX 3060)   | 11906 =  261 + ({}) +      -10526 |\n"
+    probe = row.format("22171 = 18667 +    2782 +     720")
+    (first, last) = parsed(probe), parsed(probe + row.format("10170 = 6667 +    2782 +     721"))
+    assert first is not None and last is not None
+    assert "weights" not in first.figures and "would not fit" in first.notes[0]
+    assert last.figures["weights"].value == pytest.approx(6667 / 1024) and not last.notes
+
+
+def test_hostile_numbers_in_a_memory_table_are_harmless() -> None:
+    nines = "9" * 5000
+    for line in (f"|   - CUDA0 (x) | {nines} = 1 + (2 = 3 + 4 + 5) + {nines} |", f"llama_kv_cache: size = 1.0 MiB ( 8 cells, 1 layers, {nines}/{nines} seqs)"):
+        logged = parsed(line + "\nsched_reserve: CUDA0 compute buffer size = 10.00 MiB\n")
+        assert logged is not None and all(figure.value < 1e13 for figure in logged.figures.values())
 
 
 def test_every_committed_log_is_a_case() -> None:

@@ -8,47 +8,66 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, gib_of, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, gib_of
 
 _BUFFER = re.compile(r"\b(\w[\w.]{0,40}):\s+(\S{1,40})\s+(?:(model|KV|compute|RS)\s+)?buffer size\s*=\s*([\d.]+)\s*MiB")
 _WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
-_CONTEXT = re.compile(r"llama_context: (n_ctx|n_seq_max|n_ubatch|kv_unified)\s*=\s*(\S{1,16})")
-_CELLS = re.compile(r"\(\s*(\d{1,12}) cells,\s*\d+ layers,\s*[\d./ ]+seqs\)")
+_SLOTS = {
+    "slots": re.compile(r"\bn_(?:seq_max|slots|parallel)\s*= (\d{1,6})\b"),
+    "cells": re.compile(r"llama_context: n_ctx\s*= (\d{1,12})\b"),
+    "own": re.compile(r"\b(?:n_ctx_seq|n_ctx_slot|new slot,? n_ctx(?:_slot)?)\s*= (\d{1,12})\b"),
+    "batch": re.compile(r"llama_context: n_ubatch\s*= (\d{1,9})\b"),
+    "shared": re.compile(r"\bkv_unified\s*= '?(true|false)\b"),
+}
+"""`server-context.cpp`: a server without `--parallel` has four slots that share one cache, each of the whole context."""
+_CELLS = re.compile(r"\bllama_kv_cache\w{0,20}: size =\s*([\d.]+) MiB \(\s*(\d{1,12}) cells,\s*\d+ layers,\s*(\d{1,6})(?:/\s*(\d{1,6}))? seqs\)")
 _BUILD = re.compile(r"(?:\bbuild:\s*|\bbuild_info:\s*b|\bbuild\s*=\s*|\bversion:\s*)(\d{3,6})\b")
 _BREAKDOWN = re.compile(
-    r"memory_breakdown_print:\s*\|\s*-\s*(\w+)[^|]{0,120}\|\s*(\d+) =\s*(\d+) \+ \((\d+) =\s*(\d+) \+\s*(\d+) \+\s*(\d+)\) \+\s*(\d+)"
+    r"\|\s*-\s*(\w[\w-]{0,40})[^|]{0,120}\|\s*(?:(\d{1,9}) =\s*\d+ \+ \(\s*)?(\d{1,9}) =\s*(\d{1,9}) \+\s*(\d{1,9}) \+\s*(\d{1,9})"
+    r"(?:\s*\) \+\s*(-?\d{1,20})\b)?"
 )
-_OLLAMA = re.compile(r'msg="(model weights|kv cache|compute graph)"\s+device=(\S{1,40})\s+size="([\d.]+) (\w+)"')
+"""A device of `common_memory_breakdown_print` (`common/fit.cpp`): total = free + (self = model + context + compute) + unaccounted."""
+_BESIDE = re.compile(r"\b(?:memory usage of (mmproj|MTP context)) is ([\d.]+) MiB")
+_OLLAMA = re.compile(r'msg="(model weights|kv cache|compute graph)"\s+(?:backend=\S{1,40} )?(?:device|buffer|buffer_type)=(\S{1,40})\s+size="([\d.]+) (\w+)"')
+_EXPECTED = re.compile(r'\bmemory\.(required\.kv|weights\.total|graph\.full)="([\d.]+) (\w+)"')
+"""What Ollama before 0.11 expected (`llm/memory.go`); its runner of then logged llama.cpp's lines, or nothing."""
 _OLLAMA_VERSION = re.compile(r"\(version (\d+(?:\.\d+){1,3})\)")
-_OLLAMA_SLOTS = re.compile(r"\bParallel:(\d{1,6})\b")
-_OLLAMA_CONTEXT = re.compile(r"\bKvSize:(\d{1,9})\b")
+_OLLAMA_SLOTS = {
+    "slots": re.compile(r"(?:\bParallel:|--parallel )(\d{1,6})\b"),
+    "cells": re.compile(r"(?:\bKvSize:|--ctx-size )(\d{1,9})\b"),
+}
 _OFFLOADED = re.compile(r"offloaded (\d{1,5})/(\d{1,5}) layers to GPU")
 
 _TERMS = {
     "model": "weights", "KV": "kv_cache", "RS": "kv_cache", "compute": "activations",
     "model weights": "weights", "kv cache": "kv_cache", "compute graph": "activations",
+    "weights.total": "weights", "required.kv": "kv_cache", "graph.full": "activations",
 }  # fmt: skip
 """What the engines call the plan's terms."""
 
-_OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=routes.go")
+_OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=routes.go", "source=server.go", 'memory.required.kv="')
+_ROUGH = "rounded"
+_Sizes = dict[tuple[str, str], tuple[float, int]]  # by term and kind: GiB, and the line
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
 WORDS: Mapping[str, int] = {
-    **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "layers to GPU", " device=", "Parallel:"), OFTEN),
+    **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "|   - ", "layers to GPU", " device="), OFTEN),
+    **dict.fromkeys((" buffer=", " buffer_type=", "Parallel:", "new slot", "n_slots", "n_parallel"), OFTEN),
     **dict.fromkeys(("build", "version", "ollama runner"), SELDOM),
 }
 
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only llama.cpp or Ollama write."""
-    return sum(1 for _, line in lines if _BUFFER.search(line) or _OLLAMA.search(line) or _CONTEXT.search(line))
+    own = (_BUFFER, _OLLAMA, _BREAKDOWN, _EXPECTED, _CELLS, *_SLOTS.values())
+    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own))
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """A log of either; the device with the most memory counts, its last figures (a fit tries several)."""
     ollama = any(word in line for _, line in lines for word in _OLLAMA_SAYS)
-    logged = Logged("ollama" if ollama else "llama.cpp")
-    sizes: dict[str, dict[tuple[str, str], tuple[float, int]]] = {}
+    logged = Logged("ollama") if ollama else Logged("llama.cpp", also=("ollama",))
+    sizes, whole, said, probes = dict[str, _Sizes](), _Sizes(), dict[str, str](), dict[str, str]()
     cache = ""
     for number, line in lines:
         if found := _WINDOWED.search(line):
@@ -59,45 +78,72 @@ def parse(lines: Sequence[Line]) -> Logged:
             kind = f"{found[1]}/{what}/{cache if what == 'KV' else ''}"
             sizes.setdefault(found[2], {})[_TERMS[what], kind] = (gib_of(found[4], "MiB"), number)
         elif found := _OLLAMA.search(line):
-            sizes.setdefault(found[2], {})[_TERMS[found[1]], "ollama"] = (gib_of(found[3], found[4]), number)
-        elif found := _CONTEXT.search(line):
-            _setting(found[1], found[2], logged)
+            sizes.setdefault(found[2], {})[_TERMS[found[1]], _ROUGH] = (gib_of(found[3], found[4]), number)
         elif found := _BREAKDOWN.search(line):
-            if int(found[8]) > 0:
-                logged.most("runtime", gib_of(found[8], "MiB"), number)
-            logged.most("capacity", gib_of(found[2], "MiB"), number)
-        if ollama:
-            if found := _OLLAMA_VERSION.search(line):
-                logged.version = found[1]
-            if found := _OLLAMA_SLOTS.search(line):
-                logged.settings["max_num_seqs"] = int(found[1])
-            if found := _OLLAMA_CONTEXT.search(line):
-                logged.settings["cells"] = int(found[1])
-        elif logged.version is None and (found := _BUILD.search(line)):
+            probes[found[1]] = _device(found, number, sizes.setdefault(found[1], {}), logged)
+        for found in _EXPECTED.finditer(line):
+            whole[_TERMS[found[1]], "expected"] = (gib_of(found[2], found[3]), number)
+        if found := _CELLS.search(line):
+            whole["kv_cache", f"size/{cache}"] = (gib_of(found[1], "MiB"), number)
+            said.setdefault("slots", found[3])
+            said.setdefault("in_cache", found[2])
+            said.setdefault("streams", found[4] or "1")
+        if ollama and (found := _OLLAMA_VERSION.search(line)):
+            logged.version = found[1]
+        elif not ollama and logged.version is None and (found := _BUILD.search(line)):
             logged.version = f"b{found[1]}"
+        for name, pattern in (*_SLOTS.items(), *(_OLLAMA_SLOTS.items() if ollama else ())):
+            if found := pattern.search(line):
+                said[name] = found[1]
         if (found := _OFFLOADED.search(line)) and int(found[1]) < int(found[2]):
             logged.notes.append(f"only {found[1]} of {found[2]} layers are on the GPU")
-        if found := _CELLS.search(line):
-            logged.settings.setdefault("cells", int(found[1]))
-    for terms in sizes.values():  # what Ollama expected before it loaded gives way to what its runner allocated
-        for term in {term for term, kind in terms if kind != "ollama"}:
-            terms.pop((term, "ollama"), None)
-    _fullest(sizes, logged)
-    slots, cells = logged.settings.get("max_num_seqs", 1), logged.settings.pop("cells", None)
-    cells = logged.settings.pop("n_ctx", cells)
-    if cells:
-        logged.settings["max_model_len"] = max(1, cells // max(1, slots))
+        if found := _BESIDE.search(line):
+            logged.notes.append(f"the {found[1]} takes {gib_of(found[2], 'MiB'):.2f} GiB more, by the server's own estimate")
+    for terms in sizes.values():  # what Ollama expected, and rounded tables, give way to what was allocated
+        for term in {term for term, kind in terms if kind != _ROUGH}:
+            terms.pop((term, _ROUGH), None)
+    logged.notes = list(dict.fromkeys((*logged.notes, *filter(None, probes.values()))))[-10:]  # a log may be hostile
+    _fullest(sizes, whole, logged)
+    _slots(said, logged)
     return logged
 
 
-def _setting(name: str, value: str, logged: Logged) -> None:
-    ours = {"n_seq_max": "max_num_seqs", "n_ubatch": "max_num_batched_tokens", "n_ctx": "n_ctx"}.get(name)
-    if ours and value.isdigit():
-        logged.settings[ours] = int(number_of(value))
+def _slots(said: Mapping[str, str], logged: Logged) -> None:
+    """Settings from what the log says of its slots: a shared cache is that of one sequence, which may fill it."""
+    number, streams, own = (int(said.get(name, "0")) for name in ("slots", "streams", "own"))
+    cells = int(said.get("cells", "0")) or int(said.get("in_cache", "0")) * streams
+    shared = said["shared"] == "true" if "shared" in said else number > streams > 0 or 0 < cells == own
+    if "batch" in said:
+        logged.settings["max_num_batched_tokens"] = int(said["batch"])
+    if number > 1 and logged.engine == "llama.cpp" and shared:
+        logged.settings["slots"], own = number, cells or own
+        logged.notes.append(f"{number} slots share one cache, each may fill it: sized as one sequence")
+        number = 1
+    elif number > 1 and own and not cells and "shared" not in said:
+        logged.notes.append(f"the log does not say whether its {number} slots share a cache: sized as if each has its own")
+    if number:
+        logged.settings["max_num_seqs"] = number
+    if length := cells // max(1, number) if logged.engine == "ollama" or not own else own:
+        logged.settings["max_model_len"] = length
 
 
-def _fullest(sizes: dict[str, dict[tuple[str, str], tuple[float, int]]], logged: Logged) -> None:
-    """The terms of the GPU with the most memory; without one, of the host in all."""
+def _device(found: re.Match[str], number: int, terms: _Sizes, logged: Logged) -> str:
+    """Take a row of the memory table; a note, where it is a probe of `--fit` that does not fit its device and so says nothing of the weights."""
+    total, used, unaccounted = int(found[2] or 0), int(found[3]), int(found[7] or 0)
+    if total:
+        logged.most("capacity", gib_of(found[2], "MiB"), number)
+        if 0 < unaccounted < total:
+            logged.most("runtime", gib_of(found[7], "MiB"), number)
+    for term, size in zip(("weights", "kv_cache", "activations"), found.groups()[3:6], strict=True):
+        terms[term, _ROUGH] = (gib_of(size, "MiB"), number)
+    if 0 < total < used:
+        del terms["weights", _ROUGH]
+        return f"{found[1]}: {used} MiB would not fit {total} MiB: a probe of --fit, whose weights are not those that were loaded"
+    return ""
+
+
+def _fullest(sizes: dict[str, _Sizes], whole: _Sizes, logged: Logged) -> None:
+    """The terms of the GPU with the most memory; without one, of the host in all. `whole` is of all devices, for want of theirs."""
     devices = {name: terms for name, terms in sizes.items() if not name.startswith(_HOST)}
     if devices:
         name = max(devices, key=lambda device: sum(size for size, _ in devices[device].values()))
@@ -106,7 +152,15 @@ def _fullest(sizes: dict[str, dict[tuple[str, str], tuple[float, int]]], logged:
     else:
         chosen = list(sizes.values())
         logged.settings["device"] = "CPU"
-    for terms in chosen:
-        for (term, _), (size, line) in terms.items():
-            known = logged.figures.get(term)
-            logged.figures[term] = known._replace(value=known.value + size) if known else Figure(size, line)
+    kinds = {kind for terms in chosen for term, kind in terms if term == "kv_cache"}
+    if kinds and all("/RS/" in kind for kind in kinds):  # the cache itself is not in the excerpt
+        states = sum(terms.pop(("kv_cache", kind), (0.0, 0))[0] for terms in chosen for kind in kinds)
+        logged.notes.append(f"recurrent states take {states:.3f} GiB; the excerpt lacks the KV cache beside them")
+    for terms in (*chosen, whole):
+        known = set(logged.figures) if terms is whole else set()
+        for (term, kind), (size, line) in terms.items():
+            if term not in known:
+                if kind == "expected":
+                    logged.notes.append(f"{term}: what Ollama expected before it loaded, not what it allocated")
+                figure = logged.figures.get(term)
+                logged.figures[term] = figure._replace(value=figure.value + size) if figure else Figure(size, line)

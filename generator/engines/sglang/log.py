@@ -11,14 +11,18 @@ from collections.abc import Mapping, Sequence
 from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
 
 _N = r"(-?[\d.,]+)"
-_BEGIN = re.compile(r"Load weight begin\. avail mem=" + _N + r" GB")
-_END = re.compile(r"Load weight end\..{0,400}?avail mem=" + _N + r" GB, mem usage=" + _N + r" GB")
-_KV = re.compile(r"KV Cache is allocated\. #tokens: " + _N + r", K size: " + _N + r" GB, V size: " + _N + r" GB")
-_KV_ONE = re.compile(r"KV Cache is allocated\. #tokens: " + _N + r", KV size: " + _N + r" GB")
-_STATES = re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state size: " + _N + r"\s*GB")
-_GRAPH = re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=" + _N + r" GB")
-_TOTAL = re.compile(
-    r"max_total_num_tokens=(\d{1,12}), chunked_prefill_size=(-?\d{1,9}).{0,120}?max_running_requests=(\d{1,9}), context_len=(\d{1,9})"
+_FIGURES = (
+    ("weights", Logged.most, re.compile(r"Load weight end\..{0,400}?, mem usage=" + _N + r" GB")),
+    ("full", Logged.least, re.compile(r"SWAKVPool mem usage: .{1,40}? full size: (\d{1,12})")),
+    ("kv_tokens", Logged.least, re.compile(r"max_total_num_tokens=(\d{1,12})")),
+    ("windows", Logged.most, re.compile(r"SWAKVPool mem usage: " + _N + r" GB")),
+    ("conv", Logged.most, re.compile(r"conv_state size: " + _N + r"\s*GB, ssm_state")),
+    ("ssm", Logged.most, re.compile(r"ssm_state size: " + _N + r"\s*GB")),
+    ("drafted", Logged.most, re.compile(r"intermediate_ssm_state_cache size: " + _N + r"\s*GB")),
+    ("cuda_graphs", Logged.most, re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=(?!-|0\.00)" + _N + r" GB")),
+)
+_KV = re.compile(
+    r"KV Cache is allocated\. (?:dtype: (\S{1,40}), )?#tokens: ([\d,]*\d)(?:, KV? size: " + _N + r" GB)?(?:, V size: " + _N + r" GB)?"
 )
 _VERSION = re.compile(r"sglang(?:==| version[:=]? ?|/)v?(\d+(?:\.\d+){1,3}\w*)", re.IGNORECASE)
 _ARGUMENTS = {
@@ -27,19 +31,20 @@ _ARGUMENTS = {
     "pipeline_parallel": re.compile(r"\bpp_size=(\d{1,4})\b"),
     "max_num_batched_tokens": re.compile(r"\bchunked_prefill_size=(\d{1,9})\b"),
     "max_num_seqs": re.compile(r"\bmax_running_requests=(\d{1,9})\b"),
-    "max_model_len": re.compile(r"\bcontext_length=(\d{1,9})\b"),
+    "max_model_len": re.compile(r"\bcontext_len(?:gth)?=(\d{1,9})\b"),
 }
 _KV_DTYPE = re.compile(r"\bkv_cache_dtype='([\w]{1,20})'")
 
 WORDS: Mapping[str, int] = {
-    **dict.fromkeys(("Load weight ", "KV Cache is allocated", "conv_state size", "graph end.", "args", "Args(", "max_total_num_tokens="), OFTEN),
+    **dict.fromkeys(("Load weight ", "KV Cache is allocated", "SWAKVPool", "conv_state size", "graph end.", "args", "Args(", "max_total_num_tokens="), OFTEN),
     **dict.fromkeys(("sglang", "SGLang"), SELDOM),
 }
 
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only SGLang writes."""
-    return sum(1 for _, line in lines if "ServerArgs(" in line or _END.search(line) or _KV.search(line) or _TOTAL.search(line))
+    own = (_KV, *(pattern for _, _, pattern in _FIGURES))
+    return sum(1 for _, line in lines if "ServerArgs(" in line or any(pattern.search(line) for pattern in own))
 
 
 def parse(lines: Sequence[Line]) -> Logged:
@@ -48,40 +53,23 @@ def parse(lines: Sequence[Line]) -> Logged:
     for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
-        if "ServerArgs(" in line or "server_args=" in line:
-            _arguments(line, logged)
-        if found := _BEGIN.search(line):
-            logged.least("free_before", number_of(found[1]), number)
-        if found := _END.search(line):
-            logged.most("weights", number_of(found[2]), number)
-            logged.least("free_after", number_of(found[1]), number)
+        if any(word in line for word in ("ServerArgs(", "server_args=", "max_total_num_tokens=")):
+            logged.take(line, _ARGUMENTS)
+            if (found := _KV_DTYPE.search(line)) and found[1] in ("fp8_e4m3", "fp8_e5m2", "auto"):
+                logged.settings["kv_cache_dtype"] = {"fp8_e4m3": "fp8"}.get(found[1], found[1])
+        logged.read(Line(number, line), _FIGURES)
         if found := _KV.search(line):
-            logged.least("kv_tokens", number_of(found[1]), number)
-            logged.most("kv_cache", number_of(found[2]) + number_of(found[3]), number)
-        elif found := _KV_ONE.search(line):
-            logged.least("kv_tokens", number_of(found[1]), number)
-            logged.most("kv_cache", number_of(found[2]), number)
-        if found := _STATES.search(line):
-            logged.most("states", number_of(found[1]) + number_of(found[2]), number)
-        if (found := _GRAPH.search(line)) and number_of(found[1]) > 0:
-            logged.most("cuda_graphs", number_of(found[1]), number)
-        if found := _TOTAL.search(line):
-            logged.least("kv_tokens", float(found[1]), number)
-            if int(found[2]) > 0:
-                logged.settings.setdefault("max_num_batched_tokens", int(found[2]))
-            logged.settings["max_num_seqs"] = int(found[3])
-            logged.settings["max_model_len"] = int(found[4])
-    if (states := logged.figures.pop("states", None)) and "kv_cache" in logged.figures:
-        kv = logged.figures["kv_cache"]
-        logged.figures["kv_cache"] = kv._replace(value=kv.value + states.value)
+            if found[3]:
+                logged.most("kv_cache", number_of(found[3]) + number_of(found[4] or "0"), number)
+            logged.least("kv_tokens", number_of(found[2]), number)
+            if found[1] == "torch.float8_e4m3fn":
+                logged.settings.setdefault("kv_cache_dtype", "fp8")
+    figures = logged.figures
+    for term, sum_ in (("kv_cache", "windows"), ("kv_tokens", "full")):  # two pools, and one line with their sum
+        figures.update({term: figures.pop(sum_)} if sum_ in figures else {})
+    states = sum(figure.value for term in ("conv", "ssm", "drafted") if (figure := figures.pop(term, None)))
+    if states and (cache := figures.get("kv_cache")):
+        figures["kv_cache"] = cache._replace(value=cache.value + states)
+    elif states:
+        logged.notes.append(f"recurrent states take {states:.2f} GiB; the excerpt lacks the KV cache beside them")
     return logged
-
-
-def _arguments(line: str, logged: Logged) -> None:
-    for name, pattern in _ARGUMENTS.items():
-        found = pattern.search(line)
-        if found:
-            value = number_of(found[1])
-            logged.settings[name] = value if name == "gpu_memory_utilization" else int(value)
-    if (found := _KV_DTYPE.search(line)) and found[1] in ("fp8_e4m3", "fp8_e5m2", "auto"):
-        logged.settings["kv_cache_dtype"] = {"fp8_e4m3": "fp8"}.get(found[1], found[1])

@@ -13,4 +13,8 @@ ROOM = EngineRoom(
     CacheRules(CacheCost, block=32, keeps_all=True),
     {"kv_cache": "tensorrt-llm-waterfall"},
     EngineSpeed("tensorrt-llm", "TensorRT-LLM"),
+    adjustable={
+        "activations": ("tensorrt_llm.forward_hidden_copies", "tensorrt_llm.forward_mlp_copies"),
+        "runtime": ("tensorrt_llm.outside_torch_gib", "tensorrt_llm.nccl_gib"),
+    },
 )

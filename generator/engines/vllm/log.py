@@ -15,38 +15,41 @@ BLOCK = 16
 
 _N = r"([\d.,]+)"
 _SIZE = _N + r"\s*(GiB|Gib|GB|MiB|MB)"
+_PART = r"(?<![\d.,])" + _SIZE  # without a word before it; a line of digits is read once
 
 _VERSION = re.compile(r"(?:vLLM API server version|LLM engine \(v|vLLM version:?)\s*v?(\d+(?:\.\d+){1,3}\w*)", re.IGNORECASE)
-_WEIGHTS = re.compile(r"(?:Loading model weights took|Model loading took)\s+" + _SIZE)
-_V0 = re.compile(
-    r"model weights take " + _SIZE + r"; non_torch_memory takes " + _SIZE + r"; PyTorch activation peak memory takes " + _SIZE
-    + r"; the rest of the memory reserved for KV Cache is " + _SIZE
-)  # fmt: skip
-_V0_TOTAL = re.compile(r"total_gpu_memory \(" + _N + r"\s*GiB\)\s*x\s*gpu_memory_utilization \(([\d.]+)\)")
-_PAIRS = {
-    "total_gpu_memory": re.compile(r"\btotal_gpu_memory=" + _SIZE),
-    "peak_torch_memory": re.compile(r"\bpeak_torch_memory=" + _SIZE),
-    "non_torch_memory": re.compile(r"\bnon_torch_memory=" + _SIZE),
-    "kv_cache_size": re.compile(r"\bkv_cache_size=" + _SIZE),
-}
-_PROFILE = re.compile(
-    r"torch peak memory increase: " + _SIZE + r"; non-torch forward increase memory: " + _SIZE + r"(?:; weights memory: " + _SIZE + ")?"
-)
-_DEVICE = re.compile(
-    r"Free memory on device \(" + _N + "/" + _N + r" GiB\) on startup\. Desired GPU memory utilization is \(([\d.]+), [\d.]+ GiB\)"
-)
-_CONSUMED = re.compile(r"Actual usage is " + _SIZE + r" for consumed memory \(weights \+ non-torch\), " + _SIZE + r" for peak activation")
-_APART = re.compile(r"Actual usage is " + _SIZE + r" for weight, " + _SIZE + r" for peak activation, " + _SIZE + r" for non-torch memory")
-_GRAPHS_TOOK = re.compile(r"Graph capturing finished in [\d.]+ secs?, took\s+(-?[\d.]+)\s*(GiB|GB)")
-_GRAPHS_USED = re.compile(r"and " + _SIZE + r" for CUDAGraph memory")
-_KV = re.compile(r"Available KV cache memory: " + _SIZE)
-_TOKENS = re.compile(r"GPU KV cache size: " + _N + r" tokens")
+_PEAK = re.compile(r"\bpeak_torch_memory=" + _SIZE)
+_FRACTION = {"gpu_memory_utilization": re.compile(r"(?:Desired GPU memory utilization is|gpu_memory_utilization) \(([\d.]+)")}
 _BLOCKS = re.compile(r"# (?:GPU|CUDA) blocks: " + _N)
-_CHUNK = re.compile(r"Chunked prefill is enabled with max_num_batched_tokens=(\d{1,9})\b")
-
-_DEFAULTED = re.compile(r"Defaulting (max_num_seqs|max_num_batched_tokens) to (\d{1,9}) for")
-_SNAPSHOT = re.compile(r"init memory snapshot:.{0,200}?\btotal_memory=" + _N + r"\s*GiB")
-
+_DEFAULTED = re.compile(r"(?:Defaulting|enabled with) (max_num_seqs|max_num_batched_tokens)(?: to |=)(\d{1,9})\b")
+_FIGURES = tuple(
+    (term, Logged.least if term.startswith("kv") else Logged.most, re.compile(pattern))
+    for term, pattern in (
+        ("weights", r"(?:Loading model weights took|Model loading took)\s+" + _SIZE),
+        ("kv_cache", r"(?:Available KV cache memory:|\bmemory in use is) " + _SIZE),
+        ("kv_tokens", r"GPU KV cache size: " + _N + r" tokens"),
+        ("cuda_graphs", r"Graph capturing finished in [\d.]+ secs?, took\s+(-?[\d.]+)\s*(GiB|GB)"),
+        ("cuda_graphs", r"CUDA graph pool memory: " + _SIZE + r" \(actual\)"),
+        ("expected_graphs", r"Estimated CUDA graph memory: " + _SIZE + " total"),
+        ("capacity", r"init memory snapshot:.{0,200}?\btotal_memory=" + _N + r"\s*GiB"),
+        ("capacity", r"Free memory on device \([\d.,]+/" + _N + r" GiB\) on startup"),
+        # the V1 engine's profile, and the parts of "Actual usage is …" one by one: people post that line cut and wrapped
+        ("activations", r"torch peak memory increase: " + _SIZE),
+        ("runtime", r"non-torch forward increase memory: " + _SIZE),
+        ("weights", r"; weights memory: " + _SIZE),
+        ("weights", _PART + r" for weight\b"),
+        ("consumed", _PART + r" for(?: consumed memory|$)"),
+        ("activations", _PART + r" for peak activation"),
+        ("runtime", _PART + r" for non-torch memory"),
+        ("cuda_graphs", _PART + r" for CUDAGraph memory"),
+        # the V0 engine, before 0.8
+        ("weights", r"model weights take " + _SIZE),
+        ("runtime", r"(?:non_torch_memory takes |peak_torch_memory=.{0,200}?\bnon_torch_memory=)" + _SIZE),
+        ("activations", r"PyTorch activation peak memory takes " + _SIZE),
+        ("kv_cache", r"(?:reserved for KV Cache is |\bkv_cache_size=)" + _SIZE),
+        ("capacity", r"\btotal_gpu_memory(?: \(|=)" + _SIZE),
+    )
+)
 _ARGUMENTS = {
     name: re.compile(rf"['\"]?\b{theirs}['\"]?\s*[:=]\s*['\"]?([\w.\-/]+)")
     for name, theirs in {
@@ -63,18 +66,21 @@ _ARGUMENTS = {
 }
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
-WORDS: Mapping[str, int] = dict.fromkeys(("memory", " took ", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN) | {"vllm": SELDOM}
+WORDS: Mapping[str, int] = {
+    **dict.fromkeys(("memory", " took ", "Actual usage is", "peak activation", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN),
+    "vllm": SELDOM,
+}
 
 
 def mentions(lines: Sequence[Line]) -> int:
     """How many lines only vLLM writes."""
-    return sum(1 for _, line in lines if _WEIGHTS.search(line) or _KV.search(line) or _BLOCKS.search(line) or "vllm" in line.lower()[:400])
+    own = (_BLOCKS, *(pattern for _, _, pattern in _FIGURES))
+    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own) or "vllm" in line.lower()[:400])
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """A vLLM log; where several ranks log, the fullest GPU's weights and the smallest pool."""
     logged = Logged("vllm")
-    blocks = 0.0
     for number, line in lines:
         if logged.version is None and (found := _VERSION.search(line)):
             logged.version = found[1]
@@ -82,70 +88,21 @@ def parse(lines: Sequence[Line]) -> Logged:
             _arguments(line, logged)
         if found := _DEFAULTED.search(line):
             logged.settings.setdefault(found[1], int(found[2]))
-        if found := _SNAPSHOT.search(line):
-            logged.most("capacity", number_of(found[1]), number)
-        if found := _CHUNK.search(line):
-            logged.settings.setdefault("max_num_batched_tokens", int(found[1]))
-        if found := _WEIGHTS.search(line):
-            logged.most("weights", gib_of(found[1], found[2]), number)
-        if found := _KV.search(line):
-            logged.least("kv_cache", gib_of(found[1], found[2]), number)
-        if found := _TOKENS.search(line):
-            logged.least("kv_tokens", number_of(found[1]), number)
+        logged.read(Line(number, line), _FIGURES)
         if found := _BLOCKS.search(line):
-            blocks = number_of(found[1])
-            logged.least("kv_tokens", blocks * int(logged.settings.get("block_size", BLOCK)), number)
-        if found := _GRAPHS_TOOK.search(line):
-            logged.most("cuda_graphs", gib_of(found[1], found[2]), number)
-        _old(line, number, logged)
-        _new(line, number, logged)
+            logged.least("kv_tokens", number_of(found[1]) * int(logged.settings.get("block_size", BLOCK)), number)
+        logged.take(line, _FRACTION)
+        weights = logged.figures.get("weights")
+        if weights and (found := _PEAK.search(line)) and (peak := gib_of(found[1], found[2])) > weights.value:
+            logged.most("activations", peak - weights.value, number)
     logged.settings.pop("block_size", None)
+    expected = logged.figures.pop("expected_graphs", None)
+    if expected and "cuda_graphs" not in logged.figures:
+        logged.figures["cuda_graphs"] = expected
+        logged.notes.append("CUDA graphs: what vLLM expected before it captured them")
+    if "weights" in logged.figures and (consumed := logged.figures.pop("consumed", None)):
+        logged.most("runtime", max(0.0, consumed.value - logged.figures["weights"].value), consumed.line)
     return logged
-
-
-def _old(line: str, number: int, logged: Logged) -> None:
-    """The lines of the V0 engine, before 0.8."""
-    if found := _V0.search(line):
-        sizes = [gib_of(found[i], found[i + 1]) for i in (1, 3, 5, 7)]
-        for term, size in zip(("weights", "runtime", "activations"), sizes, strict=False):
-            logged.most(term, size, number)
-        logged.least("kv_cache", sizes[3], number)
-    if found := _V0_TOTAL.search(line):
-        logged.most("capacity", number_of(found[1]), number)
-        logged.settings["gpu_memory_utilization"] = number_of(found[2])
-    if "peak_torch_memory=" in line:
-        sized = {name: gib_of(found[1], found[2]) for name, pattern in _PAIRS.items() if (found := pattern.search(line))}
-        if "total_gpu_memory" in sized:
-            logged.most("capacity", sized["total_gpu_memory"], number)
-        if "non_torch_memory" in sized:
-            logged.most("runtime", sized["non_torch_memory"], number)
-        if "kv_cache_size" in sized:
-            logged.least("kv_cache", sized["kv_cache_size"], number)
-        weights = logged.figures.get("weights")
-        if weights and sized.get("peak_torch_memory", 0) > weights.value:
-            logged.most("activations", sized["peak_torch_memory"] - weights.value, number)
-
-
-def _new(line: str, number: int, logged: Logged) -> None:
-    """The lines of the V1 engine and the V2 runner."""
-    if found := _PROFILE.search(line):
-        logged.most("activations", gib_of(found[1], found[2]), number)
-        logged.most("runtime", gib_of(found[3], found[4]), number)
-        if found[5]:
-            logged.most("weights", gib_of(found[5], found[6]), number)
-    if found := _DEVICE.search(line):
-        logged.most("capacity", number_of(found[2]), number)
-        logged.settings["gpu_memory_utilization"] = number_of(found[3])
-    if found := _APART.search(line):
-        for index, term in ((1, "weights"), (3, "activations"), (5, "runtime")):
-            logged.most(term, gib_of(found[index], found[index + 1]), number)
-    if found := _CONSUMED.search(line):
-        logged.most("activations", gib_of(found[3], found[4]), number)
-        weights = logged.figures.get("weights")
-        if weights:
-            logged.most("runtime", max(0.0, gib_of(found[1], found[2]) - weights.value), number)
-    if found := _GRAPHS_USED.search(line):
-        logged.most("cuda_graphs", gib_of(found[1], found[2]), number)
 
 
 def _arguments(line: str, logged: Logged) -> None:
