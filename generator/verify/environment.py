@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from generator.errors import Place, did_you_mean
+from generator.quantity import version_key
 from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text
 from generator.verify.modelfile import ModelfileError, read_with_lines
@@ -26,7 +27,11 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
         elif name in known.gone_env:
             gone = known.gone_env[name]
-            yield Finding("removed-variable", f"{name} was removed in {known.engine} {gone.until}; use {gone.use}", value.place, use=gone.use)
+            free = (gone.use or "").startswith("nothing: ")
+            instead = gone.use[9:] if gone.use and free else f"use {gone.use}" if gone.use else "leave it out"
+            # an error where what it asks for is lost, a warning where the engine does it anyway
+            severity = "warning" if free and value.text in (gone.words or ()) else "error"
+            yield Finding("removed-variable", f"{known.engine} does not read {name} from {gone.until} on; {instead}", value.place, severity, gone.use)
         elif prefix and name.startswith(prefix) and not name.startswith(f"{prefix}NO_"):
             near = did_you_mean(name, known.env)
             yield Finding("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
@@ -43,6 +48,9 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
     seen: set[str] = set()
     for line, command in commands:
         place = Place(name, line)
+        gone = (known.facts.get("gone_keys") or {}).get(command.word)
+        if gone is not None and version_key(known.version) >= version_key(gone["until"]):
+            yield Finding("removed-key", f"{known.engine} refuses {command.word} from {gone['until']} on; use {gone['use']}", place, use=gone["use"])
         if command.word != "PARAMETER":
             continue
         if command.name in known.facts["deprecated_parameters"]:

@@ -18,6 +18,8 @@ _SIZE = re.compile(r"(-1|\d+(\.\d+)?[kKmMgGtT]?i?)\Z")
 _DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)\Z")
 _GO_BOOL = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
 
+_UNITS = {letter: base**power for power, pair in enumerate(("kK", "mM", "gG", "tT"), 1) for letter, base in zip(pair, (1000, 1024), strict=True)}
+
 SHAPES = {
     "int": (_INT, "a whole number"),
     "uint": (re.compile(r"\d+\Z"), "a whole number of at least 0"),
@@ -37,7 +39,9 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
         return "wrong-type", f"true or false, not {text!r}"
     if kind == "json" and not _is_json(text):
         return "wrong-type", f"JSON, not {text!r}"
-    if option.words and not _is_word(option, text):
+    if (option.least, option.most, option.above) != (None, None, None) and (limits := _outside(option, text)):
+        return "out-of-range", f"a number {limits}, not {text}"
+    if option.words and text not in option.old_words and not _is_word(option, text):
         return "wrong-choice", f"{_shown(option.words)}, not {text!r}{did_you_mean(text, option.words)}"
     return None
 
@@ -60,6 +64,25 @@ def wrong_value(option: Option, value: object) -> tuple[str, str] | None:
     if value is None:
         return "wrong-type", "a value, not null"
     return wrong_text(option, str(value))
+
+
+def number(text: str) -> float | None:
+    """A number as the engines write them: 16k is 16,000, 16K is 16,384; None for a text that is none."""
+    unit = _UNITS.get(text[-1:], 1)
+    try:
+        return float(text if unit == 1 else text[:-1]) * unit
+    except ValueError:
+        return None
+
+
+def _outside(option: Option, text: str) -> str | None:
+    """The limits of an option that a number breaks."""
+    value = number(text)
+    least, most, above = option.least, option.most, option.above
+    if value is None or ((least is None or value >= least) and (most is None or value <= most) and (above is None or value > above)):
+        return None
+    limits = (("of at least", least), ("above", above), ("of at most", most))
+    return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
 
 
 def _is_word(option: Option, text: str) -> bool:
