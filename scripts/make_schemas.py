@@ -541,7 +541,8 @@ def flags() -> Schema:
         {
             "names": WORDS, "off": WORDS, "type": TEXT, "choices": SCALARS, "words": SCALARS, "words_since": VERSION, "ambiguous": WORDS,
             "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"], "items": TEXT}, "deprecated": FLAG,
-            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER, "numbers": FLAG, "repeatable": FLAG, "note": TEXT, "source": SOURCE,
+            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER, "numbers": FLAG,
+            "repeatable": FLAG, "note": TEXT, "source": SOURCE,
         }
     )  # fmt: skip
     by_version = {
@@ -577,7 +578,8 @@ def flags() -> Schema:
         "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
         "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": old_words},
-        "deprecated_parameters": WORDS, "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
+        "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
+        "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 

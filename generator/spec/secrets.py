@@ -80,4 +80,12 @@ def _settings(data: object) -> Iterator[tuple[KeyPath, object]]:
         yield ("deploy", "env", name), value
     for engine, options in extra.items() if isinstance(extra, dict) else ():
         for name, value in options.items() if isinstance(options, dict) else ():
-            yield ("deploy", "extra_args", engine, name), value
+            yield from _nested(("deploy", "extra_args", engine, name), value)
+
+
+def _nested(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
+    if not isinstance(value, dict):
+        yield path, value
+        return
+    for name, inner in value.items():
+        yield from _nested((*path, name), inner)

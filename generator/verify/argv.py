@@ -81,9 +81,7 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
     for spelled in (name, dashed):
         if spelled in known.gone:
             option = known.gone[spelled]
-            use = f"; use {option.use}" if option.use and not option.use.startswith("nothing") else ""
-            use = f"; {option.use[9:]}" if option.use and option.use.startswith("nothing: ") else use
-            return None, finding("removed-flag", f"{name} was removed in {known.engine} {option.until}{use}", use=option.use)
+            return None, finding("removed-flag", f"{name} was removed in {known.engine} {option.until}; {option.instead}", use=option.use)
         if spelled in known.later:
             return None, finding("future-flag", f"{name} is new in {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
     full = sorted(spelled for spelled in known.taken if dashed.startswith("--") and spelled.startswith(dashed))

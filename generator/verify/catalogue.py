@@ -42,7 +42,7 @@ class Entry(TypedDict, total=False):
 class Option:
     """One option as one version spells it; `off` are the `names` that switch it off.
 
-    `words` are its allowed values, if known (with `numbers`, whole numbers too); a number is at least `least`, at most `most`, above `above`.
+    `words` are its allowed values, if known (with `numbers`, whole numbers too); `limits` what a number must be: `least`, `most`, `above`.
     """
 
     name: str
@@ -60,9 +60,13 @@ class Option:
     numbers: bool = False
     off: tuple[str, ...] = ()
     old_words: Mapping[str, str] = field(default_factory=dict)
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def instead(self) -> str:
+        """What to do about an option that is gone: `use` is its successor, or `nothing: REASON`."""
+        use = self.use or "nothing"
+        return use.partition(": ")[2] or "leave it out" if use.startswith("nothing") else f"use {use}"
 
 
 @dataclass(frozen=True)
@@ -151,5 +155,6 @@ def _option(name: str, entry: Entry, key: tuple[int, ...]) -> Option:
         name, (name, *(entry.get("names") or ()), *(entry.get("off") or ())), entry["type"], entry.get("nargs"),
         tuple(words) if words else None, entry.get("since"), entry.get("until"), entry.get("use"),
         bool(entry.get("deprecated")), bool(entry.get("repeatable")), entry.get("env"), tuple(entry.get("needs") or ()),
-        bool(entry.get("numbers")), tuple(entry.get("off") or ()), {}, entry.get("least"), entry.get("most"), entry.get("above"),
+        bool(entry.get("numbers")), tuple(entry.get("off") or ()), {},
+        {word: entry[word] for word in ("least", "above", "most") if word in entry},
     )  # fmt: skip

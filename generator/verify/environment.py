@@ -27,11 +27,9 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
         elif name in known.gone_env:
             gone = known.gone_env[name]
-            free = (gone.use or "").startswith("nothing: ")
-            instead = gone.use[9:] if gone.use and free else f"use {gone.use}" if gone.use else "leave it out"
-            # an error where what it asks for is lost, a warning where the engine does it anyway
-            severity = "warning" if free and value.text in (gone.words or ()) else "error"
-            yield Finding("removed-variable", f"{known.engine} does not read {name} from {gone.until} on; {instead}", value.place, severity, gone.use)
+            severity = "warning" if value.text in (gone.words or ()) else "error"  # it asks for what the engine does anyway
+            message = f"{known.engine} does not read {name} from {gone.until} on; {gone.instead}"
+            yield Finding("removed-variable", message, value.place, severity, gone.use)
         elif prefix and name.startswith(prefix) and not name.startswith(f"{prefix}NO_"):
             near = did_you_mean(name, known.env)
             yield Finding("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
@@ -64,6 +62,9 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
             if command.name in seen and not parameters[command.name].get("repeatable"):
                 yield Finding("repeated-parameter", f"{command.name} is given twice; the last one counts", place, "warning")
         seen.add(command.name)
+    for parameter, because in (known.facts.get("unset") or {}).items():
+        if parameter not in seen:
+            yield Finding("default-taken", f"without {parameter}, {because}", Place(name, 1), "note", f"PARAMETER {parameter}")
 
 
 def _hint(name: str, known: Catalogue) -> str:

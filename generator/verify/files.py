@@ -20,7 +20,7 @@ from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
 from generator.verify.finding import Finding
 from generator.verify.launches import Launch, in_script, names_a_server
-from generator.verify.semantics import check_together
+from generator.verify.semantics import check_together, given_options
 from generator.verify.served import served_model
 
 MAX_BYTES = 4 << 20
@@ -99,11 +99,12 @@ def _launch(launch: Launch, report: Report, said: Asked, asked: Asked, told: Ask
     if asked.engine is not None and launch.engine != asked.engine:
         return
     known = _known(launch.engine, launch.version, said, asked, told, book)
-    model = served_model(launch, known, Path(name).parent, book) if any("model." in rule["with"] for rule in known.facts.get("together") or ()) else {}
+    given = given_options(launch.words, launch.env, known)
+    asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
     found = [
         *check_argv(launch.words, known, launch.positionals),
         *check_env(launch.env, known),
-        *check_together(launch.words, known, launch.env, model),
+        *check_together(given, known, served_model(launch, given, known, Path(name).parent, book) if asks else {}),
     ]
     _add(report, known, found, name)
 

@@ -5,8 +5,10 @@ Floor 6. Reads `config.json` of a folder below the launch file's, and nothing el
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, fold
 from generator.facts.model import shape_of
 from generator.readers.document import read_json
@@ -14,40 +16,25 @@ from generator.rulebook.book import RuleBook
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import is_option
 from generator.verify.launches import Launch
+from generator.verify.semantics import Given
 
 
-def served_model(launch: Launch, known: Catalogue, folder: Path, book: RuleBook) -> dict[str, int]:
+def served_model(launch: Launch, given: Given, known: Catalogue, folder: Path, book: RuleBook) -> Mapping[str, int]:
     """The numbers of the model that rules of `together` can ask for; empty where the model is not known."""
-    name = _name(launch, known, book)
-    if not name:
+    first = launch.words[0] if launch.positionals and launch.words and not is_option(launch.words[0].text) else None
+    options = [f"--{entry.get('key')}" for entry in book.section("engines")[known.engine]["flags"]["model"]]
+    model = first or next((given[option][0] for option in options if option in given), None)
+    if model is None or not model.known or not model.text:
         return {}
     try:
-        config = folder / name / "config.json"
-        if not Path(name).is_absolute() and config.resolve().is_relative_to(folder.resolve()) and config.is_file():
-            from generator.architecture.config import from_config
+        config = folder / model.text / "config.json"
+        if not Path(model.text).is_absolute() and config.resolve().is_relative_to(folder.resolve()) and config.is_file():
+            from generator.architecture.config import from_config  # rarely needed
 
-            shape = from_config(read_json(config), book.section("families"))
-        elif listed := book.index("models").get(fold(name)):
-            found = shape_of(listed, book)
-            if found is None:
-                return {}
-            shape = found
+            shape: ModelArchitecture | None = from_config(read_json(config), book.section("families"))
         else:
-            return {}
+            listed = book.index("models").get(fold(model.text))
+            shape = shape_of(listed, book) if listed else None
     except (InputError, OSError, ValueError):
         return {}
-    return {key: count for key, count in (("attention_heads", shape.attention_heads), ("max_context", shape.max_context)) if count}
-
-
-def _name(launch: Launch, known: Catalogue, book: RuleBook) -> str | None:
-    """The model as the command names it: its first argument, or the value of its option."""
-    words = launch.words
-    if launch.positionals and words and not is_option(words[0].text):
-        return words[0].text if words[0].known else None
-    flags = {f"--{entry.get('key')}" for entry in book.section("engines")[known.engine]["flags"].get("model") or ()}
-    for word, after in zip(words, [*words[1:], None], strict=True):
-        name, equals, value = word.text.partition("=")
-        option = known.taken.get(name)
-        if option is not None and option.name in flags:
-            return value if equals else after.text if after is not None and after.known else None
-    return None
+    return {"attention_heads": shape.attention_heads, "max_context": shape.max_context} if shape else {}

@@ -6,6 +6,7 @@ Floor 6, pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from generator.errors import InputError, did_you_mean
@@ -18,7 +19,7 @@ _SIZE = re.compile(r"(-1|\d+(\.\d+)?[kKmMgGtT]?i?)\Z")
 _DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)\Z")
 _GO_BOOL = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
 
-_UNITS = {letter: base**power for power, pair in enumerate(("kK", "mM", "gG", "tT"), 1) for letter, base in zip(pair, (1000, 1024), strict=True)}
+_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30, "T": 2.0**40}
 
 SHAPES = {
     "int": (_INT, "a whole number"),
@@ -39,7 +40,7 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
         return "wrong-type", f"true or false, not {text!r}"
     if kind == "json" and not _is_json(text):
         return "wrong-type", f"JSON, not {text!r}"
-    if (option.least, option.most, option.above) != (None, None, None) and (limits := _outside(option, text)):
+    if option.limits and (limits := _outside(option.limits, text)):
         return "out-of-range", f"a number {limits}, not {text}"
     if option.words and text not in option.old_words and not _is_word(option, text):
         return "wrong-choice", f"{_shown(option.words)}, not {text!r}{did_you_mean(text, option.words)}"
@@ -70,19 +71,17 @@ def number(text: str) -> float | None:
     """A number as the engines write them: 16k is 16,000, 16K is 16,384; None for a text that is none."""
     unit = _UNITS.get(text[-1:], 1)
     try:
-        return float(text if unit == 1 else text[:-1]) * unit
+        return unit * float(text if unit == 1 else text[:-1])
     except ValueError:
         return None
 
 
-def _outside(option: Option, text: str) -> str | None:
-    """The limits of an option that a number breaks."""
+def _outside(limits: Mapping[str, float], text: str) -> str | None:
+    """The limits of an option, if a number breaks them."""
     value = number(text)
-    least, most, above = option.least, option.most, option.above
-    if value is None or ((least is None or value >= least) and (most is None or value <= most) and (above is None or value > above)):
+    if value is None or limits.get("least", value) <= value <= limits.get("most", value) and ("above" not in limits or value > limits["above"]):
         return None
-    limits = (("of at least", least), ("above", above), ("of at most", most))
-    return " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+    return " and ".join(f"{'' if word == 'above' else 'of at '}{word} {limit:g}" for word, limit in limits.items())
 
 
 def _is_word(option: Option, text: str) -> bool:
