@@ -112,8 +112,8 @@ def _launch(launch: Launch, report: Report, said: Asked, asked: Asked, told: Ask
 def _add(report: Report, known: Catalogue, found: Iterator[Finding] | list[Finding], name: str) -> None:
     report.checked.append(known.title)
     report.findings += found
-    message = f"{known.engine} {known.version} is not in the catalogue: checked as {known.checked_as}"
-    if known.unlisted and all(finding.message != message for finding in report.findings):
+    if known.unlisted:
+        message = f"{known.engine} {known.version} is not in the catalogue: checked as {known.checked_as}"
         report.findings.append(Finding("uncatalogued-version", message, Place(name), known.unlisted))
 
 

@@ -52,7 +52,7 @@ class _Reader:
         self.variables: dict[str, Text] = {}
         self.arrays: dict[str, list[Text]] = {}
         self.array: tuple[str, list[Text]] | None = None
-        self.heredocs: list[tuple[str, bool]] = []
+        self.heredocs: list[str] = []
 
     def place(self) -> Place:
         return self.start or Place(self.name, self.line, self.at - self.begin + 1)
@@ -108,26 +108,18 @@ class _Reader:
             self.step()
         if self.peek() in ("", "\n"):
             return
-        place = self.place()
         target, _, _ = self._pieces()
-        if mark in ("<<", "<<-"):
-            self.heredocs.append((target, any(word.text.rsplit("/", 1)[-1] in SHELLS for word in self.command.words[:1])))
-        elif mark == "<<<" or place is None:
-            return
+        if mark in ("<<", "<<-") and not any(word.text.rsplit("/", 1)[-1] in SHELLS for word in self.command.words[:1]):
+            self.heredocs.append(target)  # one that a shell reads is read here as well, as more of the same text
 
     def _end_line(self) -> None:
-        for mark, read_by_shell in self.heredocs:
-            inner = _Reader(self.text, self.name, self.start)
-            inner.at, inner.line, inner.begin = self.at, self.line, self.begin
-            while (until := self.at) < len(self.text):
+        for mark in self.heredocs:
+            while self.at < len(self.text):
                 end = self.text.find("\n", self.at)
                 line = self.step((end if end >= 0 else len(self.text)) - self.at)
                 self.step()
                 if line.strip("\t\r") == mark:
                     break
-            if read_by_shell:
-                inner.text, inner.script = self.text[:until], self.script
-                inner.run()
         self.heredocs = []
         if self.array is None:
             self._end()

@@ -79,7 +79,7 @@ def number(text: str) -> float | None:
 def _outside(limits: Mapping[str, float], text: str) -> str | None:
     """The limits of an option, if a number breaks them."""
     value = number(text)
-    if value is None or limits.get("least", value) <= value <= limits.get("most", value) and ("above" not in limits or value > limits["above"]):
+    if value is None or (limits.get("least", value) <= value <= limits.get("most", value) and value > limits.get("above", value - 1)):
         return None
     return " and ".join(f"{'' if word == 'above' else 'of at '}{word} {limit:g}" for word, limit in limits.items())
 
