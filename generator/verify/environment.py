@@ -27,9 +27,9 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
         elif name in known.gone_env:
             gone = known.gone_env[name]
-            severity = "warning" if value.text in (gone.words or ()) else "error"  # it asks for what the engine does anyway
+            lost = gone.use is not None and value.text not in (gone.words or ())  # else it asks for what the engine does anyway
             message = f"{known.engine} does not read {name} from {gone.until} on; {gone.instead}"
-            yield Finding("removed-variable", message, value.place, severity, gone.use)
+            yield Finding("removed-variable", message, value.place, "error" if lost else "warning", gone.use)
         elif prefix and name.startswith(prefix) and not name.startswith(f"{prefix}NO_"):
             near = did_you_mean(name, known.env)
             yield Finding("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
