@@ -24,6 +24,7 @@ from generator.verify.semantics import check_together, given_options
 from generator.verify.served import served_model
 
 MAX_BYTES = 4 << 20
+SCRIPTS = (".sh", ".bash", ".sbatch", ".slurm", ".txt", ".service", ".container", "")
 _HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
 
 
@@ -68,7 +69,7 @@ def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told
     elif path.suffix in (".yaml", ".yml", ".json"):
         for document in documents(text, name):
             _yaml(document, report, said, asked, told, book)
-    elif path.suffix in (".sh", ".bash", ".txt", ".service", "") and names_a_server(text, book):
+    elif path.suffix in SCRIPTS and names_a_server(text, book):
         for launch in in_script(_commands_of(path, text), name, book):
             _launch(launch, report, said, asked, told, book, name)
     return report
@@ -152,17 +153,19 @@ def _is_modelfile(path: Path, text: str) -> bool:
 
 
 def _commands_of(path: Path, text: str) -> str:
-    """The text of a script; for a systemd unit only the commands of its Exec lines, at their positions."""
-    if path.suffix != ".service":
+    """The text of a script; for a systemd unit only the commands of its Exec lines, at their positions (Quadlet: behind its image)."""
+    if path.suffix not in (".service", ".container"):
         return text
+    image = re.search(r"^Image=(\S+)", text, re.MULTILINE)
+    run = f"podman run {image.group(1)} " if image and path.suffix == ".container" else ""
     out, inside = [], False
     for line in text.split("\n"):
         key, equals, rest = line.partition("=")
-        starts = bool(equals) and key.strip() in ("ExecStart", "Environment")
+        starts = bool(equals) and key.strip() in ("ExecStart", "Exec" if run else "ExecStart", "Environment")
         if inside:
             out.append(line)
         elif starts:
-            word = "export " if key.strip() == "Environment" else ""
+            word = "export " if key.strip() == "Environment" else run
             out.append(" " * (len(key) + 1 - len(word)) + word + rest.lstrip("-@:+!") if len(key) + 1 >= len(word) else word + rest)
         else:
             out.append("")
