@@ -68,11 +68,8 @@ def in_words(words: Sequence[Text], book: RuleBook) -> list[Launch]:
 
 def _entrypoint(words: Sequence[Text]) -> Text | None:
     """The program of `docker run --entrypoint PROGRAM`, empty where it clears the image's own; None where the image's own runs."""
-    for word, after in pairwise([*words, *words[-1:]]):
-        name, equals, value = word.text.partition("=")
-        if name == "--entrypoint":
-            return Text(value, word.place, word.known) if equals else after
-    return None
+    named = (word._replace(text=word.text[13:]) for word in words if word.text.startswith("--entrypoint="))
+    return next((after for word, after in pairwise(words) if word.text == "--entrypoint"), next(named, None))
 
 
 def commands_at(words: Sequence[Text], book: RuleBook) -> list[Launch]:
