@@ -542,7 +542,8 @@ def flags() -> Schema:
         {
             "names": WORDS, "off": WORDS, "type": TEXT, "choices": SCALARS, "words": SCALARS, "words_since": VERSION, "ambiguous": WORDS,
             "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"], "items": TEXT}, "deprecated": FLAG,
-            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "numbers": FLAG, "repeatable": FLAG, "note": TEXT, "source": SOURCE,
+            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER, "numbers": FLAG,
+            "repeatable": FLAG, "note": TEXT, "source": SOURCE,
         }
     )  # fmt: skip
     by_version = {
@@ -564,9 +565,13 @@ def flags() -> Schema:
     command = mapping({"words": {**WORDS, "minItems": 1}, "positionals": COUNT}, ("words", "positionals"))
     old_words = mapping({"option": TEXT, "since": VERSION, "words": words_of, "source": SOURCE}, ("option", "since", "words"))
     pair = mapping(
-        {"option": TEXT, "with": TEXT, "values": SCALARS, "forbids": SCALARS, "is": {"enum": ["at-most", "below"]}, "because": TEXT, "source": SOURCE},
+        {
+            "option": TEXT, "with": {**TEXT, "description": "Another option or variable, or model.NAME: a number of the model."}, "values": SCALARS,
+            "forbids": SCALARS, "is": {"enum": ["at-least", "at-most", "below", "divides", "given"]}, "when": WORDS, "unless": WORDS,
+            "default": {"type": "number"}, "severity": {"enum": ["warning", "error"]}, "because": TEXT, "source": SOURCE,
+        },
         ("option", "with", "because"),
-    )
+    )  # fmt: skip
     properties = {
         "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "minItems": 1, "items": VERSION}, "transcribed": FLAG,
         "syntax": syntax,
@@ -574,7 +579,8 @@ def flags() -> Schema:
         "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
         "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": old_words},
-        "deprecated_parameters": WORDS, "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
+        "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
+        "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 

@@ -10,9 +10,7 @@ import click
 from generator.cli import options
 from generator.cli.output import say, show, tell
 from generator.errors import BAD_INPUT, DONE, Cap, InputError, Place, Problem, did_you_mean
-from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, load
-from generator.verify.catalogue import nearest
 from generator.verify.files import Asked
 from generator.verify.finding import Finding
 from generator.verify.folder import check_paths
@@ -30,10 +28,8 @@ def command(
     """Check every flag, choice, type and key of launch files: scripts, Compose, Kubernetes, an engine's YAML, Modelfiles."""
     book = load(rules)
     asked = Asked(_engine(engine, book), version)
-    if version is not None and not quiet:
-        _say_nearest(asked, book)
     report, files, problems = check_paths(paths, book, asked)
-    bad = [f for f in report.findings if strict or f.severity == "error"]
+    bad = [f for f in report.findings if f.severity == "error" or (strict and f.severity == "warning")]
     cap = Cap()
     kept = [f for f in report.findings if cap.passes(f.problem)]
     if as_json:
@@ -54,13 +50,3 @@ def _engine(name: str | None, book: RuleBook) -> str | None:
     if name is not None and name not in known:
         raise InputError(Problem("unknown-engine", f"--engine: {name!r} is not a known engine{did_you_mean(name, known)} (one of {', '.join(known)})"))
     return name
-
-
-def _say_nearest(asked: Asked, book: RuleBook) -> None:
-    if asked.engine is None or asked.version is None:
-        return
-    known = list(book.section("flags")[asked.engine]["versions"])
-    if version_key(asked.version) not in map(version_key, known):
-        near = nearest(asked.version, known)
-        message = f"{asked.engine} {asked.version} is not in the catalogue: checked as {near}"
-        say([Problem("uncatalogued-version", message, None, "warning")])

@@ -5,6 +5,7 @@ Floor 6, pure. Imported lazily: few specs have extra arguments.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], boo
 
 
 def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: object) -> None:
-    values = [text_of(one) for one in (value if isinstance(value, list) else [value])]
+    said = json.dumps(value) if isinstance(value, dict) else value  # older engines read a mapping only as JSON
+    values = [text_of(one) for one in (said if isinstance(said, list) else [said])]
     file, keys = known.syntax.get("config"), known.facts.get("keys")
     if "parameters" in known.facts:
         if name.isupper():
@@ -44,7 +46,7 @@ def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str,
         else:
             spelled.parameters[name] = values
     elif file and keys is None:
-        spelled.config[name] = value
+        spelled.config[name] = said
     elif keys is not None and option is None and ("." in name or name in keys):
         nest(spelled.config, name, value)
     elif option is not None and option.repeatable and option.nargs is None:

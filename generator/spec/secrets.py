@@ -73,11 +73,15 @@ def _is_text(value: object) -> bool:
 
 
 def _settings(data: object) -> Iterator[tuple[KeyPath, object]]:
-    """The spec's free-form names: environment variables, and options by engine."""
+    """The spec's free-form names: environment variables, and options by engine, with the keys inside them."""
     deploy = data.get("deploy") if isinstance(data, dict) else None
-    env, extra = (deploy.get(key) for key in ("env", "extra_args")) if isinstance(deploy, dict) else (None, None)
-    for name, value in env.items() if isinstance(env, dict) else ():
-        yield ("deploy", "env", name), value
-    for engine, options in extra.items() if isinstance(extra, dict) else ():
-        for name, value in options.items() if isinstance(options, dict) else ():
-            yield ("deploy", "extra_args", engine, name), value
+    if isinstance(deploy, dict):
+        for key in ("env", "extra_args"):
+            yield from _leaves(("deploy", key), deploy.get(key))
+
+
+def _leaves(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield from _leaves((*path, name), inner)
+    if not isinstance(value, dict):
+        yield path, value

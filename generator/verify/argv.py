@@ -1,6 +1,6 @@
-"""The words of a command line, checked against the options of an engine's version; stricter than the engines' own parsers.
+"""The words of a command line, read as the engine's own parser reads them; what it takes but a reader may not, is a warning.
 
-Floor 6, pure. No abbreviations, no `--config=FILE`, no underscores for dashes, no repeated option.
+Floor 6, pure. Warnings: a beginning for a name, underscores for dashes, a repeated option, an old word. Errors: also `--config=FILE`.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
             if rest and joined is None and not is_option(rest[0].text) and rest[0].known:
                 rest.pop(0)  # most likely its value
             continue
-        yield from _use(option, name, word, known, seen)
+        inner = name not in option.names and "." in name  # a key inside the value of an option
+        yield from _use(option, name, word, known, seen, name if inner else option.name)
         if option.kind == "switch":
             if joined is not None:
                 yield Finding("no-value", f"{name} takes no value", word.place)
             continue
         for value in _values(option, joined, rest):
-            if value.known and (what := wrong_text(option, value.text)):
+            if value.known and not inner and (what := wrong_text(option, value.text)):
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
             if new := old_word(option, value.text):
-                yield Finding("deprecated-word", f"{name} {value.text} is deprecated in {known.title}: use {new}", value.place, "warning", new)
+                yield Finding("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
         if joined is None and not _had(option, word, words, rest):
             yield Finding("needs-value", f"{name} needs a value", word.place)
     yield from _companions(seen, known)
@@ -47,7 +48,7 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
 
 def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
     """Name, joined value and option of a word, and the problems of its spelling."""
-    name, equals, value = word.text.partition("=") if word.text.startswith("--") or "." in word.text else (word.text, "", "")
+    name, equals, value = word.text.partition("=")
     joined = Text(value, word.place, word.known) if equals else None
     problems: list[Finding] = []
     if equals and not known.syntax.get("equals"):
@@ -55,8 +56,8 @@ def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None
     elif equals and name in (known.syntax.get("equals_ignored") or ()):
         problems.append(Finding("equals-form", f"{known.engine} accepts {name}=FILE but never reads it: write {name} FILE", word.place))
     option, spelling = find(name, known)
-    if option is None and not name.startswith("--") and len(name) > 2 and (short := known.taken.get(name[:2])):
-        return name[:2], Text(name[2:], word.place), short, problems
+    if option is None and known.syntax.get("equals") and name[1:2] != "-" and len(name) > 2 and (short := known.taken.get(name[:2])):
+        return name[:2], Text(word.text[2:], word.place, word.known), short, []
     if spelling is not None:
         problems.append(spelling._replace(place=word.place))
     return name, joined, option, problems
@@ -80,14 +81,14 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
     for spelled in (name, dashed):
         if spelled in known.gone:
             option = known.gone[spelled]
-            use = f"; use {option.use}" if option.use and not option.use.startswith("nothing") else ""
-            use = f"; {option.use[9:]}" if option.use and option.use.startswith("nothing: ") else use
-            return None, finding("removed-flag", f"{name} was removed in {known.engine} {option.until}{use}", use=option.use)
+            return None, finding("removed-flag", f"{name} was removed in {known.engine} {option.until}; {option.instead}", use=option.use)
         if spelled in known.later:
             return None, finding("future-flag", f"{name} is new in {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
-    full = sorted({option.name for spelled, option in known.taken.items() if name.startswith("--") and spelled.startswith(name)})
+    full = sorted(spelled for spelled in known.taken if dashed.startswith("--") and spelled.startswith(dashed))
     if full and len(name) > 3 and known.syntax.get("abbreviations"):
-        return None, finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write the full name", use=full[0])
+        what = "the full name" if len(full) == 1 else "one of them; as it is, the server refuses it"
+        severity, option = ("warning", known.taken[full[0]]) if len(full) == 1 else ("error", None)
+        return option, finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write {what}", severity, full[0])
     return None, finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
 
 
@@ -104,13 +105,13 @@ def finding(code: str, message: str, severity: str = "error", use: str | None = 
     return Finding(code, message, Place(""), severity, use)
 
 
-def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str, Text]) -> Iterator[Finding]:
+def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str, Text], key: str) -> Iterator[Finding]:
     if option.deprecated:
         use = f": use {option.use}" if option.use else ""
         yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", word.place, "warning", option.use)
-    if option.name in seen and not option.repeatable:
+    if key in seen and not option.repeatable:
         yield Finding("repeated-flag", f"{name} is given twice; the last one counts", word.place, "warning")
-    seen[option.name] = word
+    seen[key] = seen[option.name] = word
 
 
 def _values(option: Option, joined: Text | None, rest: list[Text]) -> list[Text]:
@@ -133,7 +134,6 @@ def _companions(seen: dict[str, Text], known: Catalogue) -> Iterator[Finding]:
     if (known.syntax.get("config") or {}).get("flag") in seen:
         return  # it may be in the config file
     for name, word in seen.items():
-        option = known.taken[name]
-        for needed in option.needs:
+        for needed in known.taken[name].needs if name in known.taken else ():
             if needed not in seen:
                 yield Finding("missing-companion", f"{name} also needs {needed}", word.place)

@@ -31,6 +31,9 @@ class Entry(TypedDict, total=False):
     deprecated: bool
     env: str
     nargs: str | int
+    least: float
+    most: float
+    above: float
     numbers: bool
     repeatable: bool
 
@@ -39,7 +42,7 @@ class Entry(TypedDict, total=False):
 class Option:
     """One option as one version spells it; `off` are the `names` that switch it off.
 
-    `words` are its allowed values, if known (with `numbers`, whole numbers too).
+    `words` are its allowed values, if known (with `numbers`, whole numbers too); `limits` what a number must be: `least`, `most`, `above`.
     """
 
     name: str
@@ -57,11 +60,18 @@ class Option:
     numbers: bool = False
     off: tuple[str, ...] = ()
     old_words: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def instead(self) -> str:
+        """What to do about an option that is gone: `use` is its successor, or `nothing: REASON`."""
+        use = self.use or "nothing"
+        return use.partition(": ")[2] or "leave it out" if use.startswith("nothing") else f"use {use}"
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The options of an engine version. `checked_as` is the version whose table is used."""
+    """The options of an engine version. `checked_as` is the version whose table is used, with what is known of `version` itself."""
 
     engine: str
     version: str
@@ -73,6 +83,14 @@ class Catalogue:
     later: Mapping[str, Option]
     env: Mapping[str, Option] = field(default_factory=dict)
     gone_env: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def unlisted(self) -> str | None:
+        """How sure a check is of a version that the table does not list: a note between two listed ones, else a warning; None for a listed one."""
+        wanted, listed = version_key(self.version), [version_key(version) for version in self.facts["versions"]]
+        if wanted[:3] == version_key(self.checked_as)[:3]:
+            return None  # a release candidate, or a repair that changes no option
+        return "note" if min(listed) < wanted < max(listed) else "warning"
 
     @property
     def title(self) -> str:
@@ -98,12 +116,13 @@ def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
     """The options of an engine at a version, from the nearest version in the catalogue."""
     facts = book.section("flags")[engine]
     as_version = nearest(version, list(facts["versions"]))
-    taken, gone, later = _by_time(facts["options"], as_version)
+    newest = max(as_version, version, key=version_key)
+    taken, gone, later = _by_time(facts["options"], newest)
     for rule in facts.get("old_words") or ():
         option = taken.get(rule["option"])
-        if option is not None and version_key(as_version) >= version_key(rule["since"]):
+        if option is not None and version_key(newest) >= version_key(rule["since"]):
             taken |= dict.fromkeys(option.names, replace(option, old_words=rule["words"]))
-    env, gone_env, _ = _by_time(facts.get("env") or {}, as_version)
+    env, gone_env, _ = _by_time(facts.get("env") or {}, newest)
     env |= {option.env: option for option in taken.values() if option.env}
     return Catalogue(engine, version, as_version, facts["syntax"], facts, taken, gone, later, env, gone_env)
 
@@ -136,5 +155,6 @@ def _option(name: str, entry: Entry, key: tuple[int, ...]) -> Option:
         name, (name, *(entry.get("names") or ()), *(entry.get("off") or ())), entry["type"], entry.get("nargs"),
         tuple(words) if words else None, entry.get("since"), entry.get("until"), entry.get("use"),
         bool(entry.get("deprecated")), bool(entry.get("repeatable")), entry.get("env"), tuple(entry.get("needs") or ()),
-        bool(entry.get("numbers")), tuple(entry.get("off") or ()),
+        bool(entry.get("numbers")), tuple(entry.get("off") or ()), {},
+        {word: entry[word] for word in ("least", "above", "most") if word in entry},
     )  # fmt: skip

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import pairwise
+from dataclasses import replace
 
 from generator.errors import Place
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
-from generator.verify.launches import SHELLS, Launch, command_at, default_positionals, image_of, in_script
+from generator.verify.launches import Launch, commands_at, default_positionals, image_of
 from generator.verify.shell_words import read_script
 
 Expand = Callable[[str, Place], Text]
@@ -66,15 +66,9 @@ def _container(
     env = _env(document, (*path, env_key), data.get(env_key), expand)
     program = _words(document, (*path, entry), data.get(entry), expand)
     words = [*program, *_words(document, (*path, arguments), data.get(arguments), expand)]
-    shell = [w.text.rsplit("/", 1)[-1] for w in words[:1]]
-    script = next((w for flag, w in pairwise(words) if flag.text in ("-c", "-lc", "-ec")), None)
-    if shell and shell[0] in SHELLS and script is not None:
-        for found in in_script(script.text, document.name, book, script.place):
-            yield Launch(found.engine, image[1] if image else None, found.words, found.positionals, {**env, **found.env}, found.place)
-        return
-    server = command_at(words, book)
-    if server is not None:
-        yield Launch(server.engine, image[1] if image else None, server.words, server.positionals, env, server.place)
+    if found := commands_at(words, book):
+        for server in found:
+            yield replace(server, version=image[1] if image else None, env={**env, **server.env})
     elif (image is not None or (engine is not None and words)) and not program:
         name = image[0] if image is not None else str(engine)
         facts = book.section("engines")[name]

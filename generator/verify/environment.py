@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from generator.errors import Place, did_you_mean
+from generator.quantity import version_key
 from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text
 from generator.verify.modelfile import ModelfileError, read_with_lines
@@ -26,7 +27,9 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
         elif name in known.gone_env:
             gone = known.gone_env[name]
-            yield Finding("removed-variable", f"{name} was removed in {known.engine} {gone.until}; use {gone.use}", value.place, use=gone.use)
+            lost = gone.use is not None and value.text not in (gone.words or ())  # else it asks for what the engine does anyway
+            message = f"{known.engine} does not read {name} from {gone.until} on; {gone.instead}"
+            yield Finding("removed-variable", message, value.place, "error" if lost else "warning", gone.use)
         elif prefix and name.startswith(prefix) and not name.startswith(f"{prefix}NO_"):
             near = did_you_mean(name, known.env)
             yield Finding("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
@@ -43,6 +46,9 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
     seen: set[str] = set()
     for line, command in commands:
         place = Place(name, line)
+        gone = (known.facts.get("gone_keys") or {}).get(command.word)
+        if gone is not None and version_key(known.version) >= version_key(gone["until"]):
+            yield Finding("removed-key", f"{known.engine} refuses {command.word} from {gone['until']} on; use {gone['use']}", place, use=gone["use"])
         if command.word != "PARAMETER":
             continue
         if command.name in known.facts["deprecated_parameters"]:
@@ -56,6 +62,9 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
             if command.name in seen and not parameters[command.name].get("repeatable"):
                 yield Finding("repeated-parameter", f"{command.name} is given twice; the last one counts", place, "warning")
         seen.add(command.name)
+    for parameter, because in (known.facts.get("unset") or {}).items():
+        if parameter not in seen:
+            yield Finding("default-taken", f"without {parameter}, {because}", Place(name, 1), "note", f"PARAMETER {parameter}")
 
 
 def _hint(name: str, known: Catalogue) -> str:

@@ -5,15 +5,18 @@ Floor 6, pure.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from generator.errors import Problem, did_you_mean
+from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Option, catalogue
+from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env
 from generator.verify.finding import Text, is_option
 from generator.verify.modelfile import ModelfileError, quote
@@ -61,11 +64,15 @@ def _problem(name: str, value: object, known: Catalogue, spec: DeploymentSpec) -
         return _of_modelfile(name, value, known, spec)
     keys = known.facts.get("keys") or {}
     if name.split(".")[0] in keys and f"--{name}" not in known.taken:
-        return None  # a key of the config file, which is checked as a whole
+        whole: object = value
+        for part in reversed(name.split(".")):
+            whole = {part: whole}
+        wrong = next((one for one in check_config(parse_yaml(json.dumps(whole), ""), known) if one.severity == "error"), None)
+        return None if wrong is None else (wrong.code, wrong.message)
     if "." in name and keys:
         return "unknown-flag", f"{known.title} has no key {name}{did_you_mean(name.split('.')[0], keys)}"
     option, problem = find(f"--{name}", known)
-    if problem is not None and (option is None or problem.severity == "error"):
+    if problem is not None and (option is None or problem.severity == "error" or problem.code == "abbreviated-flag"):
         return problem.code, problem.message
     if option is None or (value is False and option.kind == "switch"):
         return None
@@ -77,6 +84,8 @@ def _problem(name: str, value: object, known: Catalogue, spec: DeploymentSpec) -
 
 def _of_modelfile(name: str, value: object, known: Catalogue, spec: DeploymentSpec) -> tuple[str, str] | None:
     """A parameter of the Modelfile, or in capitals a variable of the server."""
+    if isinstance(value, dict):
+        return "wrong-type", f"{name} takes a value, not a mapping"
     if name.isupper():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         found = next(iter(check_env({name: Text(text, spec.document.place())}, known)), None)

@@ -1,6 +1,6 @@
 """One launch file: its kind, the servers it starts, and all its problems.
 
-Floor 6. Reads the file, and nothing else.
+Floor 6. Reads the file, and the config.json of a model that lies beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from generator.errors import Place
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.rulebook.book import RuleBook
 from generator.verify.argv import check_argv
@@ -19,9 +20,11 @@ from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
 from generator.verify.finding import Finding
 from generator.verify.launches import Launch, in_script, names_a_server
-from generator.verify.semantics import check_together
+from generator.verify.semantics import check_together, given_options
+from generator.verify.served import served_model
 
 MAX_BYTES = 4 << 20
+SCRIPTS = (".sh", ".bash", ".sbatch", ".slurm", ".txt", ".service", ".container", "")
 _HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
 
 
@@ -62,13 +65,13 @@ def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told
         engine = next(name for name, facts in book.section("flags").items() if "parameters" in facts)
         if asked.engine in (None, engine):
             known = _known(engine, None, said, asked, told, book)
-            _add(report, known, check_modelfile(text, name, known))
+            _add(report, known, check_modelfile(text, name, known), name)
     elif path.suffix in (".yaml", ".yml", ".json"):
         for document in documents(text, name):
             _yaml(document, report, said, asked, told, book)
-    elif path.suffix in (".sh", ".bash", ".txt", ".service", "") and names_a_server(text, book):
+    elif path.suffix in SCRIPTS and names_a_server(text, book):
         for launch in in_script(_commands_of(path, text), name, book):
-            _launch(launch, report, said, asked, told, book)
+            _launch(launch, report, said, asked, told, book, name)
     return report
 
 
@@ -82,10 +85,10 @@ def _yaml(document: Document, report: Report, said: Asked, asked: Asked, told: A
         engine = wanted or told.engine
         if engine is not None and engine in book.section("flags") and not _other(Path(document.name)):
             known = _known(engine, None, said, asked, told, book)
-            _add(report, known, check_config(document, known))
+            _add(report, known, check_config(document, known), document.name)
         return
     for launch in launches:
-        _launch(launch, report, said, asked, told, book)
+        _launch(launch, report, said, asked, told, book, document.name)
 
 
 def _other(path: Path) -> bool:
@@ -93,21 +96,26 @@ def _other(path: Path) -> bool:
     return path.name in ("plan.json", "manifest.json") or path.suffix == ".json"
 
 
-def _launch(launch: Launch, report: Report, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> None:
+def _launch(launch: Launch, report: Report, said: Asked, asked: Asked, told: Asked, book: RuleBook, name: str) -> None:
     if asked.engine is not None and launch.engine != asked.engine:
         return
     known = _known(launch.engine, launch.version, said, asked, told, book)
+    given = given_options(launch.words, launch.env, known)
+    asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
     found = [
         *check_argv(launch.words, known, launch.positionals),
         *check_env(launch.env, known),
-        *(check_together(launch.words, known) if launch.words else ()),
+        *check_together(given, known, served_model(launch, given, known, Path(name).parent, book) if asks else {}),
     ]
-    _add(report, known, found)
+    _add(report, known, found, name)
 
 
-def _add(report: Report, known: Catalogue, found: Iterator[Finding] | list[Finding]) -> None:
+def _add(report: Report, known: Catalogue, found: Iterator[Finding] | list[Finding], name: str) -> None:
     report.checked.append(known.title)
     report.findings += found
+    if known.unlisted:
+        message = f"{known.engine} {known.version} is not in the catalogue: checked as {known.checked_as}"
+        report.findings.append(Finding("uncatalogued-version", message, Place(name), known.unlisted))
 
 
 def _known(engine: str, version: str | None, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> Catalogue:
@@ -145,17 +153,19 @@ def _is_modelfile(path: Path, text: str) -> bool:
 
 
 def _commands_of(path: Path, text: str) -> str:
-    """The text of a script; for a systemd unit only the commands of its Exec lines, at their positions."""
-    if path.suffix != ".service":
+    """The text of a script; for a systemd unit only the commands of its Exec lines, at their positions (Quadlet: behind its image)."""
+    if path.suffix not in (".service", ".container"):
         return text
+    image = re.search(r"^Image=(\S+)", text, re.MULTILINE)
+    run = f"podman run {image.group(1)} " if image and path.suffix == ".container" else ""
     out, inside = [], False
     for line in text.split("\n"):
         key, equals, rest = line.partition("=")
-        starts = bool(equals) and key.strip() in ("ExecStart", "Environment")
+        starts = bool(equals) and key.strip() in ("ExecStart", "Exec" if run else "ExecStart", "Environment")
         if inside:
             out.append(line)
         elif starts:
-            word = "export " if key.strip() == "Environment" else ""
+            word = "export " if key.strip() == "Environment" else run
             out.append(" " * (len(key) + 1 - len(word)) + word + rest.lstrip("-@:+!") if len(key) + 1 >= len(word) else word + rest)
         else:
             out.append("")

@@ -12,9 +12,9 @@ from pathlib import Path
 from generator.errors import InputError, Place, Problem
 from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
-from generator.verify.files import Asked, Report, check_file
+from generator.verify.files import SCRIPTS, Asked, Report, check_file
 
-SUFFIXES = (".sh", ".bash", ".yaml", ".yml", ".txt", ".service", "")
+SUFFIXES = (*SCRIPTS, ".yaml", ".yml")
 SKIPPED = ("PLAN.md", "manifest.json", "plan.json", "README.md")
 _MAX_FILES = 10_000
 

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from posixpath import basename
 
 from generator.errors import Place
 from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
-from generator.verify.shell_words import read_script
+from generator.verify.shell_words import SHELLS, read_script
 
 _VERSION = re.compile(r"(?:^|[-v])(b\d{3,}|\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+|-rc\d+)?)(?=$|[^0-9.])")
 _TALK = {"echo", "printf", "which", "pip", "pip3", "apt", "apt-get", "type", "hash", "alias"}
 PYTHON = "python3"
-SHELLS = {"sh", "bash", "dash", "zsh"}
+_SCRIPT = re.compile(r"-[a-z]*c\Z")
 
 
 @dataclass
@@ -38,40 +38,49 @@ def in_script(text: str, name: str, book: RuleBook, start: Place | None = None) 
     """The servers started by a shell text, including `docker run`."""
     script = read_script(text, name, start)
     for command in script.commands:
-        found = in_words(command.words, book)
-        if found is not None:
+        for found in in_words(command.words, book):
             found.env = {**script.exports, **command.env, **found.env}
             yield found
 
 
-def in_words(words: Sequence[Text], book: RuleBook) -> Launch | None:
-    """The server started by a command line, behind wrappers (exec, env, nohup, docker run)."""
+def in_words(words: Sequence[Text], book: RuleBook) -> list[Launch]:
+    """The servers started by a command line, behind wrappers (exec, env, nohup, docker run, sh -c)."""
     if not words or words[0].text in _TALK or (words[0].text == "command" and words[1:2] and words[1].text.startswith("-")):
-        return None
+        return []
     env: dict[str, Text] = {}
     for at, word in enumerate(words):
         image = image_of(word.text, book)
         if image is not None and at > 0:
             env |= _container_env(words[:at])
-            rest = list(words[at + 1 :])
-            inner = command_at(rest, book)
-            if inner is not None:
-                return Launch(inner.engine, image[1], inner.words, inner.positionals, env, word)
-            return Launch(image[0], image[1], rest, default_positionals(image[0], book), env, word)
-        found = command_at(words[at:], book)
-        if found is not None:
-            found.env = env
-            return found
+            entry = _entrypoint(words[:at])
+            rest = [*([entry] if entry and entry.text else []), *words[at + 1 :]]
+            found = commands_at(rest, book)
+            if not found and entry is None:
+                found = [Launch(image[0], image[1], rest, default_positionals(image[0], book), {}, word)]
+            return [replace(one, version=one.version or image[1], env={**env, **one.env}) for one in found]
+        if found := commands_at(words[at:], book):
+            return [replace(one, env={**env, **one.env}) for one in found]
         name, equals, value = word.text.partition("=")
         if equals and name.isidentifier():
             env[name] = Text(value, word.place, word.known)
-    return None
+    return []
 
 
-def command_at(words: Sequence[Text], book: RuleBook) -> Launch | None:
-    """The server, if the words begin with its command."""
-    if not words:
-        return None
+def _entrypoint(words: Sequence[Text]) -> Text | None:
+    """The program of `docker run --entrypoint PROGRAM`, empty where it clears the image's own; None where the image's own runs."""
+    named = (word._replace(text=word.text[13:]) for word in words if word.text.startswith("--entrypoint="))
+    return next((after for word, after in pairwise(words) if word.text == "--entrypoint"), next(named, None))
+
+
+def commands_at(words: Sequence[Text], book: RuleBook) -> list[Launch]:
+    """The server if the words begin with its command; those in the script of `sh -c SCRIPT`."""
+    if words and basename(words[0].text) in SHELLS and (script := next((w for flag, w in pairwise(words) if _SCRIPT.match(flag.text)), None)):
+        return list(in_script(script.text, script.place.path, book, script.place))
+    server = _command(words, book)
+    return [] if server is None else [server]
+
+
+def _command(words: Sequence[Text], book: RuleBook) -> Launch | None:
     for engine, facts in book.section("flags").items():
         for command in facts["commands"]:
             pattern = command["words"]

@@ -15,8 +15,12 @@ from generator.verify.finding import Text
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _ARRAY = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\[[@*]\]\}\Z")
+_VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?\Z")
+_PARTS = re.compile(r"(?:\$\([^)]*\)|\S)+")
+_RESERVED = {"if", "then", "elif", "else", "fi", "do", "done", "while", "until", "!", "{", "}"}
 _OPERATORS = ";&|()<>"
 _CLOSING = {"(": ")", "{": "}"}
+SHELLS = {"sh", "bash", "dash", "zsh"}
 
 
 @dataclass
@@ -52,6 +56,7 @@ class _Reader:
         self.arrays: dict[str, list[Text]] = {}
         self.array: tuple[str, list[Text]] | None = None
         self.heredocs: list[str] = []
+        self.branches: list[tuple[dict[str, Text], dict[str, list[Text]]]] = []
 
     def place(self) -> Place:
         return self.start or Place(self.name, self.line, self.at - self.begin + 1)
@@ -107,12 +112,9 @@ class _Reader:
             self.step()
         if self.peek() in ("", "\n"):
             return
-        place = self.place()
         target, _, _ = self._pieces()
-        if mark in ("<<", "<<-"):
-            self.heredocs.append(target)
-        elif mark == "<<<" or place is None:
-            return
+        if mark in ("<<", "<<-") and not any(word.text.rsplit("/", 1)[-1] in SHELLS for word in self.command.words[:1]):
+            self.heredocs.append(target)  # one that a shell reads is read here as well, as more of the same text
 
     def _end_line(self) -> None:
         for mark in self.heredocs:
@@ -157,17 +159,28 @@ class _Reader:
             return
         if (array := _ARRAY.match(raw)) and array.group(1) in self.arrays:
             target.extend(self.arrays[array.group(1)])
-        elif bare and known and self.text[begin] == "$" and " " in value:
-            target.extend(Text(part, place) for part in value.split())
+        elif raw in _RESERVED and target is self.command.words and not target:
+            self._branch(raw)
+        elif bare and self.text[begin] == "$" and (known or _VARIABLE.match(raw)) and value != raw:
+            target.extend(Text(part, place, known or "$" not in part) for part in _PARTS.findall(value))
         else:
             target.append(Text(value, place, known))
+
+    def _branch(self, word: str) -> None:
+        """Each branch of an `if` begins with what was set before it; after it, the last one counts."""
+        if word == "if":
+            self.branches.append((dict(self.variables), dict(self.arrays)))
+        elif self.branches and word in ("elif", "else"):
+            self.variables, self.arrays = dict(self.branches[-1][0]), dict(self.branches[-1][1])
+        elif self.branches and word == "fi":
+            self.branches.pop()
 
     def _assignment(self, found: re.Match[str], place: Place) -> None:
         name = found.group(1)
         self.step(len(found.group(0)))
         if self.peek() == "(":
             self.step()
-            self.array = (name, self.arrays.get(name, []) if "+=" in found.group(0) else [])
+            self.array = (name, list(self.arrays.get(name, [])) if "+=" in found.group(0) else [])
             return
         value, known, _ = self._pieces()
         self.command.env[name] = Text(value, place, known)

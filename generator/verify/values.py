@@ -6,6 +6,7 @@ Floor 6, pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from generator.errors import InputError, did_you_mean
@@ -17,6 +18,8 @@ _FLOAT = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
 _SIZE = re.compile(r"(-1|\d+(\.\d+)?[kKmMgGtT]?i?)\Z")
 _DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)\Z")
 _GO_BOOL = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
+
+_UNITS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "K": 2.0**10, "M": 2.0**20, "G": 2.0**30, "T": 2.0**40}
 
 SHAPES = {
     "int": (_INT, "a whole number"),
@@ -37,7 +40,9 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
         return "wrong-type", f"true or false, not {text!r}"
     if kind == "json" and not _is_json(text):
         return "wrong-type", f"JSON, not {text!r}"
-    if option.words and not _is_word(option, text):
+    if option.limits and (limits := _outside(option.limits, text)):
+        return "out-of-range", f"a number {limits}, not {text}"
+    if option.words and text not in option.old_words and not _is_word(option, text):
         return "wrong-choice", f"{_shown(option.words)}, not {text!r}{did_you_mean(text, option.words)}"
     return None
 
@@ -60,6 +65,23 @@ def wrong_value(option: Option, value: object) -> tuple[str, str] | None:
     if value is None:
         return "wrong-type", "a value, not null"
     return wrong_text(option, str(value))
+
+
+def number(text: str) -> float | None:
+    """A number as the engines write them: 16k is 16,000, 16K is 16,384; None for a text that is none."""
+    unit = _UNITS.get(text[-1:], 1)
+    try:
+        return unit * float(text if unit == 1 else text[:-1])
+    except ValueError:
+        return None
+
+
+def _outside(limits: Mapping[str, float], text: str) -> str | None:
+    """The limits of an option, if a number breaks them."""
+    value = number(text)
+    if value is None or (limits.get("least", value) <= value <= limits.get("most", value) and value > limits.get("above", value - 1)):
+        return None
+    return " and ".join(f"{'' if word == 'above' else 'of at '}{word} {limit:g}" for word, limit in limits.items())
 
 
 def _is_word(option: Option, text: str) -> bool:

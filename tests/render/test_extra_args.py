@@ -225,3 +225,29 @@ def test_what_a_gate_names_is_in_the_engines_table(name: str) -> None:
         table = book().section("flags")[engine]
         known = {*table["options"], *(table.get("keys") or ()), *(table.get("parameters") or ())}
         assert [option for option in named if option not in known and option.split(".")[0] not in known] == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "extra", "code"),
+    [
+        ("vllm", {"limit-mm-per-prompt": {"image": 2, "video": 0}}, None),
+        ("vllm", {"limit-mm-per-promt": {"image": 2}}, "unknown-flag"),
+        ("vllm", {"block-size": {"a": 1}}, "wrong-type"),
+        ("vllm", {"enable-expert-paralle": True}, "abbreviated-flag"),  # the parser takes it, but it would hide what it replaces
+        ("vllm", {"additional-config": {"inner": {"api_key": "abcdefgh12345"}}}, "secret"),
+        ("sglang", {"mm-process-config": {"image": {"max_pixels": 1000}}}, None),
+        ("tensorrt-llm", {"cuda_graph_config": {"enable_padding": True}}, None),
+        ("tensorrt-llm", {"cuda_graph_config": {"enable_paddin": True}}, "unknown-key"),
+        ("tensorrt-llm", {"cuda_graph_config.enable_paddin": True}, "unknown-key"),
+        ("llama.cpp", {"poll": {"a": 1}}, "wrong-type"),
+        ("ollama", {"seed": {"a": 1}}, "wrong-type"),
+    ],
+)
+def test_mappings(engine: str, extra: dict[str, Any], code: str | None) -> None:
+    try:
+        spec = spec_of(engine, extra, unknown=False)
+    except InputError as error:
+        assert [problem.code for problem in error.problems] == [code]
+        return
+    version = str(book().section("engines")[engine]["default_version"])
+    assert [problem.code for problem in extra_problems(spec, engine, version, book())] == ([code] if code else [])

@@ -10,7 +10,7 @@ from generator.errors import Place
 from generator.verify.argv import check_argv, find
 from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Text
-from generator.verify.semantics import check_together
+from generator.verify.semantics import check_together, given_options
 
 OPTIONS = (
     Option("--model", ("--model", "-m"), "string"),
@@ -132,4 +132,4 @@ def test_underscores_are_as_bad_as_the_engine_says(underscores: str | None, seve
 )
 def test_values_that_cannot_stand_together(line: str, count: int) -> None:
     words = [Text(word, Place("serve.sh", 1, i)) for i, word in enumerate(line.split(), 1)]
-    assert [found.code for found in check_together(words, known())] == ["not-together"] * count
+    assert [found.code for found in check_together(given_options(words, {}, known()), known())] == ["not-together"] * count
