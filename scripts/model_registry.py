@@ -128,7 +128,7 @@ def written(engine: str, entry: dict[str, Any]) -> str:
         for span in entry[part]:
             head = "".join(f'{key}: "{span[key]}", ' for key in ("since", "until") if key in span)
             text = f"- {{{head}names: [{', '.join(span['names'])}]}}"
-            lines += textwrap.wrap(text, 140, initial_indent="      ", subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
+            lines += textwrap.wrap(text, 138, initial_indent="      ", subsequent_indent="        ", break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 
 
