@@ -48,6 +48,11 @@ class Modules:
             if len(self._patterns) > _MAX_PATTERNS:
                 raise fail("bad-model-config", f"model config: more than {_MAX_PATTERNS} module patterns", place)
         self._lengths = sorted({len(p) for p in self._prefixes})
+        self._words: dict[str, set[int]] = {}
+        """numbers of words of the exact names, by their first word"""
+        for name in self._exact:
+            first, *more = name.split(".")
+            self._words.setdefault(first, set()).add(1 + len(more))
 
     def __bool__(self) -> bool:
         return bool(self._exact or self._prefixes or self._patterns)
@@ -55,9 +60,9 @@ class Modules:
     def __contains__(self, name: str) -> bool:
         if self._exact:
             words = name.split(".")
-            for first in range(len(words)):
-                for last in range(first + 1, len(words) + 1):
-                    if ".".join(words[first:last]) in self._exact:
+            for first, word in enumerate(words):
+                for count in self._words.get(word, ()):
+                    if ".".join(words[first : first + count]) in self._exact:
                         return True
         if any(name[:length] in self._prefixes for length in self._lengths):
             return True

@@ -8,25 +8,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from generator.plan import Candidate
+from generator.decide.prefer import Ranked
+from generator.rulebook.table import Facts
 
 
-def extremes(best_first: Sequence[Candidate]) -> Iterator[Candidate]:
-    """The first of the candidates that are best by speed, by latency, by loss and by the number of GPUs."""
-    if best_first:
-        for measure in (_speed, _latency, _loss, lambda one: one.gpus):
-            yield min(best_first, key=measure)
+def extremes(best_first: Sequence[Ranked], figures: Sequence[Facts | None]) -> Iterator[int]:
+    """The places of the first candidates that are best by speed, by latency, by loss and by the number of GPUs; `figures` of each."""
 
+    def figure(place: int, name: str, without: float) -> float:
+        value = (figures[place] or {}).get(name)
+        return float(value) if isinstance(value, int | float) else without
 
-def _speed(one: Candidate) -> float:
-    speed = one.performance.speed if one.performance else None
-    return -speed.output_tokens_per_second.value if speed else 0.0
+    def loss(place: int) -> float:
+        value = best_first[place].candidate.quality.value
+        return inf if value is None else value
 
-
-def _latency(one: Candidate) -> float:
-    speed = one.performance.speed if one.performance else None
-    return speed.tpot_ms.value if speed else inf
-
-
-def _loss(one: Candidate) -> float:
-    return inf if one.quality.value is None else one.quality.value
+    places = range(len(best_first))
+    if places:
+        yield max(places, key=lambda place: figure(place, "speed.output_tokens_per_second", 0.0))
+        yield min(places, key=lambda place: figure(place, "speed.tpot_ms", inf))
+        yield min(places, key=loss)
+        yield min(places, key=lambda place: best_first[place].candidate.gpus)

@@ -5,8 +5,10 @@ Floor 5, pure but for the files that the spec names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from math import ceil
 from typing import NamedTuple
 
@@ -36,39 +38,46 @@ LEAST_CONTEXT = 1024
 
 def cures(context: Context, plan: Plan, decide: Callable[[DeploymentSpec], Plan]) -> Iterator[Cure]:
     """One cure of each kind that helps, the least intrusive first; none where no single change of the spec is enough."""
-    for attempts in _kinds(context, plan):
-        for write, changed in attempts:
+    for growing, attempts in _kinds(context, plan):
+        tries = list(attempts)
+
+        @cache
+        def chosen(number: int, tries: Sequence[Attempt] = tries) -> Candidate | None:
             try:
-                choice = decide(changed).choice
+                return decide(tries[number][1]).choice
             except InputError:
-                continue
-            if choice is not None:
-                yield Cure(write, choice)
-                break
+                return None
+
+        every = range(len(tries))
+        first = bisect_left(every, True, key=lambda number: chosen(number) is not None) if growing else next(filter(chosen, every), len(tries))
+        choice = chosen(first) if first < len(tries) else None
+        if choice is not None:
+            yield Cure(tries[first][0], choice)
 
 
-def _kinds(context: Context, plan: Plan) -> Iterator[Iterator[Attempt]]:
+def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attempt]]]:
+    """The attempts of each kind, the least intrusive first, and whether each helps wherever the one before it does."""
     spec, book = context.spec, context.book
     read = {name for rejection in plan.rejected for reason in rejection.reasons for name in reason.read}
     if "trust_remote_code" in read:
-        yield iter([("deploy: {trust_remote_code: true}", replace(spec, deploy={**spec.deploy, "trust_remote_code": True}))])
+        yield False, iter([("deploy: {trust_remote_code: true}", replace(spec, deploy={**spec.deploy, "trust_remote_code": True}))])
     if read & {"engine.too_old", "engine.dropped"}:
-        yield _version(context)
-    yield _objectives(spec, plan)
+        yield False, _version(context)
+    yield False, _objectives(spec, plan)
     if read & {"memory.headroom", "context.beyond_model", "context.too_short", "load.held_share"}:
-        yield _context(context)
-        yield _fewer(context)
-        yield _without_pin(spec, "max_num_seqs")
+        yield False, _context(context)
+        yield True, _fewer(context)
+        yield False, _without_pin(spec, "max_num_seqs")
     if "memory.headroom" in read:
-        yield _more_gpus(spec, book)
-        yield _host_memory(spec, book)
+        yield True, _more_gpus(spec, book)
+        yield True, _host_memory(spec, book)
     if "quality.over_limit" in read:
         less = {key: value for key, value in spec.workload.items() if key != "max_quality_loss_percent"}
-        yield iter([("workload without max_quality_loss_percent", replace(spec, workload=less))])
+        yield False, iter([("workload without max_quality_loss_percent", replace(spec, workload=less))])
     for key in spec.pin:
         if key not in ("max_num_seqs", "max_model_len"):
-            yield _without_pin(spec, key)
-    yield _checkpoints(spec, book)
+            yield False, _without_pin(spec, key)
+    yield False, _checkpoints(spec, book)
 
 
 def _version(context: Context) -> Iterator[Attempt]:

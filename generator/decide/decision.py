@@ -108,7 +108,7 @@ class _Decision:
         order = contests.order(self.working)
         finished, steps = self._best_of_engines(order.best_first)
         if finished:
-            best, facts = self.speeds.promised(self.speeds.working(finished[0].candidate)), finished[0].facts
+            best, facts = self._shown(finished[0], order.best_first[0]), finished[0].facts
             best = changed(best, terms=terms_of(self.context, best, facts, finished[0].made), host=host_of(self.context, best, finished[0].made))
             finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
@@ -121,7 +121,7 @@ class _Decision:
             rules_digest=self.book.digest,
             spec=normalised(self.context),
             choice=choice.candidate if choice else None,
-            alternatives=self._alternatives(finished, order.leaders),
+            alternatives=self._alternatives(finished, order, contests),
             rejected=tuple(sorted(self.rejected, key=lambda r: (r.candidate.memory is None, len(r.reasons)))),
             warnings=self._warnings(choice),
             trace=trace,
@@ -301,11 +301,17 @@ class _Decision:
         facts: Names = {**one.facts, **job_names(self.context, job), "checkpoint": target, "gguf.path": path}
         return one._replace(facts=facts), changed(candidate, checkpoint=target, job=job)
 
-    def _alternatives(self, finished: list[Ranked], leaders: int) -> tuple[Candidate, ...]:
+    def _alternatives(self, finished: list[Ranked], order: Order, contests: Contests) -> tuple[Candidate, ...]:
         """The runners-up, best first: the best layout of each engine and method, and the best of all by speed, latency, loss and GPUs."""
-        found = [self.speeds.working(one.candidate) for one in finished]
-        shown = found[:leaders] + [best for best in alternatives.extremes(found) if best not in found[:leaders]]
-        return tuple(map(self.speeds.promised, shown[1:]))
+        found, leaders = order.best_first, order.leaders
+        best = alternatives.extremes(found, [contests.estimated(one) for one in found])
+        shown = [*range(1, leaders), *(place for place in best if place >= leaders)]
+        return tuple([self._shown(finished[place], found[place]) for place in shown])
+
+    def _shown(self, finished: Ranked, compared: Ranked) -> Candidate:
+        """A candidate with its whole estimate, of what was compared: before it got settings."""
+        performance = self.speeds.estimated(compared.candidate).performance
+        return self.speeds.promised(changed(finished.candidate, performance=performance))
 
     def _with_promise(self, rejection: Rejection) -> Rejection:
         """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""

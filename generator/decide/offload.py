@@ -14,13 +14,13 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide.consider import Pair
-from generator.decide.context import Context, Numbers, numbers_of
+from generator.decide.context import Context, Numbers
 from generator.decide.fit import Fitted, trials, wish_of
 from generator.decide.weigh import gguf_of
 from generator.engines import ENGINES, cache_cost
-from generator.facts.engine import Engine, resolve_engine
+from generator.facts.engine import Engine
 from generator.plan import Candidate, KvCache
-from generator.quantity import GIB, MIB, ceil_div, gib
+from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
 from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
@@ -79,38 +79,6 @@ def partly_offloaded(
         load.max_num_seqs < wish.sequences and context.workload.concurrency is not None, fits=fits, asked=wish,
         gpu_layers=one.gpu_layers, cpu_experts=one.cpu_experts, host_read=one.per_token, split=one.split, held=load.max_num_seqs,
     )  # fmt: skip
-
-
-def least_host_gib(context: Context, candidate: Candidate) -> float | None:
-    """The least `hardware.host_memory_gib` with which a candidate that its GPUs do not hold would work; None where none would do."""
-    engine = resolve_engine(candidate.engine, candidate.engine_version, context.book)
-    layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
-    if candidate.memory is None or not _can(context, engine, layout):
-        return None
-    bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
-    load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, bits)
-    room = _Room(context, engine, layout, gguf_of(context, candidate.method), numbers_of(context.book, engine.version))
-    one = room.placed(load)
-    return None if one is None else gib(one.host) + room.margin
-
-
-def least_gpu_gib(context: Context, candidate: Candidate) -> float | None:
-    """The least `hardware.memory_gib` with which a candidate that does not fit would, its settings as they are; None where none would do."""
-    memory, device = candidate.memory, context.gpu.device
-    if memory is None:
-        return None
-    law, numbers = ENGINES[candidate.engine].memory, numbers_of(context.book, candidate.engine_version)
-    fixed, floor = Fixed(memory.activations, memory.cuda_graphs, memory.runtime), numbers("headroom.floor")
-    needed = memory.weights + fixed.total + memory.kv_needed
-
-    def enough(mib: int) -> bool:
-        larger = device._replace(capacity=mib * MIB)
-        fraction = context.pinned("gpu_memory_utilization") or law.fraction_for(larger, memory.weights, fixed, numbers)
-        return headroom(law.budget(larger, memory.weights, fixed, fraction, numbers), needed) >= floor
-
-    most = 4 * needed // MIB + 4 * (GIB // MIB)
-    found = bisect_left(range(most), True, needed // MIB, key=enough)
-    return found * MIB / GIB if found < most else None
 
 
 def of_layers(cells: int, layers: int, count: int, stages: int) -> int:

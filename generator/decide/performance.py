@@ -17,7 +17,7 @@ from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row
 from generator.sizing.footprint import Footprint, Layout
-from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate, most_within
+from generator.throughput.estimate import LOCAL, Calibration, Setting, compared, estimate, most_within
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
@@ -49,7 +49,7 @@ class Speeds:
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
         self._hardware: dict[tuple[str, bool], HardwareShape] = {}
         self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
-        self._known: dict[str, Performance | None] = {}
+        self._known: dict[str, Facts | None] = {}
         objectives, gpu = context.spec.workload, context.gpu
         listed = context.book.section("gpus").get(gpu.name) if gpu.listed else context.spec.hardware.gpu
         fields = listed if isinstance(listed, Mapping) else {}
@@ -59,10 +59,10 @@ class Speeds:
         self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 
     def read_by(self, book: RuleBook, preferences: Sequence[Row]) -> bool:
-        """Whether rows need every candidate's speed: objectives, a preference, or a row of the user's own that reads one."""
+        """Whether rows need every candidate's speed: objectives, or a row of the user's own that reads one. Contests ask for themselves."""
         if self.calibration is None:
             return False
-        if self.ttft or self.tpot or any((row.rank or row.order or ("",))[0] in NAMES for row in preferences):
+        if self.ttft or self.tpot or any((row.order or ("",))[0] in NAMES for row in preferences):
             return True
         rows = (row for table in ("reject", "settings") for row in book.tables[table].rows)
         return any(not row.when.keys().isdisjoint(NAMES) and not any(name.startswith("objective.") for name in row.when) for row in rows)
@@ -173,24 +173,24 @@ class Speeds:
         return 0.0 if self.calibration is None else self.calibration.numbers(f"speed.compare.{among}{first}")
 
     def comparable(self, one: Ranked) -> Facts | None:
-        """An estimate by which a candidate may be preferred to another; None where there is none."""
-        performance = self.working(one.candidate).performance
-        speed = performance.speed if performance else None
-        return None if speed is None else {
-            "speed.output_tokens_per_second": speed.output_tokens_per_second.value,
-            "speed.tpot_ms": speed.tpot_ms.value,
-            "speed.ttft_ms": speed.ttft_ms.value if speed.ttft_ms else None,
-        }  # fmt: skip
-
-    def working(self, candidate: Candidate) -> Candidate:
-        """A candidate that works, with its speed; estimated once."""
-        if candidate.performance is not None:
-            return candidate
+        """An estimate by which a candidate may be preferred to another, worked out once; None where there is none."""
+        candidate = one.candidate
         key = candidate.id
         if key not in self._known:
-            self._known[key] = self.estimated(candidate).performance
-        return changed(candidate, performance=self._known[key])
+            found = self._values(candidate)
+            self._known[key] = None if found is None else dict(zip(NAMES, found, strict=True))
+        return self._known[key]
 
+    def _values(self, candidate: Candidate) -> tuple[float, float, float | None] | None:
+        """Tokens/s, milliseconds per token and to the first one."""
+        if candidate.performance is not None:
+            speed = candidate.performance.speed
+            return speed and (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms.value if speed.ttft_ms else None)
+        if candidate.memory is None or self.calibration is None:
+            return None
+        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
+        found = compared(setting, self.demand(candidate), self.calibration)
+        return found and (found.output_tokens_per_second, found.tpot_ms, found.ttft_ms)
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""

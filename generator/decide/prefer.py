@@ -52,7 +52,15 @@ class Contests:
         """`level`: the share by which an estimate may differ and still be level, by contest and name; `estimated`: the names of an
         estimate, None where there is none.
         """
-        self.rows, self.level, self.estimated = rows, level, estimated
+        self.rows, self.level, self._estimated = rows, level, estimated
+        self._known: dict[int, tuple[Ranked, Facts | None]] = {}
+
+    def estimated(self, one: Ranked) -> Facts | None:
+        """The names of a candidate's estimate, worked out once; None where there is none."""
+        known = self._known.get(id(one))
+        if known is None:
+            known = self._known[id(one)] = one, self._estimated(one)
+        return known[1]
 
     def order(self, found: Sequence[Ranked]) -> Order:
         """All candidates, best first."""
@@ -140,6 +148,10 @@ class Contests:
         if row.unbeaten:
             return self._unbeaten(among, row.unbeaten, left)
         if row.rank is None or not row.rank.estimate:
+            name = row.rank.name if row.rank else row.order[0] if row.order else ""
+            first = left[0].facts.get(name)
+            if all(one.facts.get(name) == first for one in left):  # most names are the same for all layouts
+                return left
             each = scores(row, [one.facts for one in left])
             best = min(each)
             return [one for one, its in zip(left, each, strict=True) if its == best]
@@ -207,9 +219,12 @@ _LAST = float("inf")
 
 def _beats(its: list[float], mine: list[float], shares: list[float]) -> bool:
     """Whether measures (higher is better) are no worse than others in any, and better in one by more than its share."""
-    if any(a < b for a, b in zip(its, mine, strict=True)):
-        return False
-    return any(a > b * share if b > 0 else a * share > b for a, b, share in zip(its, mine, shares, strict=True))
+    better = False
+    for a, b, share in zip(its, mine, shares, strict=True):
+        if a < b:
+            return False
+        better = better or (a > b * share if b > 0 else a * share > b)
+    return better
 
 
 def _contest(one: Ranked, other: Ranked) -> str:

@@ -96,9 +96,9 @@ def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
 
 
 def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
-    layers, experts = [0] * architecture.layers, [0] * architecture.layers
-    last = architecture.layers - 1
-    embedding = output = file = largest = 0
+    many, last = architecture.layers, architecture.layers - 1
+    layers, experts = [0] * many, [0] * many
+    everywhere = embedding = output = file = largest = 0
     by_type: dict[str, int] = {}
     for tensor in tensors(architecture, mixture):
         size = tensor.size * max(1, len(tensor.layers))
@@ -113,11 +113,14 @@ def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
             output += size
         else:
             largest = max(largest, tensor.size)
+        if tensor.role != "expert" and len(tensor.layers) == many and tensor.layers[0] == 0 and tensor.layers[-1] == last:
+            everywhere += tensor.size
+            continue
         for layer in tensor.layers:
             layers[min(layer, last)] += tensor.size
             if tensor.role == "expert":
                 experts[min(layer, last)] += tensor.size
-    return GgufSizes(tuple(layers), embedding, output, file, by_type, tuple(experts), largest)
+    return GgufSizes(tuple([size + everywhere for size in layers]), embedding, output, file, by_type, tuple(experts), largest)
 
 
 def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> int:

@@ -25,7 +25,10 @@ _VOCABULARY_PADDING = 64
 """vLLM and SGLang pad the vocabulary to a multiple of this (and of the ways it is split)."""
 
 _REMEMBERED = 256
-_tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...]]] = OrderedDict()
+_Sizes = dict[Split, dict[tuple[int, Storage | None], float]]
+"""Bytes of each tensor (by its number) on one GPU, as stored: methods share most of a model's."""
+
+_tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...], _Sizes]] = OrderedDict()
 _answers: OrderedDict[tuple[object, ...], tuple[object, object, Mapping[str, float]]] = OrderedDict()
 
 
@@ -41,7 +44,7 @@ def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout
     with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
     capability: the kernels for MXFP4 experts pad their weights differently.
     """
-    key = (id(architecture), id(method), layout, capability)
+    key = (id(architecture), id(method), layout[:3], capability)  # copies of the model are alike
     known = _answers.get(key)
     if known is not None and known[0] is architecture and known[1] is method:
         return known[2]
@@ -131,24 +134,30 @@ def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layo
     stages: list[dict[str, float]] = [{} for _ in range(layout.pipeline_parallel)]
     bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
     split = Split(layout.tensor_parallel, layout.expert_parallel, capability)
-    for tensor in _tensors_of(architecture):
-        size = _on_gpu(tensor, architecture, split, _storage(tensor.lead, own, default, keeps))
+    known, by_split = _tensors_of(architecture)
+    sizes = by_split.setdefault(split, {})
+    for number, tensor in enumerate(known):
+        lead = tensor.lead
+        storage = _storage(lead, own, default, keeps)
+        key = (number, storage)
+        size = sizes.get(key)
+        if size is None:
+            size = sizes[key] = _on_gpu(tensor, architecture, split, storage)
         for stage, share in _shares(tensor, bounds, architecture.tied_embeddings):
-            role = tensor.lead.role
-            stages[stage][role] = stages[stage].get(role, 0.0) + size * share
+            stages[stage][lead.role] = stages[stage].get(lead.role, 0.0) + size * share
     most = max(stages, key=lambda roles: sum(roles.values()))
     table = 2 * architecture.rotary_dim * architecture.rotary_rows
     return {**most, "rotary_table": table} if table else most
 
 
-def _tensors_of(architecture: ModelArchitecture) -> tuple[Tensor, ...]:
+def _tensors_of(architecture: ModelArchitecture) -> tuple[tuple[Tensor, ...], _Sizes]:
     known = _tensors.get(id(architecture))
     if known is None or known[0] is not architecture:
-        known = (architecture, tensors(architecture))
+        known = (architecture, tensors(architecture), {})
         _tensors[id(architecture)] = known
         if len(_tensors) > _REMEMBERED:
             _tensors.popitem(last=False)
-    return known[1]
+    return known[1:]
 
 
 def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, split: Split, storage: Storage | None) -> float:

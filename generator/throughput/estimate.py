@@ -13,7 +13,7 @@ from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
 from generator.throughput.local import LocalMachine, Packing
 from generator.throughput.serving import Served, served
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Range, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Speed, Split
 from generator.throughput.steps import Machine
 
 LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
@@ -56,6 +56,33 @@ class Setting(NamedTuple):
         return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.servers)
 
 
+class Compared(NamedTuple):
+    """The values of an estimate without their bounds: all that a comparison of candidates needs."""
+
+    output_tokens_per_second: float
+    ttft_ms: float | None
+    tpot_ms: float
+
+
+def compared(setting: Setting, demand: Demand, calibration: Calibration) -> Compared | None:
+    """The values of `estimate` alone, which take little more than half its time; None where there is none."""
+    if setting.unknown():
+        return None
+    machine = setting.machine(calibration)
+    return _values(setting, demand, machine, served(machine, demand))
+
+
+def _values(setting: Setting, demand: Demand, machine: Machine | LocalMachine, result: Served) -> Compared:
+    known = not isinstance(machine, LocalMachine) or machine.knows_compute
+    return Compared(result.output_per_second * _busy(setting, demand), result.ttft * 1000.0 if known else None, result.tpot * 1000.0)
+
+
+def _busy(setting: Setting, demand: Demand) -> float:
+    """Replicas with something to do."""
+    replicas = float(setting.split.replicas)
+    return replicas if demand.concurrency is None else min(replicas, float(demand.concurrency))
+
+
 def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Speed | None:
     """Speed under a load; None where the hardware is not known well enough (`Setting.unknown` says why)."""
     if setting.unknown():
@@ -63,21 +90,16 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     machine = setting.machine(calibration)
     result = served(machine, demand)
     found = band_class(setting, result.running)
-    around, replicas = calibration.bands.around, float(setting.split.replicas)
-    if demand.concurrency is not None:
-        replicas = min(replicas, float(demand.concurrency))  # the others are idle
+    around, values = calibration.bands.around, _values(setting, demand, machine, result)
     # an engine that reads prompts first keeps together what came together, so its band reaches from one way of arriving to the other
     other = result.together if ENGINES[setting.engine].speed.prompts_first else result
-    first: Range | None = around(result.ttft * 1000.0, found, "ttft", other.ttft * 1000.0)
-    if isinstance(machine, LocalMachine) and not machine.knows_compute:
-        first = None
     return Speed(
-        output_tokens_per_second=around(result.output_per_second * replicas, found, "throughput"),
-        ttft_ms=first,
-        tpot_ms=around(result.tpot * 1000.0, found, "tpot", other.tpot * 1000.0),
+        output_tokens_per_second=around(values.output_tokens_per_second, found, "throughput"),
+        ttft_ms=None if values.ttft_ms is None else around(values.ttft_ms, found, "ttft", other.ttft * 1000.0),
+        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0),
         limit=_limit(result, demand),
         basis=found.basis,
-        concurrency=result.running * replicas,
+        concurrency=result.running * _busy(setting, demand),
         gpus=setting.split.gpus,
         asked=demand.concurrency,
     )

@@ -97,5 +97,7 @@ def test_why_one_lost_to_another() -> None:
 
 def test_extremes() -> None:
     found = [one("vllm", "a"), one("vllm", "b", 2, output=200.0, loss=None), one("vllm", "c", 2, tpot=5.0), one("vllm", "d", 2, loss=-0.5)]
-    assert [candidate.method for candidate in extremes(found)] == ["b", "c", "d", "a"]
-    assert list(extremes([])) == []
+    speeds = [candidate.performance.speed for candidate in found if candidate.performance and candidate.performance.speed]
+    figures = [{"speed.output_tokens_per_second": s.output_tokens_per_second.value, "speed.tpot_ms": s.tpot_ms.value} for s in speeds]
+    assert [found[place].method for place in extremes([ranked(candidate) for candidate in found], figures)] == ["b", "c", "d", "a"]
+    assert list(extremes([], [])) == []

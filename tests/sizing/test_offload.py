@@ -12,14 +12,10 @@ from starts import book, planned
 from test_terms import check, evaluated
 
 from generator.architecture.shape import ModelArchitecture
-from generator.decide.decision import Outcome, decide
-from generator.decide.offload import least_gpu_gib, least_host_gib
 from generator.facts.model import shape_of
 from generator.plan import Candidate, Plan
-from generator.readers.document import Document
 from generator.render.plan_json import as_json
 from generator.sizing.gguf import GgufSizes, balanced, gguf_sizes, on_devices, placed
-from generator.spec.deployment import from_document
 
 MOE = "Qwen/Qwen3-30B-A3B"
 LLAMA = {"engine": "llama.cpp", "quantization": "gguf-q4_k_m"}
@@ -151,44 +147,6 @@ def test_layers_go_to_two_gpus_by_their_bytes(tmp_path: Path) -> None:
     assert first > second
     assert choice.cpu_experts is not None
     assert 0 < choice.cpu_experts < 10  # with equal numbers of layers the first GPU alone would be relieved, and 21 have to go
-
-
-@pytest.mark.parametrize("model", [MOE, "Qwen/Qwen2.5-32B-Instruct", "deepseek-ai/DeepSeek-R1"])
-def test_the_least_host_memory_is_the_least(model: str) -> None:
-    def tried(host: float | None) -> Plan:
-        hardware = {"gpu": "RTX3060-12GB", **({"host_memory_gib": host} if host else {})}
-        data = {"name": "least", "model": model, "hardware": hardware, "workload": {"profile": "dev", "max_context": 8192, "concurrency": 1}, "pin": LLAMA}
-        spec, _ = from_document(Document("spec.yaml", data, {}, {}), Path("spec.yaml"))
-        assert spec is not None
-        outcomes.append(decide(spec, book()))
-        return outcomes[-1].plan
-
-    outcomes: list[Outcome] = []
-    refused = tried(None)
-    assert refused.choice is None
-    least = least_host_gib(outcomes[-1].context, refused.rejected[0].candidate)
-    assert least is not None
-    assert tried(least + 0.01).choice is not None
-    assert tried(least - 0.5).choice is None
-
-
-@pytest.mark.parametrize(("engine", "method"), [("llama.cpp", "gguf-q4_k_m"), ("vllm", "bf16"), ("sglang", "bf16"), ("ollama", "gguf-q8_0")])
-def test_the_least_gpu_memory_is_the_least(engine: str, method: str) -> None:
-    def tried(more: dict[str, Any]) -> Outcome:
-        data = {
-            "name": "least", "model": "Qwen/Qwen2.5-32B-Instruct", "hardware": {"gpu": "RTX3060-12GB", **more},
-            "workload": {"profile": "dev", "max_context": 8192, "concurrency": 1}, "pin": {"engine": engine, "quantization": method},
-        }  # fmt: skip
-        spec, _ = from_document(Document("spec.yaml", data, {}, {}), Path("spec.yaml"))
-        assert spec is not None
-        return decide(spec, book())
-
-    refused = tried({})
-    assert refused.plan.choice is None
-    least = least_gpu_gib(refused.context, refused.plan.rejected[0].candidate)
-    assert least is not None
-    assert tried({"memory_gib": least + 0.01}).plan.choice is not None
-    assert tried({"memory_gib": least - 0.1}).plan.choice is None
 
 
 @pytest.mark.parametrize(
