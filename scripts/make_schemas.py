@@ -379,12 +379,18 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         {
             "family": TEXT, "aliases": WORDS, "config": {"type": "object", "description": "What its config.json says of its shape."},
             "same_shape_as": {**TEXT, "description": "Another entry whose config this one shares."}, "config_overrides": {"type": "object"},
-            "parameters_billion": POSITIVE, "fp16_gb": POSITIVE, "chat": FLAG, "gated": FLAG, "trust_remote_code": FLAG, "revision": TEXT,
+            "parameters_billion": POSITIVE, "fp16_gb": POSITIVE, "chat": FLAG, "gated": FLAG,
+            "trust_remote_code": {
+                "enum": [True, False, "tokenizer"],
+                "description": "Its repository brings code; tokenizer: for the tokenizer too, which no engine has.",
+            },
+             "revision": TEXT,
             "checkpoints": by_name(
                 {"anyOf": [checkpoint, {"type": "array", "minItems": 1, "items": checkpoint}]},
                 "Prepared weights by method, one or several, best first; gguf has several types.",
             ),
-            "tool_call_parser": by_engine, "reasoning_parser": by_engine, "min_version": by_engine,
+            "tool_call_parser": by_engine, "reasoning_parser": by_engine, "tokenizer_mode": by_engine,
+            "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
             "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
             "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
@@ -598,6 +604,20 @@ def gates(merged: Schema) -> Schema:
     return document("Gates of options and variables", {"gates": by_name(gate, "By name.")}, ("gates",))
 
 
+def registry() -> Schema:
+    """Which models each version of an engine loads."""
+    span = mapping({"since": VERSION, "until": {**VERSION, "description": "The first version without them, quoted."}, "names": WORDS}, ("names",))
+    entry = mapping(
+        {
+            "source": SOURCE, "complete": {**FLAG, "description": "The engine loads nothing else, and has no way around."},
+            "architectures": {"type": "array", "items": span, "description": "By `architectures` or `model_type` of config.json."},
+            "configs": {"type": "array", "items": span, "description": "By `model_type`: config.json is read without code of the repository."},
+        },
+        ("source", "architectures"),
+    )  # fmt: skip
+    return document("Models that the versions of an engine load", {"registry": by_name(entry, "By engine.")}, ("registry",))
+
+
 def families() -> Schema:
     """What model code fixes and config.json leaves out."""
     bias = {"enum": [True, False, "config"]}
@@ -737,6 +757,7 @@ def schemas() -> dict[str, Schema]:
         **quantizers(),
         "gates": gates(merged),
         "families": families(),
+        "registry": registry(),
     }
 
 

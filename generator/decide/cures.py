@@ -15,7 +15,10 @@ from typing import NamedTuple
 from generator.decide.automatic import counts
 from generator.decide.context import Context
 from generator.errors import InputError
+from generator.facts.engine import resolve_engine
+from generator.facts.registry import standing
 from generator.plan import Candidate, Plan
+from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -58,6 +61,8 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
     read = {name for rejection in plan.rejected for reason in rejection.reasons for name in reason.read}
     if "trust_remote_code" in read:
         yield False, iter([("deploy: {trust_remote_code: true}", replace(spec, deploy={**spec.deploy, "trust_remote_code": True}))])
+    if read & {"engine.too_old", "engine.dropped"}:
+        yield False, _version(context)
     yield False, _objectives(spec, plan)
     if read & {"memory.headroom", "context.beyond_model", "context.too_short", "load.held_share"}:
         yield False, _context(context)
@@ -73,6 +78,16 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
         if key not in ("max_num_seqs", "max_model_len"):
             yield False, _without_pin(spec, key)
     yield False, _checkpoints(spec, book)
+
+
+def _version(context: Context) -> Iterator[Attempt]:
+    """The newest version of the pinned engine that loads the model."""
+    spec, book, name = context.spec, context.book, context.pinned("engine")
+    versions = book.section("engines")[name]["versions"] if isinstance(name, str) else ()
+    for version in sorted(versions, key=version_key, reverse=True):
+        if standing(book, resolve_engine(str(name), version, book), context.model) == "loads":
+            yield f'pin: {{engine_version: "{version}"}}', replace(spec, pin={**spec.pin, "engine_version": version})
+            return
 
 
 def _objectives(spec: DeploymentSpec, plan: Plan) -> Iterator[Attempt]:

@@ -12,6 +12,7 @@ from generator.decide.context import Context, shapes_of
 from generator.facts.engine import Engine, support_of
 from generator.facts.model import Checkpoint
 from generator.facts.quality import Quality, quality_of
+from generator.facts.registry import needs_code, source_of, standing
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS
@@ -124,7 +125,9 @@ def pair_names(
         "support": support,
         "weights.origin": origin,
     }
-    return names, {"support": source, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
+    registry = source_of(book, engine)
+    known = {"support": source, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
+    return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
 
 
 @remembered
@@ -151,14 +154,17 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
 @remembered
 def _engine_names(context: Context, engine: Engine) -> EngineNames:
     """What a pair's names say of its engine alone; the same for all its methods."""
-    least = context.model.min_version.get(engine.name)
+    least, loads = context.model.min_version.get(engine.name), standing(context.book, engine, context.model)
     return {
         "engine": engine.name,
         "engine.status": engine.facts["status"],
         "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],
         "engine.version_listed": engine.listed,
         "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
-        "engine.too_old": least is not None and version_key(engine.version) < version_key(least),
+        "engine.too_old": loads == "newer" or (least is not None and version_key(engine.version) < version_key(least)),
+        "engine.dropped": loads == "older",
+        "engine.lacks_model": loads == "never",
+        "engine.needs_remote_code": needs_code(context.book, engine, context.model),
         "engine.pinned": context.pinned("engine") == engine.name,
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),

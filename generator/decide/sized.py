@@ -34,7 +34,7 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
     local = gguf and (pair.origin == "given" or is_path(target))
     word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
-    revision, made = revision_of(context, pair), pair.origin == MADE
+    revision, made, mode = revision_of(context, pair), pair.origin == MADE, context.model.tokenizer_mode.get(engine.name)
     return {
         "engine.settings": engine.settings(facts),
         "checkpoint": target,
@@ -48,6 +48,7 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
         "port": context.spec.deploy.get("port") or engine.facts["port"],
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
+        "tokenizer_mode": mode if engine.takes("tokenizer_mode", mode) else None,
         "reasoning.parser": engine.takes("reasoning_parser", context.model.reasoning_parser.get(engine.name)),
     }
 

@@ -89,6 +89,9 @@ EngineNames = TypedDict("EngineNames", {
     "engine.version_listed": Annotated[bool, Name("the version is in the catalogue", "engines")],
     "engine.below_safe": Annotated[bool, Name("a newer version repairs a published advisory", "engines")],
     "engine.too_old": Annotated[bool, Name("the model needs a newer version of this engine", "models")],
+    "engine.dropped": Annotated[bool, Name("only older versions of this engine load the model", "registry")],
+    "engine.lacks_model": Annotated[bool, Name("no version of this engine that is known loads the model", "registry")],
+    "engine.needs_remote_code": Annotated[bool, Name("this version runs code of the model's repository to load it", "registry")],
     "engine.pinned": Annotated[bool, Name("the spec pins this engine", "spec")],
     "engine.api_key": Annotated[bool, Name("the engine can ask for an API key", "engines")],
     "tools.parser": Annotated[bool, Name("a tool-call parser of this engine is known for the model", "models")],
@@ -151,6 +154,7 @@ TargetNames = TypedDict("TargetNames", {
     "port": Annotated[int, Name("port that the server listens on", "spec")],
     "tool_call_parser": Annotated[str | None, Name("the engine's parser of this model's tool calls", "models", of="models.tool_call_parser")],
     "reasoning_parser": Annotated[str | None, Name("the engine's parser of this model's reasoning", "models", of="models.reasoning_parser")],
+    "tokenizer_mode": Annotated[str | None, Name("the engine's own tokenizer for this model, where it must be asked for", "models")],
     "reasoning.parser": Annotated[bool, Name("a reasoning parser of this engine is known for the model", "models")],
 })
 

@@ -56,7 +56,7 @@ class Model:
 
     `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted. `config` is its
     config.json as read or catalogued, None where there is none. `listed` is its id in the catalogue, `tags` what its entry says
-    that it was made for (source `model-tags`); None where it is not in it.
+    that it was made for (source `model-tags`); None where it is not in it. `tokenizer_code`: its tokenizer too is the repository's code.
     """
 
     id: str
@@ -69,11 +69,13 @@ class Model:
     chat: bool | None = None
     gated: bool = False
     needs_remote_code: bool = False
+    tokenizer_code: bool = False
     own_method: str | None = None
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
     published: Mapping[str, tuple[Checkpoint, ...]] = field(default_factory=dict)
     tool_call_parser: Mapping[str, str] = field(default_factory=dict)
     reasoning_parser: Mapping[str, str] = field(default_factory=dict)
+    tokenizer_mode: Mapping[str, str] = field(default_factory=dict)
     min_version: Mapping[str, str] = field(default_factory=dict)
     fp16_gb: float | None = None
     billion: float = 0.0
@@ -84,6 +86,14 @@ class Model:
     def parameters(self) -> int:
         """Parameters in all, as the architecture has them."""
         return self.architecture.parameters
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What engines know it by: the classes and the family that its config.json names; empty without one."""
+        named = (self.config or {}).get("architectures")
+        words = [*(named if isinstance(named, list) else ()), (self.config or {}).get("model_type")]
+        return tuple(word for word in words if isinstance(word, str))
+
 
 def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     """The model of a spec: by its own files where it names some, else from the catalogue.
@@ -119,11 +129,13 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         chat=entry.get("chat"),
         gated=bool(entry.get("gated")),
         needs_remote_code=bool(entry.get("trust_remote_code")),
+        tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
         own_method=own,
         checkpoints=_checkpoints(spec, published, book),
         published=published,
         tool_call_parser=entry.get("tool_call_parser") or {},
         reasoning_parser=entry.get("reasoning_parser") or {},
+        tokenizer_mode=entry.get("tokenizer_mode") or {},
         min_version=entry.get("min_version") or {},
         fp16_gb=entry.get("fp16_gb"),
         billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"))

@@ -11,7 +11,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.cb1367fe3f3dbc27.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.7317221fa03505c9.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "bench.sh: vllm is not on PATH" >&2

@@ -11,7 +11,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.6dca0bfb67b978c3.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.dd0dd7c524881c3f.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "bench.sh: python3 is not on PATH" >&2
