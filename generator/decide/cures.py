@@ -32,6 +32,8 @@ class Cure(NamedTuple):
 
 Attempt = tuple[str, DeploymentSpec]
 
+LEAST_BITS = 4.0
+"""Nobody is told to look for weights with fewer bits."""
 LEAST_CONTEXT = 1024
 """Shorter contexts are of no use to anybody (tokens)."""
 
@@ -162,8 +164,14 @@ def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
 
 
 def _checkpoints(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
-    """Weights of a method for which no checkpoint is known."""
-    for method in ("fp8", "awq", "gguf-q4_k_m"):
-        if method in book.section("methods") and method not in spec.model.checkpoints:
-            model = replace(spec.model, checkpoints={**spec.model.checkpoints, method: "your/checkpoint"})
-            yield f"model: {{checkpoints: {{{method}: REPOSITORY}}}}", replace(spec, model=model)
+    """Weights of a method for which no checkpoint is known: of each family the one with the fewest bits from four on."""
+    least: dict[str, str] = {}
+    methods = book.section("methods")
+    for method, entry in methods.items():
+        known, bits = least.get(entry["family"]), entry["weight_bits"]
+        prepared = entry.get("checkpoint") == "prepared" and method not in spec.model.checkpoints
+        if prepared and bits >= LEAST_BITS and (known is None or bits < methods[known]["weight_bits"]):
+            least[entry["family"]] = method
+    for method in sorted(least.values(), key=lambda name: -methods[name]["weight_bits"]):
+        model = replace(spec.model, checkpoints={**spec.model.checkpoints, method: "your/checkpoint"})
+        yield f"model: {{checkpoints: {{{method}: REPOSITORY}}}}", replace(spec, model=model)
