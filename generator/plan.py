@@ -70,7 +70,7 @@ class Candidate:
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
     until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
     first `cpu_experts` layers. Figures are None until it has been sized. `job` makes the weights, where origin
-    is `made` (known of the best candidate of each engine).
+    is `made` (known of the best candidate of each engine). `back_end` is what computes (`vulkan`), of an engine that has several.
     """
 
     engine: str
@@ -102,6 +102,7 @@ class Candidate:
     terms: tuple[MemoryTerm, ...] = ()
     host: MemoryTerm | None = None
     job: Job | None = None
+    back_end: str | None = None
 
     @property
     def gpus(self) -> int:

@@ -434,6 +434,10 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "vendor": vendor, "title": TEXT, "compute_capabilities": {"type": "array", "items": NUMBER},
             "computes": {"type": "array", "items": {"enum": arithmetic}, "description": "Arithmetic that it has in hardware."},
             "back_end": {"enum": list(BACK_ENDS), "description": "The class of llama.cpp's measured speeds."},
+            "back_ends": {
+                "type": "object", "minProperties": 1, "additionalProperties": {"enum": list(BACK_ENDS)},
+                "description": "The back ends of llama.cpp that run on it, as they are tried, each with the class of its measured speeds.",
+            },
             "speed": mapping({"compute": TEXT, "host": TEXT}, description="Thresholds that its arithmetic and its host's work are multiplied by."),
             "measured": {**FLAG, "description": "Many have measured servers on it."},
             "like": {**TEXT, "description": "The nearest known family, for all that is not said, the columns of the matrices too."},
@@ -490,7 +494,7 @@ def engine(merged: Schema) -> Schema:
     )  # fmt: skip
     image = mapping(
         {
-            "vendor": TEXT, "architectures": {**WORDS, "description": "Only for these."}, "since": VERSION, "until": VERSION,
+            "vendor": TEXT, "back_end": TEXT, "architectures": {**WORDS, "description": "Only for these."}, "since": VERSION, "until": VERSION,
             "image": {**TEXT, "description": "A reference; {version} stands for the engine's version."},
             "entrypoint": WORDS, "prefix": WORDS, "model_flag": TEXT, "verified": verified, "source": SOURCE,
         },
@@ -526,6 +530,10 @@ def engine(merged: Schema) -> Schema:
         "engine": {"type": "string"}, "title": TEXT, "status": {"enum": ["active", "maintenance"]}, "use": TEXT, "features": WORDS,
         "throughput": {"enum": ["high", "medium", "low"]}, "handbook": HANDBOOK,
         "formats": {"type": "array", "items": {"enum": ["safetensors", "gguf"]}}, "vendors": {"type": "array", "items": TEXT},
+        "back_ends": by_name(
+            mapping({"title": TEXT, "variable": TEXT, "numbers": TEXT, "devices": WORDS, "source": SOURCE}, ("title",)),
+            "What computes, for an engine that is built for several: the variable that limits it to some cards, a container's devices.",
+        ),
         "safe_from": VERSION, "default_version": VERSION,
         "versions": by_name(mapping({"source": SOURCE, "commit": TEXT, "read_at": TEXT, "verified": TEXT}), "Catalogued versions, quoted."),
         "images": {"type": "array", "items": image}, "container": container, "command": words, "smoke": smoke, "bench": bench,

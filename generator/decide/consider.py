@@ -11,7 +11,7 @@ from typing import NamedTuple
 from generator.decide.context import Context, shapes_of
 from generator.decide.job_weights import MADE, Made, can_be_source, values_for
 from generator.decide.names import pair_names, pin_accepts, spec_names
-from generator.facts.engine import Engine, resolve_engine, support_of
+from generator.facts.engine import Engine, back_ends_of, resolve_engine, support_of
 from generator.facts.model import Checkpoint
 from generator.rulebook.book import file_format
 from generator.rulebook.memo import remembered
@@ -36,9 +36,12 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
     both = context.thorough or context.book.sizing != "detailed" or (wanted is not None and context.pinned("engine") is not None)
     # of a model whose GGUF files are listed, the types that nobody made only matter to who asks why not
     listed = wanted is None and not both and any(method.startswith("gguf") for method in context.model.checkpoints)
+    architecture = context.book.section("architectures")[context.gpu.architecture]
     for name in context.book.section("engines"):
         if context.pinned("engine") in (None, name):
             engine = resolve_engine(name, context.pinned("engine_version"), context.book)
+            if context.pinned("back_end") and context.pinned("back_end") not in back_ends_of(engine.facts, architecture):
+                continue
             for method in names:
                 if not engine.reads(methods[method]) and not both:
                     continue

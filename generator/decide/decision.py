@@ -198,6 +198,7 @@ class _Decision:
             _NOTHING,
             engine=pair.engine.name,
             engine_version=pair.engine.version,
+            back_end=names["engine.back_end"],
             method=pair.method,
             bits=entry["weight_bits"],
             group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from generator.decide.context import Context, shapes_of
-from generator.facts.engine import Engine, support_of
+from generator.facts.engine import Engine, back_ends_of, support_of
 from generator.facts.model import Checkpoint
 from generator.facts.quality import Quality, quality_of
 from generator.facts.registry import needs_code, source_of, standing
@@ -151,12 +151,19 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
     return names, quality
 
 
+def back_end_of(context: Context, engine: Engine) -> str | None:
+    """What computes in the engine: the pinned back end, else the first that this hardware can use; None where there is no such choice."""
+    ends = back_ends_of(engine.facts, context.book.section("architectures")[context.gpu.architecture])
+    return context.pinned("back_end") or next(iter(ends), None)
+
+
 @remembered
 def _engine_names(context: Context, engine: Engine) -> EngineNames:
     """What a pair's names say of its engine alone; the same for all its methods."""
     least, loads = context.model.min_version.get(engine.name), standing(context.book, engine, context.model)
     return {
         "engine": engine.name,
+        "engine.back_end": back_end_of(context, engine),
         "engine.status": engine.facts["status"],
         "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],
         "engine.version_listed": engine.listed,

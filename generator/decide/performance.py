@@ -12,6 +12,7 @@ from generator.decide.context import Context, numbers_of
 from generator.decide.offload import read_where
 from generator.decide.prefer import Ranked
 from generator.engines import cache_cost
+from generator.facts.engine import back_ends_of
 from generator.plan import Candidate, Performance, changed
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
@@ -47,7 +48,7 @@ class Speeds:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
-        self._hardware: dict[tuple[str, bool], HardwareShape] = {}
+        self._hardware: dict[tuple[str, bool, str | None], HardwareShape] = {}
         self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
         self._known: dict[str, Facts | None] = {}
         objectives, gpu = context.spec.workload, context.gpu
@@ -108,12 +109,13 @@ class Speeds:
         local = engine in LOCAL
         model, in_host = read_where(context, candidate, model, float(footprint.weights * layout.gpus)) if local else (model, InHost())
         across = layout.gpus > context.spec.hardware.gpus_per_node
-        hardware = self._hardware.get((candidate.method, across))
+        back_end = candidate.back_end and back_ends_of(context.book.section("engines")[engine], self.architecture)[candidate.back_end]
+        hardware = self._hardware.get((candidate.method, across, back_end))
         if hardware is None:
             assert self.calibration is not None
-            hardware = self._hardware[(candidate.method, across)] = hardware_shape(
+            hardware = self._hardware[(candidate.method, across, back_end)] = hardware_shape(
                 self.gpu, self.architecture, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across,
-                host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s,
+                host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s, back_end=back_end,
             )  # fmt: skip
         key = (layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
         traffic = self._traffic.get(key)

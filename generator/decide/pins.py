@@ -6,6 +6,8 @@ Floor 5, pure.
 from __future__ import annotations
 
 from generator.errors import InputError, Problem, did_you_mean
+from generator.facts.engine import back_ends_of
+from generator.facts.gpu import Gpu
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LABELS
 from generator.spec.deployment import DeploymentSpec
@@ -48,3 +50,14 @@ def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
         problems += gate_problems(spec, book)
     if problems:
         raise InputError(problems)
+
+
+def check_back_end(spec: DeploymentSpec, book: RuleBook, gpu: Gpu) -> None:
+    """Raise `InputError` for a pinned back end that this hardware, or the pinned engine, cannot use."""
+    wanted, engine, engines = spec.pin.get("back_end"), spec.pin.get("engine"), book.section("engines")
+    architecture = book.section("architectures")[gpu.architecture]
+    known = list(dict.fromkeys(end for name in engines if engine in (None, name) for end in back_ends_of(engines[name], architecture)))
+    if wanted is not None and wanted not in known:
+        what = f"{wanted!r} is no back end of {engine or 'an engine'} on {architecture['title']}{did_you_mean(wanted, known)}"
+        message = f"{what} ({'one of ' + ', '.join(known) if known else 'it has no choice of them'})"
+        raise InputError(spec.problem(("pin", "back_end"), "unknown-back-end", message))

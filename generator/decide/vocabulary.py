@@ -26,7 +26,7 @@ ARITHMETIC = ("fp16", "bf16", "int8", "fp8", "mxfp4", "nvfp4")
 SUPPORT = ("yes", "degraded", "plugin", "no", "unknown")
 PINS = (
     "engine", "engine_version", "quantization", "kv_cache_dtype", "tensor_parallel", "pipeline_parallel", "max_model_len", "max_num_seqs",
-    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "cpu_experts",
+    "max_num_batched_tokens", "gpu_memory_utilization", "enforce_eager", "cpu_experts", "back_end",
 )  # fmt: skip
 
 SpecNames = TypedDict("SpecNames", {
@@ -84,6 +84,10 @@ SpecNames = TypedDict("SpecNames", {
 
 EngineNames = TypedDict("EngineNames", {
     "engine": Annotated[str, Name("serving engine", "candidate", of="engines")],
+    "engine.back_end": Annotated[str | None, Name(
+        "what computes in the engine: the first of its back ends that this hardware can use, or the pinned one; unknown of an engine without "
+        "that choice", "architectures", of="engines.back_ends"
+    )],
     "engine.status": Annotated[str, Name("whether the engine is developed", "engines", values=("active", "maintenance"))],
     "engine.runs_on_vendor": Annotated[bool, Name("the engine exists for this maker's hardware", "engines")],
     "engine.version_listed": Annotated[bool, Name("the version is in the catalogue", "engines")],

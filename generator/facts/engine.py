@@ -97,6 +97,16 @@ def support_of(book: RuleBook, engine: Engine, key: str, architecture: str, shap
     return _cell(book, book.section("support").get(engine.name, {}).get("support", {}).get(key, ()), engine, architecture, shapes)
 
 
+def back_ends_of(engine: Mapping[str, Any], architecture: Architecture) -> dict[str, str]:
+    """The back ends of an engine (its facts) that hardware can use, in the order in which they are tried, with the class of speeds of each.
+
+    Empty for an engine that has no such choice.
+    """
+    own, known = architecture["back_end"], engine.get("back_ends") or ()
+    ends = architecture.get("back_ends") or {own.partition("_")[0]: own}
+    return {end: speed for end, speed in ends.items() if end in known}
+
+
 KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
 """Settings that say the type of the KV cache; an engine has one of them."""
 

@@ -22,6 +22,8 @@ from generator.render.yaml_text import block
 from generator.verify.data import same_yaml
 
 Data = dict[str, object]
+AMD = ("/dev/kfd", "/dev/dri")
+"""The devices of AMD's GPUs that ROCm needs."""
 
 
 class Expand(str):
@@ -40,6 +42,7 @@ def image_of(launch: Launch) -> str | None:
         since, until = row.get("since"), row.get("until")
         fits = (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
         fits = fits and launch.plan.facts.get("gpu.architecture") in row.get("architectures", (launch.plan.facts.get("gpu.architecture"),))
+        fits = fits and launch.candidate.back_end in (None, row.get("back_end", launch.candidate.back_end))
         if row["vendor"] == launch.vendor and fits:
             return str(row["image"]).replace("{version}", launch.engine.version)
     return None
@@ -78,7 +81,7 @@ def _notes(launch: Launch) -> list[str]:
         notes.append(f"{launch.facts['title']} accepts the key only as an argument: everyone who can inspect the container can read it.")
     if launch.vendor == "amd":
         notes += [
-            "The group `video` must own /dev/kfd and /dev/dri on this machine;",
+            f"The group `video` must own {' and '.join(launch.back_end.get('devices', AMD))} on this machine;",
             "otherwise, write the number of the owning group.",
         ]
     return notes
@@ -201,7 +204,7 @@ def _devices(launch: Launch) -> Data:
             gpu = {"driver": "nvidia", **which, "capabilities": ["gpu"]}
             return {"deploy": {"resources": {"reservations": {"devices": [gpu]}}}}
         case "amd":
-            return {"devices": ["/dev/kfd", "/dev/dri"], "group_add": ["video"]}
+            return {"devices": list(launch.back_end.get("devices", AMD)), "group_add": ["video"]}
         case "intel":
             return {"devices": ["/dev/dri"], "group_add": ["video"]}
         case _:

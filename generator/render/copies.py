@@ -10,7 +10,7 @@ from typing import Any
 
 from generator.render import templates
 from generator.render.artifact import Artifact
-from generator.render.launch import CONFIG_INSIDE, LOOPBACK, VISIBLE, Launch
+from generator.render.launch import CONFIG_INSIDE, LOOPBACK, Launch
 from generator.render.spelling import entry_of
 
 Data = dict[str, Any]
@@ -43,7 +43,7 @@ def of_script(launch: Launch) -> Data:
     return {
         "count": launch.copies,
         "gpus": launch.server_gpus,
-        "variable": VISIBLE[launch.vendor],
+        "variable": launch.variable,
         "all": ",".join(map(str, launch.devices or range(launch.gpus))),
         "port": launch.first_port,
         "port_flag": entry_of(launch.engine, "port")["flag"],
@@ -54,7 +54,7 @@ def of_script(launch: Launch) -> Data:
 
 def of_compose(launch: Launch, server: Data, ports: list[str]) -> Data:
     """A service for each copy, all like the first but for their GPUs, and one for nginx, which has the published ports."""
-    names, variable = _names(launch), VISIBLE[launch.vendor]
+    names, variable = _names(launch), str(launch.variable)
     given = str(server["environment"].get(variable) or "").split(",")
     all_gpus = given if len(given) >= launch.gpus else [str(i) for i in range(launch.gpus)]
     size = launch.server_gpus

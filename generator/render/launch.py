@@ -213,9 +213,20 @@ class Launch:
         return str(self.plan.spec["hardware"].get("mig") or "")
 
     @property
+    def back_end(self) -> Mapping[str, Any]:
+        """The facts of the back end that computes; empty for an engine without a choice of them."""
+        known: Mapping[str, Mapping[str, Any]] = self.facts.get("back_ends") or {}
+        return known.get(self.candidate.back_end or "", {})
+
+    @property
+    def variable(self) -> str | None:
+        """The variable that limits a process to some GPUs."""
+        return self.back_end.get("variable") if self.back_end else VISIBLE.get(self.vendor)
+
+    @property
     def visible(self) -> tuple[str, str] | None:
         """The variable that limits the engine to the planned GPUs, if it would use others; no numbers for a MIG slice."""
-        name = VISIBLE.get(self.vendor)
+        name = self.variable
         if name is None:
             return None
         if self.devices or self.slice:
@@ -237,7 +248,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
             "no-flag",
             f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned",
         )
-    if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.vendor not in VISIBLE):
+    if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.variable is None):
         raise internal("no-copies", f"the files start one copy of {engine.name} on {launch.vendor}, but {launch.copies} are planned")
     unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]
     if unknown:

@@ -23,6 +23,7 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
     return {
         "engine": candidate.engine,
         "engine_version": candidate.engine_version,
+        "back_end": candidate.back_end,
         "quantization": candidate.method,
         "bits": candidate.bits,
         "group_size": candidate.group_size,

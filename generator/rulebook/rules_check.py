@@ -240,7 +240,7 @@ def _allowed(merged: Data, entry: Data) -> list[str] | None:
 
 
 def catalogue_words(merged: Data, words_of: str) -> list[str]:
-    """The entries of a section (`methods`), or what they say under a key (`models.family`): a word, several, or one for each engine."""
+    """The entries of a section (`methods`), or what they say under a key (`models.family`): a word, several, one for each engine, or entries by name."""
     section, _, key = words_of.partition(".")
     entries: Data = merged[section]
     if not key:
@@ -248,7 +248,8 @@ def catalogue_words(merged: Data, words_of: str) -> list[str]:
     if key in entries:
         return list(entries[key])
     said = [entry[key] for entry in entries.values() if entry.get(key)]
-    lists = (one.values() if isinstance(one, dict) else one if isinstance(one, list) else (one,) for one in said)
+    named = any(isinstance(word, dict) for one in said if isinstance(one, dict) for word in one.values())
+    lists = said if named else [one.values() if isinstance(one, dict) else one if isinstance(one, list) else (one,) for one in said]
     return list(dict.fromkeys(word for one in lists for word in one))
 
 

@@ -23,7 +23,8 @@ Gpu = TypedDict("Gpu", {
 
 GpuNames = TypedDict("GpuNames", {"front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "source": Source}, total=False)
 Architecture = TypedDict("Architecture", {
-    "vendor": str, "compute_capabilities": list[float], "computes": list[str], "back_end": str, "speed": Mapping[Literal["compute", "host"], str],
+    "vendor": str, "title": str, "compute_capabilities": list[float], "computes": list[str], "back_end": str, "back_ends": Mapping[str, str],
+    "speed": Mapping[Literal["compute", "host"], str],
     "measured": bool, "like": str, "engines": list[str], "source": Source,
 }, total=False)  # fmt: skip
 GgmlType = TypedDict("GgmlType", {"bits_per_weight": float, "block": int})

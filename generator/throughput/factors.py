@@ -82,7 +82,7 @@ class LocalFactors:
     """shares of the host's memory bandwidth at which a CPU beside a GPU reads whole layers, and the experts that a token is routed to"""
 
 
-BACK_ENDS = ("cuda", "cuda_server", "hip", "metal", "sycl", "cpu")
+BACK_ENDS = ("cuda", "cuda_server", "hip", "vulkan", "metal", "sycl", "cpu")
 
 
 def factors(numbers: Numbers) -> Factors:

@@ -26,11 +26,12 @@ def hardware_shape(
     interconnect: str | None = None,
     across: bool = False,
     host_bandwidth: float | None = None,
+    back_end: str | None = None,
 ) -> HardwareShape:
     """The shape of a GPU (an entry of the catalogue, or a spec's own) of an architecture for a method (an entry of methods.yaml).
 
     What a catalogue entry does not say is 0, but for the links and the host's memory (`host_bandwidth` in GB/s): a threshold
-    stands for an unknown one.
+    stands for an unknown one. `back_end` is the class of llama.cpp's speeds, where it is not the architecture's own.
     """
     host, factors = host_bandwidth or numbers("speed.host_bandwidth"), architecture.get("speed") or {}
     bandwidth = float(entry.get("bandwidth_gb_per_s") or 0.0)
@@ -51,7 +52,7 @@ def hardware_shape(
         kind=kind,
         link=both / 2.0 * GB,
         link_kind=kind_of_link,
-        generation=Generation(factors.get("compute"), factors.get("host"), architecture["back_end"], bool(architecture.get("measured"))),
+        generation=Generation(factors.get("compute"), factors.get("host"), back_end or architecture["back_end"], bool(architecture.get("measured"))),
         across=across,
         host=host * GB,
         assumed=assumed,

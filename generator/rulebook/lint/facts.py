@@ -64,7 +64,7 @@ def _engine(document: Document, engine: Data) -> Iterator[Problem]:
     images: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
     for i, entry in enumerate(data.get("images") or ()):
         for kind in entry.get("architectures", ("",)):
-            images.setdefault(f"{entry['vendor']} {kind}".strip(), []).append((i, entry))
+            images.setdefault(" ".join(filter(None, (entry["vendor"], entry.get("back_end"), kind))), []).append((i, entry))
     for vendor, found in images.items():
         for (_, one), (j, other) in combinations(found, 2):
             if meet(one, other):
