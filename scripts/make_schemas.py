@@ -186,8 +186,8 @@ def cases(merged: Schema) -> Schema:
     choice = {
         name: {"description": f"{name} of the choice."}
         for name in (
-            "engine", "engine_version", "quantization", "bits", "group_size", "checkpoint", "revision", "gguf_file", "weights", "kv_cache_dtype", "dtype",
-            "tensor_parallel", "pipeline_parallel", "replicas", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization",
+            "engine", "engine_version", "back_end", "quantization", "bits", "group_size", "checkpoint", "revision", "gguf_file", "weights", "kv_cache_dtype",
+            "dtype", "tensor_parallel", "pipeline_parallel", "replicas", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization",
         )
     }  # fmt: skip
     settings = {key: {"description": entry["meaning"]} for key, entry in merged["settings"].items()}

@@ -16,7 +16,7 @@ View = Mapping[str, Any]
 
 LAYOUT = ("tensor_parallel", "pipeline_parallel", "replicas")
 METHOD = ("quantization", "checkpoint", "gguf_file", "bits", "group_size", "weights", "revision")
-ENGINE = ("engine", "engine_version")
+ENGINE = ("engine", "engine_version", "back_end")
 FIGURES = ("memory", "kv_cache", "performance", "quality")
 
 
@@ -75,8 +75,12 @@ def decisive(name: str | None) -> bool:
 
 
 def moves(old: View, new: View) -> list[Move]:
-    """The changed values of a choice, engine and method first; settings that only repeat such a value are left out."""
-    plain = [Move(key, old.get(key), new.get(key)) for key in dict.fromkeys([*old, *new]) if key != "settings"]
+    """The changed values of a choice, engine and method first; settings that only repeat such a value are left out.
+
+    The back end is none where an older version of the tool did not say it.
+    """
+    keys = [key for key in dict.fromkeys([*old, *new]) if key != "settings" and (key != "back_end" or key in old)]
+    plain = [Move(key, old.get(key), new.get(key)) for key in keys]
     found = [move for move in plain if move.old != move.new]
     one, other = old.get("settings") or {}, new.get("settings") or {}
     told = {(move.key, str(move.new)) for move in found}
