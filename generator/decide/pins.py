@@ -58,6 +58,6 @@ def check_back_end(spec: DeploymentSpec, book: RuleBook, gpu: Gpu) -> None:
     architecture = book.section("architectures")[gpu.architecture]
     known = list(dict.fromkeys(end for name in engines if engine in (None, name) for end in back_ends_of(engines[name], architecture)))
     if wanted is not None and wanted not in known:
-        what = f"{wanted!r} is no back end of {engine or 'an engine'} on {architecture['title']}{did_you_mean(wanted, known)}"
+        what = f"{wanted!r} is no back end of {engine or 'any engine'} on {architecture['title']}{did_you_mean(wanted, known)}"
         message = f"{what} ({'one of ' + ', '.join(known) if known else 'it has no choice of them'})"
         raise InputError(spec.problem(("pin", "back_end"), "unknown-back-end", message))

@@ -153,10 +153,10 @@ def environment(launch: Launch) -> Data:
 def _cards(launch: Launch) -> Data:
     """The variable that names the cards inside a container: those that it has are counted from 0 with NVIDIA, elsewhere it sees all."""
     ordered = sorted(launch.devices)
-    if launch.visible is None or not ordered or (launch.vendor == "nvidia" and ordered == list(launch.devices)):
-        return {}
-    if launch.vendor != "nvidia":
+    if launch.visible is not None and launch.vendor != "nvidia":
         return dict([launch.visible])
+    if launch.visible is None or ordered == list(launch.devices):
+        return {}
     return {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", launch.visible[0]: ",".join(str(ordered.index(number)) for number in launch.devices)}
 
 

@@ -12,6 +12,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decide"))
 from plans import book, spec_of
 
+from generator.compare.view import level, moves
 from generator.decide.decision import decide
 from generator.errors import InputError
 from generator.facts.engine import back_ends_of
@@ -84,6 +85,20 @@ def test_image_variable_and_devices_are_those_of_the_back_end(
     assert f"back end {end}" in files["PLAN.md"]
 
 
+@pytest.mark.parametrize(("gpu", "variable"), [("RX7900XTX-24GB", "GGML_VK_VISIBLE_DEVICES"), ("MI300X-192GB", "HIP_VISIBLE_DEVICES"), ("RTX4090-24GB", None)])
+def test_a_container_that_sees_all_cards_is_told_to_take_those_of_the_plan(gpu: str, variable: str | None) -> None:
+    plan = planned(gpu, {"engine": "llama.cpp", "pipeline_parallel": 1}, gpus_per_node=2)
+    assert plan.choice is not None
+    files = {artifact.path: artifact.text for artifact in artifacts(plan, [plan.choice], book())}
+    environment = yaml.safe_load(files["llama.cpp/compose.yaml"])["services"]["llama.cpp"]["environment"]
+    assert {name: value for name, value in environment.items() if "VISIBLE" in name} == ({variable: "0"} if variable else {})
+
+
+def test_a_plan_of_an_older_version_that_did_not_say_its_back_end_is_no_other_decision() -> None:
+    assert moves({"engine": "llama.cpp"}, {"engine": "llama.cpp", "back_end": "cuda"}) == []
+    assert level({"choice": {"engine": "llama.cpp", "back_end": "hip"}}, {"choice": {"engine": "llama.cpp", "back_end": "vulkan"}}) == "engine"
+
+
 def test_a_pin_leaves_the_engines_that_have_the_back_end() -> None:
     plan = planned("RX7900XTX-24GB", {"back_end": "hip"})
     assert {c.engine for c in (plan.choice, *plan.alternatives) if c is not None} == {"llama.cpp"}
@@ -92,7 +107,7 @@ def test_a_pin_leaves_the_engines_that_have_the_back_end() -> None:
 @pytest.mark.parametrize(
     ("gpu", "pin", "said"),
     [
-        ("MI300X-192GB", {"back_end": "cuda"}, "'cuda' is no back end of an engine on AMD CDNA 3 (one of hip)"),
+        ("MI300X-192GB", {"back_end": "cuda"}, "'cuda' is no back end of any engine on AMD CDNA 3 (one of hip)"),
         ("RTX4090-24GB", {"engine": "llama.cpp", "back_end": "vulkan"}, "'vulkan' is no back end of llama.cpp on NVIDIA Ada (one of cuda)"),
         ("RX7900XTX-24GB", {"back_end": "vulcan"}, "did you mean 'vulkan'? (one of vulkan, hip)"),
         ("RTX4090-24GB", {"engine": "vllm", "back_end": "cuda"}, "'cuda' is no back end of vllm on NVIDIA Ada (it has no choice of them)"),
