@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.throughput_accuracy.rows import Case, architecture, cases, gpu_entry
 from generator.decide.context import Numbers
 from generator.engines import ENGINES, cache_cost
+from generator.facts.engine import back_ends_of
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
@@ -22,6 +23,9 @@ from generator.throughput.steps import Machine
 
 FREE_SHARE, RUN_TIME_GIB, MOST = 0.93, 1.5, 2048
 """Of the memory beside the weights what holds keys and values, what a server takes besides, sequences that benchmarks allow."""
+
+SAID = {"backend=Vulkan": "vulkan", "backend=ROCm": "hip"}
+"""The back end of llama.cpp as a row's note says it."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ def prepare(path: Path, book: RuleBook) -> list[Prepared]:
     seen: set[tuple[object, ...]] = set()
     found = []
     for case in cases(path):
-        key = (case.model, case.gpu, case.method, case.tensor, case.pipeline, case.engine, case.kv_bits)
+        key = (case.model, case.gpu, case.method, case.tensor, case.pipeline, case.engine, case.kv_bits, _back_end(case))
         same = (*key, case.metric, case.concurrency, case.input_tokens, case.output_tokens, float(f"{case.value:.3g}"), case.group)
         if same in seen:
             continue
@@ -85,6 +89,10 @@ def can_prefill(setting: Setting, calibration: Calibration) -> bool:
     return not isinstance(machine, LocalMachine) or machine.knows_compute
 
 
+def _back_end(case: Case) -> str:
+    return next((word for said, word in SAID.items() if said in case.note), "")
+
+
 def _setting(case: Case, book: RuleBook) -> tuple[Setting, float] | None:
     shape, gpu = architecture(case.model, book), gpu_entry(case.gpu, book)
     if shape is None or gpu is None or shape.attention_heads % case.tensor:
@@ -96,7 +104,9 @@ def _setting(case: Case, book: RuleBook) -> tuple[Setting, float] | None:
 
         size = gguf_weights(shape, method, book.section("ggml_types"), Layout(), cpu=False, exact=0)
         model = model.weighing(size)
-    hardware = hardware_shape(gpu, book.section("architectures")[gpu["architecture"]], method, Numbers(book, "0"), across=case.nodes > 1)
+    generation = book.section("architectures")[gpu["architecture"]]
+    ends = back_ends_of(book.section("engines")[case.engine], generation)
+    hardware = hardware_shape(gpu, generation, method, Numbers(book, "0"), across=case.nodes > 1, back_end=ends.get(_back_end(case)))
     layout = Layout(case.tensor, case.pipeline)
     cache = cache_traffic(cache_cost(shape, layout, case.kv_bits, case.engine))
     weights = (model.dense_bytes + model.expert_bytes) / layout.gpus + 2.0 * shape.vocab_size * shape.hidden_size / case.tensor
