@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from generator.engines.room import EngineSpeed
+from generator.errors import fail
 from generator.sizing.footprint import Numbers
 from generator.throughput.shapes import Range
 
@@ -60,6 +61,8 @@ class Bands:
         if known is None:
             wider = 1.0 if found.measured else self._numbers("speed.band.unmeasured") * (self._numbers("speed.band.host") if found.host else 1.0)
             low, high = (self._numbers(f"speed.band.{found.word}.{metric}.{end}") for end in ("low", "high"))
+            if min(low, wider) <= 0.0:  # rates are inverses of times
+                raise fail("bad-threshold", f"speed.band.{found.word}.{metric}.low and the factors that widen bands must be above 0")
             known = self._known[key] = (low / wider, high * wider)
         other = value if other is None else other
         return Range(value, min(value, other) * known[0], max(value, other) * known[1])

@@ -133,9 +133,13 @@ def running(folder: Path, **env: str) -> Iterator[Running]:
     tools = stub(folder, "vllm", SERVER)
     (tools / "nginx").symlink_to(program)
     full = {"PATH": f"{tools}:/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder), "STUB": str(folder), "MY_KEY": "s3cret", **env}
-    process = subprocess.Popen(
-        [str(folder / "vllm/serve.sh"), "--flag", "x y"], env=full, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    was = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a shell that was started with it ignored, as by nohup, cannot trap it
+    try:
+        process = subprocess.Popen(
+            [str(folder / "vllm/serve.sh"), "--flag", "x y"], env=full, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+    finally:
+        signal.signal(signal.SIGHUP, was)
     try:
         yield Running(folder, port, process)
     finally:

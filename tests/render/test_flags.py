@@ -28,6 +28,7 @@ BY_NAME: dict[str, list[Value]] = {
     "cuda_graphs": ["0"],
     "gpu_layers": ["all", "auto", 33, -1],
     "tool_call_parser": ["hermes"],
+    "tokenizer_mode": ["deepseek_v32"],
     "attention_backend": ["FLASH_ATTN"],
 }
 

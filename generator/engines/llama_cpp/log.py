@@ -99,8 +99,9 @@ def parse(lines: Sequence[Line]) -> Logged:
             logged.notes.append(f"only {found[1]} of {found[2]} layers are on the GPU")
         if found := _BESIDE.search(line):
             logged.notes.append(f"the {found[1]} takes {gib_of(found[2], 'MiB'):.2f} GiB more, by the server's own estimate")
-    for terms in sizes.values():  # what Ollama expected, and rounded tables, give way to what was allocated
-        for term in {term for term, kind in terms if kind != _ROUGH}:
+    in_host = {term for name, terms in sizes.items() if name.startswith(_HOST) for term, kind in terms if kind != _ROUGH}
+    for name, terms in sizes.items():  # what Ollama expected, and rounded tables, give way to what was allocated; a table has one row for the host
+        for term in {term for term, kind in terms if kind != _ROUGH} | (in_host if name.startswith(_HOST) else set()):
             terms.pop((term, _ROUGH), None)
     logged.notes = list(dict.fromkeys((*logged.notes, *filter(None, probes.values()))))[-10:]  # a log may be hostile
     _fullest(sizes, whole, logged)
