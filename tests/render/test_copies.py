@@ -133,13 +133,15 @@ def running(folder: Path, **env: str) -> Iterator[Running]:
     tools = stub(folder, "vllm", SERVER)
     (tools / "nginx").symlink_to(program)
     full = {"PATH": f"{tools}:/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder), "STUB": str(folder), "MY_KEY": "s3cret", **env}
-    was = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a shell that was started with it ignored, as by nohup, cannot trap it
+    # a shell that was started with a signal ignored, as by nohup or in the background, cannot trap it
+    was = {number: signal.signal(number, default) for number, default in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler))}
     try:
         process = subprocess.Popen(
             [str(folder / "vllm/serve.sh"), "--flag", "x y"], env=full, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
     finally:
-        signal.signal(signal.SIGHUP, was)
+        for number, handler in was.items():
+            signal.signal(number, handler)
     try:
         yield Running(folder, port, process)
     finally:
