@@ -22,17 +22,16 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.dominated import decided
 from benchmarks.estimates import Estimator, estimator
 from benchmarks.measured import FILE, Curves, Figures, Server, Ways, curves, loads, on_box
 from benchmarks.throughput_accuracy.rows import NAMES
-from generator.decide.decision import Outcome, decide
+from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
-from generator.errors import GenDeployError, fold
+from generator.errors import fold
 from generator.plan import Candidate
-from generator.readers.document import Document
 from generator.rulebook.book import RuleBook, load, sections_of
 from generator.rulebook.rulesets import find, put_together
-from generator.spec.deployment import from_document
 
 BOXES, GOALS = (8, 2, 1), ("balanced", "throughput", "latency")
 FREE = {"layout": ("engine", "quantization"), "engine": ("quantization",), "method": ("engine",)}
@@ -96,17 +95,6 @@ def spec_of(case: Case, goal: str, book: RuleBook) -> dict[str, Any]:
         "pin": {key: pin[key] for key in FREE[case.free]},
         "deploy": {"trust_remote_code": True},
     }  # fmt: skip
-
-
-def outcome_of(spec: dict[str, Any], book: RuleBook) -> Outcome | None:
-    """The decision; None where the spec is refused outright."""
-    found, problems = from_document(Document("case.yaml", spec, {}, {}), Path("case.yaml"))
-    if found is None:
-        raise ValueError(f"{spec}: {problems}")
-    try:
-        return decide(found, book)
-    except GenDeployError:
-        return None
 
 
 class Result(NamedTuple):
@@ -214,9 +202,9 @@ def main() -> int:
                 chosen, best, known = [], [], []
                 for case in asked:
                     spec = spec_of(case, goal, book)
-                    outcome = outcome_of(spec, book)
+                    outcome = decided(spec, book)
                     chosen.append(held(case, outcome.plan.choice if outcome else None, goal))
-                    best.append(held(case, by_estimate(outcome_of(spec, free_book), goal), goal))
+                    best.append(held(case, by_estimate(decided(spec, free_book), goal), goal))
                     known.append(of_measured(case, goal, estimate))
                 print(f"  {goal:10} chosen          {line(chosen)}")
                 for engine in sorted({case.server.engine for case in asked}) if free != "engine" else ():

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from generator.decide.consider import weights_of
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context, Numbers, kv_bits_of
 from generator.decide.offload import of_layers
 from generator.decide.weigh import gguf_of, parts_on_gpu
 from generator.engines import ENGINES, cache_cost
@@ -63,9 +63,8 @@ def host_of(context: Context, candidate: Candidate, made: Made | None) -> Memory
 
 
 def _cost(context: Context, candidate: Candidate, layout: Layout) -> CacheCost:
-    bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
     return cache_cost(
-        context.model.architecture, layout, bits, candidate.engine,
+        context.model.architecture, layout, kv_bits_of(context.book, candidate.kv_cache_dtype), candidate.engine,
         batched_tokens=candidate.max_num_batched_tokens, sequences=candidate.max_num_seqs,
     )  # fmt: skip
 
@@ -79,7 +78,7 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     assert memory is not None
     law, numbers = ENGINES[engine].memory, _sourced(context, candidate)
     shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel")), candidate.replicas)
-    kv_bits = float(context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
+    kv_bits = kv_bits_of(context.book, candidate.kv_cache_dtype)
     plain = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, kv_bits, bool(facts.get("enforce_eager")))
     architecture = watched(context.model.architecture)
     layout = watched(shape)

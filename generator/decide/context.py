@@ -178,3 +178,8 @@ class Numbers:
 
 
 numbers_of = remembered(Numbers)
+
+
+def kv_bits_of(book: RuleBook, dtype: str) -> float:
+    """Bits of one cached value of a KV cache type, its scales included."""
+    return float(book.section("kv_cache")["dtypes"][dtype].get("bits_per_value", 16.0))

@@ -14,7 +14,7 @@ from generator.decide import alternatives, prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, numbers_of, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, numbers_of, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
@@ -279,7 +279,7 @@ class _Decision:
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
         numbers = numbers_of(self.book, pair.engine.version)
         weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
-        bits = self.book.section("kv_cache")["dtypes"][kv_dtype].get("bits_per_value", 16.0)
+        bits = kv_bits_of(self.book, kv_dtype)
         fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
         if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
             return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
@@ -329,7 +329,7 @@ class _Decision:
         """The runners-up, best first: the best layout of each engine and method, and the best of all by speed, latency, loss and GPUs."""
         found, leaders = order.best_first, order.leaders
         best = alternatives.extremes(found, [contests.estimated(one) for one in found])
-        shown = [*range(1, leaders), *(place for place in best if place >= leaders)]
+        shown = [*range(1, leaders), *dict.fromkeys(place for place in best if place >= leaders)]
         return tuple([self._shown(finished[place], found[place]) for place in shown])
 
     def _shown(self, finished: Ranked, compared: Ranked) -> Candidate:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from generator.decide.context import Context, numbers_of
+from generator.decide.context import Context, kv_bits_of, numbers_of
 from generator.decide.offload import read_where
 from generator.decide.prefer import Ranked
 from generator.engines import cache_cost
@@ -201,7 +201,7 @@ class Speeds:
 
     def kv_bits(self, candidate: Candidate) -> float:
         """Bits of one cached value."""
-        return float(self.context.book.section("kv_cache")["dtypes"][candidate.kv_cache_dtype].get("bits_per_value", 16.0))
+        return kv_bits_of(self.context.book, candidate.kv_cache_dtype)
 
 
 def layout_of(candidate: Candidate) -> Layout:

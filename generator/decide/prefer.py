@@ -111,15 +111,17 @@ class Contests:
             level = [one for one, its in zip(level, each, strict=True) if its == of_best]
         while True:
             mine = self._figures(row.unbeaten, best)
-            better = [one for one in level if one is not best and _beats(self._figures(row.unbeaten, one), mine, self._shares(row, one, best))]
+            better = [
+                one for one in level
+                if one is not best and _beats(self._figures(row.unbeaten, one), mine, self._shares(_contest(one, best), row.unbeaten))
+            ]  # fmt: skip
             if not better:
                 return best, steps
             beaten, best = best, self.best("engines", better)[0]
             steps.append(Step("all", row, 1, (beaten,), best.candidate.id))
 
-    def _shares(self, row: Row, one: Ranked, other: Ranked) -> list[float]:
-        among = _contest(one, other)
-        return [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in row.unbeaten]
+    def _shares(self, among: str, measures: Sequence[Rank]) -> list[float]:
+        return [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in measures]
 
     def cost(self, step: Step, winner: Ranked) -> str | None:
         """What a policy row costs: how far the best candidate that it dropped is ahead by the estimate that counts most, if beyond doubt."""
@@ -172,7 +174,7 @@ class Contests:
         """
         if any(self.estimated(one) is None for one in left):
             return left
-        shares = [1.0 + self.level(among, measure.name) if measure.estimate else 1.0 for measure in measures]
+        shares = self._shares(among, measures)
         figures = [self._figures(measures, one) for one in left]
         return [one for one, mine in zip(left, figures, strict=True) if not any(_beats(its, mine, shares) for its in figures)]
 

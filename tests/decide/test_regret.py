@@ -8,8 +8,9 @@ from statistics import mean, median
 import pytest
 from plans import book
 
+from benchmarks.dominated import decided
 from benchmarks.measured import Figures, Ways, curves, on_box
-from benchmarks.regret import Case, cases, held, outcome_of, quantile, spec_of
+from benchmarks.regret import Case, cases, held, quantile, spec_of
 
 BARS = {"balanced": (0.01, 0.05, 0.16), "throughput": (0.01, 0.05, 0.16), "latency": (0.01, 0.05, 0.16)}
 """Median, mean and 90th percentile of regret by goal."""
@@ -27,7 +28,7 @@ def layouts() -> list[Case]:
 def test_regret_of_layouts(goal: str) -> None:
     results = []
     for case in layouts():
-        outcome = outcome_of(spec_of(case, goal, book()), book())
+        outcome = decided(spec_of(case, goal, book()), book())
         results.append(held(case, outcome.plan.choice if outcome else None, goal))
     values = sorted(one.regret for one in results if one.regret is not None)
     assert len(values) >= LEAST
