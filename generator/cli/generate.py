@@ -37,13 +37,14 @@ class Job(NamedTuple):
 @click.command("generate")
 @options.some_specs_argument
 @options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
+@click.option("--locked", is_flag=True, help="Never ask the model hub: what catalogue and lock lack is an error.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option("--prune", is_flag=True, help="Remove generated files that are no longer needed.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if files were written or removed, or are not yet in git (for hooks).")
 @options.options(options.quiet_option, options.verbose_option)
 def command(
     specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool,
-    force: bool, prune: bool, exit_code: bool, quiet: bool, verbose: bool,
+    locked: bool, force: bool, prune: bool, exit_code: bool, quiet: bool, verbose: bool,
 ) -> int:  # fmt: skip
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
@@ -54,6 +55,10 @@ def command(
     options.check_engine(engine, job.book)
     found, errors = options.read_specs(specs, engine)
     code, results = say_errors(errors), []
+    if not locked:
+        from generator.cli.lock import looked_up  # imported lazily: most models are known
+
+        found, code = looked_up(found, job.book, code)
     for spec in found:
         try:
             one, result = _one(spec, job)

@@ -19,6 +19,7 @@ COMMANDS = {
     "generate": "plan each spec and write its files (the main job and the default command)",
     "plan": "decide and estimate, write nothing",
     "quantize": "write only the job that produces the weights of a plan",
+    "lock": "look up models on the hub, and record commits, files and sizes",
     "explain": "explain the decision, row by row, with sources",
     "check": "report generated files that differ, are missing, or were edited by hand",
     "diff": "show which decisions a rule change affects",

@@ -104,5 +104,5 @@ def halvings(asked: int, got: int) -> int:
 
 
 def revision_of(context: Context, pair: Pair) -> str | None:
-    """The commit of what is loaded: the model's, where the model's own repository is loaded."""
-    return context.model.revision if pair.checkpoint is None or pair.origin == "given" else None
+    """The commit of what is loaded: the model's, where the model's own repository is loaded, else the checkpoint's."""
+    return context.model.revision if pair.checkpoint is None or pair.origin == "given" else pair.checkpoint.revision

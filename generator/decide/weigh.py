@@ -37,7 +37,7 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
             return weight_bytes(made.architecture, {}, layout, capability=_capability(context))
         return gguf_weights(architecture, made.method, context.book.section("ggml_types"), layout, cpu=context.gpu.holds_everything)
     own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
-    exact = architecture.tensor_bytes if own else 0
+    exact = architecture.tensor_bytes if own else checkpoint.size if checkpoint is not None and checkpoint.exact else 0
     if entry["family"] == "gguf":
         types = context.book.section("ggml_types")
         return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.holds_everything, exact=exact)
@@ -50,9 +50,11 @@ def gguf_of(context: Context, method: str, made: Made | None = None) -> GgufSize
     types = context.book.section("ggml_types")
     if made is not None:
         return gguf_sizes(made.architecture, made.method, types)
-    architecture = context.model.architecture
+    architecture, checkpoint = context.model.architecture, context.model.checkpoints.get(method)
     sizes = gguf_sizes(architecture, context.book.section("methods")[method], types)
-    return sizes.scaled(architecture.tensor_bytes) if method == context.model.own_method else sizes
+    if method == context.model.own_method:
+        return sizes.scaled(architecture.tensor_bytes)
+    return sizes.scaled(checkpoint.size) if checkpoint is not None and checkpoint.exact else sizes
 
 
 def parts_on_gpu(

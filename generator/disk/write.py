@@ -130,7 +130,7 @@ def write_spec(
             found = survey()
             if not found.changed and not found.removed:
                 return found.result(folder)
-        with _locked(out):
+        with locked(out):
             check_paths(out, name, paths)
             found = survey()
             if not force:
@@ -188,7 +188,7 @@ def _refuse_another(folder: Path, old: Recorded, spec: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
+def locked(out: Path) -> Iterator[None]:
     """Lock `out` (created if missing) for a single run; other runs wait for a while, then give up."""
     from filelock import FileLock, Timeout  # imported lazily: a run without changes needs no lock
 
@@ -257,7 +257,7 @@ def remove_spec(out: Path, name: str, *, force: bool = False) -> WriteResult:
     Raises `WriteError` if the file system refuses.
     """
     folder = out / name
-    with reported(folder), _locked(out):
+    with reported(folder), locked(out):
         check_paths(out, name, [])
         old = recorded(folder)
         there = others(folder, old, ())

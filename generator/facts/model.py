@@ -21,6 +21,7 @@ from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.facts.locked import Locked
     from generator.rulebook.sections import Checkpoint as Listed
     from generator.rulebook.sections import Model as Entry
 
@@ -32,7 +33,8 @@ class Checkpoint:
     `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
-    its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known).
+    its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known),
+    `exact` whether somebody looked it up, at the commit `revision`.
     """
 
     id: str
@@ -45,6 +47,8 @@ class Checkpoint:
     ignore: tuple[str, ...] | None = None
     size: int = 0
     publisher: str | None = None
+    exact: bool = False
+    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +109,25 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     name = book.index("models").get(fold(request.id))
     entry: Entry = _entry(book, name) if name is not None else {}
     fallback = book.fallback("model")
-    fallen = name in (None, fallback) and not (request.config or request.gguf or request.parameters)
+    locked = _locked(spec, entry, book)
+    fallen = name in (None, fallback) and not (request.config or request.gguf or request.parameters or locked)
     if fallen:
         if fallback is None:
             raise InputError(_unknown(spec, book))
         entry = _entry(book, fallback)
-    architecture, basis, config = _architecture(spec, name, entry, book)
+    elif locked is not None:
+        entry = locked.entry
+    architecture, basis, config = _architecture(spec, name, entry, locked, book)
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
         own = architecture.gguf_type
-    methods, published = book.section("methods"), _published(entry)
+    methods, found = book.section("methods"), published(entry) if locked is None else locked.checkpoints
     if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
     return Model(
         id=request.id if name is None or request.config or request.gguf else name,
-        revision=request.revision or entry.get("revision"),
+        revision=(None if locked else request.revision) or entry.get("revision"),
         architecture=architecture,
         basis="fallback" if fallen else basis,
         listed=name,
@@ -131,8 +138,8 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         needs_remote_code=bool(entry.get("trust_remote_code")),
         tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
         own_method=own,
-        checkpoints=_checkpoints(spec, published, book),
-        published=published,
+        checkpoints=_checkpoints(spec, found, book),
+        published=found,
         tool_call_parser=entry.get("tool_call_parser") or {},
         reasoning_parser=entry.get("reasoning_parser") or {},
         tokenizer_mode=entry.get("tokenizer_mode") or {},
@@ -143,6 +150,15 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         source=first_source(entry.get("source")),
         config=config,
     )
+
+
+def _locked(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> Locked | None:
+    """What the lock says of the model; None where it says nothing, or there is no lock."""
+    if not spec.lock.repositories or spec.model.gguf or spec.model.parameters:
+        return None
+    from generator.facts.locked import locked_of  # imported lazily: many specs have no lock
+
+    return locked_of(spec, entry, book)
 
 
 def _unknown(spec: DeploymentSpec, book: RuleBook) -> Problem:
@@ -174,7 +190,7 @@ def _entry(book: RuleBook, name: str) -> Entry:
 
 
 def _architecture(
-    spec: DeploymentSpec, name: str | None, entry: Entry, book: RuleBook
+    spec: DeploymentSpec, name: str | None, entry: Entry, locked: Locked | None, book: RuleBook
 ) -> tuple[ModelArchitecture, str, Mapping[str, object] | None]:
     request = spec.model
     if request.gguf:
@@ -201,6 +217,8 @@ def _architecture(
             with _named_by(spec, "safetensors", request.safetensors):
                 architecture = with_exact_bytes(architecture, tensor_bytes(_safetensors_path(spec, request.safetensors)))
         return architecture, "config", config
+    if locked is not None:
+        return locked.architecture, "lock", entry["config"]
     listed = shape_of(name, book) if name is not None and entry else None
     if listed is not None:
         return listed, "catalogue", entry["config"]
@@ -278,7 +296,7 @@ def _safetensors_path(spec: DeploymentSpec, written: str) -> Path:
     return path
 
 
-def _published(entry: Entry) -> dict[str, tuple[Checkpoint, ...]]:
+def published(entry: Entry) -> dict[str, tuple[Checkpoint, ...]]:
     """What the catalogue lists for a model, by method: one checkpoint or several, best first."""
     found: dict[str, list[Checkpoint]] = {}
     for method, listed in (entry.get("checkpoints") or {}).items():

@@ -24,7 +24,11 @@ READING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 
 """Flags to open a file of unknown kind: a FIFO does not block, and Windows does not translate bytes."""
 
 
-def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> tuple[BinaryIO, int]:
+Opened = tuple[BinaryIO, int]
+"""An open file and its size in bytes."""
+
+
+def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> Opened:
     """An open regular file and its size in bytes; `what` is its name in messages.
 
     Raises `InputError` for a file that is missing, unreadable, or not regular (a FIFO would block).
@@ -81,9 +85,10 @@ class Reader:
     Raises `InputError`: `truncated` if the file ends early, `too-large` beyond the budget.
     """
 
-    def __init__(self, path: Path, name: str, budget: int) -> None:
+    def __init__(self, path: Path, name: str, budget: int, opened: Opened | None = None) -> None:
+        """`opened` is a file that is not on this disk, with its size in bytes."""
         self.name, self.budget = name, budget
-        self._file, self.size = open_regular(path, name, buffering=0)
+        self._file, self.size = opened or open_regular(path, name, buffering=0)
         self._data = bytearray()
         self.position = 0
         if self.size <= MAX_POINTER_BYTES and self._file.read(len(LFS_POINTER)) == LFS_POINTER:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from generator.errors import Place, fail
 from generator.quantity import ceil_to
-from generator.readers.binary import MAX_HEADER_BYTES, Reader
+from generator.readers.binary import MAX_HEADER_BYTES, Opened, Reader
 
 MAX_PAIRS = 4096
 MAX_TENSORS = 65_536
@@ -128,7 +128,7 @@ def read_gguf(path: Path, name: str | None = None) -> GgufHeader:
     `gguf-part-missing`, `unreadable`.
     """
     name = name or str(path)
-    header = _read_one(path, name)
+    header = read_gguf_part(path, name)
     count = header.metadata.get("split.count", 0)
     if not isinstance(count, int) or count <= 1:
         return header
@@ -150,21 +150,28 @@ def _read_parts(path: Path, name: str, header: GgufHeader, count: int) -> GgufHe
         if not beside.exists():
             message = f"part {number} of {count} is missing: {file} is not in the same folder"
             raise fail("gguf-part-missing", message, Place(name))
-        part = header if number == int(found["number"]) else _read_one(beside, shown + file)
-        if part.metadata.get("split.no") != number - 1 or part.metadata.get("split.count") != count:
+        parts.append(header if number == int(found["number"]) else read_gguf_part(beside, shown + file))
+    return joined(name, parts)
+
+
+def joined(name: str, parts: Sequence[GgufHeader]) -> GgufHeader:
+    """The header of a file that was split into these parts, in their order; raises `InputError` (`gguf-corrupt`) if they are not its parts."""
+    count = len(parts)
+    for number, part in enumerate(parts, 1):
+        if part.metadata.get("split.no", 0) != number - 1 or part.metadata.get("split.count", 1) != count:
             raise fail("gguf-corrupt", f"its metadata does not identify it as part {number} of {count}", Place(part.name))
-        parts.append(part)
     tensors = tuple(t for part in parts for t in part.tensors)
     if len({t.name for t in tensors}) != len(tensors):
         raise fail("gguf-corrupt", "two parts contain a tensor with the same name", Place(name))
     told = parts[0].metadata.get("split.tensors.count", len(tensors))
     if told != len(tensors):
         raise fail("gguf-corrupt", f"the parts contain {len(tensors)} tensors, not {told} as declared", Place(name))
-    return GgufHeader(name, header.version, parts[0].metadata, tensors, count)
+    return GgufHeader(name, parts[0].version, parts[0].metadata, tensors, count)
 
 
-def _read_one(path: Path, name: str) -> GgufHeader:
-    with Reader(path, name, MAX_HEADER_BYTES) as reader:
+def read_gguf_part(path: Path, name: str, opened: Opened | None = None) -> GgufHeader:
+    """The header of one file (`opened`: of one that is elsewhere), which may be a part of several; raises as `read_gguf` does."""
+    with Reader(path, name, MAX_HEADER_BYTES, opened) as reader:
         if reader.size < 4 or reader.take(4) != b"GGUF":
             raise reader.error("not-gguf", "not a GGUF file: it does not begin with 'GGUF'")
         version = _count(reader, _U32)

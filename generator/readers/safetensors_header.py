@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from generator.errors import Place, fail
-from generator.readers.binary import MAX_HEADER_BYTES, Reader
+from generator.readers.binary import MAX_HEADER_BYTES, Opened, Reader
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse_object
 
@@ -57,13 +57,13 @@ class SafetensorsIndex:
         return tuple(sorted(set(self.weight_map.values())))
 
 
-def read_safetensors(path: Path, name: str | None = None) -> tuple[SafetensorsTensor, ...]:
-    """The tensors of one file, in header order.
+def read_safetensors(path: Path, name: str | None = None, opened: Opened | None = None) -> tuple[SafetensorsTensor, ...]:
+    """The tensors of one file (`opened`: of one that is elsewhere), in header order.
 
     Raises `InputError`: `not-safetensors`, `truncated`, `too-large`, `safetensors-corrupt`, `unreadable`.
     """
     name = name or str(path)
-    with Reader(path, name, MAX_HEADER_BYTES) as reader:
+    with Reader(path, name, MAX_HEADER_BYTES, opened) as reader:
         if reader.size < 8:
             raise reader.error("truncated", f"the file has {reader.size} bytes, fewer than its header's length")
         length = int(reader.number(_U64))

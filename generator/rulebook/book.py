@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
     "policy", "sources", "gpus", "gpu_names", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
-    "quantizers", "training_jobs", "gates", "families", "registry",
+    "quantizers", "training_jobs", "gates", "families", "registry", "publishers",
 )  # fmt: skip
 
 
@@ -70,6 +70,8 @@ class RuleBook:
         def section(self, name: Literal["quantizers"]) -> Mapping[str, typed.Quantizer]: ...
         @overload
         def section(self, name: Literal["training_jobs"]) -> Mapping[str, typed.TrainingJob]: ...
+        @overload
+        def section(self, name: Literal["publishers"]) -> Mapping[str, typed.Publisher]: ...
         @overload
         def section(self, name: Literal["families"]) -> Mapping[str, typed.Family]: ...
         @overload

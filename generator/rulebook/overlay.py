@@ -19,7 +19,7 @@ from generator.rulebook.table import LABELS
 
 MERGED = (
     "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs",
-    "gates", "families", "registry",
+    "gates", "families", "registry", "publishers",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
 FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "training_jobs", "families", "registry")

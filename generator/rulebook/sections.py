@@ -58,6 +58,8 @@ Model = TypedDict("Model", {
 Family = Mapping[str, Any]
 """The traits of a `model_type`: `architecture/families.py` has them in types."""
 
+Publisher = TypedDict("Publisher", {"because": str, "source": Source})
+
 Maker = TypedDict("Maker", {
     "scheme": str, "algorithm": str, "group_sizes": list[int], "stored": Mapping[str, int], "not_for": list[str],
     "recipe": list[Mapping[str, Mapping[str, object]]], "quantization": Mapping[str, object], "source": list[str],

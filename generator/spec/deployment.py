@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from generator.errors import InputError, Problem
+from generator.hub.lock import EMPTY, Lock, read_lock
 from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
@@ -85,7 +86,7 @@ class DeploymentSpec:
 
     `labels` are words of the owner's own.
     `quantize` is None if the spec does not request a quantization job. `within` are the allowed folders (symlinks resolved)
-    for the files it names; None: anywhere.
+    for the files it names; None: anywhere. `lock` is what was looked up on a model hub.
     """
 
     name: str
@@ -99,6 +100,7 @@ class DeploymentSpec:
     quantize: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     within: tuple[str, ...] | None = None
+    lock: Lock = EMPTY
 
     def named_file(self, path: KeyPath, written: str) -> Path:
         """The file named at `path`: relative to the spec, absolute, or in the home folder with `~/`.
@@ -234,8 +236,8 @@ def read_spec(path: Path) -> DeploymentSpec:
     spec, problems = from_document(read_yaml(path), path)
     if spec is None:
         raise InputError(problems)
-    if spec.model.config or spec.model.gguf or spec.quantize:
-        from generator.spec.project import bounds  # imported lazily: few specs name files
+    from generator.spec.project import bounds, lock_path  # imported lazily: the public API may not need a project
 
-        return replace(spec, within=bounds(path.parent))
-    return spec
+    lock = lock_path(path.parent)
+    files = bool(spec.model.config or spec.model.gguf or spec.quantize)
+    return replace(spec, lock=read_lock(lock) if lock.is_file() else EMPTY, within=bounds(path.parent) if files else None)

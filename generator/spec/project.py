@@ -16,6 +16,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.hub.lock import FILE as LOCK
 from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_in, readable_from
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.readers.resources import folder as shipped
@@ -126,6 +127,11 @@ def _folder_around(here: Path, beyond: bool = False) -> Path | None:
         if not beyond and (folder / ".git").exists():
             return None
     return None
+
+
+def lock_path(folder: Path) -> Path:
+    """Where the lock of the specs in a folder is, or would be: beside the project file, else in the folder itself."""
+    return (_folder_around(folder.absolute()) or folder) / LOCK
 
 
 def bounds(folder: Path) -> tuple[str, ...] | None:

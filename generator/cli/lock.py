@@ -1,0 +1,169 @@
+"""`gen-deploy lock`: look up on the model hub what the specs name, and record what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from generator.cli import options
+from generator.cli.output import say, say_errors, show, show_json, tell
+from generator.decide.decision import decide
+from generator.disk.lock_file import write_lock
+from generator.errors import DONE, GenDeployError, InputError, Problem
+from generator.facts.locked import key_of
+from generator.hub.lock import Lock
+from generator.quantity import gib
+from generator.report.summary import chosen_line
+from generator.rulebook.book import RuleBook, load
+from generator.spec import project
+from generator.spec.deployment import DeploymentSpec
+
+
+@click.command("lock")
+@options.options(options.some_specs_argument, options.rules_option)
+@click.option("--upgrade", is_flag=True, help="Ask again for what the lock has; says which decisions change.")
+@click.option("--list", "listing", is_flag=True, help="Ask nobody: list the files that a site without network must bring, with sizes and digests.")
+@options.options(options.json_option, options.quiet_option)
+def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
+    """Look up the models that the specs name, and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.
+
+    Without SPEC, all specs of the project file. Weights are never downloaded.
+    """
+    book = load(rules)
+    paths, whole = specs_of(specs)
+    found, errors = options.read_specs(paths)
+    code = say_errors(errors)
+    if listing:
+        return max(code, _list(found, book, as_json))
+    for path, group in by_lock(found).items():
+        try:
+            before = group[0].lock
+            after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and not errors, quiet=quiet)
+        except GenDeployError as error:
+            say(error.problems)
+            code = max(code, error.exit_code)
+            continue
+        if upgrade:
+            _show_changes(group, before, after, book)
+        if not quiet:
+            show(f"{path}: {len(after.repositories)} repositories{'' if changed else ', unchanged'}")
+    return code
+
+
+def specs_of(specs: tuple[Path, ...]) -> tuple[tuple[Path, ...], bool]:
+    """The specs of the command line, else those of the project file; and whether these are all of it."""
+    if specs:
+        return specs, False
+    return options.corpus((), Path())[0], True
+
+
+def by_lock(specs: Iterable[DeploymentSpec]) -> dict[Path, list[DeploymentSpec]]:
+    """Specs by the lock that they read, or would read."""
+    found: dict[Path, list[DeploymentSpec]] = {}
+    for spec in specs:
+        found.setdefault(project.lock_path(spec.folder), []).append(spec)
+    return found
+
+
+def look_up(
+    path: Path, specs: Sequence[DeploymentSpec], book: RuleBook, *, fresh: bool = False, prune: bool = False, quiet: bool = False
+) -> tuple[Lock, bool]:
+    """Ask the hub for what these specs need, and write their lock; returns it, and whether it changed.
+
+    Raises `InputError` with all that cannot be had: then nothing is written.
+    """
+    from generator.hub.lookup.client import connect  # imported lazily: only lookups need the client
+    from generator.hub.lookup.fill import Filling
+
+    filling = Filling(connect(), book, replace(specs[0].lock, path=path), fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
+    mine = filling.fill(specs)
+    needed = filling.needed(specs)
+
+    def change(now: Lock) -> Lock:
+        merged = now.merged(mine)
+        if not prune:
+            return merged
+        kept = {name: one for name, one in merged.repositories.items() if name in needed}
+        return replace(merged, repositories=kept, local={name: one for name, one in merged.local.items() if name in mine.local})
+
+    changed = write_lock(path, change)
+    return mine, changed
+
+
+def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tuple[list[DeploymentSpec], int]:
+    """The specs with what was looked up of models that neither catalogue nor lock has, if the client is installed; and the exit code."""
+    missing = [spec for spec in specs if unknown(spec, book)]
+    if not missing or find_spec("huggingface_hub") is None:
+        return list(specs), code
+    locks: dict[Path, Lock] = {}
+    for path, group in by_lock(missing).items():
+        try:
+            locks[path] = look_up(path, group, book)[0]
+        except GenDeployError as error:
+            say(error.problems)
+            code = max(code, error.exit_code)
+            specs = [spec for spec in specs if spec not in group]
+            continue
+        tell(f"looked up {', '.join(sorted({spec.model.id for spec in group}))} on the model hub; recorded in {path}")
+    return [replace(spec, lock=locks.get(project.lock_path(spec.folder), spec.lock)) for spec in specs], code
+
+
+def unknown(spec: DeploymentSpec, book: RuleBook) -> bool:
+    """Whether a spec's model is in neither catalogue nor lock, and no file of its own stands for it."""
+    model = spec.model
+    key = key_of(model, book)
+    given = model.config or model.gguf or model.parameters
+    return not given and key not in spec.lock.repositories and key.partition("@")[0] not in book.section("models") and not book.fallback("model")
+
+
+def _show_changes(specs: Sequence[DeploymentSpec], before: Lock, after: Lock, book: RuleBook) -> None:
+    """What asking again changed: commits, and decisions."""
+    for name, entry in after.repositories.items():
+        old = before.repositories.get(name)
+        if old is not None and old.commit != entry.commit:
+            show(f"{name}: {old.commit[:12]} -> {entry.commit[:12]}")
+    for spec in specs:
+        was, now = (_choice(replace(spec, lock=lock), book) for lock in (before, after))
+        if was != now:
+            show(f"{spec.name}: {was} -> {now}")
+
+
+def _choice(spec: DeploymentSpec, book: RuleBook) -> str:
+    try:
+        choice = decide(spec, book).plan.choice
+    except GenDeployError as error:
+        return error.problems[0].code
+    return chosen_line(choice) if choice is not None else "nothing fits"
+
+
+def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int:
+    """The files of what each plan loads."""
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    problems: list[Problem] = []
+    for spec in specs:
+        plan = decide(spec, book).plan
+        name = plan.choice.checkpoint if plan.choice is not None else spec.model.id
+        entry = spec.lock.repositories.get(name) or spec.lock.repositories.get(key_of(spec.model, book))
+        if entry is None or not entry.files:
+            message = f"the lock has no files of {name!r}: run `gen-deploy lock {spec.document.name}` where there is network"
+            problems.append(spec.problem(("model",), "not-locked", message))
+            continue
+        for file, one in entry.files.items():
+            rows[name, file] = {"repository": name, "commit": entry.commit, "file": file, "bytes": one.size, "digest": one.digest}
+    if problems:
+        raise InputError(problems)
+    if as_json:
+        show_json(list(rows.values()))
+        return DONE
+    for name in dict.fromkeys(repository for repository, _ in rows):
+        mine = [row for row in rows.values() if row["repository"] == name]
+        total = sum(int(str(row["bytes"])) for row in mine)
+        show(f"{name} at {mine[0]['commit']}: {len(mine)} files, {gib(total):.2f} GiB")
+        for row in mine:
+            show(f"  {row['bytes']:>15}  {row['digest']}  {row['file']}")
+    return DONE
+

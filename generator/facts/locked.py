@@ -1,0 +1,107 @@
+"""What the lock says of a spec's model, in the form of a catalogue entry.
+
+Floor 3, pure. An entry of the lock goes before the catalogue's for the same id: its config, its commit, and its checkpoints, so that
+only weights that somebody looked at are planned. What a hub cannot say (parsers, purpose) comes from the catalogue: of the model
+itself, or of the one that it was made of.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, cast
+
+from generator.architecture.config import from_config
+from generator.architecture.shape import ModelArchitecture
+from generator.errors import Place, fold
+from generator.facts.model import Checkpoint, published
+from generator.hub.lock import Lock, Repository, Weights
+from generator.hub.tensors import bytes_of
+from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
+from generator.spec.deployment import DeploymentSpec, ModelRequest
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Model as Entry
+
+_INHERITED = ("family", "tags", "tool_call_parser", "reasoning_parser", "tokenizer_mode", "min_version")
+"""What a model has from the one that it was made of: the same format of turns, by the same classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A model as the lock has it: its entry as a catalogue would have it, its architecture with exact bytes, its checkpoints by method."""
+
+    entry: Entry
+    architecture: ModelArchitecture
+    checkpoints: Mapping[str, tuple[Checkpoint, ...]]
+
+
+def key_of(request: ModelRequest, book: RuleBook) -> str:
+    """The lock's key of a model: the catalogue's spelling of its id, and the revision where the spec names one."""
+    name = book.index("models").get(fold(request.id), request.id)
+    return f"{name}@{request.revision}" if request.revision else name
+
+
+def locked_of(spec: DeploymentSpec, listed: Entry, book: RuleBook) -> Locked | None:
+    """What the lock says of a spec's model; None where it does not have it. `listed` is the catalogue's entry (empty: it has none)."""
+    key = key_of(spec.model, book)
+    found = spec.lock.repositories.get(key)
+    return None if found is None else _locked(found, key.partition("@")[0], spec.lock, listed, book)
+
+
+def whole_config(config: Mapping[str, object], quantization: Mapping[str, object] | None) -> Mapping[str, object]:
+    """A config.json with the quantization that stands beside it."""
+    return config if quantization is None else {"hf_quant_config": quantization, **config}
+
+
+def _locked(found: Repository, name: str, lock: Lock, listed: Entry, book: RuleBook) -> Locked:
+    models, place = book.section("models"), Place(str(lock.path))
+    base = next((models[one] for one in found.base_model if one in models), cast("Entry", {}))
+    known: Any = {key: value for key, value in base.items() if key in _INHERITED} | dict(listed)
+    config = whole_config(found.config or {}, found.quantization)
+    entry = {
+        "trust_remote_code": "tokenizer" if found.remote_code == "tokenizer" else bool(found.remote_code), **known,
+        "config": config, "revision": found.commit, "gated": bool(found.gated), "chat": found.chat is not None or bool(listed.get("chat")),
+    }  # fmt: skip
+    architecture = from_config(config, book.section("families"), place)
+    exact = replace(architecture, tensor_bytes=bytes_of(found.tensors, place))
+    return Locked(cast("Entry", entry), exact, checkpoints_of(name, lock, book))
+
+
+def checkpoints_of(model: str, lock: Lock, book: RuleBook) -> dict[str, tuple[Checkpoint, ...]]:
+    """The checkpoints that the lock has of a model, by method, best first: in the catalogue's order, then in that of trusted publishers."""
+    maker = model.partition("/")[0]
+    listed = published(book.section("models").get(model) or {})
+    order = {name: rank for rank, name in enumerate([*(one.id for several in listed.values() for one in several)])}
+    owners = {owner: rank for rank, owner in enumerate((maker, *book.section("publishers")))}
+    found: dict[str, list[Checkpoint]] = {}
+    for name, one in sorted(lock.made_of(model), key=lambda pair: (order.get(pair[0], len(order)), owners.get(_owner(pair[0]), len(owners)), pair[0])):
+        for method, weights in one.weights.items():
+            known = next((c for c in listed.get(method, ()) if c.id == name), None)
+            found.setdefault(method, []).append(_checkpoint(name, one, weights, known))
+    return {method: tuple(several) for method, several in found.items()}
+
+
+def _checkpoint(name: str, one: Repository, weights: Weights, known: Checkpoint | None) -> Checkpoint:
+    made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, 0, _owner(name))
+    return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit)
+
+
+def _owner(name: str) -> str:
+    return name.partition("/")[0]
+
+
+@remembered
+def catalogued(book: RuleBook, model: str) -> tuple[str, ...]:
+    """The repositories with prepared weights that the catalogue lists for a model."""
+    several = published(book.section("models").get(model) or {}).values()
+    return tuple(dict.fromkeys(one.id.partition(":")[0] for listed in several for one in listed))
+
+
+def local_key(spec: DeploymentSpec, written: str) -> str:
+    """The lock's key of a local file: its path from the lock's folder."""
+    base = spec.lock.path.parent if spec.lock.path is not None else spec.folder
+    return PurePath(os.path.relpath(spec.folder / written, base)).as_posix()

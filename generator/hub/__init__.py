@@ -1,0 +1,1 @@
+"""What was looked up on a model hub: reading the lock, and, apart, looking up."""

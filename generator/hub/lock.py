@@ -1,0 +1,270 @@
+"""The lock `gen-deploy.lock`: what a model hub said of the repositories that specs name, so that nobody has to ask it again.
+
+Floor 2; reads only the lock. It is JSON, sorted, one entry a repository, written for review in a pull request; a checkout that
+brings one may be hostile, so each part is checked for its type and size when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from generator.errors import Place, fail
+from generator.readers.document import decode, read_bytes
+from generator.readers.gguf_header import GgufArray, GgufHeader, Value
+from generator.readers.json_text import parse_object
+
+FILE = "gen-deploy.lock"
+VERSION = 1
+MAX_LOCK_BYTES = 16 << 20
+MAX_VALUES = 4_000_000
+MAX_BYTES = 1 << 50
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class LockedFile:
+    """A file of a repository: its bytes, and its digest (SHA-256 of weights, git's SHA-1 of small files)."""
+
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """A model's weights as one repository has them in one method; `bytes` are of the files, `file` names the first of a GGUF."""
+
+    layout: str
+    bytes: int
+    file: str | None = None
+    group_size: int | None = None
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One repository at one commit.
+
+    `gated` is empty, `auto` or `manual`; `base_model` names what its weights were prepared from, and `weights` those by method (empty for
+    a model's own repository). `config` is its config.json (None: not read, or none), `quantization` its hf_quant_config.json. `chat` lists
+    what its chat template knows of (`tools`, `thinking`; None: it has none, or nobody looked). `files` and `tensors` (groups, see
+    `hub.tensors`) stand where a plan loads the repository, `gguf` the headers of the GGUF files that a plan loads, by the first file's name.
+    `projectors` are the files with a vision tower for GGUF.
+    """
+
+    commit: str
+    licence: str | None = None
+    gated: str = ""
+    base_model: tuple[str, ...] = ()
+    files: Mapping[str, LockedFile] = field(default_factory=dict)
+    config: Mapping[str, object] | None = None
+    quantization: Mapping[str, object] | None = None
+    chat: tuple[str, ...] | None = None
+    remote_code: str = ""
+    tensors: tuple[str, ...] = ()
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+    projectors: Mapping[str, int] = field(default_factory=dict)
+    gguf: Mapping[str, GgufHeader] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Repositories by id, and the headers of local weights by their path as a spec writes it."""
+
+    repositories: Mapping[str, Repository] = field(default_factory=dict)
+    local: Mapping[str, GgufHeader | tuple[str, ...]] = field(default_factory=dict)
+    path: Path | None = None
+
+    def made_of(self, model: str) -> list[tuple[str, Repository]]:
+        """The repositories with weights prepared from a model, in the lock's order."""
+        return [(name, one) for name, one in self.repositories.items() if model in one.base_model and one.weights]
+
+    def merged(self, other: Lock) -> Lock:
+        """Both; of an entry in both, the other's."""
+        return replace(self, repositories={**self.repositories, **other.repositories}, local={**self.local, **other.local})
+
+
+EMPTY = Lock()
+
+
+def read_lock(path: Path, name: str | None = None) -> Lock:
+    """The lock of a file; raises `InputError` (`bad-lock`, and what a JSON text can be) for one that cannot be read."""
+    return _parsed(read_bytes(path, MAX_LOCK_BYTES, name), name or str(path), path)
+
+
+@lru_cache(8)
+def _parsed(raw: bytes, name: str, path: Path) -> Lock:
+    """Remembered by content: each spec of a run has the same lock."""
+    if raw.lstrip()[:1] != b"{" or b"<<<<<<<" in raw:
+        raise fail("bad-lock", "the lock is not JSON (a merge conflict?): resolve it, or delete the file and run `gen-deploy lock`", Place(name))
+    data = parse_object(decode(raw, name), name, MAX_VALUES)
+    if data.get("version") != VERSION:
+        raise fail("bad-lock", f"the lock has the version {data.get('version')!r}; this gen-deploy reads version {VERSION}", Place(name))
+    entry = _Entry(data, name, "the lock")
+    repositories = {key: _repository(_Entry(one, name, key)) for key, one in entry.mapping("repositories").items()}
+    local = {key: _local(_Entry(one, name, key)) for key, one in entry.mapping("local").items()}
+    return Lock(MappingProxyType(repositories), MappingProxyType(local), path)
+
+
+def _repository(entry: _Entry) -> Repository:
+    commit = entry.text("commit")
+    if not _COMMIT.fullmatch(commit):
+        raise entry.wrong("commit")
+    weights = {key: _weights(_Entry(one, entry.name, entry.key)) for key, one in entry.mapping("weights").items()}
+    return Repository(
+        commit=commit,
+        licence=entry.text("licence") or None,
+        gated=entry.text("gated"),
+        base_model=entry.texts("base_model"),
+        files={key: _file(entry, one) for key, one in entry.mapping("files").items()},
+        config=entry.mapping("config") or None,
+        quantization=entry.mapping("quantization") or None,
+        chat=entry.texts("chat") if entry.data.get("chat") is not None else None,
+        remote_code=entry.text("remote_code"),
+        tensors=entry.texts("tensors"),
+        weights=weights,
+        projectors={key: _size(entry, one) for key, one in entry.mapping("projectors").items()},
+        gguf={key: _header(_Entry(one, entry.name, key)) for key, one in entry.mapping("gguf").items()},
+    )
+
+
+def _weights(entry: _Entry) -> Weights:
+    group = entry.data.get("group_size")
+    return Weights(
+        entry.text("layout"), _size(entry, entry.data.get("bytes", 0)), entry.text("file") or None,
+        _size(entry, group) if group is not None else None, entry.texts("ignore"),
+    )  # fmt: skip
+
+
+def _local(entry: _Entry) -> GgufHeader | tuple[str, ...]:
+    return _header(entry) if "metadata" in entry.data else entry.texts("tensors")
+
+
+def _header(entry: _Entry) -> GgufHeader:
+    """A header from its groups of tensors; an array of the metadata is its length, or its numbers."""
+    from generator.hub.tensors import gguf_unfolded  # imported lazily: few plans load a GGUF of a lock
+
+    metadata: dict[str, Value] = {}
+    for key, value in entry.mapping("metadata").items():
+        if isinstance(value, list) and all(isinstance(one, int | float) for one in value):
+            metadata[key] = GgufArray(len(value), tuple(value))
+        elif isinstance(value, Mapping):
+            metadata[key] = GgufArray(_size(entry, value.get("count")))
+        elif isinstance(value, str | int | float):
+            metadata[key] = value
+        else:
+            raise entry.wrong(key)
+    return GgufHeader(entry.key, 3, MappingProxyType(metadata), gguf_unfolded(entry.texts("tensors"), Place(entry.name)))
+
+
+def _file(entry: _Entry, value: object) -> LockedFile:
+    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], str):
+        raise entry.wrong("files")
+    return LockedFile(_size(entry, value[0]), value[1])
+
+
+def _size(entry: _Entry, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_BYTES:
+        raise fail("bad-lock", f"{entry.key}: {str(value)[:40]!r} is not a number of bytes", Place(entry.name))
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An object of the lock, read by the types of its parts; `key` says which one in messages."""
+
+    data: Any
+    name: str
+    key: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, Mapping):
+            raise fail("bad-lock", f"{self.key[:120]}: an object is expected", Place(self.name))
+
+    def wrong(self, key: str) -> Exception:
+        return fail("bad-lock", f"{self.key[:120]}: {key[:60]!r} is not of the form that `gen-deploy lock` writes", Place(self.name))
+
+    def _typed(self, key: str, default: Any, right: Callable[[Any], bool]) -> Any:
+        value = self.data.get(key, default)
+        if not right(value):
+            raise self.wrong(key)
+        return value
+
+    def text(self, key: str) -> str:
+        return str(self._typed(key, "", lambda value: isinstance(value, str)))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        return tuple(self._typed(key, [], lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value)))
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._typed(key, {}, lambda value: isinstance(value, Mapping))
+        return found
+
+
+def text_of(lock: Lock) -> str:
+    """The lock as it is written: sorted, a line for each file, group of tensors and key of a config."""
+    data = {
+        "version": VERSION,
+        "repositories": {name: _plain(one) for name, one in sorted(lock.repositories.items())},
+        "local": {name: _header_plain(one) if isinstance(one, GgufHeader) else {"tensors": list(one)} for name, one in sorted(lock.local.items())},
+    }
+    return "\n".join(_lines({key: value for key, value in data.items() if value})) + "\n"
+
+
+def _plain(one: Repository) -> dict[str, object]:
+    weights = {
+        method: _kept({"layout": w.layout, "group_size": w.group_size, "ignore": list(w.ignore), "file": w.file, "bytes": w.bytes})
+        for method, w in sorted(one.weights.items())
+    }
+    return _kept({
+        "commit": one.commit, "licence": one.licence, "gated": one.gated, "base_model": sorted(one.base_model), "remote_code": one.remote_code,
+        "chat": list(one.chat) if one.chat is not None else None, "weights": weights, "projectors": dict(sorted(one.projectors.items())),
+        "files": {name: [file.size, file.digest] for name, file in sorted(one.files.items())},
+        "config": _sorted(one.config), "quantization": _sorted(one.quantization), "tensors": list(one.tensors),
+        "gguf": {name: _header_plain(header) for name, header in sorted(one.gguf.items())},
+    }, keep=("chat",) if one.chat is not None else ())  # fmt: skip
+
+
+def _sorted(config: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    return None if config is None else dict(sorted(config.items()))
+
+
+def _header_plain(header: GgufHeader) -> dict[str, object]:
+    from generator.hub.tensors import gguf_folded
+
+    def plain(value: Value) -> object:
+        if not isinstance(value, GgufArray):
+            return value
+        return {"count": value.count} if value.items is None else list(value.items)
+
+    metadata = {key: plain(value) for key, value in sorted(header.metadata.items()) if not key.startswith("tokenizer.chat_template")}
+    return {"metadata": metadata, "tensors": list(gguf_folded(header.tensors))}
+
+
+def _kept(data: Mapping[str, object], keep: Iterable[str] = ()) -> dict[str, object]:
+    return {key: value for key, value in data.items() if value or key in keep}
+
+
+_OPEN = ("", "repositories", "local", "*", "files", "config", "quantization", "tensors", "weights", "projectors", "gguf", "metadata")
+"""Keys whose parts have a line of their own; all other values stand on one line."""
+
+
+def _lines(data: object, key: str = "", depth: int = 0, comma: str = "") -> list[str]:
+    """Pretty JSON that opens only the keys of `_OPEN`."""
+    pad = " " * depth
+    head = f"{pad}{json.dumps(key, ensure_ascii=False)}: " if depth else pad
+    opened = isinstance(data, dict | list) and data and (key in _OPEN or depth == 2)
+    if not opened:
+        return [f"{head}{json.dumps(data, ensure_ascii=False, sort_keys=True)}{comma}"]
+    if isinstance(data, list):
+        inner = [f"{pad} {json.dumps(one, ensure_ascii=False)}{',' if i + 1 < len(data) else ''}" for i, one in enumerate(data)]
+        return [f"{head}[", *inner, f"{pad}]{comma}"]
+    assert isinstance(data, dict)
+    body = [line for i, (name, value) in enumerate(data.items()) for line in _lines(value, name, depth + 1, "," if i + 1 < len(data) else "")]
+    return [f"{head}{{", *body, f"{pad}}}{comma}"]
