@@ -65,7 +65,8 @@ class Performance(NamedTuple):
 class Candidate:
     """One deployment: engine × method × parallelism, with the settings that were fitted for it.
 
-    `checkpoint` is what the engine loads (a repository or a path), `gguf_file` the file of a GGUF repository or the
+    `checkpoint` is what the engine loads (a repository or a path), at the commit `revision` and of `download` bytes (None: not looked up),
+    `gguf_file` the file of a GGUF repository or the
     quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
     until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
@@ -103,6 +104,7 @@ class Candidate:
     host: MemoryTerm | None = None
     job: Job | None = None
     back_end: str | None = None
+    download: int | None = None
 
     @property
     def gpus(self) -> int:

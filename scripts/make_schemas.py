@@ -612,6 +612,14 @@ def gates(merged: Schema) -> Schema:
     return document("Gates of options and variables", {"gates": by_name(gate, "By name.")}, ("gates",))
 
 
+def publishers() -> Schema:
+    """Whose checkpoints of other people's models a lock lists."""
+    entry = mapping({"because": TEXT, "source": SOURCE, "replaces": DIGEST}, ("because", "source"))
+    accounts = {"propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,95}$"}}
+    found = {**by_name(entry, "By the name of their account on the model hub, the best first."), **accounts}
+    return document("Trusted publishers of prepared checkpoints", {"publishers": found}, ("publishers",))
+
+
 def registry() -> Schema:
     """Which models each version of an engine loads."""
     span = mapping({"since": VERSION, "until": {**VERSION, "description": "The first version without them, quoted."}, "names": WORDS}, ("names",))
@@ -764,6 +772,7 @@ def schemas() -> dict[str, Schema]:
         **fact_parts(merged),
         **quantizers(),
         "gates": gates(merged),
+        "publishers": publishers(),
         "families": families(),
         "registry": registry(),
     }

@@ -20,8 +20,9 @@ FLOORS: dict[str, int] = {
     "generator.readers": 0,
     # 1: rule sets, read through `readers`
     "generator.rulebook": 1,
-    # 2: the spec and the project file. Pure
+    # 2: the spec and the project file, and the lock as it is read. Pure
     "generator.spec": 2,
+    "generator.hub": 2,
     # 3: what is true of models, machines and methods, in types; physics. Pure
     "generator.architecture": 3,
     "generator.facts": 3,
@@ -44,6 +45,7 @@ FLOORS: dict[str, int] = {
     # 8: the only ones that write, run something, or print
     "generator.cli": 8,
     "generator.disk": 8,
+    "generator.hub.lookup": 8,
     "generator.__main__": 8,
     # the public names: loaded when they are asked for, so importing the package imports nothing
     "generator": 8,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("quantize", "calibrate", "report", "compare", "cases", "rulebook/lint", "cli")
+ROOMS = ("quantize", "calibrate", "report", "compare", "cases", "rulebook/lint", "cli", "hub")
 """Rooms that are deleted, one by one and together."""
 
 PROGRAM = """

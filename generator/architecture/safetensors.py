@@ -59,6 +59,6 @@ def _from_files(path: Path, name: str, weight_map: Mapping[str, str], files: tup
     return ExactBytes(sum(sizes.values()), MappingProxyType(sizes), "headers")
 
 
-def with_exact_bytes(architecture: ModelArchitecture, exact: ExactBytes) -> ModelArchitecture:
+def with_exact_bytes(architecture: ModelArchitecture, total: int) -> ModelArchitecture:
     """The architecture with exact checkpoint bytes."""
-    return replace(architecture, tensor_bytes=exact.total)
+    return replace(architecture, tensor_bytes=total)

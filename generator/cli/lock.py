@@ -15,7 +15,7 @@ from generator.decide.decision import decide
 from generator.disk.lock_file import write_lock
 from generator.errors import DONE, GenDeployError, InputError, Problem
 from generator.facts.locked import key_of
-from generator.hub.lock import Lock
+from generator.hub.lock import EMPTY, Lock
 from generator.quantity import gib
 from generator.report.summary import chosen_line
 from generator.rulebook.book import RuleBook, load
@@ -41,14 +41,11 @@ def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, a
         return max(code, _list(found, book, as_json))
     for path, group in by_lock(found).items():
         try:
-            before = group[0].lock
             after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and not errors, quiet=quiet)
         except GenDeployError as error:
             say(error.problems)
             code = max(code, error.exit_code)
             continue
-        if upgrade:
-            _show_changes(group, before, after, book)
         if not quiet:
             show(f"{path}: {len(after.repositories)} repositories{'' if changed else ', unchanged'}")
     return code
@@ -79,8 +76,10 @@ def look_up(
     from generator.hub.lookup.client import connect  # imported lazily: only lookups need the client
     from generator.hub.lookup.fill import Filling
 
-    filling = Filling(connect(), book, replace(specs[0].lock, path=path), fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
+    filling = Filling(connect(), book, replace(specs[0].lock or EMPTY, path=path), fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
     mine = filling.fill(specs)
+    if fresh:
+        _show_changes(specs, mine, book)
     needed = filling.needed(specs)
 
     def change(now: Lock) -> Lock:
@@ -90,8 +89,7 @@ def look_up(
         kept = {name: one for name, one in merged.repositories.items() if name in needed}
         return replace(merged, repositories=kept, local={name: one for name, one in merged.local.items() if name in mine.local})
 
-    changed = write_lock(path, change)
-    return mine, changed
+    return mine, write_lock(path, change)
 
 
 def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tuple[list[DeploymentSpec], int]:
@@ -117,17 +115,17 @@ def unknown(spec: DeploymentSpec, book: RuleBook) -> bool:
     model = spec.model
     key = key_of(model, book)
     given = model.config or model.gguf or model.parameters
-    return not given and key not in spec.lock.repositories and key.partition("@")[0] not in book.section("models") and not book.fallback("model")
+    return not given and key not in (spec.lock or EMPTY).repositories and key.partition("@")[0] not in book.section("models") and not book.fallback("model")
 
 
-def _show_changes(specs: Sequence[DeploymentSpec], before: Lock, after: Lock, book: RuleBook) -> None:
-    """What asking again changed: commits, and decisions."""
-    for name, entry in after.repositories.items():
-        old = before.repositories.get(name)
+def _show_changes(specs: Sequence[DeploymentSpec], lock: Lock, book: RuleBook) -> None:
+    """What asking again changes: commits, and decisions."""
+    for name, entry in lock.repositories.items():
+        old = (specs[0].lock or EMPTY).repositories.get(name)
         if old is not None and old.commit != entry.commit:
             show(f"{name}: {old.commit[:12]} -> {entry.commit[:12]}")
     for spec in specs:
-        was, now = (_choice(replace(spec, lock=lock), book) for lock in (before, after))
+        was, now = _choice(spec, book), _choice(replace(spec, lock=lock), book)
         if was != now:
             show(f"{spec.name}: {was} -> {now}")
 
@@ -147,7 +145,8 @@ def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int
     for spec in specs:
         plan = decide(spec, book).plan
         name = plan.choice.checkpoint if plan.choice is not None else spec.model.id
-        entry = spec.lock.repositories.get(name) or spec.lock.repositories.get(key_of(spec.model, book))
+        repositories = (spec.lock or EMPTY).repositories
+        entry = repositories.get(name) or repositories.get(key_of(spec.model, book))
         if entry is None or not entry.files:
             message = f"the lock has no files of {name!r}: run `gen-deploy lock {spec.document.name}` where there is network"
             problems.append(spec.problem(("model",), "not-locked", message))

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from generator.disk.git import SUBMODULE, Entry, Repo, export
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.hub.lock import Lock, entries_of, read_lock
 from generator.readers.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
 from generator.readers.boundary import readable_from
 from generator.readers.document import decode, parse_yaml, read_bytes, read_yaml
@@ -154,7 +155,7 @@ class Side:
             spec, problems = from_document(parse_yaml(text, name), path)
             if spec is None:
                 raise InputError(problems)
-            spec = replace(spec, within=self._bounds(name))
+            spec = replace(spec, within=self._bounds(name), lock=self._lock(name))
             for key in MODEL_FILES:
                 self._model_file(key, name, spec)
                 if written := getattr(spec.model, key):
@@ -167,6 +168,12 @@ class Side:
             return None
         inside = self.root if projects.inside(name, self.root) else ""
         return readable_from(self.files / inside, self.repo.root / inside)
+
+    def _lock(self, name: str) -> Lock | None:
+        """The lock that a spec of this side reads."""
+        folder = self.root if self.project is not None and projects.inside(name, self.root) else posixpath.dirname(name)
+        path = _join(folder, projects.LOCK)
+        return read_lock(self.path(path), path) if self.holds(path) else None
 
     def _model_file(self, key: str, name: str, spec: DeploymentSpec) -> Path | None:
         """A file named by a spec, readable: from the commit (weights: header only), or from the working tree if it is not in git.
@@ -221,7 +228,7 @@ class Side:
 
     def bytes_of(self, name: str, spec: DeploymentSpec) -> list[bytes]:
         """A spec's bytes and digests of its model files (weights: header only), to detect edits."""
-        found = [_digest(self.path(name))]
+        found = [_digest(self.path(name)), entries_of(self._lock(name), spec.model.id)]
         for key in MODEL_FILES:
             try:
                 path = self._model_file(key, name, spec)

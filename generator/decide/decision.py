@@ -25,7 +25,7 @@ from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
-from generator.decide.sized import NO_JOB, fit_names, revision_of, target_names, target_of
+from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
 from generator.decide.weigh import weights_on_gpu
 from generator.errors import InputError
 from generator.facts.engine import kv_support_of, resolve_engine
@@ -205,6 +205,7 @@ class _Decision:
             checkpoint=target_of(self.context, pair),
             revision=revision_of(self.context, pair),
             gguf_file=checkpoint.file if checkpoint else None,
+            download=download_of(self.context, pair),
             origin=pair.origin,
             dtype=names["dtype"],
             quality=quality,

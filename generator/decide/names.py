@@ -82,6 +82,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.multimodal": architecture.multimodal,
         "model.dtype": architecture.dtype,
         "model.chat": model.chat,
+        "model.licence": model.licence,
         "model.gated": model.gated,
         "model.needs_remote_code": model.needs_remote_code,
         "model.revision_given": spec.model.revision is not None,

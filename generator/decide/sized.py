@@ -32,9 +32,13 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
     """Names of the stage `sized` that every layout of a pair has in common: what is loaded."""
     target, engine = target_of(context, pair), pair.engine
     gguf = context.book.section("methods")[pair.method]["family"] == "gguf"
+    revision, mode = revision_of(context, pair), context.model.tokenizer_mode.get(engine.name)
     local = gguf and (pair.origin == "given" or is_path(target))
+    if pair.origin == MADE:  # what a job makes is as fixed as what it is made of
+        pinned = context.model.revision is not None or is_path(context.model.id)
+    else:
+        pinned = local or is_path(target) or (revision is not None and engine.has("model_url" if gguf else "revision"))
     word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
-    revision, made, mode = revision_of(context, pair), pair.origin == MADE, context.model.tokenizer_mode.get(engine.name)
     return {
         "engine.settings": engine.settings(facts),
         "checkpoint": target,
@@ -43,8 +47,7 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
         "gguf.is_local": local,
         "revision": revision,
         "has_revision": revision is not None,
-        # what a job makes is as fixed as what it is made of
-        "weights.pinned": context.model.revision is not None or is_path(context.model.id) if made else revision is not None or local or is_path(target),
+        "weights.pinned": pinned,
         "port": context.spec.deploy.get("port") or engine.facts["port"],
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
@@ -106,3 +109,10 @@ def halvings(asked: int, got: int) -> int:
 def revision_of(context: Context, pair: Pair) -> str | None:
     """The commit of what is loaded: the model's, where the model's own repository is loaded, else the checkpoint's."""
     return context.model.revision if pair.checkpoint is None or pair.origin == "given" else pair.checkpoint.revision
+
+
+def download_of(context: Context, pair: Pair) -> int | None:
+    """Bytes of the weights that are fetched, where somebody looked them up."""
+    if pair.checkpoint is not None and pair.origin != "given":
+        return pair.checkpoint.size if pair.checkpoint.exact else None
+    return context.model.architecture.tensor_bytes if context.model.basis == "lock" else None

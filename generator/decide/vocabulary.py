@@ -62,7 +62,9 @@ SpecNames = TypedDict("SpecNames", {
     "model.tags": Annotated[frozenset[str] | None, Name(
         "what the model was made for, in words of its entry; unknown where it is not in the catalogue", "models", of="models.tags"
     )],
-    "model.basis": Annotated[str, Name("how the shape of the model is known", "models", values=("catalogue", "config", "gguf", "parameters", "fallback"))],
+    "model.basis": Annotated[str, Name(
+        "how the shape of the model is known", "models", values=("catalogue", "lock", "config", "gguf", "parameters", "fallback")
+    )],
     "model.billion": Annotated[float, Name("parameters in all", "models", "billion parameters")],
     "model.size_known": Annotated[bool, Name("the size of the model is known", "models")],
     "model.family": Annotated[str | None, Name("family in the catalogue", "models", of="models.family")],
@@ -72,6 +74,7 @@ SpecNames = TypedDict("SpecNames", {
     "model.multimodal": Annotated[bool, Name("the model has a vision or audio tower", "models")],
     "model.dtype": Annotated[str, Name("type that the model was trained in", "models", values=("bf16", "fp16", "fp32"))],
     "model.chat": Annotated[bool | None, Name("tuned for instructions or chat", "models")],
+    "model.licence": Annotated[str | None, Name("licence of the repository, in the model hub's words; unknown without a lock", "lock")],
     "model.gated": Annotated[bool, Name("the repository asks for a licence to be accepted", "models")],
     "model.needs_remote_code": Annotated[bool, Name("the repository brings code that must be run", "models")],
     "model.revision_given": Annotated[bool, Name("the spec pins a commit of the model", "spec")],

@@ -37,6 +37,7 @@ class Locked:
     entry: Entry
     architecture: ModelArchitecture
     checkpoints: Mapping[str, tuple[Checkpoint, ...]]
+    licence: str | None
 
 
 def key_of(request: ModelRequest, book: RuleBook) -> str:
@@ -47,9 +48,9 @@ def key_of(request: ModelRequest, book: RuleBook) -> str:
 
 def locked_of(spec: DeploymentSpec, listed: Entry, book: RuleBook) -> Locked | None:
     """What the lock says of a spec's model; None where it does not have it. `listed` is the catalogue's entry (empty: it has none)."""
-    key = key_of(spec.model, book)
-    found = spec.lock.repositories.get(key)
-    return None if found is None else _locked(found, key.partition("@")[0], spec.lock, listed, book)
+    key, lock = key_of(spec.model, book), spec.lock
+    found = lock.repositories.get(key) if lock is not None else None
+    return None if lock is None or found is None else _locked(found, key.partition("@")[0], lock, listed, book)
 
 
 def whole_config(config: Mapping[str, object], quantization: Mapping[str, object] | None) -> Mapping[str, object]:
@@ -68,7 +69,7 @@ def _locked(found: Repository, name: str, lock: Lock, listed: Entry, book: RuleB
     }  # fmt: skip
     architecture = from_config(config, book.section("families"), place)
     exact = replace(architecture, tensor_bytes=bytes_of(found.tensors, place))
-    return Locked(cast("Entry", entry), exact, checkpoints_of(name, lock, book))
+    return Locked(cast("Entry", entry), exact, checkpoints_of(name, lock, book), found.licence)
 
 
 def checkpoints_of(model: str, lock: Lock, book: RuleBook) -> dict[str, tuple[Checkpoint, ...]]:
@@ -103,5 +104,5 @@ def catalogued(book: RuleBook, model: str) -> tuple[str, ...]:
 
 def local_key(spec: DeploymentSpec, written: str) -> str:
     """The lock's key of a local file: its path from the lock's folder."""
-    base = spec.lock.path.parent if spec.lock.path is not None else spec.folder
+    base = spec.lock.path.parent if spec.lock is not None and spec.lock.path is not None else spec.folder
     return PurePath(os.path.relpath(spec.folder / written, base)).as_posix()

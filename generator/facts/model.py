@@ -22,6 +22,7 @@ from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.facts.locked import Locked
+    from generator.readers.gguf_header import GgufHeader
     from generator.rulebook.sections import Checkpoint as Listed
     from generator.rulebook.sections import Model as Entry
 
@@ -71,6 +72,7 @@ class Model:
     tags: frozenset[str] | None = None
     family: str | None = None
     chat: bool | None = None
+    licence: str | None = None
     gated: bool = False
     needs_remote_code: bool = False
     tokenizer_code: bool = False
@@ -134,6 +136,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         tags=None if name is None else frozenset(entry.get("tags") or ()),
         family=entry.get("family"),
         chat=entry.get("chat"),
+        licence=locked.licence if locked else None,
         gated=bool(entry.get("gated")),
         needs_remote_code=bool(entry.get("trust_remote_code")),
         tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
@@ -154,7 +157,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
 
 def _locked(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> Locked | None:
     """What the lock says of the model; None where it says nothing, or there is no lock."""
-    if not spec.lock.repositories or spec.model.gguf or spec.model.parameters:
+    if spec.lock is None or spec.model.gguf or spec.model.parameters:
         return None
     from generator.facts.locked import locked_of  # imported lazily: many specs have no lock
 
@@ -169,7 +172,8 @@ def _unknown(spec: DeploymentSpec, book: RuleBook) -> Problem:
     same = next((name for name in known if fold(name.rpartition("/")[2]) == fold(wanted.rpartition("/")[2])), None)
     near = f"; did you mean {same!r}?" if same else did_you_mean(wanted, known)
     ways = "its config.json, a GGUF file, or its number of parameters would do too: `model: {id: …, config: …}`"
-    message = f"{wanted!r} is not in the catalogue ({ways}){near}"
+    lookup = f"`gen-deploy lock {spec.document.name}` looks it up on the model hub (needs `pip install 'gen-deploy[hub]'`)"
+    message = f"{wanted!r} is neither in the catalogue nor in the lock{near}; {lookup}; {ways}"
     path = ("model", "id") if isinstance(spec.document.data["model"], dict) else ("model",)
     return spec.problem(path, "unknown-model", message)
 
@@ -195,10 +199,12 @@ def _architecture(
     request = spec.model
     if request.gguf:
         from generator.architecture.gguf import from_gguf
-        from generator.readers.gguf_header import read_gguf
+        from generator.readers.gguf_header import GgufHeader, read_gguf
 
         with _named_by(spec, "gguf", request.gguf):
-            return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf)), book.section("families")), "gguf", None
+            path = spec.named_file(("model", "gguf"), request.gguf)
+            kept = _recorded(spec, path, request.gguf)
+            return from_gguf(kept if isinstance(kept, GgufHeader) else read_gguf(path), book.section("families")), "gguf", None
     if request.config:
         from generator.architecture.config import UnknownFamily, from_config
 
@@ -215,7 +221,9 @@ def _architecture(
             from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
 
             with _named_by(spec, "safetensors", request.safetensors):
-                architecture = with_exact_bytes(architecture, tensor_bytes(_safetensors_path(spec, request.safetensors)))
+                weights = _safetensors_path(spec, request.safetensors)
+                kept = _recorded(spec, weights, request.safetensors)
+                architecture = with_exact_bytes(architecture, kept if isinstance(kept, int) else tensor_bytes(weights).total)
         return architecture, "config", config
     if locked is not None:
         return locked.architecture, "lock", entry["config"]
@@ -228,6 +236,17 @@ def _architecture(
     if not parameters:
         raise fail("unknown-model", f"the catalogue does not say how {name!r} is built", spec.document.place(("model",)))
     return typical(parameters), "parameters" if request.parameters else "catalogue", None
+
+
+def _recorded(spec: DeploymentSpec, path: Path, written: str) -> GgufHeader | int | None:
+    """What the lock has of local weights that are not here: a GGUF header, or the bytes of safetensors files."""
+    if spec.lock is None or not spec.lock.local or path.exists():
+        return None
+    from generator.facts.locked import local_key
+    from generator.hub.tensors import bytes_of
+
+    found = spec.lock.local.get(local_key(spec, written))
+    return bytes_of(found, Place(str(spec.lock.path))) if isinstance(found, tuple) else found
 
 
 def config_of(name: str, book: RuleBook) -> Mapping[str, object] | None:
@@ -250,8 +269,8 @@ def _shape(book: RuleBook, name: str) -> ModelArchitecture | None:
 
 WITHOUT = {
     "config": "",
-    "gguf": "; the plan needs its header. Where the weights cannot be: name a `config`, the model's config.json, which can be committed",
-    "safetensors": "; the plan needs its header. Where the weights cannot be: leave `safetensors` out, and `config` alone gives an estimate",
+    "gguf": "; the plan needs its header: run `gen-deploy lock` where the file is, and commit the lock, or name a `config` (config.json) in its place",
+    "safetensors": "; the plan needs its header: run `gen-deploy lock` where the file is, and commit the lock; `config` alone gives an estimate",
 }
 """What to do about model files that are not there."""
 

@@ -20,7 +20,6 @@ from generator.readers.document import decode, read_bytes
 from generator.readers.gguf_header import GgufArray, GgufHeader, Value
 from generator.readers.json_text import parse_object
 
-FILE = "gen-deploy.lock"
 VERSION = 1
 MAX_LOCK_BYTES = 16 << 20
 MAX_VALUES = 4_000_000
@@ -91,6 +90,13 @@ class Lock:
 
 
 EMPTY = Lock()
+
+
+def entries_of(lock: Lock | None, model: str) -> bytes:
+    """What a lock says of a model and its checkpoints, to see whether it changed; all of it, where the name is an alias."""
+    entries = {} if lock is None else dict(lock.repositories)
+    mine = {name: one for name, one in entries.items() if name.partition("@")[0] == model or model in one.base_model}
+    return repr((mine or entries, lock.local if lock is not None else None)).encode()
 
 
 def read_lock(path: Path, name: str | None = None) -> Lock:

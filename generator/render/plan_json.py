@@ -30,6 +30,7 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
         "checkpoint": candidate.checkpoint,
         "revision": candidate.revision,
         "gguf_file": candidate.gguf_file,
+        **({"download_gib": round(gib(candidate.download), 3)} if candidate.download else {}),
         "weights": candidate.origin,
         "kv_cache_dtype": candidate.kv_cache_dtype,
         "dtype": candidate.dtype,

@@ -44,6 +44,7 @@ def plan_md(
         rules=plan.rules_name,
         spec=data["spec"],
         choice=data["choice"],
+        licence=plan.facts.get("model.licence"),
         title=launches[0].facts["title"] if launches else "",
         gpus=launches[0].gpus if launches else 0,
         memory=data["memory"],

@@ -11,16 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from generator.errors import InputError, Problem
-from generator.hub.lock import EMPTY, Lock, read_lock
 from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import folder
 from generator.rulebook.schema_check import Schema, accepts
 from generator.spec.secrets import secret_problems
+
+if TYPE_CHECKING:
+    from generator.hub.lock import Lock
 
 VERSION = 1
 
@@ -86,7 +88,7 @@ class DeploymentSpec:
 
     `labels` are words of the owner's own.
     `quantize` is None if the spec does not request a quantization job. `within` are the allowed folders (symlinks resolved)
-    for the files it names; None: anywhere. `lock` is what was looked up on a model hub.
+    for the files it names; None: anywhere. `lock` is what was looked up on a model hub (None: nothing was).
     """
 
     name: str
@@ -100,7 +102,7 @@ class DeploymentSpec:
     quantize: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     within: tuple[str, ...] | None = None
-    lock: Lock = EMPTY
+    lock: Lock | None = None
 
     def named_file(self, path: KeyPath, written: str) -> Path:
         """The file named at `path`: relative to the spec, absolute, or in the home folder with `~/`.
@@ -238,6 +240,10 @@ def read_spec(path: Path) -> DeploymentSpec:
         raise InputError(problems)
     from generator.spec.project import bounds, lock_path  # imported lazily: the public API may not need a project
 
-    lock = lock_path(path.parent)
-    files = bool(spec.model.config or spec.model.gguf or spec.quantize)
-    return replace(spec, lock=read_lock(lock) if lock.is_file() else EMPTY, within=bounds(path.parent) if files else None)
+    path = lock_path(path.parent)
+    if path.is_file():
+        from generator.hub.lock import read_lock  # imported lazily: many specs have no lock
+
+        spec = replace(spec, lock=read_lock(path))
+    files = spec.model.config or spec.model.gguf or spec.quantize
+    return replace(spec, within=bounds(spec.folder)) if files else spec

@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
-from generator.hub.lock import FILE as LOCK
 from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_in, readable_from
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.readers.resources import folder as shipped
@@ -24,6 +23,7 @@ from generator.readers.resources import shown
 from generator.rulebook.rulesets import SHIPPED, layers
 
 FILE = "gen-deploy.yaml"
+LOCK = "gen-deploy.lock"
 KEYS = ("specs", "out", "rules")
 TREE = "rules"
 """A folder of this name with a `vocabulary.yaml` is a complete rules folder: `lint`, `test` and `diff` look for it."""

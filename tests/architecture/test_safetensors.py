@@ -174,5 +174,5 @@ def test_any_other_bytes_are_an_input_error_or_read(tmp_path: Path, changes: lis
 
 def test_an_architecture_knows_its_exact_bytes() -> None:
     model = ModelArchitecture("llama", 1, 64, 64, 300, 4, 4, 16, 0, "bf16", (), ())
-    known = with_exact_bytes(model, ExactBytes(42, {}, "index"))
+    known = with_exact_bytes(model, 42)
     assert (model.tensor_bytes, known.tensor_bytes, known.layers) == (0, 42, 1)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from gguf_file import Q4_K, Q6_K, gguf
 from hub_server import File, Repo
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "architecture"))
+from gguf_file import Q4_K, Q6_K, gguf
 
 TINY: dict[str, Any] = {
     "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 4,
@@ -52,7 +56,8 @@ def safetensors(tensors: Mapping[str, tuple[str, list[int]]]) -> File:
 def sharded(tensors: Mapping[str, tuple[str, list[int]]], shards: int) -> dict[str, File]:
     """The same in several files, with their index."""
     names = list(tensors)
-    found, index = {}, {}
+    found: dict[str, File] = {}
+    index: dict[str, str] = {}
     for number in range(shards):
         file = f"model-{number + 1:05}-of-{shards:05}.safetensors"
         mine = names[number::shards]

@@ -140,14 +140,23 @@ class _Ranges(io.RawIOBase):
                 raise fail("hub-changed", f"{self._name} has {whole[:20]} bytes, not the {self._size} that the hub lists for this commit")
             if answer.status_code != 206 and self._at:
                 raise fail("hub-answer", f"{self._name}: the server does not send parts of a file")
-            found = bytearray()
-            for piece in answer.iter_bytes(1 << 16):
-                found += piece
-                if len(found) >= end - self._at:
-                    break
-        found = found[: end - self._at]
+            found = self._body(answer, end - self._at)
+        if not found:
+            raise fail("hub-cut", f"{self._name}: the connection broke off at byte {self._at}: try again")
         self._at += len(found)
-        return bytes(found)
+        return found
+
+    def _body(self, answer: Any, count: int) -> bytes:
+        """At most `count` bytes, fewer where the connection breaks off: the next read goes on from there."""
+        found = bytearray()
+        try:
+            for piece in answer.iter_bytes():
+                found += piece
+                if len(found) >= count:
+                    break
+        except Exception as error:  # which errors a broken connection raises differs by the client's version
+            logging.getLogger(__name__).debug("%s: %s", self._name, _kind(error))
+        return bytes(found[:count])
 
 
 def _file(repository: str, one: Any) -> LockedFile:

@@ -6,18 +6,22 @@ Floor 8.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from generator.decide.decision import decide
 from generator.decide.names import is_path
 from generator.errors import GenDeployError, InputError, Problem
-from generator.facts.locked import catalogued, key_of
+from generator.facts.locked import catalogued, key_of, local_key
 from generator.hub.lock import Lock, Repository
 from generator.hub.lookup.client import Hub, Info
 from generator.hub.lookup.repository import AT_ONCE, completed, of_checkpoint, of_model, skipped
+from generator.hub.tensors import folded
+from generator.readers.gguf_header import GgufHeader, read_gguf
 from generator.readers.problems import in_order
+from generator.readers.safetensors_header import SafetensorsTensor, read_index, read_safetensors
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -76,12 +80,23 @@ class Filling:
             else:
                 self._put(key, of_model(self.hub, info))
                 self._prepared(name)
+        self._local(spec)
         for target in spec.model.checkpoints.values():
             named = target.partition(":")[0]
             if not is_path(named) and self._wants(named):
                 found = of_checkpoint(self.hub, self._info(named), name, self.book)
                 if found is not None:
                     self._put(named, found)
+
+    def _local(self, spec: DeploymentSpec) -> None:
+        """The headers of weights on this disk, for machines that do not have them."""
+        found: dict[str, GgufHeader | tuple[str, ...]] = {}
+        for key, written in (("gguf", spec.model.gguf), ("safetensors", spec.model.safetensors)):
+            path = spec.named_file(("model", key), written) if written else None
+            if path is not None and written is not None and path.exists():
+                place = local_key(replace(spec, lock=self.lock), written)
+                found[place] = read_gguf(path) if key == "gguf" else folded(local_tensors(path))
+        self.lock = replace(self.lock, local={**self.lock.local, **found})
 
     def _prepared(self, model: str) -> None:
         """The checkpoints of a model: those of the catalogue, and those that the hub links to it, from its maker and trusted publishers."""
@@ -137,3 +152,9 @@ class Filling:
     def _put(self, key: str, entry: Repository) -> None:
         repositories: Mapping[str, Repository] = {**self.lock.repositories, key: entry}
         self.lock = replace(self.lock, repositories=repositories)
+
+
+def local_tensors(path: Path) -> Iterator[SafetensorsTensor]:
+    """The tensors of a local safetensors file, or of the files of an index."""
+    for file in read_index(path).files if path.suffix == ".json" else (path.name,):
+        yield from read_safetensors(path.with_name(file))
