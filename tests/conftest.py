@@ -26,6 +26,7 @@ def _compiled_rules_of_this_session(tmp_path_factory: pytest.TempPathFactory) ->
     home = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GEN_DEPLOY_CACHE", os.environ.get("GEN_DEPLOY_CACHE") or f"{home}/gen-deploy")
+        patch.setenv("HF_HUB_OFFLINE", "1")  # a model that no test knows is not asked for on the real hub
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         for name in USERS:
             if name != "GEN_DEPLOY_CACHE":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -94,8 +95,8 @@ def look_up(
 
 def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tuple[list[DeploymentSpec], int]:
     """The specs with what was looked up of models that neither catalogue nor lock has, if the client is installed; and the exit code."""
-    missing = [spec for spec in specs if unknown(spec, book)]
-    if not missing or find_spec("huggingface_hub") is None:
+    missing = [spec for spec in specs if "/" in spec.model.id and unknown(spec, book)]
+    if not missing or find_spec("huggingface_hub") is None or os.environ.get("HF_HUB_OFFLINE"):
         return list(specs), code
     locks: dict[Path, Lock] = {}
     for path, group in by_lock(missing).items():
@@ -104,7 +105,8 @@ def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tup
         except GenDeployError as error:
             say(error.problems)
             code = max(code, error.exit_code)
-            specs = [spec for spec in specs if spec not in group]
+            if {problem.code for problem in error.problems} - {"hub-unknown", "hub-unreachable"}:
+                specs = [spec for spec in specs if spec not in group]  # of the others, the decision says which name may have been meant
             continue
         tell(f"looked up {', '.join(sorted({spec.model.id for spec in group}))} on the model hub; recorded in {path}")
     return [replace(spec, lock=locks.get(project.lock_path(spec.folder), spec.lock)) for spec in specs], code

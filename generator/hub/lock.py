@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -82,7 +82,9 @@ class Lock:
 
     def made_of(self, model: str) -> list[tuple[str, Repository]]:
         """The repositories with weights prepared from a model, in the lock's order."""
-        return [(name, one) for name, one in self.repositories.items() if model in one.base_model and one.weights]
+        entries = self.repositories
+        named = entries.naming(model) if isinstance(entries, _Entries) else list(entries)
+        return [(name, entries[name]) for name in named if model in entries[name].base_model and entries[name].weights]
 
     def merged(self, other: Lock) -> Lock:
         """Both; of an entry in both, the other's."""
@@ -113,9 +115,32 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
     if data.get("version") != VERSION:
         raise fail("bad-lock", f"the lock has the version {data.get('version')!r}; this gen-deploy reads version {VERSION}", Place(name))
     entry = _Entry(data, name, "the lock")
-    repositories = {key: _repository(_Entry(one, name, key)) for key, one in entry.mapping("repositories").items()}
     local = {key: _local(_Entry(one, name, key)) for key, one in entry.mapping("local").items()}
-    return Lock(MappingProxyType(repositories), MappingProxyType(local), path)
+    return Lock(_Entries(entry.mapping("repositories"), name), MappingProxyType(local), path)
+
+
+class _Entries(Mapping[str, Repository]):
+    """The repositories of a lock, each read when it is asked for: a plan needs a few of hundreds."""
+
+    def __init__(self, data: Mapping[str, object], name: str) -> None:
+        self._data, self._name = data, name
+        self._read: dict[str, Repository] = {}
+
+    def __getitem__(self, key: str) -> Repository:
+        if key not in self._read:
+            self._read[key] = _repository(_Entry(self._data[key], self._name, key))
+        return self._read[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def naming(self, model: str) -> list[str]:
+        """The entries that name a model as what they were made of."""
+        listed = ((key, one.get("base_model")) for key, one in self._data.items() if isinstance(one, dict))
+        return [key for key, bases in listed if isinstance(bases, list) and model in bases]
 
 
 def _repository(entry: _Entry) -> Repository:

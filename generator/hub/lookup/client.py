@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 INSTALL = "pip install 'gen-deploy[hub]'"
-TIMEOUT_S = 30
+TIMEOUT_S = 10
 MAX_SMALL_BYTES = 32 << 20
 MAX_FILES = 20_000
 MAX_LINKED = 300
