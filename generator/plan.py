@@ -66,6 +66,7 @@ class Candidate:
     """One deployment: engine × method × parallelism, with the settings that were fitted for it.
 
     `checkpoint` is what the engine loads (a repository or a path), at the commit `revision` and of `download` bytes (None: not looked up),
+    `image` what the lock says that a container runs (None: what the catalogue says),
     `gguf_file` the file of a GGUF repository or the
     quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
@@ -105,6 +106,7 @@ class Candidate:
     job: Job | None = None
     back_end: str | None = None
     download: int | None = None
+    image: str | None = None
 
     @property
     def gpus(self) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.errors import InputError, Place, Problem, fail
+from generator.hub.lock import read_lock
 from generator.readers.boundary import checkout, lies_in, readable_from
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.resources import shown
@@ -44,11 +45,12 @@ class Case:
         return self.document.place((*base, "expect", *path) if path else base, key)
 
     def spec(self) -> DeploymentSpec:
-        """The spec of the case; paths in it are relative to `files/`. Raises `InputError` with all its problems."""
+        """The spec of the case; paths in it are relative to `files/`, where `<id>.lock` is its lock. Raises `InputError` with all its problems."""
         found, problems = from_document(self.given, self.path.parent / FILES / f"{self.id}.yaml")
         if found is None:
             raise InputError(problems)
-        return replace(found, within=readable_from(self.path.parent))
+        lock = self.path.parent / FILES / f"{self.id}.lock"
+        return replace(found, within=readable_from(self.path.parent), lock=read_lock(lock) if lock.exists() else None)
 
 
 def case_files(rules: Path) -> list[Path]:

@@ -13,11 +13,14 @@ import click
 from generator.cli import options
 from generator.cli.output import say, say_errors, show, show_json, tell
 from generator.decide.decision import decide
+from generator.decide.kept import choice_of
 from generator.disk.lock_file import write_lock
 from generator.errors import DONE, GenDeployError, InputError, Problem
 from generator.facts.locked import key_of
-from generator.hub.lock import EMPTY, Lock
+from generator.hub.lock import EMPTY, Choice, Lock
 from generator.quantity import gib
+from generator.render.compose import image_of
+from generator.render.launch import launch_of
 from generator.report.summary import chosen_line
 from generator.rulebook.book import RuleBook, load
 from generator.spec import project
@@ -48,7 +51,7 @@ def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, a
             code = max(code, error.exit_code)
             continue
         if not quiet:
-            show(f"{path}: {len(after.repositories)} repositories{'' if changed else ', unchanged'}")
+            show(f"{os.path.relpath(path)}: {len(after.repositories)} repositories{'' if changed else ', unchanged'}")
     return code
 
 
@@ -78,7 +81,7 @@ def look_up(
     from generator.hub.lookup.fill import Filling
 
     filling = Filling(connect(), book, replace(specs[0].lock or EMPTY, path=path), fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
-    mine = filling.fill(specs)
+    mine = with_choices(filling.fill(specs), specs, book, fresh)
     if fresh:
         _show_changes(specs, mine, book)
     needed = filling.needed(specs)
@@ -88,9 +91,25 @@ def look_up(
         if not prune:
             return merged
         kept = {name: one for name, one in merged.repositories.items() if name in needed}
-        return replace(merged, repositories=kept, local={name: one for name, one in merged.local.items() if name in mine.local})
+        local = {name: one for name, one in merged.local.items() if name in mine.local}
+        return replace(merged, repositories=kept, local=local, choices={spec.name: merged.choices[spec.name] for spec in specs if spec.name in merged.choices})
 
     return mine, write_lock(path, change)
+
+
+def with_choices(lock: Lock, specs: Sequence[DeploymentSpec], book: RuleBook, fresh: bool) -> Lock:
+    """The lock with what each spec chooses; with `fresh` as if nothing had been chosen. Of a spec that has no choice, none is recorded."""
+    choices: dict[str, Choice] = {}
+    for spec in specs:
+        known = replace(lock, choices={} if fresh else lock.choices)
+        try:
+            outcome = decide(replace(spec, lock=known), book)
+        except GenDeployError:
+            continue  # the main job says what is wrong
+        if outcome.plan.choice is not None:
+            image = image_of(launch_of(outcome.plan, outcome.plan.choice, book, ".."))
+            choices[spec.name] = choice_of(spec, outcome.plan.choice, image)
+    return replace(lock, choices={**lock.choices, **choices})
 
 
 def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tuple[list[DeploymentSpec], int]:
@@ -108,7 +127,7 @@ def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tup
             if {problem.code for problem in error.problems} - {"hub-unknown", "hub-unreachable"}:
                 specs = [spec for spec in specs if spec not in group]  # of the others, the decision says which name may have been meant
             continue
-        tell(f"looked up {', '.join(sorted({spec.model.id for spec in group}))} on the model hub; recorded in {path}")
+        tell(f"looked up {', '.join(sorted({spec.model.id for spec in group}))} on the model hub; recorded in {os.path.relpath(path)}")
     return [replace(spec, lock=locks.get(project.lock_path(spec.folder), spec.lock)) for spec in specs], code
 
 

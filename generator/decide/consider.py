@@ -108,7 +108,9 @@ def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoin
         target = context.spec.model.gguf or model.id
         return Checkpoint(target, "given", layout, quantization.group_size if quantization else None, word), "given"
     found = model.checkpoints.get(method)
-    if found is not None and found.origin == "published":
+    if context.kept and found is not None:
+        found = next((one for one in model.published.get(method, ()) if one.id == context.kept.get("checkpoint")), found)
+    elif found is not None and found.origin == "published":
         unread = engine.facts.get("unread_layouts") or ()
         found = next((one for one in model.published.get(method, ()) if one.layout not in unread), found)
     online = own is None and not context.spec.model.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
@@ -134,7 +136,7 @@ def layouts(context: Context, engine: Engine) -> list[Layout]:
     hardware = context.spec.hardware
     per_node, nodes = hardware.gpus_per_node, hardware.nodes
     tensor, pipeline = context.pinned("tensor_parallel"), context.pinned("pipeline_parallel")
-    fixed = context.spec.deploy.get("replicas")
+    fixed = context.spec.deploy.get("replicas") or context.pinned("replicas")
     gguf = "gguf" in engine.facts["formats"]
     shapes: list[tuple[int, int]] = []
     if (tensor is not None or pipeline is not None) and not context.gpu.sizes:

@@ -27,7 +27,8 @@ class Context:
     """One spec, resolved: its model, GPU and workload, and how the defaults came about.
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
-    With `making`, a method's weights are made by a job even where they can be had. `memo` holds what the decision has worked out.
+    With `making`, a method's weights are made by a job even where they can be had. `kept` is what the lock chose, by the names of pins: the
+    decision stays within it, and rules still read only what the spec pins. `memo` holds what the decision has worked out.
     """
 
     spec: DeploymentSpec
@@ -38,6 +39,7 @@ class Context:
     trace: tuple[Trace, ...]
     thorough: bool = False
     making: bool = False
+    kept: Mapping[str, object] = field(default_factory=dict)
     memo: dict[object, object] = field(default_factory=dict)
 
     @property
@@ -46,8 +48,8 @@ class Context:
         return self.spec.hardware.gpus_per_node * self.spec.hardware.nodes
 
     def pinned(self, key: str) -> Any:
-        """What the spec pins under a key, or None."""
-        return self.spec.pin.get(key)
+        """What the spec pins under a key, else what the lock chose, or None."""
+        return self.spec.pin.get(key, self.kept.get(key))
 
 
 @remembered
@@ -57,13 +59,15 @@ def shapes_of(context: Context) -> frozenset[str]:
     return frozenset(("moe" if architecture.moe else "dense", *(("hybrid",) if architecture.hybrid else ())))
 
 
-def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Context:
+def resolve(
+    spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False, kept: Mapping[str, object] | None = None
+) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
     gpu, model = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: resolve_model(spec, book), lambda: check_pins(spec, book))[:2]
     check_back_end(spec, book, gpu)
     defaults, trace = _defaults(spec, book)
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
-    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None)
+    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {})
 
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:

@@ -62,13 +62,25 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
     `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
     have their weights made even where a prepared checkpoint is published.
     """
+
+    def within(kept: Mapping[str, object]) -> Outcome:
+        return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())
+
+    choice = spec.lock.choices.get(spec.name) if spec.lock is not None else None
+    if choice is None:
+        return within({})
+    from generator.decide.kept import held  # few specs have a lock
+
+    return held(spec, within({}), choice, within)
+
+
+def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
+    """The outcome for a machine as it is, or for the best of the machines that the spec leaves open."""
     if spec.hardware.gpus and not spec.hardware.cards:
         from generator.decide.unequal import each_set  # few specs have unequal cards
 
-        return _best(each_set(spec, book), lambda tried: _Decision(resolve(tried, book, thorough, making)).outcome())
-    if spec.hardware.gpus_auto:
-        return smallest(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making)).outcome())
-    return _Decision(resolve(spec, book, thorough, making)).outcome()
+        return _best(each_set(spec, book), decided)
+    return smallest(spec, book, decided) if spec.hardware.gpus_auto else decided(spec)
 
 
 def _best(sets: Iterable[DeploymentSpec], decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:

@@ -91,6 +91,8 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "served_name": deploy.get("served_name") or spec.name,
         "served_name.blanks": " " in (deploy.get("served_name") or ""),
         "host": deploy.get("host", "127.0.0.1"),
+        "lock.state": None,
+        "lock.says": None,
     }
     sources: Sources = {name: gpu.source for name in names if name == "gpu" or name.startswith("gpu.")}
     sources |= {name: model.source for name in names if name == "model" or name.startswith("model.")}
@@ -122,7 +124,7 @@ def pair_names(
         **of_method,
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
-        "pair.pinned": context.pinned("engine") == engine.name and context.pinned("quantization") is not None,
+        "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,
         "support": support,
         "weights.origin": origin,
     }
@@ -135,7 +137,7 @@ def pair_names(
 def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
     """What a pair's names say of its method alone, and what it loses; the same for all engines."""
     entry, quality = context.book.section("methods")[method], quality_of(context.book, method, context.model.billion)
-    limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.pinned("quantization")
+    limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.spec.pin.get("quantization")
     dtype = dtype_of(context, method)
     names: MethodNames = {
         "method": method,
@@ -173,7 +175,7 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
         "engine.dropped": loads == "older",
         "engine.lacks_model": loads == "never",
         "engine.needs_remote_code": needs_code(context.book, engine, context.model),
-        "engine.pinned": context.pinned("engine") == engine.name,
+        "engine.pinned": context.spec.pin.get("engine") == engine.name,
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
     }

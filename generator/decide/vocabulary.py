@@ -83,6 +83,11 @@ SpecNames = TypedDict("SpecNames", {
     "served_name.blanks": Annotated[bool, Name("the name that clients ask for holds a blank", "spec")],
     "served_name": Annotated[str, Name("name that clients ask for", "spec")],
     "host": Annotated[str, Name("address that the server listens on", "spec")],
+    "lock.state": Annotated[str | None, Name(
+        "what the lock chose is kept though another choice would now be made, or cannot be kept; unknown where neither is so", "lock",
+        values=("newer", "refused")
+    )],
+    "lock.says": Annotated[str | None, Name("what would be gained, or what is against it", "lock")],
 })
 
 EngineNames = TypedDict("EngineNames", {

@@ -270,7 +270,7 @@ def _shape(book: RuleBook, name: str) -> ModelArchitecture | None:
 WITHOUT = {
     "config": "",
     "gguf": "; the plan needs its header: run `gen-deploy lock` where the file is, and commit the lock, or name a `config` (config.json) in its place",
-    "safetensors": "; the plan needs its header: run `gen-deploy lock` where it is and commit the lock, or leave `safetensors` out: `config` alone gives an estimate",
+    "safetensors": "; the plan needs its header: run `gen-deploy lock` where it is and commit the lock, or leave `safetensors` out: `config` alone estimates",
 }
 """What to do about model files that are not there."""
 

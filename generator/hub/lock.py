@@ -73,11 +73,25 @@ class Repository:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen for a spec: `question` is the digest of the spec that it answers, `image` what a container runs (None: none is known).
+
+    `decision` is the candidate by the names that pins have, `settings` those of it that were fitted.
+    """
+
+    question: str
+    decision: Mapping[str, str | int]
+    settings: Mapping[str, str | int | float | bool]
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
-    """Repositories by id, and the headers of local weights by their path as a spec writes it."""
+    """Repositories by id, the headers of local weights by their path as a spec writes it, and what was chosen for each spec by its name."""
 
     repositories: Mapping[str, Repository] = field(default_factory=dict)
     local: Mapping[str, GgufHeader | tuple[str, ...]] = field(default_factory=dict)
+    choices: Mapping[str, Choice] = field(default_factory=dict)
     path: Path | None = None
 
     def made_of(self, model: str) -> list[tuple[str, Repository]]:
@@ -88,7 +102,9 @@ class Lock:
 
     def merged(self, other: Lock) -> Lock:
         """Both; of an entry in both, the other's."""
-        return replace(self, repositories={**self.repositories, **other.repositories}, local={**self.local, **other.local})
+        return replace(
+            self, repositories={**self.repositories, **other.repositories}, local={**self.local, **other.local}, choices={**self.choices, **other.choices}
+        )
 
 
 EMPTY = Lock()
@@ -116,7 +132,8 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
         raise fail("bad-lock", f"the lock has the version {data.get('version')!r}; this gen-deploy reads version {VERSION}", Place(name))
     entry = _Entry(data, name, "the lock")
     local = {key: _local(_Entry(one, name, key)) for key, one in entry.mapping("local").items()}
-    return Lock(_Entries(entry.mapping("repositories"), name), MappingProxyType(local), path)
+    choices = {key: _choice(_Entry(one, name, key)) for key, one in entry.mapping("choices").items()}
+    return Lock(_Entries(entry.mapping("repositories"), name), MappingProxyType(local), MappingProxyType(choices), path)
 
 
 class _Entries(Mapping[str, Repository]):
@@ -194,6 +211,13 @@ def _header(entry: _Entry) -> GgufHeader:
     return GgufHeader(entry.key, 3, MappingProxyType(metadata), gguf_unfolded(entry.texts("tensors"), Place(entry.name)))
 
 
+def _choice(entry: _Entry) -> Choice:
+    for part in ("decision", "settings"):
+        if not all(isinstance(value, str | int | float) for value in entry.mapping(part).values()):
+            raise entry.wrong(part)
+    return Choice(entry.text("question"), entry.mapping("decision"), entry.mapping("settings"), entry.text("image") or None)
+
+
 def _file(entry: _Entry, value: object) -> LockedFile:
     if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], str):
         raise entry.wrong("files")
@@ -245,6 +269,10 @@ def text_of(lock: Lock) -> str:
         "repositories": {name: _plain(one) for name, one in sorted(lock.repositories.items())},
         "local": {name: _header_plain(one) if isinstance(one, GgufHeader) else {"tensors": list(one)} for name, one in sorted(lock.local.items())},
     }
+    data["choices"] = {
+        name: _kept({"question": one.question, "image": one.image, "decision": one.decision, "settings": one.settings})
+        for name, one in sorted(lock.choices.items())
+    }
     return "\n".join(_lines({key: value for key, value in data.items() if value})) + "\n"
 
 
@@ -282,7 +310,7 @@ def _kept(data: Mapping[str, object], keep: Iterable[str] = ()) -> dict[str, obj
     return {key: value for key, value in data.items() if value or key in keep}
 
 
-_OPEN = ("", "repositories", "local", "*", "files", "config", "quantization", "tensors", "weights", "projectors", "gguf", "metadata")
+_OPEN = ("", "repositories", "local", "choices", "files", "config", "quantization", "tensors", "weights", "projectors", "gguf", "metadata", "decision", "settings")
 """Keys whose parts have a line of their own; all other values stand on one line."""
 
 

@@ -37,6 +37,8 @@ def image_of(launch: Launch) -> str | None:
     choice = launch.plan.choice
     if launch.deploy.get("image") and choice is not None and choice.engine == launch.engine.name:
         return str(launch.deploy["image"])
+    if launch.candidate.image:
+        return launch.candidate.image
     key = version_key(launch.engine.version)
     for row in launch.facts["images"]:
         since, until = row.get("since"), row.get("until")
