@@ -7,8 +7,7 @@ brings one may be hostile, so each part is checked for its type and size when it
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,12 +18,13 @@ from generator.errors import Place, fail
 from generator.readers.document import decode, read_bytes
 from generator.readers.gguf_header import GgufArray, GgufHeader, Value
 from generator.readers.json_text import parse_object
+from generator.rulebook.schema_check import Schema, accepts
+from generator.rulebook.schemas import schema
 
 VERSION = 1
 MAX_LOCK_BYTES = 16 << 20
 MAX_VALUES = 4_000_000
 MAX_BYTES = 1 << 50
-_COMMIT = re.compile(r"[0-9a-f]{7,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +130,28 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
     data = parse_object(decode(raw, name), name, MAX_VALUES)
     if data.get("version") != VERSION:
         raise fail("bad-lock", f"the lock has the version {data.get('version')!r}; this gen-deploy reads version {VERSION}", Place(name))
-    entry = _Entry(data, name, "the lock")
-    local = {key: _local(_Entry(one, name, key)) for key, one in entry.mapping("local").items()}
-    choices = {key: _choice(_Entry(one, name, key)) for key, one in entry.mapping("choices").items()}
-    return Lock(_Entries(entry.mapping("repositories"), name), MappingProxyType(local), MappingProxyType(choices), path)
+    parts = {part: _checked({"type": "object"}, data.get(part, {}), name, part) for part in ("repositories", "local", "choices")}
+    local = {key: _local(_checked(_form("local"), one, name, key), name, key) for key, one in parts["local"].items()}
+    choices = {
+        key: Choice(one.get("question", ""), one["decision"], one["settings"], one.get("image"))
+        for key, one in ((key, _checked(_form("choices"), one, name, key)) for key, one in parts["choices"].items())
+    }
+    return Lock(_Entries(parts["repositories"], name), MappingProxyType(local), MappingProxyType(choices), path)
+
+
+@lru_cache(4)
+def _form(part: str) -> Schema:
+    """The schema of the entries of a part of the lock."""
+    form: Schema = schema("lock")["properties"][part]["additionalProperties"]
+    return form
+
+
+def _checked(form: Schema, data: object, name: str, key: str) -> Mapping[str, Any]:
+    """An entry of the form that the schema says; raises `InputError` (`bad-lock`) for another."""
+    if not accepts(form, data):
+        raise fail("bad-lock", f"{key[:120]!r} is not of the form that `gen-deploy lock` writes (`gen-deploy schema lock`)", Place(name))
+    assert isinstance(data, dict)
+    return data
 
 
 class _Entries(Mapping[str, Repository]):
@@ -145,7 +163,7 @@ class _Entries(Mapping[str, Repository]):
 
     def __getitem__(self, key: str) -> Repository:
         if key not in self._read:
-            self._read[key] = _repository(_Entry(self._data[key], self._name, key))
+            self._read[key] = _repository(_checked(_form("repositories"), self._data[key], self._name, key), self._name)
         return self._read[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -160,106 +178,31 @@ class _Entries(Mapping[str, Repository]):
         return [key for key, bases in listed if isinstance(bases, list) and model in bases]
 
 
-def _repository(entry: _Entry) -> Repository:
-    commit = entry.text("commit")
-    if not _COMMIT.fullmatch(commit):
-        raise entry.wrong("commit")
-    weights = {key: _weights(_Entry(one, entry.name, entry.key)) for key, one in entry.mapping("weights").items()}
-    return Repository(
-        commit=commit,
-        licence=entry.text("licence") or None,
-        gated=entry.text("gated"),
-        base_model=entry.texts("base_model"),
-        files={key: _file(entry, one) for key, one in entry.mapping("files").items()},
-        config=entry.mapping("config") or None,
-        quantization=entry.mapping("quantization") or None,
-        chat=entry.texts("chat") if entry.data.get("chat") is not None else None,
-        remote_code=entry.text("remote_code"),
-        tensors=entry.texts("tensors"),
-        weights=weights,
-        projectors={key: _size(entry, one) for key, one in entry.mapping("projectors").items()},
-        gguf={key: _header(_Entry(one, entry.name, key)) for key, one in entry.mapping("gguf").items()},
-    )
+def _repository(data: Mapping[str, Any], name: str) -> Repository:
+    weights = {method: Weights(**{**one, "ignore": tuple(one.get("ignore", ()))}) for method, one in data.get("weights", {}).items()}
+    read = {
+        "files": {file: LockedFile(*one) for file, one in data.get("files", {}).items()}, "weights": weights,
+        "gguf": {file: _header(one, name, file) for file, one in data.get("gguf", {}).items()},
+    }  # fmt: skip
+    texts = {key: tuple(data[key]) for key in ("base_model", "chat", "tensors") if key in data}
+    return Repository(**{**data, **texts, **read})
 
 
-def _weights(entry: _Entry) -> Weights:
-    group = entry.data.get("group_size")
-    return Weights(
-        entry.text("layout"), _size(entry, entry.data.get("bytes", 0)), entry.text("file") or None,
-        _size(entry, group) if group is not None else None, entry.texts("ignore"),
-    )  # fmt: skip
+def _local(data: Mapping[str, Any], name: str, key: str) -> GgufHeader | tuple[str, ...]:
+    return _header(data, name, key) if "metadata" in data else tuple(data["tensors"])
 
 
-def _local(entry: _Entry) -> GgufHeader | tuple[str, ...]:
-    return _header(entry) if "metadata" in entry.data else entry.texts("tensors")
-
-
-def _header(entry: _Entry) -> GgufHeader:
+def _header(data: Mapping[str, Any], name: str, file: str) -> GgufHeader:
     """A header from its groups of tensors; an array of the metadata is its length, or its numbers."""
     from generator.hub.tensors import gguf_unfolded  # imported lazily: few plans load a GGUF of a lock
 
-    metadata: dict[str, Value] = {}
-    for key, value in entry.mapping("metadata").items():
-        if isinstance(value, list) and all(isinstance(one, int | float) for one in value):
-            metadata[key] = GgufArray(len(value), tuple(value))
-        elif isinstance(value, Mapping):
-            metadata[key] = GgufArray(_size(entry, value.get("count")))
-        elif isinstance(value, str | int | float):
-            metadata[key] = value
-        else:
-            raise entry.wrong(key)
-    return GgufHeader(entry.key, 3, MappingProxyType(metadata), gguf_unfolded(entry.texts("tensors"), Place(entry.name)))
+    def value(one: Any) -> Value:
+        if isinstance(one, list):
+            return GgufArray(len(one), tuple(one))
+        return GgufArray(one["count"]) if isinstance(one, dict) else one
 
-
-def _choice(entry: _Entry) -> Choice:
-    for part in ("decision", "settings"):
-        if not all(isinstance(value, str | int | float) for value in entry.mapping(part).values()):
-            raise entry.wrong(part)
-    return Choice(entry.text("question"), entry.mapping("decision"), entry.mapping("settings"), entry.text("image") or None)
-
-
-def _file(entry: _Entry, value: object) -> LockedFile:
-    if not isinstance(value, list) or len(value) != 2 or not isinstance(value[1], str):
-        raise entry.wrong("files")
-    return LockedFile(_size(entry, value[0]), value[1])
-
-
-def _size(entry: _Entry, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < MAX_BYTES:
-        raise fail("bad-lock", f"{entry.key}: {str(value)[:40]!r} is not a number of bytes", Place(entry.name))
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An object of the lock, read by the types of its parts; `key` says which one in messages."""
-
-    data: Any
-    name: str
-    key: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.data, Mapping):
-            raise fail("bad-lock", f"{self.key[:120]}: an object is expected", Place(self.name))
-
-    def wrong(self, key: str) -> Exception:
-        return fail("bad-lock", f"{self.key[:120]}: {key[:60]!r} is not of the form that `gen-deploy lock` writes", Place(self.name))
-
-    def _typed(self, key: str, default: Any, right: Callable[[Any], bool]) -> Any:
-        value = self.data.get(key, default)
-        if not right(value):
-            raise self.wrong(key)
-        return value
-
-    def text(self, key: str) -> str:
-        return str(self._typed(key, "", lambda value: isinstance(value, str)))
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        return tuple(self._typed(key, [], lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value)))
-
-    def mapping(self, key: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._typed(key, {}, lambda value: isinstance(value, Mapping))
-        return found
+    metadata = {key: value(one) for key, one in data["metadata"].items()}
+    return GgufHeader(file, 3, MappingProxyType(metadata), gguf_unfolded(data["tensors"], Place(name)))
 
 
 def text_of(lock: Lock) -> str:
@@ -310,7 +253,9 @@ def _kept(data: Mapping[str, object], keep: Iterable[str] = ()) -> dict[str, obj
     return {key: value for key, value in data.items() if value or key in keep}
 
 
-_OPEN = ("", "repositories", "local", "choices", "files", "config", "quantization", "tensors", "weights", "projectors", "gguf", "metadata", "decision", "settings")
+_OPEN = (
+    "", "repositories", "local", "choices", "files", "config", "quantization", "tensors", "weights", "projectors", "gguf", "metadata", "decision", "settings",
+)  # fmt: skip
 """Keys whose parts have a line of their own; all other values stand on one line."""
 
 
