@@ -81,7 +81,7 @@ def _unsealed(files: Files) -> Files:
 
 def write(out: Path, files: Set) -> None:
     """One run."""
-    write_spec(out, "chat", files, {"generator": "x"}, force=True)
+    write_spec(out, "chat", files, force=True)
 
 
 def in_child(work: Callable[[], object]) -> int:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from generator import __version__
 from generator.cli.files import decided, rendered
 from generator.disk.write import manifest
 from generator.render.artifact import Artifact
@@ -46,8 +45,7 @@ def generated(path: Path) -> Iterator[Artifact]:
     assert code == 0
     files = rendered(outcome, book(), path.parent / "out", everything)
     yield from files
-    rules = {"name": book().name, "digest": book().digest}
-    yield manifest(files, {"generator": f"gen-deploy {__version__}", "rules": rules, "spec": f"../../{path.name}"})
+    yield manifest(files, {"spec": f"../../{path.name}"})
 
 
 @pytest.mark.parametrize("path", SPECS, ids=name_of)

@@ -21,7 +21,7 @@ from generator.disk.write import write_spec
 book = load_rules()
 outcome = decide_spec(read_spec(Path(sys.argv[1])), book)
 files = artifacts(outcome.plan, [outcome.plan.choice], book)
-print(outcome.plan.choice.id, *write_spec(Path(sys.argv[2]), "chat", files, {}).written)
+print(outcome.plan.choice.id, *write_spec(Path(sys.argv[2]), "chat", files).written)
 """
 
 

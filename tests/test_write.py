@@ -24,12 +24,11 @@ FILES = (
     Artifact("vllm/serve.sh", "#!/bin/sh\n", executable=True),
     Artifact("vllm/config.yaml", "a: 1\n"),
 )
-EXTRA = {"generator": "gen-deploy 1", "rules": "0123"}
 
 
 def put(out: Path, files: tuple[Artifact, ...] = FILES, **options: Any) -> WriteResult:
     """Write the files of the spec `chat`."""
-    return write_spec(out, "chat", files, EXTRA, **options)
+    return write_spec(out, "chat", files, **options)
 
 
 def state(root: Path) -> dict[str, tuple[int, int, bytes]]:
@@ -64,7 +63,6 @@ def test_a_new_folder(tmp_path: Path) -> None:
     assert not os.access(out / "chat/PLAN.md", os.X_OK)
     manifest = json.loads((out / "chat/manifest.json").read_text())
     assert manifest == {
-        **EXTRA,
         "files": {
             "PLAN.md": sha256(b"plan\n"),
             "vllm/config.yaml": sha256(b"a: 1\n"),
@@ -143,7 +141,7 @@ def refused(
     """Writing is refused, with that code, and nothing changes."""
     before = state(tmp_path)
     with pytest.raises(WriteError) as caught:
-        write_spec(tmp_path / out, name, files, EXTRA)
+        write_spec(tmp_path / out, name, files)
     assert caught.value.exit_code == CANNOT_WRITE
     assert {p.code for p in caught.value.problems} == {code}
     assert state(tmp_path) == before
@@ -501,10 +499,10 @@ from generator.disk.write import write_spec
 import subprocess
 out = Path(sys.argv[1])
 files = (Artifact("PLAN.md", "plan\\n"), Artifact("vllm/serve.sh", "#!/bin/sh\\n", executable=True))
-assert write_spec(out, "chat", files, {}).written
+assert write_spec(out, "chat", files).written
 subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(out / "chat/vllm")], check=True)
 try:
-    write_spec(out, "chat", files, {})
+    write_spec(out, "chat", files)
 except WriteError as error:
     assert error.problems[0].code == "mount-point" and "mount" in str(error), error
 else:
@@ -527,7 +525,7 @@ def test_first_writers_wait_for_each_other(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from generator.render.artifact import Artifact; from generator.disk.write import write_spec\n"
         "files = tuple(Artifact(f'f{n}', sys.argv[2] * n) for n in range(20))\n"
-        "write_spec(Path(sys.argv[1]), 'chat', files, {}, force=True)"
+        "write_spec(Path(sys.argv[1]), 'chat', files, force=True)"
     )
     for n in range(6):
         out = tmp_path / str(n) / "out"

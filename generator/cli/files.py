@@ -41,7 +41,7 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
 
 
 def made_by(book: RuleBook) -> dict[str, object]:
-    """The manifest's record of the run: the tool's version and the rule set."""
+    """What wrote an output folder: the tool's version and the rule set."""
     return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
 
 

@@ -10,7 +10,7 @@ import click
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
 from generator.cli.output import refused, report, say, say_errors, tell
-from generator.disk.write import EditedError, WriteResult, remove_spec, write_spec
+from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
 from generator.report.edits import WAYS_OUT, edit
@@ -68,6 +68,8 @@ def command(
             say(error.problems)
             _tell_edits(error, out / spec.name, verbose)
             code = max(code, error.exit_code)
+    if results:
+        write_run(job.out, made_by(job.book))
     if whole and not errors:
         results += _orphaned(job, [spec.name for spec in found])
     if exit_code and code == DONE:
@@ -83,7 +85,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
         tell(refused(outcome))
         return NOTHING_FITS, None
     files = rendered(outcome, job.book, job.out, job.all_engines)
-    result = write_spec(job.out, spec.name, files, made_by(job.book), spec=spec.file, force=job.force, prune=job.prune)
+    result = write_spec(job.out, spec.name, files, spec=spec.file, force=job.force, prune=job.prune)
     for path in result.edited:
         tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
     if job.quiet:

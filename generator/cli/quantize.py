@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.files import back_to, made_by, rendered_jobs
+from generator.cli.files import back_to, rendered_jobs
 from generator.cli.output import refused, say, say_errors, show, show_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import Outcome, decide
@@ -71,7 +71,7 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
         say([Problem("nothing-to-make", nothing_to_make(outcome.plan), spec.document.place(("pin",)))])
         return NOTHING_FITS
     files = rendered_jobs(outcome, book, out)
-    result = write_spec(out, spec.name, files, made_by(book), spec=spec.file, force=force, partial=True)
+    result = write_spec(out, spec.name, files, spec=spec.file, force=force, partial=True)
     if not quiet:
         show(f"{result.folder / choice.job.folder}: for {chosen_line(choice)}")
         for line in job_lines(choice.job):
@@ -89,7 +89,7 @@ def _trained(
     """Write a training or pruning job; returns its data for `--json`."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))
-    result = write_spec(out, spec.name, files, made_by(book), spec=spec.file, force=force, partial=True)
+    result = write_spec(out, spec.name, files, spec=spec.file, force=force, partial=True)
     if not quiet:
         show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")
         for line in needs_lines(found.needs, found.gpus):

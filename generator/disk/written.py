@@ -22,8 +22,10 @@ from generator.readers.binary import READING
 from generator.readers.document import decode
 from generator.readers.json_text import parse_object
 from generator.render.artifact import Artifact
+from generator.render.seal import sealed_itself
 
 MANIFEST = "manifest.json"
+PAGE = "PLAN.md"
 STAGING = ".gen-deploy."
 """Name prefix of staging folders inside the spec's folder."""
 MAX_BYTES = 16 << 20
@@ -109,6 +111,9 @@ def recorded(folder: Path) -> Recorded:
     except InputError:
         return Recorded({})
     files, before = _digests(data.get("files")), _digests(data.get("unfinished"))
+    page = content(folder / PAGE)
+    if files and PAGE not in files and page is not None:
+        files[PAGE] = sha256(page) if sealed_itself(page) else "0" * 64
     spec = data.get("spec")
     return Recorded(
         {path: frozenset(side[path] for side in (files, before) if path in side) for path in {**files, **before}},

@@ -6,6 +6,7 @@ Floor 6, pure.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -49,8 +50,20 @@ def plain(value: object) -> object:
     return value
 
 
+LEFT_OUT = ("alternatives", "trace", "memory_terms")
+"""What only `plan --json` prints: a file in a repository changes where a decision does, not where a reason is put in other words."""
+
+
+def written(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The `kept` data as the file has it: without runners-up, trace and formulas, and of rules only their names."""
+    found = {key: part for key, part in data.items() if key not in LEFT_OUT}
+    warnings = [{"id": warning["id"], "source": warning["source"]} for warning in data["warnings"]]
+    return {**found, "rules": {"name": data["rules"]["name"]}, "warnings": warnings}
+
+
 def plan_json(data: dict[str, object]) -> Artifact:
     """The file of the `kept` data, verified by parsing it again."""
-    text = json_text(data)
-    same_json(text, data, "plan.json")
+    found = written(data)
+    text = json_text(found)
+    same_json(text, found, "plan.json")
     return Artifact("plan.json", text)

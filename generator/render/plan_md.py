@@ -16,6 +16,7 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.notes import notes
+from generator.render.seal import with_digest
 from generator.rulebook.book import RuleBook
 
 BAR = 60
@@ -68,7 +69,7 @@ def plan_md(
         jobs=_jobs(launches),
         smoke="smoke.sh" in paths,
     )
-    return Artifact("PLAN.md", text)
+    return Artifact("PLAN.md", with_digest(text))
 
 
 def bar(memory: Mapping[str, float] | None) -> Data | None:

@@ -51,3 +51,17 @@ def sealed(files: Sequence[Artifact], word: str, header: str) -> list[Artifact]:
 def _digest(files: Sequence[Artifact], word: str) -> str:
     texts = [[file.path, file.text.replace(word, "")] for file in sorted(files, key=lambda file: file.path)]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:LENGTH]
+
+
+_OWN = re.compile(rb"(.*\n)<!-- sha256 ([0-9a-f]{64}) -->\n", re.DOTALL)
+
+
+def with_digest(text: str) -> str:
+    """A page that ends with its own digest, so that no other file changes with its words."""
+    return f"{text}<!-- sha256 {hashlib.sha256(text.encode()).hexdigest()} -->\n"
+
+
+def sealed_itself(data: bytes) -> bool:
+    """Whether a page ends with its own, right digest."""
+    found = _OWN.fullmatch(data)
+    return found is not None and hashlib.sha256(found[1]).hexdigest().encode() == found[2]

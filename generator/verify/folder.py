@@ -69,9 +69,7 @@ def told_by_folder(path: Path) -> Asked:
             plan = read_json(folder / "plan.json")
         except InputError:
             continue
-        others = plan.get("alternatives")
-        candidates = [plan.get("choice"), *(others if isinstance(others, list) else ())]
-        for candidate in candidates:
-            if isinstance(candidate, dict) and candidate.get("engine") == path.parent.name:
-                return Asked(str(candidate["engine"]), str(candidate.get("engine_version")))
+        choice = plan.get("choice")
+        if isinstance(choice, dict) and choice.get("engine") == path.parent.name:
+            return Asked(str(choice["engine"]), str(choice.get("engine_version")))
     return Asked()
