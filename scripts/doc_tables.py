@@ -224,7 +224,8 @@ def examples(book: RuleBook) -> str:
         found = candidates(outcome, everything)
         link = path.relative_to(ROOT / "examples").as_posix()
         out = f"{'all-engines/' if everything else ''}out/{spec.name}/PLAN.md"
-        rows.append((f"[{link.removesuffix('.yaml')}]({link})", story(path), "; ".join(map(chosen, found)), f"[plan]({out})"))
+        shown = f"[plan]({out})" if (ROOT / "examples" / out).exists() else ""
+        rows.append((f"[{link.removesuffix('.yaml')}]({link})", story(path), "; ".join(map(chosen, found)), shown))
     return table(("spec", "story", "choice", ""), rows)
 
 

@@ -6,8 +6,8 @@ cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 python scripts/make_vocabulary.py
 python scripts/make_schemas.py
-gen-deploy examples/*.yaml -o examples/out --quiet --force --prune
-gen-deploy examples/all-engines/*.yaml -o examples/all-engines/out --all-engines --quiet --force --prune
+gen-deploy $(scripts/shown_examples.sh examples) -o examples/out --quiet --force --prune
+gen-deploy $(scripts/shown_examples.sh examples/all-engines) -o examples/all-engines/out --all-engines --quiet --force --prune
 python scripts/handbook_table.py
 python scripts/doc_tables.py
 python scripts/engine_pages.py
