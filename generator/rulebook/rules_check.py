@@ -87,7 +87,7 @@ def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
         if name not in merged["tables"] and name not in OPTIONAL:
             yield Problem("missing-table", f"the rule set has no table {name!r} (an empty table has `rows: []`)", gathered.top)
     for name, table in merged["tables"].items():
-        place = _place(table["at"])
+        place = place_at(table["at"])
         if name not in HITS:
             yield Problem("unknown-table", f"there is no table {name!r}{did_you_mean(name, HITS)}", place)
             continue
@@ -97,7 +97,8 @@ def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
             yield from _row(merged, name, row, _Row(row, gathered.documents))
 
 
-def _place(at: str) -> Place:
+def place_at(at: str) -> Place:
+    """The place of `file:line:column`."""
     path, line, column = at.rsplit(":", 2)
     return Place(path, int(line), int(column))
 
