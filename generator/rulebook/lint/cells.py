@@ -87,6 +87,7 @@ class Space:
             if isinstance(cell, dict):
                 return [{(name, word): frozenset({False}) for word in words}]
             return [{(name, word): frozenset({True})} for word in words]
+        self.spend(len(self.domains[name]) // 16)
         accepts = cell_test(cell, self._bound)
         return [{(name, None): frozenset(value for value in self.domains[name] if accepts(value))}]
 
@@ -98,7 +99,7 @@ class Space:
 
     def overlap(self, one: Box, other: Box) -> dict[Dimension, Values] | None:
         """The intersection of two boxes; None if empty."""
-        self.spend()
+        self.spend(1 + sum(map(len, other.values())) // 64)
         both = dict(one)
         for key, values in other.items():
             both[key] = both.get(key, values) & values
