@@ -253,6 +253,7 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
         ("meaning", "unit", "checked"),
     )
     threshold |= {"if": {"not": {"required": ["by_version"]}}, "then": {"required": ["value", "source"]}}
+    threshold["else"] = {"anyOf": [{"required": ["source"]}, {"properties": {"by_version": {"items": {"required": ["source"]}}}}]}
     name = mapping(
         {
             "stage": {"enum": ["spec", "pair", "layout", "sized"]},

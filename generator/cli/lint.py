@@ -51,7 +51,7 @@ def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -
 def lint(rules: str, today: date, months: int = MONTHS, no_cases: bool = False) -> list[Problem]:
     """All findings of a rule set; raises `InputError` if its files cannot be read."""
     path = find(rules)
-    gathered = gather(path)
+    gathered = gather(path, trust=False)
     looked, problems = (None, []) if no_cases or gathered.problems else _reached(path, gathered)
     shared = len(chain(path)) == 1 and path.resolve() == root_of(path).resolve() / "default"
     beside = [read_yaml(file, str(file), MAX_RULE_BYTES).data for file in _beside(path)] if shared else []

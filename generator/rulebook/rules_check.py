@@ -26,23 +26,18 @@ OPTIONAL = frozenset(("quantize",))
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
-ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "beyond", "unbeaten", "otherwise", "evidence", "replaces", "before", "at", "index"}
 
 
 def check(gathered: Gathered, known: Data) -> list[Problem]:
     """All problems of a merged rule set, at their places; `known` are the names that the code provides."""
-    merged = gathered.merged
-    unnamed = [] if "name" in merged["ruleset"] else [Problem("missing-key", "`ruleset: {name: …}` is missing", gathered.top)]
-    return [*unnamed, *_vocabulary(gathered, known), *_thresholds(gathered), *_tables(merged, gathered), *fact_problems(gathered), *_sources(gathered)]
+    return [*_vocabulary(gathered, known), *_tables(gathered.merged, gathered), *fact_problems(gathered), *_sources(gathered)]
 
 
 def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
     read = {word for table in gathered.merged["tables"].values() for row in table["rows"] for word in words_of(row)}
     for name, entry in gathered.merged["names"].items():
         place, given = gathered.place("names", name), known.get(name)
-        if not isinstance(entry, dict) or entry.get("stage") not in STAGES or "type" not in entry:
-            yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", place)
-        elif name.startswith(LABELS):
+        if name.startswith(LABELS):
             if entry["stage"] != STAGES[0] or entry["type"] != "word" or not entry.get("values"):
                 yield Problem("rules-form", f"a label is declared with `stage: spec, type: word` and the `values` that it may have: {name!r}", place)
         elif given is None:
@@ -61,36 +56,12 @@ def words_of(row: Row) -> set[str]:
     return {*(row.get("when") or {}), *(row.get("order") or {}), *(row.get("set") or {}), *(word for word in written if isinstance(word, str))}
 
 
-def _thresholds(gathered: Gathered) -> Iterator[Problem]:
-    sources = gathered.merged["sources"]
-    for name, entry in gathered.merged["thresholds"].items():
-        place = gathered.place("thresholds", name)
-        numbers = [entry] if "value" in entry else entry.get("by_version") or []
-        if not numbers or not all("value" in row for row in numbers):
-            yield Problem("rules-form", f"threshold {name!r} has no value", place)
-        if any(row.get("source", entry.get("source")) is None for row in numbers):
-            yield Problem("no-source", f"threshold {name!r} has a number without a source", place)
-        if "unit" not in entry or "checked" not in entry:
-            yield Problem("rules-form", f"threshold {name!r} needs a unit and the date of its last check", place)
-        source = entry.get("source")
-        if source is not None and source not in sources:
-            document = gathered.documents[place.path]
-            yield Problem(
-                "unknown-source",
-                f"{source!r} is not a known source{did_you_mean(str(source), sources)}",
-                document.place(("thresholds", name, "source")),
-            )
-
-
 def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
     for name in HITS:
         if name not in merged["tables"] and name not in OPTIONAL:
             yield Problem("missing-table", f"the rule set has no table {name!r} (an empty table has `rows: []`)", gathered.top)
     for name, table in merged["tables"].items():
         place = place_at(table["at"])
-        if name not in HITS:
-            yield Problem("unknown-table", f"there is no table {name!r}{did_you_mean(name, HITS)}", place)
-            continue
         if table["hit"] != HITS[name]:
             yield Problem("wrong-hit", f"the table {name!r} needs `hit: {HITS[name]}`, not `{table['hit']}`", place)
         for row in table["rows"]:
@@ -115,11 +86,6 @@ class _Row:
 
 
 def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
-    for key in row:
-        if key not in ROW_KEYS:
-            yield Problem("unknown-key", f"{key!r} is not a key of a row{did_you_mean(key, ROW_KEYS)}", place.at(key, key=True))
-    if not row.get("because"):
-        yield Problem("rules-form", f"row {row['id']!r} lacks `because`", place.at())
     source = row.get("source")
     if source is not None and source not in merged["sources"]:
         yield Problem("unknown-source", f"{source!r} is not a known source{did_you_mean(str(source), merged['sources'])}", place.at("source"))
@@ -258,12 +224,8 @@ def _sources(gathered: Gathered) -> Iterator[Problem]:
     """Problems of all `source` keys in the facts, at any depth."""
     known = gathered.merged["sources"]
     for document in gathered.documents.values():
-        if not isinstance(document.data, dict) or document.data.keys() & {"table", "thresholds", "cases"}:
-            rows = document.data.get("thresholds") if isinstance(document.data, dict) else None
-            for name, entry in rows.items() if isinstance(rows, dict) else ():
-                yield from _in(document, ("thresholds", name, "by_version"), entry.get("by_version"), known)
-            continue
-        yield from _in(document, (), document.data, known)
+        if isinstance(document.data, dict) and "table" not in document.data:  # rows have had theirs checked
+            yield from _in(document, (), document.data, known)
 
 
 def _in(document: Document, path: tuple[str | int, ...], value: object, known: Mapping[str, object]) -> Iterator[Problem]:

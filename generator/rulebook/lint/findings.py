@@ -13,11 +13,10 @@ from generator.errors import Place, Problem
 from generator.rulebook.lint.age import age_findings
 from generator.rulebook.lint.catalogue import catalogue_findings
 from generator.rulebook.lint.facts import fact_findings
-from generator.rulebook.lint.layers import layer_findings, looked_at
+from generator.rulebook.lint.layers import layer_findings
 from generator.rulebook.lint.tables import Rows, table_findings
 from generator.rulebook.lint.unused import unused_findings
 from generator.rulebook.overlay import Data, Gathered
-from generator.rulebook.schemas import kind_of, problems_of
 from generator.rulebook.table import names_read
 
 SEVERITIES = ("error", "warning", "note")
@@ -45,7 +44,6 @@ def findings(
     """
     found = list(gathered.problems)
     if not found:
-        found += _forms(gathered, shared)
         found += table_findings(gathered)
         found += catalogue_findings(gathered)
         found += fact_findings(gathered, shared)
@@ -61,15 +59,6 @@ def findings(
 def in_order(found: Iterable[Problem]) -> list[Problem]:
     """Findings by file, line and column, each once."""
     return sorted(set(found), key=lambda p: (*(p.place or Place("", 0, 0)), SEVERITIES.index(p.severity), p.code, p.message))
-
-
-def _forms(gathered: Gathered, shared: bool) -> Iterator[Problem]:
-    """Schema violations in every file of the set (and of the shared facts)."""
-    files = looked_at(gathered, shared)
-    for document in gathered.documents.values():
-        kind = kind_of(document.data)
-        if kind is not None and document.name in files:
-            yield from problems_of(document, kind, form_only=True)
 
 
 def _row_sources(gathered: Gathered) -> Iterator[Problem]:
