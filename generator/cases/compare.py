@@ -55,11 +55,7 @@ def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Differen
         if codes != [expect["error"]]:
             got = " and ".join(codes) or "a plan"
             yield Difference(
-                ("error",),
-                f"error: expected {expect['error']}, got {got}",
-                case.place("error"),
-                codes[0] if codes else None,
-                len(codes) == 1,
+                ("error",), f"error: expected {expect['error']}, got {got}", case.place("error"), codes[0] if codes else None, len(codes) == 1
             )
         return
     if codes:
@@ -75,9 +71,7 @@ def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Differen
     yield from _rows(case, seen, book)
     yield from _rejected(case, seen)
     if "engines" in expect and set(expect["engines"]) != seen.engines:
-        yield Difference(
-            ("engines",), f"viable engines: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines)
-        )
+        yield Difference(("engines",), f"viable engines: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines))
     for path, wanted in (expect.get("plan") or {}).items():
         figure = seen.figure(path)
         if not _equal(wanted, figure):
@@ -115,10 +109,7 @@ def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
         elif not any(set(rows) <= by for by in found):
             near = max(found, key=lambda by: len(by & set(rows)))
             yield Difference(
-                ("rejected", word),
-                f"{word} is rejected by other rows: {_sets(set(rows), near)}",
-                case.place("rejected", word),
-                sorted(near),
+                ("rejected", word), f"{word} is rejected by other rows: {_sets(set(rows), near)}", case.place("rejected", word), sorted(near)
             )
     for i, word in enumerate(case.expect.get("figures") or ()):
         first = next(iter(seen.rejected(word)), None)
@@ -135,9 +126,7 @@ def _choice(case: Case, wanted: Mapping[str, object] | None, got: Mapping[str, o
         return
     for key, value in wanted.items():
         if not _one_of(value, got.get(key)):
-            yield Difference(
-                ("choice", key), f"{key}: expected {_shown(value)}, got {_shown(got.get(key))}", case.place("choice", key), got.get(key)
-            )
+            yield Difference(("choice", key), f"{key}: expected {_shown(value)}, got {_shown(got.get(key))}", case.place("choice", key), got.get(key))
 
 
 def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:

@@ -24,9 +24,7 @@ from generator.rulebook.book import RuleBook, load
 @click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="The spec of the deployed server.")
 @click.option("--write", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the measured constants as a rule set into DIR.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
-def command(
-    logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool
-) -> int:
+def command(logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool) -> int:
     """Compare the memory predicted for SPEC with each LOG, term by term, and report deviations.
 
     LOG is a start-up log of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama, or an excerpt with a figure; its

@@ -29,9 +29,7 @@ MEANING = {
 @options.some_specs_argument
 @options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
 @options.options(options.quiet_option, options.verbose_option)
-def command(
-    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool
-) -> int:
+def command(specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool) -> int:
     """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
     Without SPEC, every spec of the project file gen-deploy.yaml.

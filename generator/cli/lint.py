@@ -27,12 +27,7 @@ MONTHS = 12
 @options.options(options.tree_rules_option)
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="text", show_default=True, help="The output format.")
 @click.option(
-    "--max-age-months",
-    "months",
-    type=click.IntRange(1),
-    default=MONTHS,
-    show_default=True,
-    help="Sources last read longer ago than this are stale.",
+    "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources last read longer ago than this are stale."
 )
 @click.option("--no-cases", is_flag=True, help="Skip the check that cases and examples reach each row.")
 @options.options(options.verbose_option)

@@ -26,9 +26,7 @@ def _tree_rules(ctx: click.Context, param: click.Parameter, value: str | None) -
     return project.rule_set(value, Path(), tree=True)
 
 
-rules_option = click.option(
-    "--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; default: the project file's, else `default`."
-)
+rules_option = click.option("--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; default: the project file's, else `default`.")
 tree_rules_option = click.option(
     "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; default: the project file's, else ./rules, else `default`."
 )

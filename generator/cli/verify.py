@@ -22,9 +22,7 @@ from generator.verify.folder import check_paths
 @click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; default: the version that the files pin.")
 @click.option("--strict", is_flag=True, help="Exit 1 on warnings as well.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
-def command(
-    paths: tuple[Path, ...], engine: str | None, version: str | None, strict: bool, rules: str, as_json: bool, quiet: bool
-) -> int:
+def command(paths: tuple[Path, ...], engine: str | None, version: str | None, strict: bool, rules: str, as_json: bool, quiet: bool) -> int:
     """Check every flag, choice, type and key of launch files: scripts, Compose, Kubernetes, an engine's YAML, Modelfiles."""
     book = load(rules)
     asked = Asked(_engine(engine, book), version)

@@ -21,9 +21,7 @@ _KEPT_INPUTS = 4
 _CLASSES = (("quantize.minutes_few", "minutes"), ("quantize.minutes_hour", "under an hour"), ("quantize.minutes_day", "hours"))
 
 
-def job_needs(
-    architecture: ModelArchitecture, algorithm: str, output_bytes: int, numbers: Numbers, *, samples: int = 0, tokens: int = 0
-) -> Needs:
+def job_needs(architecture: ModelArchitecture, algorithm: str, output_bytes: int, numbers: Numbers, *, samples: int = 0, tokens: int = 0) -> Needs:
     """The resource needs of a safetensors job, in bytes (GPU memory: total of all GPUs).
 
     `algorithm` is rtn, ptq, gptq, awq or modelopt; `samples` calibration texts of `tokens` tokens.

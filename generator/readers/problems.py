@@ -24,14 +24,8 @@ if TYPE_CHECKING:
         absolute_path: Iterable[str | int]
         schema_path: Collection[str | int]
 
-WORDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-}
+
+WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "a mapping", "array": "a list"}
 """Readable names of JSON Schema types."""
 
 LONGEST = 60

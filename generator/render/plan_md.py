@@ -32,9 +32,7 @@ TERMS = (
 Data = dict[str, Any]
 
 
-def plan_md(
-    plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]
-) -> Artifact:
+def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]) -> Artifact:
     """The page of a plan; `data` is its `kept` form, `paths` are the other generated files."""
     settings = (data["choice"] or {}).get("settings", {})
     text = templates.render(
@@ -79,10 +77,7 @@ def bar(memory: Mapping[str, float] | None) -> Data | None:
         done += memory[key]
         cells += mark * (min(BAR, round(done / memory["capacity"] * BAR)) - len(cells))
     legend = "  ".join(f"{mark} {label} {memory[key]:.2f}" for key, label, mark in TERMS if memory[key])
-    return {
-        "cells": cells + "·" * (BAR - len(cells)),
-        "legend": f"{legend}  · free {memory['capacity'] - memory['total']:.2f}",
-    }
+    return {"cells": cells + "·" * (BAR - len(cells)), "legend": f"{legend}  · free {memory['capacity'] - memory['total']:.2f}"}
 
 
 def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
@@ -172,13 +167,7 @@ def source(key: str | None, book: RuleBook) -> Data | None:
 
 def _row(entry: Data, book: RuleBook) -> Data:
     did = [f"{name} {shown}" for name, shown in _did(entry)]
-    return {
-        "step": entry["step"],
-        "row": entry["row"],
-        "did": "; ".join(did),
-        "because": entry["because"],
-        "source": source(entry["source"], book),
-    }
+    return {"step": entry["step"], "row": entry["row"], "did": "; ".join(did), "because": entry["because"], "source": source(entry["source"], book)}
 
 
 def _did(entry: Data) -> Iterable[tuple[str, str]]:
@@ -196,8 +185,7 @@ def _alternative(c: Data) -> Data:
     return {
         "what": f"{c['engine']} {c['engine_version']}",
         "method": c["quantization"],
-        "gpus": f"tp {c['tensor_parallel']}, pp {c['pipeline_parallel']}"
-        + (f", {c['replicas']} replicas" if c["replicas"] > 1 else ""),
+        "gpus": f"tp {c['tensor_parallel']}, pp {c['pipeline_parallel']}" + (f", {c['replicas']} replicas" if c["replicas"] > 1 else ""),
         "total": f"{memory['total']:.2f}" if memory else "-",
         "speed": _banded(c["performance"]),
         "headroom": f"{100 * memory['headroom']:.0f} %" if memory else "-",
@@ -221,8 +209,7 @@ def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
         reason = min(rejection.reasons, key=lambda one: (-counts[one.row], one.row))
         candidate = rejection.candidate
         entry = folded.setdefault(
-            (candidate.engine, reason.row),
-            {"engine": candidate.engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because},
+            (candidate.engine, reason.row), {"engine": candidate.engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because}
         )
         entry["methods"] = sorted({*entry["methods"], candidate.method})
         entry["count"] += 1
@@ -238,10 +225,4 @@ def _jobs(launches: Sequence[Launch]) -> list[Data]:
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
     folder = launch.folder
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
-    return {
-        "title": launch.facts["title"],
-        "name": launch.engine.name,
-        "files": files,
-        "url": launch.base_url,
-        "model": launch.request_name,
-    }
+    return {"title": launch.facts["title"], "name": launch.engine.name, "files": files, "url": launch.base_url, "model": launch.request_name}

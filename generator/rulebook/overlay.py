@@ -172,9 +172,7 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     engines = gathered.merged["engines"]
     old = engines.get(name)
     if old is None and not shipped:
-        yield Problem(
-            "new-engine", f"{name!r} is new, but an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place
-        )
+        yield Problem("new-engine", f"{name!r} is new, but an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place)
         return
     yield from _put(gathered, layer, ("engines", name), old, data, place, old is not None)
     if old is not None:

@@ -96,9 +96,7 @@ def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
         yield from _cell(merged, name, cell, place)
         entry = merged["names"].get(name)
         if entry and table == "workload" and name not in WORKLOAD_READS:
-            yield Problem(
-                "too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True)
-            )
+            yield Problem("too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True))
         elif entry and STAGES.index(entry["stage"]) > STAGES.index(READS_UP_TO.get(table, STAGES[-1])):
             why = "it differs between candidates" if table == "prefer" else "it is known later"
             yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place.at("when", name, key=True))
@@ -117,9 +115,7 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
         for key in ("rank", "order"):
             for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
                 if name not in merged["names"]:
-                    yield Problem(
-                        "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key)
-                    )
+                    yield Problem("unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key))
                 elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
                     yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place.at(key))
         if "beyond" in row and not any(str(name).startswith(ESTIMATES) for name in (row.get("rank") or {}).values()):
@@ -129,18 +125,14 @@ def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Proble
             yield from _values(merged, name, flat, place.at("order", name))
     for key, value in (row.get("set") or {}).items():
         if key not in merged["settings"]:
-            yield Problem(
-                "unknown-setting", f"{key!r} is not a setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True)
-            )
+            yield Problem("unknown-setting", f"{key!r} is not a setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True))
             continue
         allowed = merged["settings"][key].get("values")
         known = value in merged["thresholds"] or value in merged["names"]
         if isinstance(value, str) and not known and (allowed is None or value not in allowed):
             where = [*merged["thresholds"], *merged["names"], *(allowed or [])]
             yield Problem(
-                "unknown-value",
-                f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}",
-                place.at("set", key),
+                "unknown-value", f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}", place.at("set", key)
             )
         elif isinstance(value, int | float) and isinstance(value, bool) not in _literals(merged, key):
             wanted = "not a flag" if isinstance(value, bool) else "true or false"

@@ -41,7 +41,7 @@ def _script() -> Any:
 
 def whole(name: str) -> Any:
     """The validator with the names and values of the shipped vocabulary."""
-    spec = Registry().with_resource("spec.json", Resource.from_contents(schema("spec")))  # type: ignore[var-annotated]
+    spec = Registry().with_resource("spec.json", Resource.from_contents(schema("spec")))
     return Draft202012Validator(schema(name), registry=spec)
 
 

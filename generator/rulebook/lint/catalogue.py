@@ -43,8 +43,7 @@ def _met(tests: Mapping[str, Test], engines: list[Data], methods: list[Data], gp
     engines, methods, gpus = kept(engines), kept(methods), kept(gpus)
     reads, runs = tests.get("engine.reads_format"), tests.get("engine.runs_on_vendor")
     return any(
-        (reads is None or reads(method["_format"] in engine["_formats"]))
-        and (runs is None or runs(gpu["gpu.vendor"] in engine["_vendors"]))
+        (reads is None or reads(method["_format"] in engine["_formats"])) and (runs is None or runs(gpu["gpu.vendor"] in engine["_vendors"]))
         for engine in engines
         for method in methods
         for gpu in gpus

@@ -76,9 +76,7 @@ def _engine(document: Document, engine: Data) -> Iterator[Problem]:
 def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, object]]) -> Iterator[Problem]:
     for i in range(1, len(rows)):
         if version_key(rows[i - 1]["since"]) >= version_key(rows[i]["since"]):
-            yield Problem(
-                "versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i))
-            )
+            yield Problem("versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i)))
 
 
 def _without_source(document: Document) -> Iterator[Problem]:

@@ -31,12 +31,7 @@ class Reached:
 
 
 def findings(
-    gathered: Gathered,
-    today: date,
-    months: int,
-    reached: Reached | None = None,
-    beside: Iterable[object] = (),
-    shared: bool = False,
+    gathered: Gathered, today: date, months: int, reached: Reached | None = None, beside: Iterable[object] = (), shared: bool = False
 ) -> list[Problem]:
     """All findings: only loading errors if the set does not load, else every proof.
 

@@ -87,9 +87,7 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Probl
         if not rows.boxes(table, row):
             empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
             name = empty[0] if empty else next(iter(row["when"]))
-            yield Problem(
-                "unreachable-row", f"{row['id']!r} can never match: its cell accepts no value of {name}", rows.place(row, "when", name)
-            )
+            yield Problem("unreachable-row", f"{row['id']!r} can never match: its cell accepts no value of {name}", rows.place(row, "when", name))
 
 
 def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
