@@ -46,16 +46,16 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
         gpus=launches[0].gpus if launches else 0,
         memory=data["memory"],
         bar=bar(data["memory"]),
-        terms=terms(data["memory"]),
+        terms=[(key, label) for key, label, _ in TERMS],
         formulas=formulas(data["memory_terms"], book),
         host=data["host_memory"],
         kv=data["kv_cache"],
-        speed=speed(data),
+        speed=data["performance"],
         thumb=rule_of_thumb(data),
         quality=data["quality"],
         settings=[[name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] for name, value in settings.items()],
         trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
-        alternatives=[_alternative(c) for c in data["alternatives"]],
+        alternatives=data["alternatives"],
         rejected=rejected(plan.rejected, book),
         warnings=[
             {"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]
@@ -80,19 +80,6 @@ def bar(memory: Mapping[str, float] | None) -> Data | None:
     return {"cells": cells + "·" * (BAR - len(cells)), "legend": f"{legend}  · free {memory['capacity'] - memory['total']:.2f}"}
 
 
-def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
-    """The memory terms with their share of the GPU."""
-    if memory is None:
-        return []
-    total = memory["capacity"] or 1.0
-    rows = [[label, f"{memory[key]:.2f}", f"{100 * memory[key] / total:.0f} %"] for key, label, _ in TERMS]
-    rows += [
-        [label, f"{memory[key]:.2f}", f"{100 * memory[key] / total:.0f} %"]
-        for key, label in (("total", "in use"), ("budget", "budget"), ("capacity", "capacity"))
-    ]
-    return rows
-
-
 def formulas(found: Sequence[Data], book: RuleBook, depth: int = 0) -> list[Data]:
     """Each term with its formula, inputs and source, followed by its parts."""
     labels = {name: label for name, label, _ in TERMS}
@@ -104,42 +91,6 @@ def formulas(found: Sequence[Data], book: RuleBook, depth: int = 0) -> list[Data
         rows.append({**row, "source": source(term["source"], book)})
         rows += formulas(term["parts"], book, depth + 1)
     return rows
-
-
-LIMITS = {
-    "kv-capacity": "the number of running sequences (KV cache, max_num_seqs), which is below the concurrency",
-    "host": "host work and kernel launches",
-    "bandwidth": "memory bandwidth",
-    "compute": "arithmetic",
-    "communication": "communication between the GPUs",
-}
-
-
-def speed(data: Data) -> Data | None:
-    """The estimated speed with its bands, or the reason for a missing estimate."""
-    found = data["performance"]
-    if found is None or data["choice"] is None:
-        return None
-    if found["tpot_ms"] is None:
-        return {"unknown": found["unknown"], "figures": []}
-    machine = "machine" if data["spec"]["hardware"]["gpu"] == "cpu" else "GPU"
-    labels = (
-        ("output_tokens_per_second", "total output tokens/s"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to first token"),
-        ("per_user", "output tokens/s per user"), ("gpu_hours_per_million_tokens", f"{machine}-hours per million output tokens"),
-    )  # fmt: skip
-    rows = [
-        [label, f"{found[key]:,g}", f"{found['error_band'][key][0]:,g} to {found['error_band'][key][1]:,g}"] for key, label in labels if found[key] is not None
-    ]
-    return {
-        "unknown": "",
-        "without": found["unknown"] or "",
-        "figures": rows,
-        "concurrency": found["concurrency"],
-        "waiting": isinstance(data["spec"]["workload"]["concurrency"], int) and found["concurrency"] < data["spec"]["workload"]["concurrency"],
-        "limit": LIMITS[found["limited_by"]],
-        "basis": found["basis"],
-        "objectives": found["max_concurrency_for_objectives"],
-    }
 
 
 def rule_of_thumb(data: Data) -> Data | None:
@@ -178,26 +129,6 @@ def _did(entry: Data) -> Iterable[tuple[str, str]]:
             yield name, ", ".join(f"{k} = {v}" for k, v in value.items())
         else:
             yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _alternative(c: Data) -> Data:
-    memory = c["memory"] or {}
-    return {
-        "what": f"{c['engine']} {c['engine_version']}",
-        "method": c["quantization"],
-        "gpus": f"tp {c['tensor_parallel']}, pp {c['pipeline_parallel']}" + (f", {c['replicas']} replicas" if c["replicas"] > 1 else ""),
-        "total": f"{memory['total']:.2f}" if memory else "-",
-        "speed": _banded(c["performance"]),
-        "headroom": f"{100 * memory['headroom']:.0f} %" if memory else "-",
-    }
-
-
-def _banded(performance: Data | None) -> str:
-    """Output tokens/s with its band."""
-    if not performance or performance["output_tokens_per_second"] is None:
-        return "-"
-    low, high = performance["error_band"]["output_tokens_per_second"]
-    return f"{performance['output_tokens_per_second']:,g} ({low:,g} to {high:,g})"
 
 
 def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
