@@ -308,6 +308,16 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
             },
             ("ruleset",),
         ),
+        "prices": document(
+            "GPU prices per hour, for `plan --prices`",
+            {
+                "dated": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "A day such as 2026-11-24."},
+                "currency": TEXT,
+                "source": TEXT,
+                "per_gpu_hour": by_name({"type": "number", "minimum": 0}, "The price of each GPU."),
+            },
+            ("dated", "currency", "per_gpu_hour"),
+        ),
         "project": document(
             "The project file gen-deploy.yaml",
             {
