@@ -11,11 +11,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import or_
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 from generator.rulebook.table import LABELS
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Row
 
 MERGED = (
     "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs",
@@ -74,6 +77,10 @@ class Gathered:
     def place(self, section: str, name: str) -> Place:
         """The current place of an entry: its last addition, replacement or change."""
         return self.steps[section, name][-1].place
+
+    def in_row(self, row: Data | Row, *path: str | int, key: bool = False) -> Place:
+        """The place of a part of a row."""
+        return self.documents[row["at"].rpartition(":")[0]].place(("rows", row["index"], *path), key)
 
 
 def empty() -> Data:

@@ -6,7 +6,8 @@ Floor 1. Reports all problems at once; `lint` adds proofs (shadowed rows, gaps).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
@@ -31,6 +32,12 @@ READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 def check(gathered: Gathered, known: Data) -> list[Problem]:
     """All problems of a merged rule set, at their places; `known` are the names that the code provides."""
     return [*_vocabulary(gathered, known), *_tables(gathered.merged, gathered), *fact_problems(gathered), *_sources(gathered)]
+
+
+class At(Protocol):
+    """The places of the parts of a row."""
+
+    def __call__(self, *path: str | int, key: bool = False) -> Place: ...
 
 
 def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
@@ -65,7 +72,7 @@ def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
         if table["hit"] != HITS[name]:
             yield Problem("wrong-hit", f"the table {name!r} needs `hit: {HITS[name]}`, not `{table['hit']}`", place)
         for row in table["rows"]:
-            yield from _row(merged, name, row, _Row(row, gathered.documents))
+            yield from _row(merged, name, row, partial(gathered.in_row, row))
 
 
 def place_at(at: str) -> Place:
@@ -74,69 +81,58 @@ def place_at(at: str) -> Place:
     return Place(path, int(line), int(column))
 
 
-class _Row:
-    """Positions of the parts of a row."""
-
-    def __init__(self, row: Data, documents: Mapping[str, Document]) -> None:
-        self.document = documents[row["at"].rpartition(":")[0]]
-        self.index = row["index"]
-
-    def at(self, *path: str | int, key: bool = False) -> Place:
-        return self.document.place(("rows", self.index, *path), key=key)
-
-
-def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
+def _row(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
     source = row.get("source")
     if source is not None and source not in merged["sources"]:
-        yield Problem("unknown-source", f"{source!r} is not a known source{did_you_mean(str(source), merged['sources'])}", place.at("source"))
+        yield Problem("unknown-source", f"{source!r} is not a known source{did_you_mean(str(source), merged['sources'])}", place("source"))
     when = row.get("when") or {}
     if not when and not row.get("otherwise") and table != "prefer":
-        yield Problem("rules-form", f"row {row['id']!r} matches everything; write `otherwise: true`", place.at())
+        yield Problem("rules-form", f"row {row['id']!r} matches everything; write `otherwise: true`", place())
     for name, cell in when.items():
         yield from _cell(merged, name, cell, place)
         entry = merged["names"].get(name)
         if entry and table == "workload" and name not in WORKLOAD_READS:
-            yield Problem("too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True))
+            yield Problem("too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place("when", name, key=True))
         elif entry and STAGES.index(entry["stage"]) > STAGES.index(READS_UP_TO.get(table, STAGES[-1])):
             why = "it differs between candidates" if table == "prefer" else "it is known later"
-            yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place.at("when", name, key=True))
+            yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place("when", name, key=True))
     yield from _action(merged, table, row, place)
 
 
-def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
+def _action(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
     if table == "prefer":
         if sum(key in row for key in ("rank", "order", "unbeaten")) != 1:
-            yield Problem("rules-form", f"row {row['id']!r} needs either `rank`, `order` or `unbeaten`", place.at())
+            yield Problem("rules-form", f"row {row['id']!r} needs either `rank`, `order` or `unbeaten`", place())
         for direction, names in (row.get("unbeaten") or {}).items():
             for number, name in enumerate(names):
                 if merged["names"].get(name, {}).get("type") not in ("number", "flag"):
                     near = did_you_mean(str(name), merged["names"])
-                    yield Problem("unknown-name", f"{name!r} is not a number of the vocabulary{near}", place.at("unbeaten", direction, number))
+                    yield Problem("unknown-name", f"{name!r} is not a number of the vocabulary{near}", place("unbeaten", direction, number))
         for key in ("rank", "order"):
             for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
                 if name not in merged["names"]:
-                    yield Problem("unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key))
+                    yield Problem("unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place(key))
                 elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
-                    yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place.at(key))
+                    yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place(key))
         if "beyond" in row and not any(str(name).startswith(ESTIMATES) for name in (row.get("rank") or {}).values()):
-            yield Problem("rules-form", f"row {row['id']!r} compares no estimate; `beyond: {UNCERTAINTY}` is for a `rank` of speed.*", place.at("beyond"))
+            yield Problem("rules-form", f"row {row['id']!r} compares no estimate; `beyond: {UNCERTAINTY}` is for a `rank` of speed.*", place("beyond"))
         for name, words in (row.get("order") or {}).items():
             flat = [w for group in words for w in (group if isinstance(group, list) else [group])]
-            yield from _values(merged, name, flat, place.at("order", name))
+            yield from _values(merged, name, flat, place("order", name))
     for key, value in (row.get("set") or {}).items():
         if key not in merged["settings"]:
-            yield Problem("unknown-setting", f"{key!r} is not a setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True))
+            yield Problem("unknown-setting", f"{key!r} is not a setting{did_you_mean(key, merged['settings'])}", place("set", key, key=True))
             continue
         allowed = merged["settings"][key].get("values")
         known = value in merged["thresholds"] or value in merged["names"]
         if isinstance(value, str) and not known and (allowed is None or value not in allowed):
             where = [*merged["thresholds"], *merged["names"], *(allowed or [])]
             yield Problem(
-                "unknown-value", f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}", place.at("set", key)
+                "unknown-value", f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}", place("set", key)
             )
         elif isinstance(value, int | float) and isinstance(value, bool) not in _literals(merged, key):
             wanted = "not a flag" if isinstance(value, bool) else "true or false"
-            yield Problem("wrong-type", f"{key} is {wanted}, so {value!r} cannot be its value", place.at("set", key))
+            yield Problem("wrong-type", f"{key} is {wanted}, so {value!r} cannot be its value", place("set", key))
 
 
 def _literals(merged: Data, key: str) -> set[bool]:
@@ -149,13 +145,13 @@ def _literals(merged: Data, key: str) -> set[bool]:
     return {kind for kind in (True, False) if any((type in flags) is kind for type in types)}
 
 
-def _cell(merged: Data, name: str, cell: object, place: _Row) -> Iterator[Problem]:
+def _cell(merged: Data, name: str, cell: object, place: At) -> Iterator[Problem]:
     entry = merged["names"].get(name)
     if entry is None:
         near = did_you_mean(name, merged["names"]) or ("; a `vocabulary.yaml` declares the labels that rows read" if name.startswith(LABELS) else "")
-        yield Problem("unknown-name", f"{name!r} is not in the vocabulary{near}", place.at("when", name, key=True))
+        yield Problem("unknown-name", f"{name!r} is not in the vocabulary{near}", place("when", name, key=True))
         return
-    where = place.at("when", name)
+    where = place("when", name)
     if isinstance(cell, dict):
         if "not" in cell and len(cell) == 1:
             words = cell["not"] if isinstance(cell["not"], list) else [cell["not"]]

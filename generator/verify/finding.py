@@ -27,11 +27,11 @@ class Text(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One finding; `use` is the replacement, if known."""
+    """One finding; `use` is the replacement, if known. The place is perhaps not known where it is found."""
 
     code: str
     message: str
-    place: Place
+    place: Place = Place("")
     severity: str = "error"
     use: str | None = None
 

@@ -24,7 +24,7 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
 
     def unmet(name: str) -> Iterator[Problem]:
         for row in merged["tables"][name]["rows"]:
-            place = rows.place(row, "when", key=True)
+            place = gathered.in_row(row, "when", key=True)
             if place.path not in gathered.own or not rows.boxes(name, row):
                 continue
             tests = {key: cell_test(cell, bound) for key, cell in (row.get("when") or {}).items()}

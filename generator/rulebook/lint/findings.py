@@ -14,7 +14,7 @@ from generator.rulebook.lint.age import age_findings
 from generator.rulebook.lint.catalogue import catalogue_findings
 from generator.rulebook.lint.facts import fact_findings
 from generator.rulebook.lint.layers import layer_findings
-from generator.rulebook.lint.tables import Rows, table_findings
+from generator.rulebook.lint.tables import table_findings
 from generator.rulebook.lint.unused import unused_findings
 from generator.rulebook.overlay import Data, Gathered
 from generator.rulebook.table import names_read
@@ -59,10 +59,10 @@ def in_order(found: Iterable[Problem]) -> list[Problem]:
 def _row_sources(gathered: Gathered) -> Iterator[Problem]:
     """Rows without a source that read no fact with a source."""
     bring = {"support", "kv_cache", "quality", "engines", "models", "gpus", "methods", "architectures"}
-    names, rows = gathered.merged["names"], Rows(gathered)
+    names = gathered.merged["names"]
     for name, table in gathered.merged["tables"].items():
         for row in table["rows"]:
-            place = rows.place(row)
+            place = gathered.in_row(row)
             if row.get("source") is not None or place.path not in gathered.own:
                 continue
             read = names_read(row)
@@ -77,10 +77,9 @@ def _cites(row: Data, gathered: Gathered) -> bool:
 
 
 def _not_reached(gathered: Gathered, reached: Reached) -> Iterator[Problem]:
-    rows = Rows(gathered)
     for name, table in gathered.merged["tables"].items():
         for row in table["rows"]:
-            place = rows.place(row)
+            place = gathered.in_row(row)
             if place.path in gathered.own and (name, row["id"]) not in reached.rows:
                 message = f"no case and no example reaches the row {row['id']!r} of `{name}` ({reached.looked_at} checked)"
                 yield Problem("not-reached", message, place)

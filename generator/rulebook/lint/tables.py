@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations, product, takewhile
 from typing import TYPE_CHECKING
 
-from generator.errors import Place, Problem
+from generator.errors import Problem
 from generator.rulebook.lint.cells import MOST_STEPS, Box, Dimension, Space, TooMuch, Values
 from generator.rulebook.overlay import Gathered
 from generator.rulebook.rules_check import catalogue_words, place_at
@@ -47,10 +47,6 @@ class Rows:
         """Whether a row is in the topmost layer."""
         return row["at"].rpartition(":")[0] in self.gathered.own
 
-    def place(self, row: Row, *path: str | int, key: bool = False) -> Place:
-        """The position of a part of a row."""
-        return self.gathered.documents[row["at"].rpartition(":")[0]].place(("rows", row["index"], *path), key)
-
 
 def table_findings(gathered: Gathered) -> Iterator[Problem]:
     """All findings for the tables of a valid rule set."""
@@ -87,7 +83,7 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Probl
         if not rows.boxes(table, row):
             empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
             name = empty[0] if empty else next(iter(row["when"]))
-            yield Problem("unreachable-row", f"{row['id']!r} can never match: its cell accepts no value of {name}", rows.place(row, "when", name))
+            yield Problem("unreachable-row", f"{row['id']!r} can never match: its cell accepts no value of {name}", rows.gathered.in_row(row, "when", name))
 
 
 def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
@@ -103,7 +99,7 @@ def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem
             values = f"{one['set'][keys[0]]!r} and {other['set'][keys[0]]!r}"
             when = rows.space.example(both) or "always"
             message = f"{one['id']!r} and {other['id']!r} both set {keys[0]}, to {values}, and can match together ({when})"
-            yield Problem("rows-differ", message, rows.place(other, "set", keys[0], key=True))
+            yield Problem("rows-differ", message, rows.gathered.in_row(other, "set", keys[0], key=True))
 
 
 def _same(one: object, other: object) -> bool:
@@ -124,12 +120,12 @@ def _redundant(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem
                 continue
             if table in ("reject", "warn") and (again or table == "reject"):
                 what = "matches the same as" if again else "matches only candidates already rejected by"
-                yield Problem("shadowed-row", f"{row['id']!r} {what} {other['id']!r}", rows.place(row, "when", key=True), "warning")
+                yield Problem("shadowed-row", f"{row['id']!r} {what} {other['id']!r}", rows.gathered.in_row(row, "when", key=True), "warning")
                 break
             mine = row.get("set") or {}
             if table not in ("reject", "warn") and all(key in other["set"] and _same(value, other["set"][key]) for key, value in mine.items()):
                 message = f"{row['id']!r} is redundant: {other['id']!r} sets the same wherever it matches"
-                yield Problem("shadowed-row", message, rows.place(row, "set", key=True), "warning")
+                yield Problem("shadowed-row", message, rows.gathered.in_row(row, "set", key=True), "warning")
                 break
 
 
@@ -150,14 +146,14 @@ def _criteria(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
             left = rows.space.left(mine, [box for r in earlier for box in rows.boxes("prefer", r)])
             if earlier and not left:
                 message = f"{row['id']!r} decides nothing: {earlier[-1]['id']!r} ranks by {name} before it"
-                yield Problem("shadowed-row", message, rows.place(row), "warning")
+                yield Problem("shadowed-row", message, rows.gathered.in_row(row), "warning")
             continue
         if "order" not in row:
             continue
         ((name, groups),) = row["order"].items()
         yield from _twice(rows, row, name, groups)
         if not _tells(rows, mine, name, groups, before):
-            yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.place(row), "warning")
+            yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.gathered.in_row(row), "warning")
 
 
 def _unordered(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
@@ -179,7 +175,7 @@ def _twice(rows: Rows, row: Row, name: str, groups: Sequence[object]) -> Iterato
     for i, group in enumerate(groups):
         for word in group if isinstance(group, list) else [group]:
             if word in seen:
-                yield Problem("twice-in-order", f"{word!r} appears twice in the order of {row['id']!r}", rows.place(row, "order", name, i))
+                yield Problem("twice-in-order", f"{word!r} appears twice in the order of {row['id']!r}", rows.gathered.in_row(row, "order", name, i))
             seen.add(word)
 
 
