@@ -1,7 +1,4 @@
-"""Which engine wrote a log, and what it says.
-
-Floor 7: reads the logs that the user names.
-"""
+"""Which engine wrote a log, and what it says. Floor 7: reads the logs that the user names."""
 
 from __future__ import annotations
 

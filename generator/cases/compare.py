@@ -1,7 +1,4 @@
-"""Comparison of a case with the actual decision: each failed expectation at its place, with the actual value.
-
-Floor 7, pure.
-"""
+"""Comparison of a case with the actual decision: each failed expectation at its place, with the actual value. Floor 7, pure."""
 
 from __future__ import annotations
 

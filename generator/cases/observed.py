@@ -1,7 +1,4 @@
-"""A decision as a case sees it: the choice, the rows involved, and the rejected candidates with their rows.
-
-Floor 7, pure.
-"""
+"""A decision as a case sees it: the choice, the rows involved, and the rejected candidates with their rows. Floor 7, pure."""
 
 from __future__ import annotations
 

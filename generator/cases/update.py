@@ -1,7 +1,4 @@
-"""Update of expectations: only failed values are rewritten; comments and layout stay.
-
-Floor 7, pure: text in, text out.
-"""
+"""Update of expectations: only failed values are rewritten; comments and layout stay. Floor 7, pure: text in, text out."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Problems of a spec as messages: schema violations at their places, and text with invisible characters.
-
-Floor 0, pure.
-"""
+"""Problems of a spec as messages: schema violations at their places, and text with invisible characters. Floor 0, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Locations of `rules/` and `templates/`: inside the package in a wheel, beside it in a checkout.
-
-Floor 0.
-"""
+"""Locations of `rules/` and `templates/`: inside the package in a wheel, beside it in a checkout. Floor 0."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`PLAN.md`: the plan for a person.
-
-Floor 6, pure. This module prepares the content as plain data; the template defines the layout.
-"""
+"""`PLAN.md`: the plan for a person. Floor 6, pure. This module prepares the content as plain data; the template defines the layout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The estimate of one candidate's speed under a load.
-
-Floor 4, pure.
-"""
+"""The estimate of one candidate's speed under a load. Floor 4, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The configuration file of an engine: vLLM's and SGLang's keys are options, TensorRT-LLM's have classes of their own.
-
-Floor 6, pure.
-"""
+"""The configuration file of an engine: vLLM's and SGLang's keys are options, TensorRT-LLM's have classes of their own. Floor 6, pure."""
 
 from __future__ import annotations
 

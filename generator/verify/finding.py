@@ -1,7 +1,4 @@
-"""A problem of a launch file: code, message, place, and replacement.
-
-Floor 6, pure.
-"""
+"""A problem of a launch file: code, message, place, and replacement. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""SGLang's start-up logs. It prints GB and means GiB; activations are never measured there.
-
-Floor 4, pure. Imported by `calibrate` only.
-"""
+"""SGLang's start-up logs. It prints GB and means GiB; activations are never measured there. Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Consistency of facts: overlapping versions of flags and images, unordered values by version, entries without a source.
-
-Floor 1, pure.
-"""
+"""Consistency of facts: overlapping versions of flags and images, unordered values by version, entries without a source. Floor 1, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""All lint findings of one rule set, in file order.
-
-Floor 1, pure except for reading the rule set and the package's modules.
-"""
+"""All lint findings of one rule set, in file order. Floor 1, pure except for reading the rule set and the package's modules."""
 
 from __future__ import annotations
 

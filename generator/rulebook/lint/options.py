@@ -1,7 +1,4 @@
-"""Option catalogues: version spans of an option are disjoint, and no name belongs to two options at once.
-
-Floor 1, pure.
-"""
+"""Option catalogues: version spans of an option are disjoint, and no name belongs to two options at once. Floor 1, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Comparison of rows: unreachable rows, redundant rows, conflicts on a key, and gaps.
-
-Floor 1, pure.
-"""
+"""Comparison of rows: unreachable rows, redundant rows, conflicts on a key, and gaps. Floor 1, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Version spans: `since` is the first version with an entry, `until` the first without it; both are optional.
-
-Floor 1, pure.
-"""
+"""Version spans: `since` is the first version with an entry, `until` the first without it; both are optional. Floor 1, pure."""
 
 from __future__ import annotations
 
