@@ -21,9 +21,7 @@ def read_log(path: Path) -> Logged:
     """
     found = parse_log(read_lines(path, WORDS))
     if found is None:
-        raise fail(
-            "unknown-log", "no line of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path))
-        )
+        raise fail("unknown-log", "no line of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path)))
     return found
 
 

@@ -22,14 +22,7 @@ if TYPE_CHECKING:
     from generator.engines.start_log import LogParser
 
 ENGINES: Mapping[str, EngineRoom] = MappingProxyType(
-    {
-        "vllm": vllm.ROOM,
-        "sglang": sglang.ROOM,
-        "tensorrt-llm": tensorrt_llm.ROOM,
-        "tgi": tgi.ROOM,
-        "llama.cpp": llama_cpp.ROOM,
-        "ollama": ollama.ROOM,
-    }
+    {"vllm": vllm.ROOM, "sglang": sglang.ROOM, "tensorrt-llm": tensorrt_llm.ROOM, "tgi": tgi.ROOM, "llama.cpp": llama_cpp.ROOM, "ollama": ollama.ROOM}
 )
 
 

@@ -69,9 +69,7 @@ def _kinds_named(word: str, kinds: Mapping[str, object]) -> list[str]:
         word = "token_embd"
     found = [kind for kind in kinds if kind == word or kind.removeprefix(word) in _EXPERTS]
     if not found:
-        raise fail(
-            "unknown-tensor-kind", f"this model has no tensors of the kind {word!r}{did_you_mean(word, kinds)} (it has {', '.join(sorted(kinds))})"
-        )
+        raise fail("unknown-tensor-kind", f"this model has no tensors of the kind {word!r}{did_you_mean(word, kinds)} (it has {', '.join(sorted(kinds))})")
     return found
 
 

@@ -37,10 +37,7 @@ class RuleBook:
     """One rule set. Sections are plain data, named after their files."""
 
     def __init__(
-        self,
-        sections: dict[str, object] | None,
-        compiled: compiled_rules.Compiled | None = None,
-        again: Callable[[], dict[str, object]] | None = None,
+        self, sections: dict[str, object] | None, compiled: compiled_rules.Compiled | None = None, again: Callable[[], dict[str, object]] | None = None
     ) -> None:
         """`sections` in memory, or a compiled set; `again` reads the YAML if the compiled set is damaged."""
         self._sections = sections or {}

@@ -127,9 +127,7 @@ def _action(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]
         known = value in merged["thresholds"] or value in merged["names"]
         if isinstance(value, str) and not known and (allowed is None or value not in allowed):
             where = [*merged["thresholds"], *merged["names"], *(allowed or [])]
-            yield Problem(
-                "unknown-value", f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}", place("set", key)
-            )
+            yield Problem("unknown-value", f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}", place("set", key))
         elif isinstance(value, int | float) and isinstance(value, bool) not in _literals(merged, key):
             wanted = "not a flag" if isinstance(value, bool) else "true or false"
             yield Problem("wrong-type", f"{key} is {wanted}, so {value!r} cannot be its value", place("set", key))

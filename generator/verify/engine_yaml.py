@@ -53,9 +53,7 @@ def _option(document: Document, key: str, value: object, known: Catalogue) -> It
     if option.deprecated:
         yield Finding("deprecated-flag", f"{key} is deprecated in {known.title}: use {option.use}", at, "warning", option.use)
     if value is False and option.kind == "switch" and rules["false"] == "dropped":
-        yield Finding(
-            "yaml-false", f"{known.engine} silently drops {key}: false; leave it out, or write no-{key}: true", place, use=f"no-{key}: true"
-        )
+        yield Finding("yaml-false", f"{known.engine} silently drops {key}: false; leave it out, or write no-{key}: true", place, use=f"no-{key}: true")
     elif what := wrong_value(option, value):
         yield Finding(what[0], f"{key} of {known.title} takes {what[1]}", place)
     elif new := old_word(option, value):

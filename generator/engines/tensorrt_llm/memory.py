@@ -23,9 +23,7 @@ def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: D
     The logits term is the size of the allocation that a logged start failed on: 1002 MiB = 2048 × 128,256 × 4 bytes.
     """
     tokens = load.batched_tokens
-    activations = forward_bytes(
-        architecture, layout, tokens, numbers("tensorrt_llm.forward_mlp_copies"), numbers("tensorrt_llm.forward_hidden_copies")
-    )
+    activations = forward_bytes(architecture, layout, tokens, numbers("tensorrt_llm.forward_mlp_copies"), numbers("tensorrt_llm.forward_hidden_copies"))
     activations = part("forward", activations) + part("experts", moe_workspace(architecture, layout, tokens))
     graphs = 0.0
     if not load.enforce_eager:

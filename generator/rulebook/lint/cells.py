@@ -43,11 +43,7 @@ class Space:
     """The vocabulary as dimensions. Each table has a budget of `steps`; `TooMuch` is raised when it is used up."""
 
     def __init__(
-        self,
-        names: Mapping[str, Name],
-        entries: Mapping[str, Iterable[str]],
-        thresholds: Mapping[str, Threshold],
-        cells: Iterable[tuple[str, object]],
+        self, names: Mapping[str, Name], entries: Mapping[str, Iterable[str]], thresholds: Mapping[str, Threshold], cells: Iterable[tuple[str, object]]
     ) -> None:
         """`entries` are the words of the catalogue that names take their values from (`from: methods`), `cells` all that are compared."""
         self.names, self.thresholds = names, thresholds
