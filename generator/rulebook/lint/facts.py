@@ -9,8 +9,7 @@ from generator.errors import Place, Problem
 from generator.quantity import version_key
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.layers import looked_at
-from generator.rulebook.lint.options import option_findings
-from generator.rulebook.lint.versions import meet, range_findings
+from generator.rulebook.lint.options import meet, option_findings, range_findings
 from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
 from generator.rulebook.overlay import Data, Gathered
 
