@@ -40,7 +40,7 @@ def job_needs(architecture: ModelArchitecture, algorithm: str, output_bytes: int
     if samples:
         gpu += tokens * _widest(architecture) * 2
     margin = 1 + numbers("quantize.margin")
-    minutes = architecture.parameters / 1e9 * numbers(f"quantize.minutes_per_billion_{_LIKE.get(algorithm, algorithm)}")
+    minutes = architecture.parameters / 1e9 * numbers(f"quantize.minutes_per_billion_{'ptq' if algorithm == 'modelopt' else algorithm}")
     return Needs(
         gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB),
         host_memory=int((sixteen + 2 * texts) * margin),
@@ -48,9 +48,6 @@ def job_needs(architecture: ModelArchitecture, algorithm: str, output_bytes: int
         time_class=time_class(minutes, numbers),
         source="llmc-memory" if algorithm != "modelopt" else "modelopt-ptq",
     )
-
-
-_LIKE = {"modelopt": "ptq"}
 
 
 def time_class(minutes: float, numbers: Numbers) -> str:

@@ -146,7 +146,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
 
 
 def _name(path: Path) -> str:
-    data = read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml")).data
+    data = _document(path / "ruleset.yaml").data
     inner = data.get("ruleset") if isinstance(data, dict) else None
     return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
 
