@@ -5,12 +5,12 @@ Floor 1. Reports all problems at once; `lint` adds proofs (shadowed rows, gaps).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from generator.errors import Place, Problem, did_you_mean
-from generator.readers.document import Document
+from generator.readers.document import KeyPath
 from generator.rulebook.facts_check import fact_problems
 from generator.rulebook.overlay import Data, Gathered
 from generator.rulebook.table import COMPARISONS, ESTIMATES, LABELS, STAGES, UNCERTAINTY
@@ -211,21 +211,17 @@ def _sources(gathered: Gathered) -> Iterator[Problem]:
     known = gathered.merged["sources"]
     for document in gathered.documents.values():
         if isinstance(document.data, dict) and "table" not in document.data:  # rows have had theirs checked
-            yield from _in(document, (), document.data, known)
+            for path, word in cited(document.data):
+                if not isinstance(word, str) or word not in known:
+                    yield Problem("unknown-source", f"{word!r} is not a known source{did_you_mean(str(word), known)}", document.place(path))
 
 
-def _in(document: Document, path: tuple[str | int, ...], value: object, known: Mapping[str, object]) -> Iterator[Problem]:
-    if isinstance(value, list):
-        for i, part in enumerate(value):
-            yield from _in(document, (*path, i), part, known)
-    if not isinstance(value, dict):
-        return
-    for key, part in value.items():
+def cited(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+    """All words under `source` keys, at any depth, with their paths."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         if key != "source":
-            if isinstance(part, dict | list):
-                yield from _in(document, (*path, key), part, known)
-            continue
-        for i, word in enumerate(part if isinstance(part, list) else [part]):
-            if not isinstance(word, str) or word not in known:
-                at = document.place((*path, key, i) if isinstance(part, list) else (*path, key))
-                yield Problem("unknown-source", f"{word!r} is not a known source{did_you_mean(str(word), known)}", at)
+            yield from cited(part, (*path, key))
+        elif isinstance(part, list):
+            yield from (((*path, key, i), word) for i, word in enumerate(part))
+        else:
+            yield (*path, key), part

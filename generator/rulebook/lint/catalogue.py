@@ -19,15 +19,12 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
     rows, merged = Rows(gathered), gathered.merged
     engines, methods, gpus = list(_engines(merged)), list(_methods(merged)), list(_gpus(merged))
 
-    def bound(limit: object) -> object:
-        return merged["thresholds"][limit]["value"] if isinstance(limit, str) else limit
-
     def unmet(name: str) -> Iterator[Problem]:
         for row in merged["tables"][name]["rows"]:
             place = gathered.in_row(row, "when", key=True)
             if place.path not in gathered.own or not rows.boxes(name, row):
                 continue
-            tests = {key: cell_test(cell, bound) for key, cell in (row.get("when") or {}).items()}
+            tests = {key: cell_test(cell, rows.space.bound) for key, cell in (row.get("when") or {}).items()}
             if not _met(tests, engines, methods, gpus):
                 yield Problem("unreachable-row", f"no engine, method and GPU of the catalogue matches all cells of {row['id']!r}", place)
 

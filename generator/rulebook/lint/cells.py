@@ -49,11 +49,12 @@ class Space:
         self.names, self.thresholds = names, thresholds
         said: dict[str, set[object]] = {}
         for name, cell in cells:
-            said.setdefault(name, set()).update(map(self._bound, _words(cell)) if names[name]["type"] == "number" else _words(cell))
+            said.setdefault(name, set()).update(map(self.bound, _words(cell)) if names[name]["type"] == "number" else _words(cell))
         self.domains = {name: _domain(entry, entries, said.get(name, set())) for name, entry in names.items()}
         self.steps = MOST_STEPS
 
-    def _bound(self, limit: object) -> object:
+    def bound(self, limit: object) -> object:
+        """The number of a cell's limit."""
         return self.thresholds[limit]["value"] if isinstance(limit, str) and limit != "unknown" else limit
 
     def spend(self, steps: int = 1) -> None:
@@ -84,7 +85,7 @@ class Space:
                 return [{(name, word): frozenset({False}) for word in words}]
             return [{(name, word): frozenset({True})} for word in words]
         self.spend(len(self.domains[name]) // 16)
-        accepts = cell_test(cell, self._bound)
+        accepts = cell_test(cell, self.bound)
         return [{(name, None): frozenset(value for value in self.domains[name] if accepts(value))}]
 
     # -- boxes
