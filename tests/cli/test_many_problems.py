@@ -123,5 +123,6 @@ def test_lint_ends_on_a_row_of_many_boxes(here: Path) -> None:
     words = {name: [*entry["values"]] * 12 for name, entry in names.items() if entry["type"] == "words" and "values" in entry}
     cells = ", ".join(f"{name}: [{', '.join(values)}]" for name, values in words.items())
     (here / "ruleset.yaml").write_text("ruleset: {name: ours, extends: default}\n")
-    (here / "t.yaml").write_text(f"table: reject\nrows:\n  - {{id: one, when: {{{cells}, engine.settings: [{', '.join(['port'] * 100)}]}}, because: x, source: handbook}}\n")
+    row = f"{{id: one, when: {{{cells}, engine.settings: [{', '.join(['port'] * 100)}]}}, because: x, source: handbook}}"
+    (here / "t.yaml").write_text(f"table: reject\nrows:\n  - {row}\n")
     assert "too-many-rows" in {p.code for p in lint(".", date.today(), 12, no_cases=True)}
