@@ -253,6 +253,7 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
         ("meaning", "unit", "checked"),
     )
     threshold |= {"if": {"not": {"required": ["by_version"]}}, "then": {"required": ["value", "source"]}}
+    threshold["else"] = {"anyOf": [{"required": ["source"]}, {"properties": {"by_version": {"items": {"required": ["source"]}}}}]}
     name = mapping(
         {
             "stage": {"enum": ["spec", "pair", "layout", "sized"]},
@@ -306,6 +307,16 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
                 "thresholds": by_name(threshold, "Thresholds of its own, or replaced."),
             },
             ("ruleset",),
+        ),
+        "prices": document(
+            "GPU prices per hour, for `plan --prices`",
+            {
+                "dated": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "A day such as 2026-11-24."},
+                "currency": TEXT,
+                "source": TEXT,
+                "per_gpu_hour": by_name({"type": "number", "minimum": 0}, "The price of each GPU."),
+            },
+            ("dated", "currency", "per_gpu_hour"),
         ),
         "project": document(
             "The project file gen-deploy.yaml",

@@ -1,7 +1,4 @@
-"""Which engine wrote a log, and what it says.
-
-Floor 7: reads the logs that the user names.
-"""
+"""Which engine wrote a log, and what it says. Floor 7: reads the logs that the user names."""
 
 from __future__ import annotations
 
@@ -24,9 +21,7 @@ def read_log(path: Path) -> Logged:
     """
     found = parse_log(read_lines(path, WORDS))
     if found is None:
-        raise fail(
-            "unknown-log", "no line of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path))
-        )
+        raise fail("unknown-log", "no line of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path)))
     return found
 
 

@@ -13,9 +13,7 @@ from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook
 
 
-def overlay(
-    book: RuleBook, base: str, version: str | None, measured: Sequence[Measured], logs: Sequence[tuple[str, str]]
-) -> dict[str, str]:
+def overlay(book: RuleBook, base: str, version: str | None, measured: Sequence[Measured], logs: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The files of the overlay. `logs` are names and dates of the logs; the value holds from `version` to the next era."""
     date = max((day for _, day in logs), default="2000-01-01")
     source = "measured-" + (f"{version_key(version)[0]}-{version_key(version)[1]}" if version else "start")

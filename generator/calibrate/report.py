@@ -1,7 +1,4 @@
-"""A comparison for a reader at a terminal, and as plain data.
-
-Floor 7, pure.
-"""
+"""A comparison for a reader at a terminal, and as plain data. Floor 7, pure."""
 
 from __future__ import annotations
 

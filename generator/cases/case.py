@@ -79,7 +79,7 @@ def read_cases(paths: Iterable[Path]) -> list[Case]:
             if file.is_symlink() and not lies_in(file, readable_from(checkout(file.parent))):
                 raise fail("outside-project", "a case file must not be a symlink to a target outside its repository", Place(shown(file)))
             document = read_yaml(file, shown(file), MAX_RULE_BYTES)
-            wrong = problems_of(document, "cases", form_only=True)
+            wrong = problems_of(document, "cases")
             problems += wrong
             for case in [] if wrong else _cases(document, file):
                 if case.id in seen:

@@ -1,7 +1,4 @@
-"""Comparison of a case with the actual decision: each failed expectation at its place, with the actual value.
-
-Floor 7, pure.
-"""
+"""Comparison of a case with the actual decision: each failed expectation at its place, with the actual value. Floor 7, pure."""
 
 from __future__ import annotations
 
@@ -23,11 +20,16 @@ class Difference(NamedTuple):
     `mendable` is false if no other value could fix the case (an unknown row, an invalid spec).
     """
 
+    case: Case
     path: tuple[str | int, ...]
     message: str
-    place: Place
     got: object = None
     mendable: bool = True
+
+    @property
+    def place(self) -> Place:
+        """The position of the expectation; of the whole case without a path."""
+        return self.case.place(*self.path)
 
 
 class Result(NamedTuple):
@@ -53,35 +55,31 @@ def differences(case: Case, seen: Observed, book: RuleBook) -> Iterator[Differen
     codes = sorted({problem.code for problem in seen.problems})
     if "error" in expect:
         if codes != [expect["error"]]:
-            got = " and ".join(codes) or "a plan"
-            yield Difference(
-                ("error",),
-                f"error: expected {expect['error']}, got {got}",
-                case.place("error"),
-                codes[0] if codes else None,
-                len(codes) == 1,
-            )
+            message = f"error: expected {expect['error']}, got {' and '.join(codes) or 'a plan'}"
+            yield Difference(case, ("error",), message, codes[0] if codes else None, len(codes) == 1)
         return
     if codes:
-        yield Difference((), f"the spec is invalid: {seen.problems[0]}", case.place(), mendable=False)
+        yield Difference(case, (), f"the spec is invalid: {seen.problems[0]}", mendable=False)
         return
     yield from _unknown_rows(case, book)
+    choice = seen.plan["choice"]
     if "choice" in expect:
-        yield from _choice(case, expect["choice"], seen.plan["choice"])
-    for name, wanted in (expect.get("settings") or {}).items():
-        has = (seen.plan["choice"] or {}).get("settings", {}).get(name)
-        if not _equal(wanted, has):
-            yield Difference(("settings", name), f"{name}: expected {_shown(wanted)}, got {_shown(has)}", case.place("settings", name), has)
+        yield from _choice(case, expect["choice"], choice)
+    settings = (choice or {}).get("settings", {})
+    yield from _unequal(case, "settings", {name: settings.get(name) for name in expect.get("settings") or ()})
     yield from _rows(case, seen, book)
     yield from _rejected(case, seen)
     if "engines" in expect and set(expect["engines"]) != seen.engines:
-        yield Difference(
-            ("engines",), f"viable engines: {_sets(set(expect['engines']), seen.engines)}", case.place("engines"), sorted(seen.engines)
-        )
-    for path, wanted in (expect.get("plan") or {}).items():
-        figure = seen.figure(path)
-        if not _equal(wanted, figure):
-            yield Difference(("plan", path), f"{path}: expected {_shown(wanted)}, got {_shown(figure)}", case.place("plan", path), figure)
+        yield Difference(case, ("engines",), f"viable engines: {_sets(set(expect['engines']), seen.engines)}", sorted(seen.engines))
+    yield from _unequal(case, "plan", {path: seen.figure(path) for path in expect.get("plan") or ()})
+
+
+def _unequal(case: Case, part: str, got: Mapping[str, object]) -> Iterator[Difference]:
+    """The expected values of a part of `expect` that differ from these; a list of the choice means one of them."""
+    for name, value in got.items():
+        wanted = case.expect[part][name]
+        if not (_one_of(wanted, value) if part == "choice" else _equal(wanted, value)):
+            yield Difference(case, (part, name), f"{name}: expected {_shown(wanted)}, got {_shown(value)}", value)
 
 
 def _rows(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
@@ -91,19 +89,19 @@ def _rows(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
         got = seen.rows[table]
         if set(rows) != got:
             ordered = [row.id for row in book.tables[table].rows if row.id in got]
-            yield Difference(("rows", table), f"rows of {table}: {_sets(set(rows), got)}", case.place("rows", table), ordered)
+            yield Difference(case, ("rows", table), f"rows of {table}: {_sets(set(rows), got)}", ordered)
     least: dict[tuple[str, ...], tuple[str, Iterable[str] | None]] = {("warnings",): ("warn", expect.get("warnings"))}
     least |= {("trace", table): (table, rows) for table, rows in (expect.get("trace") or {}).items()}
     for path, (table, wanted) in least.items():
         left = [row for row in wanted or () if row in seen.rows[table]]
         for row in wanted or ():
             if row not in left:
-                yield Difference(path, f"row {row!r} of {table} is not involved", case.place(*path), left)
+                yield Difference(case, path, f"row {row!r} of {table} is not involved", left)
     unwanted = expect.get("no_warnings") or ()
+    left = [row for row in unwanted if row not in seen.rows["warn"]]
     for row in unwanted:
-        if row in seen.rows["warn"]:
-            left = [one for one in unwanted if one not in seen.rows["warn"]]
-            yield Difference(("no_warnings",), f"row {row!r} of warn is involved", case.place("no_warnings"), left)
+        if row not in left:
+            yield Difference(case, ("no_warnings",), f"row {row!r} of warn is involved", left)
 
 
 def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
@@ -111,33 +109,23 @@ def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
     for word, rows in (case.expect.get("rejected") or {}).items():
         found = [{reason.row for reason in rejection.reasons} for rejection in seen.rejected(word)]
         if not found:
-            yield Difference(("rejected", word), f"{word} is not rejected", case.place("rejected", word), mendable=False)
+            yield Difference(case, ("rejected", word), f"{word} is not rejected", mendable=False)
         elif not any(set(rows) <= by for by in found):
             near = max(found, key=lambda by: len(by & set(rows)))
-            yield Difference(
-                ("rejected", word),
-                f"{word} is rejected by other rows: {_sets(set(rows), near)}",
-                case.place("rejected", word),
-                sorted(near),
-            )
+            yield Difference(case, ("rejected", word), f"{word} is rejected by other rows: {_sets(set(rows), near)}", sorted(near))
     for i, word in enumerate(case.expect.get("figures") or ()):
         first = next(iter(seen.rejected(word)), None)
         if first is None or first.candidate.memory is None or first.candidate.kv_cache is None:
-            yield Difference(("figures",), f"{word} is not rejected with these figures", case.place("figures", i), mendable=False)
+            yield Difference(case, ("figures", i), f"{word} is not rejected with these figures", mendable=False)
 
 
 def _choice(case: Case, wanted: Mapping[str, object] | None, got: Mapping[str, object] | None) -> Iterator[Difference]:
-    if wanted is None or got is None:
-        if wanted is not got:
-            what = "nothing fits" if got is None else f"the choice is {got['engine']}/{got['quantization']}"
-            small = got and {key: got[key] for key in ("engine", "quantization")}
-            yield Difference(("choice",), f"choice: expected {'one' if got is None else 'none'}, but {what}", case.place("choice"), small)
-        return
-    for key, value in wanted.items():
-        if not _one_of(value, got.get(key)):
-            yield Difference(
-                ("choice", key), f"{key}: expected {_shown(value)}, got {_shown(got.get(key))}", case.place("choice", key), got.get(key)
-            )
+    if wanted is not None and got is not None:
+        yield from _unequal(case, "choice", {key: got.get(key) for key in wanted})
+    elif wanted is not got:
+        what = "nothing fits" if got is None else f"the choice is {got['engine']}/{got['quantization']}"
+        small = got and {key: got[key] for key in ("engine", "quantization")}
+        yield Difference(case, ("choice",), f"choice: expected {'one' if got is None else 'none'}, but {what}", small)
 
 
 def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
@@ -152,7 +140,7 @@ def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
         known = {row.id for row in book.tables[table].rows}
         for i, row in enumerate(rows):
             if row not in known:
-                yield Difference(path, f"{table} has no row {row!r}{did_you_mean(row, known)}", case.place(*path, i), mendable=False)
+                yield Difference(case, (*path, i), f"{table} has no row {row!r}{did_you_mean(row, known)}", mendable=False)
 
 
 def _one_of(wanted: object, got: object) -> bool:

@@ -1,7 +1,4 @@
-"""The specs for examining a rule set: its cases, and the examples or the project's specs.
-
-Floor 7; reads the specs.
-"""
+"""The specs for examining a rule set: its cases, and the examples or the project's specs. Floor 7; reads the specs."""
 
 from __future__ import annotations
 

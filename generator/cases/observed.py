@@ -1,11 +1,8 @@
-"""A decision as a case sees it: the choice, the rows involved, and the rejected candidates with their rows.
-
-Floor 7, pure.
-"""
+"""A decision as a case sees it: the choice, the rows involved, and the rejected candidates with their rows. Floor 7, pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -72,10 +69,4 @@ def observe(spec: DeploymentSpec, book: RuleBook) -> Observed:
 
 def reached(seen: Iterable[Observed]) -> frozenset[tuple[str, str]]:
     """All rows involved in these decisions, as (table, row)."""
-    return frozenset(_reached(seen))
-
-
-def _reached(seen: Iterable[Observed]) -> Iterator[tuple[str, str]]:
-    for one in seen:
-        for table, rows in one.rows.items():
-            yield from ((table, row) for row in rows)
+    return frozenset((table, row) for one in seen for table, rows in one.rows.items() for row in rows)

@@ -1,20 +1,13 @@
-"""Update of expectations: only failed values are rewritten; comments and layout stay.
-
-Floor 7, pure: text in, text out.
-"""
+"""Update of expectations: only failed values are rewritten; comments and layout stay. Floor 7, pure: text in, text out."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable
+from math import inf
 
 import yaml
 
 from generator.cases.compare import Difference, Result
-
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*\Z")
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def updated(text: str, results: Iterable[Result]) -> str:
@@ -68,10 +61,4 @@ def _end(node: yaml.Node) -> int:
 
 def flow(value: object) -> str:
     """A value on one line, as the cases write it."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{flow(key)}: {flow(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(flow(part) for part in value) + "]"
-    if isinstance(value, str) and _PLAIN.match(value) and value.lower() not in _WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=False)
+    return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=inf).strip().removesuffix("\n...")

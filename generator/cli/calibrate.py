@@ -1,21 +1,25 @@
-"""`gen-deploy calibrate`: compare predicted with logged memory."""
+"""`gen-deploy calibrate`: compare predicted with logged memory, or estimated with measured speed; write what was measured as a rule set."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from generator.calibrate import report
+from generator.calibrate import bench, report
 from generator.calibrate.compare import Comparison, compare
 from generator.calibrate.logs import read_log
 from generator.calibrate.measure import Measured, measure
 from generator.calibrate.overlay import overlay
-from generator.cli import bench, options
+from generator.cli import options
 from generator.cli.output import show, show_json, tell
-from generator.cli.overlays import last_written, write_overlay
-from generator.errors import DONE, Problem, UsageError, printable
+from generator.decide.decision import decide
+from generator.errors import DONE, Problem, UsageError, WriteError, printable
 from generator.rulebook.book import RuleBook, load
+from generator.rulebook.rulesets import SHIPPED
+from generator.spec.deployment import DeploymentSpec
 
 
 @click.command("calibrate")
@@ -24,9 +28,7 @@ from generator.rulebook.book import RuleBook, load
 @click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="The spec of the deployed server.")
 @click.option("--write", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the measured constants as a rule set into DIR.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
-def command(
-    logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool
-) -> int:
+def command(logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool) -> int:
     """Compare the memory predicted for SPEC with each LOG, term by term, and report deviations.
 
     LOG is a start-up log of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama, or an excerpt with a figure; its
@@ -39,7 +41,7 @@ def command(
     if bool(logs) is bool(results):
         raise UsageError(Problem("usage", "give either start-up logs (LOG...) or benchmark results (--bench), not both"))
     if results:
-        return bench.run(results, spec, book, folder, rules, as_json, quiet)
+        return _bench(results, spec, book, folder, rules, as_json, quiet)
     found: list[tuple[Path, Comparison, tuple[Measured, ...]]] = []
     for path in logs:
         comparison = compare(read_log(path), spec, book)
@@ -68,8 +70,61 @@ def _write(folder: Path, found: list[tuple[Path, Comparison, tuple[Measured, ...
     if not measured:
         tell("nothing to write: all constants agree with the logs")
         return
-    if base not in ("default", "handbook"):
-        base = str(Path(base).resolve())
     logs = [(printable(path.name), comparison.logged.date or last_written(path)) for path, comparison, _ in found]
-    files = overlay(book, base, versions.pop(), list(measured.values()), logs)
-    write_overlay(folder, files)
+    files = overlay(book, _base(base), versions.pop(), list(measured.values()), logs)
+    _write_files(folder, files)
+
+
+def _bench(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, folder: Path | None, rules: str, json_wanted: bool, quiet: bool) -> int:
+    """Compare each result with the plan of the spec; with `folder`, write the factor of the single result."""
+    outcome = decide(spec, book)
+    objects = []
+    texts: list[str] = []
+    fitted: bench.Fitted | None = None
+    for path in results:
+        result = bench.read_result(path)
+        candidate = bench.measured_candidate(result, outcome)
+        found, speed = bench.compare(result, candidate, outcome)
+        fitted = bench.refit(result, candidate, outcome)
+        objects.append(bench.as_json(path.name, candidate, result, found, speed, fitted))
+        texts += bench.lines(path.name, candidate, result, found, speed, fitted)
+    if json_wanted:
+        show_json(objects[0] if len(objects) == 1 else objects)
+    elif not quiet:
+        show(printable("\n".join(texts)))
+    if folder is not None:
+        if len(results) > 1:
+            raise UsageError(Problem("several-results", "--write takes one result; write each of the others into its own rule set"))
+        _write_factor(folder, fitted, book, rules, results[0])
+    return DONE
+
+
+def _write_factor(folder: Path, fitted: bench.Fitted | None, book: RuleBook, rules: str, result: Path) -> None:
+    if fitted is None:
+        tell("nothing to write: the result has neither time per token nor throughput, or no plausible factor explains them")
+        return
+    _write_files(folder, bench.overlay(book, _base(rules), fitted, printable(result.name), last_written(result)))
+
+
+def _base(rules: str) -> str:
+    """What an overlay extends: a shipped set by its name, another by its folder."""
+    return rules if rules in SHIPPED else str(Path(rules).resolve())
+
+
+def last_written(path: Path) -> str:
+    """The day of a file's last modification, as 2026-11-24, clamped to valid dates."""
+    seconds = min(max(path.stat().st_mtime, 0.0), datetime(9999, 12, 31, tzinfo=UTC).timestamp())
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
+def _write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the files of a new rule set into an empty or new folder; raises `WriteError` otherwise."""
+    try:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
+    tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")

@@ -8,9 +8,9 @@ import click
 
 from generator.cli import options
 from generator.cli.files import decided, rendered
-from generator.cli.output import refused, say, say_errors, show, tell
+from generator.cli.output import refused, say_errors, show, tell
 from generator.disk.written import Finding, compare, orphans
-from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
+from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
 from generator.report.edits import WAYS_OUT, drift, edit
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
@@ -29,9 +29,7 @@ MEANING = {
 @options.some_specs_argument
 @options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
 @options.options(options.quiet_option, options.verbose_option)
-def command(
-    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool
-) -> int:
+def command(specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool) -> int:
     """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
     Without SPEC, every spec of the project file gen-deploy.yaml.
@@ -40,21 +38,18 @@ def command(
     book = load(rules)
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
-    code = say_errors(errors)
     kinds: set[str] = set()
-    for spec in found:
-        try:
-            one, findings = _one(spec, book, out, all_engines)
-        except GenDeployError as error:
-            say(error.problems)
-            code = max(code, error.exit_code)
-            continue
-        code = max(code, one)
-        kinds |= {finding.kind for finding in findings}
+
+    def one(spec: DeploymentSpec) -> int:
+        code, findings = _one(spec, book, out, all_engines)
+        kinds.update(finding.kind for finding in findings)
         for finding in findings:
             _show(out / spec.name, finding, quiet, verbose)
-        if not findings and one == DONE and not quiet:
+        if not findings and code == DONE and not quiet:
             show(f"{out / spec.name}: as generated")
+        return code
+
+    code = max([say_errors(errors), *(options.attempt(one, spec) for spec in found)])
     if whole and not errors:
         for name in orphans(out, [spec.name for spec in found]):
             show(f"{out / name}: stale; no spec has this name (--prune on the main job removes it)")

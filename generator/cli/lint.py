@@ -27,12 +27,7 @@ MONTHS = 12
 @options.options(options.tree_rules_option)
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="text", show_default=True, help="The output format.")
 @click.option(
-    "--max-age-months",
-    "months",
-    type=click.IntRange(1),
-    default=MONTHS,
-    show_default=True,
-    help="Sources last read longer ago than this are stale.",
+    "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources last read longer ago than this are stale."
 )
 @click.option("--no-cases", is_flag=True, help="Skip the check that cases and examples reach each row.")
 @options.options(options.verbose_option)
@@ -51,7 +46,7 @@ def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -
 def lint(rules: str, today: date, months: int = MONTHS, no_cases: bool = False) -> list[Problem]:
     """All findings of a rule set; raises `InputError` if its files cannot be read."""
     path = find(rules)
-    gathered = gather(path)
+    gathered = gather(path, trust=False)
     looked, problems = (None, []) if no_cases or gathered.problems else _reached(path, gathered)
     shared = len(chain(path)) == 1 and path.resolve() == root_of(path).resolve() / "default"
     beside = [read_yaml(file, str(file), MAX_RULE_BYTES).data for file in _beside(path)] if shared else []

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import click
 
-from generator.errors import InputError, Place, Problem, UsageError, did_you_mean
+from generator.cli.output import say, say_errors
+from generator.errors import GenDeployError, InputError, Place, Problem, UsageError, did_you_mean
 from generator.rulebook.book import RuleBook
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
@@ -26,9 +27,7 @@ def _tree_rules(ctx: click.Context, param: click.Parameter, value: str | None) -
     return project.rule_set(value, Path(), tree=True)
 
 
-rules_option = click.option(
-    "--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; default: the project file's, else `default`."
-)
+rules_option = click.option("--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; default: the project file's, else `default`.")
 tree_rules_option = click.option(
     "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; default: the project file's, else ./rules, else `default`."
 )
@@ -94,6 +93,22 @@ def check_engine(engine: str | None, book: RuleBook) -> None:
     known = book.section("engines")
     if engine is not None and engine not in known:
         raise InputError(Problem("unknown-engine", f"--engine: {engine!r} is not a known engine{did_you_mean(engine, known)} (one of {', '.join(known)})"))
+
+
+def each_spec(paths: Iterable[Path], engine: str | None, book: RuleBook, work: Callable[[DeploymentSpec], int]) -> int:
+    """Do the work of a command on every valid spec; returns the highest exit code. The problems of each are printed."""
+    check_engine(engine, book)
+    found, errors = read_specs(paths, engine)
+    return max([say_errors(errors), *(attempt(work, spec) for spec in found)])
+
+
+def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:
+    """The exit code of the work on one spec, after printing its problems."""
+    try:
+        return work(spec)
+    except GenDeployError as error:
+        say(error.problems)
+        return error.exit_code
 
 
 def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:

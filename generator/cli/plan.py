@@ -8,12 +8,13 @@ import click
 
 from generator.cli import options
 from generator.cli import sweep as sweeps
-from generator.cli.output import refused, say, say_errors, show, show_json, tell
+from generator.cli.output import refused, show, show_json, tell
 from generator.decide.decision import decide
-from generator.errors import NOTHING_FITS, GenDeployError
+from generator.errors import DONE, NOTHING_FITS
 from generator.render.plan_json import as_json as plan_json
 from generator.report.summary import summary
 from generator.rulebook.book import load
+from generator.spec.deployment import DeploymentSpec
 
 
 @click.command("plan")
@@ -27,26 +28,22 @@ def command(
     asked = sweeps.concurrencies(sweep) if sweep is not None else []
     book = load(rules)
     paid = sweeps.Prices(prices, book) if prices else None
-    options.check_engine(engine, book)
-    found, errors = options.read_specs(specs, engine)
-    code = say_errors(errors)
     objects, texts = [], []
-    for spec in found:
-        try:
-            outcome = decide(spec, book)
-        except GenDeployError as error:
-            say(error.problems)
-            code = max(code, error.exit_code)
-            continue
+
+    def one(spec: DeploymentSpec) -> int:
+        outcome = decide(spec, book)
         if as_json:
             extra = {"sweep": sweeps.sweep_json(outcome, asked)} if asked else {}
             objects.append({**plan_json(outcome.plan), **extra, **({"cost": sweeps.cost_of(outcome, paid)} if paid else {})})
         if outcome.plan.choice is None:
             tell(refused(outcome))
-            code = max(code, NOTHING_FITS)
-        elif not as_json and not quiet:
+            return NOTHING_FITS
+        if not as_json and not quiet:
             lines = [summary(outcome.plan, book, all_engines=all_engines), *sweeps.cost_lines(outcome, paid)]
             texts.append("\n".join([*lines, *(sweeps.sweep_lines(outcome, asked) if asked else ())]))
+        return DONE
+
+    code = options.each_spec(specs, engine, book, one)
     if as_json and (objects or len(specs) > 1):
         show_json(objects if len(specs) > 1 else objects[0])
     if texts:

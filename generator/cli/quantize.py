@@ -8,12 +8,12 @@ import click
 
 from generator.cli import options
 from generator.cli.files import back_to, rendered_jobs
-from generator.cli.output import refused, say, say_errors, show, show_json, tell
+from generator.cli.output import refused, say, show, show_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import Outcome, decide
 from generator.decide.training import training_job
 from generator.disk.write import write_spec
-from generator.errors import DONE, NOTHING_FITS, GenDeployError, Problem, UsageError
+from generator.errors import DONE, NOTHING_FITS, Problem, UsageError
 from generator.facts.job import job_json, needs_json
 from generator.plan import Plan
 from generator.render.files import header_of
@@ -41,22 +41,19 @@ def command(
     if method is not None and job is None:
         raise UsageError(Problem("usage", "--method needs --job; for a quantization method use `pin: {quantization: …}` in the spec"))
     book = load(rules)
-    options.check_engine(engine, book)
-    found, errors = options.read_specs(specs, engine)
-    code = say_errors(errors)
     objects: list[dict[str, object] | None] = []
-    for spec in found:
-        try:
-            if job is not None:
-                objects.append(_trained(spec, job, method, book, out, force, quiet or as_json))
-                continue
-            outcome = decide(spec, book, making=True)
-            code = max(code, _one(spec, outcome, book, out, force, quiet or as_json))
-            if outcome.plan.choice is not None and outcome.plan.choice.job is not None:
-                objects.append(job_json(outcome.plan.choice.job))
-        except GenDeployError as error:
-            say(error.problems)
-            code = max(code, error.exit_code)
+
+    def one(spec: DeploymentSpec) -> int:
+        if job is not None:
+            objects.append(_trained(spec, job, method, book, out, force, quiet or as_json))
+            return DONE
+        outcome = decide(spec, book, making=True)
+        code = _one(spec, outcome, book, out, force, quiet or as_json)
+        if outcome.plan.choice is not None and outcome.plan.choice.job is not None:
+            objects.append(job_json(outcome.plan.choice.job))
+        return code
+
+    code = options.each_spec(specs, engine, book, one)
     if as_json and (objects or len(specs) > 1):
         show_json(objects if len(specs) > 1 else objects[0])
     return code
@@ -83,9 +80,7 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
     return DONE
 
 
-def _trained(
-    spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path, force: bool, quiet: bool
-) -> dict[str, object]:
+def _trained(spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path, force: bool, quiet: bool) -> dict[str, object]:
     """Write a training or pruning job; returns its data for `--json`."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))

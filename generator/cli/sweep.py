@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
-from math import isfinite
 from pathlib import Path
 
 import click
@@ -14,9 +12,10 @@ from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
 from generator.errors import InputError, Problem, UsageError, did_you_mean
 from generator.facts.gpu_names import card_of
-from generator.readers.document import Document, read_yaml
+from generator.readers.document import read_yaml
 from generator.report.speed import Cost, Price, cost_json, cost_line, curve_json, curve_lines
 from generator.rulebook.book import RuleBook
+from generator.rulebook.schemas import problems_of
 
 MOST = 65536
 
@@ -46,8 +45,9 @@ class Prices:
 
     def __init__(self, path: Path, book: RuleBook) -> None:
         document = read_yaml(path)
+        if problems := problems_of(document, "prices"):
+            raise InputError(problems)
         data = document.data
-        _check(document)
         currency, dated, source = str(data["currency"]), str(data["dated"]), str(data.get("source") or path.name)
         self.by_gpu: dict[str, Price] = {}
         for name, price in data["per_gpu_hour"].items():
@@ -57,33 +57,6 @@ class Prices:
                 place = document.place(("per_gpu_hour", name), key=True)
                 raise InputError([Problem("unknown-gpu", f"{name!r} is not a known GPU{near}", place)])
             self.by_gpu[card] = Price(per_gpu_hour=float(price), currency=currency, dated=dated, source=source)
-
-
-def _check(document: Document) -> None:
-    """Raise `InputError` for an invalid price file."""
-    data, problems = document.data, []
-    if not isinstance(data, dict):
-        raise InputError([Problem("wrong-type", "a price file is a mapping: dated, currency, per_gpu_hour", document.place())])
-    for key in data:
-        if key not in ("dated", "currency", "source", "per_gpu_hour"):
-            problems.append(Problem("unknown-key", f"{key!r} is not a key of a price file", document.place((key,), key=True)))
-    for key in ("dated", "currency", "per_gpu_hour"):
-        if not data.get(key):
-            problems.append(Problem("missing-key", f"a price file needs {key}", document.place()))
-    if data.get("dated") and not isinstance(data["dated"], date):
-        try:
-            date.fromisoformat(str(data["dated"]))
-        except ValueError:
-            problems.append(Problem("wrong-type", f"{data['dated']!r} is not a date such as 2026-04-03", document.place(("dated",))))
-    prices = data.get("per_gpu_hour")
-    if prices and not isinstance(prices, dict):
-        problems.append(Problem("wrong-type", "per_gpu_hour maps GPUs to prices", document.place(("per_gpu_hour",))))
-    for name, price in prices.items() if isinstance(prices, dict) else ():
-        number = isinstance(price, int | float) and not isinstance(price, bool) and isfinite(price) and price >= 0
-        if not number:
-            problems.append(Problem("wrong-type", f"{price!r} is not a price per hour", document.place(("per_gpu_hour", name))))
-    if problems:
-        raise InputError(problems)
 
 
 def sweep_json(outcome: Outcome, asked: list[int]) -> list[dict[str, object]] | None:

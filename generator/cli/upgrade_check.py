@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TypedDict
@@ -11,10 +10,10 @@ import click
 
 from generator.cli import options
 from generator.cli.files import check_versions
-from generator.cli.output import say, say_errors, show, tell
+from generator.cli.output import show, show_json, tell
 from generator.compare.upgrade import Change, broken, changes
 from generator.decide.decision import Outcome, decide
-from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError
+from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
 from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.report.summary import refusal
@@ -36,27 +35,23 @@ Upgrade = TypedDict("Upgrade", {
 def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | None, as_json: bool, quiet: bool) -> int:
     """Plan each SPEC with its current version and with VERSION, and compare the command lines; exit 3 if anything differs or breaks."""
     book = load(rules)
-    options.check_engine(engine, book)
-    found, errors = options.read_specs(specs, engine)
-    code = say_errors(errors)
     results: list[Upgrade] = []
-    for spec in found:
-        try:
-            result, one = _one(spec, version, book, as_json)
-        except GenDeployError as error:
-            say(error.problems)
-            result, one = None, error.exit_code
-        code = max(code, one)
+
+    def one(spec: DeploymentSpec) -> int:
+        result, code = _one(spec, version, book)
         if result is not None:
             results.append(result)
-            if not as_json and (one != DONE or not quiet):
+            if not as_json and (code != DONE or not quiet):
                 _print(result)
+        return code
+
+    code = options.each_spec(specs, engine, book, one)
     if as_json:
-        show(json.dumps(results[0] if len(specs) == 1 and results else results, indent=2))
+        show_json(results[0] if len(specs) == 1 and results else results)
     return code
 
 
-def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> tuple[Upgrade | None, int]:
+def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade | None, int]:
     now = decide(spec, book)
     choice = now.plan.choice
     if choice is None:
@@ -78,7 +73,7 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook, as_json: bool) -> t
         return result, DIFFERENCES
     old, new = launch_of(now.plan, choice, book, BACK), launch_of(then.plan, then.plan.choice, book, BACK)
     differing = changes(old, new)
-    result["changes"] = [_change(change) for change in differing]
+    result["changes"] = [{"word": change.word, "old": change.old, "new": change.new} for change in differing]
     return result, DIFFERENCES if breaks or differing or result["decision"] else DONE
 
 
@@ -88,10 +83,6 @@ def _decision(now: Outcome, then: Outcome) -> dict[str, str] | None:
     if old is None or new is None or old.id == new.id:
         return None
     return {"old": old.id, "new": new.id}
-
-
-def _change(change: Change) -> dict[str, str | None]:
-    return {"word": change.word, "old": change.old, "new": change.new}
 
 
 def _print(result: Upgrade) -> None:

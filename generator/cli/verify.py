@@ -9,8 +9,8 @@ import click
 
 from generator.cli import options
 from generator.cli.output import say, show, tell
-from generator.errors import BAD_INPUT, DONE, Cap, InputError, Place, Problem, did_you_mean
-from generator.rulebook.book import RuleBook, load
+from generator.errors import BAD_INPUT, DONE, Cap, Place
+from generator.rulebook.book import load
 from generator.verify.files import Asked
 from generator.verify.finding import Finding
 from generator.verify.folder import check_paths
@@ -22,13 +22,11 @@ from generator.verify.folder import check_paths
 @click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; default: the version that the files pin.")
 @click.option("--strict", is_flag=True, help="Exit 1 on warnings as well.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
-def command(
-    paths: tuple[Path, ...], engine: str | None, version: str | None, strict: bool, rules: str, as_json: bool, quiet: bool
-) -> int:
+def command(paths: tuple[Path, ...], engine: str | None, version: str | None, strict: bool, rules: str, as_json: bool, quiet: bool) -> int:
     """Check every flag, choice, type and key of launch files: scripts, Compose, Kubernetes, an engine's YAML, Modelfiles."""
     book = load(rules)
-    asked = Asked(_engine(engine, book), version)
-    report, files, problems = check_paths(paths, book, asked)
+    options.check_engine(engine, book)
+    report, files, problems = check_paths(paths, book, Asked(engine, version))
     bad = [f for f in report.findings if f.severity == "error" or (strict and f.severity == "warning")]
     cap = Cap()
     kept = [f for f in report.findings if cap.passes(f.problem)]
@@ -43,10 +41,3 @@ def command(
         found = f"{len(report.findings)} finding{'s' if len(report.findings) != 1 else ''}" if report.findings else "clean"
         tell(f"{files} file{'s' if files != 1 else ''} checked as {', '.join(sorted(set(report.checked)))}: {found}")
     return BAD_INPUT if bad or problems else DONE
-
-
-def _engine(name: str | None, book: RuleBook) -> str | None:
-    known = book.section("flags")
-    if name is not None and name not in known:
-        raise InputError(Problem("unknown-engine", f"--engine: {name!r} is not a known engine{did_you_mean(name, known)} (one of {', '.join(known)})"))
-    return name

@@ -32,11 +32,6 @@ class Cure(NamedTuple):
 
 Attempt = tuple[str, DeploymentSpec]
 
-LEAST_BITS = 4.0
-"""Nobody is told to look for weights with fewer bits."""
-LEAST_CONTEXT = 1024
-"""Shorter contexts are of no use to anybody (tokens)."""
-
 
 def cures(context: Context, plan: Plan, decide: Callable[[DeploymentSpec], Plan]) -> Iterator[Cure]:
     """One cure of each kind that helps, the least intrusive first; none where no single change of the spec is enough."""
@@ -117,7 +112,7 @@ def _context(context: Context) -> Iterator[Attempt]:
     pinned = context.pinned("max_model_len")
     asked = int(pinned or context.workload.max_context)
     tries = {known} if 0 < known < asked else set()
-    while asked > LEAST_CONTEXT:
+    while asked > context.book.number("cure.least_context"):
         asked //= 2
         tries.add(asked)
     for length in sorted(tries, reverse=True):
@@ -164,13 +159,13 @@ def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
 
 
 def _checkpoints(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
-    """Weights of a method for which no checkpoint is known: of each family the one with the fewest bits from four on."""
+    """Weights of a method for which no checkpoint is known: of each family the one with the fewest bits of those that are worth it."""
     least: dict[str, str] = {}
-    methods = book.section("methods")
+    methods, fewest = book.section("methods"), book.number("cure.least_bits")
     for method, entry in methods.items():
         known, bits = least.get(entry["family"]), entry["weight_bits"]
         prepared = entry.get("checkpoint") == "prepared" and method not in spec.model.checkpoints
-        if prepared and bits >= LEAST_BITS and (known is None or bits < methods[known]["weight_bits"]):
+        if prepared and bits >= fewest and (known is None or bits < methods[known]["weight_bits"]):
             least[entry["family"]] = method
     for method in sorted(least.values(), key=lambda name: -methods[name]["weight_bits"]):
         model = replace(spec.model, checkpoints={**spec.model.checkpoints, method: "your/checkpoint"})

@@ -1,4 +1,1 @@
-"""Output folders, git repositories, and signals.
-
-Floor 8.
-"""
+"""Output folders, git repositories, and signals. Floor 8."""

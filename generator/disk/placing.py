@@ -1,7 +1,4 @@
-"""New files of a folder: they wait in a staging folder, are put in place by renames, and everything can be undone.
-
-Floor 8.
-"""
+"""New files of a folder: they wait in a staging folder, are put in place by renames, and everything can be undone. Floor 8."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Temporary folders that are removed completely when a signal ends the command.
-
-Floor 8.
-"""
+"""Temporary folders that are removed completely when a signal ends the command. Floor 8."""
 
 from __future__ import annotations
 

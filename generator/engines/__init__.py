@@ -6,8 +6,9 @@ Floor 4, pure. `ENGINES` is the registry, by the names that specs use. Logs and 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.engines import llama_cpp, ollama, sglang, tensorrt_llm, tgi, vllm
@@ -21,14 +22,7 @@ if TYPE_CHECKING:
     from generator.engines.start_log import LogParser
 
 ENGINES: Mapping[str, EngineRoom] = MappingProxyType(
-    {
-        "vllm": vllm.ROOM,
-        "sglang": sglang.ROOM,
-        "tensorrt-llm": tensorrt_llm.ROOM,
-        "tgi": tgi.ROOM,
-        "llama.cpp": llama_cpp.ROOM,
-        "ollama": ollama.ROOM,
-    }
+    {"vllm": vllm.ROOM, "sglang": sglang.ROOM, "tensorrt-llm": tensorrt_llm.ROOM, "tgi": tgi.ROOM, "llama.cpp": llama_cpp.ROOM, "ollama": ollama.ROOM}
 )
 
 
@@ -44,18 +38,14 @@ def cache_cost(
 
 def log_parsers() -> tuple[LogParser, ...]:
     """The readers of start-up logs."""
-    from generator.engines.llama_cpp import log as llama_cpp_log
-    from generator.engines.sglang import log as sglang_log
-    from generator.engines.tensorrt_llm import log as tensorrt_llm_log
-    from generator.engines.vllm import log as vllm_log
-
-    return vllm_log, sglang_log, llama_cpp_log, tensorrt_llm_log
+    return tuple(_module(engine, "log") for engine in ("vllm", "sglang", "llama.cpp", "tensorrt-llm"))
 
 
 def benchmarks() -> Mapping[str, Benchmark]:
     """The benchmarks that engines bring, by engine."""
-    from generator.engines.llama_cpp import bench as llama_cpp_bench
-    from generator.engines.sglang import bench as sglang_bench
-    from generator.engines.vllm import bench as vllm_bench
+    return {engine: _module(engine, "bench") for engine in ("vllm", "sglang", "llama.cpp")}
 
-    return {"vllm": vllm_bench, "sglang": sglang_bench, "llama.cpp": llama_cpp_bench}
+
+def _module(engine: str, name: str) -> Any:
+    """A module of an engine's room; `Benchmark` and `LogParser` say what is in it."""
+    return import_module(f"generator.engines.{engine.replace('.', '_').replace('-', '_')}.{name}")

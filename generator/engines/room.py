@@ -1,7 +1,4 @@
-"""The protocol of an engine's room.
-
-Floor 4, pure.
-"""
+"""The protocol of an engine's room. Floor 4, pure."""
 
 from __future__ import annotations
 

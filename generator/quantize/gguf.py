@@ -69,20 +69,12 @@ def _kinds_named(word: str, kinds: Mapping[str, object]) -> list[str]:
         word = "token_embd"
     found = [kind for kind in kinds if kind == word or kind.removeprefix(word) in _EXPERTS]
     if not found:
-        raise fail(
-            "unknown-tensor-kind",
-            f"this model has no tensors of the kind {word!r}{did_you_mean(word, kinds)} (it has {', '.join(sorted(kinds))})",
-        )
+        raise fail("unknown-tensor-kind", f"this model has no tensors of the kind {word!r}{did_you_mean(word, kinds)} (it has {', '.join(sorted(kinds))})")
     return found
 
 
 def gguf_output(
-    architecture: ModelArchitecture,
-    method: Method,
-    ggml_types: Mapping[str, GgmlType],
-    *,
-    imatrix: bool = False,
-    header_per_token: float = 0.0,
+    architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], *, imatrix: bool = False, header_per_token: float = 0.0
 ) -> tuple[int, float]:
     """Bytes of a job's output file, and its average bits per weight.
 

@@ -21,9 +21,7 @@ _KEPT_INPUTS = 4
 _CLASSES = (("quantize.minutes_few", "minutes"), ("quantize.minutes_hour", "under an hour"), ("quantize.minutes_day", "hours"))
 
 
-def job_needs(
-    architecture: ModelArchitecture, algorithm: str, output_bytes: int, numbers: Numbers, *, samples: int = 0, tokens: int = 0
-) -> Needs:
+def job_needs(architecture: ModelArchitecture, algorithm: str, output_bytes: int, numbers: Numbers, *, samples: int = 0, tokens: int = 0) -> Needs:
     """The resource needs of a safetensors job, in bytes (GPU memory: total of all GPUs).
 
     `algorithm` is rtn, ptq, gptq, awq or modelopt; `samples` calibration texts of `tokens` tokens.
@@ -42,7 +40,7 @@ def job_needs(
     if samples:
         gpu += tokens * _widest(architecture) * 2
     margin = 1 + numbers("quantize.margin")
-    minutes = architecture.parameters / 1e9 * numbers(f"quantize.minutes_per_billion_{_LIKE.get(algorithm, algorithm)}")
+    minutes = architecture.parameters / 1e9 * numbers(f"quantize.minutes_per_billion_{'ptq' if algorithm == 'modelopt' else algorithm}")
     return Needs(
         gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB),
         host_memory=int((sixteen + 2 * texts) * margin),
@@ -50,9 +48,6 @@ def job_needs(
         time_class=time_class(minutes, numbers),
         source="llmc-memory" if algorithm != "modelopt" else "modelopt-ptq",
     )
-
-
-_LIKE = {"modelopt": "ptq"}
 
 
 def time_class(minutes: float, numbers: Numbers) -> str:

@@ -197,9 +197,7 @@ def _states(trained: ModelArchitecture, numbers: Numbers, gpus: int, rank: int) 
     return ceil_div(whole, gpus) + gathered
 
 
-def _forward(
-    architecture: ModelArchitecture, entry: TrainingMethod, numbers: Numbers, gpus: int, tokens: int, output_bytes: int | None
-) -> Needs:
+def _forward(architecture: ModelArchitecture, entry: TrainingMethod, numbers: Numbers, gpus: int, tokens: int, output_bytes: int | None) -> Needs:
     weights = _FROZEN * architecture.parameters
     hidden = architecture.hidden_size * numbers("training.layer_hidden_bytes")
     moving = tokens * (hidden + _inner(architecture) * numbers("training.layer_inner_bytes"))

@@ -1,4 +1,1 @@
-"""Readers of untrusted files: YAML and JSON with positions and budgets, headers of GGUF and safetensors.
-
-Floor 0.
-"""
+"""Readers of untrusted files: YAML and JSON with positions and budgets, headers of GGUF and safetensors. Floor 0."""

@@ -28,57 +28,17 @@ MAX_PARTS = 1000
 
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 _STRING, _ARRAY = 8, 9
-_NUMBERS = {
-    0: struct.Struct("<B"),
-    1: struct.Struct("<b"),
-    2: struct.Struct("<H"),
-    3: struct.Struct("<h"),
-    4: _U32,
-    5: struct.Struct("<i"),
-    6: struct.Struct("<f"),
-    7: struct.Struct("<?"),
-    10: _U64,
-    11: struct.Struct("<q"),
-    12: struct.Struct("<d"),
-}
+_NUMBERS = {number: struct.Struct(f"<{letter}") for number, letter in zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True)}
+"""The form of a value by its type's number."""
 
-GGML_TYPES: Mapping[int, tuple[str, int, int]] = MappingProxyType(
-    {
-        0: ("f32", 1, 4),
-        1: ("f16", 1, 2),
-        2: ("q4_0", 32, 18),
-        3: ("q4_1", 32, 20),
-        6: ("q5_0", 32, 22),
-        7: ("q5_1", 32, 24),
-        8: ("q8_0", 32, 34),
-        9: ("q8_1", 32, 36),
-        10: ("q2_K", 256, 84),
-        11: ("q3_K", 256, 110),
-        12: ("q4_K", 256, 144),
-        13: ("q5_K", 256, 176),
-        14: ("q6_K", 256, 210),
-        15: ("q8_K", 256, 292),
-        16: ("iq2_xxs", 256, 66),
-        17: ("iq2_xs", 256, 74),
-        18: ("iq3_xxs", 256, 98),
-        19: ("iq1_s", 256, 50),
-        20: ("iq4_nl", 32, 18),
-        21: ("iq3_s", 256, 110),
-        22: ("iq2_s", 256, 82),
-        23: ("iq4_xs", 256, 136),
-        24: ("i8", 1, 1),
-        25: ("i16", 1, 2),
-        26: ("i32", 1, 4),
-        27: ("i64", 1, 8),
-        28: ("f64", 1, 8),
-        29: ("iq1_m", 256, 56),
-        30: ("bf16", 1, 2),
-        34: ("tq1_0", 256, 54),
-        35: ("tq2_0", 256, 66),
-        39: ("mxfp4", 32, 17),
-        40: ("nvfp4", 64, 36),
-    }
-)
+GGML_TYPES: Mapping[int, tuple[str, int, int]] = {
+    0: ("f32", 1, 4), 1: ("f16", 1, 2), 2: ("q4_0", 32, 18), 3: ("q4_1", 32, 20), 6: ("q5_0", 32, 22), 7: ("q5_1", 32, 24),
+    8: ("q8_0", 32, 34), 9: ("q8_1", 32, 36), 10: ("q2_K", 256, 84), 11: ("q3_K", 256, 110), 12: ("q4_K", 256, 144),
+    13: ("q5_K", 256, 176), 14: ("q6_K", 256, 210), 15: ("q8_K", 256, 292), 16: ("iq2_xxs", 256, 66), 17: ("iq2_xs", 256, 74),
+    18: ("iq3_xxs", 256, 98), 19: ("iq1_s", 256, 50), 20: ("iq4_nl", 32, 18), 21: ("iq3_s", 256, 110), 22: ("iq2_s", 256, 82),
+    23: ("iq4_xs", 256, 136), 24: ("i8", 1, 1), 25: ("i16", 1, 2), 26: ("i32", 1, 4), 27: ("i64", 1, 8), 28: ("f64", 1, 8),
+    29: ("iq1_m", 256, 56), 30: ("bf16", 1, 2), 34: ("tq1_0", 256, 54), 35: ("tq2_0", 256, 66), 39: ("mxfp4", 32, 17), 40: ("nvfp4", 64, 36),
+}  # fmt: skip
 """Tensor type number -> name, values per block, bytes per block (source `lcpp-ggml-common`)."""
 
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z", re.DOTALL)

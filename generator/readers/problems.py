@@ -1,7 +1,4 @@
-"""Problems of a spec as messages: schema violations at their places, and text with invisible characters.
-
-Floor 0, pure.
-"""
+"""Problems of a spec as messages: schema violations at their places, and text with invisible characters. Floor 0, pure."""
 
 from __future__ import annotations
 
@@ -24,14 +21,8 @@ if TYPE_CHECKING:
         absolute_path: Iterable[str | int]
         schema_path: Collection[str | int]
 
-WORDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-}
+
+WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "a mapping", "array": "a list"}
 """Readable names of JSON Schema types."""
 
 LONGEST = 60

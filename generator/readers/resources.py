@@ -1,11 +1,7 @@
-"""Locations of `rules/` and `templates/`: inside the package in a wheel, beside it in a checkout.
-
-Floor 0.
-"""
+"""Locations of `rules/` and `templates/`: inside the package in a wheel, beside it in a checkout. Floor 0."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from generator.errors import fail
@@ -30,16 +26,3 @@ def shown(path: Path) -> str:
         return path.resolve().relative_to(base).as_posix()
     except ValueError:
         return path.as_posix()
-
-
-def cache_folder() -> Path | None:
-    """The user's cache folder for this tool (XDG); it may not exist and may not be writable.
-
-    None for a user without a home, and on systems without file owners (Windows): the cache is trusted by its owner.
-    """
-    if not hasattr(os, "geteuid"):
-        return None
-    for root in (os.environ.get("XDG_CACHE_HOME", ""), os.path.expanduser("~/.cache")):  # noqa: PTH111 - Path raises without a home
-        if Path(root).is_absolute():  # the standard requires ignoring relative paths
-            return Path(root) / "gen-deploy"
-    return None

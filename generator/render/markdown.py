@@ -1,7 +1,4 @@
-"""Literal text inside Markdown: in running text, in code spans and in table cells.
-
-Floor 6, pure.
-"""
+"""Literal text inside Markdown: in running text, in code spans and in table cells. Floor 6, pure."""
 
 from __future__ import annotations
 

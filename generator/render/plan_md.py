@@ -1,7 +1,4 @@
-"""`PLAN.md`: the plan for a person.
-
-Floor 6, pure. This module prepares the content as plain data; the template defines the layout.
-"""
+"""`PLAN.md`: the plan for a person. Floor 6, pure. This module prepares the content as plain data; the template defines the layout."""
 
 from __future__ import annotations
 
@@ -33,9 +30,7 @@ TERMS = (
 Data = dict[str, Any]
 
 
-def plan_md(
-    plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]
-) -> Artifact:
+def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, header: str, paths: Sequence[str]) -> Artifact:
     """The page of a plan; `data` is its `kept` form, `paths` are the other generated files."""
     settings = (data["choice"] or {}).get("settings", {})
     text = templates.render(
@@ -50,16 +45,16 @@ def plan_md(
         gpus=launches[0].gpus if launches else 0,
         memory=data["memory"],
         bar=bar(data["memory"]),
-        terms=terms(data["memory"]),
+        terms=[(key, label) for key, label, _ in TERMS],
         formulas=formulas(data["memory_terms"], book),
         host=data["host_memory"],
         kv=data["kv_cache"],
-        speed=speed(data),
+        speed=data["performance"],
         thumb=rule_of_thumb(data),
         quality=data["quality"],
         settings=[[name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] for name, value in settings.items()],
         trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
-        alternatives=[_alternative(c) for c in data["alternatives"]],
+        alternatives=data["alternatives"],
         rejected=rejected(plan.rejected, book),
         warnings=[
             {"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]
@@ -81,23 +76,7 @@ def bar(memory: Mapping[str, float] | None) -> Data | None:
         done += memory[key]
         cells += mark * (min(BAR, round(done / memory["capacity"] * BAR)) - len(cells))
     legend = "  ".join(f"{mark} {label} {memory[key]:.2f}" for key, label, mark in TERMS if memory[key])
-    return {
-        "cells": cells + "·" * (BAR - len(cells)),
-        "legend": f"{legend}  · free {memory['capacity'] - memory['total']:.2f}",
-    }
-
-
-def terms(memory: Mapping[str, float] | None) -> list[list[str]]:
-    """The memory terms with their share of the GPU."""
-    if memory is None:
-        return []
-    total = memory["capacity"] or 1.0
-    rows = [[label, f"{memory[key]:.2f}", f"{100 * memory[key] / total:.0f} %"] for key, label, _ in TERMS]
-    rows += [
-        [label, f"{memory[key]:.2f}", f"{100 * memory[key] / total:.0f} %"]
-        for key, label in (("total", "in use"), ("budget", "budget"), ("capacity", "capacity"))
-    ]
-    return rows
+    return {"cells": cells + "·" * (BAR - len(cells)), "legend": f"{legend}  · free {memory['capacity'] - memory['total']:.2f}"}
 
 
 def formulas(found: Sequence[Data], book: RuleBook, depth: int = 0) -> list[Data]:
@@ -111,42 +90,6 @@ def formulas(found: Sequence[Data], book: RuleBook, depth: int = 0) -> list[Data
         rows.append({**row, "source": source(term["source"], book)})
         rows += formulas(term["parts"], book, depth + 1)
     return rows
-
-
-LIMITS = {
-    "kv-capacity": "the number of running sequences (KV cache, max_num_seqs), which is below the concurrency",
-    "host": "host work and kernel launches",
-    "bandwidth": "memory bandwidth",
-    "compute": "arithmetic",
-    "communication": "communication between the GPUs",
-}
-
-
-def speed(data: Data) -> Data | None:
-    """The estimated speed with its bands, or the reason for a missing estimate."""
-    found = data["performance"]
-    if found is None or data["choice"] is None:
-        return None
-    if found["tpot_ms"] is None:
-        return {"unknown": found["unknown"], "figures": []}
-    machine = "machine" if data["spec"]["hardware"]["gpu"] == "cpu" else "GPU"
-    labels = (
-        ("output_tokens_per_second", "total output tokens/s"), ("tpot_ms", "ms per output token"), ("ttft_ms", "ms to first token"),
-        ("per_user", "output tokens/s per user"), ("gpu_hours_per_million_tokens", f"{machine}-hours per million output tokens"),
-    )  # fmt: skip
-    rows = [
-        [label, f"{found[key]:,g}", f"{found['error_band'][key][0]:,g} to {found['error_band'][key][1]:,g}"] for key, label in labels if found[key] is not None
-    ]
-    return {
-        "unknown": "",
-        "without": found["unknown"] or "",
-        "figures": rows,
-        "concurrency": found["concurrency"],
-        "waiting": isinstance(data["spec"]["workload"]["concurrency"], int) and found["concurrency"] < data["spec"]["workload"]["concurrency"],
-        "limit": LIMITS[found["limited_by"]],
-        "basis": found["basis"],
-        "objectives": found["max_concurrency_for_objectives"],
-    }
 
 
 def rule_of_thumb(data: Data) -> Data | None:
@@ -174,13 +117,7 @@ def source(key: str | None, book: RuleBook) -> Data | None:
 
 def _row(entry: Data, book: RuleBook) -> Data:
     did = [f"{name} {shown}" for name, shown in _did(entry)]
-    return {
-        "step": entry["step"],
-        "row": entry["row"],
-        "did": "; ".join(did),
-        "because": entry["because"],
-        "source": source(entry["source"], book),
-    }
+    return {"step": entry["step"], "row": entry["row"], "did": "; ".join(did), "because": entry["because"], "source": source(entry["source"], book)}
 
 
 def _did(entry: Data) -> Iterable[tuple[str, str]]:
@@ -193,27 +130,6 @@ def _did(entry: Data) -> Iterable[tuple[str, str]]:
             yield name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _alternative(c: Data) -> Data:
-    memory = c["memory"] or {}
-    return {
-        "what": f"{c['engine']} {c['engine_version']}",
-        "method": c["quantization"],
-        "gpus": f"tp {c['tensor_parallel']}, pp {c['pipeline_parallel']}"
-        + (f", {c['replicas']} replicas" if c["replicas"] > 1 else ""),
-        "total": f"{memory['total']:.2f}" if memory else "-",
-        "speed": _banded(c["performance"]),
-        "headroom": f"{100 * memory['headroom']:.0f} %" if memory else "-",
-    }
-
-
-def _banded(performance: Data | None) -> str:
-    """Output tokens/s with its band."""
-    if not performance or performance["output_tokens_per_second"] is None:
-        return "-"
-    low, high = performance["error_band"]["output_tokens_per_second"]
-    return f"{performance['output_tokens_per_second']:,g} ({low:,g} to {high:,g})"
-
-
 def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
     """The rejections by engine and by one row against each candidate: of several the commonest, so that few lines say all."""
     found = list(rejections)
@@ -223,8 +139,7 @@ def rejected(rejections: Iterable[Rejection], book: RuleBook) -> list[Data]:
         reason = min(rejection.reasons, key=lambda one: (-counts[one.row], one.row))
         candidate = rejection.candidate
         entry = folded.setdefault(
-            (candidate.engine, reason.row),
-            {"engine": candidate.engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because},
+            (candidate.engine, reason.row), {"engine": candidate.engine, "methods": [], "count": 0, "row": reason.row, "because": reason.because}
         )
         entry["methods"] = sorted({*entry["methods"], candidate.method})
         entry["count"] += 1
@@ -240,10 +155,4 @@ def _jobs(launches: Sequence[Launch]) -> list[Data]:
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
     folder = launch.folder
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
-    return {
-        "title": launch.facts["title"],
-        "name": launch.engine.name,
-        "files": files,
-        "url": launch.base_url,
-        "model": launch.request_name,
-    }
+    return {"title": launch.facts["title"], "name": launch.engine.name, "files": files, "url": launch.base_url, "model": launch.request_name}

@@ -44,7 +44,7 @@ def _environment() -> Environment:
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )
-    environment.filters |= {"comment": comment, "md": md, "code": code, "cell": cell, "quiet": quiet, "number": number}
+    environment.filters |= {"comment": comment, "md": md, "code": code, "cell": cell, "quiet": quiet, "number": number, "figure": "{:,g}".format}
     return environment
 
 

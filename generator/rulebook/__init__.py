@@ -1,4 +1,1 @@
-"""Rule sets: loading, layering, checking, compiling, and matching.
-
-Floor 1.
-"""
+"""Rule sets: loading, layering, checking, compiling, and matching. Floor 1."""

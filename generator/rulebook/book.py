@@ -1,8 +1,7 @@
 """A rule set in memory: lazily loaded sections, thresholds by version, compiled tables.
 
-Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built; a checkout caches the
-same files in the user's cache folder, by the hash of the YAML. If neither matches the current YAML,
-and for all other folders, the YAML itself is read.
+Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built, in a checkout when it is first read. If
+what was compiled does not match the current YAML, and for all other folders, the YAML itself is read.
 """
 
 from __future__ import annotations
@@ -38,10 +37,7 @@ class RuleBook:
     """One rule set. Sections are plain data, named after their files."""
 
     def __init__(
-        self,
-        sections: dict[str, object] | None,
-        compiled: compiled_rules.Compiled | None = None,
-        again: Callable[[], dict[str, object]] | None = None,
+        self, sections: dict[str, object] | None, compiled: compiled_rules.Compiled | None = None, again: Callable[[], dict[str, object]] | None = None
     ) -> None:
         """`sections` in memory, or a compiled set; `again` reads the YAML if the compiled set is damaged."""
         self._sections = sections or {}
@@ -188,22 +184,15 @@ def load(name_or_dir: str = "default") -> RuleBook:
     path = find(name_or_dir)
     if name_or_dir not in SHIPPED:
         return RuleBook(sections_of(put_together(path)))
-    made_from = fingerprint(layers(path))
-    cache = resources.cache_folder()
-    cached = cache / "rules" / f"{name_or_dir}-{made_from[:24]}" if cache is not None else None
+    made_from, built = fingerprint(layers(path)), resources.folder("compiled") / name_or_dir
 
     def compiled_now() -> dict[str, object]:
-        sections = sections_of(put_together(path))
-        if cached is not None and compiled_rules.write(cached, made_from, sections, guarded=True):
-            compiled_rules.prune(cached.parent)
+        sections = sections_of(put_together(path, trust=False))
+        compiled_rules.write(built, made_from, sections)
         return sections
 
-    found = compiled_rules.opened(resources.folder("compiled") / name_or_dir, made_from)
-    if found is None and cached is not None:
-        found = compiled_rules.opened(cached, made_from, guarded=True)
-    if found is not None:
-        return RuleBook(None, found, compiled_now)
-    return RuleBook(compiled_now())
+    found = compiled_rules.opened(built, made_from)
+    return RuleBook(compiled_now()) if found is None else RuleBook(None, found, compiled_now)
 
 
 def sections_of(merged: dict[str, object]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Layers of rules: what each layer adds, replaces, changes or switches off, with places.
 
-Floor 1. Rows and thresholds are replaced whole, facts field by field. Replaced entries are identified by digest, so that
-lint can report an upgrade that changes them.
+Floor 1. The schemas have checked the form of each file before. Rows and thresholds are replaced whole, facts field by field.
+Replaced entries are identified by digest, so that lint can report an upgrade that changes them.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import or_
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
 from generator.rulebook.table import LABELS
+
+if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.rulebook.sections import Row
 
 MERGED = (
     "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs",
@@ -27,8 +30,6 @@ ITS_OWN = ("title", "measured", "source", "like")
 """What an architecture does not take over from the one that it is `like`."""
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")
 """Sections that `off` can name besides rows."""
-TABLE_KEYS = ("table", "asks", "hit", "rows", "off")
-FREE_KEYS = ("extends", "title", "note", "checked", "cases")
 
 Data = dict[str, Any]
 """A mapping in a file of rules: what it holds is checked against a schema before, but differs by section."""
@@ -77,6 +78,10 @@ class Gathered:
         """The current place of an entry: its last addition, replacement or change."""
         return self.steps[section, name][-1].place
 
+    def in_row(self, row: Data | Row, *path: str | int, key: bool = False) -> Place:
+        """The place of a part of a row."""
+        return self.documents[row["at"].rpartition(":")[0]].place(("rows", row["index"], *path), key)
+
 
 def empty() -> Data:
     """An empty merged rule set."""
@@ -118,11 +123,6 @@ def lay_over(gathered: Gathered, layer: str, document: Document, shipped: bool) 
             merged["ruleset"] |= {name: part for name, part in value.items() if name != "extends"}
         elif key == "off":
             gathered.problems += _off(gathered, layer, document)
-        elif "engine" not in data and key not in FREE_KEYS:
-            known = (*MERGED, "table", "engine", "ruleset", "off")
-            gathered.problems.append(
-                Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, known)}", document.place((key,), key=True))
-            )
 
 
 def fill_in(merged: Data) -> None:
@@ -179,9 +179,7 @@ def _engine(gathered: Gathered, layer: str, document: Document, shipped: bool) -
     engines = gathered.merged["engines"]
     old = engines.get(name)
     if old is None and not shipped:
-        yield Problem(
-            "new-engine", f"{name!r} is new, but an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place
-        )
+        yield Problem("new-engine", f"{name!r} is new, but an engine needs a memory formula in code{did_you_mean(str(name), engines)}", place)
         return
     yield from _put(gathered, layer, ("engines", name), old, data, place, old is not None)
     if old is not None:
@@ -196,9 +194,6 @@ def _rows(old: Data, new: Data) -> Data:
 
 def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:
     data, tables = document.data, gathered.merged["tables"]
-    for key in data:
-        if key not in TABLE_KEYS:
-            yield Problem("unknown-key", f"{key!r} is not a key of a table{did_you_mean(key, TABLE_KEYS)}", document.place((key,), key=True))
     name = data["table"]
     table = tables.setdefault(name, {"hit": data.get("hit", "collect"), "asks": "", "rows": [], "at": str(document.place(("table",)))})
     table |= {key: data[key] for key in ("hit", "asks") if key in data}
@@ -211,9 +206,6 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     at = {row["id"]: i for i, row in enumerate(rows)}
     for i, row in enumerate(data.get("rows") or []):
         place = document.place(("rows", i))
-        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-            yield Problem("rules-form", "a row needs an id", place)
-            continue
         row = {**row, "at": f"{place.path}:{place.line}", "index": i}
         same = at.get(row["id"])
         yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)

@@ -5,11 +5,12 @@ Floor 1. Reports all problems at once; `lint` adds proofs (shadowed rows, gaps).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from generator.errors import Place, Problem, did_you_mean
-from generator.readers.document import Document
+from generator.readers.document import KeyPath
 from generator.rulebook.facts_check import fact_problems
 from generator.rulebook.overlay import Data, Gathered
 from generator.rulebook.table import COMPARISONS, ESTIMATES, LABELS, STAGES, UNCERTAINTY
@@ -26,23 +27,24 @@ OPTIONAL = frozenset(("quantize",))
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
-ROW_KEYS = {"id", "when", "because", "source", "set", "rank", "order", "beyond", "unbeaten", "otherwise", "evidence", "replaces", "before", "at", "index"}
 
 
 def check(gathered: Gathered, known: Data) -> list[Problem]:
     """All problems of a merged rule set, at their places; `known` are the names that the code provides."""
-    merged = gathered.merged
-    unnamed = [] if "name" in merged["ruleset"] else [Problem("missing-key", "`ruleset: {name: …}` is missing", gathered.top)]
-    return [*unnamed, *_vocabulary(gathered, known), *_thresholds(gathered), *_tables(merged, gathered), *fact_problems(gathered), *_sources(gathered)]
+    return [*_vocabulary(gathered, known), *_tables(gathered.merged, gathered), *fact_problems(gathered), *_sources(gathered)]
+
+
+class At(Protocol):
+    """The places of the parts of a row."""
+
+    def __call__(self, *path: str | int, key: bool = False) -> Place: ...
 
 
 def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
     read = {word for table in gathered.merged["tables"].values() for row in table["rows"] for word in words_of(row)}
     for name, entry in gathered.merged["names"].items():
         place, given = gathered.place("names", name), known.get(name)
-        if not isinstance(entry, dict) or entry.get("stage") not in STAGES or "type" not in entry:
-            yield Problem("rules-form", f"name {name!r} needs a type and a stage of {', '.join(STAGES)}", place)
-        elif name.startswith(LABELS):
+        if name.startswith(LABELS):
             if entry["stage"] != STAGES[0] or entry["type"] != "word" or not entry.get("values"):
                 yield Problem("rules-form", f"a label is declared with `stage: spec, type: word` and the `values` that it may have: {name!r}", place)
         elif given is None:
@@ -61,123 +63,74 @@ def words_of(row: Row) -> set[str]:
     return {*(row.get("when") or {}), *(row.get("order") or {}), *(row.get("set") or {}), *(word for word in written if isinstance(word, str))}
 
 
-def _thresholds(gathered: Gathered) -> Iterator[Problem]:
-    sources = gathered.merged["sources"]
-    for name, entry in gathered.merged["thresholds"].items():
-        place = gathered.place("thresholds", name)
-        numbers = [entry] if "value" in entry else entry.get("by_version") or []
-        if not numbers or not all("value" in row for row in numbers):
-            yield Problem("rules-form", f"threshold {name!r} has no value", place)
-        if any(row.get("source", entry.get("source")) is None for row in numbers):
-            yield Problem("no-source", f"threshold {name!r} has a number without a source", place)
-        if "unit" not in entry or "checked" not in entry:
-            yield Problem("rules-form", f"threshold {name!r} needs a unit and the date of its last check", place)
-        source = entry.get("source")
-        if source is not None and source not in sources:
-            document = gathered.documents[place.path]
-            yield Problem(
-                "unknown-source",
-                f"{source!r} is not a known source{did_you_mean(str(source), sources)}",
-                document.place(("thresholds", name, "source")),
-            )
-
-
 def _tables(merged: Data, gathered: Gathered) -> Iterator[Problem]:
     for name in HITS:
         if name not in merged["tables"] and name not in OPTIONAL:
             yield Problem("missing-table", f"the rule set has no table {name!r} (an empty table has `rows: []`)", gathered.top)
     for name, table in merged["tables"].items():
-        place = _place(table["at"])
-        if name not in HITS:
-            yield Problem("unknown-table", f"there is no table {name!r}{did_you_mean(name, HITS)}", place)
-            continue
+        place = place_at(table["at"])
         if table["hit"] != HITS[name]:
             yield Problem("wrong-hit", f"the table {name!r} needs `hit: {HITS[name]}`, not `{table['hit']}`", place)
         for row in table["rows"]:
-            yield from _row(merged, name, row, _Row(row, gathered.documents))
+            yield from _row(merged, name, row, partial(gathered.in_row, row))
 
 
-def _place(at: str) -> Place:
+def place_at(at: str) -> Place:
+    """The place of `file:line:column`."""
     path, line, column = at.rsplit(":", 2)
     return Place(path, int(line), int(column))
 
 
-class _Row:
-    """Positions of the parts of a row."""
-
-    def __init__(self, row: Data, documents: Mapping[str, Document]) -> None:
-        self.document = documents[row["at"].rpartition(":")[0]]
-        self.index = row["index"]
-
-    def at(self, *path: str | int, key: bool = False) -> Place:
-        return self.document.place(("rows", self.index, *path), key=key)
-
-
-def _row(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
-    for key in row:
-        if key not in ROW_KEYS:
-            yield Problem("unknown-key", f"{key!r} is not a key of a row{did_you_mean(key, ROW_KEYS)}", place.at(key, key=True))
-    if not row.get("because"):
-        yield Problem("rules-form", f"row {row['id']!r} lacks `because`", place.at())
+def _row(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
     source = row.get("source")
     if source is not None and source not in merged["sources"]:
-        yield Problem("unknown-source", f"{source!r} is not a known source{did_you_mean(str(source), merged['sources'])}", place.at("source"))
+        yield Problem("unknown-source", f"{source!r} is not a known source{did_you_mean(str(source), merged['sources'])}", place("source"))
     when = row.get("when") or {}
     if not when and not row.get("otherwise") and table != "prefer":
-        yield Problem("rules-form", f"row {row['id']!r} matches everything; write `otherwise: true`", place.at())
+        yield Problem("rules-form", f"row {row['id']!r} matches everything; write `otherwise: true`", place())
     for name, cell in when.items():
         yield from _cell(merged, name, cell, place)
         entry = merged["names"].get(name)
         if entry and table == "workload" and name not in WORKLOAD_READS:
-            yield Problem(
-                "too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place.at("when", name, key=True)
-            )
+            yield Problem("too-early", f"`workload` may read {' and '.join(WORKLOAD_READS)} only, not {name!r}", place("when", name, key=True))
         elif entry and STAGES.index(entry["stage"]) > STAGES.index(READS_UP_TO.get(table, STAGES[-1])):
             why = "it differs between candidates" if table == "prefer" else "it is known later"
-            yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place.at("when", name, key=True))
+            yield Problem("too-early", f"`when` of the table {table!r} may not read {name!r}: {why}", place("when", name, key=True))
     yield from _action(merged, table, row, place)
 
 
-def _action(merged: Data, table: str, row: Data, place: _Row) -> Iterator[Problem]:
+def _action(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
     if table == "prefer":
         if sum(key in row for key in ("rank", "order", "unbeaten")) != 1:
-            yield Problem("rules-form", f"row {row['id']!r} needs either `rank`, `order` or `unbeaten`", place.at())
+            yield Problem("rules-form", f"row {row['id']!r} needs either `rank`, `order` or `unbeaten`", place())
         for direction, names in (row.get("unbeaten") or {}).items():
             for number, name in enumerate(names):
                 if merged["names"].get(name, {}).get("type") not in ("number", "flag"):
                     near = did_you_mean(str(name), merged["names"])
-                    yield Problem("unknown-name", f"{name!r} is not a number of the vocabulary{near}", place.at("unbeaten", direction, number))
+                    yield Problem("unknown-name", f"{name!r} is not a number of the vocabulary{near}", place("unbeaten", direction, number))
         for key in ("rank", "order"):
             for name in (row.get(key) or {}).values() if key == "rank" else (row.get(key) or {}):
                 if name not in merged["names"]:
-                    yield Problem(
-                        "unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place.at(key)
-                    )
+                    yield Problem("unknown-name", f"{name!r} is not in the vocabulary{did_you_mean(str(name), merged['names'])}", place(key))
                 elif key == "rank" and merged["names"][name]["type"] not in ("number", "flag"):
-                    yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place.at(key))
+                    yield Problem("wrong-type", f"{name!r} is not a number and cannot be ranked; use `order` for its words", place(key))
         if "beyond" in row and not any(str(name).startswith(ESTIMATES) for name in (row.get("rank") or {}).values()):
-            yield Problem("rules-form", f"row {row['id']!r} compares no estimate; `beyond: {UNCERTAINTY}` is for a `rank` of speed.*", place.at("beyond"))
+            yield Problem("rules-form", f"row {row['id']!r} compares no estimate; `beyond: {UNCERTAINTY}` is for a `rank` of speed.*", place("beyond"))
         for name, words in (row.get("order") or {}).items():
             flat = [w for group in words for w in (group if isinstance(group, list) else [group])]
-            yield from _values(merged, name, flat, place.at("order", name))
+            yield from _values(merged, name, flat, place("order", name))
     for key, value in (row.get("set") or {}).items():
         if key not in merged["settings"]:
-            yield Problem(
-                "unknown-setting", f"{key!r} is not a setting{did_you_mean(key, merged['settings'])}", place.at("set", key, key=True)
-            )
+            yield Problem("unknown-setting", f"{key!r} is not a setting{did_you_mean(key, merged['settings'])}", place("set", key, key=True))
             continue
         allowed = merged["settings"][key].get("values")
         known = value in merged["thresholds"] or value in merged["names"]
         if isinstance(value, str) and not known and (allowed is None or value not in allowed):
             where = [*merged["thresholds"], *merged["names"], *(allowed or [])]
-            yield Problem(
-                "unknown-value",
-                f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}",
-                place.at("set", key),
-            )
+            yield Problem("unknown-value", f"{value!r} is not a threshold, a name or a value of {key}{did_you_mean(value, where)}", place("set", key))
         elif isinstance(value, int | float) and isinstance(value, bool) not in _literals(merged, key):
             wanted = "not a flag" if isinstance(value, bool) else "true or false"
-            yield Problem("wrong-type", f"{key} is {wanted}, so {value!r} cannot be its value", place.at("set", key))
+            yield Problem("wrong-type", f"{key} is {wanted}, so {value!r} cannot be its value", place("set", key))
 
 
 def _literals(merged: Data, key: str) -> set[bool]:
@@ -190,13 +143,13 @@ def _literals(merged: Data, key: str) -> set[bool]:
     return {kind for kind in (True, False) if any((type in flags) is kind for type in types)}
 
 
-def _cell(merged: Data, name: str, cell: object, place: _Row) -> Iterator[Problem]:
+def _cell(merged: Data, name: str, cell: object, place: At) -> Iterator[Problem]:
     entry = merged["names"].get(name)
     if entry is None:
         near = did_you_mean(name, merged["names"]) or ("; a `vocabulary.yaml` declares the labels that rows read" if name.startswith(LABELS) else "")
-        yield Problem("unknown-name", f"{name!r} is not in the vocabulary{near}", place.at("when", name, key=True))
+        yield Problem("unknown-name", f"{name!r} is not in the vocabulary{near}", place("when", name, key=True))
         return
-    where = place.at("when", name)
+    where = place("when", name)
     if isinstance(cell, dict):
         if "not" in cell and len(cell) == 1:
             words = cell["not"] if isinstance(cell["not"], list) else [cell["not"]]
@@ -257,26 +210,18 @@ def _sources(gathered: Gathered) -> Iterator[Problem]:
     """Problems of all `source` keys in the facts, at any depth."""
     known = gathered.merged["sources"]
     for document in gathered.documents.values():
-        if not isinstance(document.data, dict) or document.data.keys() & {"table", "thresholds", "cases"}:
-            rows = document.data.get("thresholds") if isinstance(document.data, dict) else None
-            for name, entry in rows.items() if isinstance(rows, dict) else ():
-                yield from _in(document, ("thresholds", name, "by_version"), entry.get("by_version"), known)
-            continue
-        yield from _in(document, (), document.data, known)
+        if isinstance(document.data, dict) and "table" not in document.data:  # rows have had theirs checked
+            for path, word in cited(document.data):
+                if not isinstance(word, str) or word not in known:
+                    yield Problem("unknown-source", f"{word!r} is not a known source{did_you_mean(str(word), known)}", document.place(path))
 
 
-def _in(document: Document, path: tuple[str | int, ...], value: object, known: Mapping[str, object]) -> Iterator[Problem]:
-    if isinstance(value, list):
-        for i, part in enumerate(value):
-            yield from _in(document, (*path, i), part, known)
-    if not isinstance(value, dict):
-        return
-    for key, part in value.items():
+def cited(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:
+    """All words under `source` keys, at any depth, with their paths."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         if key != "source":
-            if isinstance(part, dict | list):
-                yield from _in(document, (*path, key), part, known)
-            continue
-        for i, word in enumerate(part if isinstance(part, list) else [part]):
-            if not isinstance(word, str) or word not in known:
-                at = document.place((*path, key, i) if isinstance(part, list) else (*path, key))
-                yield Problem("unknown-source", f"{word!r} is not a known source{did_you_mean(str(word), known)}", at)
+            yield from cited(part, (*path, key))
+        elif isinstance(part, list):
+            yield from (((*path, key, i), word) for i, word in enumerate(part))
+        else:
+            yield (*path, key), part

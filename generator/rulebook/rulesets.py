@@ -123,7 +123,7 @@ def put_together(path: Path, trust: bool = True, lenient: bool = False) -> Data:
 def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
     """The merged rule set with its files, the history of each entry, and its problems; only unreadable files raise an exception.
 
-    The form of shipped files is checked at build time (`trust` False) and in the tests; of all other files, including complete rules folders, here.
+    The form of shipped files is checked when they are compiled and by lint (`trust` False); of all other files, including complete rules folders, always.
     `lenient` ignores unknown keys: rules of an old commit may be for another version of the tool.
     """
     from generator.rulebook.rules_check import check  # imported lazily: not needed for a compiled set
@@ -146,7 +146,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
 
 
 def _name(path: Path) -> str:
-    data = read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml")).data
+    data = _document(path / "ruleset.yaml").data
     inner = data.get("ruleset") if isinstance(data, dict) else None
     return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
 
@@ -188,7 +188,7 @@ def _form(document: Document) -> Iterator[Problem]:
 
     kind = kind_of(document.data)
     if kind is not None:
-        yield from problems_of(document, kind, form_only=True)
+        yield from problems_of(document, kind)
         return
     for key in document.data:
         yield Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, KINDS)}", document.place((key,), key=True))

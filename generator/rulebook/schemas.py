@@ -47,13 +47,14 @@ def schema(name: str) -> Schema:
 
 
 @lru_cache
-def _validator(name: str, form_only: bool) -> Any:
+def _validator(name: str) -> Any:
+    """What checks a file against a shipped schema, but for names and values, which need the whole rule set."""
     from jsonschema.validators import Draft202012Validator
     from referencing import Registry, Resource
 
     shipped: Any = Registry
     registry = shipped(retrieve=lambda uri: Resource.from_contents(schema(uri.removesuffix(".json"))))
-    return Draft202012Validator(without_words(schema(name)) if form_only else schema(name), registry=registry)
+    return Draft202012Validator(without_words(schema(name)), registry=registry)
 
 
 def without_words(whole: Schema) -> Schema:
@@ -63,11 +64,8 @@ def without_words(whole: Schema) -> Schema:
     return {**whole, "$defs": loose} if parts else dict(whole)
 
 
-def problems_of(document: Document, name: str, form_only: bool = False) -> list[Problem]:
-    """All schema violations of a file, in file order.
-
-    `form_only` skips names and values, which need the whole rule set.
-    """
+def problems_of(document: Document, name: str) -> list[Problem]:
+    """All violations of a schema's form by a file, in file order."""
     from generator.readers.problems import schema_problems
 
-    return schema_problems(document, _validator(name, form_only).iter_errors(document.data))
+    return schema_problems(document, _validator(name).iter_errors(document.data))

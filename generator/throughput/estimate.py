@@ -1,7 +1,4 @@
-"""The estimate of one candidate's speed under a load.
-
-Floor 4, pure.
-"""
+"""The estimate of one candidate's speed under a load. Floor 4, pure."""
 
 from __future__ import annotations
 
@@ -125,9 +122,7 @@ def _limit(result: Served, demand: Demand) -> str:
     return result.limit
 
 
-def most_within(
-    setting: Setting, demand: Demand, calibration: Calibration, ttft_ms: float | None, tpot_ms: float | None, highest: int
-) -> int:
+def most_within(setting: Setting, demand: Demand, calibration: Calibration, ttft_ms: float | None, tpot_ms: float | None, highest: int) -> int:
     """The highest concurrency (of the whole deployment) at which the estimates still meet the objectives; 0 where not even one does."""
     machine = setting.machine(calibration)
 

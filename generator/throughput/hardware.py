@@ -1,7 +1,4 @@
-"""A GPU as speed sees it: bandwidth, arithmetic in the method's precision, links.
-
-Floor 4, pure.
-"""
+"""A GPU as speed sees it: bandwidth, arithmetic in the method's precision, links. Floor 4, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A model's shape as speed sees it: bytes that a step reads and parameters that a token meets.
-
-Floor 4, pure.
-"""
+"""A model's shape as speed sees it: bytes that a step reads and parameters that a token meets. Floor 4, pure."""
 
 from __future__ import annotations
 

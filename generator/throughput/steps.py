@@ -45,9 +45,7 @@ class Step(NamedTuple):
 class Machine:
     """One model on one kind of GPU with one split: what stays the same whatever the load."""
 
-    def __init__(
-        self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, engine: str, factors: Factors
-    ) -> None:
+    def __init__(self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, engine: str, factors: Factors) -> None:
         self.model, self.hardware, self.cache, self.split, self.factors = model, hardware, cache, split, factors
         self.slower = factors.engines.get(engine, 1.0)
         ways = split.tensor

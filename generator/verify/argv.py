@@ -71,38 +71,31 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
     if known.syntax.get("dotted") and base != name:
         option, problem = find(base, known)
         if option is not None and option.kind not in ("json", "json_or_string"):
-            return None, finding("unknown-flag", f"{base} of {known.title} has no sub-keys: {name}")
+            return None, Finding("unknown-flag", f"{base} of {known.title} has no sub-keys: {name}")
         return option, problem
     dashed = _respelled(name, known)
     if dashed in known.taken:
         rule = known.syntax.get("underscores")
         severity = "warning" if rule in ("accepted", "same") else "error"
-        return known.taken[dashed], finding("misspelt-flag", f"{name}: {known.engine} spells it {dashed}", severity, dashed)
+        return known.taken[dashed], Finding("misspelt-flag", f"{name}: {known.engine} spells it {dashed}", severity=severity, use=dashed)
     for spelled in (name, dashed):
         if spelled in known.gone:
             option = known.gone[spelled]
-            return None, finding("removed-flag", f"{name} was removed in {known.engine} {option.until}; {option.instead}", use=option.use)
+            return None, Finding("removed-flag", f"{name} was removed in {known.engine} {option.until}; {option.instead}", use=option.use)
         if spelled in known.later:
-            return None, finding("future-flag", f"{name} is new in {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
+            return None, Finding("future-flag", f"{name} is new in {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
     full = sorted(spelled for spelled in known.taken if dashed.startswith("--") and spelled.startswith(dashed))
     if full and len(name) > 3 and known.syntax.get("abbreviations"):
         what = "the full name" if len(full) == 1 else "one of them; as it is, the server refuses it"
         severity, option = ("warning", known.taken[full[0]]) if len(full) == 1 else ("error", None)
-        return option, finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write {what}", severity, full[0])
-    return None, finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
+        return option, Finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write {what}", severity=severity, use=full[0])
+    return None, Finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
 
 
 def _respelled(name: str, known: Catalogue) -> str:
     if known.syntax.get("underscores") == "required":
         return name[:2] + name[2:].replace("-", "_")
     return name.replace("_", "-")
-
-
-def finding(code: str, message: str, severity: str = "error", use: str | None = None) -> Finding:
-    """A finding without a place yet."""
-    from generator.errors import Place
-
-    return Finding(code, message, Place(""), severity, use)
 
 
 def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str, Text], key: str) -> Iterator[Finding]:

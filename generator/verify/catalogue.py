@@ -7,35 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Required, TypedDict
+from typing import Any
 
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 
-
-class Entry(TypedDict, total=False):
-    """An option in the `flags` section, in some versions."""
-
-    names: list[str]
-    off: list[str]
-    type: Required[str]
-    choices: list[str]
-    words: list[str]
-    words_since: str
-    seen: str
-    since: str
-    until: str
-    use: str
-    needs: list[str]
-    deprecated: bool
-    env: str
-    nargs: str | int
-    least: float
-    most: float
-    above: float
-    numbers: bool
-    repeatable: bool
+Entry = Mapping[str, Any]
+"""An option in the `flags` section, in some versions; `rules/schemas/flags.json` says what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +77,6 @@ class Catalogue:
         return f"{self.engine} {self.checked_as}"
 
 
-def engines_with_tables(book: RuleBook) -> list[str]:
-    """The engines with an option catalogue."""
-    return list(book.section("flags"))
-
-
 def nearest(version: str, known: list[str]) -> str:
     """The version itself, else the newest one below it, else the oldest."""
     wanted = version_key(version)
@@ -151,10 +125,9 @@ def _option(name: str, entry: Entry, key: tuple[int, ...]) -> Option:
     words = entry.get("choices") or entry.get("words")
     if "words_since" in entry and key < version_key(entry["words_since"]):
         words = None
+    off = tuple(entry.get("off") or ())
+    as_written = {word: entry[word] for word in ("nargs", "since", "until", "use", "deprecated", "repeatable", "env", "numbers") if word in entry}
     return Option(
-        name, (name, *(entry.get("names") or ()), *(entry.get("off") or ())), entry["type"], entry.get("nargs"),
-        tuple(words) if words else None, entry.get("since"), entry.get("until"), entry.get("use"),
-        bool(entry.get("deprecated")), bool(entry.get("repeatable")), entry.get("env"), tuple(entry.get("needs") or ()),
-        bool(entry.get("numbers")), tuple(entry.get("off") or ()), {},
-        {word: entry[word] for word in ("least", "above", "most") if word in entry},
+        name, (name, *(entry.get("names") or ()), *off), entry["type"], words=tuple(words) if words else None, needs=tuple(entry.get("needs") or ()),
+        off=off, limits={word: entry[word] for word in ("least", "above", "most") if word in entry}, **as_written,
     )  # fmt: skip

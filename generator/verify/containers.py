@@ -1,7 +1,4 @@
-"""The servers in a Compose file or a Kubernetes manifest.
-
-Floor 6, pure.
-"""
+"""The servers in a Compose file or a Kubernetes manifest. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Generated YAML and JSON, parsed again and compared with the original data.
-
-Floor 6, pure.
-"""
+"""Generated YAML and JSON, parsed again and compared with the original data. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The configuration file of an engine: vLLM's and SGLang's keys are options, TensorRT-LLM's have classes of their own.
-
-Floor 6, pure.
-"""
+"""The configuration file of an engine: vLLM's and SGLang's keys are options, TensorRT-LLM's have classes of their own. Floor 6, pure."""
 
 from __future__ import annotations
 
@@ -56,9 +53,7 @@ def _option(document: Document, key: str, value: object, known: Catalogue) -> It
     if option.deprecated:
         yield Finding("deprecated-flag", f"{key} is deprecated in {known.title}: use {option.use}", at, "warning", option.use)
     if value is False and option.kind == "switch" and rules["false"] == "dropped":
-        yield Finding(
-            "yaml-false", f"{known.engine} silently drops {key}: false; leave it out, or write no-{key}: true", place, use=f"no-{key}: true"
-        )
+        yield Finding("yaml-false", f"{known.engine} silently drops {key}: false; leave it out, or write no-{key}: true", place, use=f"no-{key}: true")
     elif what := wrong_value(option, value):
         yield Finding(what[0], f"{key} of {known.title} takes {what[1]}", place)
     elif new := old_word(option, value):
@@ -112,27 +107,28 @@ def _class(document: Document, path: KeyPath, value: object, name: str, known: C
     yield from _fields(document, path, value, fields, known)
 
 
+_FORMS: dict[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"), "int": ((int,), "a whole number"), "float": ((int, float), "a number"),
+    "str": ((str,), "text"), "list": ((list,), "a list"), "dict": ((dict,), "a mapping"),
+}  # fmt: skip
+_LEAST = {"int>0": 1, "int>=0": 0}
+
+
 def _wrong(value: object, kind: str) -> tuple[str, str] | None:
+    """Code and form of a value that is not of a kind (`int>=0`, `float[0..1]`, `enum(a|b)`), None for a right one or a kind of several."""
     if kind.startswith("enum("):
         inside = kind[5 : kind.index(")")]
         words = re.split(r"[ ,]", inside)[0].split("|")
         given = str(value).lower() if "case-insensitive" in inside else value
         return None if given in words else ("wrong-choice", f"one of {', '.join(words)}")
-    base = re.match(r"[a-z]+", kind)
-    word = base.group(0) if base else "any"
-    if word == "float":
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            return "wrong-type", "a number"
-        return ("wrong-value", "a number from 0 to 1") if "[0..1]" in kind and not 0 <= value <= 1 else None
-    if word == "int":
-        if not isinstance(value, int) or isinstance(value, bool):
-            return "wrong-type", "a whole number"
-        least = 1 if kind.startswith("int>0") else 0 if kind.startswith("int>=0") else value
-        return ("wrong-value", f"a whole number from {least}") if value < least else None
-    if "|" in kind:
+    word = re.match(r"[a-z]*", kind)
+    if "|" in kind or not word or word[0] not in _FORMS:
         return None
-    types: dict[str, tuple[type, str]] = {"bool": (bool, "true or false"), "str": (str, "text"), "list": (list, "a list"), "dict": (dict, "a mapping")}
-    if word in types and not isinstance(value, types[word][0]):
-        return "wrong-type", types[word][1]
+    types, form = _FORMS[word[0]]
+    if not isinstance(value, types) or (isinstance(value, bool) and word[0] != "bool"):
+        return "wrong-type", form
+    if isinstance(value, float | int) and kind.endswith("[0..1]") and not 0 <= value <= 1:
+        return "wrong-value", "a number from 0 to 1"
+    if isinstance(value, int) and value < (least := _LEAST.get(kind, value)):
+        return "wrong-value", f"a whole number from {least}"
     return None
-

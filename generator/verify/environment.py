@@ -1,7 +1,4 @@
-"""Checks of a server's environment variables, and of the parameters of a Modelfile.
-
-Floor 6, pure.
-"""
+"""Checks of a server's environment variables, and of the parameters of a Modelfile. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`deploy.extra_args` of a spec, checked against the options of the engine's version.
-
-Floor 6, pure.
-"""
+"""`deploy.extra_args` of a spec, checked against the options of the engine's version. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ Floor 6. Reads the file, and the config.json of a model that lies beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,72 +58,70 @@ def check_file(path: Path, book: RuleBook, asked: Asked = NOBODY, told: Asked = 
 
 def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
     """The report of a file's text; the name determines the kind of file."""
-    path = Path(name)
-    said = header(text, book)
-    report = Report()
+    path, check = Path(name), _Check(name, book, header(text, book), asked, told)
     if _is_modelfile(path, text):
         engine = next(name for name, facts in book.section("flags").items() if "parameters" in facts)
         if asked.engine in (None, engine):
-            known = _known(engine, None, said, asked, told, book)
-            _add(report, known, check_modelfile(text, name, known), name)
+            known = check.known(engine)
+            check.add(known, check_modelfile(text, name, known))
     elif path.suffix in (".yaml", ".yml", ".json"):
         for document in documents(text, name):
-            _yaml(document, report, said, asked, told, book)
+            check.yaml(document)
     elif path.suffix in SCRIPTS and names_a_server(text, book):
         for launch in in_script(_commands_of(path, text), name, book):
-            _launch(launch, report, said, asked, told, book, name)
-    return report
+            check.launch(launch)
+    return check.report
 
 
-def _yaml(document: Document, report: Report, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> None:
-    wanted = asked.engine or said.engine
-    if is_compose(document.data):
-        launches = list(in_compose(document, book, wanted))
-    elif is_kubernetes(document.data):
-        launches = list(in_kubernetes(document, book, wanted))
-    else:
-        engine = wanted or told.engine
-        if engine is not None and engine in book.section("flags") and not _other(Path(document.name)):
-            known = _known(engine, None, said, asked, told, book)
-            _add(report, known, check_config(document, known), document.name)
-        return
-    for launch in launches:
-        _launch(launch, report, said, asked, told, book, document.name)
+class _Check:
+    """The check of one file, by what the file says, the user asked and the folder told."""
 
+    def __init__(self, name: str, book: RuleBook, said: Asked, asked: Asked, told: Asked) -> None:
+        self.name, self.book, self.said, self.asked, self.told = name, book, said, asked, told
+        self.report = Report()
 
-def _other(path: Path) -> bool:
-    """Whether a YAML or JSON file of a generated folder is not read by any engine."""
-    return path.name in ("plan.json", "manifest.json") or path.suffix == ".json"
+    def yaml(self, document: Document) -> None:
+        """One YAML document: containers, or an engine's own configuration (no engine reads JSON, nor plan and manifest)."""
+        wanted = self.asked.engine or self.said.engine
+        engine = wanted or self.told.engine
+        if is_compose(document.data):
+            found = in_compose(document, self.book, wanted)
+        elif is_kubernetes(document.data):
+            found = in_kubernetes(document, self.book, wanted)
+        elif engine is not None and engine in self.book.section("flags") and Path(self.name).suffix != ".json":
+            known = self.known(engine)
+            self.add(known, check_config(document, known))
+            return
+        else:
+            return
+        for launch in list(found):
+            self.launch(launch)
 
+    def launch(self, launch: Launch) -> None:
+        """One server that the file starts."""
+        if self.asked.engine not in (None, launch.engine):
+            return
+        known = self.known(launch.engine, launch.version)
+        given = given_options(launch.words, launch.env, known)
+        asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
+        model = served_model(launch, given, known, Path(self.name).parent, self.book) if asks else {}
+        argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known)
+        self.add(known, (*argv, *env, *check_together(given, known, model)))
 
-def _launch(launch: Launch, report: Report, said: Asked, asked: Asked, told: Asked, book: RuleBook, name: str) -> None:
-    if asked.engine is not None and launch.engine != asked.engine:
-        return
-    known = _known(launch.engine, launch.version, said, asked, told, book)
-    given = given_options(launch.words, launch.env, known)
-    asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
-    found = [
-        *check_argv(launch.words, known, launch.positionals),
-        *check_env(launch.env, known),
-        *check_together(given, known, served_model(launch, given, known, Path(name).parent, book) if asks else {}),
-    ]
-    _add(report, known, found, name)
+    def add(self, known: Catalogue, found: Iterable[Finding]) -> None:
+        """Report what was checked as which version, and what was found."""
+        self.report.checked.append(known.title)
+        self.report.findings += found
+        if known.unlisted:
+            message = f"{known.engine} {known.version} is not in the catalogue: checked as {known.checked_as}"
+            self.report.findings.append(Finding("uncatalogued-version", message, Place(self.name), known.unlisted))
 
-
-def _add(report: Report, known: Catalogue, found: Iterator[Finding] | list[Finding], name: str) -> None:
-    report.checked.append(known.title)
-    report.findings += found
-    if known.unlisted:
-        message = f"{known.engine} {known.version} is not in the catalogue: checked as {known.checked_as}"
-        report.findings.append(Finding("uncatalogued-version", message, Place(name), known.unlisted))
-
-
-def _known(engine: str, version: str | None, said: Asked, asked: Asked, told: Asked, book: RuleBook) -> Catalogue:
-    """The catalogue of the effective version: the user's, else the file's (header, image), the folder's, the default."""
-    of_header = said.version if said.engine == engine else None
-    of_folder = told.version if told.engine == engine else None
-    wanted = (asked.version if asked.engine in (None, engine) else None) or of_header or version or of_folder
-    return catalogue(book, engine, wanted or str(book.section("engines")[engine]["default_version"]))
+    def known(self, engine: str, version: str | None = None) -> Catalogue:
+        """The catalogue of the effective version: the user's, else the file's (header, image), the folder's, the default."""
+        of_user = self.asked.version if self.asked.engine in (None, engine) else None
+        of_header, of_folder = (one.version if one.engine == engine else None for one in (self.said, self.told))
+        default = str(self.book.section("engines")[engine]["default_version"])
+        return catalogue(self.book, engine, of_user or of_header or version or of_folder or default)
 
 
 def header(text: str, book: RuleBook) -> Asked:

@@ -1,7 +1,4 @@
-"""A problem of a launch file: code, message, place, and replacement.
-
-Floor 6, pure.
-"""
+"""A problem of a launch file: code, message, place, and replacement. Floor 6, pure."""
 
 from __future__ import annotations
 
@@ -27,11 +24,11 @@ class Text(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One finding; `use` is the replacement, if known."""
+    """One finding; `use` is the replacement, if known. The place is perhaps not known where it is found."""
 
     code: str
     message: str
-    place: Place
+    place: Place = Place("")
     severity: str = "error"
     use: str | None = None
 

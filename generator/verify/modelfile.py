@@ -8,19 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-COMMANDS = (
-    "FROM",
-    "LICENSE",
-    "TEMPLATE",
-    "SYSTEM",
-    "ADAPTER",
-    "DRAFT",
-    "RENDERER",
-    "PARSER",
-    "PARAMETER",
-    "MESSAGE",
-    "REQUIRES",
-)
+COMMANDS = ("FROM", "LICENSE", "TEMPLATE", "SYSTEM", "ADAPTER", "DRAFT", "RENDERER", "PARSER", "PARAMETER", "MESSAGE", "REQUIRES")
 ROLES = ("system", "user", "assistant")
 
 

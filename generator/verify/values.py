@@ -1,7 +1,4 @@
-"""Checks of an option's value: its type, and its allowed words if known.
-
-Floor 6, pure.
-"""
+"""Checks of an option's value: its type, and its allowed words if known. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ import pytest
 from generator.cli.lint import lint
 from generator.cli.main import main
 from generator.errors import MOST_IN_FILE, MOST_OF_KIND, Place, Problem, capped
+from generator.rulebook.book import load
 from generator.rulebook.lint.cells import MOST_STEPS
 
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\n"
@@ -117,9 +118,11 @@ def test_lint_ends_on_a_long_table(here: Path, table: str) -> None:
 
 
 def test_lint_ends_on_a_row_of_many_boxes(here: Path) -> None:
-    """Lists of numbers are a box for each of their combinations: ten to the tenth here."""
-    names = ("gpus", "max_context", "input_tokens", "output_tokens", "concurrency")
-    cells = ", ".join(f"{name}: {list(range(1, 101))}" for name in names)
+    """Lists over names with a set of words are a box for each of their combinations."""
+    names = load("default").names
+    words = {name: [*entry["values"]] * 12 for name, entry in names.items() if entry["type"] == "words" and "values" in entry}
+    cells = ", ".join(f"{name}: [{', '.join(values)}]" for name, values in words.items())
     (here / "ruleset.yaml").write_text("ruleset: {name: ours, extends: default}\n")
-    (here / "t.yaml").write_text(f"table: reject\nrows:\n  - {{id: one, when: {{{cells}}}, because: x, source: handbook}}\n")
+    row = f"{{id: one, when: {{{cells}, engine.settings: [{', '.join(['port'] * 100)}]}}, because: x, source: handbook}}"
+    (here / "t.yaml").write_text(f"table: reject\nrows:\n  - {row}\n")
     assert "too-many-rows" in {p.code for p in lint(".", date.today(), 12, no_cases=True)}

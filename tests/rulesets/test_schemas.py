@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from jsonschema.validators import Draft202012Validator
+from referencing import Registry, Resource
 
 from generator.readers.document import parse_yaml, read_yaml
-from generator.rulebook.schemas import _validator, kind_of, names, schema, without_words
+from generator.rulebook.schemas import kind_of, names, schema, without_words
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
@@ -38,6 +39,12 @@ def _script() -> Any:
     return module
 
 
+def whole(name: str) -> Any:
+    """The validator with the names and values of the shipped vocabulary."""
+    spec = Registry().with_resource("spec.json", Resource.from_contents(schema("spec")))
+    return Draft202012Validator(schema(name), registry=spec)
+
+
 def test_all_are_there() -> None:
     assert set(EXPECTED) <= set(names())
 
@@ -57,7 +64,7 @@ def test_shipped_files_validate_and_name_their_schema(path: Path) -> None:
     data = read_yaml(path, path.name, LIMIT).data
     kind = kind_of(data)
     assert kind is not None
-    errors = [f"{list(error.absolute_path)}: {error.message[:200]}" for error in _validator(kind, False).iter_errors(data)]
+    errors = [f"{list(error.absolute_path)}: {error.message[:200]}" for error in whole(kind).iter_errors(data)]
     assert errors == []
     named = MODELINE.match(path.read_text(encoding="utf-8"))
     if "cases" not in path.relative_to(ROOT).parts:
@@ -78,6 +85,7 @@ REFUSED = {
     ],
     "cases": ["[{id: one, given: {model: x}, expect: {choice: null}}]", "[{id: one, given: {model: x, hardware: {gpu: cpu}}, expect: {chioce: null}}]"],
     "thresholds": ["{thresholds: {a: {meaning: x, unit: x, checked: 2026-12-01}}}",
+        "{thresholds: {a: {meaning: x, unit: x, by_version: [{since: '1', value: 1, source: x}, {since: '2', value: 1}], checked: 2026-12-01}}}",
         "{thresholds: {a: {meaning: x, unit: x, value: 1, source: x, checked: 1.12.2026}}}"],
     "project": ["{specs: [a.yaml]}", "{specs: [], out: out}", "{specs: a.yaml, out: out, rule: x}"],
     "sources": ["{sources: {a: {title: x, read: 2026-12-01}}}"],
@@ -87,7 +95,7 @@ REFUSED = {
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in REFUSED.items() for text in texts])
 def test_they_refuse(name: str, text: str) -> None:
     data = parse_yaml(text, "x").data
-    assert list(_validator(name, False).iter_errors(data))
+    assert list(whole(name).iter_errors(data))
 
 
 def test_names_of_rows_are_completed() -> None:

@@ -241,9 +241,9 @@ def test_money_comes_from_the_users_file_only(tmp_path: Path, capsys: pytest.Cap
     ("text", "code"),
     [
         ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h1000: 3.0}\n", "unknown-gpu"),
-        ("dated: soon\ncurrency: EUR\nper_gpu_hour: {h100: 3.0}\n", "wrong-type"),
+        ("dated: soon\ncurrency: EUR\nper_gpu_hour: {h100: 3.0}\n", "bad-text"),
         ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h100: cheap}\n", "wrong-type"),
-        ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h100: -1}\n", "wrong-type"),
+        ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h100: -1}\n", "out-of-range"),
         ("currency: EUR\nper_gpu_hour: {h100: 3.0}\n", "missing-key"),
         ("dated: 2026-11-01\ncurrency: EUR\nper_gpu_hour: {h100: 3.0}\ndiscount: 2\n", "unknown-key"),
         ("[1, 2]\n", "wrong-type"),

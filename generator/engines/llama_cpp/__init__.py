@@ -15,8 +15,5 @@ ROOM = EngineRoom(
     CacheRules(SlotCache, by_layer=True, state_bits=32, conv_bits=32),
     {"weights": "lcpp-quant-src", "kv_cache": "llama-cpp-measured", "activations": "llama-cpp-buffers"},
     EngineSpeed("local", "llama.cpp", local=True),
-    adjustable={
-        "activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"),
-        "runtime": ("llama_cpp.context_mib",),
-    },
+    adjustable={"activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"), "runtime": ("llama_cpp.context_mib",)},
 )

@@ -1,7 +1,4 @@
-"""llama-bench (llama.cpp's tools/llama-bench/README.md): kernels without a server, one sequence at a time.
-
-Floor 4, pure.
-"""
+"""llama-bench (llama.cpp's tools/llama-bench/README.md): kernels without a server, one sequence at a time. Floor 4, pure."""
 
 from __future__ import annotations
 

@@ -32,10 +32,7 @@ _OLLAMA = re.compile(r'msg="(model weights|kv cache|compute graph)"\s+(?:backend
 _EXPECTED = re.compile(r'\bmemory\.(required\.kv|weights\.total|graph\.full)="([\d.]+) (\w+)"')
 """What Ollama before 0.11 expected (`llm/memory.go`); its runner of then logged llama.cpp's lines, or nothing."""
 _OLLAMA_VERSION = re.compile(r"\(version (\d+(?:\.\d+){1,3})\)")
-_OLLAMA_SLOTS = {
-    "slots": re.compile(r"(?:\bParallel:|--parallel )(\d{1,6})\b"),
-    "cells": re.compile(r"(?:\bKvSize:|--ctx-size )(\d{1,9})\b"),
-}
+_OLLAMA_SLOTS = {"slots": re.compile(r"(?:\bParallel:|--parallel )(\d{1,6})\b"), "cells": re.compile(r"(?:\bKvSize:|--ctx-size )(\d{1,9})\b")}
 _OFFLOADED = re.compile(r"offloaded (\d{1,5})/(\d{1,5}) layers to GPU")
 
 _TERMS = {

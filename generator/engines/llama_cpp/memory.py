@@ -43,15 +43,7 @@ class LlamaCppMemory:
     name: str
     unified: bool
 
-    def fixed(
-        self,
-        architecture: ModelArchitecture,
-        layout: Layout,
-        load: Load,
-        device: Device,
-        weights: int,
-        numbers: Numbers,
-    ) -> Fixed:
+    def fixed(self, architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
         """Compute buffer of the device with the output layer, and the CUDA context (or the host's share), in bytes."""
         cpu = device.vendor == "cpu"
         size = self._compute(architecture, load, cpu, numbers)

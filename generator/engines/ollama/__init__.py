@@ -8,7 +8,4 @@ from generator.engines.llama_cpp.memory import LlamaCppMemory
 
 __all__ = ["ROOM"]
 
-ROOM = llama_cpp.ROOM._replace(
-    memory=LlamaCppMemory("ollama", unified=True),
-    cache=llama_cpp.ROOM.cache._replace(counted=UnifiedCache),
-)
+ROOM = llama_cpp.ROOM._replace(memory=LlamaCppMemory("ollama", unified=True), cache=llama_cpp.ROOM.cache._replace(counted=UnifiedCache))

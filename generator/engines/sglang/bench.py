@@ -1,7 +1,4 @@
-"""`sglang.bench_serving` (SGLang's docs/developer_guide/bench_serving.md).
-
-Floor 4, pure.
-"""
+"""`sglang.bench_serving` (SGLang's docs/developer_guide/bench_serving.md). Floor 4, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""SGLang's start-up logs. It prints GB and means GiB; activations are never measured there.
-
-Floor 4, pure. Imported by `calibrate` only.
-"""
+"""SGLang's start-up logs. It prints GB and means GiB; activations are never measured there. Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 
@@ -21,9 +18,7 @@ _FIGURES = (
     ("drafted", Logged.most, re.compile(r"intermediate_ssm_state_cache size: " + _N + r"\s*GB")),
     ("cuda_graphs", Logged.most, re.compile(r"Capture.{0,60}?(?:cuda|CUDA) graph end\..{0,120}?mem usage=(?!-|0\.00)" + _N + r" GB")),
 )
-_KV = re.compile(
-    r"KV Cache is allocated\. (?:dtype: (\S{1,40}), )?#tokens: ([\d,]*\d)(?:, KV? size: " + _N + r" GB)?(?:, V size: " + _N + r" GB)?"
-)
+_KV = re.compile(r"KV Cache is allocated\. (?:dtype: (\S{1,40}), )?#tokens: ([\d,]*\d)(?:, KV? size: " + _N + r" GB)?(?:, V size: " + _N + r" GB)?")
 _VERSION = re.compile(r"sglang(?:==| version[:=]? ?|/)v?(\d+(?:\.\d+){1,3}\w*)", re.IGNORECASE)
 _ARGUMENTS = {
     "gpu_memory_utilization": re.compile(r"\bmem_fraction_static=(0\.\d+)"),

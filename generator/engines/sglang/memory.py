@@ -23,18 +23,14 @@ _WEIGHT_ONLY_MXFP4 = (9, 12)
 """Major compute capabilities on which SGLang runs MXFP4 experts of such a checkpoint through Marlin."""
 
 
-def fixed(
-    architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers
-) -> Fixed:
+def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
     """Activations over one prefill chunk, decode graphs, and runtime (context, NCCL, multimodal reservation), in bytes.
 
     SGLang measures nothing here: activations are the forward pass over `chunked_prefill_size`, or the sampler over
     `max_running_requests` × vocabulary, the attention backend's workspace, and the table of each request's tokens.
     """
     tokens = load.batched_tokens
-    forward = forward_bytes(
-        architecture, layout, tokens, numbers("sglang.forward_mlp_copies"), numbers("sglang.forward_hidden_copies")
-    )
+    forward = forward_bytes(architecture, layout, tokens, numbers("sglang.forward_mlp_copies"), numbers("sglang.forward_hidden_copies"))
     sampler = numbers("sglang.sampler_bytes") * load.max_num_seqs * architecture.vocab_size
     experts = part("experts", moe_workspace(architecture, layout, tokens))
     activations = largest(part("forward", forward) + experts, part("sampler", sampler))

@@ -17,21 +17,13 @@ from generator.sizing.forward import FLOAT, forward_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
 
-def fixed(
-    architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers
-) -> Fixed:
+def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
     """Activations over `max_num_tokens`, graphs with their fp32 logits over `max_batch_size`, and the CUDA side, bytes.
 
     The logits term is the size of the allocation that a logged start failed on: 1002 MiB = 2048 × 128,256 × 4 bytes.
     """
     tokens = load.batched_tokens
-    activations = forward_bytes(
-        architecture,
-        layout,
-        tokens,
-        numbers("tensorrt_llm.forward_mlp_copies"),
-        numbers("tensorrt_llm.forward_hidden_copies"),
-    )
+    activations = forward_bytes(architecture, layout, tokens, numbers("tensorrt_llm.forward_mlp_copies"), numbers("tensorrt_llm.forward_hidden_copies"))
     activations = part("forward", activations) + part("experts", moe_workspace(architecture, layout, tokens))
     graphs = 0.0
     if not load.enforce_eager:

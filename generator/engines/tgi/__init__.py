@@ -9,9 +9,4 @@ from generator.sizing.cache import CacheCost, CacheRules
 
 __all__ = ["ROOM", "memory"]
 
-ROOM = EngineRoom(
-    memory,
-    CacheRules(CacheCost, keeps_all=True),
-    {"kv_cache": "tgi-flash-causal-lm"},
-    vllm.ROOM.speed._replace(measured=False),
-)
+ROOM = EngineRoom(memory, CacheRules(CacheCost, keeps_all=True), {"kv_cache": "tgi-flash-causal-lm"}, vllm.ROOM.speed._replace(measured=False))

@@ -17,16 +17,12 @@ from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
 from generator.sizing.term import largest, part, whole
 
 
-def fixed(
-    architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers
-) -> Fixed:
+def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
     """Activations of the warm-up prefill, graphs, and runtime (CUDA context and NCCL count as used), in bytes."""
     tokens = load.batched_tokens
     logits = numbers("tgi.prefill_logits_bytes") * tokens * architecture.vocab_size
     logits += hidden_bytes(architecture, tokens)
-    forward = forward_bytes(
-        architecture, layout, tokens, numbers("tgi.forward_mlp_copies"), numbers("tgi.forward_hidden_copies")
-    )
+    forward = forward_bytes(architecture, layout, tokens, numbers("tgi.forward_mlp_copies"), numbers("tgi.forward_hidden_copies"))
     experts = part("experts", moe_workspace(architecture, layout, tokens))
     activations = largest(part("logits", logits), part("forward", forward) + experts)
     graphs = 0.0 if load.enforce_eager else numbers("tgi.graph_gib") * GIB

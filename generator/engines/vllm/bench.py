@@ -1,7 +1,4 @@
-"""`vllm bench serve` (docs.vllm.ai/en/latest/cli/bench/serve).
-
-Floor 4, pure.
-"""
+"""`vllm bench serve` (docs.vllm.ai/en/latest/cli/bench/serve). Floor 4, pure."""
 
 from __future__ import annotations
 

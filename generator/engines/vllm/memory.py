@@ -24,9 +24,7 @@ from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
 
-def fixed(
-    architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers
-) -> Fixed:
+def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
     """Activations, graphs and runtime, in bytes, of the GPU with the last pipeline stage (it runs the sampler)."""
     return Fixed(
         activations=_activations(architecture, layout, load, device, numbers),

@@ -1,7 +1,4 @@
-"""Stale knowledge: sources and thresholds last checked too many months ago.
-
-Floor 1, pure: the caller gives the current day.
-"""
+"""Stale knowledge: sources and thresholds last checked too many months ago. Floor 1, pure: the caller gives the current day."""
 
 from __future__ import annotations
 

@@ -19,15 +19,12 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
     rows, merged = Rows(gathered), gathered.merged
     engines, methods, gpus = list(_engines(merged)), list(_methods(merged)), list(_gpus(merged))
 
-    def bound(limit: object) -> object:
-        return merged["thresholds"][limit]["value"] if isinstance(limit, str) else limit
-
     def unmet(name: str) -> Iterator[Problem]:
         for row in merged["tables"][name]["rows"]:
-            place = rows.place(row, "when", key=True)
+            place = gathered.in_row(row, "when", key=True)
             if place.path not in gathered.own or not rows.boxes(name, row):
                 continue
-            tests = {key: cell_test(cell, bound) for key, cell in (row.get("when") or {}).items()}
+            tests = {key: cell_test(cell, rows.space.bound) for key, cell in (row.get("when") or {}).items()}
             if not _met(tests, engines, methods, gpus):
                 yield Problem("unreachable-row", f"no engine, method and GPU of the catalogue matches all cells of {row['id']!r}", place)
 
@@ -43,8 +40,7 @@ def _met(tests: Mapping[str, Test], engines: list[Data], methods: list[Data], gp
     engines, methods, gpus = kept(engines), kept(methods), kept(gpus)
     reads, runs = tests.get("engine.reads_format"), tests.get("engine.runs_on_vendor")
     return any(
-        (reads is None or reads(method["_format"] in engine["_formats"]))
-        and (runs is None or runs(gpu["gpu.vendor"] in engine["_vendors"]))
+        (reads is None or reads(method["_format"] in engine["_formats"])) and (runs is None or runs(gpu["gpu.vendor"] in engine["_vendors"]))
         for engine in engines
         for method in methods
         for gpu in gpus

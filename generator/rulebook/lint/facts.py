@@ -1,7 +1,4 @@
-"""Consistency of facts: overlapping versions of flags and images, unordered values by version, entries without a source.
-
-Floor 1, pure.
-"""
+"""Consistency of facts: overlapping versions of flags and images, unordered values by version, entries without a source. Floor 1, pure."""
 
 from __future__ import annotations
 
@@ -12,8 +9,7 @@ from generator.errors import Place, Problem
 from generator.quantity import version_key
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.lint.layers import looked_at
-from generator.rulebook.lint.options import option_findings
-from generator.rulebook.lint.versions import meet, range_findings
+from generator.rulebook.lint.options import meet, option_findings, range_findings
 from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
 from generator.rulebook.overlay import Data, Gathered
 
@@ -76,9 +72,7 @@ def _engine(document: Document, engine: Data) -> Iterator[Problem]:
 def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, object]]) -> Iterator[Problem]:
     for i in range(1, len(rows)):
         if version_key(rows[i - 1]["since"]) >= version_key(rows[i]["since"]):
-            yield Problem(
-                "versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i))
-            )
+            yield Problem("versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i)))
 
 
 def _without_source(document: Document) -> Iterator[Problem]:

@@ -1,7 +1,4 @@
-"""All lint findings of one rule set, in file order.
-
-Floor 1, pure except for reading the rule set and the package's modules.
-"""
+"""All lint findings of one rule set, in file order. Floor 1, pure except for reading the rule set and the package's modules."""
 
 from __future__ import annotations
 
@@ -13,11 +10,10 @@ from generator.errors import Place, Problem
 from generator.rulebook.lint.age import age_findings
 from generator.rulebook.lint.catalogue import catalogue_findings
 from generator.rulebook.lint.facts import fact_findings
-from generator.rulebook.lint.layers import layer_findings, looked_at
-from generator.rulebook.lint.tables import Rows, table_findings
+from generator.rulebook.lint.layers import layer_findings
+from generator.rulebook.lint.tables import table_findings
 from generator.rulebook.lint.unused import unused_findings
 from generator.rulebook.overlay import Data, Gathered
-from generator.rulebook.schemas import kind_of, problems_of
 from generator.rulebook.table import names_read
 
 SEVERITIES = ("error", "warning", "note")
@@ -32,12 +28,7 @@ class Reached:
 
 
 def findings(
-    gathered: Gathered,
-    today: date,
-    months: int,
-    reached: Reached | None = None,
-    beside: Iterable[object] = (),
-    shared: bool = False,
+    gathered: Gathered, today: date, months: int, reached: Reached | None = None, beside: Iterable[object] = (), shared: bool = False
 ) -> list[Problem]:
     """All findings: only loading errors if the set does not load, else every proof.
 
@@ -45,7 +36,6 @@ def findings(
     """
     found = list(gathered.problems)
     if not found:
-        found += _forms(gathered, shared)
         found += table_findings(gathered)
         found += catalogue_findings(gathered)
         found += fact_findings(gathered, shared)
@@ -63,22 +53,13 @@ def in_order(found: Iterable[Problem]) -> list[Problem]:
     return sorted(set(found), key=lambda p: (*(p.place or Place("", 0, 0)), SEVERITIES.index(p.severity), p.code, p.message))
 
 
-def _forms(gathered: Gathered, shared: bool) -> Iterator[Problem]:
-    """Schema violations in every file of the set (and of the shared facts)."""
-    files = looked_at(gathered, shared)
-    for document in gathered.documents.values():
-        kind = kind_of(document.data)
-        if kind is not None and document.name in files:
-            yield from problems_of(document, kind, form_only=True)
-
-
 def _row_sources(gathered: Gathered) -> Iterator[Problem]:
     """Rows without a source that read no fact with a source."""
     bring = {"support", "kv_cache", "quality", "engines", "models", "gpus", "methods", "architectures"}
-    names, rows = gathered.merged["names"], Rows(gathered)
+    names = gathered.merged["names"]
     for name, table in gathered.merged["tables"].items():
         for row in table["rows"]:
-            place = rows.place(row)
+            place = gathered.in_row(row)
             if row.get("source") is not None or place.path not in gathered.own:
                 continue
             read = names_read(row)
@@ -93,10 +74,9 @@ def _cites(row: Data, gathered: Gathered) -> bool:
 
 
 def _not_reached(gathered: Gathered, reached: Reached) -> Iterator[Problem]:
-    rows = Rows(gathered)
     for name, table in gathered.merged["tables"].items():
         for row in table["rows"]:
-            place = rows.place(row)
+            place = gathered.in_row(row)
             if place.path in gathered.own and (name, row["id"]) not in reached.rows:
                 message = f"no case and no example reaches the row {row['id']!r} of `{name}` ({reached.looked_at} checked)"
                 yield Problem("not-reached", message, place)

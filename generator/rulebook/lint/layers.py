@@ -1,7 +1,4 @@
-"""Replacements across layers: without `replaces`, or of an entry that has changed since.
-
-Floor 1, pure.
-"""
+"""Replacements across layers: without `replaces`, or of an entry that has changed since. Floor 1, pure."""
 
 from __future__ import annotations
 

@@ -1,18 +1,15 @@
-"""Comparison of rows: unreachable rows, redundant rows, conflicts on a key, and gaps.
-
-Floor 1, pure.
-"""
+"""Comparison of rows: unreachable rows, redundant rows, conflicts on a key, and gaps. Floor 1, pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations, takewhile
+from itertools import combinations, product, takewhile
 from typing import TYPE_CHECKING
 
-from generator.errors import Place, Problem
-from generator.rulebook.lint.cells import MOST_STEPS, Box, Dimension, Numbers, Space, TooMuch, Values, Words
+from generator.errors import Problem
+from generator.rulebook.lint.cells import MOST_STEPS, Box, Dimension, Space, TooMuch, Values
 from generator.rulebook.overlay import Gathered
-from generator.rulebook.rules_check import catalogue_words
+from generator.rulebook.rules_check import catalogue_words, place_at
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Row
@@ -32,7 +29,8 @@ class Rows:
         merged = gathered.merged
         self.gathered, self.tables = gathered, merged["tables"]
         named = {entry["from"] for entry in merged["names"].values() if "from" in entry}
-        self.space = Space(merged["names"], {word: catalogue_words(merged, word) for word in named}, merged["thresholds"])
+        cells = [cell for table in self.tables.values() for row in table["rows"] for cell in (row.get("when") or {}).items()]
+        self.space = Space(merged["names"], {word: catalogue_words(merged, word) for word in named}, merged["thresholds"], cells)
         self._boxes: dict[tuple[str, str], list[dict[Dimension, Values]]] = {}
 
     def boxes(self, table: str, row: Row) -> list[dict[Dimension, Values]]:
@@ -45,10 +43,6 @@ class Rows:
     def own(self, row: Row) -> bool:
         """Whether a row is in the topmost layer."""
         return row["at"].rpartition(":")[0] in self.gathered.own
-
-    def place(self, row: Row, *path: str | int, key: bool = False) -> Place:
-        """The position of a part of a row."""
-        return self.gathered.documents[row["at"].rpartition(":")[0]].place(("rows", row["index"], *path), key)
 
 
 def table_findings(gathered: Gathered) -> Iterator[Problem]:
@@ -65,9 +59,9 @@ def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[
     try:
         yield from proofs
     except TooMuch:
-        count, place = len(rows.tables[table]["rows"]), rows.tables[table]["at"].rsplit(":", 2)
+        count = len(rows.tables[table]["rows"])
         message = f"`{table}` is only partly checked: its {count} rows need more than {MOST_STEPS:,} comparisons; use fewer rows, or shorter lists"
-        yield Problem("too-many-rows", message, Place(place[0], int(place[1]), int(place[2])))
+        yield Problem("too-many-rows", message, place_at(rows.tables[table]["at"]))
 
 
 def _proofs(rows: Rows, name: str, found: Sequence[Row]) -> Iterator[Problem]:
@@ -86,9 +80,7 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Probl
         if not rows.boxes(table, row):
             empty = [name for name, cell in row["when"].items() if all(rows.space.empty(box) for box in rows.space.boxes({name: cell}))]
             name = empty[0] if empty else next(iter(row["when"]))
-            yield Problem(
-                "unreachable-row", f"{row['id']!r} can never match: its cell accepts no value of {name}", rows.place(row, "when", name)
-            )
+            yield Problem("unreachable-row", f"{row['id']!r} can never match: its cell accepts no value of {name}", rows.gathered.in_row(row, "when", name))
 
 
 def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
@@ -98,20 +90,13 @@ def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem
         keys = [key for key in one["set"] if key in other["set"] and not _same(one["set"][key], other["set"][key])]
         if not keys:
             continue
-        both = next(
-            (
-                both
-                for a in rows.boxes(table, one)
-                for b in rows.boxes(table, other)
-                if (both := rows.space.overlap(a, b)) is not None
-            ),
-            None,
-        )
+        pairs = product(rows.boxes(table, one), rows.boxes(table, other))
+        both = next((both for a, b in pairs if (both := rows.space.overlap(a, b)) is not None), None)
         if both is not None:
             values = f"{one['set'][keys[0]]!r} and {other['set'][keys[0]]!r}"
             when = rows.space.example(both) or "always"
             message = f"{one['id']!r} and {other['id']!r} both set {keys[0]}, to {values}, and can match together ({when})"
-            yield Problem("rows-differ", message, rows.place(other, "set", keys[0], key=True))
+            yield Problem("rows-differ", message, rows.gathered.in_row(other, "set", keys[0], key=True))
 
 
 def _same(one: object, other: object) -> bool:
@@ -132,14 +117,12 @@ def _redundant(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem
                 continue
             if table in ("reject", "warn") and (again or table == "reject"):
                 what = "matches the same as" if again else "matches only candidates already rejected by"
-                yield Problem("shadowed-row", f"{row['id']!r} {what} {other['id']!r}", rows.place(row, "when", key=True), "warning")
+                yield Problem("shadowed-row", f"{row['id']!r} {what} {other['id']!r}", rows.gathered.in_row(row, "when", key=True), "warning")
                 break
             mine = row.get("set") or {}
-            if table not in ("reject", "warn") and all(
-                key in other["set"] and _same(value, other["set"][key]) for key, value in mine.items()
-            ):
+            if table not in ("reject", "warn") and all(key in other["set"] and _same(value, other["set"][key]) for key, value in mine.items()):
                 message = f"{row['id']!r} is redundant: {other['id']!r} sets the same wherever it matches"
-                yield Problem("shadowed-row", message, rows.place(row, "set", key=True), "warning")
+                yield Problem("shadowed-row", message, rows.gathered.in_row(row, "set", key=True), "warning")
                 break
 
 
@@ -159,32 +142,28 @@ def _criteria(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
             earlier = [r for r in before if name in (r.get("rank") or {}).values() and "beyond" not in r]
             left = rows.space.left(mine, [box for r in earlier for box in rows.boxes("prefer", r)])
             if earlier and not left:
-                yield Problem(
-                    "shadowed-row",
-                    f"{row['id']!r} decides nothing: {earlier[-1]['id']!r} ranks by {name} before it",
-                    rows.place(row),
-                    "warning",
-                )
+                message = f"{row['id']!r} decides nothing: {earlier[-1]['id']!r} ranks by {name} before it"
+                yield Problem("shadowed-row", message, rows.gathered.in_row(row), "warning")
             continue
         if "order" not in row:
             continue
         ((name, groups),) = row["order"].items()
         yield from _twice(rows, row, name, groups)
         if not _tells(rows, mine, name, groups, before):
-            yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.place(row), "warning")
+            yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.gathered.in_row(row), "warning")
 
 
 def _unordered(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
     """Methods that no order places for some goal and hardware: the estimates alone would judge their loss."""
     orders = [row for row in takewhile(lambda row: "beyond" not in row, found) if "method" in (row.get("order") or {})]
     needed = rows.space.known({name for row in orders for name in row.get("when") or {}})
-    for method in sorted(map(str, rows.space.domains["method"].words or ())):
+    for method in rows.space.words("method"):
         placing = [row for row in orders if method in _places(row["order"]["method"])]
         left = rows.space.left([needed], [box for row in placing for box in rows.boxes("prefer", row)])
         if left:
-            when = rows.space.example({name: values for name, values in left[0].items() if values != Words(frozenset(), True)}) or "in general"
-            path, line, column = rows.tables["prefer"]["at"].rsplit(":", 2)
-            yield Problem("unordered-method", f"no row of `prefer` says where {method} stands among the methods ({when})", Place(path, int(line), int(column)))
+            when = rows.space.example(left[0]) or "in general"
+            message = f"no row of `prefer` says where {method} stands among the methods ({when})"
+            yield Problem("unordered-method", message, place_at(rows.tables["prefer"]["at"]))
             return
 
 
@@ -193,14 +172,13 @@ def _twice(rows: Rows, row: Row, name: str, groups: Sequence[object]) -> Iterato
     for i, group in enumerate(groups):
         for word in group if isinstance(group, list) else [group]:
             if word in seen:
-                yield Problem("twice-in-order", f"{word!r} appears twice in the order of {row['id']!r}", rows.place(row, "order", name, i))
+                yield Problem("twice-in-order", f"{word!r} appears twice in the order of {row['id']!r}", rows.gathered.in_row(row, "order", name, i))
             seen.add(word)
 
 
 def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[object], before: Sequence[Row]) -> bool:
     places = _places(groups)
-    domain = rows.space.domains[name]
-    words = sorted(domain.words if domain.words is not None else places, key=str)
+    words = sorted({*places, *rows.space.words(name)}, key=str)
     earlier = [(_places(r["order"][name]), rows.boxes("prefer", r)) for r in before if name in (r.get("order") or {})]
     for one, other in combinations([*words, None], 2):
         if places.get(one, len(places)) == places.get(other, len(places)):
@@ -217,29 +195,22 @@ def _places(groups: Sequence[object]) -> dict[object, int]:
 
 def _gaps(rows: Rows) -> Iterator[Problem]:
     """Required keys that no row sets for some spec or candidate."""
-    unknown, known = Words(frozenset(), False, True), Words(frozenset(), True)
     profile, goal = ("profile", None), ("goal", None)
+    unknown: Values = frozenset({None})
+    known = rows.space.known(("profile", "goal"))
     yield from _gap(rows, "workload", "profile", {profile: unknown, goal: unknown})
-    yield from _gap(rows, "workload", "profile", {profile: unknown, goal: known})
-    yield from _gap(rows, "workload", "goal", {profile: known, goal: unknown})
+    yield from _gap(rows, "workload", "profile", {**known, profile: unknown})
+    yield from _gap(rows, "workload", "goal", {**known, goal: unknown})
     for key in WORKLOAD_NEEDS:
-        yield from _gap(rows, "workload", key, {profile: known, goal: known})
+        yield from _gap(rows, "workload", key, known)
     for key in FIT_NEEDS[rows.gathered.merged["ruleset"].get("sizing", "detailed")]:
         read = {name for row in rows.tables["fit"]["rows"] for name in row.get("when") or {}}
-        box: dict[Dimension, Values] = dict(rows.space.known(read))
-        box[("pinned", key)] = Words(frozenset({False}))
-        yield from _gap(rows, "fit", key, box)
+        yield from _gap(rows, "fit", key, {**rows.space.known(read), ("pinned", key): frozenset({False})})
 
 
 def _gap(rows: Rows, table: str, key: str, needed: Box) -> Iterator[Problem]:
     setting = [row for row in rows.tables[table]["rows"] if key in (row.get("set") or {})]
     left = rows.space.left([needed], [box for row in setting for box in rows.boxes(table, row)])
     if left:
-        box = {
-            name: values
-            for name, values in left[0].items()
-            if name[0] != "pinned" and values != Numbers() and values != Words(frozenset(), True)
-        }
-        path, line, column = rows.tables[table]["at"].rsplit(":", 2)
-        when = rows.space.example(box) or "in general"
-        yield Problem("gap", f"no row of `{table}` sets {key} ({when})", Place(path, int(line), int(column)))
+        when = rows.space.example({name: values for name, values in left[0].items() if name[0] != "pinned"}) or "in general"
+        yield Problem("gap", f"no row of `{table}` sets {key} ({when})", place_at(rows.tables[table]["at"]))

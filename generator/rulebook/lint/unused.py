@@ -13,6 +13,7 @@ from pathlib import Path
 from generator.errors import Problem
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.overlay import Gathered
+from generator.rulebook.rules_check import cited
 from generator.rulebook.table import names_read
 
 _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
@@ -67,18 +68,13 @@ def unused_findings(gathered: Gathered, beside: Iterable[object] = (), shared: b
     bounds, written, keys, read = set[str](), set[str](), set[str](), set[str]()
     for row in (row for one in data if isinstance(one, dict) and "table" in one for row in one.get("rows") or ()):
         read |= names_read(row)
-        bounds |= {
-            bound
-            for cell in (row.get("when") or {}).values()
-            if isinstance(cell, dict)
-            for bound in cell.values()
-            if isinstance(bound, str)
-        }
+        cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
+        bounds |= {bound for cell in cells for bound in cell.values() if isinstance(bound, str)}
         written |= {value for value in (row.get("set") or {}).values() if isinstance(value, str)}
         keys |= set(row.get("set") or {})
     written |= {word for entry in gathered.merged["architectures"].values() for word in (entry.get("speed") or {}).values()}
     spelled = {key for engine in gathered.merged["engines"].values() for key in engine["flags"]}
-    sources = {word for one in data for word in _sources(one)}
+    sources = {word for one in data for _, word in cited(one)}
     unused: dict[str, Callable[[str], bool]] = {
         "thresholds": lambda name: name not in bounds | written and not in_code(name),
         "settings": lambda name: name not in keys | spelled and not in_code(name),
@@ -99,15 +95,3 @@ WHO = {
     "sources": "nothing refers to the source",
     "names": "no row reads the name",
 }
-
-
-def _sources(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, part in value.items():
-            if key == "source":
-                yield from (str(word) for word in (part if isinstance(part, list) else [part]))
-            else:
-                yield from _sources(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _sources(part)
