@@ -126,7 +126,11 @@ def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None)
         return fields.integer("shared_intermediate_size")
     if family.stack in ("blocks", "compressed") or (experts and not fields.has(*names)):
         return fields.integer(*names, default=0, low=0)
-    return fields.integer(*names, default=family.mlp_times_hidden and family.mlp_times_hidden * hidden)
+    width = fields.integer(*names, default=family.mlp_times_hidden and family.mlp_times_hidden * hidden)
+    if not fields.flag("block_auto_adjust_ff_dim"):
+        return width
+    unit = fields.integer("block_multiple_of", default=256)  # LFM2: two thirds, times a factor, rounded up
+    return max(1, -(-int(fields.number("block_ffn_dim_multiplier", 0.01, 64, 1.0) * int(2 * width / 3)) // unit) * unit)
 
 
 def _tied(outer: Fields, fields: Fields) -> bool:

@@ -123,7 +123,10 @@ def sparse_layers(fields: Fields, layers: int) -> list[bool]:
     if fields.has("interleave_moe_layer_step"):
         step = fields.integer("interleave_moe_layer_step", low=0, high=4096)
         return [step > 0 and (i + 1) % step == 0 for i in range(layers)]
-    first = fields.integer("first_k_dense_replace", "moe_layer_start_index", low=0, default=0)
+    if fields.has("expert_layer_period"):  # Jamba
+        period, offset = fields.integer("expert_layer_period", high=4096), fields.integer("expert_layer_offset", low=0, high=4096, default=0)
+        return [i % period == offset for i in range(layers)]
+    first = fields.integer("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers", low=0, default=0)
     step = fields.integer("decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", low=1, high=4096, default=1)
     skipped = set(fields.sequence("mlp_only_layers", int) or ())
     if fields.has("decoder_sparse_step"):

@@ -25,6 +25,9 @@ class Family:
     """The traits of one `model_type`; the schema `families` says what each means."""
 
     stack: str = "grouped"
+    linear: str = "delta"
+    linear_beside: bool = False
+    attn_gate: Literal["", "head", "full", "config"] = ""
     config: Mapping[str, object] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     qkv_bias: Bias = "config"
