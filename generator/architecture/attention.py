@@ -104,7 +104,7 @@ def _qk_norms(heads: Heads, family: Family, fields: Fields) -> list[Part]:
 def latent(fields: Fields, hidden: int, family: Family, indexer: bool) -> tuple[list[Part], CacheGroup, int]:
     """Multi-head latent attention (DeepSeek-V2 and later): parts, cache of one layer, width of the rotary part."""
     heads = fields.integer("num_attention_heads")
-    rank, rope = fields.integer("kv_lora_rank"), fields.integer("qk_rope_head_dim")
+    rank, rope = fields.integer("kv_lora_rank"), fields.integer("qk_rope_head_dim", low=0)
     nope, value = fields.integer("qk_nope_head_dim"), fields.integer("v_head_dim")
     lora = fields.integer("q_lora_rank", low=0, default=0)
     bias = fields.flag("attention_bias")

@@ -16,7 +16,7 @@ from generator.architecture.fields import MAX_LAYERS, Fields
 from generator.architecture.linear import KINDS, mamba2
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
-from generator.architecture.windows import FULL, HYBRID, LINEAR, head_counts, heads_of, layer_types
+from generator.architecture.windows import FULL, LINEAR, head_counts, heads_of, layer_types, own_values
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,14 @@ def _feed_forward(context: Context, stack: Stack) -> None:
 def standard(context: Context) -> Stack:
     """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer."""
     fields, family, stack = context.fields, context.family, Stack()
-    for word, layers in _split(layer_types(fields, family, context.layers)):
-        if word in (LINEAR, HYBRID):
-            parts, cache = KINDS[family.linear](fields, context.hidden)
+    types = layer_types(fields, family, context.layers)
+    for (word, own), layers in _split([(word, own_values(fields, i)) for i, word in enumerate(types)]):
+        some = replace(context, fields=fields.changed(own))
+        if word == LINEAR or family.linear_beside:
+            parts, cache = KINDS[family.linear](some.fields, context.hidden)
             stack.add(parts, layers, cache)
         if word != LINEAR:
-            (_latent if family.stack == "latent" else _grouped)(context, stack, word, layers)
+            (_latent if family.stack == "latent" else _grouped)(some, stack, word, layers)
     stack.add(_norms(context), list(range(context.layers)))
     _feed_forward(context, stack)
     return stack
@@ -118,7 +120,7 @@ def _grouped(context: Context, stack: Stack, word: str, layers: list[int]) -> No
 def _latent(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
     """Latent attention, with an indexer where the config has one (and possibly shared between layers)."""
     fields = context.fields
-    if word not in (FULL, HYBRID):
+    if word != FULL:
         raise fields.problem("layer_types", f"has {word} for latent attention, which is not understood")
     kinds = fields.sequence("indexer_types", str, context.layers) or ["full"] * context.layers
     for kind, some in _split([kinds[i] for i in layers], layers):
@@ -226,8 +228,10 @@ def shared_kv(context: Context) -> Stack:
     shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     first_shared = context.layers - shared
     types = layer_types(fields, context.family, context.layers)
-    for (word, own), layers in _split([(word, i < first_shared) for i, word in enumerate(types)]):
-        heads = replace(heads_of(fields, full, context.family, word, context.tokens), own_kv=own)
+    kinds = [(word, i < first_shared, own_values(fields, i)) for i, word in enumerate(types)]
+    for (word, own, values), layers in _split(kinds):
+        some = fields.changed(values)
+        heads = replace(heads_of(some, head_counts(some, context.family, hidden), context.family, word, context.tokens), own_kv=own)
         parts = grouped(heads, hidden, context.family, fields)
         stack.add(parts, layers, *([heads.cache] if own else []))
     everywhere = _norms(context)

@@ -14,21 +14,21 @@ from generator.architecture.fields import MAX_TOKENS, Fields
 from generator.errors import fail
 
 FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
-LINEAR, HYBRID = "linear_attention", "hybrid"
-"""Layers with a state instead of keys and values, and with both side by side."""
+LINEAR = "linear_attention"
+"""Layers with a state instead of keys and values."""
 _SPELLINGS = {
-    **dict.fromkeys(("attention", "sparse", "global", "global_attention", "indexed_attention", "sparse_attention", "minimax_m3_sparse"), FULL),
-    **dict.fromkeys(("sliding", "local", "local_attention", "swa", "sliding_window"), SLIDING),
+    **dict.fromkeys(("attention", "sparse", "global", "global_attention", "indexed_attention", "sparse_attention", "minimax_m3_sparse", "hybrid"), FULL),
+    **dict.fromkeys(("sliding", "local", "local_attention", "swa", "sliding_window", "hybrid_sliding"), SLIDING),
     **dict.fromkeys(("linear", "mamba", "mamba2", "conv", "short_conv", "recurrent", "kda", "gated_delta_net"), LINEAR),
 }
 
 
 def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
-    """The attention type of each layer: full, sliding, chunked, linear or hybrid."""
+    """The attention type of each layer: full, sliding, chunked or linear."""
     given = fields.sequence("layer_types", str, layers)
     if given is not None:
         words = [_SPELLINGS.get(word, word) for word in given[:layers]]
-        wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR, HYBRID)), None)
+        wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR)), None)
         if wrong is not None:
             message = f"model config: {fields.where}layer_types names the unknown type {wrong[:40]!r}"
             raise fail("unknown-architecture", message, fields.place)
@@ -36,6 +36,9 @@ def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
     pattern = fields.integers("hybrid_layer_pattern", layers)
     if pattern is not None:  # MiMo-V2: 1 is sliding
         return [SLIDING if value else FULL for value in pattern[:layers]]
+    local = fields.sequence("local_layer_ids", int)
+    if local is not None:
+        return [SLIDING if i in set(local) else FULL for i in range(layers)]
     attending = _attending(fields, layers)
     if attending is not None:
         return [FULL if i in attending else LINEAR for i in range(layers)]
@@ -49,8 +52,14 @@ def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
         windowed = CHUNKED if family.windows == "chunked" else SLIDING
         return [windowed if (i + 1) % every else FULL for i in range(layers)]
     # elsewhere `sliding_window` is a leftover, or `use_sliding_window` is false in every published config
-    full = HYBRID if family.linear_beside else FULL
-    return [SLIDING if family.windows == "everywhere" and fields.has("sliding_window") else full] * layers
+    return [SLIDING if family.windows == "everywhere" and fields.has("sliding_window") else FULL] * layers
+
+
+def own_values(fields: Fields, layer: int) -> tuple[tuple[str, int], ...]:
+    """What `per_layer_config` says of one layer, where it differs from the config: whole numbers, by key."""
+    config = fields.child("per_layer_config")
+    entry = config and config.child(f"{layer:02d}", str(layer))
+    return tuple((key, entry.integer(key, low=0)) for key in sorted(entry.values)) if entry else ()
 
 
 def _attending(fields: Fields, layers: int) -> set[int] | None:
