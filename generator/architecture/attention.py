@@ -52,9 +52,7 @@ def grouped(heads: Heads, hidden: int, family: Family, fields: Fields) -> list[P
     key, value = heads.kv * heads.key_dim, heads.kv * heads.value_dim
     parts: list[Part] = []
     if family.fused_qkv:
-        fused = Part(
-            "attn_qkv", "attention", query + key + value, hidden, "column", f"{base}qkv_proj", heads=heads.kv
-        )
+        fused = Part("attn_qkv", "attention", query + key + value, hidden, "column", f"{base}qkv_proj", heads=heads.kv)
         parts += biased(fused, qkv_bias)
     else:
         parts += biased(Part("attn_q", "attention", query, hidden, "column", f"{base}q_proj"), qkv_bias)

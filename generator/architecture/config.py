@@ -114,14 +114,7 @@ def _context(fields: Fields, family: Family) -> Context:
 
 def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None) -> int:
     """Width of a dense feed-forward layer; 0 for models without one."""
-    names = (
-        "dense_intermediate_size",
-        "intermediate_size_mlp",
-        "intermediate_size",
-        "ffn_hidden_size",
-        "n_inner",
-        "ffn_dim",
-    )
+    names = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim")
     if not experts and fields.has("shared_intermediate_size"):
         return fields.integer("shared_intermediate_size")
     if family.stack in ("blocks", "compressed") or (experts and not fields.has(*names)):

@@ -33,9 +33,7 @@ def dense(width: int, hidden: int, family: Family, fields: Fields) -> list[Part]
     return _feed_forward("", "mlp", width, hidden, family, bias, family.ffn)
 
 
-def _feed_forward(
-    suffix: str, role: Role, width: int, hidden: int, family: Family, bias: bool, module: str
-) -> list[Part]:
+def _feed_forward(suffix: str, role: Role, width: int, hidden: int, family: Family, bias: bool, module: str) -> list[Part]:
     base = f"{module}." if module else ""
     parts: list[Part] = []
     if family.fused_gate_up:
@@ -79,9 +77,7 @@ def read_experts(fields: Fields) -> Experts | None:
     count = fields.integer(*names, low=0, default=0)
     if count <= 1:
         return None
-    used = fields.integer(
-        "num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k", "moe_topk", "experts_per_token"
-    )
+    used = fields.integer("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k", "moe_topk", "experts_per_token")
     if used > count:
         raise fields.problem("num_experts_per_tok", f"must not be above the number of experts, {count}")
     width = fields.integer("moe_intermediate_size", "intermediate_size")
@@ -90,17 +86,10 @@ def read_experts(fields: Fields) -> Experts | None:
 
 def _shared_width(fields: Fields, width: int) -> int:
     """Total width of all shared experts; 0 without."""
-    explicit = (
-        "moe_shared_expert_intermediate_size",
-        "shared_expert_intermediate_size",
-        "share_expert_dim",
-        "shared_intermediate_size",
-    )
+    explicit = ("moe_shared_expert_intermediate_size", "shared_expert_intermediate_size", "share_expert_dim", "shared_intermediate_size")
     if fields.has(*explicit):
         return fields.integer(*explicit, low=0)
-    return width * fields.integer(
-        "n_shared_experts", "num_shared_experts", "moe_num_shared_experts", low=0, high=4096, default=0
-    )
+    return width * fields.integer("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", low=0, high=4096, default=0)
 
 
 def _latent_width(fields: Fields) -> int:

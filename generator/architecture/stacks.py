@@ -16,7 +16,7 @@ from generator.architecture.fields import MAX_LAYERS, Fields
 from generator.architecture.linear import KINDS, mamba2
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
-from generator.architecture.windows import FULL, LINEAR, head_counts, heads_of, layer_types, own_values
+from generator.architecture.windows import LINEAR, head_counts, heads_of, layer_types, own_values, window_of
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ def standard(context: Context) -> Stack:
             stack.add(parts, layers, cache)
         if word != LINEAR:
             (_latent if family.stack == "latent" else _grouped)(some, stack, word, layers)
+    if not stack.heads:
+        raise fields.problem("layer_types", "names no layer with attention, which is not understood")
     stack.add(_norms(context), list(range(context.layers)))
     _feed_forward(context, stack)
     return stack
@@ -120,13 +122,12 @@ def _grouped(context: Context, stack: Stack, word: str, layers: list[int]) -> No
 def _latent(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
     """Latent attention, with an indexer where the config has one (and possibly shared between layers)."""
     fields = context.fields
-    if word != FULL:
-        raise fields.problem("layer_types", f"has {word} for latent attention, which is not understood")
+    window = window_of(fields, word, context.tokens)
     kinds = fields.sequence("indexer_types", str, context.layers) or ["full"] * context.layers
     for kind, some in _split([kinds[i] for i in layers], layers):
-        indexer = fields.has("index_topk") and kind == "full"
+        indexer = fields.has("index_topk") and kind == "full" and not window
         parts, cache, rope = latent(fields, context.hidden, context.family, indexer)
-        stack.add(parts, some, cache)
+        stack.add(parts, some, CacheGroup("sliding", 1, 1, cache.latent_dim, 0, window) if window else cache)
     stack.heads = fields.integer("num_attention_heads")
     stack.kv_heads, stack.head_dim = 1, cache.latent_dim
     stack.rotary_dim = 0 if fields.flag("mla_use_nope", "use_mla_nope") else rope

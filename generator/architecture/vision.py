@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from generator.architecture.families import Families, family_of
 from generator.architecture.fields import Fields
 from generator.architecture.shape import Matrix, Shard
+from generator.errors import InputError, fail
 
 
 def tower(config: Fields, text_hidden: int, text_width: int, families: Families) -> list[Matrix]:
@@ -19,12 +20,19 @@ def tower(config: Fields, text_hidden: int, text_width: int, families: Families)
         return []
     family = family_of(families, fields.word("model_type"))
     kind = (family.tower if family else "") or next((kind for key, kind in _TELLING.items() if fields.has(key)), "plain")
-    if kind in _OWN:
-        return _OWN[kind](fields, text_hidden)
-    if kind == "pooled-patches":
-        return _pooled(fields, text_hidden, text_width)
     around = family_of(families, config.word("model_type"))
-    return _vit(config, fields, kind, text_hidden, around.projector if around else "")
+    try:
+        if kind in _OWN:
+            return _OWN[kind](fields, text_hidden)
+        if kind == "pooled-patches":
+            return _pooled(fields, text_hidden, text_width)
+        return _vit(config, fields, kind, text_hidden, around.projector if around else "")
+    except InputError as error:
+        if family is not None and family.tower:
+            raise
+        lacks = error.problems[0].message.removeprefix("model config: ")
+        message = f"model config: a vision tower of model_type {fields.word('model_type')[:60]!r} is not known, and read like others {lacks}"
+        raise fail("unknown-architecture", message, config.place) from None
 
 
 class _Tower:
@@ -44,16 +52,7 @@ class _Tower:
         self.add(name, width, 2 if bias else 1, count, "replicated")
 
     def block(
-        self,
-        hidden: int,
-        width: int,
-        attention: int,
-        bias: bool,
-        gated: bool,
-        mlp_bias: bool,
-        norms: int,
-        norm_bias: bool,
-        kv: int = 0,
+        self, hidden: int, width: int, attention: int, bias: bool, gated: bool, mlp_bias: bool, norms: int, norm_bias: bool, kv: int = 0
     ) -> None:
         """All transformer layers: q, k, v (of width `kv`, by default as wide as q) and output, feed-forward, norms."""
         n = self.layers

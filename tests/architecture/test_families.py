@@ -99,7 +99,7 @@ UNKNOWN = {
     "a part is missing": ({"model_type": "acme_moe", "num_attention_heads": None}, "needs code", "cannot be derived: num_attention_heads"),
     "strange keys": ({"model_type": "acme_moe", "zz_decay": 1, "zz_mix": 2}, "like: qwen3_moe", "no known family has its keys zz_decay, zz_mix"),
     "a tower": ({"model_type": "pixtral"}, "like: qwen3_moe", "'pixtral' is not a known architecture"),
-    "GGUF only": ({"model_type": "lfm2"}, "`model: {gguf: …}`", "only read from GGUF files"),
+    "GGUF only": ({"model_type": "plamo3"}, "`model: {gguf: …}`", "only read from GGUF files"),
 }
 
 
