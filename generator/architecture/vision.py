@@ -193,17 +193,21 @@ def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int, projector:
         if kind == "pooled":
             rows = 2 * fields.integer("position_embedding_size", default=10240, high=1 << 20)
             found.add("position_embd", rows, hidden, 1, "replicated")
-        found.block(hidden, width, hidden, False, True, False, 4 if kind == "pooled" else 2, False)
+        heads = fields.integer("num_attention_heads", default=1)
+        kv = hidden * fields.integer("num_key_value_heads", default=heads) // heads
+        found.block(hidden, width, hidden, False, True, False, 4 if kind == "pooled" else 2, False, kv)
         found.norm("pre_norm", hidden, 1, False)
         if kind == "pooled":
             return [*found.found, Matrix("v.mm", "vision", text_hidden, hidden, 1)]
-        return found.found + _mistral_projector(config, hidden, text_hidden)
+        if not projector:
+            return found.found + _mistral_projector(config, hidden, text_hidden)
     shuffled = kind == "shuffled"
-    found.add("patch_embd", hidden, pixels, 1, "replicated", not shuffled)
-    if fields.word("position_embedding_type") != "rope":
-        found.add("position_embd", patches + int(shuffled), hidden, 1, "replicated")
-    found.block(hidden, width, hidden, True, False, True, 2, True)
-    found.norm("post_norm", hidden, 1 + int(shuffled), True)
+    if kind != "rotary":
+        found.add("patch_embd", hidden, pixels, 1, "replicated", not shuffled)
+        if fields.word("position_embedding_type") != "rope":
+            found.add("position_embd", patches + int(shuffled), hidden, 1, "replicated")
+        found.block(hidden, width, hidden, True, False, True, 2, True)
+        found.norm("post_norm", hidden, 1 + int(shuffled), True)
     if shuffled:
         ratio = fields.number("pixel_shuffle_ratio", 0.05, 1.0, 0.5)
         narrow = int(hidden / ratio**2)

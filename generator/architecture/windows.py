@@ -17,7 +17,7 @@ FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attenti
 LINEAR = "linear_attention"
 """Layers with a state instead of keys and values."""
 _SPELLINGS = {
-    **dict.fromkeys(("attention", "sparse", "global", "global_attention", "indexed_attention", "sparse_attention", "minimax_m3_sparse", "hybrid"), FULL),
+    **dict.fromkeys(("attention", "sparse", "global", "global_attention", "indexed_attention", "minimax_m3_sparse", "hybrid"), FULL),
     **dict.fromkeys(("sliding", "local", "local_attention", "swa", "sliding_window", "hybrid_sliding"), SLIDING),
     **dict.fromkeys(("linear", "mamba", "mamba2", "conv", "short_conv", "recurrent", "kda", "gated_delta_net"), LINEAR),
 }
@@ -27,7 +27,7 @@ def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
     """The attention type of each layer: full, sliding, chunked or linear."""
     given = fields.sequence("layer_types", str, layers)
     if given is not None:
-        words = [_SPELLINGS.get(word, word) for word in given[:layers]]
+        words = [_SPELLINGS.get(word, FULL if word.endswith("sparse_attention") else word) for word in given[:layers]]
         wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR)), None)
         if wrong is not None:
             message = f"model config: {fields.where}layer_types names the unknown type {wrong[:40]!r}"

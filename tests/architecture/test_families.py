@@ -36,7 +36,7 @@ TRAITS = SCHEMA["properties"]["families"]["additionalProperties"]["properties"]
 def test_the_schema_and_the_code_have_the_same_words() -> None:
     assert {field.name for field in dataclasses.fields(Family)} | set(ABOUT) == set(TRAITS)
     assert set(TRAITS["stack"]["enum"]) == set(STACKS)
-    told = {*vision._OWN, *vision._TELLING.values(), "plain", "rotary", "pooled", "shuffled", "pooled-patches", "conformer"}
+    told = {*vision._OWN, *vision._TELLING.values(), "plain", "rotary", "pooled", "shuffled", "pooled-patches", "conformer", "gated-conformer"}
     assert set(TRAITS["tower"]["enum"]) == told
 
 
