@@ -704,6 +704,8 @@ def families() -> Schema:
             "The projector of this multimodal model: two layers, perhaps over four patches at once (merged: as wide as projector_hidden_size or the four "
             "patches, after a norm); four layers, two of them over the merged patches.",
         ),
+        "tool_call_parser": (words, "By engine, the parser of tool calls that all its models have; for a model without an entry in the catalogue."),
+        "reasoning_parser": (words, "By engine, the parser of reasoning that all its models have; for a model without an entry in the catalogue."),
         "gguf_only": (FLAG, "Read from GGUF files only: its config.json is not understood."),
         "gguf": (TEXT, "llama.cpp's name of the architecture, if it is not the model_type."),
         "gguf_when": (mapping({"has": TEXT, "lacks": TEXT}), "Families that share such a name: this one, if the file has the key, or lacks it."),
