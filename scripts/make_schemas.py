@@ -654,6 +654,7 @@ def families() -> Schema:
             "has no short convolution), lightning attention, Mamba, Mamba-2, a short convolution.",
         ),
         "linear_beside": (FLAG, "Each layer has both: attention, and beside it one that keeps a state."),
+        "twin_layers": (FLAG, "A layer is two of attention and of a feed-forward layer, with one mixture of experts beside them."),
         "attn_gate": (
             {"enum": ["", "head", "full", "config"]},
             "A projection gates the attention's output: one value a head, as wide as the output, or as gating or a key like it says.",

@@ -106,6 +106,7 @@ def _context(fields: Fields, family: Family) -> Context:
             raise fields.problem("layers_block_type", f"must not have more than {MAX_LAYERS} layers")
     else:
         layers = fields.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers", high=MAX_LAYERS)
+    layers *= 2 if family.twin_layers else 1
     hidden = fields.integer("hidden_size", "n_embd", "d_model")
     experts = read_experts(fields)
     width = _width(fields, family, hidden, experts) // (2 if family.halved_width else 1)

@@ -27,6 +27,7 @@ class Family:
     stack: str = "grouped"
     linear: str = "delta"
     linear_beside: bool = False
+    twin_layers: bool = False
     attn_gate: Literal["", "head", "full", "config"] = ""
     config: Mapping[str, object] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)

@@ -75,7 +75,9 @@ def _feed_forward(context: Context, stack: Stack) -> None:
     """Dense layers and mixtures."""
     experts = context.experts
     sparse = sparse_layers(context.fields, context.layers) if experts else [False] * context.layers
-    some = [i for i, value in enumerate(sparse) if not value]
+    if context.family.twin_layers:
+        sparse = [i % 2 == 0 for i in range(context.layers)]
+    some = [i for i, value in enumerate(sparse) if not value or context.family.twin_layers]
     stack.add(dense(context.width, context.hidden, context.family, context.fields), some)
     if experts:
         layers = [i for i, value in enumerate(sparse) if value]
