@@ -78,3 +78,15 @@ def test_copies_of_one_model_agree() -> None:
     listed = config_of("zai-org/GLM-5.2", load("default"))
     assert listed is not None
     assert counts["zai-org/GLM-5.2", "copy"] == from_config(listed).parameters
+
+
+@pytest.mark.parametrize("row", PLANNED, ids=_id)
+def test_without_one_of_its_keys_it_is_read_or_refused(row: dict[str, Any]) -> None:
+    """Makers leave keys out: each is either not needed, or the message names what is missing."""
+    whole = _config(row)
+    for key in whole:
+        try:
+            from_config({name: value for name, value in whole.items() if name != key})
+        except InputError as error:
+            assert len(error.problems) == 1
+            assert error.problems[0].code in ("unknown-architecture", "bad-model-config")
