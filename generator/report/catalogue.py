@@ -54,7 +54,7 @@ def _model(name: str, book: RuleBook) -> dict[str, object]:
 def _looked_at(entry: Mapping[str, object], book: RuleBook) -> str | None:
     """The day on which a source of an entry was last read."""
     named = entry.get("source")
-    sources = [book.source(key) or {} for key in (named if isinstance(named, list) else [named])]
+    sources = [book.source(str(key)) or {} for key in (named if isinstance(named, list) else [named])]
     return max((str(source["read"]) for source in sources if source.get("read")), default=None)
 
 
