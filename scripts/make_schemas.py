@@ -662,10 +662,21 @@ def families() -> Schema:
     described: dict[str, tuple[Schema, str]] = {
         "like": (TEXT, "The model_type whose traits this one takes over, but for those that follow; not what is said of GGUF files."),
         "stack": (
-            {"enum": ["grouped", "latent", "delta-latent", "mixers", "compressed", "shared-kv", "blocks"]},
-            "How its layers are built and what they keep. grouped: grouped-query attention, with windows, delta-net or Mamba layers where the config "
-            "has them; latent: multi-head latent attention; delta-latent: delta attention with latent layers between; mixers: one mixer a layer; "
+            {"enum": ["grouped", "latent", "mixers", "compressed", "shared-kv", "blocks"]},
+            "How its layers are built and what they keep. grouped: grouped-query attention; latent: multi-head latent attention, both with layers "
+            "between that keep a state where the config has them; mixers: one mixer a layer; "
             "compressed: attention over compressed tokens; shared-kv: layers that reuse keys and values; blocks: each has its own shape or none.",
+        ),
+        "linear": (
+            {"enum": ["delta", "kimi-delta", "lightning", "mamba", "mamba-2", "short-conv"]},
+            "What its layers without attention are, which keep a state: gated delta net, Kimi delta attention (lightning attention where the config "
+            "has no short convolution), lightning attention, Mamba, Mamba-2, a short convolution.",
+        ),
+        "linear_beside": (FLAG, "Each layer has both: attention, and beside it one that keeps a state."),
+        "twin_layers": (FLAG, "A layer is two of attention and of a feed-forward layer, with one mixture of experts beside them."),
+        "attn_gate": (
+            {"enum": ["", "head", "full", "config"]},
+            "A projection gates the attention's output: one value a head, as wide as the output, or as gating or a key like it says.",
         ),
         "config": ({"type": "object"}, "Values of config.json where it does not say them: the defaults of its config class."),
         "keys": (words, "Its own names of keys in config.json, each with the usual name."),
@@ -704,10 +715,17 @@ def families() -> Schema:
         "expert_names": ({"type": "array", "minItems": 3, "maxItems": 3, "items": TEXT}, "Names of an expert's gate, up and down projection."),
         "text": (TEXT, "The model_type of the language model inside a multimodal one."),
         "tower": (
-            {"enum": ["plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "resampler", "conformer"]},
+            {"enum": ["plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "downsampled", "resampled",
+                      "resampler", "conformer", "gated-conformer"]},
             "This is the model_type of a vision or audio tower, built like this.",
         ),
-        "projector": ({"enum": ["two-layers", "four-patches"]}, "The projector of this multimodal model: two layers, perhaps over four patches at once."),
+        "projector": (
+            {"enum": ["two-layers", "four-patches", "four-layers", "merged"]},
+            "The projector of this multimodal model: two layers, perhaps over four patches at once (merged: as wide as projector_hidden_size or the four "
+            "patches, after a norm); four layers, two of them over the merged patches.",
+        ),
+        "tool_call_parser": (words, "By engine, the parser of tool calls that all its models have; for a model without an entry in the catalogue."),
+        "reasoning_parser": (words, "By engine, the parser of reasoning that all its models have; for a model without an entry in the catalogue."),
         "gguf_only": (FLAG, "Read from GGUF files only: its config.json is not understood."),
         "gguf": (TEXT, "llama.cpp's name of the architecture, if it is not the model_type."),
         "gguf_when": (mapping({"has": TEXT, "lacks": TEXT}), "Families that share such a name: this one, if the file has the key, or lacks it."),

@@ -52,9 +52,7 @@ def grouped(heads: Heads, hidden: int, family: Family, fields: Fields) -> list[P
     key, value = heads.kv * heads.key_dim, heads.kv * heads.value_dim
     parts: list[Part] = []
     if family.fused_qkv:
-        fused = Part(
-            "attn_qkv", "attention", query + key + value, hidden, "column", f"{base}qkv_proj", heads=heads.kv
-        )
+        fused = Part("attn_qkv", "attention", query + key + value, hidden, "column", f"{base}qkv_proj", heads=heads.kv)
         parts += biased(fused, qkv_bias)
     else:
         parts += biased(Part("attn_q", "attention", query, hidden, "column", f"{base}q_proj"), qkv_bias)
@@ -65,11 +63,26 @@ def grouped(heads: Heads, hidden: int, family: Family, fields: Fields) -> list[P
             v = Part("attn_v", "attention", value, hidden, "column", f"{base}v_proj", heads=heads.kv)
             parts += biased(v, qkv_bias)
     out = Part("attn_output", "attention", hidden, heads.query * heads.value_dim, "row", f"{base}o_proj")
-    parts += biased(out, out_bias)
+    parts += biased(out, out_bias) + _gate(fields, family, heads.query, heads.value_dim, hidden)
     if heads.sinks:
         parts.append(vector("attn_sinks", "attention", heads.query, "column"))
     parts += _qk_norms(heads, family, fields)
     return parts
+
+
+_GATES = {**dict.fromkeys(("per-head", "head_wise"), "head"), **dict.fromkeys(("per-element", "element_wise"), "full")}
+
+
+def _gate(fields: Fields, family: Family, heads: int, value_dim: int, hidden: int) -> list[Part]:
+    """The projection that gates the attention's output: one value a head, or as wide as the output."""
+    kind: str = family.attn_gate
+    if kind == "config":
+        said = fields.values.get("gating", fields.values.get("gated_attention_proj_granularity_type"))
+        kind = "head" if said is True or fields.flag("use_head_wise_attn_gate") else _GATES.get(str(said), "")
+    elif fields.flag("mla_use_output_gate"):
+        kind = "full"
+    rows = {"head": heads, "full": heads * value_dim}.get(kind)
+    return [Part("attn_gate", "attention", rows, hidden, "column", f"{family.attn}.g_proj")] if rows else []
 
 
 def _qk_norms(heads: Heads, family: Family, fields: Fields) -> list[Part]:
@@ -89,7 +102,7 @@ def _qk_norms(heads: Heads, family: Family, fields: Fields) -> list[Part]:
 def latent(fields: Fields, hidden: int, family: Family, indexer: bool) -> tuple[list[Part], CacheGroup, int]:
     """Multi-head latent attention (DeepSeek-V2 and later): parts, cache of one layer, width of the rotary part."""
     heads = fields.integer("num_attention_heads")
-    rank, rope = fields.integer("kv_lora_rank"), fields.integer("qk_rope_head_dim")
+    rank, rope = fields.integer("kv_lora_rank"), fields.integer("qk_rope_head_dim", low=0)
     nope, value = fields.integer("qk_nope_head_dim"), fields.integer("v_head_dim")
     lora = fields.integer("q_lora_rank", low=0, default=0)
     bias = fields.flag("attention_bias")
@@ -105,8 +118,7 @@ def latent(fields: Fields, hidden: int, family: Family, indexer: bool) -> tuple[
     parts += biased(key, bias)
     parts.append(vector("attn_kv_a_norm", "norm", rank))
     parts.append(Part("attn_kv_b", "attention", heads * (nope + value), rank, "column", f"{base}kv_b_proj"))
-    if fields.flag("mla_use_output_gate"):
-        parts.append(Part("attn_gate", "attention", heads * value, hidden, "column", f"{base}g_proj"))
+    parts += _gate(fields, family, heads, value, hidden)
     out = Part("attn_output", "attention", hidden, heads * value, "row", f"{base}o_proj")
     parts += biased(out, bias)
     index_bytes = 0

@@ -106,6 +106,7 @@ def _context(fields: Fields, family: Family) -> Context:
             raise fields.problem("layers_block_type", f"must not have more than {MAX_LAYERS} layers")
     else:
         layers = fields.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers", high=MAX_LAYERS)
+    layers *= 2 if family.twin_layers else 1
     hidden = fields.integer("hidden_size", "n_embd", "d_model")
     experts = read_experts(fields)
     width = _width(fields, family, hidden, experts) // (2 if family.halved_width else 1)
@@ -114,19 +115,16 @@ def _context(fields: Fields, family: Family) -> Context:
 
 def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None) -> int:
     """Width of a dense feed-forward layer; 0 for models without one."""
-    names = (
-        "dense_intermediate_size",
-        "intermediate_size_mlp",
-        "intermediate_size",
-        "ffn_hidden_size",
-        "n_inner",
-        "ffn_dim",
-    )
+    names = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size", "ffn_hidden_size", "n_inner", "ffn_dim")
     if not experts and fields.has("shared_intermediate_size"):
         return fields.integer("shared_intermediate_size")
     if family.stack in ("blocks", "compressed") or (experts and not fields.has(*names)):
         return fields.integer(*names, default=0, low=0)
-    return fields.integer(*names, default=family.mlp_times_hidden and family.mlp_times_hidden * hidden)
+    width = fields.integer(*names, default=family.mlp_times_hidden and family.mlp_times_hidden * hidden)
+    if not fields.flag("block_auto_adjust_ff_dim"):
+        return width
+    unit = fields.integer("block_multiple_of", default=256)  # LFM2: two thirds, times a factor, rounded up
+    return max(1, -(-int(fields.number("block_ffn_dim_multiplier", 0.01, 64, 1.0) * int(2 * width / 3)) // unit) * unit)
 
 
 def _tied(outer: Fields, fields: Fields) -> bool:

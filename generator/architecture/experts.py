@@ -5,7 +5,7 @@ Floor 3, pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from generator.architecture.families import Family
 from generator.architecture.fields import Fields
@@ -17,7 +17,8 @@ from generator.architecture.shape import Role
 class Experts:
     """The routed experts of a layer: how many, how many a token uses, their width, and the shared ones' width.
 
-    `latent` is the experts' input width, if it differs from the hidden size (0: equal).
+    `latent` is the experts' input width, if it differs from the hidden size (0: equal). `others` are further groups of routed experts,
+    each with a router of its own (ERNIE-4.5-VL: for images): how many, and their width.
     """
 
     count: int
@@ -25,6 +26,7 @@ class Experts:
     width: int
     shared: int = 0
     latent: int = 0
+    others: tuple[tuple[int, int], ...] = ()
 
 
 def dense(width: int, hidden: int, family: Family, fields: Fields) -> list[Part]:
@@ -33,9 +35,7 @@ def dense(width: int, hidden: int, family: Family, fields: Fields) -> list[Part]
     return _feed_forward("", "mlp", width, hidden, family, bias, family.ffn)
 
 
-def _feed_forward(
-    suffix: str, role: Role, width: int, hidden: int, family: Family, bias: bool, module: str
-) -> list[Part]:
+def _feed_forward(suffix: str, role: Role, width: int, hidden: int, family: Family, bias: bool, module: str) -> list[Part]:
     base = f"{module}." if module else ""
     parts: list[Part] = []
     if family.fused_gate_up:
@@ -51,17 +51,19 @@ def _feed_forward(
 def mixture(experts: Experts, hidden: int, family: Family) -> list[Part]:
     """Router, routed experts and shared experts of one layer."""
     inner = experts.latent or hidden
-    parts = [Part("ffn_gate_inp", "router", experts.count, hidden, "replicated", family.router, linear=False)]
-    if family.router_bias:
-        parts.append(vector("exp_probs_b", "router", experts.count))
+    parts: list[Part] = []
     base = f"{family.experts}.0."
     gate, up, down = family.expert_names
     names = (("ffn_gate_exps", gate),) if family.gated else ()
-    for name, module in (*names, ("ffn_up_exps", up)):
-        part = Part(name, "expert", experts.width, inner, "expert", base + module, experts.count)
-        parts += biased(part, family.expert_bias)
-    last = Part("ffn_down_exps", "expert", inner, experts.width, "expert", base + down, experts.count, "row")
-    parts += biased(last, family.expert_bias)
+    for count, width in ((experts.count, experts.width), *experts.others):
+        parts.append(Part("ffn_gate_inp", "router", count, hidden, "replicated", family.router, linear=False))
+        if family.router_bias:
+            parts.append(vector("exp_probs_b", "router", count))
+        for name, module in (*names, ("ffn_up_exps", up)):
+            part = Part(name, "expert", width, inner, "expert", base + module, count)
+            parts += biased(part, family.expert_bias)
+        last = Part("ffn_down_exps", "expert", inner, width, "expert", base + down, count, "row")
+        parts += biased(last, family.expert_bias)
     if experts.latent:
         ffn = family.experts.partition(".")[0]
         parts.append(Part("ffn_latent_down", "other", inner, hidden, "replicated", f"{ffn}.fc1_latent_proj"))
@@ -76,12 +78,17 @@ def mixture(experts: Experts, hidden: int, family: Family) -> list[Part]:
 def read_experts(fields: Fields) -> Experts | None:
     """The experts of a config, in any spelling; None for a dense model."""
     names = ("num_local_experts", "n_routed_experts", "num_experts", "moe_num_experts", "num_moe_experts")
+    groups = fields.values.get("moe_intermediate_size")
+    if isinstance(groups, list) and len(groups) == 2 and groups[0] != groups[1]:
+        widths = fields.integers("moe_intermediate_size", 2, 1) or []
+        counts = fields.integers("moe_num_experts", len(widths), 1) if isinstance(fields.values.get("moe_num_experts"), list) else None
+        counts = counts or [fields.integer(*names)] * len(widths)
+        first = read_experts(fields.changed([("moe_intermediate_size", widths[0]), ("moe_num_experts", counts[0])]))
+        return first and replace(first, others=tuple(zip(counts[1:], widths[1:], strict=False)))
     count = fields.integer(*names, low=0, default=0)
     if count <= 1:
         return None
-    used = fields.integer(
-        "num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k", "moe_topk", "experts_per_token"
-    )
+    used = fields.integer("num_experts_per_tok", "num_experts_per_token", "top_k_experts", "moe_k", "moe_topk", "experts_per_token")
     if used > count:
         raise fields.problem("num_experts_per_tok", f"must not be above the number of experts, {count}")
     width = fields.integer("moe_intermediate_size", "intermediate_size")
@@ -90,17 +97,10 @@ def read_experts(fields: Fields) -> Experts | None:
 
 def _shared_width(fields: Fields, width: int) -> int:
     """Total width of all shared experts; 0 without."""
-    explicit = (
-        "moe_shared_expert_intermediate_size",
-        "shared_expert_intermediate_size",
-        "share_expert_dim",
-        "shared_intermediate_size",
-    )
+    explicit = ("moe_shared_expert_intermediate_size", "shared_expert_intermediate_size", "share_expert_dim", "shared_intermediate_size")
     if fields.has(*explicit):
         return fields.integer(*explicit, low=0)
-    return width * fields.integer(
-        "n_shared_experts", "num_shared_experts", "moe_num_shared_experts", low=0, high=4096, default=0
-    )
+    return width * fields.integer("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", low=0, high=4096, default=0)
 
 
 def _latent_width(fields: Fields) -> int:
@@ -123,7 +123,10 @@ def sparse_layers(fields: Fields, layers: int) -> list[bool]:
     if fields.has("interleave_moe_layer_step"):
         step = fields.integer("interleave_moe_layer_step", low=0, high=4096)
         return [step > 0 and (i + 1) % step == 0 for i in range(layers)]
-    first = fields.integer("first_k_dense_replace", "moe_layer_start_index", low=0, default=0)
+    if fields.has("expert_layer_period"):  # Jamba
+        period, offset = fields.integer("expert_layer_period", high=4096), fields.integer("expert_layer_offset", low=0, high=4096, default=0)
+        return [i % period == offset for i in range(layers)]
+    first = fields.integer("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers", low=0, default=0)
     step = fields.integer("decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", low=1, high=4096, default=1)
     skipped = set(fields.sequence("mlp_only_layers", int) or ())
     if fields.has("decoder_sparse_step"):

@@ -14,7 +14,7 @@ Families = Mapping[str, Mapping[str, Any]]
 """The section: entries by `model_type`, as the schema `families` has them."""
 
 Bias = bool | Literal["config"]
-OWN = ("gguf", "gguf_when", "gguf_windows", "gguf_own_caches")
+OWN = ("gguf", "gguf_when", "gguf_windows", "gguf_own_caches", "tool_call_parser", "reasoning_parser")
 """Keys that an entry does not take over from the one that it is `like`."""
 ABOUT = ("like", "source", "replaces")
 """Keys that are no traits."""
@@ -25,6 +25,10 @@ class Family:
     """The traits of one `model_type`; the schema `families` says what each means."""
 
     stack: str = "grouped"
+    linear: str = "delta"
+    linear_beside: bool = False
+    twin_layers: bool = False
+    attn_gate: Literal["", "head", "full", "config"] = ""
     config: Mapping[str, object] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     qkv_bias: Bias = "config"
@@ -63,6 +67,8 @@ class Family:
     gguf_when: Mapping[str, str] = field(default_factory=dict)
     gguf_windows: Mapping[str, int | bool] | str | None = None
     gguf_own_caches: int | None = None
+    tool_call_parser: Mapping[str, str] = field(default_factory=dict)
+    reasoning_parser: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def generates(self) -> bool:

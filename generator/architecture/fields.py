@@ -7,7 +7,7 @@ the key's name, never an arithmetic exception.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from generator.architecture.families import Family
@@ -39,6 +39,10 @@ class Fields:
         renamed = {usual: self.values[own] for own, usual in family.keys.items() if self.has(own)}
         missing = {key: value for key, value in family.config.items() if self.values.get(key) in (None, {})}
         return Fields({**self.values, **missing, **renamed}, self.place, self.where)
+
+    def changed(self, values: Iterable[tuple[str, object]]) -> Fields:
+        """These fields with other values."""
+        return Fields({**self.values, **dict(values)}, self.place, self.where) if values else self
 
     def problem(self, key: str, message: str) -> InputError:
         """An error for a wrong value of a key."""

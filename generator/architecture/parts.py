@@ -95,17 +95,5 @@ class Collector:
 
 def matrix(part: Part, layers: Sequence[int], storage: Storage | None, quantizable: bool) -> Matrix:
     """`part` in each of `layers` as one entry."""
-    return Matrix(
-        part.name,
-        part.role,
-        part.rows,
-        part.columns,
-        part.many * len(layers),
-        part.shard,
-        part.split,
-        quantizable,
-        min(layers),
-        max(layers),
-        part.heads,
-        storage,
-    )
+    count, first, last = part.many * len(layers), min(layers), max(layers)
+    return Matrix(part.name, part.role, part.rows, part.columns, count, part.shard, part.split, quantizable, first, last, part.heads, storage)

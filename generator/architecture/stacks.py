@@ -13,10 +13,10 @@ from generator.architecture.attention import compressed, grouped, latent
 from generator.architecture.experts import Experts, dense, mixture, sparse_layers
 from generator.architecture.families import Family
 from generator.architecture.fields import MAX_LAYERS, Fields
-from generator.architecture.linear import delta_net, kimi_delta, mamba2
+from generator.architecture.linear import KINDS, mamba2
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
-from generator.architecture.windows import LINEAR, MAMBA, head_counts, heads_of, layer_types
+from generator.architecture.windows import LINEAR, head_counts, heads_of, layer_types, own_values, window_of
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class Stack:
 Value = TypeVar("Value", bound=Hashable)
 
 
-def _split(values: Sequence[Value]) -> Iterator[tuple[Value, list[int]]]:
-    """Distinct values with the layers that have them."""
+def _split(values: Sequence[Value], layers: Sequence[int] | None = None) -> Iterator[tuple[Value, list[int]]]:
+    """Distinct values with the layers that have them: all, or those of `layers`."""
     found: dict[Value, list[int]] = {}
-    for layer, value in enumerate(values):
+    for layer, value in zip(layers or range(len(values)), values, strict=True):
         found.setdefault(value, []).append(layer)
     yield from found.items()
 
@@ -75,7 +75,9 @@ def _feed_forward(context: Context, stack: Stack) -> None:
     """Dense layers and mixtures."""
     experts = context.experts
     sparse = sparse_layers(context.fields, context.layers) if experts else [False] * context.layers
-    some = [i for i, value in enumerate(sparse) if not value]
+    if context.family.twin_layers:
+        sparse = [i % 2 == 0 for i in range(context.layers)]
+    some = [i for i, value in enumerate(sparse) if not value or context.family.twin_layers]
     stack.add(dense(context.width, context.hidden, context.family, context.fields), some)
     if experts:
         layers = [i for i, value in enumerate(sparse) if value]
@@ -86,26 +88,51 @@ def _feed_forward(context: Context, stack: Stack) -> None:
 
 
 def standard(context: Context) -> Stack:
-    """Grouped-query attention, full, sliding or mixed with delta-net layers, and a feed-forward part per layer."""
-    fields, stack = context.fields, Stack()
-    full = head_counts(fields, context.family, context.hidden)
-    stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
-    for word, layers in _split(layer_types(fields, context.family, context.layers)):
-        if word in (LINEAR, MAMBA):
-            layer = delta_net(fields, context.hidden) if word == LINEAR else mamba2(fields, context.hidden, "mamba")
-            stack.add(layer[0], layers, layer[1])
-            continue
-        heads = heads_of(fields, full, context.family, word, context.tokens)
-        cache = heads.cache
-        parts = grouped(heads, context.hidden, context.family, fields)
-        indexed = _indexed(fields, layers)
-        stack.add(parts, [i for i in layers if i not in indexed], cache)
-        if indexed:
-            index, size = _sparse_index(fields, context.hidden)
-            stack.add(parts + index, indexed, replace(cache, index_bytes=size))
+    """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer."""
+    fields, family, stack = context.fields, context.family, Stack()
+    types = layer_types(fields, family, context.layers)
+    for (word, own), layers in _split([(word, own_values(fields, i)) for i, word in enumerate(types)]):
+        some = replace(context, fields=fields.changed(own))
+        if word == LINEAR or family.linear_beside:
+            parts, cache = KINDS[family.linear](some.fields, context.hidden)
+            stack.add(parts, layers, cache)
+        if word != LINEAR:
+            (_latent if family.stack == "latent" else _grouped)(some, stack, word, layers)
+    if not stack.heads:
+        raise fields.problem("layer_types", "names no layer with attention, which is not understood")
     stack.add(_norms(context), list(range(context.layers)))
     _feed_forward(context, stack)
     return stack
+
+
+def _grouped(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
+    """Grouped-query attention of one type, full or over a window."""
+    fields, family = context.fields, context.family
+    full = head_counts(fields, family, context.hidden)
+    stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
+    heads = heads_of(fields, full, family, word, context.tokens)
+    counts = fields.integers("num_attention_heads_per_layer", context.layers, 1) or [heads.query] * context.layers
+    indexed = _indexed(fields, layers)
+    for (query, index), some in _split([(counts[i], i in indexed) for i in layers], layers):
+        parts, cache = grouped(replace(heads, query=query), context.hidden, family, fields), heads.cache
+        if index:
+            more, size = _sparse_index(fields, context.hidden)
+            parts, cache = parts + more, replace(cache, index_bytes=size)
+        stack.add(parts, some, cache)
+
+
+def _latent(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
+    """Latent attention, with an indexer where the config has one (and possibly shared between layers)."""
+    fields = context.fields
+    window = window_of(fields, word, context.tokens)
+    kinds = fields.sequence("indexer_types", str, context.layers) or ["full"] * context.layers
+    for kind, some in _split([kinds[i] for i in layers], layers):
+        indexer = fields.has("index_topk") and kind == "full" and not window
+        parts, cache, rope = latent(fields, context.hidden, context.family, indexer)
+        stack.add(parts, some, CacheGroup("sliding", 1, 1, cache.latent_dim, 0, window) if window else cache)
+    stack.heads = fields.integer("num_attention_heads")
+    stack.kv_heads, stack.head_dim = 1, cache.latent_dim
+    stack.rotary_dim = 0 if fields.flag("mla_use_nope", "use_mla_nope") else rope
 
 
 def _indexed(fields: Fields, layers: list[int]) -> list[int]:
@@ -128,42 +155,9 @@ def _sparse_index(fields: Fields, hidden: int) -> tuple[list[Part], int]:
     return parts, 2 * dim
 
 
-def mla(context: Context) -> Stack:
-    """Latent attention in every layer, with an indexer where the config has one (and possibly shared between layers)."""
-    fields, stack = context.fields, Stack()
-    indexer = fields.has("index_topk")
-    kinds = fields.sequence("indexer_types", str, context.layers) or ["full"] * context.layers
-    for word, layers in _split(kinds[: context.layers]):
-        parts, cache, rope = latent(fields, context.hidden, context.family, indexer and word == "full")
-        stack.add(parts, layers, cache)
-    stack.heads = fields.integer("num_attention_heads")
-    stack.kv_heads, stack.head_dim, stack.rotary_dim = 1, cache.latent_dim, rope
-    stack.add(_norms(context), list(range(context.layers)))
-    _feed_forward(context, stack)
-    return stack
-
-
-def delta_latent(context: Context) -> Stack:
-    """Kimi delta attention in most layers, latent attention without positions in the others."""
-    fields, stack = context.fields, Stack()
-    config = fields.child("linear_attn_config")
-    if config is None:
-        raise fields.missing("linear_attn_config")
-    full = {i - 1 for i in config.sequence("full_attn_layers", int) or []}
-    linear_layers = [i for i in range(context.layers) if i not in full]
-    parts, cache = kimi_delta(config, fields, context.hidden)
-    stack.add(parts, linear_layers, cache)
-    parts, cache, rope = latent(fields, context.hidden, context.family, False)
-    stack.add(parts, [i for i in range(context.layers) if i in full], cache)
-    stack.heads = fields.integer("num_attention_heads")
-    stack.kv_heads, stack.head_dim = 1, cache.latent_dim
-    stack.rotary_dim = 0 if fields.flag("mla_use_nope") else rope
-    stack.add(_norms(context), list(range(context.layers)))
-    _feed_forward(context, stack)
-    return stack
-
-
 BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
+_MIXERS = {"linear_attention": "mamba", "mamba2": "mamba", "full_attention": "attention", "sparse": "moe", "dense": "mlp"}
+"""Other words for them, as newer versions of Transformers write them."""
 
 
 def mixers(context: Context) -> Stack:
@@ -195,6 +189,7 @@ def hybrid_blocks(fields: Fields) -> list[str]:
         if len(fields.word("hybrid_override_pattern")) > MAX_LAYERS:
             raise fields.problem("hybrid_override_pattern", f"must not have more than {MAX_LAYERS} layers")
         given = [BLOCKS.get(c, c) for c in fields.word("hybrid_override_pattern")]
+    given = [_MIXERS.get(word, word) for word in given]
     if not given:
         raise fields.missing("hybrid_override_pattern", "layers_block_type")
     wrong = next((w for w in given if w not in BLOCKS.values()), None)
@@ -236,8 +231,10 @@ def shared_kv(context: Context) -> Stack:
     shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     first_shared = context.layers - shared
     types = layer_types(fields, context.family, context.layers)
-    for (word, own), layers in _split([(word, i < first_shared) for i, word in enumerate(types)]):
-        heads = replace(heads_of(fields, full, context.family, word, context.tokens), own_kv=own)
+    kinds = [(word, i < first_shared, own_values(fields, i)) for i, word in enumerate(types)]
+    for (word, own, values), layers in _split(kinds):
+        some = fields.changed(values)
+        heads = replace(heads_of(some, head_counts(some, context.family, hidden), context.family, word, context.tokens), own_kv=own)
         parts = grouped(heads, hidden, context.family, fields)
         stack.add(parts, layers, *([heads.cache] if own else []))
     everywhere = _norms(context)
@@ -292,8 +289,7 @@ def _nas_width(multiple: float, hidden: int) -> int:
 
 STACKS = {
     "grouped": standard,
-    "latent": mla,
-    "delta-latent": delta_latent,
+    "latent": standard,
     "mixers": mixers,
     "compressed": compressed_layers,
     "shared-kv": shared_kv,

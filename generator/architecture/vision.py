@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from generator.architecture.families import Families, family_of
 from generator.architecture.fields import Fields
 from generator.architecture.shape import Matrix, Shard
+from generator.errors import InputError, fail
 
 
 def tower(config: Fields, text_hidden: int, text_width: int, families: Families) -> list[Matrix]:
@@ -19,12 +20,19 @@ def tower(config: Fields, text_hidden: int, text_width: int, families: Families)
         return []
     family = family_of(families, fields.word("model_type"))
     kind = (family.tower if family else "") or next((kind for key, kind in _TELLING.items() if fields.has(key)), "plain")
-    if kind in _OWN:
-        return _OWN[kind](fields, text_hidden)
-    if kind == "pooled-patches":
-        return _pooled(fields, text_hidden, text_width)
     around = family_of(families, config.word("model_type"))
-    return _vit(config, fields, kind, text_hidden, around.projector if around else "")
+    try:
+        if kind in _OWN:
+            return _OWN[kind](fields, text_hidden)
+        if kind == "pooled-patches":
+            return _pooled(fields, text_hidden, text_width)
+        return _vit(config, fields, kind, text_hidden, around.projector if around else "")
+    except InputError as error:
+        if family is not None and family.tower:
+            raise
+        lacks = error.problems[0].message.removeprefix("model config: ")
+        message = f"model config: a vision tower of model_type {fields.word('model_type')[:60]!r} is not known, and read like others {lacks}"
+        raise fail("unknown-architecture", message, config.place) from None
 
 
 class _Tower:
@@ -44,19 +52,11 @@ class _Tower:
         self.add(name, width, 2 if bias else 1, count, "replicated")
 
     def block(
-        self,
-        hidden: int,
-        width: int,
-        attention: int,
-        bias: bool,
-        gated: bool,
-        mlp_bias: bool,
-        norms: int,
-        norm_bias: bool,
+        self, hidden: int, width: int, attention: int, bias: bool, gated: bool, mlp_bias: bool, norms: int, norm_bias: bool, kv: int = 0
     ) -> None:
-        """All transformer layers: q, k, v and output, feed-forward, norms."""
+        """All transformer layers: q, k, v (of width `kv`, by default as wide as q) and output, feed-forward, norms."""
         n = self.layers
-        self.add("attn_qkv", 3 * attention, hidden, n, "column", bias)
+        self.add("attn_qkv", attention + 2 * (kv or attention), hidden, n, "column", bias)
         self.add("attn_output", hidden, attention, n, "row", bias)
         self.add("ffn_up", width * (2 if gated else 1), hidden, n, "column", mlp_bias)
         self.add("ffn_down", hidden, width, n, "row", mlp_bias)
@@ -93,10 +93,53 @@ def _merger(fields: Fields, text_hidden: int) -> list[Matrix]:
     found = _Tower(fields.integer("depth"))
     pixels = 3 * patch**2 * fields.integer("temporal_patch_size", default=2, high=64)
     found.add("patch_embd", hidden, pixels, 1, "replicated")
-    found.block(hidden, width, hidden, True, not old, True, 2, old)
+    heads = fields.integer("num_heads", default=1)
+    kv = hidden * fields.integer("num_key_value_heads", default=heads) // heads
+    found.block(hidden, width, hidden, True, not old, True, 2, old, kv)
     found.norm("merger_norm", hidden, 1, old)
     found.add("merger_up", merge, merge, 1, "column", True)
     found.add("merger_down", out, merge, 1, "row", True)
+    return found.found
+
+
+def _downsampled(fields: Fields, text_hidden: int) -> list[Matrix]:
+    """GLM-4V: a convolution over neighbouring patches, then a gated merger. With biases (GLM-OCR): norms of query and key, no positions."""
+    hidden, out = fields.integer("hidden_size"), fields.integer("out_hidden_size", default=text_hidden)
+    width, patch = fields.integer("intermediate_size"), fields.integer("patch_size", high=4096)
+    channels, bias = fields.integer("in_channels", default=3, high=64), fields.flag("attention_bias")
+    merge = fields.integer("spatial_merge_size", high=64) ** 2
+    found = _Tower(fields.integer("depth"))
+    found.add("patch_embd", hidden, channels * patch**2 * fields.integer("temporal_patch_size", high=64), 1, "replicated", True)
+    found.block(hidden, width if bias else out, hidden, bias, True, bias, 2, False)
+    if bias:
+        found.norm("qk_norm", hidden // fields.integer("num_heads"), 2 * found.layers, False)
+    else:
+        found.add("position_embd", (fields.integer("image_size", high=65536) // patch) ** 2, hidden, 1, "replicated")
+    found.norm("post_norm", hidden, 1 + int(not bias), False)
+    found.add("downsample", out, hidden * merge, 1, "replicated", True)
+    found.add("merger", out, out, 1, "column")
+    found.norm("merger_norm", out, 1, True)
+    found.add("merger_up", 2 * (channels * out if bias else width), out, 1, "column")
+    found.add("merger_down", out, channels * out if bias else width, 1, "row")
+    return found.found
+
+
+def _resampled(fields: Fields, text_hidden: int) -> list[Matrix]:
+    """ERNIE-4.5-VL: two layers over neighbouring patches, two more over neighbouring frames."""
+    hidden, patch = fields.integer("hidden_size"), fields.integer("patch_size", high=4096)
+    width = fields.integer("intermediate_size", default=int(hidden * fields.number("mlp_ratio", 0.1, 64, 4)))
+    merged = hidden * fields.integer("spatial_merge_size", high=64) ** 2
+    frames = fields.integer("temporal_merge_size", default=2, high=64)
+    found = _Tower(fields.integer("depth"))
+    found.add("patch_embd", hidden, fields.integer("in_channels", "in_chans", default=3, high=64) * patch**2, 1, "replicated")
+    found.block(hidden, width, hidden, True, False, True, 2, True)
+    found.norm("post_norm", hidden, 1, True)
+    found.add("mm_spatial", merged, merged, 2, "replicated", True)
+    found.add("mm_temporal_up", merged, frames * merged, 1, "replicated", True)
+    found.add("mm_temporal_down", merged, merged, 1, "replicated", True)
+    found.norm("mm_norm", merged, 2, True)
+    found.add("mm", text_hidden, merged, 1, "replicated", True)
+    found.norm("mm_post_norm", text_hidden, 1, False)
     return found.found
 
 
@@ -139,27 +182,32 @@ def _resampler(fields: Fields, text_hidden: int) -> list[Matrix]:
 
 def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int, projector: str) -> list[Matrix]:
     """SigLIP, CLIP, Pixtral, Llama 4's and Gemma 4's towers: plain transformers that differ in biases and projector."""
-    hidden, width = fields.integer("hidden_size"), fields.integer("intermediate_size")
+    hidden = fields.integer("hidden_size")
+    width = fields.integer("intermediate_size", "mlp_dim", default=int(hidden * fields.number("mlp_ratio", 0.1, 64, 4)))
     layers, patch = fields.integer("num_hidden_layers"), fields.integer("patch_size", default=14, high=4096)
     found = _Tower(layers)
     pixels = fields.integer("num_channels", default=3, high=64) * patch**2
-    patches = (fields.integer("image_size", default=336, high=65536) // patch) ** 2
+    patches = fields.integer("num_patches", default=(fields.integer("image_size", default=336, high=65536) // patch) ** 2)
     if kind in ("rotary", "pooled"):
         found.add("patch_embd", hidden, pixels, 1, "replicated")
         if kind == "pooled":
             rows = 2 * fields.integer("position_embedding_size", default=10240, high=1 << 20)
             found.add("position_embd", rows, hidden, 1, "replicated")
-        found.block(hidden, width, hidden, False, True, False, 4 if kind == "pooled" else 2, False)
+        heads = fields.integer("num_attention_heads", default=1)
+        kv = hidden * fields.integer("num_key_value_heads", default=heads) // heads
+        found.block(hidden, width, hidden, False, True, False, 4 if kind == "pooled" else 2, False, kv)
         found.norm("pre_norm", hidden, 1, False)
         if kind == "pooled":
             return [*found.found, Matrix("v.mm", "vision", text_hidden, hidden, 1)]
-        return found.found + _mistral_projector(config, hidden, text_hidden)
+        if not projector:
+            return found.found + _mistral_projector(config, hidden, text_hidden)
     shuffled = kind == "shuffled"
-    found.add("patch_embd", hidden, pixels, 1, "replicated", not shuffled)
-    if fields.word("position_embedding_type") != "rope":
-        found.add("position_embd", patches + int(shuffled), hidden, 1, "replicated")
-    found.block(hidden, width, hidden, True, False, True, 2, True)
-    found.norm("post_norm", hidden, 1 + int(shuffled), True)
+    if kind != "rotary":
+        found.add("patch_embd", hidden, pixels, 1, "replicated", not shuffled)
+        if fields.word("position_embedding_type") != "rope":
+            found.add("position_embd", patches + int(shuffled), hidden, 1, "replicated")
+        found.block(hidden, width, hidden, True, False, True, 2, True)
+        found.norm("post_norm", hidden, 1 + int(shuffled), True)
     if shuffled:
         ratio = fields.number("pixel_shuffle_ratio", 0.05, 1.0, 0.5)
         narrow = int(hidden / ratio**2)
@@ -167,7 +215,12 @@ def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int, projector:
         found.add("mm_adapter_up", middle, narrow, 1, "column")
         found.add("mm_adapter_down", out, middle, 1, "row")
         found.add("mm", text_hidden, fields.integer("vision_output_dim", default=out), 1, "replicated")
-    elif config.has("projector_hidden_size"):  # MiniMax-M3: two layers, and two more over the merged patches
+    elif projector == "merged":
+        middle = config.integer("projector_hidden_size", default=4 * hidden)
+        found.norm("mm_norm", hidden, 1, True)
+        found.add("mm_up", middle, 4 * hidden, 1, "replicated", True)
+        found.add("mm_down", text_hidden, middle, 1, "replicated", True)
+    elif projector == "four-layers":  # two over each patch, two over the merged ones
         middle = config.integer("projector_hidden_size")
         found.add("mm_up", middle, hidden, 1, "replicated", True)
         found.add("mm_down", text_hidden, middle, 1, "replicated", True)
@@ -213,6 +266,8 @@ def _pooled(fields: Fields, text_hidden: int, text_width: int) -> list[Matrix]:
 
 _OWN: Mapping[str, Callable[[Fields, int], list[Matrix]]] = {
     "deepstack": _deepstack,
+    "downsampled": _downsampled,
+    "resampled": _resampled,
     "merger": _merger,
     "merged-patches": _moonvit,
     "resampler": _resampler,

@@ -14,16 +14,21 @@ from generator.architecture.fields import MAX_TOKENS, Fields
 from generator.errors import fail
 
 FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
-LINEAR, MAMBA = "linear_attention", "mamba"
-_SPELLINGS = {"attention": FULL, "sparse": FULL}
+LINEAR = "linear_attention"
+"""Layers with a state instead of keys and values."""
+_SPELLINGS = {
+    **dict.fromkeys(("attention", "sparse", "global", "global_attention", "indexed_attention", "minimax_m3_sparse", "hybrid"), FULL),
+    **dict.fromkeys(("sliding", "local", "local_attention", "swa", "sliding_window", "hybrid_sliding"), SLIDING),
+    **dict.fromkeys(("linear", "mamba", "mamba2", "conv", "short_conv", "recurrent", "kda", "gated_delta_net"), LINEAR),
+}
 
 
 def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
     """The attention type of each layer: full, sliding, chunked or linear."""
     given = fields.sequence("layer_types", str, layers)
     if given is not None:
-        words = [_SPELLINGS.get(word, word) for word in given[:layers]]
-        wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR, MAMBA)), None)
+        words = [_SPELLINGS.get(word, FULL if word.endswith("sparse_attention") else word) for word in given[:layers]]
+        wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR)), None)
         if wrong is not None:
             message = f"model config: {fields.where}layer_types names the unknown type {wrong[:40]!r}"
             raise fail("unknown-architecture", message, fields.place)
@@ -31,9 +36,12 @@ def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
     pattern = fields.integers("hybrid_layer_pattern", layers)
     if pattern is not None:  # MiMo-V2: 1 is sliding
         return [SLIDING if value else FULL for value in pattern[:layers]]
-    if fields.has("linear_num_key_heads"):
-        every = fields.integer("full_attention_interval", default=4, high=4096)
-        return [LINEAR if (i + 1) % every else FULL for i in range(layers)]
+    local = fields.sequence("local_layer_ids", int)
+    if local is not None:
+        return [SLIDING if i in set(local) else FULL for i in range(layers)]
+    attending = _attending(fields, layers)
+    if attending is not None:
+        return [FULL if i in attending else LINEAR for i in range(layers)]
     pattern_word = fields.values.get("sliding_window_pattern")
     if isinstance(pattern_word, str) and pattern_word:  # EXAONE: LLLG
         return [FULL if pattern_word[i % len(pattern_word)] == "G" else SLIDING for i in range(layers)]
@@ -45,6 +53,35 @@ def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
         return [windowed if (i + 1) % every else FULL for i in range(layers)]
     # elsewhere `sliding_window` is a leftover, or `use_sliding_window` is false in every published config
     return [SLIDING if family.windows == "everywhere" and fields.has("sliding_window") else FULL] * layers
+
+
+def own_values(fields: Fields, layer: int) -> tuple[tuple[str, int], ...]:
+    """What `per_layer_config` says of one layer, where it differs from the config: whole numbers, by key."""
+    config = fields.child("per_layer_config")
+    entry = config and config.child(f"{layer:02d}", str(layer))
+    return tuple((key, entry.integer(key, low=0)) for key in sorted(entry.values)) if entry else ()
+
+
+def _attending(fields: Fields, layers: int) -> set[int] | None:
+    """Layers with attention, in models that keep a state in the others; None without such layers."""
+    config = fields.child("linear_attn_config")
+    if config is not None:
+        return {i - 1 for i in config.sequence("full_attn_layers", int) or ()}
+    if fields.has("full_attn_idxs"):
+        return set(fields.sequence("full_attn_idxs", int) or ())
+    kinds = fields.integers("attn_type_list", layers)
+    if kinds is not None:  # MiniMax-Text-01: 1 is attention
+        return {i for i in range(layers) if kinds[i]}
+    if fields.has("attn_layer_period"):
+        period, offset = fields.integer("attn_layer_period", high=4096), fields.integer("attn_layer_offset", low=0, high=4096, default=0)
+        return {i for i in range(layers) if i % period == offset}
+    if fields.has("layer_group_size"):  # Ling: the last of each group, and what is left over
+        size = fields.integer("layer_group_size", high=4096)
+        return {i for i in range(layers) if (i + 1) % size == 0 or i >= layers // size * size}
+    if fields.has("linear_num_key_heads"):
+        every = fields.integer("full_attention_interval", default=4, high=4096)
+        return {i for i in range(layers) if (i + 1) % every == 0}
+    return None
 
 
 def window_of(fields: Fields, word: str, context: int) -> int:

@@ -13,10 +13,11 @@ from generator.rulebook.book import load
 
 @click.command("list")
 @click.argument("kind", type=click.Choice(list(KINDS)), metavar="gpus|models|methods|engines|rules")
+@click.argument("word", default="")
 @options.options(options.rules_option, options.json_option)
-def command(kind: str, rules: str, as_json: bool) -> int:
-    """List the catalogue of the rule set."""
-    rows = rows_of(kind, load(rules))
+def command(kind: str, word: str, rules: str, as_json: bool) -> int:
+    """List the catalogue of the rule set, or what has WORD in its name."""
+    rows = rows_of(kind, load(rules), word)
     if as_json:
         show_json(rows)
     else:

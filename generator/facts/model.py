@@ -124,6 +124,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     if request.gguf:
         own = architecture.gguf_type
     methods, found = book.section("methods"), published(entry) if locked is None else locked.checkpoints
+    family = book.section("families").get(architecture.model_type, {}) if name is None else {}  # parsers of a family are for models not listed
     if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
@@ -143,8 +144,8 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         own_method=own,
         checkpoints=_checkpoints(spec, found, book),
         published=found,
-        tool_call_parser=entry.get("tool_call_parser") or {},
-        reasoning_parser=entry.get("reasoning_parser") or {},
+        tool_call_parser=entry.get("tool_call_parser") or family.get("tool_call_parser") or {},
+        reasoning_parser=entry.get("reasoning_parser") or family.get("reasoning_parser") or {},
         tokenizer_mode=entry.get("tokenizer_mode") or {},
         min_version=entry.get("min_version") or {},
         fp16_gb=entry.get("fp16_gb"),

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from generator.errors import printable
+from generator.errors import fold, printable
 from generator.facts.engine import resolve_engine, support_of
 from generator.rulebook.book import RuleBook
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "gpus": ("name", "vendor", "architecture", "memory_gb", "capacity_gib", "bandwidth_gb_per_s", "fp16_tflops"),
-    "models": ("name", "family", "billion", "checkpoints"),
+    "models": ("name", "family", "billion", "looked_at", "checkpoints"),
     "methods": ("name", "bits", "group_size", "handbook_precision", "handbook_compression", "handbook_speed", "loss_percent", "use"),
     "engines": ("name", "version", "status", "formats", "vendors", "throughput", "use", "handbook_use"),
     "rules": ("name", "table", "because", "source", "at"),
@@ -21,8 +21,12 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 """The text table's columns of each kind; JSON has more."""
 
 
-def rows_of(kind: str, book: RuleBook) -> list[dict[str, object]]:
-    """The rows of a kind, as plain data."""
+def rows_of(kind: str, book: RuleBook, word: str = "") -> list[dict[str, object]]:
+    """The rows of a kind whose name has `word` in it, as plain data."""
+    return [row for row in _rows(kind, book) if fold(word) in fold(str(row["name"]))]
+
+
+def _rows(kind: str, book: RuleBook) -> list[dict[str, object]]:
     if kind == "rules":
         return [
             {"name": row.id, "table": table.name, "because": row.because, "source": row.source, "at": row.at}
@@ -44,7 +48,14 @@ def _model(name: str, book: RuleBook) -> dict[str, object]:
     kept = {k: v for k, v in entry.items() if k not in ("config", "config_overrides", "checkpoints")}
     architecture = shape_of(name, book)
     billion = round(architecture.parameters / 1e9, 2) if architecture else None
-    return {**kept, "billion": billion, "checkpoints": sorted(entry.get("checkpoints") or {})}
+    return {**kept, "billion": billion, "looked_at": _looked_at(entry, book), "checkpoints": sorted(entry.get("checkpoints") or {})}
+
+
+def _looked_at(entry: Mapping[str, object], book: RuleBook) -> str | None:
+    """The day on which a source of an entry was last read."""
+    named = entry.get("source")
+    sources = [book.source(str(key)) or {} for key in (named if isinstance(named, list) else [named])]
+    return max((str(source["read"]) for source in sources if source.get("read")), default=None)
 
 
 def _method(name: str, book: RuleBook) -> dict[str, object]:

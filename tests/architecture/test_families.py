@@ -36,7 +36,7 @@ TRAITS = SCHEMA["properties"]["families"]["additionalProperties"]["properties"]
 def test_the_schema_and_the_code_have_the_same_words() -> None:
     assert {field.name for field in dataclasses.fields(Family)} | set(ABOUT) == set(TRAITS)
     assert set(TRAITS["stack"]["enum"]) == set(STACKS)
-    told = {*vision._OWN, *vision._TELLING.values(), "plain", "rotary", "pooled", "shuffled", "pooled-patches", "conformer"}
+    told = {*vision._OWN, *vision._TELLING.values(), "plain", "rotary", "pooled", "shuffled", "pooled-patches", "conformer", "gated-conformer"}
     assert set(TRAITS["tower"]["enum"]) == told
 
 
@@ -99,7 +99,7 @@ UNKNOWN = {
     "a part is missing": ({"model_type": "acme_moe", "num_attention_heads": None}, "needs code", "cannot be derived: num_attention_heads"),
     "strange keys": ({"model_type": "acme_moe", "zz_decay": 1, "zz_mix": 2}, "like: qwen3_moe", "no known family has its keys zz_decay, zz_mix"),
     "a tower": ({"model_type": "pixtral"}, "like: qwen3_moe", "'pixtral' is not a known architecture"),
-    "GGUF only": ({"model_type": "lfm2"}, "`model: {gguf: …}`", "only read from GGUF files"),
+    "GGUF only": ({"model_type": "plamo3"}, "`model: {gguf: …}`", "only read from GGUF files"),
 }
 
 
