@@ -541,6 +541,10 @@ def engine(merged: Schema) -> Schema:
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
+        "yarn": mapping(
+            {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
+            "Before this version YaRN's original context times its factor is the context, from it on max_position_embeddings.",
+        ),
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,

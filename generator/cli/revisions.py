@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from generator.disk.git import SUBMODULE, Entry, Repo, export
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.facts.config_file import QUANT_FILE
 from generator.readers.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
 from generator.readers.boundary import readable_from
 from generator.readers.document import decode, parse_yaml, read_bytes, read_yaml
@@ -182,7 +183,7 @@ class Side:
                 return None
             raise fail("outside-repository", f"{path!r} is not inside the repository")
         if self.commit is not None:
-            small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
+            small = [path, *_configs(path)] if key == "config" else [path] if path.endswith(".json") else []
             self._export([one for one in small if one in self.entries])
             weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
             self._export([one for one in weights if one in self.entries], heads=True)
@@ -228,7 +229,14 @@ class Side:
             except InputError:
                 path = None
             found.append(_digest(path, weights=key != "config" and path is not None and path.suffix != ".json"))
+            if key == "config" and path is not None:
+                found.append(_digest(path / QUANT_FILE if path.is_dir() else path.with_name(QUANT_FILE)))
         return found
+
+
+def _configs(path: str) -> list[str]:
+    """The files that a `config` can mean: what is in a folder, and what lies beside a file."""
+    return [f"{path}/config.json", f"{path}/{QUANT_FILE}", _join(posixpath.dirname(path), QUANT_FILE)]
 
 
 def _digest(path: Path | None, weights: bool = False) -> bytes:

@@ -40,7 +40,6 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
     spec, model, gpu, workload = context.spec, context.model, context.gpu, context.workload
     architecture = model.architecture
     hardware, deploy = spec.hardware, spec.deploy
-    limit = architecture.max_context
     names: SpecNames = {
         "profile": workload.profile,
         "goal": workload.goal,
@@ -48,7 +47,6 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "input_tokens": workload.input_tokens,
         "output_tokens": workload.output_tokens,
         "max_context": workload.max_context,
-        "context.beyond_model": bool(limit) and workload.max_context > limit,
         "context.too_short": workload.tokens > workload.max_context,
         "pinned": frozenset(spec.pin),
         "gpu": gpu.name if gpu.listed else None,
@@ -119,6 +117,8 @@ def pair_names(
     names: PairNames = {
         **_engine_names(context, engine),
         **of_method,
+        "context.beyond_model": bool(limit := engine.longest_context(model.architecture)) and context.workload.max_context > limit,
+        "checkpoint.fp8_cache": own is not None and own.fp8_cache and origin == "given",
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "pair.pinned": context.pinned("engine") == engine.name and context.pinned("quantization") is not None,

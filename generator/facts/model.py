@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.facts.sources import first_source
-from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
@@ -185,10 +184,11 @@ def _architecture(
             return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf)), book.section("families")), "gguf", None
     if request.config:
         from generator.architecture.config import UnknownFamily, from_config
+        from generator.facts.config_file import read_config
 
         with _named_by(spec, "config", request.config):
             path = _config_path(spec, request.config)
-            config = read_json(path)
+            config = read_config(path, lambda beside: spec.readable(("model", "config"), beside))
             try:
                 architecture = from_config(config, book.section("families"), Place(str(path)))
             except UnknownFamily as error:
