@@ -390,6 +390,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
                 "Prepared weights by method, one or several, best first; gguf has several types.",
             ),
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "tokenizer_mode": by_engine,
+            "tool_template": {**by_engine, "description": "The chat template of the engine's own that its documentation gives for this model's tool calls."},
             "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
             "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
             "source": SOURCE, "notes": TEXT, "replaces": DIGEST,

@@ -175,6 +175,7 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
         "engine.pinned": context.pinned("engine") == engine.name,
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
+        "tools.template": context.model.tool_template.get(engine.name),
     }
 
 

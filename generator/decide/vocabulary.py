@@ -98,6 +98,9 @@ EngineNames = TypedDict("EngineNames", {
     "engine.pinned": Annotated[bool, Name("the spec pins this engine", "spec")],
     "engine.api_key": Annotated[bool, Name("the engine can ask for an API key", "engines")],
     "tools.parser": Annotated[bool, Name("a tool-call parser of this engine is known for the model", "models")],
+    "tools.template": Annotated[str | None, Name(
+        "chat template of the engine's own that its documentation gives for this model's tool calls", "models", of="models.tool_template"
+    )],
 })
 
 MethodNames = TypedDict("MethodNames", {

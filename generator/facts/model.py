@@ -75,6 +75,7 @@ class Model:
     tool_call_parser: Mapping[str, str] = field(default_factory=dict)
     reasoning_parser: Mapping[str, str] = field(default_factory=dict)
     tokenizer_mode: Mapping[str, str] = field(default_factory=dict)
+    tool_template: Mapping[str, str] = field(default_factory=dict)
     min_version: Mapping[str, str] = field(default_factory=dict)
     fp16_gb: float | None = None
     billion: float = 0.0
@@ -135,6 +136,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         tool_call_parser=entry.get("tool_call_parser") or {},
         reasoning_parser=entry.get("reasoning_parser") or {},
         tokenizer_mode=entry.get("tokenizer_mode") or {},
+        tool_template=entry.get("tool_template") or {},
         min_version=entry.get("min_version") or {},
         fp16_gb=entry.get("fp16_gb"),
         billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"))
