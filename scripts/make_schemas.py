@@ -690,7 +690,9 @@ def families() -> Schema:
         "expert_names": ({"type": "array", "minItems": 3, "maxItems": 3, "items": TEXT}, "Names of an expert's gate, up and down projection."),
         "text": (TEXT, "The model_type of the language model inside a multimodal one."),
         "tower": (
-            {"enum": ["plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "resampler", "perception", "conformer"]},
+            {"enum": [
+                "plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "resampler", "perception", "conformer",
+            ]},
             "This is the model_type of a vision or audio tower, built like this.",
         ),
         "projector": ({"enum": ["two-layers", "four-patches"]}, "The projector of this multimodal model: two layers, perhaps over four patches at once."),

@@ -87,12 +87,8 @@ def read_quantization(config: Fields, text: Fields) -> Scheme | None:
         method = "modelopt"
     reader = _READERS.get(method)
     if reader is None:
-        known = ", ".join(sorted(_READERS))
-        raise fail(
-            "unknown-quantization",
-            f"model config: {fields.where}quant_method {method[:40]!r} is unknown (known: {known})",
-            config.place,
-        )
+        message = f"model config: {fields.where}quant_method {method[:40]!r} is unknown (known: {', '.join(sorted(_READERS))})"
+        raise fail("unknown-quantization", message, config.place)
     return reader(fields, text)
 
 

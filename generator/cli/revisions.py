@@ -183,11 +183,14 @@ class Side:
                 return None
             raise fail("outside-repository", f"{path!r} is not inside the repository")
         if self.commit is not None:
-            small = [path, *_configs(path)] if key == "config" else [path] if path.endswith(".json") else []
-            self._export([one for one in small if one in self.entries])
+            small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
+            beside = [f"{path}/{QUANT_FILE}", _join(posixpath.dirname(path), QUANT_FILE)] if key == "config" else []
+            self._export([one for one in (*small, *beside) if one in self.entries])
+            if any(one in self.entries for one in small):
+                beside = []  # where git keeps the config, a commit without this file has none
             weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
             self._export([one for one in weights if one in self.entries], heads=True)
-            for one in (*small, *weights):
+            for one in (*small, *weights, *beside):
                 self._copy_untracked(one)
         return self.files / path
 
@@ -232,11 +235,6 @@ class Side:
             if key == "config" and path is not None:
                 found.append(_digest(path / QUANT_FILE if path.is_dir() else path.with_name(QUANT_FILE)))
         return found
-
-
-def _configs(path: str) -> list[str]:
-    """The files that a `config` can mean: what is in a folder, and what lies beside a file."""
-    return [f"{path}/config.json", f"{path}/{QUANT_FILE}", _join(posixpath.dirname(path), QUANT_FILE)]
 
 
 def _digest(path: Path | None, weights: bool = False) -> bytes:

@@ -87,7 +87,7 @@ def test_states_of_hybrid_models() -> None:
         ),
         ("openai__gpt-oss-20b", "mxfp4", "mxfp4", {"attention", "embedding", "lm_head", "norm", "router"}),
         ("nvidia__Gemma-4-31B-IT-NVFP4", "nvfp4", "modelopt", {"attention", "embedding", "norm"}),
-        ("nvidia__Qwen3.6-35B-A3B-NVFP4", "nvfp4", "modelopt", {"embedding", "norm", "router"}),
+        ("nvidia__Qwen3.6-35B-A3B-NVFP4", "nvfp4", "modelopt-mixed-w4a16", {"embedding", "norm", "router"}),
         (
             "RedHatAI__Llama-4-Scout-17B-16E-Instruct-FP8-dynamic",
             "fp8",
