@@ -368,6 +368,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "id": {**TEXT, "description": "The repository."}, "layout": TEXT, "group_size": GROUP, "desc_act": FLAG,
             "padded": {"type": "object", "additionalProperties": {"type": "integer"}}, "types": WORDS, "source": SOURCE,
             "publisher": {**TEXT, "description": "Whose it is, where the id does not say so."},
+            "fp8_cache": {**FLAG, "description": "It has scales for an FP8 KV cache."},
             "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
             "bytes": {**COUNT, "description": "Of its safetensors files, where a source has it exactly."},
             "gb": {**POSITIVE, "description": "The same in decimal GB, as rounded by the source; of a whole repository where only that is said."},

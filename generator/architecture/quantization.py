@@ -43,11 +43,7 @@ _ALGORITHMS: Mapping[str, tuple[str, Storage, str]] = {
 """ModelOpt's names of one algorithm: method, storage, and the layout by which the rules know which engines load it."""
 
 _MIXED = "MIXED_PRECISION"
-_MIXED_LAYOUTS = {
-    frozenset(): "modelopt-mixed",
-    frozenset({"modelopt-w4a16"}): "modelopt-mixed-w4a16",
-    frozenset({"modelopt-mxfp8"}): "modelopt-mixed-mxfp8",
-}
+_MIXED_LAYOUTS = {frozenset(): "modelopt-mixed"} | {frozenset({f"modelopt-{one}"}): f"modelopt-mixed-{one}" for one in ("w4a16", "mxfp8")}
 """The layout of a mixed checkpoint, by those of its algorithms besides FP8 and NVFP4."""
 
 

@@ -47,6 +47,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "input_tokens": workload.input_tokens,
         "output_tokens": workload.output_tokens,
         "max_context": workload.max_context,
+        "context.beyond_model": 0 < max(architecture.max_context, architecture.yarn_context) < workload.max_context,
         "context.too_short": workload.tokens > workload.max_context,
         "pinned": frozenset(spec.pin),
         "gpu": gpu.name if gpu.listed else None,
@@ -117,8 +118,8 @@ def pair_names(
     names: PairNames = {
         **_engine_names(context, engine),
         **of_method,
-        "context.beyond_model": bool(limit := engine.longest_context(model.architecture)) and context.workload.max_context > limit,
-        "checkpoint.fp8_cache": own is not None and own.fp8_cache and origin == "given",
+        "context.beyond_engine": 0 < engine.longest_context(model.architecture) < context.workload.max_context,
+        "checkpoint.fp8_cache": own is not None and own.fp8_cache if origin == "given" else checkpoint is not None and checkpoint.fp8_cache,
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "pair.pinned": context.pinned("engine") == engine.name and context.pinned("quantization") is not None,

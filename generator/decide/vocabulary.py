@@ -36,6 +36,7 @@ SpecNames = TypedDict("SpecNames", {
     "input_tokens": Annotated[int, Name("prompt of a typical request", "spec", "token")],
     "output_tokens": Annotated[int, Name("answer of a typical request", "spec", "token")],
     "max_context": Annotated[int, Name("longest sequence that must be possible", "spec", "token")],
+    "context.beyond_model": Annotated[bool, Name("the spec asks for more context than the model was made for", "spec")],
     "context.too_short": Annotated[bool, Name("a typical request does not fit into the context that the spec asks for", "spec")],
     "pinned": Annotated[frozenset[str], Name("what the spec pins", "spec", values=PINS)],
     "gpu": Annotated[str | None, Name("the GPU's name in the catalogue; unknown where a spec describes one itself", "gpus", of="gpus")],
@@ -117,8 +118,8 @@ MethodNames = TypedDict("MethodNames", {
 })
 
 _PairNames = TypedDict("_PairNames", {
-    "context.beyond_model": Annotated[bool, Name("the spec asks for more context than the engine allows the model, by its config", "models")],
-    "checkpoint.fp8_cache": Annotated[bool, Name("the model's own checkpoint has scales for an FP8 KV cache", "models")],
+    "context.beyond_engine": Annotated[bool, Name("the spec asks for more context than the engine takes from the model's config", "models")],
+    "checkpoint.fp8_cache": Annotated[bool, Name("the checkpoint has scales for an FP8 KV cache", "models")],
     "engine.reads_format": Annotated[bool, Name("the engine loads weights in this method's file format", "engines")],
     "engine.reads_layout": Annotated[bool, Name("the engine reads this checkpoint's layout", "engines")],
     "pair.pinned": Annotated[bool, Name("the spec pins both this engine and this method", "spec")],

@@ -31,7 +31,8 @@ class Checkpoint:
     `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
-    its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known).
+    its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known);
+    `fp8_cache`: it has scales for an FP8 KV cache.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Checkpoint:
     ignore: tuple[str, ...] | None = None
     size: int = 0
     publisher: str | None = None
+    fp8_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +301,7 @@ def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
         listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, source,
         {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore),
         listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
+        bool(listed.get("fp8_cache")),
     )  # fmt: skip
 
 

@@ -46,7 +46,7 @@ Method = TypedDict("Method", {
 
 Checkpoint = TypedDict("Checkpoint", {
     "id": str, "layout": str, "group_size": int, "padded": Mapping[str, int], "types": list[str], "publisher": str, "ignore": list[str],
-    "bytes": int, "gb": float, "source": Source,
+    "fp8_cache": bool, "bytes": int, "gb": float, "source": Source,
 }, total=False)  # fmt: skip
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],
