@@ -43,7 +43,10 @@ _ALGORITHMS: Mapping[str, tuple[str, Storage, str]] = {
 """ModelOpt's names of one algorithm: method, storage, and the layout by which the rules know which engines load it."""
 
 _MIXED = "MIXED_PRECISION"
-_MIXED_LAYOUTS = {frozenset(): "modelopt-mixed"} | {frozenset({f"modelopt-{one}"}): f"modelopt-mixed-{one}" for one in ("w4a16", "mxfp8")}
+_MIXED_LAYOUTS: Mapping[frozenset[str], str] = {
+    frozenset(): "modelopt-mixed",
+    **{frozenset({f"modelopt-{one}"}): f"modelopt-mixed-{one}" for one in ("w4a16", "mxfp8")},
+}
 """The layout of a mixed checkpoint, by those of its algorithms besides FP8 and NVFP4."""
 
 
@@ -71,9 +74,7 @@ def with_quant_file(config: Mapping[str, object], quant: Mapping[str, object] | 
 
 def read_quantization(config: Fields, text: Fields) -> Scheme | None:
     """The scheme of `quantization_config` (or of `compression_config`); None for a 16-bit checkpoint."""
-    fields = config.child("quantization_config", "compression_config") or text.child(
-        "quantization_config", "compression_config"
-    )
+    fields = config.child("quantization_config", "compression_config") or text.child("quantization_config", "compression_config")
     if fields is None or not fields.values:
         # ModelOpt's hf_quant_config.json, embedded in the config by some tools
         beside = config.child("hf_quant_config", "_hf_quant_config")
@@ -90,10 +91,8 @@ def read_quantization(config: Fields, text: Fields) -> Scheme | None:
 
 def _skipped(fields: Fields, *keys: str) -> Modules:
     """The modules kept in 16 bits."""
-    names: list[str] = []
-    for key in keys or ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules"):
-        names += fields.sequence(key, str) or []
-    return Modules(names, fields.place)
+    lists = keys or ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules")
+    return Modules([name for key in lists for name in fields.sequence(key, str) or ()], fields.place)
 
 
 def _all_but(storage: Storage, skipped: Modules, lm_head: bool = False) -> Callable[[str], Storage | None]:

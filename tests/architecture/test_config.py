@@ -42,6 +42,18 @@ def test_every_model_of_the_catalogue_is_understood(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "language", "vision"),
+    [("stepfun-ai/Step-3.7-Flash", 196e9, 1.8e9), ("mistralai/Ministral-3-3B-Instruct-2512", 3.4e9, 0.4e9)],
+)
+def test_the_language_and_the_vision_part_have_their_published_sizes(name: str, language: float, vision: float) -> None:
+    entries = {one: entry for path in MODELS.glob("*.yaml") for one, entry in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)["models"].items()}
+    found = from_config(entries[name]["config"])
+    seen = sum(m.parameters for m in found.matrices if m.role == "vision")
+    assert found.parameters - seen == pytest.approx(language, rel=0.02) and seen == pytest.approx(vision, rel=0.12)
+    assert found.multimodal
+
+
+@pytest.mark.parametrize(
     ("name", "caches"),
     [
         ("meta-llama__Llama-3.1-8B-Instruct", [CacheGroup("full", 32, 8, 128, 128)]),
