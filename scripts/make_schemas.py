@@ -379,6 +379,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "id": {**TEXT, "description": "The repository."}, "layout": TEXT, "group_size": GROUP, "desc_act": FLAG,
             "padded": {"type": "object", "additionalProperties": {"type": "integer"}}, "types": WORDS, "source": SOURCE,
             "publisher": {**TEXT, "description": "Whose it is, where the id does not say so."},
+            "fp8_cache": {**FLAG, "description": "It has scales for an FP8 KV cache."},
             "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
             "bytes": {**COUNT, "description": "Of its safetensors files, where a source has it exactly."},
             "gb": {**POSITIVE, "description": "The same in decimal GB, as rounded by the source; of a whole repository where only that is said."},
@@ -401,6 +402,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
                 "Prepared weights by method, one or several, best first; gguf has several types.",
             ),
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "tokenizer_mode": by_engine,
+            "tool_template": {**by_engine, "description": "The chat template of the engine's own that its documentation gives for this model's tool calls."},
             "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
             "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
             "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
@@ -552,6 +554,10 @@ def engine(merged: Schema) -> Schema:
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
+        "yarn": mapping(
+            {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
+            "Before this version YaRN's original context times its factor is the context, from it on max_position_embeddings.",
+        ),
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,
@@ -715,8 +721,10 @@ def families() -> Schema:
         "expert_names": ({"type": "array", "minItems": 3, "maxItems": 3, "items": TEXT}, "Names of an expert's gate, up and down projection."),
         "text": (TEXT, "The model_type of the language model inside a multimodal one."),
         "tower": (
-            {"enum": ["plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "downsampled", "resampled",
-                      "resampler", "conformer", "gated-conformer"]},
+            {"enum": [
+                "plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "downsampled", "resampled", "resampler",
+                "perception", "conformer", "gated-conformer",
+            ]},
             "This is the model_type of a vision or audio tower, built like this.",
         ),
         "projector": (

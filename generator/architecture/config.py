@@ -15,7 +15,7 @@ from generator.architecture.experts import Experts, read_experts
 from generator.architecture.families import Families, Family, family_of
 from generator.architecture.fields import MAX_LAYERS, Fields
 from generator.architecture.parts import Collector, Part, vector
-from generator.architecture.positions import max_context, rotary
+from generator.architecture.positions import max_context, rotary, yarn_context
 from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
 from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
@@ -49,7 +49,8 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
     seen = tower(outer, context.hidden, 2 * context.width, families) + audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
-    dim, rows = rotary(fields, family, stack, context.tokens)
+    yarn = yarn_context(fields, family)
+    dim, rows = rotary(fields, family, stack, max(context.tokens, yarn))
     experts = context.experts or Experts(0, 0, 0)
     return ModelArchitecture(
         model_type=kind,
@@ -61,6 +62,7 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
         kv_heads=stack.kv_heads,
         head_dim=stack.head_dim,
         max_context=context.tokens,
+        yarn_context=yarn,
         dtype=_dtype(outer, fields),
         matrices=tuple(matrices + seen),
         caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()),

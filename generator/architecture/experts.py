@@ -117,6 +117,10 @@ def sparse_layers(fields: Fields, layers: int) -> list[bool]:
     if moe_layers is not None:
         chosen_layers = set(moe_layers)
         return [i in chosen_layers for i in range(layers)]
+    listed = fields.values.get("moe_layers_enum")
+    if isinstance(listed, str):  # "3,4,5"
+        words = set(listed.replace(" ", "").split(","))
+        return [str(i) in words for i in range(layers)]
     if isinstance(fields.values.get("moe_layer_freq"), list):
         chosen = fields.integers("moe_layer_freq", layers) or []
         return [bool(value) for value in chosen[:layers]]

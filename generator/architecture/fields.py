@@ -62,7 +62,7 @@ class Fields:
         for key in keys:
             value = self.values.get(key)
             if value is not None:
-                return self._whole(key, value, low, high)
+                return self._whole(key, _alike(value), low, high)
         if default is None:
             raise self.missing(*keys)
         return default
@@ -78,7 +78,7 @@ class Fields:
 
     def number(self, key: str, low: float, high: float, default: float) -> float:
         """A number between `low` and `high`."""
-        value = self.values.get(key)
+        value = _alike(self.values.get(key))
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -137,6 +137,11 @@ class Fields:
                     raise self.problem(key, f"must be a mapping, not {_shown(value)}")
                 return Fields(value, self.place, f"{self.where}{key}.")
         return None
+
+
+def _alike(value: object) -> object:
+    """A list of equal items as the one: some configs say `[14, 14]` where most say 14."""
+    return value[0] if isinstance(value, list) and value and all(item == value[0] for item in value) else value
 
 
 def _shown(value: object) -> str:

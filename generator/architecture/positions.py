@@ -5,11 +5,13 @@ Floor 3, pure. The rules are vLLM's: its table is as long as the scaled context,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from generator.architecture.families import Family
 from generator.architecture.fields import MAX_TOKENS, Fields
 from generator.architecture.stacks import Stack
 
-_UNSCALED = ("", "default", "su", "longrope", "llama3", "mrope", "proportional")
+_UNSCALED = ("", "default", "su", "longrope", "llama3", "mrope", "proportional", "yarn")
 """Kinds of rope scaling that `max_position_embeddings` already includes."""
 
 _MULTIMODAL_POSITIONS = 4
@@ -17,9 +19,12 @@ _MULTIMODAL_POSITIONS = 4
 
 
 def _scaling(fields: Fields) -> Fields | None:
-    """`rope_scaling`, or `rope_parameters` if they apply to all layers."""
+    """`rope_scaling` or `rope_parameters`; where those are kept by kind of layer, of the first kind that is scaled."""
     found = fields.child("rope_scaling", "rope_parameters")
-    return found if found is not None and found.has("rope_type", "type") else None
+    if found is None or found.has("rope_type", "type"):
+        return found
+    kinds = [kind for key, value in found.values.items() if isinstance(value, Mapping) and (kind := found.child(key)) is not None]
+    return next((kind for kind in kinds if kind.has("factor") and kind.has("rope_type", "type")), None)
 
 
 def _base(fields: Fields) -> int:
@@ -34,16 +39,21 @@ def max_context(fields: Fields, family: Family) -> int:
     scaling = _scaling(fields)
     if scaling is None or family.context_scaled:
         return base
-    word = scaling.word("rope_type", "type")
-    if word in _UNSCALED:
-        return base
-    factor = scaling.number("factor", 0.001, 1e6, 1.0)
-    if word == "yarn":
-        original = scaling.integer("original_max_position_embeddings", low=0, high=MAX_TOKENS, default=0)
-        scaled = int((original or base) * factor)
-        # several configs already state the scaled length, which is the trained one
-        return scaled if not base or not original or base <= original else base
-    return min(MAX_TOKENS, int(base * factor))
+    if scaling.word("rope_type", "type") in _UNSCALED:
+        return base or yarn_context(fields, family)
+    return min(MAX_TOKENS, int(base * scaling.number("factor", 0.001, 1e6, 1.0)))
+
+
+def yarn_context(fields: Fields, family: Family) -> int:
+    """What some engines take for the context under YaRN: the original one times the factor; 0 without YaRN.
+
+    Configs that state the scaled length say the same with both; recipes that only add `rope_scaling` to a config do not.
+    """
+    scaling = _scaling(fields)
+    if scaling is None or family.context_scaled or scaling.word("rope_type", "type") != "yarn":
+        return 0
+    original = scaling.integer("original_max_position_embeddings", low=0, high=MAX_TOKENS, default=0) or _base(fields)
+    return min(MAX_TOKENS, int(original * scaling.number("factor", 0.001, 1e6, 1.0)))
 
 
 def rotary(fields: Fields, family: Family, stack: Stack, context: int) -> tuple[int, int]:

@@ -20,23 +20,34 @@ _MXFP8 = Storage(8, 32, scale_bits=8)
 _FP8 = Storage(8, channel=True, scale_bits=32)
 _INT8 = Storage(8, channel=True, scale_bits=32)
 
-_ALGORITHMS: Mapping[str, tuple[str, Storage]] = {
-    "FP8": ("fp8", _FP8),
-    "FP8_PER_CHANNEL_PER_TOKEN": ("fp8", _FP8),
-    "FP8_PB_WO": ("fp8-block", Storage(8, block=(128, 128), scale_bits=32)),
-    "NVFP4": ("nvfp4", _NVFP4),
-    "W4A16_NVFP4": ("nvfp4", _NVFP4),
-    "NVFP4_AWQ": ("nvfp4", _NVFP4),
-    "MXFP4": ("mxfp4", _MXFP4),
-    "W4A8_MXFP4_FP8": ("mxfp4", _MXFP4),
-    "MXFP8": ("fp8", _MXFP8),
-    "INT4_AWQ": ("awq", Storage(4, 128, scale_bits=16)),
-    "W4A16_AWQ": ("awq", Storage(4, 128, scale_bits=16)),
-    "W4A8_AWQ": ("awq", Storage(4, 128, scale_bits=16)),
-    "INT8_SQ": ("int8", _INT8),
-    "W8A8_SQ_PER_CHANNEL": ("int8", _INT8),
+_FP8_BLOCK = Storage(8, block=(128, 128), scale_bits=32)
+_AWQ = Storage(4, 128, scale_bits=16)
+
+_ALGORITHMS: Mapping[str, tuple[str, Storage, str]] = {
+    "FP8": ("fp8", _FP8, "modelopt"),
+    "FP8_PER_CHANNEL_PER_TOKEN": ("fp8", _FP8, "modelopt-fp8-variant"),
+    "FP8_PB_WO": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"),
+    "FP8_BLOCK_SCALES": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"),
+    "NVFP4": ("nvfp4", _NVFP4, "modelopt"),
+    "W4A16_NVFP4": ("nvfp4", _NVFP4, "modelopt-w4a16"),
+    "NVFP4_AWQ": ("nvfp4", _NVFP4, "modelopt-other"),
+    "MXFP4": ("mxfp4", _MXFP4, "modelopt-other"),
+    "W4A8_MXFP4_FP8": ("mxfp4", _MXFP4, "modelopt-other"),
+    "MXFP8": ("fp8", _MXFP8, "modelopt-mxfp8"),
+    "INT4_AWQ": ("awq", _AWQ, "modelopt"),
+    "W4A16_AWQ": ("awq", _AWQ, "modelopt"),
+    "W4A8_AWQ": ("awq", _AWQ, "modelopt-w4a8"),
+    "INT8_SQ": ("int8", _INT8, "modelopt"),
+    "W8A8_SQ_PER_CHANNEL": ("int8", _INT8, "modelopt"),
 }
-"""ModelOpt's names of one algorithm."""
+"""ModelOpt's names of one algorithm: method, storage, and the layout by which the rules know which engines load it."""
+
+_MIXED = "MIXED_PRECISION"
+_MIXED_LAYOUTS: Mapping[frozenset[str], str] = {
+    frozenset(): "modelopt-mixed",
+    **{frozenset({f"modelopt-{one}"}): f"modelopt-mixed-{one}" for one in ("w4a16", "mxfp8")},
+}
+"""The layout of a mixed checkpoint, by those of its algorithms besides FP8 and NVFP4."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +62,19 @@ class Scheme:
         return self.decides(module if layer is None else f"layers.{layer}.{module}")
 
 
+def with_quant_file(config: Mapping[str, object], quant: Mapping[str, object] | None) -> Mapping[str, object]:
+    """A config.json with the `hf_quant_config.json` of its repository (None: there is none), which counts where the config itself says nothing.
+
+    vLLM and SGLang read them in this order (source `modelopt-two-files`).
+    """
+    if quant is None or any(config.get(key) for key in ("quantization_config", "compression_config")):
+        return config
+    return {**config, "hf_quant_config": quant}
+
+
 def read_quantization(config: Fields, text: Fields) -> Scheme | None:
     """The scheme of `quantization_config` (or of `compression_config`); None for a 16-bit checkpoint."""
-    fields = config.child("quantization_config", "compression_config") or text.child(
-        "quantization_config", "compression_config"
-    )
+    fields = config.child("quantization_config", "compression_config") or text.child("quantization_config", "compression_config")
     if fields is None or not fields.values:
         # ModelOpt's hf_quant_config.json, embedded in the config by some tools
         beside = config.child("hf_quant_config", "_hf_quant_config")
@@ -65,21 +84,15 @@ def read_quantization(config: Fields, text: Fields) -> Scheme | None:
         method = "modelopt"
     reader = _READERS.get(method)
     if reader is None:
-        known = ", ".join(sorted(_READERS))
-        raise fail(
-            "unknown-quantization",
-            f"model config: {fields.where}quant_method {method[:40]!r} is unknown (known: {known})",
-            config.place,
-        )
+        message = f"model config: {fields.where}quant_method {method[:40]!r} is unknown (known: {', '.join(sorted(_READERS))})"
+        raise fail("unknown-quantization", message, config.place)
     return reader(fields, text)
 
 
 def _skipped(fields: Fields, *keys: str) -> Modules:
     """The modules kept in 16 bits."""
-    names: list[str] = []
-    for key in keys or ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules"):
-        names += fields.sequence(key, str) or []
-    return Modules(names, fields.place)
+    lists = keys or ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules")
+    return Modules([name for key in lists for name in fields.sequence(key, str) or ()], fields.place)
 
 
 def _all_but(storage: Storage, skipped: Modules, lm_head: bool = False) -> Callable[[str], Storage | None]:
@@ -128,6 +141,8 @@ def _fp8(fields: Fields, text: Fields) -> Scheme:
     listed = _listed(fields)
     if listed:  # experts of another precision in an FP8 checkpoint; the ignore list applies to them
         base = _all_but(storage, Modules([]))
+        method, least, _ = min(listed.values(), key=lambda one: one[1].bits)
+        summary = CheckpointQuantization(method, f"fp8-{method}", least.bits, least.group_size or None)
         return Scheme(summary, lambda name: _lookup(listed, name) or base(name))
     base = _all_but(storage, _skipped(fields))
     if text.word("expert_dtype") == "fp4":
@@ -186,7 +201,7 @@ def _compressed(fields: Fields, text: Fields) -> Scheme:
     pruned = (sparse is not None and sparse.word("format").lower() not in ("", "dense")) or fields.word("format") == "marlin-24"
     layout = "sparse-2-4" if pruned else "compressed-tensors"
     summary = CheckpointQuantization(
-        method, layout, storage.bits, storage.group_size or None, storage.block, zero_point=zero
+        method, layout, storage.bits, storage.group_size or None, storage.block, zero_point=zero, fp8_cache=_fp8_cache(fields)
     )
     return Scheme(summary, decides)
 
@@ -210,49 +225,56 @@ def _weights(weights: Fields, form: str) -> tuple[Storage, str]:
     return storage, "gptq" if symmetric else "awq"
 
 
-def _modelopt(fields: Fields, text: Fields) -> Scheme:
+def _modelopt(fields: Fields, text: Fields) -> Scheme | None:
     inside = fields.child("quantization") or fields
     algorithm = (inside.word("quant_algo") or fields.word("quant_algo")).upper()
     listed = _listed(inside)
     if listed:
-        storage = min(listed.values(), key=lambda s: s.bits)
-        method = next(m for m, s in _ALGORITHMS.values() if s == storage)
-        summary = CheckpointQuantization(method, "modelopt", storage.bits, storage.group_size or None)
+        method, storage, _ = min(listed.values(), key=lambda one: one[1].bits)
+        layout = _MIXED_LAYOUTS.get(frozenset(one[2] for one in listed.values()) - {"modelopt"}, "modelopt-mixed-other")
+        summary = CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, fp8_cache=_fp8_cache(inside))
         skipped = _skipped(inside)
         return Scheme(summary, lambda name: None if skipped and name in skipped else _lookup(listed, name))
+    if not algorithm and not fields.word("quant_method"):
+        return None  # the file beside a config may say that nothing is quantized
     if algorithm not in _ALGORITHMS:
-        raise fail(
-            "unknown-quantization",
-            f"model config: {inside.where}quant_algo {algorithm[:40]!r} is not known",
-            fields.place,
-        )
-    method, storage = _ALGORITHMS[algorithm]
-    summary = CheckpointQuantization(method, "modelopt", storage.bits, storage.group_size or None, storage.block)
+        why = "needs quantized_layers, which say how each module is quantized" if algorithm == _MIXED else "is not known"
+        raise fail("unknown-quantization", f"model config: {inside.where}quant_algo {algorithm[:40]!r} {why}", fields.place)
+    method, storage, layout = _ALGORITHMS[algorithm]
+    summary = CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, storage.block, fp8_cache=_fp8_cache(inside))
     return Scheme(summary, _all_but(storage, _skipped(inside)))
 
 
-def _listed(fields: Fields) -> dict[str, Storage]:
-    """`quantized_layers`: storage by module name."""
+def _fp8_cache(fields: Fields) -> bool:
+    """Whether the checkpoint has scales for an FP8 KV cache: `kv_cache_quant_algo` names it, `kv_cache_scheme` describes or names it."""
+    if isinstance(fields.values.get("kv_cache_scheme"), Mapping):
+        scheme = fields.child("kv_cache_scheme")
+        return scheme is not None and scheme.word("type") == "float" and scheme.integer("num_bits", default=0, low=0) == 8
+    return fields.word("kv_cache_scheme", "kv_cache_quant_algo").upper() == "FP8"
+
+
+def _listed(fields: Fields) -> dict[str, tuple[str, Storage, str]]:
+    """`quantized_layers`: the algorithm of each module."""
     child = fields.child("quantized_layers")
-    found: dict[str, Storage] = {}
+    found: dict[str, tuple[str, Storage, str]] = {}
     for name, entry in child.values.items() if child else ():
         algorithm: object = entry.get("quant_algo") if isinstance(entry, Mapping) else None
         if not isinstance(name, str) or not isinstance(algorithm, str) or algorithm.upper() not in _ALGORITHMS:
             raise fields.problem("quantized_layers", "names an unknown algorithm")
-        found[inner(name)] = _ALGORITHMS[algorithm.upper()][1]
+        found[inner(name)] = _ALGORITHMS[algorithm.upper()]
     return found
 
 
-def _lookup(listed: Mapping[str, Storage], name: str) -> Storage | None:
+def _lookup(listed: Mapping[str, tuple[str, Storage, str]], name: str) -> Storage | None:
     """The storage of a module, or of its closest listed parent."""
     while name:
         if name in listed:
-            return listed[name]
+            return listed[name][1]
         name = name.rpartition(".")[0]
     return None
 
 
-_READERS: Mapping[str, Callable[[Fields, Fields], Scheme]] = {
+_READERS: Mapping[str, Callable[[Fields, Fields], Scheme | None]] = {
     "awq": _awq,
     "awq-marlin": _awq,
     "auto-round": _gptq,
@@ -265,5 +287,7 @@ _READERS: Mapping[str, Callable[[Fields, Fields], Scheme]] = {
     "compressed-tensors": _compressed,
     "modelopt": _modelopt,
     "modelopt-fp4": _modelopt,
+    "modelopt-fp8": _modelopt,
     "modelopt-mixed": _modelopt,
+    "modelopt-mxfp8": _modelopt,
 }

@@ -99,7 +99,7 @@ class CheckpointQuantization:
 
     `method` is a contract name (`awq`, `fp8-block`, …); `layout` the checkpoint's own (`awq`,
     `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list keeps
-    in 16 bits. Each matrix has its own `storage`.
+    in 16 bits. Each matrix has its own `storage`. `fp8_cache`: it has scales for an FP8 KV cache.
     """
 
     method: str
@@ -110,13 +110,15 @@ class CheckpointQuantization:
     desc_act: bool = False
     zero_point: bool = False
     keeps: frozenset[Role] = frozenset()
+    fp8_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ModelArchitecture:
     """Layers, heads and experts of one model.
 
-    `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown.
+    `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown. `yarn_context` is the original
+    context times YaRN's factor, which some engines take instead; 0 without YaRN.
     `tensor_bytes` is exact if known from a GGUF or safetensors header, else 0. `rotary_rows` are the positions of all
     rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are matrices in the published checkpoint
     that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`: quantization tools
@@ -142,6 +144,7 @@ class ModelArchitecture:
     multimodal: bool = False
     rotary_dim: int = 0
     rotary_rows: int = 0
+    yarn_context: int = 0
     quantization: CheckpointQuantization | None = None
     tensor_bytes: int = 0
     unloaded: tuple[Matrix, ...] = ()

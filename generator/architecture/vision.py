@@ -19,6 +19,7 @@ def tower(config: Fields, text_hidden: int, text_width: int, families: Families)
     if fields is None or not fields.values:
         return []
     family = family_of(families, fields.word("model_type"))
+    fields = fields.completed(family)
     kind = (family.tower if family else "") or next((kind for key, kind in _TELLING.items() if fields.has(key)), "plain")
     around = family_of(families, config.word("model_type"))
     try:
@@ -180,6 +181,20 @@ def _resampler(fields: Fields, text_hidden: int) -> list[Matrix]:
     return found.found
 
 
+def _perception(fields: Fields, text_hidden: int) -> list[Matrix]:
+    """Perception encoder: scaled residuals, then two convolutions of 3 × 3 that halve both sides, and one projection."""
+    hidden, layers, patch = fields.integer("width"), fields.integer("layers"), fields.integer("patch_size", high=4096)
+    found = _Tower(layers)
+    found.add("patch_embd", hidden, 3 * patch**2, 1, "replicated")
+    found.add("position_embd", (fields.integer("image_size", high=65536) // patch) ** 2, hidden, 1, "replicated")
+    found.block(hidden, round(hidden * fields.number("mlp_ratio", 0.1, 64, 4)), hidden, True, False, True, 2, True)
+    found.norm("layer_scale", hidden, 2 * layers, False)
+    found.add("downsample_1", 2 * hidden, 9 * hidden, 1, "replicated", True)
+    found.add("downsample_2", 4 * hidden, 9 * 2 * hidden, 1, "replicated", True)
+    found.add("mm", text_hidden, 4 * hidden, 1, "column")
+    return found.found
+
+
 def _vit(config: Fields, fields: Fields, kind: str, text_hidden: int, projector: str) -> list[Matrix]:
     """SigLIP, CLIP, Pixtral, Llama 4's and Gemma 4's towers: plain transformers that differ in biases and projector."""
     hidden = fields.integer("hidden_size")
@@ -271,6 +286,7 @@ _OWN: Mapping[str, Callable[[Fields, int], list[Matrix]]] = {
     "merger": _merger,
     "merged-patches": _moonvit,
     "resampler": _resampler,
+    "perception": _perception,
 }
 _TELLING = {
     "num_position_embeddings": "deepstack",

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from generator.disk.git import SUBMODULE, Entry, Repo, export
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.facts.config_file import QUANT_FILE
 from generator.hub.lock import Lock, entries_of, read_lock
 from generator.readers.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
 from generator.readers.boundary import readable_from
@@ -190,10 +191,13 @@ class Side:
             raise fail("outside-repository", f"{path!r} is not inside the repository")
         if self.commit is not None:
             small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
-            self._export([one for one in small if one in self.entries])
+            beside = [f"{path}/{QUANT_FILE}", _join(posixpath.dirname(path), QUANT_FILE)] if key == "config" else []
+            self._export([one for one in (*small, *beside) if one in self.entries])
+            if any(one in self.entries for one in small):
+                beside = []  # where git keeps the config, a commit without this file has none
             weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
             self._export([one for one in weights if one in self.entries], heads=True)
-            for one in (*small, *weights):
+            for one in (*small, *weights, *beside):
                 self._copy_untracked(one)
         return self.files / path
 
@@ -235,6 +239,8 @@ class Side:
             except InputError:
                 path = None
             found.append(_digest(path, weights=key != "config" and path is not None and path.suffix != ".json"))
+            if key == "config" and path is not None:
+                found.append(_digest(path / QUANT_FILE if path.is_dir() else path.with_name(QUANT_FILE)))
         return found
 
 

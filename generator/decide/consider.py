@@ -77,7 +77,8 @@ def _may_run(context: Context, pair: Pair) -> bool:
     """Whether the engine could run the method on this hardware at all: where the matrix says no, no job is looked for."""
     entry, gpu = context.book.section("methods")[pair.method], context.gpu
     gguf = ("gguf",) if file_format(entry) == "gguf" else ()
-    keys = (pair.method, *gguf, *(entry.get("support_key") or {}).values())
+    made = {tool["layout"] for tool in context.book.section("quantizers").values()}
+    keys = (pair.method, *gguf, *(key for layout, key in (entry.get("support_key") or {}).items() if layout in made))
     cells = [support_of(context.book, pair.engine, key, gpu.architecture, shapes_of(context))[0] for key in keys]
     return gpu.vendor in pair.engine.facts["vendors"] and any(cell != "no" for cell in cells)
 

@@ -61,7 +61,7 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
     if read & {"engine.too_old", "engine.dropped"}:
         yield False, _version(context)
     yield False, _objectives(spec, plan)
-    if read & {"memory.headroom", "context.beyond_model", "context.too_short", "load.held_share"}:
+    if read & {"memory.headroom", "context.beyond_model", "context.beyond_engine", "context.too_short", "load.held_share"}:
         yield False, _context(context)
         yield True, _fewer(context)
         yield False, _without_pin(spec, "max_num_seqs")

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from generator.decide.context import Context, Numbers
 from generator.engines import ENGINES, cache_cost
+from generator.facts.engine import resolve_engine
 from generator.plan import KvCache
 from generator.quantity import ceil_div
 from generator.sizing.cache import CacheCost
@@ -168,7 +169,8 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
             if sizer.fits(tried) and tried.parts.cost.least_for(more) <= sizer.room(tried) and tried.budget <= most_used:
                 trial, cap = tried, more
                 break
-    limit = min(int(base.get("context_room", 0)), context.model.architecture.max_context)
+    engine = resolve_engine(sizer.engine, context.pinned("engine_version"), context.book)
+    limit = min(int(base.get("context_room", 0)), engine.longest_context(context.model.architecture))
     if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
         room, cost = sizer.room(trial), trial.parts.cost
         full = min(held, ceil(sizer.numbers("weak_fit.sequences")))

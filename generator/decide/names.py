@@ -40,7 +40,6 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
     spec, model, gpu, workload = context.spec, context.model, context.gpu, context.workload
     architecture = model.architecture
     hardware, deploy = spec.hardware, spec.deploy
-    limit = architecture.max_context
     names: SpecNames = {
         "profile": workload.profile,
         "goal": workload.goal,
@@ -48,7 +47,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "input_tokens": workload.input_tokens,
         "output_tokens": workload.output_tokens,
         "max_context": workload.max_context,
-        "context.beyond_model": bool(limit) and workload.max_context > limit,
+        "context.beyond_model": 0 < max(architecture.max_context, architecture.yarn_context) < workload.max_context,
         "context.too_short": workload.tokens > workload.max_context,
         "pinned": frozenset(spec.pin),
         "gpu": gpu.name if gpu.listed else None,
@@ -122,6 +121,8 @@ def pair_names(
     names: PairNames = {
         **_engine_names(context, engine),
         **of_method,
+        "context.beyond_engine": 0 < engine.longest_context(model.architecture) < context.workload.max_context,
+        "checkpoint.fp8_cache": own is not None and own.fp8_cache if origin == "given" else checkpoint is not None and checkpoint.fp8_cache,
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,
@@ -178,6 +179,7 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
         "engine.pinned": context.spec.pin.get("engine") == engine.name,
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
+        "tools.template": context.model.tool_template.get(engine.name),
     }
 
 

@@ -16,7 +16,6 @@ from generator.facts.engine import resolve_engine, support_of
 from generator.facts.job import Needs
 from generator.facts.model import shape_of
 from generator.quantize.training import fits, job_data, least_gpus, training_needs
-from generator.readers.document import read_json
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import TrainingJob as Entry
@@ -122,9 +121,11 @@ def _teacher(context: Context, facts: TrainingMethod) -> tuple[dict[str, object]
     entry = {"id": said["id"], "revision": said.get("revision"), "trust_remote_code": trusted}
     if said.get("config"):
         from generator.architecture.config import from_config
+        from generator.facts.config_file import read_config
 
         path = context.spec.named_file(("quantize", "teacher", "config"), str(said["config"]))
-        return entry, from_config(read_json(path), context.book.section("families"), Place(str(path)))
+        config = read_config(path, lambda beside: context.spec.readable(("quantize", "teacher", "config"), beside))
+        return entry, from_config(config, context.book.section("families"), Place(str(path)))
     name = context.book.index("models").get(fold(str(said["id"])))
     shape = shape_of(name, context.book) if name is not None else None
     if shape is None:

@@ -107,6 +107,9 @@ EngineNames = TypedDict("EngineNames", {
     "engine.pinned": Annotated[bool, Name("the spec pins this engine", "spec")],
     "engine.api_key": Annotated[bool, Name("the engine can ask for an API key", "engines")],
     "tools.parser": Annotated[bool, Name("a tool-call parser of this engine is known for the model", "models")],
+    "tools.template": Annotated[str | None, Name(
+        "chat template of the engine's own that its documentation gives for this model's tool calls", "models", of="models.tool_template"
+    )],
 })
 
 MethodNames = TypedDict("MethodNames", {
@@ -123,6 +126,8 @@ MethodNames = TypedDict("MethodNames", {
 })
 
 _PairNames = TypedDict("_PairNames", {
+    "context.beyond_engine": Annotated[bool, Name("the spec asks for more context than the engine takes from the model's config", "models")],
+    "checkpoint.fp8_cache": Annotated[bool, Name("the checkpoint has scales for an FP8 KV cache", "models")],
     "engine.reads_format": Annotated[bool, Name("the engine loads weights in this method's file format", "engines")],
     "engine.reads_layout": Annotated[bool, Name("the engine reads this checkpoint's layout", "engines")],
     "pair.pinned": Annotated[bool, Name("the spec pins both this engine and this method", "spec")],

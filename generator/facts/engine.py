@@ -17,6 +17,7 @@ from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, cell_test
 
 if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.architecture.shape import ModelArchitecture
     from generator.rulebook.sections import Architecture
 
 
@@ -67,6 +68,12 @@ class Engine:
         if setting not in self._spelled:
             self._spelled[setting] = self._look_up(setting)
         return self._spelled[setting]
+
+    def longest_context(self, architecture: ModelArchitecture) -> int:
+        """Tokens of context that this version allows a model; 0 where that is unknown. YaRN is read in one way or the other (`yarn`)."""
+        until = (self.facts.get("yarn") or {}).get("multiplied_until")
+        multiplied = until is not None and version_key(self.version) < version_key(until)
+        return (multiplied and architecture.yarn_context) or architecture.max_context
 
     def _look_up(self, setting: str) -> Mapping[str, object] | None:
         key = version_key(self.version)

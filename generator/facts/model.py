@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.facts.sources import first_source
-from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
@@ -35,7 +34,7 @@ class Checkpoint:
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
     its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known),
-    `exact` whether somebody looked it up, at the commit `revision`.
+    `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache.
     """
 
     id: str
@@ -50,6 +49,7 @@ class Checkpoint:
     publisher: str | None = None
     exact: bool = False
     revision: str | None = None
+    fp8_cache: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Model:
     tool_call_parser: Mapping[str, str] = field(default_factory=dict)
     reasoning_parser: Mapping[str, str] = field(default_factory=dict)
     tokenizer_mode: Mapping[str, str] = field(default_factory=dict)
+    tool_template: Mapping[str, str] = field(default_factory=dict)
     min_version: Mapping[str, str] = field(default_factory=dict)
     fp16_gb: float | None = None
     billion: float = 0.0
@@ -147,6 +148,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         tool_call_parser=entry.get("tool_call_parser") or family.get("tool_call_parser") or {},
         reasoning_parser=entry.get("reasoning_parser") or family.get("reasoning_parser") or {},
         tokenizer_mode=entry.get("tokenizer_mode") or {},
+        tool_template=entry.get("tool_template") or {},
         min_version=entry.get("min_version") or {},
         fp16_gb=entry.get("fp16_gb"),
         billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"))
@@ -208,10 +210,11 @@ def _architecture(
             return from_gguf(kept if isinstance(kept, GgufHeader) else read_gguf(path), book.section("families")), "gguf", None
     if request.config:
         from generator.architecture.config import UnknownFamily, from_config
+        from generator.facts.config_file import read_config
 
         with _named_by(spec, "config", request.config):
             path = _config_path(spec, request.config)
-            config = read_json(path)
+            config = read_config(path, lambda beside: spec.readable(("model", "config"), beside))
             try:
                 architecture = from_config(config, book.section("families"), Place(str(path)))
             except UnknownFamily as error:
@@ -335,6 +338,7 @@ def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
         listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, source,
         {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore),
         listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
+        bool(listed.get("fp8_cache")),
     )  # fmt: skip
 
 

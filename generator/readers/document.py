@@ -276,10 +276,10 @@ class _Builder:
         return str(value)
 
 
-def read_json(path: Path, name: str | None = None, limit: int = MAX_CONFIG_BYTES) -> dict[str, object]:
-    """Read a JSON object from a file (a model's `config.json`, a safetensors index).
+def read_json(path: Path, name: str | None = None, limit: int = MAX_CONFIG_BYTES, constants: bool = False) -> dict[str, object]:
+    """Read a JSON object from a file (a safetensors index; a model's `config.json`, where Python's `constants` are allowed).
 
     Raises `InputError` with a position for invalid JSON, duplicate keys, or excessive nesting.
     """
     name = name or str(path)
-    return parse_object(decode(read_bytes(path, limit, name), name), name)
+    return parse_object(decode(read_bytes(path, limit, name), name), name, constants=constants)

@@ -21,8 +21,8 @@ MAX_VALUES = 500_000
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
-def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> object:
-    """The value of a JSON text; in strict mode without duplicate keys and NaN.
+def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES, constants: bool = False) -> object:
+    """The value of a JSON text; in strict mode without duplicate keys, and without NaN and Infinity unless `constants` allows them.
 
     Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`, and `too-many-nodes` for more than
     `most` values.
@@ -42,7 +42,8 @@ def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> 
         raise fail("json-syntax", f"{word} is not JSON", Place(name))
 
     try:
-        data = json.loads(text, object_pairs_hook=unique, parse_constant=no_constant) if strict else json.loads(text)
+        refused = None if constants else no_constant
+        data = json.loads(text, object_pairs_hook=unique, parse_constant=refused) if strict else json.loads(text)
     except json.JSONDecodeError as error:
         raise fail("json-syntax", error.msg, Place(name, error.lineno, error.colno)) from None
     except ValueError:
@@ -57,9 +58,9 @@ def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES) -> 
     return data
 
 
-def parse_object(text: str, name: str, most: int = MAX_VALUES) -> dict[str, object]:
+def parse_object(text: str, name: str, most: int = MAX_VALUES, constants: bool = False) -> dict[str, object]:
     """The object of a strict JSON text; see `parse`."""
-    data = parse(text, name, most=most)
+    data = parse(text, name, most=most, constants=constants)
     if not isinstance(data, dict):
         raise fail("json-syntax", "a JSON object is expected", Place(name))
     return data

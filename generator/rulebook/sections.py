@@ -46,13 +46,13 @@ Method = TypedDict("Method", {
 
 Checkpoint = TypedDict("Checkpoint", {
     "id": str, "layout": str, "group_size": int, "padded": Mapping[str, int], "types": list[str], "publisher": str, "ignore": list[str],
-    "bytes": int, "gb": float, "source": Source,
+    "fp8_cache": bool, "bytes": int, "gb": float, "source": Source,
 }, total=False)  # fmt: skip
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],
     "parameters_billion": float, "fp16_gb": float, "chat": bool, "gated": bool, "trust_remote_code": bool | str, "revision": str,
     "checkpoints": Mapping[str, Checkpoint | list[Checkpoint]], "tool_call_parser": Mapping[str, str], "reasoning_parser": Mapping[str, str], "tags": list[str],
-    "tokenizer_mode": Mapping[str, str], "min_version": Mapping[str, str], "source": Source,
+    "tokenizer_mode": Mapping[str, str], "tool_template": Mapping[str, str], "min_version": Mapping[str, str], "source": Source,
 }, total=False)  # fmt: skip
 
 Family = Mapping[str, Any]

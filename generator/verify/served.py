@@ -11,7 +11,6 @@ from pathlib import Path
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, fold
 from generator.facts.model import shape_of
-from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import is_option
@@ -30,11 +29,12 @@ def served_model(launch: Launch, given: Given, known: Catalogue, folder: Path, b
         config = folder / model.text / "config.json"
         if not Path(model.text).is_absolute() and config.resolve().is_relative_to(folder.resolve()) and config.is_file():
             from generator.architecture.config import from_config  # rarely needed
+            from generator.facts.config_file import read_config
 
-            shape: ModelArchitecture | None = from_config(read_json(config), book.section("families"))
+            shape: ModelArchitecture | None = from_config(read_config(config), book.section("families"))
         else:
             listed = book.index("models").get(fold(model.text))
             shape = shape_of(listed, book) if listed else None
     except (InputError, OSError, ValueError):
         return {}
-    return {"attention_heads": shape.attention_heads, "max_context": shape.max_context} if shape else {}
+    return {"attention_heads": shape.attention_heads, "max_context": max(shape.max_context, shape.yarn_context)} if shape else {}

@@ -42,6 +42,18 @@ def test_every_model_of_the_catalogue_is_understood(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "language", "vision"),
+    [("stepfun-ai/Step-3.7-Flash", 196e9, 1.8e9), ("mistralai/Ministral-3-3B-Instruct-2512", 3.4e9, 0.4e9)],
+)
+def test_the_language_and_the_vision_part_have_their_published_sizes(name: str, language: float, vision: float) -> None:
+    entries = {one: entry for path in MODELS.glob("*.yaml") for one, entry in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)["models"].items()}
+    found = from_config(entries[name]["config"])
+    seen = sum(m.parameters for m in found.matrices if m.role == "vision")
+    assert found.parameters - seen == pytest.approx(language, rel=0.02) and seen == pytest.approx(vision, rel=0.12)
+    assert found.multimodal
+
+
+@pytest.mark.parametrize(
     ("name", "caches"),
     [
         ("meta-llama__Llama-3.1-8B-Instruct", [CacheGroup("full", 32, 8, 128, 128)]),
@@ -87,7 +99,7 @@ def test_states_of_hybrid_models() -> None:
         ),
         ("openai__gpt-oss-20b", "mxfp4", "mxfp4", {"attention", "embedding", "lm_head", "norm", "router"}),
         ("nvidia__Gemma-4-31B-IT-NVFP4", "nvfp4", "modelopt", {"attention", "embedding", "norm"}),
-        ("nvidia__Qwen3.6-35B-A3B-NVFP4", "nvfp4", "modelopt", {"embedding", "norm", "router"}),
+        ("nvidia__Qwen3.6-35B-A3B-NVFP4", "nvfp4", "modelopt-mixed-w4a16", {"embedding", "norm", "router"}),
         (
             "RedHatAI__Llama-4-Scout-17B-16E-Instruct-FP8-dynamic",
             "fp8",

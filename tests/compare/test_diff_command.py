@@ -215,6 +215,16 @@ def test_model_files_are_read_from_the_commit(repo: Path) -> None:
     assert told("HEAD~1..HEAD", "specs/own.yaml")["changed"] == 1
 
 
+def test_the_quantization_file_beside_a_config_is_read_from_the_commit(repo: Path) -> None:
+    put(repo, {"specs/own.yaml": OWN, "models/config.json": json.dumps(CONFIG)})
+    commit(repo)
+    put(repo, {"models/hf_quant_config.json": json.dumps({"quantization": {"quant_algo": "FP8", "exclude_modules": ["lm_head"]}})})
+    for words in ("HEAD", "HEAD~1..HEAD"):
+        (change,) = told(words, "specs/own.yaml")["changes"]
+        assert (change["name"], change["by"], change["decisive"]) == ("own", "spec", True)
+        commit(repo)
+
+
 def test_model_files_that_git_does_not_keep(repo: Path) -> None:
     put(repo, {".gitignore": "models/\n", "specs/own.yaml": OWN, "models/config.json": json.dumps(CONFIG)})
     commit(repo)

@@ -74,3 +74,16 @@ def test_words_are_known_where_the_options_have_them(engine: str, setting: str, 
         assert {word for word in words if here.takes(setting, word)} == {
             word for word in words if spelled.get(word, word) in table.get("words", table.get("choices"))
         }, version
+
+
+def test_a_least_version_says_more_than_the_registry(book: RuleBook) -> None:
+    """Versions that know a model's class are read in the registry; a catalogue entry only names a later one, and says where that was read."""
+    listed = {name: entry for name, entry in book.section("models").items() if entry.get("min_version")}
+    for name, entry in listed.items():
+        model = model_of(name, book)
+        assert any(source.endswith("-min-versions") for source in entry.get("source") or ()), name
+        for engine, least in entry["min_version"].items():
+            assert standing(book, resolve_engine(engine, least, book), model) == "loads", (name, engine)
+            older = [version for version in book.section("engines")[engine]["versions"] if version_key(version) < version_key(least)]
+            assert any(standing(book, resolve_engine(engine, version, book), model) == "loads" for version in older), f"{name}: the registry says it"
+    assert listed

@@ -229,6 +229,7 @@ MODELS = {
     "config in a linked folder": ("config", "c", {"specs/c": "../../own"}),
     "config in a folder, by a link": ("config", "d", {"specs/d/config.json": "../../../own/config.json"}),
     "config of git": ("config", "../.git/config", {}),
+    "quantization beside a config": ("config", "q.json", {"specs/hf_quant_config.json": "../../own/config.json"}),
     "gguf above": ("gguf", "../../own/m.gguf", {}),
     "gguf of the kernel": ("gguf", "/proc/self/environ", {}),
 }
@@ -242,13 +243,14 @@ def test_model_files_stay_inside(project: Path, monkeypatch: pytest.MonkeyPatch,
     for name, target in links.items():
         link(project / name, Path(target))
     (project / "specs/m.yaml").write_text(model(key, written.format(own=own)))
+    shutil.copy(own / "config.json", project / "specs/q.json")
     for words in (["-q"], ["check"], ["plan", "specs/m.yaml"], ["explain", "specs/m.yaml"], ["-q", "-o", "x", "specs/m.yaml"]):
         code, said = run(*words)
         assert code == 1, (words, said)
         assert "specs/m.yaml:2:" in said
         assert f"error[outside-project]: {key}: " in said
         assert f"{ALLOW}=FOLDER" in said
-    if key == "config" and case != "config of git":
+    if key == "config" and case not in ("config of git", "quantization beside a config"):
         monkeypatch.setenv(ALLOW, f"/nowhere{os.pathsep}{own}")
         assert run("plan", "specs/m.yaml")[0] == 0
 
