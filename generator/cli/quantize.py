@@ -88,7 +88,7 @@ def _trained(
 ) -> dict[str, object]:
     """Write a training or pruning job; returns its data for `--json`."""
     found = training_job(resolve(spec, book), job, method)
-    files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))
+    files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out), spec.deploy.get("env"))
     result = write_spec(out, spec.name, files, made_by(book), spec=spec.file, force=force, partial=True)
     if not quiet:
         show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")

@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from generator.decide.context import Context, shapes_of
 from generator.decide.job_weights import MADE, Made, can_be_source, values_for
-from generator.decide.names import pair_names, pin_accepts, spec_names
+from generator.decide.names import pair_names, spec_names
 from generator.facts.engine import Engine, back_ends_of, resolve_engine, support_of
+from generator.facts.hubs import known_on
 from generator.facts.model import Checkpoint
+from generator.facts.model_names import GGUF, pin_accepts
 from generator.rulebook.book import file_format
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
@@ -46,6 +48,8 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
                 if not engine.reads(methods[method]) and not both:
                     continue
                 checkpoint, origin = weights_of(context, engine, method)
+                if origin == "missing" and wanted == GGUF:
+                    continue  # the pin means what is to be had
                 pair = Pair(engine, method, checkpoint, origin)
                 if making and (origin == "missing" or (context.making and origin in ("online", "published"))):
                     pair = to_be_made(context, pair)
@@ -109,17 +113,22 @@ def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoin
         return Checkpoint(target, "given", layout, quantization.group_size if quantization else None, word), "given"
     found = model.checkpoints.get(method)
     if found is not None and found.origin == "published":
-        unread = engine.facts.get("unread_layouts") or ()
-        found = next((one for one in model.published.get(method, ()) if one.layout not in unread), found)
+        unread, book, request = engine.facts.get("unread_layouts") or (), context.book, context.spec.model
+        found = next((one for one in model.published.get(method, ()) if one.layout not in unread and known_on(book, request, one.id)), found)
     online = own is None and not context.spec.model.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
-    if found is not None and not (online and found.origin == "published" and context.spec.model.revision):
-        return found, found.origin  # a commit of the model's own repository says nothing about another one
+    if found is not None and not (online and found.origin == "published" and _elsewhere(context, found)):
+        return found, found.origin
     if own is None and not context.spec.model.gguf:
         if entry["checkpoint"] == "native":
             return None, "native"
         if online:
             return None, "online"
     return None, "missing"
+
+
+def _elsewhere(context: Context, found: Checkpoint) -> bool:
+    """Whether a published checkpoint is no match for the spec: a commit of the model's own repository says nothing of it, or its hub lacks it."""
+    return context.spec.model.revision is not None or not known_on(context.book, context.spec.model, found.id)
 
 
 def _spells(engine: Engine, method: str) -> bool:

@@ -13,6 +13,7 @@ from generator.decide.pins import check_back_end, check_pins
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
+from generator.facts.model_names import understood
 from generator.facts.workload import Workload, resolve_workload
 from generator.plan import Read, Trace
 from generator.readers.problems import in_order
@@ -59,11 +60,16 @@ def shapes_of(context: Context) -> frozenset[str]:
 
 def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
-    gpu, model = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: resolve_model(spec, book), lambda: check_pins(spec, book))[:2]
+    gpu, (spec, model) = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: _model(spec, book), lambda: check_pins(spec, book))[:2]
     check_back_end(spec, book, gpu)
     defaults, trace = _defaults(spec, book)
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
     return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None)
+
+
+def _model(spec: DeploymentSpec, book: RuleBook) -> tuple[DeploymentSpec, Model]:
+    spec = understood(spec, book)
+    return spec, resolve_model(spec, book)
 
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:

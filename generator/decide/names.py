@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from generator.decide.context import Context, shapes_of
 from generator.facts.engine import Engine, back_ends_of, support_of
+from generator.facts.hubs import HUGGING_FACE, known_on, names_on, way_of
 from generator.facts.model import Checkpoint
+from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
 from generator.facts.registry import needs_code, source_of, standing
+from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS
@@ -84,6 +87,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.chat": model.chat,
         "model.gated": model.gated,
         "model.needs_remote_code": model.needs_remote_code,
+        "model.hub": None if spec.model.path or spec.model.gguf or is_path(model.id) else spec.model.hub or HUGGING_FACE,
         "model.revision_given": spec.model.revision is not None,
         "quantize.act_order": bool((spec.quantize or {}).get("desc_act")),
         "trust_remote_code": bool(deploy.get("trust_remote_code")),
@@ -114,6 +118,8 @@ def pair_names(
         layout = own.layout
     keys: Mapping[str, str] = entry.get("support_key") or {}
     key = keys.get(layout or ("gguf" if entry["family"] == "gguf" else ""), method)
+    known_there = known_on(book, context.spec.model, checkpoint.id if checkpoint else model.id)
+    on_hub = None if not names_on(book, context.spec.model) else True if known_there else False if origin == "published" else None
     support, source = support_of(book, engine, key, gpu.architecture, shapes_of(context))
     of_method, quality = _method_names(context, method)
     names: PairNames = {
@@ -124,9 +130,10 @@ def pair_names(
         "pair.pinned": context.pinned("engine") == engine.name and context.pinned("quantization") is not None,
         "support": support,
         "weights.origin": origin,
+        "weights.on_hub": on_hub,
     }
     registry = source_of(book, engine)
-    known = {"support": source, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
+    known = {"support": source, "engine.loads_hub": first_source(way_of(engine.facts, context.spec.model.hub).get("source")), **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
     return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
 
 
@@ -173,14 +180,10 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
         "engine.lacks_model": loads == "never",
         "engine.needs_remote_code": needs_code(context.book, engine, context.model),
         "engine.pinned": context.pinned("engine") == engine.name,
+        "engine.loads_hub": spec_names(context)[0]["model.hub"] is None or "refused" not in way_of(engine.facts, context.spec.model.hub),
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
     }
-
-
-def pin_accepts(pin: str, method: str) -> bool:
-    """Whether a pinned word means this method: `fp8` accepts any FP8 checkpoint."""
-    return method == pin or (pin == "fp8" and method == "fp8-block")
 
 
 def dtype_of(context: Context, method: str) -> str:

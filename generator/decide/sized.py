@@ -104,5 +104,6 @@ def halvings(asked: int, got: int) -> int:
 
 
 def revision_of(context: Context, pair: Pair) -> str | None:
-    """The commit of what is loaded: the model's, where the model's own repository is loaded."""
-    return context.model.revision if pair.checkpoint is None or pair.origin == "given" else None
+    """The commit of what is loaded: the model's, where the model's own repository is loaded, or the one that its id names."""
+    own = pair.checkpoint is None or pair.origin == "given" or (context.spec.model.form is not None and pair.origin == "named")
+    return context.model.revision if own else None

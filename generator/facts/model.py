@@ -8,17 +8,19 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
+from generator.facts.hubs import names_on
+from generator.facts.model_names import unknown_model
 from generator.facts.sources import first_source
 from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.spec.deployment import DeploymentSpec
+from generator.spec.deployment import DeploymentSpec, ModelRequest
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Checkpoint as Listed
@@ -108,30 +110,32 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     fallen = name in (None, fallback) and not (request.config or request.gguf or request.parameters)
     if fallen:
         if fallback is None:
-            raise InputError(_unknown(spec, book))
+            raise InputError(unknown_model(spec, book))
         entry = _entry(book, fallback)
     architecture, basis, config = _architecture(spec, name, entry, book)
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
         own = architecture.gguf_type
-    methods, published = book.section("methods"), _published(entry)
+    methods, ids = book.section("methods"), names_on(book, request)
+    listed = {method: tuple(replace(one, id=ids.get(one.id, one.id)) for one in several) for method, several in _published(entry).items()}
+    published = {} if request.form or request.path else listed  # what the spec names is not replaced by what others have published
     if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
     return Model(
-        id=request.id if name is None or request.config or request.gguf else name,
-        revision=request.revision or entry.get("revision"),
+        id=ids.get(own_id := _own_id(request, name), own_id),
+        revision=None if request.path else request.revision or (None if request.form or ids else entry.get("revision")),
         architecture=architecture,
         basis="fallback" if fallen else basis,
         listed=name,
         tags=None if name is None else frozenset(entry.get("tags") or ()),
         family=entry.get("family"),
         chat=entry.get("chat"),
-        gated=bool(entry.get("gated")),
+        gated=bool(entry.get("gated")) and not request.path and not ids,
         needs_remote_code=bool(entry.get("trust_remote_code")),
         tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
         own_method=own,
-        checkpoints=_checkpoints(spec, published, book),
+        checkpoints=_checkpoints(spec, listed, book),
         published=published,
         tool_call_parser=entry.get("tool_call_parser") or {},
         reasoning_parser=entry.get("reasoning_parser") or {},
@@ -143,19 +147,6 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         source=first_source(entry.get("source")),
         config=config,
     )
-
-
-def _unknown(spec: DeploymentSpec, book: RuleBook) -> Problem:
-    wanted = spec.model.id
-    models = book.section("models")
-    known = [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())]
-    # the commonest slip is the name without its maker, or with another one
-    same = next((name for name in known if fold(name.rpartition("/")[2]) == fold(wanted.rpartition("/")[2])), None)
-    near = f"; did you mean {same!r}?" if same else did_you_mean(wanted, known)
-    ways = "its config.json, a GGUF file, or its number of parameters would do too: `model: {id: …, config: …}`"
-    message = f"{wanted!r} is not in the catalogue ({ways}){near}"
-    path = ("model", "id") if isinstance(spec.document.data["model"], dict) else ("model",)
-    return spec.problem(path, "unknown-model", message)
 
 
 @remembered
@@ -300,15 +291,24 @@ def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
     )  # fmt: skip
 
 
-def _checkpoints(spec: DeploymentSpec, published: Mapping[str, tuple[Checkpoint, ...]], book: RuleBook) -> dict[str, Checkpoint]:
-    methods = book.section("methods")
-    found = {method: several[0] for method, several in published.items()}
-    for method, target in spec.model.checkpoints.items():
+def _own_id(request: ModelRequest, name: str | None) -> str:
+    """What the engine loads of the model itself: the folder that has it, else its repository."""
+    if request.path and not request.form:
+        return request.path
+    return request.id if name is None or request.config or request.gguf else name
+
+
+def _checkpoints(spec: DeploymentSpec, listed: Mapping[str, tuple[Checkpoint, ...]], book: RuleBook) -> dict[str, Checkpoint]:
+    """The best checkpoint of each method: what the spec names, with what the catalogue knows of it, else the first that is listed."""
+    methods, request = book.section("methods"), spec.model
+    found = {} if request.form or request.path else {method: several[0] for method, several in listed.items()}
+    for method, target in request.checkpoints.items():
         if method not in methods:
             near = did_you_mean(method, methods)
             place = spec.document.place(("model", "checkpoints", method), key=True)
             raise fail("unknown-method", f"{method!r} is no method{near} (`gen-deploy list methods` lists them)", place)
+        known = next((one for one in listed.get(method, ()) if request.form == method or fold(one.id) == fold(target)), None)
         layout = "gguf" if method.startswith("gguf") else None
         word = method.removeprefix("gguf-") if layout else None
-        found[method] = Checkpoint(target, "named", layout, None, word, None)
+        found[method] = replace(known, id=target, origin="named") if known else Checkpoint(target, "named", layout, None, word, None)
     return found

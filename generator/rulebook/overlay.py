@@ -19,10 +19,10 @@ from generator.rulebook.table import LABELS
 
 MERGED = (
     "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "training_jobs",
-    "gates", "families", "registry",
+    "gates", "families", "registry", "hubs",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
-FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "training_jobs", "families", "registry")
+FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "training_jobs", "families", "registry", "hubs")
 ITS_OWN = ("title", "measured", "source", "like")
 """What an architecture does not take over from the one that it is `like`."""
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")
