@@ -543,7 +543,8 @@ def engine(merged: Schema) -> Schema:
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
-        "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")), "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
+        "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
+        "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,

@@ -102,33 +102,28 @@ def suited(context: Context, pair: Pair, layout: Layout) -> Pair:
 
 def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoint | None, str]:
     """Where an engine gets a model's weights in a method from, and the checkpoint if there is one to load."""
-    model = context.model
+    model, request = context.model, context.spec.model
     own = model.own_method
     entry = context.book.section("methods")[method]
     if own == method:
         quantization = model.architecture.quantization
         layout = quantization.layout if quantization else ("gguf" if entry["family"] == "gguf" else None)
         word = method.removeprefix("gguf-") if entry["family"] == "gguf" else None
-        target = context.spec.model.gguf or model.id
+        target = request.gguf or model.id
         return Checkpoint(target, "given", layout, quantization.group_size if quantization else None, word), "given"
     found = model.checkpoints.get(method)
     if found is not None and found.origin == "published":
-        unread, book, request = engine.facts.get("unread_layouts") or (), context.book, context.spec.model
-        found = next((one for one in model.published.get(method, ()) if one.layout not in unread and known_on(book, request, one.id)), found)
-    online = own is None and not context.spec.model.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
-    if found is not None and not (online and found.origin == "published" and _elsewhere(context, found)):
-        return found, found.origin
-    if own is None and not context.spec.model.gguf:
+        unread = engine.facts.get("unread_layouts") or ()
+        found = next((one for one in model.published.get(method, ()) if one.layout not in unread and known_on(context.book, request.elsewhere, one.id)), found)
+    online = own is None and not request.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
+    if found is not None and not (online and found.origin == "published" and (request.revision or not known_on(context.book, request.elsewhere, found.id))):
+        return found, found.origin  # a commit of the model's own repository says nothing about another one
+    if own is None and not request.gguf:
         if entry["checkpoint"] == "native":
             return None, "native"
         if online:
             return None, "online"
     return None, "missing"
-
-
-def _elsewhere(context: Context, found: Checkpoint) -> bool:
-    """Whether a published checkpoint is no match for the spec: a commit of the model's own repository says nothing of it, or its hub lacks it."""
-    return context.spec.model.revision is not None or not known_on(context.book, context.spec.model, found.id)
 
 
 def _spells(engine: Engine, method: str) -> bool:

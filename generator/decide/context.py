@@ -60,16 +60,12 @@ def shapes_of(context: Context) -> frozenset[str]:
 
 def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
-    gpu, (spec, model) = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: _model(spec, book), lambda: check_pins(spec, book))[:2]
+    known = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: (s := understood(spec, book), resolve_model(s, book)), lambda: check_pins(spec, book))
+    gpu, (spec, model) = known[:2]
     check_back_end(spec, book, gpu)
     defaults, trace = _defaults(spec, book)
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
     return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None)
-
-
-def _model(spec: DeploymentSpec, book: RuleBook) -> tuple[DeploymentSpec, Model]:
-    spec = understood(spec, book)
-    return spec, resolve_model(spec, book)
 
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:

@@ -12,10 +12,10 @@ from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.fit import Fitted
 from generator.decide.job_weights import MADE
-from generator.decide.names import is_path
 from generator.decide.offload import host_tenths
 from generator.quantity import gib
 from generator.rulebook.table import Facts
+from generator.spec.deployment import is_path
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import FitNames, JobNames, TargetNames

@@ -74,7 +74,7 @@ SpecNames = TypedDict("SpecNames", {
     "model.chat": Annotated[bool | None, Name("tuned for instructions or chat", "models")],
     "model.gated": Annotated[bool, Name("the repository asks for a licence to be accepted", "models")],
     "model.needs_remote_code": Annotated[bool, Name("the repository brings code that must be run", "models")],
-    "model.hub": Annotated[str | None, Name("hub that the model is loaded from; unknown for files on the machine", "spec", values=("huggingface", "modelscope"))],
+    "model.hub": Annotated[str | None, Name("hub that the model is loaded from; unknown for local files", "spec", values=("huggingface", "modelscope"))],
     "model.revision_given": Annotated[bool, Name("the spec pins a commit of the model", "spec")],
     "quantize.act_order": Annotated[bool, Name("the spec asks for GPTQ in the order of the columns' importance (quantize: {desc_act: true})", "spec")],
     "trust_remote_code": Annotated[bool, Name("the spec allows the repository's code", "spec")],

@@ -1,4 +1,4 @@
-"""What model hubs beside Hugging Face call the repositories of the catalogue.
+"""What model hubs beside Hugging Face call the repositories of the catalogue, and how engines load from them.
 
 Floor 3, pure. A repository that no source lists for a hub may be there all the same.
 """
@@ -10,30 +10,23 @@ from typing import Any
 
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.spec.deployment import ModelRequest
-
-HUGGING_FACE = "huggingface"
-
-
-def names_on(book: RuleBook, request: ModelRequest) -> Mapping[str, str]:
-    """The hub's names of the catalogue's repositories, for a model that is loaded from another hub than Hugging Face; else none."""
-    return _names(book, request.hub) if request.hub not in (None, HUGGING_FACE) and not request.path else {}
-
-
-def known_on(book: RuleBook, request: ModelRequest, repository: str) -> bool:
-    """Whether nothing speaks against a hub's having a repository under this name: it is Hugging Face, or its list has the name."""
-    there = names_on(book, request)
-    return not there or repository in there.values()
+from generator.spec.deployment import HUGGING_FACE
 
 
 @remembered
-def _names(book: RuleBook, hub: str) -> Mapping[str, str]:
-    entry = book.section("hubs").get(hub, {})
+def names_on(book: RuleBook, hub: str | None) -> Mapping[str, str]:
+    """A hub's names of the catalogue's repositories; none for Hugging Face (None), whose names these are."""
+    entry = book.section("hubs")[hub] if hub else {}
     return {**{name: name for name in entry.get("same", ())}, **entry.get("names", {})}
+
+
+def known_on(book: RuleBook, hub: str | None, repository: str) -> bool:
+    """Whether the catalogue knows that a hub has a repository under this name; always for Hugging Face (None)."""
+    return hub is None or repository in names_on(book, hub).values()
 
 
 def way_of(facts: Mapping[str, Any], hub: str | None) -> Mapping[str, Any]:
     """How an engine (its facts) loads from a hub: variables, prefix of names, cache; `refused` where it does not. Nothing said: like its own client."""
     unsaid = {} if hub in (None, HUGGING_FACE) else {"refused": "not known to load from there"}
-    found: Mapping[str, Any] = (facts.get("loads_from") or {}).get(hub, unsaid)
+    found: Mapping[str, Any] = (facts.get("loads_from") or {}).get(hub or HUGGING_FACE, unsaid)
     return found

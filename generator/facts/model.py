@@ -20,7 +20,7 @@ from generator.facts.sources import first_source
 from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.spec.deployment import DeploymentSpec, ModelRequest
+from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Checkpoint as Listed
@@ -112,18 +112,19 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         if fallback is None:
             raise InputError(unknown_model(spec, book))
         entry = _entry(book, fallback)
+    own_id = request.id if name is None or request.config or request.gguf else name
     architecture, basis, config = _architecture(spec, name, entry, book)
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
         own = architecture.gguf_type
-    methods, ids = book.section("methods"), names_on(book, request)
+    methods, ids = book.section("methods"), names_on(book, request.elsewhere)
     listed = {method: tuple(replace(one, id=ids.get(one.id, one.id)) for one in several) for method, several in _published(entry).items()}
     published = {} if request.form or request.path else listed  # what the spec names is not replaced by what others have published
     if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
     return Model(
-        id=ids.get(own_id := _own_id(request, name), own_id),
+        id=request.path if request.path and not request.form else ids.get(own_id, own_id),
         revision=None if request.path else request.revision or (None if request.form or ids else entry.get("revision")),
         architecture=architecture,
         basis="fallback" if fallen else basis,
@@ -289,13 +290,6 @@ def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
         {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore),
         listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
     )  # fmt: skip
-
-
-def _own_id(request: ModelRequest, name: str | None) -> str:
-    """What the engine loads of the model itself: the folder that has it, else its repository."""
-    if request.path and not request.form:
-        return request.path
-    return request.id if name is None or request.config or request.gguf else name
 
 
 def _checkpoints(spec: DeploymentSpec, listed: Mapping[str, tuple[Checkpoint, ...]], book: RuleBook) -> dict[str, Checkpoint]:

@@ -1,4 +1,4 @@
-"""The model that a name means, where it is not the catalogue's own: a name without its maker, or a prepared checkpoint.
+"""Names of prepared checkpoints, which mean a model in a method; and the right name where one is not in the catalogue.
 
 Floor 3, pure. Only names that the catalogue does not have are looked for, so the usual start does not pay for it.
 """
@@ -13,13 +13,11 @@ from generator.errors import InputError, Problem, did_you_mean, fold
 from generator.facts.hubs import names_on
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.spec.deployment import DeploymentSpec
+from generator.spec.deployment import DeploymentSpec, is_path
 
 GGUF = "gguf"
 """The pin that means any GGUF type that is to be had."""
 HOSTS = ("hf.co/", "huggingface.co/", "modelscope.cn/")
-Meant = tuple[str, str | None]
-"""A model of the catalogue, and the repository of its checkpoint that is meant (None: the model's own)."""
 
 
 def pin_accepts(pin: str, method: str) -> bool:
@@ -28,73 +26,65 @@ def pin_accepts(pin: str, method: str) -> bool:
 
 
 def understood(spec: DeploymentSpec, book: RuleBook) -> DeploymentSpec:
-    """The spec with the catalogue's name of its model; a checkpoint's name becomes that model, the checkpoint named and its method pinned.
+    """The spec with the catalogue's name of its model; a checkpoint's name, or a GGUF file as `path`, becomes its model with that method pinned.
 
-    A name that means nothing known, or several models, is left as it is. Raises `InputError` where the spec pins another method.
+    A name that is not in the catalogue is left as it is. Raises `InputError` where the spec pins another method.
     """
     request = spec.model
     gguf = (request.path or "").lower().endswith(".gguf")
+    if request.gguf and request.path:
+        raise InputError(spec.problem(("model", "path"), "contradiction", "model: `path` cannot stand beside `gguf`, which names the file"))
     if request.gguf or request.form or (not gguf and (request.config or request.parameters)):
         return spec
     name, _, tag = _bare(request.id).partition(":")
-    name = {fold(there): here for here, there in names_on(book, request).items()}.get(fold(name), name)
-    exact = book.index("models").get(fold(f"{name}:{tag}" if tag else name))
-    meant = {(exact, None)} if exact is not None else _meant(book).get(fold(name), set())
-    if gguf and (len(meant) != 1 or request.config or request.parameters):
+    name = {fold(there): here for here, there in names_on(book, request.elsewhere).items()}.get(fold(name), name)
+    model, methods = book.index("models").get(fold(f"{name}:{tag}" if tag else name)), list[str]()
+    if model is None:
+        name, model, methods = _repositories(book).get(fold(name), ("", None, methods))
+    if gguf and (model is None or request.config or request.parameters):
         message = f"{request.path!r} is a GGUF file; of a model that the catalogue does not know, the plan needs its header: `model: {{id: …, gguf: …}}`"
         raise InputError(spec.problem(("model", "path"), "unknown-model", message))
-    if len(meant) != 1:
-        return spec
-    model, repository = next(iter(meant))
-    if repository is None and (tag or not gguf):
-        return spec if tag else replace(spec, model=replace(request, id=model))
-    return _as_checkpoint(spec, model, repository, tag, book)
-
-
-def _as_checkpoint(spec: DeploymentSpec, model: str, repository: str | None, tag: str, book: RuleBook) -> DeploymentSpec:
-    """The spec with a checkpoint of a model: of the methods that its repository has, the one that tag, file or pin say."""
-    request, pinned, path = spec.model, spec.pin.get("quantization"), spec.model.path
-    known = book.section("methods")
-    methods = [method for method, repo in _repositories(book)[model] if repo == repository]
-    if repository is None or path:
-        methods = methods or [method for method in known if method.startswith("gguf-")]
-        file = fold(basename(path or ""))
-        methods = sorted((m for m in methods if fold(m.removeprefix("gguf-")) in file), key=len)[-1:] or methods
-    if tag:
-        methods = [f"gguf-{tag.lower()}"]
-        if methods[0] not in known:
-            near = did_you_mean(methods[0], known).replace("gguf-", "")
-            raise InputError(_problem(spec, "unknown-method", f"{tag!r} is no GGUF type that is known here{near} (`gen-deploy list methods` lists them)"))
+    if model is None or not (methods or gguf):
+        return spec if model is None or tag else replace(spec, model=replace(request, id=model))
+    methods = _methods(spec, f"gguf-{tag.lower()}" if tag else None, methods, book)
+    pinned, path = spec.pin.get("quantization"), request.path
     fitting = [method for method in methods if pinned is None or pin_accepts(pinned, method)]
     if not fitting:
-        says = f"{request.path or request.id!r} is {model} in {' or '.join(methods[:3])}, but pin.quantization says {pinned!r}"
+        says = f"{path or request.id!r} is {model} in {' or '.join(methods[:3])}, but pin.quantization says {pinned!r}"
         raise InputError(spec.problem(("pin", "quantization"), "contradiction", f"{says}: leave the pin out, or write `model: {model}`"))
-    if path and (len(fitting) > 1 or (fitting[0].startswith("gguf-") and not path.lower().endswith(".gguf"))):
+    form = fitting[0] if len(fitting) == 1 else GGUF
+    if path and (form == GGUF or (form.startswith("gguf-") and not gguf)):
         message = f"{path!r} does not say which GGUF file it means: write the path of the file, and pin.quantization where its name does not say the type"
         raise InputError(_problem(spec, "missing-key", message))
-    one = fitting[0] if len(fitting) == 1 else GGUF
-    target = path or names_on(book, request).get(repository or "", repository)
-    checkpoints = {**request.checkpoints, **dict.fromkeys(fitting, target or request.id)}
-    return replace(spec, model=replace(request, id=model, checkpoints=checkpoints, form=one), pin={**spec.pin, "quantization": one})
+    checkpoints = {**request.checkpoints, **dict.fromkeys(fitting, path or names_on(book, request.elsewhere).get(name, name))}
+    return replace(spec, model=replace(request, id=model, checkpoints=checkpoints, form=form), pin={**spec.pin, "quantization": form})
+
+
+def _methods(spec: DeploymentSpec, tagged: str | None, methods: list[str], book: RuleBook) -> list[str]:
+    """The methods that tag or file name, of those of the repository; where they say nothing, all of these, or every GGUF type."""
+    known = book.section("methods")
+    if tagged is not None and (tagged not in known or not methods[0].startswith("gguf-")):
+        near = did_you_mean(tagged, known).replace("gguf-", "")
+        raise InputError(_problem(spec, "unknown-method", f"{tagged[5:]!r} is no GGUF type of {spec.model.id}{near} (`gen-deploy list methods` lists them)"))
+    methods = [tagged] if tagged else methods or [method for method in known if method.startswith("gguf-")]
+    file = fold(basename(spec.model.path or ""))
+    return sorted((method for method in methods if fold(method.removeprefix("gguf-")) in file), key=len)[-1:] or methods
 
 
 def unknown_model(spec: DeploymentSpec, book: RuleBook) -> Problem:
     """The error for a name that is not in the catalogue, with the right one where it can be told."""
-    wanted = spec.model.id
-    name = _bare(wanted).partition(":")[0]
-    tail = basename(normpath(name))
-    meant = sorted(repository or model for model, repository in _meant(book).get(fold(name)) or _meant(book).get(fold(tail), ()))
+    wanted, models = spec.model.id, book.section("models")
+    tail = fold(basename(normpath(_bare(wanted))).partition(":")[0])
+    repositories = [name for name, _, _ in _repositories(book).values()]
+    # the commonest slip is the name without its maker, or with another one
+    same = next((found for names in (models, repositories) if (found := sorted(n for n in names if fold(n.rpartition("/")[2]) == tail))), [])
     ways = "its config.json, a GGUF file, or its number of parameters would do too: `model: {id: …, config: …}`"
-    if len(meant) > 1:
-        return _problem(spec, "unknown-model", f"{wanted!r} may mean {' or '.join(map(repr, meant))}: write one of them")
-    if meant and wanted.startswith(("/", "./", "../", "~")):
-        ways = f"where the folder holds {meant[0]}, write `model: {{id: {meant[0]}, path: {wanted}}}`; {ways}"
-        return _problem(spec, "unknown-model", f"{wanted!r} is not in the catalogue ({ways})")
-    models = book.section("models")
+    if same and is_path(wanted):
+        ways = f"where the folder holds {same[0]}, write `model: {{id: {same[0]}, path: {wanted}}}`; {ways}"
+    short = {} if "/" in wanted else {model.rpartition("/")[2]: model for model in models}
     known = [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())]
-    short = {} if "/" in name else {model.rpartition("/")[2]: model for model in models}
-    near = f"; did you mean {meant[0]!r}?" if meant else did_you_mean(wanted, short)
-    near = next((near.replace(word, model) for word, model in short.items() if repr(word) in near), near) or did_you_mean(wanted, known)
+    near = f"; did you mean {' or '.join(map(repr, same))}?" if same else did_you_mean(wanted, short)
+    near = next((near.replace(word, model) for word, model in short.items() if not same and repr(word) in near), near) or did_you_mean(wanted, known)
     return _problem(spec, "unknown-model", f"{wanted!r} is not in the catalogue ({ways}){near}")
 
 
@@ -108,28 +98,12 @@ def _bare(name: str) -> str:
 
 
 @remembered
-def _repositories(book: RuleBook) -> Mapping[str, list[tuple[str, str]]]:
-    """Of each model the methods with their repositories, best first."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def _repositories(book: RuleBook) -> Mapping[str, tuple[str, str, list[str]]]:
+    """Each prepared checkpoint by its folded name: its repository, the model that it is of, and the methods that it has."""
+    found: dict[str, tuple[str, str, list[str]]] = {}
     for model, entry in book.section("models").items():
-        found[model] = []
         for method, listed in (entry.get("checkpoints") or {}).items():
             for one in listed if isinstance(listed, list) else [listed]:
-                found[model] += [(f"gguf-{word}" if word else method, one["id"]) for word in one.get("types") or (None,)]
+                methods = found.setdefault(fold(one["id"]), (one["id"], model, []))[2]
+                methods += [f"gguf-{word}" if word else method for word in one.get("types") or (None,)]
     return found
-
-
-@remembered
-def _meant(book: RuleBook) -> Mapping[str, set[Meant]]:
-    """What each name may mean that is not the catalogue's own: models without their maker, then repositories, with theirs and without."""
-    models = book.section("models")
-    found: dict[str, set[Meant]] = {}
-    for model in models:
-        if "/" in model:
-            found.setdefault(fold(model.rpartition("/")[2]), set()).add((model, None))
-    short: dict[str, set[Meant]] = {}
-    for model, pairs in _repositories(book).items():
-        for _, repository in pairs:
-            found.setdefault(fold(repository), set()).add((model, repository))
-            short.setdefault(fold(repository.rpartition("/")[2]), set()).add((model, repository))
-    return {**short, **found}

@@ -16,9 +16,10 @@ from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import key_shown, own_type, summary, takes_key
 from generator.render.seal import FILE
 from generator.render.spelling import entry_of
-from generator.render.weights import compose_path, is_path
+from generator.render.weights import compose_path
 from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 
 Data = dict[str, object]
@@ -142,7 +143,7 @@ def environment(launch: Launch) -> Data:
     inside = launch.facts["container"]
     env: Data = {}
     path, variable = launch.cache
-    if launch.facts.get("token_env") and not launch.offline:
+    if launch.facts.get("token_env") and not (launch.offline or launch.hub.get("env")):
         env[launch.facts["token_env"]] = None
     if variable:
         env[variable] = path

@@ -13,7 +13,7 @@ from typing import Any
 from generator.decide.names import is_loopback
 from generator.errors import fold, internal
 from generator.facts.engine import Engine, resolve_engine
-from generator.facts.hubs import HUGGING_FACE, way_of
+from generator.facts.hubs import way_of
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
 from generator.render.seal import draft
@@ -133,7 +133,7 @@ class Launch:
             name for name, way in (self.facts.get("loads_from") or {}).items()
             if any(env.get(variable, "").lower() == value.lower() for variable, value in (way.get("env") or {}).items())
         )  # fmt: skip
-        return {} if self.weights.local else way_of(self.facts, named or next(switched, HUGGING_FACE))
+        return {} if self.weights.local else way_of(self.facts, named or next(switched, None))
 
     @property
     def offline(self) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from posixpath import normpath
 
 from generator.facts.job import Job, Needs
 from generator.plan import Candidate, Plan
@@ -19,10 +18,11 @@ from generator.render.artifact import Artifact
 from generator.render.quantize_gguf import quantize_gguf, source_of
 from generator.render.script import exported, same_exports
 from generator.render.seal import draft
-from generator.render.weights import is_path
+from generator.render.weights import compose_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 
 IGNORED = "weights/\nweights.*\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"
@@ -97,10 +97,7 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
 
 def beside(path: str, back: str) -> str:
     """A path of the spec, relative to the folder of the job."""
-    if path.startswith(("/", "~/")):
-        return path
-    found = normpath(f"{back}/{path}")
-    return found if found.startswith("../") else f"./{found}"
+    return path if path.startswith("~/") else compose_path(path, back)[1]
 
 
 def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: Mapping[str, object]) -> Artifact:

@@ -16,9 +16,10 @@ from generator.plan import Plan
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.script import array, exported, same_exports
-from generator.render.weights import host_path, is_path
+from generator.render.weights import host_path
 from generator.render.words import Word, bash, comment, expected
 from generator.sizing.gguf_overrides import pattern, read_overrides
+from generator.spec.deployment import is_path
 from generator.verify.shell import same_words
 
 

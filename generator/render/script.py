@@ -11,9 +11,10 @@ from generator.render import copies, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.spelling import entry_of
-from generator.render.weights import host_path, is_path
+from generator.render.weights import host_path
 from generator.render.words import Beside, Ref, Word, bash, comment, expected, plain
 from generator.render.yaml_text import block
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 from generator.verify.shell import same_words
 

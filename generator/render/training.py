@@ -13,9 +13,9 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize import IGNORED, beside, program, run_script
 from generator.render.seal import draft, sealed
-from generator.render.weights import is_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 
 

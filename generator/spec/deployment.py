@@ -23,6 +23,7 @@ from generator.rulebook.schema_check import Schema, accepts
 from generator.spec.secrets import secret_problems
 
 VERSION = 1
+HUGGING_FACE = "huggingface"
 
 
 class Deploy(TypedDict, total=False):
@@ -60,6 +61,16 @@ class ModelRequest:
     hub: str | None = None
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     form: str | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether the weights are files on the machine that serves."""
+        return bool(self.path or self.gguf) or is_path(self.id)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The hub that the weights are loaded from, if it is not Hugging Face."""
+        return None if self.local or self.hub == HUGGING_FACE else self.hub
 
 
 @dataclass(frozen=True)
@@ -193,6 +204,11 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         ),
         [],
     )  # fmt: skip
+
+
+def is_path(text: str) -> bool:
+    """Whether a model or checkpoint is a place on a machine rather than a repository."""
+    return text.startswith(("/", "./", "../", "~/")) or text in (".", "..")
 
 
 def cards_of(gpus: Iterable[Mapping[str, Any]]) -> int:
