@@ -301,7 +301,7 @@ def _checkpoints(spec: DeploymentSpec, listed: Mapping[str, tuple[Checkpoint, ..
             near = did_you_mean(method, methods)
             place = spec.document.place(("model", "checkpoints", method), key=True)
             raise fail("unknown-method", f"{method!r} is no method{near} (`gen-deploy list methods` lists them)", place)
-        known = next((one for one in listed.get(method, ()) if request.form == method or fold(one.id) == fold(target)), None)
+        known = next((one for one in listed.get(method, ()) if fold(one.id) in (fold(target), fold(request.prepared or ""))), None)
         layout = "gguf" if method.startswith("gguf") else None
         word = method.removeprefix("gguf-") if layout else None
         found[method] = replace(known, id=target, origin="named") if known else Checkpoint(target, "named", layout, None, word, None)

@@ -56,8 +56,9 @@ def understood(spec: DeploymentSpec, book: RuleBook) -> DeploymentSpec:
     if path and (form == GGUF or (form.startswith("gguf-") and not gguf)):
         message = f"{path!r} does not say which GGUF file it means: write the path of the file, and pin.quantization where its name does not say the type"
         raise InputError(_problem(spec, "missing-key", message))
-    checkpoints = {**request.checkpoints, **dict.fromkeys(fitting, path or names_on(book, request.elsewhere).get(name, name))}
-    return replace(spec, model=replace(request, id=model, checkpoints=checkpoints, form=form), pin={**spec.pin, "quantization": form})
+    prepared = names_on(book, request.elsewhere).get(name, name)
+    known = replace(request, id=model, checkpoints={**request.checkpoints, **dict.fromkeys(fitting, path or prepared)}, form=form, prepared=prepared)
+    return replace(spec, model=known, pin={**spec.pin, "quantization": form})
 
 
 def _methods(spec: DeploymentSpec, tagged: str | None, methods: list[str], book: RuleBook) -> list[str]:

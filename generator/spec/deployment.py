@@ -48,7 +48,7 @@ class Deploy(TypedDict, total=False):
 class ModelRequest:
     """The spec's model section; paths are as written, relative to the spec.
 
-    `form` is the method of a prepared checkpoint that the id names, or `path` holds (GGUF); the spec never says it.
+    `form` is the method of a `prepared` checkpoint that the id names, or of the GGUF file that `path` is; the spec never says either.
     """
 
     id: str
@@ -61,6 +61,7 @@ class ModelRequest:
     hub: str | None = None
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     form: str | None = None
+    prepared: str | None = None
 
     @property
     def local(self) -> bool:
