@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.0cf5b9438d27b9d9.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *0cf5b9438d27b9d9* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.f427341f6b11ffe1.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *f427341f6b11ffe1* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "serve.sh: python3 is not on PATH: install SGLang 0.5.23, or use compose.yaml" >&2

@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.91e4f69018a77eed.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/Modelfile") == *91e4f69018a77eed* ]] || mixed "Modelfile comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.0faa86bd8bcc764a.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/Modelfile") == *0faa86bd8bcc764a* ]] || mixed "Modelfile comes from another run than this script"
 
 if ! command -v ollama >/dev/null 2>&1; then
   echo "serve.sh: ollama is not on PATH: install Ollama 0.33.0, or use compose.yaml" >&2
