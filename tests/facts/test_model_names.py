@@ -62,7 +62,7 @@ def test_what_the_catalogue_knows_of_a_checkpoint_stays() -> None:
 
 def test_a_name_without_its_maker_is_answered_with_the_right_one() -> None:
     for model in book().section("models"):
-        maker, _, name = model.partition("/")
+        _maker, _, name = model.partition("/")
         if name and book().index("models").get(name.lower().replace("-", "").replace("_", "")) is None:
             for wrong in (name, f"someone/{name}", f"/data/{name}"):
                 assert repr(model) in unknown_model(spec({"id": wrong}), book()).message
@@ -71,7 +71,7 @@ def test_a_name_without_its_maker_is_answered_with_the_right_one() -> None:
 
 @pytest.mark.parametrize("pin", ["awq", "gguf-iq1_s"])
 def test_a_pin_of_another_method_is_an_error(pin: str) -> None:
-    with pytest.raises(InputError, match="contradiction.*pin.quantization says"):
+    with pytest.raises(InputError, match=r"contradiction.*pin\.quantization says"):
         understood(spec("unsloth/Qwen3-8B-GGUF:Q4_K_M", pin={"quantization": pin}), book())
 
 
@@ -83,7 +83,7 @@ def test_a_gguf_repository_without_a_type_is_any_of_its_types(pin: str | None) -
     assert set(found.model.checkpoints.values()) == {"unsloth/Qwen3-8B-GGUF"}
 
 
-@pytest.mark.parametrize("here, there", sorted(names_on(book(), "modelscope").items())[::7])
+@pytest.mark.parametrize(("here", "there"), sorted(names_on(book(), "modelscope").items())[::7])
 def test_a_hub_has_its_own_names_and_both_are_understood(here: str, there: str) -> None:
     of_model = {model for model in book().section("models") if model == here} or {model for repository, model, _, _ in catalogued() if repository == here}
     for written in (here, there):
@@ -95,7 +95,7 @@ def test_a_hub_has_its_own_names_and_both_are_understood(here: str, there: str) 
 
 
 @pytest.mark.parametrize(
-    "path, pin, form",
+    ("path", "pin", "form"),
     [
         ("/data/Qwen3-8B-Q4_K_M.gguf", None, "gguf-q4_k_m"),
         ("./qwen3-8b.q8_0.GGUF", None, "gguf-q8_0"),
@@ -109,7 +109,7 @@ def test_a_gguf_file_says_its_type_or_the_pin_does(path: str, pin: str | None, f
 
 
 @pytest.mark.parametrize(
-    "written, number",
+    ("written", "number"),
     [("128k", 131072), ("128K", 131072), ("1M", 1048576), ("1.5k", 1536), ("8 k", 8192), (8192, 8192), (8192.0, 8192)],
 )
 def test_tokens_with_k_and_m(written: object, number: int) -> None:
@@ -119,6 +119,6 @@ def test_tokens_with_k_and_m(written: object, number: int) -> None:
     assert all(type(one) is int for one in numbers)
 
 
-@pytest.mark.parametrize("written, number", [("7B", 7e9), ("7.6b", 7.6e9), ("350M", 3.5e8), ("1T", 1e12), (7.6e9, 7.6e9)])
+@pytest.mark.parametrize(("written", "number"), [("7B", 7e9), ("7.6b", 7.6e9), ("350M", 3.5e8), ("1T", 1e12), (7.6e9, 7.6e9)])
 def test_parameters_with_b(written: object, number: float) -> None:
     assert spec({"id": "me/mine", "parameters": written}).model.parameters == number
