@@ -26,11 +26,11 @@ def spec(model: str | dict[str, Any], **more: Any) -> DeploymentSpec:
 
 def catalogued() -> list[tuple[str, str, str, str | None]]:
     """Each checkpoint of the catalogue: its repository, its model, a method, and the GGUF type."""
-    found = []
+    found: list[tuple[str, str, str, str | None]] = []
     for model, entry in book().section("models").items():
         for method, listed in (entry.get("checkpoints") or {}).items():
             for one in listed if isinstance(listed, list) else [listed]:
-                word = (one.get("types") or [None])[0]
+                word: str | None = next(iter(one.get("types") or ()), None)
                 found.append((one["id"], model, f"gguf-{word}" if word else method, word))
     return found
 
