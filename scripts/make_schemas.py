@@ -34,6 +34,7 @@ FLAG: Schema = {"type": "boolean"}
 VERSION: Schema = {"type": "string", "pattern": "^[0-9A-Za-z.+_-]+$", "description": "A version, quoted."}
 DAY: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "description": "A day such as 2026-11-24."}
 WORDS: Schema = {"type": "array", "items": TEXT}
+ENV: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 SOURCE: Schema = {"type": ["string", "array"], "minLength": 1, "items": TEXT, "description": "A key of sources/, or several."}
 ID: Schema = {
     "type": "string",
@@ -535,6 +536,7 @@ def engine(merged: Schema) -> Schema:
         {"name": TEXT, "flag": TEXT, "newer_flag": TEXT, "format": {"enum": ["yaml", "modelfile"]}, "holds": {"enum": ["config"]}}, ("name", "format")
     )
     file |= {"if": {"properties": {"format": {"const": "yaml"}}}, "then": {"required": ["flag"]}}
+    hub = mapping({"env": ENV, "prefix": TEXT, "cache_path": TEXT, "cache_env": TEXT, "refused": TEXT, "source": SOURCE}, ("source",))
     known = {
         key: {"description": entry["meaning"], "type": "array", "items": {"$ref": "#/$defs/spelling"}}
         for key, entry in merged["settings"].items()
@@ -553,7 +555,9 @@ def engine(merged: Schema) -> Schema:
         "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
-        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
+        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
+        "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
+        "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
             "Before this version YaRN's original context times its factor is the context, from it on max_position_embeddings.",
@@ -614,6 +618,18 @@ def flags() -> Schema:
         "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
+
+
+def hubs() -> Schema:
+    """Model hubs and their names of repositories."""
+    hub = mapping(
+        {
+            "title": TEXT, "address": TEXT, "same": {**WORDS, "description": "Repositories that have the same name there."},
+            "names": {**ENV, "description": "Repositories that have another name there, and that name."}, "source": SOURCE, "replaces": DIGEST,
+        },
+        ("title", "source"),
+    )  # fmt: skip
+    return document("Model hubs", {"hubs": by_name(hub, "By hub.")}, ("hubs",))
 
 
 def gates(merged: Schema) -> Schema:
@@ -810,6 +826,7 @@ def schemas() -> dict[str, Schema]:
         **quantizers(),
         "gates": gates(merged),
         "publishers": publishers(),
+        "hubs": hubs(),
         "families": families(),
         "registry": registry(),
     }

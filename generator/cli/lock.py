@@ -17,6 +17,7 @@ from generator.decide.kept import choice_of
 from generator.disk.lock_file import write_lock
 from generator.errors import DONE, GenDeployError, InputError, Problem
 from generator.facts.locked import key_of
+from generator.facts.model_names import understood
 from generator.hub.lock import EMPTY, Choice, Lock
 from generator.quantity import gib
 from generator.render.compose import image_of
@@ -133,9 +134,12 @@ def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tup
 
 def unknown(spec: DeploymentSpec, book: RuleBook) -> bool:
     """Whether a spec's model is in neither catalogue nor lock, and no file of its own stands for it."""
-    model = spec.model
+    try:
+        model = understood(spec, book).model
+    except InputError:
+        return False  # the decision says what is wrong
     key = key_of(model, book)
-    given = model.config or model.gguf or model.parameters
+    given = model.config or model.gguf or model.parameters or model.elsewhere or model.path
     return not given and key not in (spec.lock or EMPTY).repositories and key.partition("@")[0] not in book.section("models") and not book.fallback("model")
 
 

@@ -83,7 +83,7 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
 def _trained(spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path, force: bool, quiet: bool) -> dict[str, object]:
     """Write a training or pruning job; returns its data for `--json`."""
     found = training_job(resolve(spec, book), job, method)
-    files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out))
+    files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out), spec.deploy.get("env"))
     result = write_spec(out, spec.name, files, spec=spec.file, force=force, partial=True)
     if not quiet:
         show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")

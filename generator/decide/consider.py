@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 from generator.decide.context import Context, shapes_of
 from generator.decide.job_weights import MADE, Made, can_be_source, values_for
-from generator.decide.names import pair_names, pin_accepts, spec_names
+from generator.decide.names import pair_names, spec_names
 from generator.facts.engine import Engine, back_ends_of, resolve_engine, support_of
+from generator.facts.hubs import known_on
 from generator.facts.model import Checkpoint
+from generator.facts.model_names import GGUF, pin_accepts
 from generator.rulebook.book import file_format
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
@@ -46,6 +48,8 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
                 if not engine.reads(methods[method]) and not both:
                     continue
                 checkpoint, origin = weights_of(context, engine, method)
+                if origin == "missing" and wanted == GGUF:
+                    continue  # the pin means what is to be had
                 pair = Pair(engine, method, checkpoint, origin)
                 if making and (origin == "missing" or (context.making and origin in ("online", "published"))):
                     pair = to_be_made(context, pair)
@@ -99,25 +103,25 @@ def suited(context: Context, pair: Pair, layout: Layout) -> Pair:
 
 def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoint | None, str]:
     """Where an engine gets a model's weights in a method from, and the checkpoint if there is one to load."""
-    model = context.model
+    model, request = context.model, context.spec.model
     own = model.own_method
     entry = context.book.section("methods")[method]
     if own == method:
         quantization = model.architecture.quantization
         layout = quantization.layout if quantization else ("gguf" if entry["family"] == "gguf" else None)
         word = method.removeprefix("gguf-") if entry["family"] == "gguf" else None
-        target = context.spec.model.gguf or model.id
+        target = request.gguf or model.id
         return Checkpoint(target, "given", layout, quantization.group_size if quantization else None, word), "given"
     found = model.checkpoints.get(method)
     if context.kept and found is not None:
         found = next((one for one in model.published.get(method, ()) if one.id == context.kept.get("checkpoint")), found)
     elif found is not None and found.origin == "published":
         unread = engine.facts.get("unread_layouts") or ()
-        found = next((one for one in model.published.get(method, ()) if one.layout not in unread), found)
-    online = own is None and not context.spec.model.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
-    if found is not None and not (online and found.origin == "published" and context.spec.model.revision):
+        found = next((one for one in model.published.get(method, ()) if one.layout not in unread and known_on(context.book, request.elsewhere, one.id)), found)
+    online = own is None and not request.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
+    if found is not None and not (online and found.origin == "published" and (request.revision or not known_on(context.book, request.elsewhere, found.id))):
         return found, found.origin  # a commit of the model's own repository says nothing about another one
-    if own is None and not context.spec.model.gguf:
+    if own is None and not request.gguf:
         if entry["checkpoint"] == "native":
             return None, "native"
         if online:

@@ -13,6 +13,7 @@ from generator.decide.pins import check_back_end, check_pins
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
+from generator.facts.model_names import understood
 from generator.facts.workload import Workload, resolve_workload
 from generator.plan import Read, Trace
 from generator.readers.problems import in_order
@@ -63,7 +64,8 @@ def resolve(
     spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False, kept: Mapping[str, object] | None = None
 ) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
-    gpu, model = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: resolve_model(spec, book), lambda: check_pins(spec, book))[:2]
+    known = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: (s := understood(spec, book), resolve_model(s, book)), lambda: check_pins(spec, book))
+    gpu, (spec, model) = known[:2]
     check_back_end(spec, book, gpu)
     defaults, trace = _defaults(spec, book)
     workload = resolve_workload(spec, defaults, model.architecture.max_context)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 
 from generator.decide.context import Context, shapes_of
 from generator.facts.engine import Engine, back_ends_of, support_of
+from generator.facts.hubs import known_on, way_of
 from generator.facts.model import Checkpoint
+from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
 from generator.facts.registry import needs_code, source_of, standing
+from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS
-from generator.spec.deployment import cards_of
+from generator.spec.deployment import HUGGING_FACE, cards_of
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import EngineNames, MethodNames, PairNames, Sources, SpecNames
@@ -84,6 +87,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.licence": model.licence,
         "model.gated": model.gated,
         "model.needs_remote_code": model.needs_remote_code,
+        "model.hub": None if spec.model.local else spec.model.elsewhere or HUGGING_FACE,
         "model.revision_given": spec.model.revision is not None,
         "quantize.act_order": bool((spec.quantize or {}).get("desc_act")),
         "trust_remote_code": bool(deploy.get("trust_remote_code")),
@@ -99,11 +103,6 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
     return names, sources
 
 
-def is_path(word: str) -> bool:
-    """Whether a model id names a place on this machine rather than a repository."""
-    return word.startswith(("/", "./", "../", "~"))
-
-
 def pair_names(
     context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None, origin: str
 ) -> tuple[PairNames, Sources, Quality]:
@@ -116,6 +115,9 @@ def pair_names(
         layout = own.layout
     keys: Mapping[str, str] = entry.get("support_key") or {}
     key = keys.get(layout or ("gguf" if entry["family"] == "gguf" else ""), method)
+    elsewhere = context.spec.model.elsewhere
+    known_there = known_on(book, elsewhere, checkpoint.id if checkpoint else model.id)
+    on_hub = None if elsewhere is None else True if known_there else False if origin == "published" else None
     support, source = support_of(book, engine, key, gpu.architecture, shapes_of(context))
     of_method, quality = _method_names(context, method)
     names: PairNames = {
@@ -128,9 +130,11 @@ def pair_names(
         "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,
         "support": support,
         "weights.origin": origin,
+        "weights.on_hub": on_hub,
     }
     registry = source_of(book, engine)
-    known = {"support": source, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
+    hub = first_source(way_of(engine.facts, elsewhere).get("source"))
+    known = {"support": source, "engine.loads_hub": hub, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
     return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
 
 
@@ -177,15 +181,11 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
         "engine.lacks_model": loads == "never",
         "engine.needs_remote_code": needs_code(context.book, engine, context.model),
         "engine.pinned": context.spec.pin.get("engine") == engine.name,
+        "engine.loads_hub": "refused" not in way_of(engine.facts, context.spec.model.elsewhere),
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
         "tools.template": context.model.tool_template.get(engine.name),
     }
-
-
-def pin_accepts(pin: str, method: str) -> bool:
-    """Whether a pinned word means this method: `fp8` accepts any FP8 checkpoint."""
-    return method == pin or (pin == "fp8" and method == "fp8-block")
 
 
 def dtype_of(context: Context, method: str) -> str:

@@ -15,13 +15,13 @@ def normalised(context: Context) -> dict[str, object]:
     model, hardware = spec.model, spec.hardware
     given = {
         "revision": model.revision, "config": model.config, "gguf": model.gguf, "safetensors": model.safetensors,
-        "parameters": model.parameters, "checkpoints": dict(model.checkpoints) or None,
+        "parameters": model.parameters, "path": model.path, "hub": model.hub, "checkpoints": dict(model.checkpoints) or None,
     }  # fmt: skip
     gpu: object = context.gpu.name if isinstance(hardware.gpu, str) or context.gpu.sizes else dict(hardware.gpu)
     return {
         "version": VERSION,
         "name": spec.name,
-        "model": {"id": context.model.id, **{k: v for k, v in given.items() if v is not None}},
+        "model": {"id": model.id if model.path else context.model.id, **{k: v for k, v in given.items() if v is not None}},
         **({"labels": dict(spec.labels)} if spec.labels else {}),
         "hardware": {
             "gpu": gpu,

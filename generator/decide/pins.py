@@ -8,6 +8,7 @@ from __future__ import annotations
 from generator.errors import InputError, Problem, did_you_mean
 from generator.facts.engine import back_ends_of
 from generator.facts.gpu import Gpu
+from generator.facts.model_names import GGUF
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LABELS
 from generator.spec.deployment import DeploymentSpec
@@ -18,7 +19,7 @@ def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
     pin, problems = spec.pin, []
     engines, methods = book.section("engines"), book.section("methods")
     dtypes = book.section("kv_cache")["dtypes"]
-    for key, known in (("engine", engines), ("quantization", methods), ("kv_cache_dtype", dtypes)):
+    for key, known in (("engine", engines), ("quantization", (*methods, GGUF)), ("kv_cache_dtype", dtypes)):
         word = pin.get(key)
         if word is not None and word not in known:
             message = f"{word!r} is no {key.replace('_', ' ')}{did_you_mean(word, known)} (one of {', '.join(known)})"

@@ -12,10 +12,10 @@ from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.fit import Fitted
 from generator.decide.job_weights import MADE
-from generator.decide.names import is_path
 from generator.decide.offload import host_tenths
 from generator.quantity import gib
 from generator.rulebook.table import Facts
+from generator.spec.deployment import is_path
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import FitNames, JobNames, TargetNames
@@ -107,8 +107,9 @@ def halvings(asked: int, got: int) -> int:
 
 
 def revision_of(context: Context, pair: Pair) -> str | None:
-    """The commit of what is loaded: the model's, where the model's own repository is loaded, else the checkpoint's."""
-    return context.model.revision if pair.checkpoint is None or pair.origin == "given" else pair.checkpoint.revision
+    """The commit of what is loaded: the model's, where the model's own repository is loaded or the one that its id names, else the checkpoint's."""
+    own = pair.checkpoint is None or pair.origin == "given" or (context.spec.model.form is not None and pair.origin == "named")
+    return (context.model.revision if own else None) or (pair.checkpoint.revision if pair.checkpoint is not None else None)
 
 
 def download_of(context: Context, pair: Pair) -> int | None:

@@ -77,6 +77,7 @@ SpecNames = TypedDict("SpecNames", {
     "model.licence": Annotated[str | None, Name("licence of the repository, in the model hub's words; unknown without a lock", "lock")],
     "model.gated": Annotated[bool, Name("the repository asks for a licence to be accepted", "models")],
     "model.needs_remote_code": Annotated[bool, Name("the repository brings code that must be run", "models")],
+    "model.hub": Annotated[str | None, Name("hub that the model is loaded from; unknown for local files", "spec", values=("huggingface", "modelscope"))],
     "model.revision_given": Annotated[bool, Name("the spec pins a commit of the model", "spec")],
     "quantize.act_order": Annotated[bool, Name("the spec asks for GPTQ in the order of the columns' importance (quantize: {desc_act: true})", "spec")],
     "trust_remote_code": Annotated[bool, Name("the spec allows the repository's code", "spec")],
@@ -105,6 +106,7 @@ EngineNames = TypedDict("EngineNames", {
     "engine.lacks_model": Annotated[bool, Name("no version of this engine that is known loads the model", "registry")],
     "engine.needs_remote_code": Annotated[bool, Name("this version runs code of the model's repository to load it", "registry")],
     "engine.pinned": Annotated[bool, Name("the spec pins this engine", "spec")],
+    "engine.loads_hub": Annotated[bool, Name("the engine loads from the spec's model hub", "engines")],
     "engine.api_key": Annotated[bool, Name("the engine can ask for an API key", "engines")],
     "tools.parser": Annotated[bool, Name("a tool-call parser of this engine is known for the model", "models")],
     "tools.template": Annotated[str | None, Name(
@@ -131,6 +133,9 @@ _PairNames = TypedDict("_PairNames", {
     "engine.reads_format": Annotated[bool, Name("the engine loads weights in this method's file format", "engines")],
     "engine.reads_layout": Annotated[bool, Name("the engine reads this checkpoint's layout", "engines")],
     "pair.pinned": Annotated[bool, Name("the spec pins both this engine and this method", "spec")],
+    "weights.on_hub": Annotated[bool | None, Name(
+        "the spec's hub is known to have this repository; unknown of a name that the catalogue does not list for it, and with Hugging Face", "hubs"
+    )],
     "support": Annotated[str, Name("cell of the matrix engine × method × architecture", "support", values=SUPPORT)],
     "weights.origin": Annotated[str, Name(
         "how the weights come about: as published in 16 bits, quantised while loading, the model itself, a checkpoint that the spec "

@@ -55,8 +55,8 @@ def _made(context: Context, method: str, said: tuple[tuple[str, object], ...], g
     ignore = ignored(tool, architecture, wide)
     size = group_size or next(iter(maker.get("group_sizes") or ()), None)
     quantization = quantization_of(maker, ignore, size, values.get("desc_act"))
-    if context.model.basis == "catalogue":
-        stored = _stored(book, context.model.id, name, method, ignore, size, values.get("desc_act"))
+    if context.model.basis == "catalogue" and context.model.listed:
+        stored = _stored(book, context.model.listed, name, method, ignore, size, values.get("desc_act"))
     else:
         stored = _as_made(book, context.model.config, quantization)
     return None if stored is None else Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)

@@ -34,7 +34,7 @@ def card_of(book: RuleBook, wanted: str) -> str | None:
 def sizes_of(book: RuleBook, wanted: str) -> list[str]:
     """The cards that a name without a memory size may mean."""
     key = key_of(book, wanted)
-    rest = re.compile(re.escape(key) + r"(pcie|nvl)?\d+gb") if key else None
+    rest = re.compile(re.escape(key) + r"(pcie|nvl)?[1-9]\d*gb") if key else None
     return sorted({name for card, name in _cards(book).items() if rest is not None and rest.fullmatch(card)})
 
 

@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 from generator.architecture.config import from_config
+from generator.architecture.quantization import with_quant_file
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import Place, fold
 from generator.facts.model import Checkpoint, published
@@ -41,9 +42,9 @@ class Locked:
 
 
 def key_of(request: ModelRequest, book: RuleBook) -> str:
-    """The lock's key of a model: the catalogue's spelling of its id, and the revision where the spec names one."""
+    """The lock's key of a model: the catalogue's spelling of its id, and the revision where the spec names one of that repository."""
     name = book.index("models").get(fold(request.id), request.id)
-    return f"{name}@{request.revision}" if request.revision else name
+    return f"{name}@{request.revision}" if request.revision and not request.form else name
 
 
 def locked_of(spec: DeploymentSpec, listed: Entry, book: RuleBook) -> Locked | None:
@@ -53,16 +54,11 @@ def locked_of(spec: DeploymentSpec, listed: Entry, book: RuleBook) -> Locked | N
     return None if lock is None or found is None else _locked(found, key.partition("@")[0], lock, listed, book)
 
 
-def whole_config(config: Mapping[str, object], quantization: Mapping[str, object] | None) -> Mapping[str, object]:
-    """A config.json with the quantization that stands beside it."""
-    return config if quantization is None else {"hf_quant_config": quantization, **config}
-
-
 def _locked(found: Repository, name: str, lock: Lock, listed: Entry, book: RuleBook) -> Locked:
     models, place = book.section("models"), Place(str(lock.path))
     base = next((models[one] for one in found.base_model if one in models), cast("Entry", {}))
     known: Any = {key: value for key, value in base.items() if key in _INHERITED} | dict(listed)
-    config = whole_config(found.config or {}, found.quantization)
+    config = with_quant_file(found.config or {}, found.quantization)
     entry = {
         "trust_remote_code": "tokenizer" if found.remote_code == "tokenizer" else bool(found.remote_code), **known,
         "config": config, "revision": found.commit, "gated": bool(found.gated), "chat": found.chat is not None or bool(listed.get("chat")),

@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
+from generator.facts.hubs import names_on
+from generator.facts.model_names import unknown_model
 from generator.facts.sources import first_source
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
@@ -116,22 +118,26 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     fallen = name in (None, fallback) and not (request.config or request.gguf or request.parameters or locked)
     if fallen:
         if fallback is None:
-            raise InputError(_unknown(spec, book))
+            raise InputError(unknown_model(spec, book))
         entry = _entry(book, fallback)
     elif locked is not None:
         entry = locked.entry
+    own_id = request.id if name is None or request.config or request.gguf else name
     architecture, basis, config = _architecture(spec, name, entry, locked, book)
     own = architecture.quantization.method if architecture.quantization else None
     if request.gguf:
         own = architecture.gguf_type
-    methods, found = book.section("methods"), published(entry) if locked is None else locked.checkpoints
+    methods, ids = book.section("methods"), names_on(book, request.elsewhere)
+    several = published(entry) if locked is None else locked.checkpoints
+    listed = {method: tuple(replace(one, id=ids.get(one.id, one.id)) for one in some) for method, some in several.items()} if ids else several
+    found = {} if request.form or request.path else listed  # what the spec names is not replaced by what others have published
     family = book.section("families").get(architecture.model_type, {}) if name is None else {}  # parsers of a family are for models not listed
     if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
     return Model(
-        id=request.id if name is None or request.config or request.gguf else name,
-        revision=(None if locked else request.revision) or entry.get("revision"),
+        id=request.path if request.path and not request.form else ids.get(own_id, own_id),
+        revision=None if request.path else (None if locked else request.revision) or (None if request.form or ids else entry.get("revision")),
         architecture=architecture,
         basis="fallback" if fallen else basis,
         listed=name,
@@ -139,11 +145,11 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         family=entry.get("family"),
         chat=entry.get("chat"),
         licence=locked.licence if locked else None,
-        gated=bool(entry.get("gated")),
+        gated=bool(entry.get("gated")) and not request.path and not ids,
         needs_remote_code=bool(entry.get("trust_remote_code")),
         tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
         own_method=own,
-        checkpoints=_checkpoints(spec, found, book),
+        checkpoints=_checkpoints(spec, listed, book),
         published=found,
         tool_call_parser=entry.get("tool_call_parser") or family.get("tool_call_parser") or {},
         reasoning_parser=entry.get("reasoning_parser") or family.get("reasoning_parser") or {},
@@ -160,25 +166,11 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
 
 def _locked(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> Locked | None:
     """What the lock says of the model; None where it says nothing, or there is no lock."""
-    if spec.lock is None or spec.model.gguf or spec.model.parameters:
+    if spec.lock is None or spec.model.gguf or spec.model.parameters or spec.model.elsewhere:
         return None
     from generator.facts.locked import locked_of  # imported lazily: many specs have no lock
 
     return locked_of(spec, entry, book)
-
-
-def _unknown(spec: DeploymentSpec, book: RuleBook) -> Problem:
-    wanted = spec.model.id
-    models = book.section("models")
-    known = [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())]
-    # the commonest slip is the name without its maker, or with another one
-    same = next((name for name in known if fold(name.rpartition("/")[2]) == fold(wanted.rpartition("/")[2])), None)
-    near = f"; did you mean {same!r}?" if same else did_you_mean(wanted, known)
-    ways = "its config.json, a GGUF file, or its number of parameters would do too: `model: {id: …, config: …}`"
-    lookup = f"`gen-deploy lock {spec.document.name}` looks it up on the model hub (needs `pip install 'gen-deploy[hub]'`)"
-    message = f"{wanted!r} is neither in the catalogue nor in the lock{near}; {lookup}; {ways}"
-    path = ("model", "id") if isinstance(spec.document.data["model"], dict) else ("model",)
-    return spec.problem(path, "unknown-model", message)
 
 
 @remembered
@@ -342,15 +334,17 @@ def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
     )  # fmt: skip
 
 
-def _checkpoints(spec: DeploymentSpec, published: Mapping[str, tuple[Checkpoint, ...]], book: RuleBook) -> dict[str, Checkpoint]:
-    methods = book.section("methods")
-    found = {method: several[0] for method, several in published.items()}
-    for method, target in spec.model.checkpoints.items():
+def _checkpoints(spec: DeploymentSpec, listed: Mapping[str, tuple[Checkpoint, ...]], book: RuleBook) -> dict[str, Checkpoint]:
+    """The best checkpoint of each method: what the spec names, with what the catalogue knows of it, else the first that is listed."""
+    methods, request = book.section("methods"), spec.model
+    found = {} if request.form or request.path else {method: several[0] for method, several in listed.items()}
+    for method, target in request.checkpoints.items():
         if method not in methods:
             near = did_you_mean(method, methods)
             place = spec.document.place(("model", "checkpoints", method), key=True)
             raise fail("unknown-method", f"{method!r} is no method{near} (`gen-deploy list methods` lists them)", place)
+        known = next((one for one in listed.get(method, ()) if fold(one.id) in (fold(target), fold(request.prepared or ""))), None)
         layout = "gguf" if method.startswith("gguf") else None
         word = method.removeprefix("gguf-") if layout else None
-        found[method] = Checkpoint(target, "named", layout, None, word, None)
+        found[method] = replace(known, id=target, origin="named") if known else Checkpoint(target, "named", layout, None, word, None)
     return found

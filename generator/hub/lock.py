@@ -127,7 +127,7 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
     """Remembered by content: each spec of a run has the same lock."""
     if raw.lstrip()[:1] != b"{" or b"<<<<<<<" in raw:
         raise fail("bad-lock", "the lock is not JSON (a merge conflict?): resolve it, or delete the file and run `gen-deploy lock`", Place(name))
-    data = parse_object(decode(raw, name), name, MAX_VALUES)
+    data = parse_object(decode(raw, name), name, MAX_VALUES, constants=True)
     if data.get("version") != VERSION:
         raise fail("bad-lock", f"the lock has the version {data.get('version')!r}; this gen-deploy reads version {VERSION}", Place(name))
     parts = {part: _checked({"type": "object"}, data.get(part, {}), name, part) for part in ("repositories", "local", "choices")}

@@ -122,6 +122,9 @@ def _problems(document: Document, error: Violation) -> Iterator[Problem]:
             near = _near(value, allowed)
             what = name.replace("_", " ") if path and path[-1] == name else f"part of {name}"
             yield Problem("unknown-value", f"{_shown(value)} is no {what}{near}{_one_of(allowed)}", place)
+        case "type" | "pattern" if "units" in error.schema:
+            rule = [word for word in error.schema["type"] if word != "string"]
+            yield Problem("wrong-type", f"{name} must be {_types(rule)}{form}, not {_shown(value)}{_hint(rule, value)}", place)
         case "type":
             yield Problem("wrong-type", f"{name} must be {_types(rule)}, not {_shown(value)}{_hint(rule, value)}", place)
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":

@@ -14,7 +14,7 @@ from generator.engines.benchmark import BenchLoad, Benchmark
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
-from generator.render.script import array, summary, takes_key
+from generator.render.script import array, exported, same_exports, summary, takes_key
 from generator.render.words import Ref, Word, bash, expected
 from generator.verify.data import same_json
 from generator.verify.shell import same_words
@@ -29,6 +29,7 @@ def bench(launch: Launch, header: str) -> Artifact:
     own, words = own_benchmark(launch, workload, concurrency, requests)
     args = array("args", words) if words else ""
     key = Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None
+    env: dict[str, Word] = {**launch.hub.get("env", {}), **(launch.deploy.get("env") or {})}  # a benchmark loads the model's tokenizer
     body = {"model": launch.request_name, "max_tokens": workload["output_tokens"], "temperature": 0, "ignore_eos": True}
     text = templates.render(
         "bench.sh.j2",
@@ -43,6 +44,7 @@ def bench(launch: Launch, header: str) -> Artifact:
         cards=launch,
         seal=launch.seal,
         sealed=[],
+        exports=exported(env),
         key=bash(key) if key else "",
         base_url=bash(launch.base_url),
         head=_head(body),
@@ -54,6 +56,7 @@ def bench(launch: Launch, header: str) -> Artifact:
         answer_s=launch.facts["smoke"]["answer_s"],
         result=RESULT,
     )
+    same_exports(env, text)
     if words:
         same_words(args, ["args=(", *map(expected, words), ")"], text)
     return Artifact(f"{launch.folder}/bench.sh", text, executable=True)

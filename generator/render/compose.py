@@ -16,9 +16,10 @@ from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import key_shown, own_type, summary, takes_key
 from generator.render.seal import FILE
 from generator.render.spelling import entry_of
-from generator.render.weights import compose_path, is_path
+from generator.render.weights import compose_path
 from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 
 Data = dict[str, object]
@@ -143,10 +144,11 @@ def environment(launch: Launch) -> Data:
     """The container's environment; the user's own token is passed through if set."""
     inside = launch.facts["container"]
     env: Data = {}
-    if launch.facts.get("token_env"):
+    path, variable = launch.cache
+    if launch.facts.get("token_env") and not (launch.offline or launch.hub.get("env")):
         env[launch.facts["token_env"]] = None
-    if inside.get("cache_env"):
-        env[inside["cache_env"]] = inside["cache_path"]
+    if variable:
+        env[variable] = path
     if launch.creates_model:
         env[entry_of(launch.engine, "host")["env"]] = f"0.0.0.0:{inside['port']}"
     return {**env, **_cards(launch), **{name: word(value) for name, value in launch.env().items()}}
@@ -178,7 +180,7 @@ def _bind(source: str, target: str, back: str, read_only: bool) -> Data:
 
 
 def _cache(launch: Launch) -> Data:
-    target, folder = launch.facts["container"]["cache_path"], launch.deploy.get("cache_dir")
+    target, folder = launch.cache[0], launch.deploy.get("cache_dir")
     if not folder:
         return {"type": "volume", "source": "cache", "target": target}
     return _bind(str(folder) if is_path(str(folder)) else f"./{folder}", target, launch.back, read_only=False)
@@ -218,9 +220,9 @@ def _health(launch: Launch) -> Data:
     times, probe = inside["health_check"], inside["probe"]
     url = f"http://127.0.0.1:{inside['port']}{launch.facts['health']}"
     if probe == "python3":
-        test = ["CMD", "python3", "-c", f"import urllib.request as r; r.urlopen({url!r}, timeout={times['timeout_s']})"]
+        test = ["CMD", "python3", "-c", f"import urllib.request as r; r.build_opener(r.ProxyHandler({{}})).open({url!r}, timeout={times['timeout_s']})"]
     elif probe == "curl":
-        test = ["CMD", "curl", "-fsS", "-o", "/dev/null", url]
+        test = ["CMD", "curl", "-fsS", "--noproxy", "*", "-o", "/dev/null", url]
     else:
         test = ["CMD", *probe]
     return {
@@ -249,7 +251,10 @@ def _create(launch: Launch, image: str) -> Data:
         "image": image,
         "entrypoint": launch.program()[:1],
         "command": ["create", launch.served, *own_type(launch), "-f", f"{folder}/Modelfile"],
-        "environment": {entry_of(launch.engine, "host")["env"]: f"http://{launch.engine.name}:{launch.facts['container']['port']}"},
+        "environment": {
+            entry_of(launch.engine, "host")["env"]: f"http://{launch.engine.name}:{launch.facts['container']['port']}",
+            "NO_PROXY": launch.engine.name,
+        },
         "volumes": volumes,
         "depends_on": {launch.engine.name: {"condition": "service_healthy"}},
         "restart": "on-failure",

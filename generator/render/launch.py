@@ -13,6 +13,7 @@ from typing import Any
 from generator.decide.names import is_loopback
 from generator.errors import fold, internal
 from generator.facts.engine import Engine, resolve_engine
+from generator.facts.hubs import way_of
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
 from generator.render.seal import draft
@@ -125,6 +126,27 @@ class Launch:
         return is_loopback(self.host)
 
     @property
+    def hub(self) -> Mapping[str, Any]:
+        """How the engine loads from the hub that the spec, or a variable of the spec, names; empty for files on this machine."""
+        named, env = self.plan.spec["model"].get("hub"), self.deploy.get("env") or {}
+        switched = (
+            name for name, way in (self.facts.get("loads_from") or {}).items()
+            if any(env.get(variable, "").lower() == value.lower() for variable, value in (way.get("env") or {}).items())
+        )  # fmt: skip
+        return {} if self.weights.local else way_of(self.facts, named or next(switched, None))
+
+    @property
+    def offline(self) -> bool:
+        """Whether the weights are a folder or file that is already there, so that nothing is downloaded."""
+        return self.weights.local and bool(self.plan.spec["model"].get("path"))
+
+    @property
+    def cache(self) -> tuple[str, str | None]:
+        """The folder of downloads in a container, and the variable that names it."""
+        inside = {**self.facts["container"], **self.hub}
+        return inside["cache_path"], inside.get("cache_env")
+
+    @property
     def served(self) -> str:
         """The requested served name."""
         return str(self.candidate.settings.get("served_name") or self.deploy.get("served_name") or self.plan.name)
@@ -197,7 +219,9 @@ class Launch:
 
     def env(self) -> dict[str, Word]:
         """The environment of both script and container: the engine's, the key by reference, the spec's."""
-        env: dict[str, Word] = dict(self.spelled.env)
+        env: dict[str, Word] = {**self.spelled.env, **self.hub.get("env", {})}
+        if self.offline:
+            env |= self.facts.get("offline", {}).get("env", {})
         if self.deploy.get("api_key_from") and "api_key_env" in self.facts:
             env[self.facts["api_key_env"]] = self.api_key
         return {**env, **(self.deploy.get("env") or {})}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from posixpath import normpath
 
 from generator.errors import internal
+from generator.facts.model_names import HOSTS
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
@@ -43,7 +44,7 @@ def source(launch: Launch) -> str:
         return compose_path(weights.name, weights.back)[1]
     if "/" not in weights.name:
         return weights.name
-    repo = weights.name if weights.name.startswith(("hf.co/", "huggingface.co/")) else f"hf.co/{weights.name}"
+    repo = weights.name if weights.name.startswith(HOSTS) else f"{launch.hub.get('prefix', '')}{weights.name}"
     tag = weights.file if weights.is_file_name or weights.file is None else weights.file.upper()
     return f"{repo}:{tag}" if tag else repo
 

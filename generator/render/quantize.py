@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from posixpath import normpath
 
 from generator.facts.job import Job, Needs
 from generator.plan import Candidate, Plan
@@ -17,11 +16,13 @@ from generator.readers.resources import folder
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize_gguf import quantize_gguf, source_of
+from generator.render.script import exported, same_exports
 from generator.render.seal import draft
-from generator.render.weights import is_path
+from generator.render.weights import compose_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 
 IGNORED = "weights/\nweights.*\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"
@@ -34,8 +35,9 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
     """The files of a job; `back` leads from a folder beside an engine's to the folder of the spec."""
     ignored, seal = Artifact(f"{job.folder}/.gitignore", IGNORED), draft(plan.spec)
     tool = book.section("quantizers")[job.tool]
+    variables: Mapping[str, str] = (plan.spec.get("deploy") or {}).get("env") or {}
     if "program" not in tool:
-        return quantize_gguf(job, source_of(plan, back), header, seal), ignored
+        return quantize_gguf(job, source_of(plan, back), header, seal, variables), ignored
     maker = tool["makes"][job.method]
     recipe = recipe_of(maker, job.ignore, job.group_size)
     data = job_data(job, plan, back)
@@ -46,7 +48,7 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
         *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
         Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
         run_script(job.folder, header, seal, f"Makes {job.method} weights", tool, job.needs, reads=("job.yaml", "recipe.yaml") if recipe else ("job.yaml",),
-                   devices=plan.spec["hardware"].get("devices") or ()),
+                   env=variables, devices=plan.spec["hardware"].get("devices") or ()),
         ignored,
     ]
     return tuple(found)
@@ -62,12 +64,12 @@ def jobs(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: st
 def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
     """The input of `job.py`. Paths are relative to its folder."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
-    calibration = job.calibration
+    calibration, source = job.calibration, str(model.get("path") or model["id"])
     return {
         "tool": job.tool,
         "tool_version": job.version,
         "model": {
-            "id": beside(str(model["id"]), back) if is_path(str(model["id"])) else str(model["id"]),
+            "id": beside(source, back) if is_path(source) else source,
             "revision": model.get("revision"),
             "trust_remote_code": bool(deploy.get("trust_remote_code")),
         },
@@ -95,10 +97,7 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
 
 def beside(path: str, back: str) -> str:
     """A path of the spec, relative to the folder of the job."""
-    if path.startswith(("/", "~/")):
-        return path
-    found = normpath(f"{back}/{path}")
-    return found if found.startswith("../") else f"./{found}"
+    return path if path.startswith("~/") else compose_path(path, back)[1]
 
 
 def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: Mapping[str, object]) -> Artifact:
@@ -116,11 +115,12 @@ def program(name: str) -> str:
 def run_script(
     folder: str, header: str, seal: str, what: str, library: Mapping[str, object], needs: Needs, *, reads: Sequence[str] = ("job.yaml",),
     program: str = "job.py", processes: int = 0, notes: Sequence[str] = (), devices: Sequence[int] = (),
+    env: Mapping[str, str] | None = None,
 ) -> Artifact:  # fmt: skip
     """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.
 
     `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, one per GPU, and
-    `needs` is per GPU. `devices` are the cards that the spec names.
+    `needs` is per GPU. `devices` are the cards that the spec names, `env` its variables (a mirror of the hub, a proxy).
     """
     each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
     parts = [
@@ -145,5 +145,7 @@ def run_script(
         program=program,
         processes=processes,
         devices=",".join(map(str, devices)),
+        exports=exported(env or {}),
     )
+    same_exports(env or {}, text)
     return Artifact(f"{folder}/run.sh", text, executable=True)

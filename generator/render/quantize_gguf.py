@@ -6,6 +6,7 @@ script is constant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from posixpath import basename, normpath
 
@@ -14,10 +15,11 @@ from generator.facts.job import WEIGHTS, Job
 from generator.plan import Plan
 from generator.render import templates
 from generator.render.artifact import Artifact
-from generator.render.script import array
-from generator.render.weights import host_path, is_path
+from generator.render.script import array, exported, same_exports
+from generator.render.weights import host_path
 from generator.render.words import Word, bash, comment, expected
 from generator.sizing.gguf_overrides import pattern, read_overrides
+from generator.spec.deployment import is_path
 from generator.verify.shell import same_words
 
 
@@ -49,7 +51,7 @@ def source_of(plan: Plan, back: str) -> ModelSource:
     """The model of a plan. A bfloat16 model keeps its type: float16 cannot represent all its values."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
     return ModelSource(
-        name=str(model.get("gguf") or model["id"]),
+        name=str(model.get("gguf") or model.get("path") or model["id"]),
         revision=model.get("revision"),
         back=back,
         gguf=bool(model.get("gguf")),
@@ -60,7 +62,7 @@ def source_of(plan: Plan, back: str) -> ModelSource:
     )
 
 
-def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artifact:
+def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str, env: Mapping[str, str] | None = None) -> Artifact:
     """The script of a llama.cpp job, or of its part before `ollama create -q`; verified word by word."""
     ollama = job.tool == "ollama"
     sixteen = "f16" if ollama else model.sixteen
@@ -92,6 +94,7 @@ def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artif
         version=job.version,
         assigned=assigned,
         tensor_types=chosen,
+        exports=exported(env or {}),
         scheme=_word(job.scheme),
         sixteen=sixteen,
         folder=WEIGHTS,
@@ -110,6 +113,7 @@ def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str) -> Artif
         host_gib=f"{job.needs.host_memory / 2**30:.1f}",
     )
     same_words(assigned, [f"{name}={expected(value)}" for name, value in names.items()], text)
+    same_exports(env or {}, text)
     same_words(chosen, ["tensor_types=(", *_tensor_types(job), ")"], text)
     return Artifact(f"{job.folder}/run.sh", text, executable=True)
 

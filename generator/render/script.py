@@ -5,13 +5,16 @@ Floor 6, pure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from generator.render import copies, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.spelling import entry_of
-from generator.render.weights import host_path, is_path
+from generator.render.weights import host_path
 from generator.render.words import Beside, Ref, Word, bash, comment, expected, plain
 from generator.render.yaml_text import block
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 from generator.verify.shell import same_words
 
@@ -22,7 +25,7 @@ def script(launch: Launch, header: str) -> Artifact:
     create: list[Word] = [*launch.program()[:1], "create", launch.served, *own_type(launch), "-f", Beside("Modelfile")] if launch.creates_model else []
     env = host_env(launch)
     made = launch.weights.host if launch.candidate.origin == "made" else None
-    args, exports = array("args", words), [export(name, value) for name, value in env.items()]
+    args, exports = array("args", words), exported(env)
     text = templates.render(
         "serve.sh.j2",
         header=header,
@@ -49,9 +52,7 @@ def script(launch: Launch, header: str) -> Artifact:
         copies=copies.of_script(launch),
     )
     same_words(args, ["args=(", *map(expected, words), ")"], text)
-    same_words(
-        "\n".join(exports), [w for name, value in env.items() for w in ("export", f"{name}={expected(value)}")], text
-    )
+    same_exports(env, text)
     return Artifact(f"{launch.folder}/serve.sh", text, executable=True)
 
 
@@ -66,9 +67,14 @@ def array(name: str, words: list[Word]) -> str:
     return "\n".join([f"{name}=(", *(f"  {line}" for line in lines), ")"])
 
 
-def export(name: str, value: Word) -> str:
-    """An exported variable."""
-    return f"export {name}={bash(value)}"
+def exported(env: Mapping[str, Word]) -> list[str]:
+    """Lines that export variables."""
+    return [f"export {name}={bash(value)}" for name, value in env.items()]
+
+
+def same_exports(env: Mapping[str, Word], text: str) -> None:
+    """Raise an internal error unless a script has the lines of `exported`, and they parse to these variables."""
+    same_words("\n".join(exported(env)), [w for name, value in env.items() for w in ("export", f"{name}={expected(value)}")], text)
 
 
 def own_type(launch: Launch) -> list[str]:
@@ -94,7 +100,7 @@ def host_env(launch: Launch) -> dict[str, Word]:
         host = f"[{launch.host}]" if ":" in launch.host else launch.host
         env = {entry_of(launch.engine, "host")["env"]: f"{host}:{launch.port}", **env}
     if launch.deploy.get("cache_dir"):
-        name = launch.facts["container"].get("cache_env")
+        name = launch.cache[1]
         if name is None and launch.has("models_dir"):
             name = entry_of(launch.engine, "models_dir")["env"]
         if name:

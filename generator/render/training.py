@@ -13,14 +13,14 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize import IGNORED, beside, program, run_script
 from generator.render.seal import draft, sealed
-from generator.render.weights import is_path
 from generator.render.words import comment
 from generator.render.yaml_text import block
+from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 
 
-def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, ...]:
-    """The files of a job, in a folder with its name; `back` leads from that folder to the folder of the spec."""
+def training_files(job: TrainingJob, header: str, back: str, env: Mapping[str, str] | None = None) -> tuple[Artifact, ...]:
+    """The files of a job, in a folder with its name; `back` leads from that folder to the folder of the spec, `env` are the spec's variables."""
     data, seal = placed(job.data, back), draft(job.data)
     notes = [f"Read by {job.entry['program']}. Paths are relative to this folder.", *(comment(note) for note in job.notes)]
     text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
@@ -33,7 +33,7 @@ def training_files(job: TrainingJob, header: str, back: str) -> tuple[Artifact, 
         Artifact(f"{job.name}/requirements.txt", "".join(f"{line}\n" for line in job.facts["requirements"])),
         run_script(
             job.name, header, seal, str(job.entry["title"]), {**job.facts, "title": job.facts["library"]}, job.needs,
-            program=str(job.entry["program"]), processes=job.gpus if shared else 0, notes=job.notes,
+            program=str(job.entry["program"]), processes=job.gpus if shared else 0, notes=job.notes, env=env,
         ),
         Artifact(f"{job.name}/.gitignore", IGNORED),
     )  # fmt: skip

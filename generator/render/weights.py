@@ -12,6 +12,7 @@ from posixpath import basename, dirname, normpath
 
 from generator.plan import Candidate, Plan
 from generator.render.words import Beside, Home, Word
+from generator.spec.deployment import is_path
 
 MOUNTED = "/gen-deploy/model"
 """The mount point of a local model inside a container."""
@@ -54,11 +55,6 @@ class Weights:
     def is_file_name(self) -> bool:
         """Whether `file` is a file of a repository (else a word such as q4_k_m)."""
         return self.file is not None and self.file.lower().endswith(".gguf")
-
-
-def is_path(text: str) -> bool:
-    """Whether a checkpoint is given as a path."""
-    return text.startswith(("/", "./", "../", "~/")) or text in (".", "..")
 
 
 def host_path(path: str, back: str) -> Word:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from generator.hub.lock import Lock
 
 VERSION = 1
+HUGGING_FACE = "huggingface"
 
 
 class Deploy(TypedDict, total=False):
@@ -47,7 +49,10 @@ class Deploy(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """The spec's model section; paths are as written, relative to the spec."""
+    """The spec's model section; paths are as written, relative to the spec.
+
+    `form` is the method of a `prepared` checkpoint that the id names, or of the GGUF file that `path` is; the spec never says either.
+    """
 
     id: str
     revision: str | None = None
@@ -55,7 +60,21 @@ class ModelRequest:
     gguf: str | None = None
     safetensors: str | None = None
     parameters: float | None = None
+    path: str | None = None
+    hub: str | None = None
     checkpoints: Mapping[str, str] = field(default_factory=dict)
+    form: str | None = None
+    prepared: str | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether the weights are files on the machine that serves."""
+        return bool(self.path or self.gguf) or is_path(self.id)
+
+    @property
+    def elsewhere(self) -> str | None:
+        """The hub that the weights are loaded from, if it is not Hugging Face."""
+        return None if self.local or self.hub == HUGGING_FACE else self.hub
 
 
 @dataclass(frozen=True)
@@ -173,13 +192,14 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         return None, [Problem("wrong-type", "a spec is a mapping with `model` and `hardware`", document.place())]
     if secrets := secret_problems(document):
         return None, in_order(secrets)  # reported alone: another message could repeat a secret
+    document = document._replace(data=whole(document.data, schema()))
     problems = in_order([*(problems_of(document) or _clashes(document)), *text_problems(document)])
     name = document.data.get("name") or label(path.stem)
     if not name:
         problems.append(Problem("missing-key", f"cannot derive a name from {path.name!r}: add `name`", document.place()))
     if problems:
         return None, problems
-    data = whole(document.data, schema())
+    data = document.data
     model = data["model"] if isinstance(data["model"], dict) else {"id": data["model"]}
     return (
         DeploymentSpec(
@@ -189,6 +209,11 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         ),
         [],
     )  # fmt: skip
+
+
+def is_path(text: str) -> bool:
+    """Whether a model or checkpoint is a place on a machine rather than a repository."""
+    return text.startswith(("/", "./", "../", "~/")) or text in (".", "..")
 
 
 def cards_of(gpus: Iterable[Mapping[str, Any]]) -> int:
@@ -224,11 +249,14 @@ def _hardware(data: Mapping[str, Any]) -> HardwareRequest:
 
 
 def whole(value: object, rule: Schema) -> Any:
-    """The data with `32.0` and `1e5` converted to integers where the schema wants one."""
+    """The data with `32.0` and `1e5` converted to integers where the schema wants one, and `128k` to the number that its `units` make of it."""
     if isinstance(value, dict):
-        return {key: whole(inner, (rule.get("properties") or {}).get(key) or {}) for key, inner in value.items()}
+        known = {**(rule.get("then") or {}).get("properties", {}), **rule.get("properties", {})}
+        return {key: whole(inner, known.get(key) or {}) for key, inner in value.items()}
+    if isinstance(value, str) and "units" in rule and re.search(rule["pattern"], value):
+        value = round(float(value[:-1]) * rule["units"][value[-1].lower()])
     forms = [rule, *rule.get("anyOf", ())]
-    if isinstance(value, float) and value.is_integer() and any(form.get("type") == "integer" for form in forms):
+    if isinstance(value, float) and value.is_integer() and any("integer" in form.get("type", ()) for form in forms):
         return int(value)
     return value
 

@@ -13,6 +13,7 @@ from plans import book, spec_of
 
 from generator.errors import InputError
 from generator.facts.gpu import Gpu, resolve_gpu
+from generator.facts.gpu_names import sizes_of
 
 
 def gpu(hardware: dict[str, Any], rules: str = "default") -> Gpu:
@@ -34,6 +35,11 @@ def test_capacity(hardware: dict[str, Any], capacity: float, basis: str) -> None
     found = gpu(hardware)
     assert found.capacity_gib == pytest.approx(capacity, abs=0.1)
     assert found.basis == basis
+
+
+def test_digits_of_a_name_are_no_memory_size() -> None:
+    assert sizes_of(book(), "A100") == ["A100-40GB", "A100-80GB", "A100-PCIe-40GB", "A100-PCIe-80GB"]
+    assert not [name for name in sizes_of(book(), "A40") if name != "A40-48GB"]  # nor A4000-16GB
 
 
 def test_a_capacity_that_nobody_read_is_a_share_of_what_the_box_says() -> None:

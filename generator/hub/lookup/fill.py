@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from generator.decide.decision import decide
-from generator.decide.names import is_path
 from generator.errors import GenDeployError, InputError, Problem
 from generator.facts.locked import catalogued, key_of, local_key
+from generator.facts.model_names import understood
 from generator.hub.lock import Lock, Repository
 from generator.hub.lookup.client import Hub, Info
 from generator.hub.lookup.repository import AT_ONCE, completed, of_checkpoint, of_model, skipped
@@ -23,7 +23,7 @@ from generator.readers.gguf_header import GgufHeader, read_gguf
 from generator.readers.problems import in_order
 from generator.readers.safetensors_header import SafetensorsTensor, read_index, read_safetensors
 from generator.rulebook.book import RuleBook
-from generator.spec.deployment import DeploymentSpec
+from generator.spec.deployment import DeploymentSpec, is_path
 
 MAX_CHECKPOINTS = 24
 """Repositories with prepared weights that are looked at for one model."""
@@ -44,7 +44,7 @@ class Filling:
 
     def fill(self, specs: Iterable[DeploymentSpec]) -> Lock:
         """The lock with all that these specs need; raises `InputError` with every model that cannot be had."""
-        specs = list(specs)
+        specs = [understood(spec, self.book) for spec in specs]
         problems: list[Problem] = []
         for spec in specs:
             try:
@@ -70,6 +70,9 @@ class Filling:
         key = key_of(spec.model, self.book)
         name = key.partition("@")[0]
         own_files = spec.model.config or spec.model.gguf or spec.model.parameters
+        if spec.model.elsewhere:
+            self.note(f"{spec.name} loads from {spec.model.elsewhere}, which is not asked: planned from the catalogue, or from the files that the spec names")
+            return
         if not is_path(name) and self._wants(key):
             try:
                 info = self._info(key)

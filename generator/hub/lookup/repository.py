@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from generator.architecture.config import from_config
+from generator.architecture.quantization import with_quant_file
 from generator.errors import InputError, Place, fail
+from generator.facts.config_file import QUANT_FILE
 from generator.hub.lock import LockedFile, Repository, Weights
 from generator.hub.lookup.client import Hub, Info
 from generator.hub.tensors import folded
@@ -42,7 +44,7 @@ def of_model(hub: Hub, info: Info) -> Repository:
     if config is None:
         base = f"; name the model that it was made of, {info.base_model[0]!r}, and pin its quantization" if info.base_model else ""
         raise fail("hub-no-model", f"{info.id} has only GGUF files and no config.json{base}")
-    quantization = _json(hub, info, "hf_quant_config.json")
+    quantization = _json(hub, info, QUANT_FILE)
     entry = replace(_entry(hub, info), config=config, quantization=quantization)
     return completed(hub, info, entry)
 
@@ -56,9 +58,7 @@ def of_checkpoint(hub: Hub, info: Info, model: str, book: RuleBook) -> Repositor
     config = _json(hub, info, "config.json")
     if config is None:
         return None
-    from generator.facts.locked import whole_config
-
-    whole = whole_config(config, _json(hub, info, "hf_quant_config.json"))
+    whole = with_quant_file(config, _json(hub, info, QUANT_FILE))
     stored = from_config(whole, book.section("families"), Place(f"{info.id}/config.json")).quantization
     if stored is None or stored.method not in book.section("methods"):
         return None
@@ -148,7 +148,7 @@ def _json(hub: Hub, info: Info, file: str) -> Mapping[str, object] | None:
     if file not in info.files:
         return None
     name = f"{info.id}/{file}"
-    return parse_object(decode(hub.small(info, file), name), name)
+    return parse_object(decode(hub.small(info, file), name), name, constants=True)
 
 
 def _tensors(hub: Hub, info: Info, file: str) -> tuple[SafetensorsTensor, ...]:

@@ -79,7 +79,8 @@ def _without_source(document: Document) -> Iterator[Problem]:
     """Entries of facts without a source: each GPU, model, method, cell row and number needs one."""
     data = document.data
     for section in (
-        "gpus", "gpu_names", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families", "publishers",
+        "gpus", "gpu_names", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families",
+        "publishers", "hubs",
     ):  # fmt: skip
         for name, entry in (data.get(section) or {}).items():
             if "source" not in entry and not entry.keys() <= {"handbook"}:
