@@ -371,6 +371,8 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
             "bytes": {**COUNT, "description": "Of its safetensors files, where a source has it exactly."},
             "gb": {**POSITIVE, "description": "The same in decimal GB, as rounded by the source; of a whole repository where only that is said."},
+            "gib": by_name(POSITIVE, "Sizes of GGUF files by type in GiB, as rounded by the source."),
+            "file": {**TEXT, "description": "The word in the file's name that stands for the type, where it is not the type's own."},
         },
         ("id",),
     )  # fmt: skip
@@ -414,7 +416,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "title": TEXT, "family": {"enum": ["float", "fp8", "int8", "int4", "fp4", "gguf"]}, "weight_bits": BITS, "activation_bits": BITS,
             "group_size": GROUP, "block": {"type": ["array", "null"], "items": SOME, "minItems": 2, "maxItems": 2},
             "scale_bits": COUNT, "zero_bits": COUNT, "zero_point": FLAG,
-            "desc_act": FLAG, "strategy": TEXT, "kernel": TEXT, "keeps_16bit": WORDS, "checkpoint": {"enum": ["native", "prepared"]},
+            "desc_act": FLAG, "strategy": TEXT, "kernel": TEXT, "keeps_16bit": WORDS, "checkpoint": {"enum": ["native", "prepared", "published"]},
             "online": by_engine, "support_key": {"type": "object", "additionalProperties": TEXT}, "gguf": gguf, "model_notes": {"type": "array", "items": note},
             "use": TEXT, "handbook": HANDBOOK, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
@@ -425,6 +427,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         {
             "method": {"type": "string"}, "models_from_billion": NUMBER, "models_below_billion": NUMBER, "loss_percent": loss, "metric": TEXT,
             "rows": COUNT, "models": WORDS, "source": SOURCE, "notes": TEXT,
+            "experts": {**TEXT, "description": "Only for models whose published experts stay in this GGUF type."},
         },
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
     )  # fmt: skip
@@ -694,6 +697,7 @@ def families() -> Schema:
         "gguf_when": (mapping({"has": TEXT, "lacks": TEXT}), "Families that share such a name: this one, if the file has the key, or lacks it."),
         "gguf_windows": ({"anyOf": [{"const": "none"}, windows]}, "Sliding windows in llama.cpp, where the file does not list the layers."),
         "gguf_own_caches": (SOME, "Only so many layers have a cache of their own."),
+        "gguf_experts": (TEXT, "The type in which published experts stay in every GGUF of the model, whatever the file's type is called."),
     }  # fmt: skip
     entry = mapping({**{key: {**form, "description": says} for key, (form, says) in described.items()}, "source": SOURCE, "replaces": DIGEST})
     return document("Families of models", {"families": by_name(entry, "By model_type.")}, ("families",))

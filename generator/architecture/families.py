@@ -14,7 +14,7 @@ Families = Mapping[str, Mapping[str, Any]]
 """The section: entries by `model_type`, as the schema `families` has them."""
 
 Bias = bool | Literal["config"]
-OWN = ("gguf", "gguf_when", "gguf_windows", "gguf_own_caches")
+OWN = ("gguf", "gguf_when", "gguf_windows", "gguf_own_caches", "gguf_experts")
 """Keys that an entry does not take over from the one that it is `like`."""
 ABOUT = ("like", "source", "replaces")
 """Keys that are no traits."""
@@ -63,6 +63,7 @@ class Family:
     gguf_when: Mapping[str, str] = field(default_factory=dict)
     gguf_windows: Mapping[str, int | bool] | str | None = None
     gguf_own_caches: int | None = None
+    gguf_experts: str | None = None
 
     @property
     def generates(self) -> bool:

@@ -47,6 +47,8 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
                     continue
                 checkpoint, origin = weights_of(context, engine, method)
                 pair = Pair(engine, method, checkpoint, origin)
+                if wanted is None and not both and origin == "missing" and methods[method]["checkpoint"] == "published":
+                    continue
                 if making and (origin == "missing" or (context.making and origin in ("online", "published"))):
                     pair = to_be_made(context, pair)
                     if wanted is not None and context.making and pair.made is None:
@@ -59,7 +61,7 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
 def to_be_made(context: Context, pair: Pair) -> Pair:
     """The pair with weights that a job makes, where there is a tool for it; else as it is."""
     entry = context.book.section("methods")[pair.method]
-    if entry["checkpoint"] == "native" or not can_be_source(context) or not pair.engine.reads(entry):
+    if entry["checkpoint"] != "prepared" or not can_be_source(context) or not pair.engine.reads(entry):
         return pair
     if not context.thorough and not _may_run(context, pair):
         return pair

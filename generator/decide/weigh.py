@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from generator.architecture.shape import Stored
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
 from generator.facts.model import Checkpoint
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import GgufSizes, gguf_sizes, gguf_weights, places
+from generator.sizing.gguf import GgufSizes, fullest, gguf_sizes, gguf_weights, places, stored_sizes
 from generator.sizing.weights import checkpoint_bytes, weight_bytes, weight_parts
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -28,7 +29,7 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
     """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out.
 
     A published `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it
-    says of them, matrix by matrix.
+    says of them, matrix by matrix. A GGUF whose header is known is what that says, tensor by tensor.
     """
     architecture, model = context.model.architecture, context.model
     entry = _as_published(context, method, checkpoint)
@@ -36,23 +37,37 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
         if made.layout != "gguf":
             return weight_bytes(made.architecture, {}, layout, capability=_capability(context))
         return gguf_weights(architecture, made.method, context.book.section("ggml_types"), layout, cpu=context.gpu.holds_everything)
-    own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
-    exact = architecture.tensor_bytes if own else 0
     if entry["family"] == "gguf":
         types = context.book.section("ggml_types")
+        tensors, exact = _file_of(context, method)
+        if tensors:
+            return fullest(stored_sizes(architecture.layers, tensors), layout, cpu=context.gpu.holds_everything)
         return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.holds_everything, exact=exact)
+    own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
+    exact = architecture.tensor_bytes if own else 0
     size = weight_bytes(architecture, entry, layout, capability=_capability(context))
     return int(size * exact / checkpoint_bytes(architecture, entry, "published")) if exact else size
 
 
 def gguf_of(context: Context, method: str, made: Made | None = None) -> GgufSizes:
-    """Bytes of a GGUF by place: of the file that a job makes, else of the method applied to the model, as its own header corrects it."""
+    """Bytes of a GGUF by place: of the file that a job makes, as a header says, else of the method applied to the model, scaled to a known size."""
     types = context.book.section("ggml_types")
     if made is not None:
         return gguf_sizes(made.architecture, made.method, types)
     architecture = context.model.architecture
-    sizes = gguf_sizes(architecture, context.book.section("methods")[method], types)
-    return sizes.scaled(architecture.tensor_bytes) if method == context.model.own_method else sizes
+    tensors, exact = _file_of(context, method)
+    if tensors:
+        return stored_sizes(architecture.layers, tensors)
+    return gguf_sizes(architecture, context.book.section("methods")[method], types).scaled(exact)
+
+
+def _file_of(context: Context, method: str) -> tuple[tuple[Stored, ...], int]:
+    """The tensors and the bytes of the GGUF that is loaded, as far as they are known: the model's own, or the checkpoint of the method."""
+    model = context.model
+    if method == model.own_method:
+        return model.architecture.stored, model.architecture.tensor_bytes
+    found = model.checkpoints.get(method)
+    return (found.tensors, found.size) if found else ((), 0)
 
 
 def parts_on_gpu(
@@ -61,9 +76,7 @@ def parts_on_gpu(
     """The same bytes, `total` of them, by the role of the matrices; of a GGUF by place in the model."""
     entry = _as_published(context, method, checkpoint)
     if entry["family"] == "gguf":
-        shape, applied = (made.architecture, made.method) if made is not None else (context.model.architecture, entry)
-        sizes = gguf_sizes(shape, applied, context.book.section("ggml_types"))
-        found = places(sizes, layout.pipeline_parallel, cpu=context.gpu.holds_everything)
+        found = places(gguf_of(context, method, made), layout.pipeline_parallel, cpu=context.gpu.holds_everything)
     elif made is not None:
         found = dict(weight_parts(made.architecture, {}, layout, capability=_capability(context)))
     else:

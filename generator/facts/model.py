@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator.architecture.shape import ModelArchitecture
+from generator.architecture.shape import ModelArchitecture, Stored
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.facts.sources import first_source
+from generator.quantity import GIB
 from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
@@ -33,6 +34,7 @@ class Checkpoint:
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
     its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known).
+    `tensors` are those of a GGUF whose header is known; they go before `size` and before the method's mixture.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Checkpoint:
     ignore: tuple[str, ...] | None = None
     size: int = 0
     publisher: str | None = None
+    tensors: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ def _architecture(
         from generator.readers.gguf_header import read_gguf
 
         with _named_by(spec, "gguf", request.gguf):
-            return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf)), book.section("families")), "gguf", None
+            return from_gguf(read_gguf(spec.named_file(("model", "gguf"), request.gguf)), book.section("families"), book.section("methods")), "gguf", None
     if request.config:
         from generator.architecture.config import UnknownFamily, from_config
 
@@ -284,14 +287,15 @@ def _published(entry: Entry) -> dict[str, tuple[Checkpoint, ...]]:
     for method, listed in (entry.get("checkpoints") or {}).items():
         for one in listed if isinstance(listed, list) else [listed]:
             for word in one.get("types") or (None,):
-                found.setdefault(method if word is None else f"gguf-{word}", []).append(_checkpoint(one, word))
+                found.setdefault(method if word is None else f"gguf-{word}", []).append(_checkpoint(method, one, word))
     return {method: tuple(several) for method, several in found.items() if method != "gguf"}
 
 
-def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
+def _checkpoint(method: str, listed: Listed, word: str | None) -> Checkpoint:
     source = first_source(listed.get("source"))
-    if word is not None:
-        return Checkpoint(listed["id"], "published", "gguf", None, word, source)
+    if method.startswith("gguf"):
+        size = round(GIB * ((listed.get("gib") or {}).get(word or "") or 0))
+        return Checkpoint(listed["id"], "published", "gguf", None, word or listed.get("file") or method.removeprefix("gguf-"), source, size=size)
     ignore = listed.get("ignore")
     return Checkpoint(
         listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, source,
