@@ -143,7 +143,7 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
         "method.bits": entry["weight_bits"],
         "method.pinned": wanted is not None and pin_accepts(wanted, method),
         "method.imatrix": mixture.get("imatrix") == "required",
-        "method.as_published": experts is not None and bool(mixture) and (entry["weight_bits"] == 16 or mixture.get("experts", {}).get("type") == experts),
+        "method.as_published": experts is not None and mixture.get("experts", {}).get("type") == experts,
         "dtype": dtype,
         "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
         "quality.loss": quality.value,

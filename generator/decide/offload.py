@@ -110,8 +110,8 @@ def read_where(context: Context, candidate: Candidate, model: ModelShape, on_gpu
     parts = placed(sizes, layers, experts)
     dense, routed = parts.gpu_dense + parts.host_dense, parts.gpu_experts + parts.host_experts
     model = model._replace(dense_bytes=float(dense), expert_bytes=float(routed))
-    if not parts.host:
-        return model.weighing(on_gpus), InHost()
+    if not parts.host:  # of unequal cards the fullest one says nothing of the others
+        return model if context.gpu.sizes else model.weighing(on_gpus), InHost()
     return model, InHost(parts.host_dense / dense, parts.host_experts / routed if routed else 0.0, (count + 1 - layers) / count)
 
 

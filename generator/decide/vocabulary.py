@@ -107,7 +107,7 @@ MethodNames = TypedDict("MethodNames", {
     "method.bits": Annotated[float, Name("nominal bits of a weight", "methods", "bit")],
     "method.pinned": Annotated[bool, Name("the spec pins this method", "spec")],
     "method.imatrix": Annotated[bool, Name("the quantiser needs an importance matrix", "methods")],
-    "method.as_published": Annotated[bool, Name("GGUF: the experts stay in the type in which they were published, and all else in 8 bits or more", "methods")],
+    "method.as_published": Annotated[bool, Name("the GGUF type is the one whose experts are those of the model as published, where every GGUF of it keeps them", "methods")],
     "dtype": Annotated[str, Name("type of what is not quantised", "candidate", values=("bfloat16", "float16"))],
     "dtype.narrower": Annotated[bool, Name("float16 for a model that was trained in bfloat16", "candidate")],
     "quality.loss": Annotated[float | None, Name("published loss of the method for this size of model", "quality", "percent")],
