@@ -489,6 +489,9 @@ def engine(merged: Schema) -> Schema:
         {
             "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
             "type": kinds, "choices": SCALARS, "values": {"type": "object", "additionalProperties": {"type": [*SCALAR["type"], "null"]}}, "negated": TEXT,
+            "text": {**TEXT, "description": "What is written where the setting is on."},
+            "member": {**TEXT, "description": "The value goes under this key of a JSON text."},
+            "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
             "also": WORDS, "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
             "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
@@ -543,7 +546,7 @@ def engine(merged: Schema) -> Schema:
         "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
-        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
+        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,

@@ -80,6 +80,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.mla": architecture.mla,
         "model.hybrid": architecture.hybrid,
         "model.multimodal": architecture.multimodal,
+        "serve.images": spec.serve.get("images"),
         "model.dtype": architecture.dtype,
         "model.chat": model.chat,
         "model.gated": model.gated,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from generator.decide.consider import Pair
 from generator.decide.context import Context, Numbers
 from generator.decide.fit import Fitted, trials, wish_of
-from generator.decide.weigh import gguf_of
+from generator.decide.weigh import gguf_of, projector_bytes
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import Engine
 from generator.plan import Candidate, KvCache
@@ -58,7 +58,7 @@ def partly_offloaded(
     spread = bool(context.gpu.sizes)
     if (memory is None and not pinned and not spread) or not _can(context, pair.engine, layout):
         return None
-    room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers)
+    room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers, projector_bytes(context, pair.engine, pair.checkpoint))
     wish = wish_of(context, pair.engine.name, layout, base, numbers)
     loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
     load, one = loads[-1], room.placed(loads[-1])
@@ -110,8 +110,8 @@ def read_where(context: Context, candidate: Candidate, model: ModelShape, on_gpu
     parts = placed(sizes, layers, experts)
     dense, routed = parts.gpu_dense + parts.host_dense, parts.gpu_experts + parts.host_experts
     model = model._replace(dense_bytes=float(dense), expert_bytes=float(routed))
-    if not parts.host:  # of unequal cards the fullest one says nothing of the others
-        return model if context.gpu.sizes else model.weighing(on_gpus), InHost()
+    if not parts.host:
+        return model, InHost()
     return model, InHost(parts.host_dense / dense, parts.host_experts / routed if routed else 0.0, (count + 1 - layers) / count)
 
 
@@ -159,8 +159,8 @@ def _can(context: Context, engine: Engine, layout: Layout) -> bool:
 class _Room:
     """Places one candidate's weights under each load: all but the load is fixed."""
 
-    def __init__(self, context: Context, engine: Engine, layout: Layout, sizes: GgufSizes, numbers: Numbers) -> None:
-        self.context, self.engine, self.layout, self.sizes, self.numbers = context, engine.name, layout, sizes, numbers
+    def __init__(self, context: Context, engine: Engine, layout: Layout, sizes: GgufSizes, numbers: Numbers, projector: int) -> None:
+        self.context, self.engine, self.layout, self.sizes, self.numbers, self.projector = context, engine.name, layout, sizes, numbers, projector
         architecture = context.model.architecture
         self.layers, self.every = len(sizes.layers), len(sizes.layers) + 1
         self.routed = architecture.experts_per_token / architecture.experts if architecture.experts else 1.0
@@ -211,6 +211,10 @@ class _Room:
         return Placement(layers, experts, footprint, cache, host, read_of(parts, self.routed)[1], split)
 
     def _held(self, load: Load, layers: int, experts: int) -> _Held:
+        held = self._of_layers(load, layers, experts)
+        return held._replace(weights=held.weights + self.projector)
+
+    def _of_layers(self, load: Load, layers: int, experts: int) -> _Held:
         stages, complete = self.layout.pipeline_parallel, layers == self.every
         fixed, budgets, cost = self._beside(load, complete)
         if len(budgets) > 1:

@@ -70,6 +70,7 @@ SpecNames = TypedDict("SpecNames", {
     "model.mla": Annotated[bool, Name("multi-head latent attention", "models")],
     "model.hybrid": Annotated[bool, Name("some layers keep a state instead of keys and values", "models")],
     "model.multimodal": Annotated[bool, Name("the model has a vision or audio tower", "models")],
+    "serve.images": Annotated[int | None, Name("most images of a request; 0: the vision tower is left out, unknown: the engine decides", "spec", "image")],
     "model.dtype": Annotated[str, Name("type that the model was trained in", "models", values=("bf16", "fp16", "fp32"))],
     "model.chat": Annotated[bool | None, Name("tuned for instructions or chat", "models")],
     "model.gated": Annotated[bool, Name("the repository asks for a licence to be accepted", "models")],

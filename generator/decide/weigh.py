@@ -5,11 +5,14 @@ Floor 5, pure.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from generator.architecture.shape import Stored
+from generator.architecture.shape import ModelArchitecture, Stored
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
+from generator.decide.names import is_path
+from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
@@ -47,6 +50,35 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
     exact = architecture.tensor_bytes if own else 0
     size = weight_bytes(architecture, entry, layout, capability=_capability(context))
     return int(size * exact / checkpoint_bytes(architecture, entry, "published")) if exact else size
+
+
+@remembered
+def served(context: Context, engine: Engine) -> Context:
+    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out."""
+    if context.spec.serve.get("images") != 0 or not context.model.architecture.multimodal or _frees(engine) != "memory":
+        return context
+    architecture = context.model.architecture
+    kept = tuple(m for m in architecture.matrices if m.role != "vision")
+    exact = max(0, architecture.tensor_bytes - _tower_bytes(architecture))
+    text = replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact)
+    return replace(context, model=replace(context.model, architecture=text), memo={})
+
+
+def projector_bytes(context: Context, engine: Engine, checkpoint: Checkpoint | None) -> int:
+    """Bytes of the vision projector, a file of its own in 16 bits, that an engine loads on the GPU beside a GGUF from a hub; 0 without one."""
+    if not engine.facts.get("loads_projector") or checkpoint is None or is_path(checkpoint.id):
+        return 0
+    frees = _frees(engine) if context.spec.serve.get("images") == 0 else None
+    shared = context.gpu.unified or context.gpu.holds_everything
+    return 0 if frees == "memory" or (frees == "gpu" and not shared) else _tower_bytes(context.model.architecture)
+
+
+def _frees(engine: Engine) -> str | None:
+    return (engine.spelling("text_only") or {}).get("frees")
+
+
+def _tower_bytes(architecture: ModelArchitecture) -> int:
+    return sum(2 * m.parameters for m in architecture.matrices if m.role == "vision")
 
 
 def gguf_of(context: Context, method: str, made: Made | None = None) -> GgufSizes:
