@@ -34,7 +34,7 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
     wanted = context.pinned("quantization")
     names = [name for name in methods if wanted is None or pin_accepts(wanted, name)]
     both = context.thorough or context.book.sizing != "detailed" or (wanted is not None and context.pinned("engine") is not None)
-    # of a model whose GGUF files are listed, the types that nobody made only matter to who asks why not
+    # if the catalogue lists a model's GGUF files, unpublished types are considered only for `--why-not`
     listed = wanted is None and not both and any(method.startswith("gguf") for method in context.model.checkpoints)
     architecture = context.book.section("architectures")[context.gpu.architecture]
     for name in context.book.section("engines"):

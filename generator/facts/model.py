@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -314,5 +314,6 @@ def _checkpoints(spec: DeploymentSpec, published: Mapping[str, tuple[Checkpoint,
             raise fail("unknown-method", f"{method!r} is no method{near} (`gen-deploy list methods` lists them)", place)
         layout = "gguf" if method.startswith("gguf") else None
         word = method.removeprefix("gguf-") if layout else None
-        found[method] = Checkpoint(target, "named", layout, None, word, None)
+        listed = next((one for one in published.get(method, ()) if layout and one.id == target), None)
+        found[method] = replace(listed, origin="named") if listed else Checkpoint(target, "named", layout, None, word, None)
     return found
