@@ -546,7 +546,8 @@ def engine(merged: Schema) -> Schema:
         "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
-        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
+        "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "uses_all_gpus": FLAG, "loads_projector": FLAG,
+        "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,

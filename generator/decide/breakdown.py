@@ -88,7 +88,7 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     device = watched(context.gpu.device)
     weights = leaf("weights", memory.weights)
     checkpoint = None if made is not None else weights_of(context, engine_facts, candidate.method)[0]
-    projector = projector_bytes(context, engine_facts, checkpoint)
+    projector = 0 if context.gpu.sizes else projector_bytes(context, engine_facts, checkpoint)  # of unequal cards the fullest may be without it
     parts = parts_on_gpu(context, candidate.method, shape, memory.weights - projector, checkpoint, made)
     fixed = law.fixed(architecture, layout, load, device, weights, numbers)
     whole = facts.get("method.family") == "gguf"

@@ -137,15 +137,19 @@ class _Held(NamedTuple):
     card: int = 0
 
 
-def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: Load, rooms: Sequence[float]) -> _Held:
-    """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones."""
+def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: Load, rooms: Sequence[float], first: int = 0) -> _Held:
+    """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones.
+
+    `first` are bytes of the weights that lie on the first GPU whatever the split.
+    """
+    rooms = [max(1.0, rooms[0] - first), *rooms[1:]]
     count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
     weights = (*sizes.without(experts)[max(0, count - layers + 1) :], sizes.output)
     caches = (*[cells / count] * (len(weights) - 1), 0.0)
     split, start, found = balanced(list(map(add, weights, caches)), [room / max(rooms) for room in rooms]), 0, []
     for card, many in enumerate(split):
         here, cached = sum(weights[start : start + many]), sum(map(bool, caches[start : start + many]))
-        found.append(((here + cells * cached / count) / rooms[card], here, cached, card))
+        found.append(((here + cells * cached / count) / rooms[card], here + (first if card == 0 else 0), cached, card))
         start += many
     _, here, cached, card = max(found)
     return _Held(here, of_layers(cells, cached + 1, count, 1), ceil_div(cost.bytes_per_token * cached, count), split, card)
@@ -212,14 +216,14 @@ class _Room:
 
     def _held(self, load: Load, layers: int, experts: int) -> _Held:
         held = self._of_layers(load, layers, experts)
-        return held._replace(weights=held.weights + self.projector)
+        return held if len(self.devices) > 1 else held._replace(weights=held.weights + self.projector)
 
     def _of_layers(self, load: Load, layers: int, experts: int) -> _Held:
         stages, complete = self.layout.pipeline_parallel, layers == self.every
         fixed, budgets, cost = self._beside(load, complete)
         if len(budgets) > 1:
             rooms = [max(1.0, float(budget - fixed.total)) for budget in budgets]
-            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, rooms)
+            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, rooms, self.projector)
         if complete and experts and self.splits:  # else the first GPU alone would be relieved
             return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, [1.0] * stages)._replace(card=0)
         weights, cells = on_devices(self.sizes, layers, stages, experts), cost.bytes_for(load.max_model_len, load.max_num_seqs)

@@ -108,7 +108,7 @@ MethodNames = TypedDict("MethodNames", {
     "method.bits": Annotated[float, Name("nominal bits of a weight", "methods", "bit")],
     "method.pinned": Annotated[bool, Name("the spec pins this method", "spec")],
     "method.imatrix": Annotated[bool, Name("the quantiser needs an importance matrix", "methods")],
-    "method.as_published": Annotated[bool, Name("the GGUF type is the one whose experts are those of the model as published, where every GGUF of it keeps them", "methods")],
+    "method.as_published": Annotated[bool, Name("the GGUF type has the experts as published, which every GGUF of the model keeps", "methods")],
     "dtype": Annotated[str, Name("type of what is not quantised", "candidate", values=("bfloat16", "float16"))],
     "dtype.narrower": Annotated[bool, Name("float16 for a model that was trained in bfloat16", "candidate")],
     "quality.loss": Annotated[float | None, Name("published loss of the method for this size of model", "quality", "percent")],

@@ -49,7 +49,8 @@ def test_ollama_only_moves_it_to_the_host() -> None:
 
 
 def test_it_is_counted_beside_experts_in_host_memory() -> None:
-    model = {"model": "Qwen/Qwen3.6-35B-A3B", "hardware": {"gpu": "RTX3060-12GB"}, "pin": {"engine": "llama.cpp", "quantization": "gguf-ud-q4_k_xl", "cpu_experts": 30}}
+    pin = {"engine": "llama.cpp", "quantization": "gguf-ud-q4_k_xl", "cpu_experts": 30}
+    model = {"model": "Qwen/Qwen3.6-35B-A3B", "hardware": {"gpu": "RTX3060-12GB"}, "pin": pin}
     found = [plan({**model, "serve": {"images": images}}).plan.choice for images in (1, 0)]
     sizes = [one.memory.weights for one in found if one is not None and one.memory is not None]
     assert 0.85e9 < sizes[0] - sizes[1] < 0.95e9
