@@ -384,6 +384,8 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
             "bytes": {**COUNT, "description": "Of its safetensors files, where a source has it exactly."},
             "gb": {**POSITIVE, "description": "The same in decimal GB, as rounded by the source; of a whole repository where only that is said."},
+            "gib": by_name(POSITIVE, "Sizes of GGUF files by type in GiB, as rounded by the source."),
+            "file": {**TEXT, "description": "The word in the file's name that stands for the type, where it is not the type's own."},
         },
         ("id",),
     )  # fmt: skip
@@ -428,7 +430,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "title": TEXT, "family": {"enum": ["float", "fp8", "int8", "int4", "fp4", "gguf"]}, "weight_bits": BITS, "activation_bits": BITS,
             "group_size": GROUP, "block": {"type": ["array", "null"], "items": SOME, "minItems": 2, "maxItems": 2},
             "scale_bits": COUNT, "zero_bits": COUNT, "zero_point": FLAG,
-            "desc_act": FLAG, "strategy": TEXT, "kernel": TEXT, "keeps_16bit": WORDS, "checkpoint": {"enum": ["native", "prepared"]},
+            "desc_act": FLAG, "strategy": TEXT, "kernel": TEXT, "keeps_16bit": WORDS, "checkpoint": {"enum": ["native", "prepared", "published"]},
             "online": by_engine, "support_key": {"type": "object", "additionalProperties": TEXT}, "gguf": gguf, "model_notes": {"type": "array", "items": note},
             "use": TEXT, "handbook": HANDBOOK, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
@@ -439,6 +441,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         {
             "method": {"type": "string"}, "models_from_billion": NUMBER, "models_below_billion": NUMBER, "loss_percent": loss, "metric": TEXT,
             "rows": COUNT, "models": WORDS, "source": SOURCE, "notes": TEXT,
+            "experts": {**TEXT, "description": "Only for models whose published experts stay in this GGUF type."},
         },
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
     )  # fmt: skip
@@ -500,6 +503,9 @@ def engine(merged: Schema) -> Schema:
         {
             "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
             "type": kinds, "choices": SCALARS, "values": {"type": "object", "additionalProperties": {"type": [*SCALAR["type"], "null"]}}, "negated": TEXT,
+            "text": {**TEXT, "description": "What is written where the setting is on."},
+            "member": {**TEXT, "description": "The value goes under this key of a JSON text."},
+            "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
             "also": WORDS, "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
             "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
@@ -557,7 +563,7 @@ def engine(merged: Schema) -> Schema:
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
-        "uses_all_gpus": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
+        "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
             "Before this version YaRN's original context times its factor is the context, from it on max_position_embeddings.",
@@ -755,6 +761,7 @@ def families() -> Schema:
         "gguf_when": (mapping({"has": TEXT, "lacks": TEXT}), "Families that share such a name: this one, if the file has the key, or lacks it."),
         "gguf_windows": ({"anyOf": [{"const": "none"}, windows]}, "Sliding windows in llama.cpp, where the file does not list the layers."),
         "gguf_own_caches": (SOME, "Only so many layers have a cache of their own."),
+        "gguf_experts": (TEXT, "The type in which published experts stay in every GGUF of the model, whatever the file's type is called."),
     }  # fmt: skip
     entry = mapping({**{key: {**form, "description": says} for key, (form, says) in described.items()}, "source": SOURCE, "replaces": DIGEST})
     return document("Families of models", {"families": by_name(entry, "By model_type.")}, ("families",))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,6 @@ def from_config(found: Mapping[str, object], place: Place | None = None) -> Mode
     return config.from_config(found, FAMILIES, place)
 
 
-def from_gguf(header: GgufHeader) -> ModelArchitecture:
-    """The architecture of a GGUF file."""
-    return gguf.from_gguf(header, FAMILIES)
+def from_gguf(header: GgufHeader, methods: Collection[str] = ()) -> ModelArchitecture:
+    """The architecture of a GGUF file; `methods` are the names that its type may have beside the plain ones."""
+    return gguf.from_gguf(header, FAMILIES, methods)

@@ -76,6 +76,7 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
         quantization=_summary(scheme, matrices),
         unloaded=tuple(idle),
         unloaded_copied=copied,
+        gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
     )
 
 

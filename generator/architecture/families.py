@@ -14,7 +14,7 @@ Families = Mapping[str, Mapping[str, Any]]
 """The section: entries by `model_type`, as the schema `families` has them."""
 
 Bias = bool | Literal["config"]
-OWN = ("gguf", "gguf_when", "gguf_windows", "gguf_own_caches", "tool_call_parser", "reasoning_parser")
+OWN = ("gguf", "gguf_when", "gguf_windows", "gguf_own_caches", "gguf_experts", "tool_call_parser", "reasoning_parser")
 """Keys that an entry does not take over from the one that it is `like`."""
 ABOUT = ("like", "source", "replaces")
 """Keys that are no traits."""
@@ -69,6 +69,7 @@ class Family:
     gguf_own_caches: int | None = None
     tool_call_parser: Mapping[str, str] = field(default_factory=dict)
     reasoning_parser: Mapping[str, str] = field(default_factory=dict)
+    gguf_experts: str | None = None
 
     @property
     def generates(self) -> bool:

@@ -5,14 +5,16 @@ Floor 3, pure. Supports every text-generating llama.cpp architecture whose keys 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Collection
 from math import prod
 from typing import Literal
 
 from generator.architecture.families import Families, family_of_gguf
 from generator.architecture.gguf_caches import caches
 from generator.architecture.gguf_keys import MAX_TOKENS, Keys
-from generator.architecture.gguf_tensors import LayerTensors, gather
+from generator.architecture.gguf_tensors import LayerTensors, folded, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
 from generator.errors import Place, fail
 from generator.readers.gguf_header import GgufHeader
@@ -25,12 +27,15 @@ FILE_TYPES = {
 }  # fmt: skip
 """`general.file_type` -> the suffix after `gguf-` in a method's name (`enum llama_ftype` of llama.cpp's llama.h)."""
 
+_DYNAMIC = re.compile(r"(?<![a-z0-9])(ud-i?q[0-9][a-z0-9_]*)(?=[.\s-]|\Z)")
 _GUESSED = 1024
 _USUAL = {"q4_K": "q4_k_m", "q5_K": "q5_k_m", "q3_K": "q3_k_m"}
 
 
-def from_gguf(header: GgufHeader, families: Families) -> ModelArchitecture:
-    """The architecture that `header` describes; `tensor_bytes` is exact.
+def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] = ()) -> ModelArchitecture:
+    """The architecture that `header` describes; `tensor_bytes` and `stored` are exact.
+
+    A dynamic type (`UD-…`) is told from the file's name or `general.name`, where it is one of `methods`.
 
     Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an impossible value).
     """
@@ -51,7 +56,7 @@ def from_gguf(header: GgufHeader, families: Families) -> ModelArchitecture:
     heads = keys.integer("attention.head_count", 0)
     head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
     experts = keys.integer("expert_count", 0)
-    kind = _gguf_type(header)
+    kind = _gguf_type(header, methods)
     model_type, family = family_of_gguf(families, keys.arch, keys.counts)
     return ModelArchitecture(
         model_type=model_type,
@@ -75,6 +80,7 @@ def from_gguf(header: GgufHeader, families: Families) -> ModelArchitecture:
         tensor_bytes=header.tensor_bytes,
         basis="gguf",
         gguf_type=kind,
+        stored=folded(header.tensors, main_layers),
     )
 
 
@@ -87,8 +93,15 @@ def _width(tensors: LayerTensors, word: str) -> int:
     return max((m.columns for m in tensors.matrices if m.name == word), default=0)
 
 
-def _gguf_type(header: GgufHeader) -> str | None:
-    """The file's type as a method name, `gguf-q4_k_m`; by its most frequent tensor type if not declared."""
+def _gguf_type(header: GgufHeader, methods: Collection[str]) -> str | None:
+    """The file's type as a method name, `gguf-q4_k_m`; by its most frequent tensor type if not declared.
+
+    `general.file_type` has no word for dynamic types: such files declare any plain one.
+    """
+    for name in (header.name, str(header.metadata.get("general.name", ""))):
+        dynamic = _DYNAMIC.search(name.lower())
+        if dynamic and f"gguf-{dynamic[1]}" in methods:
+            return f"gguf-{dynamic[1]}"
     said = header.metadata.get("general.file_type")
     if type(said) is int and said & ~_GUESSED in FILE_TYPES:
         return "gguf-" + FILE_TYPES[said & ~_GUESSED]

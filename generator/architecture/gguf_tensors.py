@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 
-from generator.architecture.shape import Matrix, Role, Shard
+from generator.architecture.shape import Matrix, Role, Shard, Stored
 from generator.readers.gguf_header import GgufTensor
 
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)\Z")
@@ -40,6 +40,16 @@ def split_name(name: str) -> tuple[int | None, str]:
     return layer, word.removesuffix(".weight")
 
 
+def folded(tensors: Iterable[GgufTensor], main_layers: int) -> tuple[Stored, ...]:
+    """Equal tensors together, as sizing and a lock want them; layers from `main_layers` on are for multi-token prediction."""
+    groups: dict[tuple[str, Role, str, int], list[int]] = {}
+    for tensor in tensors:
+        layer, word = split_name(tensor.name)
+        role = "mtp" if layer is not None and layer >= main_layers else role_of(word)
+        groups.setdefault((word, role, tensor.type, tensor.size), []).extend(() if layer is None else (layer,))
+    return tuple(Stored(word, role, tuple(sorted(layers)), kind, size) for (word, role, kind, size), layers in groups.items())
+
+
 def gather(tensors: Iterable[GgufTensor], layers: int, main_layers: int) -> LayerTensors:
     """Matrices by name, shape and run of layers; layers from `main_layers` on are for multi-token prediction."""
     words: list[set[str]] = [set() for _ in range(layers)]
@@ -52,7 +62,7 @@ def gather(tensors: Iterable[GgufTensor], layers: int, main_layers: int) -> Laye
     groups: dict[tuple[str, Role, tuple[int, ...]], list[int]] = {}
     for layer, word, shape in placed:
         linear = layer is not None and layer < layers and any(w.startswith("ssm_") for w in words[layer])
-        role: Role = "mtp" if layer is not None and layer >= main_layers else _role(word, linear)
+        role: Role = "mtp" if layer is not None and layer >= main_layers else role_of(word, linear)
         groups.setdefault((word, role, shape), []).append(layer or 0)
     matrices = [m for (word, role, shape), at in groups.items() for m in _matrices(word, role, shape, at)]
     return LayerTensors(tuple(frozenset(w) for w in words), tuple(matrices))
@@ -83,7 +93,8 @@ def _runs(layers: list[int]) -> Iterator[tuple[int, int]]:
     yield first, previous
 
 
-def _role(word: str, linear_layer: bool) -> Role:
+def role_of(word: str, linear_layer: bool = False) -> Role:
+    """The role of a tensor by its name; in layers of linear attention some attention tensors belong to that."""
     base = word.removesuffix(".bias")
     if base.startswith(("v.", "mm.", "a.")):
         return "vision"

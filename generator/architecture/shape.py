@@ -5,8 +5,9 @@ Floor 3, pure. Counts are of the whole model; `sizing` splits them over GPUs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Role = Literal[
     "embedding", "lm_head", "norm", "router", "attention", "linear_attention",
@@ -93,6 +94,19 @@ class CacheGroup:
     ssm_bits: int = 0
 
 
+class Stored(NamedTuple):
+    """Equal tensors of a GGUF file, or of one that would be made: one in each of `layers` (empty: outside of them).
+
+    `name` is without `blk.N.` and `.weight`, `type` a ggml type such as `q4_K`, `size` that of one, in bytes.
+    """
+
+    name: str
+    role: Role
+    layers: Sequence[int]
+    type: str
+    size: int
+
+
 @dataclass(frozen=True, slots=True)
 class CheckpointQuantization:
     """A checkpoint's own quantization, from its `quantization_config`.
@@ -119,10 +133,11 @@ class ModelArchitecture:
 
     `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown. `yarn_context` is the original
     context times YaRN's factor, which some engines take instead; 0 without YaRN.
-    `tensor_bytes` is exact if known from a GGUF or safetensors header, else 0. `rotary_rows` are the positions of all
-    rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are matrices in the published checkpoint
-    that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`: quantization tools
-    copy them unchanged.
+    `tensor_bytes` is exact if known from a GGUF or safetensors header, else 0; `stored` are the tensors of a GGUF header.
+    `rotary_rows` are the positions of all rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are
+    matrices in the published checkpoint that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`:
+    quantization tools copy them unchanged. `gguf_experts` is the ggml type in which every GGUF of the model has its routed experts, whatever
+    the file's type is called.
     """
 
     model_type: str
@@ -151,6 +166,8 @@ class ModelArchitecture:
     unloaded_copied: bool = False
     basis: Literal["config", "gguf", "parameters"] = "config"
     gguf_type: str | None = None
+    gguf_experts: str | None = None
+    stored: tuple[Stored, ...] = ()
 
     @property
     def parameters(self) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from generator.decide.consider import weights_of
 from generator.decide.context import Context, Numbers, kv_bits_of
 from generator.decide.offload import of_layers
-from generator.decide.weigh import gguf_of, parts_on_gpu
+from generator.decide.weigh import gguf_of, parts_on_gpu, projector_bytes, served
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
@@ -76,6 +76,8 @@ WEIGHTS = "pytorch-caching-allocator"
 def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | None) -> dict[str, Term]:
     memory, engine = candidate.memory, candidate.engine
     assert memory is not None
+    engine_facts = resolve_engine(engine, candidate.engine_version, context.book)
+    context = served(context, engine_facts)
     law, numbers = ENGINES[engine].memory, _sourced(context, candidate)
     shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel")), candidate.replicas)
     kv_bits = kv_bits_of(context.book, candidate.kv_cache_dtype)
@@ -85,9 +87,9 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     load = watched(plain, {"batched_tokens": "max_num_batched_tokens"})
     device = watched(context.gpu.device)
     weights = leaf("weights", memory.weights)
-    engine_facts = resolve_engine(engine, candidate.engine_version, context.book)
     checkpoint = None if made is not None else weights_of(context, engine_facts, candidate.method)[0]
-    parts = parts_on_gpu(context, candidate.method, shape, memory.weights, checkpoint, made)
+    projector = 0 if context.gpu.sizes else projector_bytes(context, engine_facts, checkpoint)  # of unequal cards the fullest may be without it
+    parts = parts_on_gpu(context, candidate.method, shape, memory.weights - projector, checkpoint, made)
     fixed = law.fixed(architecture, layout, load, device, weights, numbers)
     whole = facts.get("method.family") == "gguf"
     layers = candidate.gpu_layers if whole and (facts.get("layers.spilled") or facts.get("layers.split")) else None
@@ -95,9 +97,11 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
         sizes = gguf_of(context, candidate.method, made)
         lying = placed(sizes, layers, candidate.cpu_experts or 0)
         on_gpus = {"layers": lying.gpu_dense - sizes.output, "experts": lying.gpu_experts, "output": sizes.output}
-        parts = {name: size * memory.weights / (lying.gpu_dense + lying.gpu_experts) for name, size in on_gpus.items() if size}
+        parts = {name: size * (memory.weights - projector) / (lying.gpu_dense + lying.gpu_experts) for name, size in on_gpus.items() if size}
         staged = leaf("largest_tensor", sizes.largest)
         fixed = Fixed(fixed.activations + staged, 0, fixed.runtime)
+    if projector:
+        parts["projector"] = projector
     if whole:
         on_gpu = None if layers is None else _cached_layers(context, candidate, facts, layers)
         cache = _watched(_cost(context, candidate, shape if on_gpu is None else Layout())).bytes_for(load.max_model_len, load.max_num_seqs)

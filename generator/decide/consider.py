@@ -36,7 +36,7 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
     wanted = context.pinned("quantization")
     names = [name for name in methods if wanted is None or pin_accepts(wanted, name)]
     both = context.thorough or context.book.sizing != "detailed" or (wanted is not None and context.pinned("engine") is not None)
-    # of a model whose GGUF files are listed, the types that nobody made only matter to who asks why not
+    # if the catalogue lists a model's GGUF files, unpublished types are considered only for `--why-not`
     listed = wanted is None and not both and any(method.startswith("gguf") for method in context.model.checkpoints)
     architecture = context.book.section("architectures")[context.gpu.architecture]
     for name in context.book.section("engines"):
@@ -51,6 +51,8 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
                 if origin == "missing" and wanted == GGUF:
                     continue  # the pin means what is to be had
                 pair = Pair(engine, method, checkpoint, origin)
+                if wanted is None and not both and origin == "missing" and methods[method]["checkpoint"] == "published":
+                    continue
                 if making and (origin == "missing" or (context.making and origin in ("online", "published"))):
                     pair = to_be_made(context, pair)
                     if wanted is not None and context.making and pair.made is None:
@@ -63,7 +65,7 @@ def pairs(context: Context, making: bool) -> Iterator[Pair]:
 def to_be_made(context: Context, pair: Pair) -> Pair:
     """The pair with weights that a job makes, where there is a tool for it; else as it is."""
     entry = context.book.section("methods")[pair.method]
-    if entry["checkpoint"] == "native" or not can_be_source(context) or not pair.engine.reads(entry):
+    if entry["checkpoint"] != "prepared" or not can_be_source(context) or not pair.engine.reads(entry):
         return pair
     if not context.thorough and not _may_run(context, pair):
         return pair

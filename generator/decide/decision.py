@@ -26,7 +26,7 @@ from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
-from generator.decide.weigh import weights_on_gpu
+from generator.decide.weigh import projector_bytes, served, weights_on_gpu
 from generator.errors import InputError
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
@@ -291,9 +291,11 @@ class _Decision:
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
         numbers = numbers_of(self.book, pair.engine.version)
-        weights = weights_on_gpu(self.context, pair.method, layout, pair.checkpoint, pair.made)
+        context = served(self.context, pair.engine)
+        weights = weights_on_gpu(context, pair.method, layout, pair.checkpoint, pair.made)
+        weights += projector_bytes(self.context, pair.engine, pair.checkpoint)
         bits = kv_bits_of(self.book, kv_dtype)
-        fitted = fit(self.context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
+        fitted = fit(context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
         if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
             return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
         return fitted

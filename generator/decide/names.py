@@ -82,6 +82,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.mla": architecture.mla,
         "model.hybrid": architecture.hybrid,
         "model.multimodal": architecture.multimodal,
+        "serve.images": spec.serve.get("images"),
         "model.dtype": architecture.dtype,
         "model.chat": model.chat,
         "model.licence": model.licence,
@@ -141,7 +142,8 @@ def pair_names(
 @remembered
 def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
     """What a pair's names say of its method alone, and what it loses; the same for all engines."""
-    entry, quality = context.book.section("methods")[method], quality_of(context.book, method, context.model.billion)
+    entry, experts = context.book.section("methods")[method], context.model.architecture.gguf_experts
+    quality, mixture = quality_of(context.book, method, context.model.billion, experts), entry.get("gguf") or {}
     limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.spec.pin.get("quantization")
     dtype = dtype_of(context, method)
     names: MethodNames = {
@@ -149,7 +151,8 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
         "method.family": entry["family"],
         "method.bits": entry["weight_bits"],
         "method.pinned": wanted is not None and pin_accepts(wanted, method),
-        "method.imatrix": (entry.get("gguf") or {}).get("imatrix") == "required",
+        "method.imatrix": mixture.get("imatrix") == "required",
+        "method.as_published": experts is not None and mixture.get("experts", {}).get("type") == experts,
         "dtype": dtype,
         "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
         "quality.loss": quality.value,

@@ -41,6 +41,7 @@ def normalised(context: Context) -> dict[str, object]:
             "goal": workload.goal,
             **{k: spec.workload[k] for k in ("ttft_ms", "tpot_ms", "max_quality_loss_percent") if k in spec.workload},
         },
+        **({"serve": dict(spec.serve)} if spec.serve else {}),
         "pin": dict(spec.pin),
         "deploy": {
             **dict(spec.deploy),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from generator.decide.consider import Pair
 from generator.decide.context import Context, Numbers
 from generator.decide.fit import Fitted, trials, wish_of
-from generator.decide.weigh import gguf_of
+from generator.decide.weigh import gguf_of, projector_bytes
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import Engine
 from generator.plan import Candidate, KvCache
@@ -58,7 +58,7 @@ def partly_offloaded(
     spread = bool(context.gpu.sizes)
     if (memory is None and not pinned and not spread) or not _can(context, pair.engine, layout):
         return None
-    room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers)
+    room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers, projector_bytes(context, pair.engine, pair.checkpoint))
     wish = wish_of(context, pair.engine.name, layout, base, numbers)
     loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
     load, one = loads[-1], room.placed(loads[-1])
@@ -111,7 +111,7 @@ def read_where(context: Context, candidate: Candidate, model: ModelShape, on_gpu
     dense, routed = parts.gpu_dense + parts.host_dense, parts.gpu_experts + parts.host_experts
     model = model._replace(dense_bytes=float(dense), expert_bytes=float(routed))
     if not parts.host:
-        return model.weighing(on_gpus), InHost()
+        return model, InHost()
     return model, InHost(parts.host_dense / dense, parts.host_experts / routed if routed else 0.0, (count + 1 - layers) / count)
 
 
@@ -137,15 +137,19 @@ class _Held(NamedTuple):
     card: int = 0
 
 
-def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: Load, rooms: Sequence[float]) -> _Held:
-    """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones."""
+def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: Load, rooms: Sequence[float], first: int = 0) -> _Held:
+    """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones.
+
+    `first` are bytes of the weights that lie on the first GPU whatever the split.
+    """
+    rooms = [max(1.0, rooms[0] - first), *rooms[1:]]
     count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
     weights = (*sizes.without(experts)[max(0, count - layers + 1) :], sizes.output)
     caches = (*[cells / count] * (len(weights) - 1), 0.0)
     split, start, found = balanced(list(map(add, weights, caches)), [room / max(rooms) for room in rooms]), 0, []
     for card, many in enumerate(split):
         here, cached = sum(weights[start : start + many]), sum(map(bool, caches[start : start + many]))
-        found.append(((here + cells * cached / count) / rooms[card], here, cached, card))
+        found.append(((here + cells * cached / count) / rooms[card], here + (first if card == 0 else 0), cached, card))
         start += many
     _, here, cached, card = max(found)
     return _Held(here, of_layers(cells, cached + 1, count, 1), ceil_div(cost.bytes_per_token * cached, count), split, card)
@@ -159,8 +163,8 @@ def _can(context: Context, engine: Engine, layout: Layout) -> bool:
 class _Room:
     """Places one candidate's weights under each load: all but the load is fixed."""
 
-    def __init__(self, context: Context, engine: Engine, layout: Layout, sizes: GgufSizes, numbers: Numbers) -> None:
-        self.context, self.engine, self.layout, self.sizes, self.numbers = context, engine.name, layout, sizes, numbers
+    def __init__(self, context: Context, engine: Engine, layout: Layout, sizes: GgufSizes, numbers: Numbers, projector: int) -> None:
+        self.context, self.engine, self.layout, self.sizes, self.numbers, self.projector = context, engine.name, layout, sizes, numbers, projector
         architecture = context.model.architecture
         self.layers, self.every = len(sizes.layers), len(sizes.layers) + 1
         self.routed = architecture.experts_per_token / architecture.experts if architecture.experts else 1.0
@@ -211,11 +215,15 @@ class _Room:
         return Placement(layers, experts, footprint, cache, host, read_of(parts, self.routed)[1], split)
 
     def _held(self, load: Load, layers: int, experts: int) -> _Held:
+        held = self._of_layers(load, layers, experts)
+        return held if len(self.devices) > 1 else held._replace(weights=held.weights + self.projector)
+
+    def _of_layers(self, load: Load, layers: int, experts: int) -> _Held:
         stages, complete = self.layout.pipeline_parallel, layers == self.every
         fixed, budgets, cost = self._beside(load, complete)
         if len(budgets) > 1:
             rooms = [max(1.0, float(budget - fixed.total)) for budget in budgets]
-            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, rooms)
+            return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, rooms, self.projector)
         if complete and experts and self.splits:  # else the first GPU alone would be relieved
             return _evened(self.sizes, layers, experts, self._beside(load, False)[2], load, [1.0] * stages)._replace(card=0)
         weights, cells = on_devices(self.sizes, layers, stages, experts), cost.bytes_for(load.max_model_len, load.max_num_seqs)

@@ -5,16 +5,20 @@ Floor 5, pure.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from generator.architecture.shape import ModelArchitecture, Stored
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
+from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import GgufSizes, gguf_sizes, gguf_weights, places
+from generator.sizing.gguf import GgufSizes, fullest, gguf_sizes, gguf_weights, places, stored_sizes
 from generator.sizing.weights import checkpoint_bytes, weight_bytes, weight_parts
+from generator.spec.deployment import is_path
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Method
@@ -28,7 +32,7 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
     """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out.
 
     A published `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it
-    says of them, matrix by matrix.
+    says of them, matrix by matrix. A GGUF whose header is known is what that says, tensor by tensor.
     """
     architecture, model = context.model.architecture, context.model
     entry = _as_published(context, method, checkpoint)
@@ -36,25 +40,66 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
         if made.layout != "gguf":
             return weight_bytes(made.architecture, {}, layout, capability=_capability(context))
         return gguf_weights(architecture, made.method, context.book.section("ggml_types"), layout, cpu=context.gpu.holds_everything)
-    own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
-    exact = architecture.tensor_bytes if own else checkpoint.size if checkpoint is not None and checkpoint.exact else 0
     if entry["family"] == "gguf":
         types = context.book.section("ggml_types")
+        tensors, exact = _file_of(context, method)
+        if tensors:
+            return fullest(stored_sizes(architecture.layers, tensors), layout, cpu=context.gpu.holds_everything)
         return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.holds_everything, exact=exact)
+    own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
+    exact = architecture.tensor_bytes if own else checkpoint.size if checkpoint is not None and checkpoint.exact else 0
     size = weight_bytes(architecture, entry, layout, capability=_capability(context))
     return int(size * exact / checkpoint_bytes(architecture, entry, "published")) if exact else size
 
 
+@remembered
+def served(context: Context, engine: Engine) -> Context:
+    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out."""
+    if context.spec.serve.get("images") != 0 or not context.model.architecture.multimodal or _frees(engine) != "memory":
+        return context
+    architecture = context.model.architecture
+    kept = tuple(m for m in architecture.matrices if m.role != "vision")
+    exact = max(0, architecture.tensor_bytes - _tower_bytes(architecture))
+    text = replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact)
+    return replace(context, model=replace(context.model, architecture=text), memo={})
+
+
+def projector_bytes(context: Context, engine: Engine, checkpoint: Checkpoint | None) -> int:
+    """Bytes of the vision projector, a file of its own in 16 bits, that an engine loads on the GPU beside a GGUF from a hub; 0 without one."""
+    if not engine.facts.get("loads_projector") or checkpoint is None or is_path(checkpoint.id):
+        return 0
+    frees = _frees(engine) if context.spec.serve.get("images") == 0 else None
+    shared = context.gpu.unified or context.gpu.holds_everything
+    return 0 if frees == "memory" or (frees == "gpu" and not shared) else _tower_bytes(context.model.architecture)
+
+
+def _frees(engine: Engine) -> str | None:
+    return (engine.spelling("text_only") or {}).get("frees")
+
+
+def _tower_bytes(architecture: ModelArchitecture) -> int:
+    return sum(2 * m.parameters for m in architecture.matrices if m.role == "vision")
+
+
 def gguf_of(context: Context, method: str, made: Made | None = None) -> GgufSizes:
-    """Bytes of a GGUF by place: of the file that a job makes, else of the method applied to the model, as its own header corrects it."""
+    """Bytes of a GGUF by place: of the file that a job makes, as a header says, else of the method applied to the model, scaled to a known size."""
     types = context.book.section("ggml_types")
     if made is not None:
         return gguf_sizes(made.architecture, made.method, types)
-    architecture, checkpoint = context.model.architecture, context.model.checkpoints.get(method)
-    sizes = gguf_sizes(architecture, context.book.section("methods")[method], types)
-    if method == context.model.own_method:
-        return sizes.scaled(architecture.tensor_bytes)
-    return sizes.scaled(checkpoint.size) if checkpoint is not None and checkpoint.exact else sizes
+    architecture = context.model.architecture
+    tensors, exact = _file_of(context, method)
+    if tensors:
+        return stored_sizes(architecture.layers, tensors)
+    return gguf_sizes(architecture, context.book.section("methods")[method], types).scaled(exact)
+
+
+def _file_of(context: Context, method: str) -> tuple[tuple[Stored, ...], int]:
+    """The tensors and the bytes of the GGUF that is loaded, as far as they are known: the model's own, or the checkpoint of the method."""
+    model = context.model
+    if method == model.own_method:
+        return model.architecture.stored, model.architecture.tensor_bytes
+    found = model.checkpoints.get(method)
+    return (found.tensors, found.size) if found else ((), 0)
 
 
 def parts_on_gpu(
@@ -63,9 +108,7 @@ def parts_on_gpu(
     """The same bytes, `total` of them, by the role of the matrices; of a GGUF by place in the model."""
     entry = _as_published(context, method, checkpoint)
     if entry["family"] == "gguf":
-        shape, applied = (made.architecture, made.method) if made is not None else (context.model.architecture, entry)
-        sizes = gguf_sizes(shape, applied, context.book.section("ggml_types"))
-        found = places(sizes, layout.pipeline_parallel, cpu=context.gpu.holds_everything)
+        found = places(gguf_of(context, method, made), layout.pipeline_parallel, cpu=context.gpu.holds_everything)
     elif made is not None:
         found = dict(weight_parts(made.architecture, {}, layout, capability=_capability(context)))
     else:

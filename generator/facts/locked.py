@@ -14,6 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
 from generator.architecture.config import from_config
+from generator.architecture.gguf_tensors import folded
 from generator.architecture.quantization import with_quant_file
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import Place, fold
@@ -65,11 +66,12 @@ def _locked(found: Repository, name: str, lock: Lock, listed: Entry, book: RuleB
     }  # fmt: skip
     architecture = from_config(config, book.section("families"), place)
     exact = replace(architecture, tensor_bytes=bytes_of(found.tensors, place))
-    return Locked(cast("Entry", entry), exact, checkpoints_of(name, lock, book), found.licence)
+    return Locked(cast("Entry", entry), exact, checkpoints_of(name, lock, architecture.layers, book), found.licence)
 
 
-def checkpoints_of(model: str, lock: Lock, book: RuleBook) -> dict[str, tuple[Checkpoint, ...]]:
-    """The checkpoints that the lock has of a model, by method, best first: in the catalogue's order, then in that of trusted publishers."""
+def checkpoints_of(model: str, lock: Lock, layers: int, book: RuleBook) -> dict[str, tuple[Checkpoint, ...]]:
+    """The checkpoints that the lock has of a model of so many layers, by method, best first: in the catalogue's order, then in that of
+    trusted publishers."""
     maker = model.partition("/")[0]
     listed = published(book.section("models").get(model) or {})
     order = {name: rank for rank, name in enumerate([*(one.id for several in listed.values() for one in several)])}
@@ -78,13 +80,15 @@ def checkpoints_of(model: str, lock: Lock, book: RuleBook) -> dict[str, tuple[Ch
     for name, one in sorted(lock.made_of(model), key=lambda pair: (order.get(pair[0], len(order)), owners.get(_owner(pair[0]), len(owners)), pair[0])):
         for method, weights in one.weights.items():
             known = next((c for c in listed.get(method, ()) if c.id == name), None)
-            found.setdefault(method, []).append(_checkpoint(name, one, weights, known))
+            found.setdefault(method, []).append(_checkpoint(name, one, weights, known, layers))
     return {method: tuple(several) for method, several in found.items()}
 
 
-def _checkpoint(name: str, one: Repository, weights: Weights, known: Checkpoint | None) -> Checkpoint:
+def _checkpoint(name: str, one: Repository, weights: Weights, known: Checkpoint | None, layers: int) -> Checkpoint:
     made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, 0, _owner(name))
-    return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit)
+    header = one.gguf.get(weights.file or "")
+    tensors = folded(header.tensors, layers) if header is not None else ()
+    return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit, tensors=tensors)
 
 
 def _owner(name: str) -> str:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator.architecture.shape import ModelArchitecture
+from generator.architecture.shape import ModelArchitecture, Stored
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.facts.hubs import names_on
 from generator.facts.model_names import unknown_model
 from generator.facts.sources import first_source
+from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
@@ -36,7 +37,8 @@ class Checkpoint:
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
     its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known),
-    `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache.
+    `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache. `tensors` are those of a
+    GGUF whose header is known; they go before `size` and before the method's mixture.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Checkpoint:
     exact: bool = False
     revision: str | None = None
     fp8_cache: bool = False
+    tensors: tuple[Stored, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +202,8 @@ def _architecture(
         with _named_by(spec, "gguf", request.gguf):
             path = spec.named_file(("model", "gguf"), request.gguf)
             kept = _recorded(spec, path, request.gguf)
-            return from_gguf(kept if isinstance(kept, GgufHeader) else read_gguf(path), book.section("families")), "gguf", None
+            header = kept if isinstance(kept, GgufHeader) else read_gguf(path)
+            return from_gguf(header, book.section("families"), book.section("methods")), "gguf", None
     if request.config:
         from generator.architecture.config import UnknownFamily, from_config
         from generator.facts.config_file import read_config
@@ -317,20 +321,21 @@ def published(entry: Entry) -> dict[str, tuple[Checkpoint, ...]]:
     for method, listed in (entry.get("checkpoints") or {}).items():
         for one in listed if isinstance(listed, list) else [listed]:
             for word in one.get("types") or (None,):
-                found.setdefault(method if word is None else f"gguf-{word}", []).append(_checkpoint(one, word))
+                found.setdefault(method if word is None else f"gguf-{word}", []).append(_checkpoint(method, one, word))
     return {method: tuple(several) for method, several in found.items() if method != "gguf"}
 
 
-def _checkpoint(listed: Listed, word: str | None) -> Checkpoint:
+def _checkpoint(method: str, listed: Listed, word: str | None) -> Checkpoint:
     source = first_source(listed.get("source"))
-    if word is not None:
-        return Checkpoint(listed["id"], "published", "gguf", None, word, source)
+    if method.startswith("gguf"):
+        size = round(GIB * ((listed.get("gib") or {}).get(word or "") or 0))
+        return Checkpoint(listed["id"], "published", "gguf", None, word or listed.get("file") or method.removeprefix("gguf-"), source, size=size)
     ignore = listed.get("ignore")
     return Checkpoint(
         listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, source,
         {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore),
         listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
-        bool(listed.get("fp8_cache")),
+        fp8_cache=bool(listed.get("fp8_cache")),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Floor 6, pure. A setting without a spelling is an error, never silently dropped.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -93,6 +94,8 @@ def takes_file(engine: Engine) -> str:
 def _word(engine: Engine, name: str, value: object, entry: Entry) -> object:
     """The engine's spelling of a value; None if it is expressed by omission."""
     kind = entry["type"]
+    if "text" in entry:
+        return entry["text"] if value else None
     if kind in ("switch", "null"):
         if not isinstance(value, bool):
             raise internal("bad-word", f"{name} of {engine.name} is on or off, not {value!r}")
@@ -111,7 +114,7 @@ def _word(engine: Engine, name: str, value: object, entry: Entry) -> object:
     choices = entry.get("choices")
     if choices and value not in choices:
         raise internal("bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(map(str, choices))})")
-    return value
+    return json.dumps({entry["member"]: value}) if "member" in entry else value
 
 
 def text_of(value: object) -> str:

@@ -46,7 +46,7 @@ Method = TypedDict("Method", {
 
 Checkpoint = TypedDict("Checkpoint", {
     "id": str, "layout": str, "group_size": int, "padded": Mapping[str, int], "types": list[str], "publisher": str, "ignore": list[str],
-    "fp8_cache": bool, "bytes": int, "gb": float, "source": Source,
+    "fp8_cache": bool, "bytes": int, "gb": float, "gib": Mapping[str, float], "file": str, "source": Source,
 }, total=False)  # fmt: skip
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],
@@ -83,7 +83,7 @@ TrainingJob = TypedDict("TrainingJob", {
 
 Loss = TypedDict("Loss", {"value": float, "low": float, "high": float})
 Quality = TypedDict("Quality", {
-    "method": str, "models_from_billion": float, "models_below_billion": float, "loss_percent": Loss, "source": Source,
+    "method": str, "models_from_billion": float, "models_below_billion": float, "loss_percent": Loss, "experts": str, "source": Source,
 }, total=False)  # fmt: skip
 
 Name = TypedDict("Name", {"stage": str, "type": str, "values": list[str], "from": str, "unit": str, "origin": str}, total=False)

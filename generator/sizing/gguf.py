@@ -8,15 +8,15 @@ gets which clause, and what happens to rows that no block divides, is as in llam
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from generator.architecture.shape import ModelArchitecture
+from generator.architecture.shape import ModelArchitecture, Stored
 from generator.quantity import ceil_div
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf_mixture import Mixture, tensors
+from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method
@@ -87,7 +87,8 @@ def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
     found = _cache.get(key)
     if found is not None:
         return found[3]
-    sizes = _sizes(architecture, Mixture.of(method, ggml_types, architecture, imatrix))
+    mixture = Mixture.of(method, ggml_types, architecture, imatrix)
+    sizes = _sizes(architecture.layers, tensors(architecture, mixture), mixture.tied)
     if len(_cache) >= _REMEMBERED:
         _cache.clear()
         _fullest.clear()
@@ -95,17 +96,23 @@ def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
     return sizes
 
 
-def _sizes(architecture: ModelArchitecture, mixture: Mixture) -> GgufSizes:
-    many, last = architecture.layers, architecture.layers - 1
+def stored_sizes(layers: int, stored: Iterable[Stored]) -> GgufSizes:
+    """Exact bytes by place of a file whose header is known; `layers` are those of the language model."""
+    loaded = [tensor for tensor in stored if tensor.role not in LEFT_OUT]
+    return _sizes(layers, loaded, not any(tensor.role == "lm_head" for tensor in loaded))
+
+
+def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
+    last = many - 1
     layers, experts = [0] * many, [0] * many
     everywhere = embedding = output = file = largest = 0
     by_type: dict[str, int] = {}
-    for tensor in tensors(architecture, mixture):
+    for tensor in found:
         size = tensor.size * max(1, len(tensor.layers))
         file += size
         if tensor.role == "embedding":
             embedding += size
-            if mixture.tied and tensor.name == "token_embd":
+            if tied and tensor.name == "token_embd":
                 output += size
             continue
         by_type[tensor.type] = by_type.get(tensor.type, 0) + size
@@ -150,6 +157,11 @@ def gguf_weights(
             _fullest[key] = max(_by_device(sizes, layout.pipeline_parallel))
         most = ceil_div(_fullest[key], layout.tensor_parallel)
     return most * exact // sizes.file if exact and sizes.file else most
+
+
+def fullest(sizes: GgufSizes, layout: Layout, cpu: bool = False) -> int:
+    """The same for a file whose sizes are known by place."""
+    return sizes.file if cpu else ceil_div(max(_by_device(sizes, layout.pipeline_parallel)), layout.tensor_parallel)
 
 
 def _by_device(sizes: GgufSizes, devices: int) -> list[int]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.architecture.shape import Matrix, ModelArchitecture, Role
+from generator.architecture.shape import Matrix, ModelArchitecture, Role, Stored
 from generator.sizing.gguf_overrides import Override, read_overrides
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -24,17 +24,8 @@ _SPLIT_LATENT = ("attn_k_b", "attn_v_b")
 
 _NEVER_QUANTIZED = ("ssm_conv1d", "shortconv.conv", "altup", "laurel", "per_layer_model_proj")
 _OUTSIDE = ("output", "token_embd", "rope_")
-_LEFT_OUT = ("vision", "mtp")
-
-
-class Tensor(NamedTuple):
-    """Equal tensors of one kind and type, one in each of `layers` (empty: outside of them); `size` of one, in bytes."""
-
-    name: str
-    role: Role
-    layers: list[int]
-    type: str
-    size: int
+LEFT_OUT = ("vision", "mtp")
+"""Roles that a language model is loaded without."""
 
 
 class _Kind(NamedTuple):
@@ -64,6 +55,7 @@ class Mixture:
     tied: bool
     quantized: bool
     own_experts: str | None
+    all_experts: str | None
     overrides: tuple[Override, ...] = ()
 
     @classmethod
@@ -93,6 +85,7 @@ class Mixture:
             tied=not any(m.role == "lm_head" for m in architecture.matrices),
             quantized=types[base][1] > 1,
             own_experts="mxfp4" if architecture.quantization and architecture.quantization.method == "mxfp4" else None,
+            all_experts=architecture.gguf_experts,
             overrides=read_overrides(gguf.get("overrides") or {}, types),
         )
 
@@ -108,6 +101,8 @@ class Mixture:
         category = kind.category
         if category == "kept":
             return self.kept
+        if self.all_experts and kind.role == "expert":
+            return self.all_experts
         if not self.quantized:  # a conversion to 16 bits leaves experts that come in MXFP4 as they are
             return self.own_experts if self.own_experts and kind.role == "expert" else self.base
         if category == "output" or (category == "token_embd" and self.tied):
@@ -166,19 +161,19 @@ def _holds(where: str, i: int, n: int) -> bool:
     return i < int(where.removeprefix("first_"))
 
 
-def tensors(architecture: ModelArchitecture, mixture: Mixture) -> Iterator[Tensor]:
+def tensors(architecture: ModelArchitecture, mixture: Mixture) -> Iterator[Stored]:
     """Every tensor of the text model, equal ones together."""
-    text = [matrix for matrix in architecture.matrices if matrix.role not in _LEFT_OUT]
+    text = [matrix for matrix in architecture.matrices if matrix.role not in LEFT_OUT]
     kinds = [kind for matrix in text for kind in _kinds(architecture, matrix)]
     for kind in kinds:
         for chosen, layers in _types(kind, kinds, architecture, mixture):
             size = int(kind.values * mixture.types[chosen][0])
-            yield Tensor(kind.name, kind.role, [] if _outside(kind) else layers, chosen, size)
+            yield Stored(kind.name, kind.role, [] if _outside(kind) else layers, chosen, size)
 
 
 def quantizable(architecture: ModelArchitecture) -> dict[str, Role]:
     """The kinds of tensors that the quantiser may touch, with their roles."""
-    text = [matrix for matrix in architecture.matrices if matrix.role not in _LEFT_OUT]
+    text = [matrix for matrix in architecture.matrices if matrix.role not in LEFT_OUT]
     return {kind.name: kind.role for matrix in text for kind in _kinds(architecture, matrix) if kind.category != "kept"}
 
 

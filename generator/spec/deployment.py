@@ -103,7 +103,7 @@ class HardwareRequest:
 
 @dataclass(frozen=True)
 class DeploymentSpec:
-    """One spec. `workload`, `pin`, `quantize` and `deploy` contain only the user's keys; `folder` is the folder of the file.
+    """One spec. `workload`, `serve`, `pin`, `quantize` and `deploy` contain only the user's keys; `folder` is the folder of the file.
 
     `labels` are words of the owner's own.
     `quantize` is None if the spec does not request a quantization job. `within` are the allowed folders (symlinks resolved)
@@ -120,6 +120,7 @@ class DeploymentSpec:
     folder: Path
     quantize: Mapping[str, Any] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    serve: Mapping[str, Any] = field(default_factory=dict)
     within: tuple[str, ...] | None = None
     lock: Lock | None = None
 
@@ -205,7 +206,7 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
         DeploymentSpec(
             name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
             data.get("pin") or {}, data.get("deploy") or Deploy(), document, path.parent,
-            data.get("quantize"), data.get("labels") or {},
+            data.get("quantize"), data.get("labels") or {}, data.get("serve") or {},
         ),
         [],
     )  # fmt: skip

@@ -24,7 +24,7 @@ def packing_of(method: str) -> Packing:
     word = method.removeprefix("gguf-")
     if word in ("bf16", "f16"):
         return "plain"
-    return "mixed" if "_k" in word or word.startswith("iq") else "simple"
+    return "mixed" if "_k" in word or "iq" in word else "simple"
 
 
 class LocalMachine:

@@ -13,6 +13,7 @@ from generator.architecture.gguf import FILE_TYPES
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.errors import InputError
 from generator.readers.gguf_header import GgufHeader, GgufTensor, read_gguf
+from generator.sizing.gguf import stored_sizes
 
 Kind = tuple[int, int, int]
 
@@ -160,3 +161,32 @@ def test_no_tensors_at_all() -> None:
 def test_file_types_are_words_of_methods() -> None:
     assert all(word == word.lower() for word in FILE_TYPES.values())
     assert len(set(FILE_TYPES.values())) == len(FILE_TYPES)
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "kind"),
+    [
+        ("Qwen3.6-35B-A3B-UD-Q4_K_XL.gguf", "Qwen3.6-35B-A3B", "gguf-ud-q4_k_xl"),
+        ("model-ud-iq2_m.gguf", "Model", "gguf-ud-iq2_m"),
+        ("weights.gguf", "Qwen3 UD-Q8_K_XL", "gguf-ud-q8_k_xl"),
+        ("model-UD-Q9_K_XL.gguf", "Model", "gguf-q4_k_m"),
+        ("cloUD-Q4_K_XL.gguf", "Model", "gguf-q4_k_m"),
+        ("Q4_K_M.gguf", "Model", "gguf-q4_k_m"),
+    ],
+)
+def test_a_dynamic_type_is_told_from_the_name(tmp_path: Path, name: str, title: str, kind: str) -> None:
+    """`general.file_type` of such files says a plain type, any one."""
+    header = read_gguf(write(tmp_path / name, LLAMA | {"general.name": title}, llama_tensors()))
+    methods = ("gguf-q4_k_m", "gguf-ud-q4_k_xl", "gguf-ud-iq2_m", "gguf-ud-q8_k_xl")
+    assert from_gguf(header, methods=methods).gguf_type == kind
+
+
+def test_equal_tensors_are_folded_and_nothing_is_lost(tmp_path: Path) -> None:
+    header = read_gguf(write(tmp_path / "m.gguf", LLAMA, llama_tensors()))
+    stored = from_gguf(header).stored
+    assert sum(one.size * max(1, len(one.layers)) for one in stored) == header.tensor_bytes
+    assert len(stored) < len(header.tensors)
+    assert {one.layers for one in stored} == {(), (0, 1)}
+    sizes = stored_sizes(2, stored)
+    assert sizes.file == header.tensor_bytes
+    assert sum(sizes.layers) == sum(one.size * len(one.layers) for one in stored)
