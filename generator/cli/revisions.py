@@ -89,7 +89,7 @@ class Side:
             if self.holds(name):
                 with _commit_paths(self):
                     text = decode(read_bytes(self.path(name), projects.MAX_PROJECT_BYTES, name), name)
-                    return projects.parse(text, name, self.files / folder)
+                    return projects.parse(text, name, self.files / folder, past=self.commit is not None)
         return None
 
     @property

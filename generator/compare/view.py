@@ -30,6 +30,7 @@ def view_of_json(data: View) -> View:
     choice = data.get("choice")
     return {
         "choice": choice,
+        "gpu": ((data.get("spec") or {}).get("hardware") or {}).get("gpu"),
         **{name: data.get(name) for name in (*FIGURES, "rule_of_thumb") if choice},
         "alternatives": [_alternative(entry) for entry in data.get("alternatives") or []],
         "rejected": data.get("rejected") or {},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from generator.compare.groups import as_told
 from generator.compare.model import LEVELS, Comparison
 from generator.errors import printable
 from generator.report import diff_words as words
@@ -20,14 +21,18 @@ def github(result: Comparison) -> str:
 
 
 def _lines(result: Comparison) -> Iterator[str]:
-    for change in result.decisive:
+    for group in as_told(result.decisive):
+        change = group.changes[0]
         kind = "error" if LEVELS.index(change.level) == GRAVE else "warning"
-        message = "\n".join([f"{change.name}: {words.headline(change)}", *words.cause_lines(change, result)])
+        more = [f"and {len(group.changes) - 1} more specs, {words.cause_of(group, result)}"] if group.large else []
+        message = "\n".join([f"{change.name}: {words.headline(change)}", *words.cause_lines(change, result), *more])
         yield command(kind, message, file=change.spec, line="1", title="gen-deploy diff")
     for edit in result.edits:
         file, _, line = edit.at.rpartition(":")
         place = {"file": file, "line": line} if file and line.isdigit() else {}
         yield command("notice", f"{words.edit_words(edit)}: {words.effect(edit, result)}", **place, title="rules edited")
+    if result.grid is not None:
+        yield command("notice", words.verdict(result.grid, words.GRID), title="gen-deploy diff, grid")
     yield command("notice", words.verdict(result), title="gen-deploy diff")
 
 

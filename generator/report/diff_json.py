@@ -8,17 +8,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from generator.compare.groups import groups
 from generator.compare.model import Comparison
 from generator.report import diff_words as words
 
 SCHEMA_VERSION = 1
 
 
-def data_of(result: Comparison) -> dict[str, object]:
+def data_of(result: Comparison, unit: str = "spec") -> dict[str, object]:
     """A comparison as plain data."""
+    coverage = {one.edit: one for one in result.coverage}
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": words.verdict(result),
+        "verdict": words.verdict(result, unit),
+        "totals": result.totals._asdict() if result.totals else None,
         "old": asdict(result.old),
         "new": asdict(result.new),
         "specs": result.specs,
@@ -44,6 +47,9 @@ def data_of(result: Comparison) -> dict[str, object]:
             }
             for c in result.changes
         ],
+        "groups": [
+            {"edits": list(g.changes[0].edits), "cause": words.cause_of(g, result), "specs": [c.name for c in g.changes]} for g in groups(result.decisive)
+        ],
         "edits": [
             {
                 "id": e.id,
@@ -57,6 +63,7 @@ def data_of(result: Comparison) -> dict[str, object]:
                 "checked": e.checked,
                 "at": e.at,
                 "changes": result.affected(e),
+                "coverage": coverage[e.id]._asdict() if e.id in coverage else None,
             }
             for e in result.edits
         ],
@@ -64,6 +71,7 @@ def data_of(result: Comparison) -> dict[str, object]:
         "added": list(result.added),
         "removed": list(result.removed),
         "unplanned": result.unplanned,
+        "grid": data_of(result.grid, words.GRID) if result.grid else None,
     }  # fmt: skip
 
 
