@@ -6,7 +6,7 @@ its own folder. Files named by a case's spec are in `files/` beside the case fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from generator.errors import InputError, Place, Problem, fail
 from generator.readers.boundary import checkout, lies_in, readable_from
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.resources import shown
+from generator.rulebook.renamed import renamed
 from generator.rulebook.rulesets import CASES, MAX_RULE_BYTES, root_of
 from generator.rulebook.schemas import problems_of
 from generator.spec.deployment import DeploymentSpec, from_document
@@ -42,6 +43,25 @@ class Case:
         """The position of a part of `expect`; without a path, of the case."""
         base: KeyPath = (self.index,)
         return self.document.place((*base, "expect", *path) if path else base, key)
+
+    def with_todays_rows(self, known: Mapping[str, Collection[str]]) -> Case:
+        """The case with today's names of the rows that it expects, of those `known` in each table."""
+        expect = dict(self.expect)
+        for part, table in (("warnings", "warn"), ("no_warnings", "warn")):
+            if part in expect:
+                expect[part] = self._todays(expect[part], table, known, part)
+        for part in ("rows", "trace"):
+            if part in expect:
+                expect[part] = {table: self._todays(rows, table, known, part, table) for table, rows in expect[part].items()}
+        if "rejected" in expect:
+            expect["rejected"] = {word: self._todays(rows, "reject", known, "rejected", word) for word, rows in expect["rejected"].items()}
+        if expect == self.expect:
+            return self
+        data = [{**one, "expect": expect} if i == self.index else one for i, one in enumerate(self.document.data)]
+        return replace(self, document=self.document._replace(data=data))
+
+    def _todays(self, rows: Iterable[str], table: str, known: Mapping[str, Collection[str]], *path: str) -> list[str]:
+        return [renamed("rows", row, known[table], self.place(*path, i), f"{table}/") for i, row in enumerate(rows)]
 
     def spec(self) -> DeploymentSpec:
         """The spec of the case; paths in it are relative to `files/`. Raises `InputError` with all its problems."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from generator.decide.pins import check_back_end, check_pins
+from generator.decide.pins import check_back_end, check_pins, with_todays_methods
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
@@ -59,6 +59,7 @@ def shapes_of(context: Context) -> frozenset[str]:
 
 def resolve(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
+    spec = with_todays_methods(spec, book)
     gpu, model = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: resolve_model(spec, book), lambda: check_pins(spec, book))[:2]
     check_back_end(spec, book, gpu)
     defaults, trace = _defaults(spec, book)

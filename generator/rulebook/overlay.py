@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
+from generator.rulebook.renamed import covered, in_row, renamed
 from generator.rulebook.table import LABELS
 
 MERGED = (
@@ -151,6 +152,7 @@ def _entries(gathered: Gathered, layer: str, document: Document, section: str, s
     target = gathered.merged[section]
     for name, entry in document.data[section].items():
         place = document.place((section, name), key=True)
+        name = renamed(section, name, target, place) if section == "thresholds" else name
         old = target.get(name)
         if old is None and section in ("names", "settings") and not shipped and not (section == "names" and name.startswith(LABELS)):
             what = "name" if section == "names" else "setting"
@@ -203,8 +205,8 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     table = tables.setdefault(name, {"hit": data.get("hit", "collect"), "asks": "", "rows": [], "at": str(document.place(("table",)))})
     table |= {key: data[key] for key in ("hit", "asks") if key in data}
     rows: list[Data] = table["rows"]
-    off = data.get("off") or []
-    known = [row["id"] for row in rows]
+    known = {row["id"] for row in rows}
+    off = [renamed("rows", gone, known, document.place(("off", i)), f"{name}/") for i, gone in enumerate(data.get("off") or [])]
     for i, gone in enumerate(off):
         yield from _switch(gathered, layer, (name, gone), known, document.place(("off", i)))
     rows[:] = [row for row in rows if row["id"] not in off]
@@ -214,7 +216,8 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
         if not isinstance(row, dict) or not isinstance(row.get("id"), str):
             yield Problem("rules-form", "a row needs an id", place)
             continue
-        row = {**row, "at": f"{place.path}:{place.line}", "index": i}
+        row = {**in_row(row, gathered.merged["thresholds"], place), "at": f"{place.path}:{place.line}", "index": i}
+        row |= {key: renamed("rows", row[key], at, place, f"{name}/") for key in ("id", "before") if isinstance(row.get(key), str)}
         same = at.get(row["id"])
         yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)
         if "before" in row and row["before"] not in at:
@@ -236,12 +239,15 @@ def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem
         place = document.place(("off", section), key=True)
         if section in gathered.merged["tables"]:
             rows: list[Data] = gathered.merged["tables"][section]["rows"]
-            known: Iterable[str] = [row["id"] for row in rows]
+            known = {row["id"] for row in rows}
+            gone = [renamed("rows", name, known, document.place(("off", section, i)), f"{section}/") for i, name in enumerate(gone)]
             for i, name in enumerate(gone):
                 yield from _switch(gathered, layer, (section, name), known, document.place(("off", section, i)))
             rows[:] = [row for row in rows if row["id"] not in gone]
         elif section in SWITCHABLE:
             entries = gathered.merged[section]
+            if section == "thresholds":
+                gone = [renamed(section, name, entries, document.place(("off", section, i))) for i, name in enumerate(gone)]
             for i, name in enumerate(gone):
                 yield from _switch(gathered, layer, (section, name), entries, document.place(("off", section, i)))
                 if name in entries:
@@ -255,6 +261,8 @@ def _switch(gathered: Gathered, layer: str, key: Key, known: Iterable[str], plac
     section, name = key
     if name in known:
         gathered.steps.setdefault(key, []).append(Step(layer, "off", place))
+        return
+    if section not in SWITCHABLE and covered(name, section, place):
         return
     kind = "threshold" if section == "thresholds" else section.rstrip("s") if section in SWITCHABLE else "row"
     yield Problem(f"unknown-{kind}", f"cannot switch off the unknown {kind} {name!r}{did_you_mean(str(name), known)}", place)
