@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 
 from generator.cli import pool
 from generator.cli.revisions import Side
-from generator.compare.causes import causes_by_trace
+from generator.compare.causes import MOST
 from generator.compare.coverage import coverage, probes
 from generator.compare.edits import edits
-from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
+from generator.compare.model import Cause, Change, Comparison, Edit, RulesName, in_order
 from generator.compare.spec import Compared, attributed, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.totals import NO_PRICES, Prices, figures, totals
-from generator.compare.view import View, level, moves, other_moves, view_of_json, words
+from generator.compare.view import View, level, moves, other_moves, pairs, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
 from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
 from generator.readers.json_text import parse_or_none
@@ -112,7 +112,7 @@ def compared(
         RulesName(old_label, one.name, one.digest), RulesName(new_label, other.name, other.digest),
         len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced,
         totals(((names[path], *r.figures) for path, r in results.items()), prices.currency),
-        coverage(asked, ((names[path], r.seen) for path, r in results.items())),
+        coverage(asked, {names[path]: r.seen for path, r in results.items()}),
     )  # fmt: skip
     return result, problems
 
@@ -208,8 +208,9 @@ def _of_plans(name: str, one: View, other: View) -> Iterator[Change]:
         return
     before, after = one["choice"], other["choice"]
     told = (moves(before, after) or other_moves(one, other)) if before and after else []
-    why = causes_by_trace(one, other)
-    yield Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why)
+    counts = pairs(one["rejected"], other["rejected"])
+    why = tuple(Cause("reject", row, "rejects", f"{old or 0} → {new or 0} candidates") for row, old, new in counts if old != new)
+    yield Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why[:MOST])
 
 
 def _rules_name(label: str, plans: Plans) -> RulesName:

@@ -5,31 +5,23 @@ Floor 7, pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from generator.compare.model import Coverage, Edit
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LABELS, SPEC, Row, Test
 
+Seen = tuple[tuple[bool | None, ...], ...]
+"""For each probe and each of its cells, whether a spec matches it; None for a label that it does not have."""
+
 
 class Probe(NamedTuple):
-    """The cells of a changed row that only read the spec, as they are now, and their tests before and after the change."""
+    """The cells of a changed row that only read the spec, as they are now, each with its tests before and after the change."""
 
     edit: str
     cells: Mapping[str, object]
-    tests: tuple[tuple[tuple[str, Test], ...], ...]
-
-    def matches(self, facts: Mapping[str, object]) -> bool:
-        """Whether a spec matches these cells, before or after the change."""
-        return any(all(test(facts.get(name)) for name, test in tests) for tests in self.tests)
-
-
-class Seen(NamedTuple):
-    """What a spec says to probes: whether it matches each, and which of their labels it has."""
-
-    matched: tuple[bool, ...]
-    labels: tuple[str, ...]
+    tests: Mapping[str, list[Test]]
 
 
 def probes(edits: Iterable[Edit], old: RuleBook, new: RuleBook) -> list[Probe]:
@@ -37,9 +29,14 @@ def probes(edits: Iterable[Edit], old: RuleBook, new: RuleBook) -> list[Probe]:
     found = []
     for edit in edits:
         rows = [(row, book) for book in (new, old) for row in _rows(edit, book)] if edit.decisive else []
-        tests = tuple(tuple(pair for pair in row.tests if book.stages[pair[0]] == SPEC) for row, book in rows)
-        if rows and all(tests) and len({row.id for row, _ in rows}) == 1:
-            found.append(Probe(edit.id, {name: rows[0][0].when[name] for name, _ in tests[0]}, tests))
+        tests: dict[str, list[Test]] = {}
+        for row, book in rows:
+            for name, test in row.tests:
+                if book.stages[name] == SPEC:
+                    tests.setdefault(name, []).append(test)
+        if tests and len({row.id for row, _ in rows}) == 1:
+            cells = {name: cell for row, _ in reversed(rows) for name, cell in row.when.items() if name in tests}
+            found.append(Probe(edit.id, cells, tests))
     return found
 
 
@@ -54,19 +51,19 @@ def _rows(edit: Edit, book: RuleBook) -> Iterator[Row]:
 
 def seen(found: Iterable[Probe], facts: Mapping[str, object]) -> Seen:
     """What a spec, by the names that it gives the rules, says to the probes."""
-    probes = list(found)
-    labels = {name for probe in probes for name in probe.cells if name.startswith(LABELS)}
-    return Seen(tuple(probe.matches(facts) for probe in probes), tuple(sorted(name for name in labels if facts.get(name) is not None)))
+    return tuple(tuple(_matches(name, probe.tests[name], facts.get(name)) for name in probe.cells) for probe in found)
 
 
-def coverage(found: Iterable[Probe], specs: Iterable[tuple[str, Seen | None]]) -> tuple[Coverage, ...]:
-    """The coverage of each probe over the specs, by name; None for a spec that cannot be planned."""
-    known = [(name, one) for name, one in specs if one is not None]
-    labels = {label for _, one in known for label in one.labels}
-    return tuple(
-        Coverage(
-            probe.edit, tuple(probe.cells.items()), tuple(name for name, one in known if one.matched[i]),
-            tuple(name for name in probe.cells if name.startswith(LABELS) and name not in labels),
-        )
-        for i, probe in enumerate(found)
-    )  # fmt: skip
+def _matches(name: str, tests: Iterable[Test], fact: object) -> bool | None:
+    return None if fact is None and name.startswith(LABELS) else any(test(fact) for test in tests)
+
+
+def coverage(found: Sequence[Probe], specs: Mapping[str, Seen | None]) -> tuple[Coverage, ...]:
+    """The coverage of each probe over the specs by name; None for a spec that cannot be planned."""
+    covered = []
+    for i, probe in enumerate(found):
+        rows = {name: dict(zip(probe.cells, one[i], strict=True)) for name, one in specs.items() if one is not None}
+        unset = [name for name in probe.cells if all(row[name] is None for row in rows.values())]
+        cells = tuple((name, cell) for name, cell in probe.cells.items() if name not in unset)
+        covered.append(Coverage(probe.edit, cells, tuple(spec for spec, row in rows.items() if all(row[name] for name, _ in cells)), tuple(unset)))
+    return tuple(covered)

@@ -73,14 +73,6 @@ def _worst(changes: Iterable[Change]) -> dict[str, str]:
     return found
 
 
-def rules_line(result: Comparison) -> str:
-    """The compared rule sets, in a line."""
-    old, new = result.old, result.new
-    if old.digest == new.digest:
-        return f"rules: {new.name} {new.digest} on both sides ({old.label}, {new.label})"
-    return f"rules: {old.name} {old.digest} ({old.label}) → {new.name} {new.digest} ({new.label})"
-
-
 def others_line(result: Comparison) -> str | None:
     """Informational changes, and added and removed specs, in a line."""
     told = _worst(result.changes)
@@ -225,13 +217,12 @@ def covered(edit: Edit, result: Comparison, unit: str = "spec") -> str | None:
     found = next((one for one in result.coverage if one.edit == edit.id), None)
     if found is None:
         return None
-    if found.unset:
-        return f"no {unit} has {' or '.join(found.unset)}"
-    cells = " and ".join(cell_words(name, cell) for name, cell in found.cells)
-    if not found.specs:
-        return f"no {unit} has {cells}"
-    changed = set(result.affected(edit)) & set(found.specs)
-    return f"{len(changed)} of {len(found.specs)} {unit}s with {cells} changed"
+    told = [f"no {unit} has {' or '.join(found.unset)}"] if found.unset else []
+    if found.cells:
+        cells = " and ".join(cell_words(name, cell) for name, cell in found.cells)
+        changed = set(result.affected(edit)) & set(found.specs)
+        told.insert(0, f"{len(changed)} of {len(found.specs)} {unit}s with {cells} changed" if found.specs else f"no {unit} has {cells}")
+    return "; ".join(told)
 
 
 def cell_words(name: str, cell: object) -> str:

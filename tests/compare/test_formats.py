@@ -16,8 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator.compare.model import Cause, Change, Comparison, Edit, FileDiff, Move, RulesName, in_order
-from generator.report.diff import FORMATS, report
-from generator.report.diff_markdown import MARKER, MOST_BYTES
+from generator.report.diff import FORMATS, MARKER, MOST_BYTES, report
 
 GOLDEN = Path(__file__).with_name("golden")
 FLOOR = Move("headroom.floor", 0.02, 0.06)
