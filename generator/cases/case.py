@@ -15,12 +15,14 @@ from generator.errors import InputError, Place, Problem, fail
 from generator.readers.boundary import checkout, lies_in, readable_from
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.resources import shown
-from generator.rulebook.renamed import renamed
+from generator.rulebook.renamed import all_renamed
 from generator.rulebook.rulesets import CASES, MAX_RULE_BYTES, root_of
 from generator.rulebook.schemas import problems_of
 from generator.spec.deployment import DeploymentSpec, from_document
 
 FILES = "files"
+ROWS = ("rows", "trace", "warnings", "no_warnings", "rejected")
+"""The expectations that name rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +46,11 @@ class Case:
         base: KeyPath = (self.index,)
         return self.document.place((*base, "expect", *path) if path else base, key)
 
-    def with_todays_rows(self, known: Mapping[str, Collection[str]]) -> Case:
-        """The case with today's names of the rows that it expects, of those `known` in each table."""
-        expect = dict(self.expect)
-        for part, table in (("warnings", "warn"), ("no_warnings", "warn")):
-            if part in expect:
-                expect[part] = self._todays(expect[part], table, known, part)
-        for part in ("rows", "trace"):
-            if part in expect:
-                expect[part] = {table: self._todays(rows, table, known, part, table) for table, rows in expect[part].items()}
-        if "rejected" in expect:
-            expect["rejected"] = {word: self._todays(rows, "reject", known, "rejected", word) for word, rows in expect["rejected"].items()}
-        if expect == self.expect:
-            return self
+    def with_todays_rows(self, known: Collection[str]) -> Case:
+        """The case with today's names of the rows that it expects, of those `known` in the rule set."""
+        expect = {part: all_renamed("rows", rows, known, self.place(part)) if part in ROWS else rows for part, rows in self.expect.items()}
         data = [{**one, "expect": expect} if i == self.index else one for i, one in enumerate(self.document.data)]
-        return replace(self, document=self.document._replace(data=data))
-
-    def _todays(self, rows: Iterable[str], table: str, known: Mapping[str, Collection[str]], *path: str) -> list[str]:
-        return [renamed("rows", row, known[table], self.place(*path, i), f"{table}/") for i, row in enumerate(rows)]
+        return self if expect == self.expect else replace(self, document=self.document._replace(data=data))
 
     def spec(self) -> DeploymentSpec:
         """The spec of the case; paths in it are relative to `files/`. Raises `InputError` with all its problems."""

@@ -40,7 +40,7 @@ class Result(NamedTuple):
 
 def run(case: Case, book: RuleBook) -> Result:
     """Decide a case's spec and compare; rows may have the names that they had before."""
-    case = case.with_todays_rows({name: {row.id for row in table.rows} for name, table in book.tables.items()})
+    case = case.with_todays_rows({row.id for table in book.tables.values() for row in table.rows})
     try:
         seen = observe(case.spec(), book)
     except GenDeployError as error:

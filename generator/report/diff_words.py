@@ -50,7 +50,7 @@ def totals(result: Comparison) -> str:
         if found.cost is not None:
             parts.append(f"{_pair('cost', *(round(cost, 2) for cost in found.cost))} {value(found.currency)} an hour, of {_specs(found.priced)} with a price")
     if (result.decisive and found.worst) or found.loss[0] != found.loss[1]:
-        parts.append(f"{_pair('worst quality loss', *found.loss)} %{f' ({value(found.worst)})' if found.worst else ''}")
+        parts.append(f"{_pair('worst quality loss', *found.loss)} percent{f' ({value(found.worst)})' if found.worst else ''}")
     if found.missed:
         parts.append(f"{len(found.missed)} newly {'misses' if len(found.missed) == 1 else 'miss'} an objective: {listed(map(value, found.missed))}")
     return "; ".join(parts)
@@ -203,8 +203,9 @@ def effect(edit: Edit, result: Comparison) -> str:
     if (about := covered(edit, result)) is not None:
         text = f"{text}: {about}"
     if result.grid is not None:
-        at = covered(edit, result.grid, GRID) or f"{_specs(len(result.grid.affected(edit)), GRID)} changed"
-        text = f"{text}; in the grid {at}"
+        count = len(result.grid.affected(edit))
+        at = covered(edit, result.grid, GRID) or (f"{_specs(count, GRID)} changed" if count else "")
+        text += f"; in the grid {at}" if at else ""
     return text
 
 

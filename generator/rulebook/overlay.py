@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
-from generator.rulebook.renamed import covered, in_row, renamed
+from generator.rulebook.renamed import all_renamed, covered, renamed
 from generator.rulebook.table import LABELS
 
 MERGED = (
@@ -206,7 +206,7 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     table |= {key: data[key] for key in ("hit", "asks") if key in data}
     rows: list[Data] = table["rows"]
     known = {row["id"] for row in rows}
-    off = [renamed("rows", gone, known, document.place(("off", i)), f"{name}/") for i, gone in enumerate(data.get("off") or [])]
+    off = [renamed("rows", gone, known, document.place(("off", i))) for i, gone in enumerate(data.get("off") or [])]
     for i, gone in enumerate(off):
         yield from _switch(gathered, layer, (name, gone), known, document.place(("off", i)))
     rows[:] = [row for row in rows if row["id"] not in off]
@@ -216,8 +216,9 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
         if not isinstance(row, dict) or not isinstance(row.get("id"), str):
             yield Problem("rules-form", "a row needs an id", place)
             continue
-        row = {**in_row(row, gathered.merged["thresholds"], place), "at": f"{place.path}:{place.line}", "index": i}
-        row |= {key: renamed("rows", row[key], at, place, f"{name}/") for key in ("id", "before") if isinstance(row.get(key), str)}
+        row = {**row, "at": f"{place.path}:{place.line}", "index": i}
+        row |= {key: all_renamed("thresholds", row[key], gathered.merged["thresholds"], place) for key in ("when", "set") if key in row}
+        row |= {key: all_renamed("rows", row[key], at, place) for key in ("id", "before") if key in row}
         same = at.get(row["id"])
         yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)
         if "before" in row and row["before"] not in at:
@@ -240,7 +241,7 @@ def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem
         if section in gathered.merged["tables"]:
             rows: list[Data] = gathered.merged["tables"][section]["rows"]
             known = {row["id"] for row in rows}
-            gone = [renamed("rows", name, known, document.place(("off", section, i)), f"{section}/") for i, name in enumerate(gone)]
+            gone = [renamed("rows", name, known, document.place(("off", section, i))) for i, name in enumerate(gone)]
             for i, name in enumerate(gone):
                 yield from _switch(gathered, layer, (section, name), known, document.place(("off", section, i)))
             rows[:] = [row for row in rows if row["id"] not in gone]
@@ -262,7 +263,7 @@ def _switch(gathered: Gathered, layer: str, key: Key, known: Iterable[str], plac
     if name in known:
         gathered.steps.setdefault(key, []).append(Step(layer, "off", place))
         return
-    if section not in SWITCHABLE and covered(name, section, place):
+    if section not in SWITCHABLE and covered(name, place):
         return
     kind = "threshold" if section == "thresholds" else section.rstrip("s") if section in SWITCHABLE else "row"
     yield Problem(f"unknown-{kind}", f"cannot switch off the unknown {kind} {name!r}{did_you_mean(str(name), known)}", place)
