@@ -200,7 +200,7 @@ def effect(edit: Edit, result: Comparison) -> str:
         text = "changes figures only"
     else:
         text = "affects no decision" if result.traced else "not traced"
-    if (about := covered(edit, result)) is not None:
+    if (about := covered(edit, result)) is not None and not about.startswith(f"{len(names)} of {len(names)} "):  # more than those told already
         text = f"{text}: {about}"
     if result.grid is not None:
         count = len(result.grid.affected(edit))

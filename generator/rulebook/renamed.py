@@ -87,7 +87,7 @@ def in_spec(document: Document) -> Document:
     for path in [path for path in document.key_marks if len(path) == 2]:
         section, old = path
         entry = old_words()["keys"].get(f"{section}/{old}")
-        if entry is not None and "to" in entry:
+        if entry is not None and "to" in entry and entry["to"] not in document.data[section]:
             new = entry["to"]
             _warn("keys", str(old), entry, document.place(path, key=True))
             data = {**document.data, section: {new if key == old else key: value for key, value in document.data[section].items()}}
