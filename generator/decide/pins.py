@@ -20,7 +20,7 @@ def with_todays_methods(spec: DeploymentSpec, book: RuleBook) -> DeploymentSpec:
     """The spec with today's names of the methods that it pins or names checkpoints of."""
     methods, pinned = book.section("methods"), spec.pin.get("quantization")
     words = {word: ("model", "checkpoints", word) for word in spec.model.checkpoints} | ({pinned: ("pin", "quantization")} if pinned else {})
-    new = {word: renamed("methods", word, methods, spec.document.place(path)) for word, path in words.items() if word not in methods}
+    new = {word: renamed("methods", word, methods, spec.document.place(path, key=len(path) == 3)) for word, path in words.items() if word not in methods}
     if all(word == now for word, now in new.items()):
         return spec
     checkpoints = {new.get(method, method): target for method, target in spec.model.checkpoints.items()}

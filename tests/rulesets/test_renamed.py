@@ -156,7 +156,7 @@ def test_methods(table: dict[str, dict[str, Any]]) -> None:
     code, out, err = run("plan", "spec.yaml", "--json")
     assert code == 0
     assert '"checkpoint": "us/own"' in out
-    assert "spec.yaml:1:52: warning[deprecated]" in err
+    assert "spec.yaml:1:53: warning[deprecated]" in err
 
 
 def test_options(table: dict[str, dict[str, Any]]) -> None:
