@@ -29,7 +29,7 @@ from generator.rulebook.book import load
 from generator.spec.grid import grid
 
 ROOT = Path(__file__).resolve().parents[1]
-MOST_OUTCOMES = 12
+MOST_OUTCOMES = 5
 
 
 def tree(commit: str, folder: Path) -> Path:
@@ -66,7 +66,7 @@ def section(result: Comparison, base: str) -> Iterator[str]:
         yield f"- {len(found)} {words.ONE[level] if len(found) == 1 else words.MANY[level]}:"
         yield from (f"  - {len(names)} × {outcome} ({words.listed(names, 2)})" for outcome, names in ordered[:MOST_OUTCOMES])
         if len(ordered) > MOST_OUTCOMES:
-            yield f"  - and {sum(len(names) for _, names in ordered[MOST_OUTCOMES:])} more of {len(ordered) - MOST_OUTCOMES} kinds"
+            yield f"  - and {sum(len(names) for _, names in ordered[MOST_OUTCOMES:])} more, in other ways"
 
 
 def _outcome(change: Change) -> str:
