@@ -90,7 +90,7 @@ def main() -> int:
             (folder / "specs" / f"{spec.name}.yaml").write_text(yaml.safe_dump(dict(data), sort_keys=False), encoding="utf-8")
         old = plans(tree(base, folder / "old"), folder / "specs")
         new = plans(tree(head, folder / "new") if head else ROOT, folder / "specs")
-    print("\n".join(section(compared_plans((base, head or "the working tree"), old, new), base)))
+    print("\n".join(section(compared_plans((base, head or "the working tree"), old, new, {}), base)))
     return 0
 
 

@@ -17,12 +17,13 @@ from generator.compare.edits import edits
 from generator.compare.model import Cause, Change, Comparison, Edit, RulesName, in_order
 from generator.compare.spec import Compared, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.totals import NO_PRICES, Prices, figures, totals
+from generator.compare.totals import figures, totals
 from generator.compare.view import View, level, moves, other_moves, pairs, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
 from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
 from generator.readers.json_text import parse_or_none
 from generator.render.plan_json import SCHEMA_VERSION
+from generator.report.speed import Price
 from generator.rulebook.book import SECTIONS, RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -88,7 +89,7 @@ def _twice(specs: Mapping[str, DeploymentSpec]) -> list[Problem]:
 
 
 def compared(
-    old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, prices: Prices = NO_PRICES
+    old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, prices: Mapping[str, Price]
 ) -> tuple[Comparison, list[Problem]]:
     """Compare two rule sets (label and book) over a corpus; with the problems of specs that the new one cannot plan."""
     (old_label, one), (new_label, other) = old, new
@@ -111,7 +112,7 @@ def compared(
     result = Comparison(
         RulesName(old_label, one.name, one.digest), RulesName(new_label, other.name, other.digest),
         len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced,
-        totals(((names[path], *r.figures) for path, r in results.items()), prices.currency),
+        totals(((names[path], *r.figures) for path, r in results.items()), prices),
         coverage(asked, {names[path]: r.seen for path, r in results.items()}),
     )  # fmt: skip
     return result, problems
@@ -186,9 +187,10 @@ def _plans(files: Mapping[str, bytes], where: str) -> Plans:
     return found
 
 
-def compared_plans(labels: tuple[str, str], old: Plans, new: Plans, prices: Prices = NO_PRICES) -> Comparison:
+def compared_plans(labels: tuple[str, str], old: Plans, new: Plans, prices: Mapping[str, Price]) -> Comparison:
     """Compare stored plans; rows and numbers as far as their traces show."""
-    changes, sums = [], []
+    changes: list[Change] = []
+    sums = []
     for name in sorted(old.keys() & new.keys()):
         try:
             one, other = view_of_json(old[name]), view_of_json(new[name])
@@ -198,7 +200,7 @@ def compared_plans(labels: tuple[str, str], old: Plans, new: Plans, prices: Pric
             raise fail("no-plan", f"{name}/plan.json: one of the two files does not have the form of a plan") from None
     names = [_rules_name(label, plans) for label, plans in zip(labels, (old, new), strict=True)]
     added, removed = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))
-    return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed, totals=totals(sums, prices.currency))
+    return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed, totals=totals(sums, prices))
 
 
 def _of_plans(name: str, one: View, other: View) -> Iterator[Change]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,14 +13,13 @@ from generator.cli import options
 from generator.cli.comparison import Corpus, compared, compared_plans, keeps_plans, plans_in, plans_of
 from generator.cli.output import say, show
 from generator.cli.revisions import Side, book_of
-from generator.cli.sweep import Prices as GivenPrices
-from generator.cli.sweep import prices_option
+from generator.cli.sweep import Prices, prices_option
 from generator.compare.model import Comparison
-from generator.compare.totals import NO_PRICES, Prices
 from generator.disk import git
 from generator.disk.signals import scratch_folder
 from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
 from generator.report.diff import FORMATS, report
+from generator.report.speed import Price
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec import project
@@ -32,12 +32,9 @@ class Asked(NamedTuple):
     grid: bool
     prices: Path | None
 
-    def paid(self, book: RuleBook | None = None) -> Prices:
-        """The prices, if any, by the GPU names of a rule set (the shipped one if left out)."""
-        if self.prices is None:
-            return NO_PRICES
-        by_gpu = GivenPrices(self.prices, book or load()).by_gpu
-        return Prices(next((price["currency"] for price in by_gpu.values()), ""), {name: price["per_gpu_hour"] for name, price in by_gpu.items()})
+    def paid(self, book: RuleBook) -> Mapping[str, Price]:
+        """The prices by the GPU names of a rule set; none without a file."""
+        return Prices(self.prices, book).by_gpu if self.prices else {}
 
 
 @click.command("diff")
@@ -61,6 +58,8 @@ def command(
     sets, or two folders of generated files. Default SPEC: the corpus of the project file.
     """
     asked = Asked(grid, prices)
+    if grid and plans:
+        raise UsageError(Problem("usage", "--plans compares stored plans, and of the grid none are stored"))
     project.find(Path())  # its version of gen-deploy
     if rules_from is not None or rules_to is not None:
         result, problems = _folders(rules_from, rules_to or rules, words, asked)
@@ -73,7 +72,7 @@ def command(
         elif pair is not None:
             if words[1:]:
                 raise UsageError(Problem("usage", "--plans compares all stored plans; leave out the specs"))
-            result, problems = compared_plans(pair, *(plans_in(Path(folder)) for folder in pair), asked.paid()), []
+            result, problems = compared_plans(pair, plans_in(Path(pair[0])), plans_in(Path(pair[1])), asked.paid(load())), []
         else:
             result, problems = _commits(words[0], words[1:], rules, plans, asked)
     show(report(result, form, verbose))
@@ -162,7 +161,7 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool, 
         old = Side(span.base, repo, folders[0], base, here)
         new = Side(span.head or "the working tree", repo, folders[1] if head else repo.root, head, here)
         if plans:
-            return compared_plans((old.label, new.label), plans_of(old), plans_of(new), asked.paid()), []
+            return compared_plans((old.label, new.label), plans_of(old), plans_of(new), asked.paid(load())), []
         named = [repo.path_of(Path(spec)) for spec in specs]
         corpus, problems = (Corpus({}), []) if asked.grid and not named and new.project is None else Corpus.of_sides(old, new, named)
         result, more = _compared((old.label, old.book(rules)), (new.label, new.book(rules)), corpus, asked)

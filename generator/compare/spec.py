@@ -5,7 +5,7 @@ Floor 7, pure but for the files that the spec names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,10 +14,11 @@ from generator.compare.coverage import Probe, Seen, seen
 from generator.compare.edits import laid_over
 from generator.compare.files import file_diffs
 from generator.compare.model import Change, Edit, FileDiff, Move
-from generator.compare.totals import NO_PRICES, Figures, Prices, figures
+from generator.compare.totals import Figures, figures
 from generator.compare.view import View, decisive, level, moves, other_moves, view, words
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
+from generator.report.speed import Price
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -54,7 +55,7 @@ class Compared(NamedTuple):
 
 
 def compared(
-    spec: DeploymentSpec, before: DeploymentSpec | None, books: tuple[RuleBook, RuleBook], path: str, probes: Sequence[Probe] = (), prices: Prices = NO_PRICES
+    spec: DeploymentSpec, before: DeploymentSpec | None, books: tuple[RuleBook, RuleBook], path: str, probes: Sequence[Probe], prices: Mapping[str, Price]
 ) -> Compared:
     """A spec under the old and the new rules; `before` is its old version, if it was edited, and is compared under the new rules."""
     same = books[0] is books[1]

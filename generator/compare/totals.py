@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from generator.compare.model import Totals
 from generator.compare.view import LAYOUT, View
+from generator.report.speed import Price
 
 MISSED = "objective-missed"
 """The warning of a choice that misses an objective of its spec."""
@@ -25,31 +26,21 @@ class Figures(NamedTuple):
     cost: float | None = None
 
 
-class Prices(NamedTuple):
-    """Prices per GPU-hour, by GPU."""
-
-    currency: str
-    by_gpu: Mapping[str, float]
-
-
-NO_PRICES = Prices("", {})
-
-
-def figures(plan: View | None, prices: Prices = NO_PRICES) -> Figures:
+def figures(plan: View | None, prices: Mapping[str, Price]) -> Figures:
     """The figures of a plan; nothing where nothing fits."""
     choice = (plan or {}).get("choice")
     if plan is None or not choice:
         return Figures()
     gpu = plan.get("gpu")
     gpus = 0 if gpu == "cpu" else prod(choice.get(key) or 1 for key in LAYOUT)
-    price = prices.by_gpu.get(gpu) if isinstance(gpu, str) else None
+    price = prices.get(gpu) if isinstance(gpu, str) else None
     loss = ((plan.get("quality") or {}).get("loss_percent") or {}).get("value")
     missed = any(warning.get("id") == MISSED for warning in plan.get("warnings") or [])
-    return Figures(gpus, loss, missed, None if price is None else price * gpus)
+    return Figures(gpus, loss, missed, price["per_gpu_hour"] * gpus if price else None)
 
 
-def totals(found: Iterable[tuple[str, Figures, Figures]], currency: str = "") -> Totals:
-    """The sums over the specs, each with its name and its figures before and after."""
+def totals(found: Iterable[tuple[str, Figures, Figures]], prices: Mapping[str, Price]) -> Totals:
+    """The sums over the specs, each with its name and its figures before and after; one file of prices has one currency."""
     rows = list(found)
     losses = [[(figure.loss, name) for name, *both in rows if (figure := both[side]).loss is not None] for side in (0, 1)]
     priced = [(old.cost, new.cost) for _, old, new in rows if old.cost is not None or new.cost is not None]
@@ -61,5 +52,5 @@ def totals(found: Iterable[tuple[str, Figures, Figures]], currency: str = "") ->
         missed=tuple(name for name, old, new in rows if new.missed and not old.missed),
         cost=(sum(old or 0.0 for old, _ in priced), sum(new or 0.0 for _, new in priced)) if priced else None,
         priced=len(priced),
-        currency=currency,
+        currency=next((price["currency"] for price in prices.values()), ""),
     )

@@ -66,10 +66,11 @@ def all_renamed(kind: str, data: Any, known: Collection[str], place: Place) -> A
 
 def covered(row: str, place: Place) -> bool:
     """Whether a row to switch off has become part of another one, or of nothing: then there is nothing to switch off, and a warning says so."""
-    entry = old_words()["rows"].get(row, {})
-    if "see" in entry:
-        _warn("rows", row, entry, place)
-    return "see" in entry
+    entry = old_words()["rows"].get(row)
+    if entry is None or "see" not in entry:
+        return False
+    _warn("rows", row, entry, place)
+    return True
 
 
 def _warn(kind: str, word: str, entry: Entry, place: Place | None) -> None:

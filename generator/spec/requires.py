@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from operator import eq, ge, gt, le, lt, ne
+from typing import Any
 
 from generator import __version__
 from generator.errors import Problem
 from generator.readers.document import Document
 
 KEY = CODE = "requires"
-COMPARISONS: dict[str, Callable[[object, object], bool]] = {">=": ge, "<=": le, "==": eq, "!=": ne, ">": gt, "<": lt}
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {">=": ge, "<=": le, "==": eq, "!=": ne, ">": gt, "<": lt}
 MOST_CLAUSES = 10
 _CLAUSE = re.compile(r"(>=|<=|>|<|~=(?=[^.]*\.)) *([0-9]{1,6}(?:\.[0-9]{1,6}){0,3})|(==|!=) *([0-9]{1,6}(?:\.[0-9]{1,6}){0,3}(?:\.\*)?)")
 

@@ -169,7 +169,8 @@ def test_a_comment_about_the_grid_alone(runner: Runner) -> None:
     """It is posted too; a name in the comment cannot ask for it."""
     runner.program("gh", GH)
     (runner.base / "comments.json").write_text("[]")
-    for body, sent in (("**Grid**: 14 of 324 deployments decide differently\n", True), ("**Grid**: No decision changes.\n", False), ("x **Grid**: 1 of 2\n", False)):
+    bodies = {"**Grid**: 14 of 324 deployments decide differently\n": True, "**Grid**: No decision changes.\n": False, "x **Grid**: 1 of 2\n": False}
+    for body, sent in bodies.items():
         (runner.base / "gh.log").write_text("")
         (runner.base / "gen-deploy-diff.md").write_text(f"<!-- gen-deploy diff -->\n{body}")
         assert runner.step("Comment", REPOSITORY="o/r", NUMBER="7", CHANGED="false", GH_TOKEN="t").returncode == 0

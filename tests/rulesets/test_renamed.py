@@ -87,7 +87,8 @@ OVERLAYS = {
         "ours/t.yaml:2:3", "threshold 'speed.compare.layout' is now 'speed.compare.layouts'",
     ),
     "a threshold that a row reads": (
-        {"ours/p.yaml": "table: reject\nrows:\n  - id: x\n    when: {gpus: {over: speed.compare.layout}, nodes: {over: 1}}\n    because: x\n    source: judgement-headroom\n"},
+        {"ours/p.yaml": "table: reject\nrows:\n  - id: x\n    when: {gpus: {over: speed.compare.layout}, nodes: {over: 1}}\n    because: x\n"
+                        "    source: judgement-headroom\n"},
         "ours/p.yaml:3:5", "is now 'speed.compare.layouts'",
     ),
 }  # fmt: skip
