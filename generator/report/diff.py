@@ -36,7 +36,7 @@ def report(result: Comparison, form: str, verbose: bool = False) -> str:
     if form == "json":
         return as_json(result)
     if form == "github":
-        return "\n".join(annotations(result))
+        return "\n".join(workflow_commands(result))
     if form == "markdown":
         return markdown(result, verbose)
     return render("diff/text.j2", **_each_on_one_line(view(result, verbose)), verbose=verbose).rstrip("\n")
@@ -126,7 +126,7 @@ def plain(text: str) -> str:
     return re.sub(r"(?i)([@#](?=\w)|www(?=\.)|:(?=//)|GH(?=-\d))", "\\1\u200b", text)
 
 
-def annotations(result: Comparison) -> Iterator[str]:
+def workflow_commands(result: Comparison) -> Iterator[str]:
     """Annotations at the edited lines of the rules, and at the changed specs; the verdict comes last."""
     for group in as_told(result.decisive):
         change = group.changes[0]
