@@ -2,6 +2,7 @@
 
     python benchmarks/diff.py                      # 250, 500 and 1,000 specs
     python benchmarks/diff.py --specs 500 --keep there
+    python benchmarks/diff.py --specs 500 --against ../main --pairs 5      # in pairs with another checkout: the median of the ratios
 
 The repository is made anew for each count, in a temporary folder. CPU is user and system time of all processes together; the bar is
 on it, since a machine that others use too says nothing by the clock.
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,11 +73,11 @@ def repository(folder: Path, count: int) -> None:
     path.write_text(text.replace(NUMBER.format(0.02), NUMBER.format(0.05)), encoding="utf-8")
 
 
-def diff(folder: Path) -> Cost:
-    """Run the diff in a repository."""
+def diff(folder: Path, root: Path = ROOT) -> Cost:
+    """Run the diff of a checkout in a repository."""
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     command = [sys.executable, "-m", "generator", "diff", "main"]
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env={**ENVIRONMENT, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=False)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -88,6 +90,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--specs", type=int, nargs="+", default=[250, 500, 1000])
     parser.add_argument("--keep", type=Path, help="keep the repositories in this folder")
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="another checkout to measure in pairs with this one")
+    parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
     late = False
     for count in options.specs:
@@ -97,6 +101,9 @@ def main() -> int:
             repository(folder, count)
             cost = diff(folder)
             print(f"{count} specs: {cost.wall:.1f} s, CPU {cost.cpu:.1f} s, {1000 * cost.cpu / count:.1f} ms a spec; {cost.verdict}", flush=True)
+            if options.against:
+                ratios = [diff(folder).cpu / diff(folder, options.against.resolve()).cpu for _ in range(options.pairs)]
+                print(f"  CPU against {options.against}: {', '.join(f'{ratio:.2f}' for ratio in ratios)}; median {median(ratios):.2f}", flush=True)
             late |= count == BAR_SPECS and cost.cpu > CORES * BAR_S
     print(f"{BAR_SPECS} specs may take {BAR_S:.0f} s on {CORES} cores, so {CORES * BAR_S:.0f} s of CPU")
     return 1 if late else 0

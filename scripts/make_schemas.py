@@ -331,6 +331,10 @@ def policy_parts(merged: Schema) -> dict[str, Schema]:
                 },
                 "out": {**TEXT, "description": "The folder that generated files go to."},
                 "rules": {**TEXT, "description": "The rule set: default, handbook, or a folder."},
+                "requires": {
+                    **TEXT,
+                    "description": 'The versions of gen-deploy that may work on this project, as in ">=0.4,<0.5"; another one exits 1.',
+                },
             },
             ("specs", "out"),
         ),

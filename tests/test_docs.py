@@ -19,7 +19,7 @@ from generator.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "examples/README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SCRIPTS = ("doc_tables.py", "handbook_table.py")
+SCRIPTS = ("doc_tables.py", "engine_pages.py", "handbook_table.py")
 
 
 class Command(NamedTuple):

@@ -6,7 +6,7 @@ its own folder. Files named by a case's spec are in `files/` beside the case fil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from generator.hub.lock import read_lock
 from generator.readers.boundary import checkout, lies_in, readable_from
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.resources import shown
+from generator.rulebook.renamed import all_renamed
 from generator.rulebook.rulesets import CASES, MAX_RULE_BYTES, root_of
 from generator.rulebook.schemas import problems_of
 from generator.spec.deployment import DeploymentSpec, from_document
 
 FILES = "files"
+ROWS = ("rows", "trace", "warnings", "no_warnings", "rejected")
+"""The expectations that name rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class Case:
         """The position of a part of `expect`; without a path, of the case."""
         base: KeyPath = (self.index,)
         return self.document.place((*base, "expect", *path) if path else base, key)
+
+    def with_todays_rows(self, known: Collection[str]) -> Case:
+        """The case with today's names of the rows that it expects, of those `known` in the rule set."""
+        expect = {part: all_renamed("rows", rows, known, self.place(part)) if part in ROWS else rows for part, rows in self.expect.items()}
+        data = [{**one, "expect": expect} if i == self.index else one for i, one in enumerate(self.document.data)]
+        return self if expect == self.expect else replace(self, document=self.document._replace(data=data))
 
     def spec(self) -> DeploymentSpec:
         """The spec of the case; paths in it are relative to `files/`, where `<id>.lock` is its lock. Raises `InputError` with all its problems."""

@@ -5,23 +5,25 @@ Floor 8: uses all available processors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from generator.cli import pool
 from generator.cli.revisions import Side
-from generator.compare.causes import causes_by_trace
+from generator.compare.causes import MOST
+from generator.compare.coverage import coverage, probes
 from generator.compare.edits import edits
-from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
-from generator.compare.spec import attributed, edited, relevant
+from generator.compare.model import Cause, Change, Comparison, Edit, RulesName, in_order
+from generator.compare.spec import Compared, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.view import View, level, moves, other_moves, view_of_json, words
+from generator.compare.totals import figures, totals
+from generator.compare.view import View, level, moves, other_moves, pairs, view_of_json, words
 from generator.errors import InputError, Place, Problem, fail
 from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
 from generator.readers.json_text import parse_or_none
 from generator.render.plan_json import SCHEMA_VERSION
+from generator.report.speed import Price
 from generator.rulebook.book import SECTIONS, RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -86,38 +88,33 @@ def _twice(specs: Mapping[str, DeploymentSpec]) -> list[Problem]:
     return found
 
 
-class _Item(NamedTuple):
-    path: str
-    spec: DeploymentSpec
-    before: DeploymentSpec | None
-
-
-def compared(old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus) -> tuple[Comparison, list[Problem]]:
+def compared(
+    old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, prices: Mapping[str, Price]
+) -> tuple[Comparison, list[Problem]]:
     """Compare two rule sets (label and book) over a corpus; with the problems of specs that the new one cannot plan."""
     (old_label, one), (new_label, other) = old, new
     for book in (one, other):
         for name in SECTIONS:  # before forking
             book.section(name)
     same = one.digest == other.digest
-
-    def work(item: _Item) -> tuple[Change | None, Change | None, str | None]:
-        by_rules, problem = (None, None) if same else compared_spec(item.spec, one, other, item.path)
-        by_spec = edited(item.before, item.spec, other, item.path) if item.before else None
-        return by_rules, by_spec, problem
-
-    items = [_Item(path, spec, corpus.before.get(path)) for path, spec in corpus.specs.items() if not same or path in corpus.before]
-    changes: list[Change] = []
-    problems: list[Problem] = []
-    for item, (by_rules, by_spec, problem) in zip(items, pool.each(work, items), strict=True):
-        changes += [change for change in (by_rules, by_spec) if change is not None]
-        if problem is not None:
-            problems.append(Problem("cannot-plan", problem, item.spec.document.place()))
     found = [] if same else edits(one, other)
-    changes, traced = _attributed(in_order(changes), corpus, one, other, found)
-    names = RulesName(old_label, one.name, one.digest), RulesName(new_label, other.name, other.digest)
+    asked = probes(found, one, other)
+    paths = [path for path in corpus.specs if not same or path in corpus.before]
+
+    def work(path: str) -> Compared:
+        return compared_spec(corpus.specs[path], corpus.before.get(path), (other if same else one, other), path, asked, prices)
+
+    results = dict(zip(paths, pool.each(work, paths), strict=True))
+    changes = in_order([change for result in results.values() for change in result.changes])
+    problems = [Problem("cannot-plan", r.problem, corpus.specs[path].document.place()) for path, r in results.items() if r.problem is not None]
+    changes, traced = _attributed(changes, corpus, one, other, found)
+    names = {path: corpus.specs[path].name for path in paths}
     result = Comparison(
-        *names, len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced
-    )
+        RulesName(old_label, one.name, one.digest), RulesName(new_label, other.name, other.digest),
+        len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced,
+        totals(((names[path], *r.figures) for path, r in results.items()), prices),
+        coverage(asked, {names[path]: r.seen for path, r in results.items()}),
+    )  # fmt: skip
     return result, problems
 
 
@@ -190,29 +187,32 @@ def _plans(files: Mapping[str, bytes], where: str) -> Plans:
     return found
 
 
-def compared_plans(labels: tuple[str, str], old: Plans, new: Plans) -> Comparison:
+def compared_plans(labels: tuple[str, str], old: Plans, new: Plans, prices: Mapping[str, Price]) -> Comparison:
     """Compare stored plans; rows and numbers as far as their traces show."""
-    changes = []
+    changes: list[Change] = []
+    sums = []
     for name in sorted(old.keys() & new.keys()):
         try:
-            change = _of_plans(name, old[name], new[name])
+            one, other = view_of_json(old[name]), view_of_json(new[name])
+            changes += _of_plans(name, one, other)
+            sums.append((name, figures(one, prices), figures(other, prices)))
         except (AttributeError, KeyError, TypeError, ValueError):  # valid JSON of an unknown author
             raise fail("no-plan", f"{name}/plan.json: one of the two files does not have the form of a plan") from None
-        changes += [change] if change is not None else []
     names = [_rules_name(label, plans) for label, plans in zip(labels, (old, new), strict=True)]
     added, removed = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))
-    return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed)
+    return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed, totals=totals(sums, prices))
 
 
-def _of_plans(name: str, old: View, new: View) -> Change | None:
-    one, other = view_of_json(old), view_of_json(new)
+def _of_plans(name: str, one: View, other: View) -> Iterator[Change]:
+    """The change between two stored plans, if any."""
     how = level(one, other)
     if how is None:
-        return None
+        return
     before, after = one["choice"], other["choice"]
     told = (moves(before, after) or other_moves(one, other)) if before and after else []
-    why = causes_by_trace(one, other)
-    return Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why)
+    counts = pairs(one["rejected"], other["rejected"])
+    why = tuple(Cause("reject", row, "rejects", f"{old or 0} → {new or 0} candidates") for row, old, new in counts if old != new)
+    yield Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why[:MOST])
 
 
 def _rules_name(label: str, plans: Plans) -> RulesName:

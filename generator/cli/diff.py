@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -10,14 +13,28 @@ from generator.cli import options
 from generator.cli.comparison import Corpus, compared, compared_plans, keeps_plans, plans_in, plans_of
 from generator.cli.output import say, show
 from generator.cli.revisions import Side, book_of
+from generator.cli.sweep import Prices, prices_option
 from generator.compare.model import Comparison
 from generator.disk import git
 from generator.disk.signals import scratch_folder
 from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
 from generator.report.diff import FORMATS, report
+from generator.report.speed import Price
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec import project
+from generator.spec.grid import grid as grid_of
+
+
+class Asked(NamedTuple):
+    """What to compare besides the decisions of the specs: the built-in grid, and the cost at the user's prices."""
+
+    grid: bool
+    prices: Path | None
+
+    def paid(self, book: RuleBook) -> Mapping[str, Price]:
+        """The prices by the GPU names of a rule set; none without a file."""
+        return Prices(self.prices, book).by_gpu if self.prices else {}
 
 
 @click.command("diff")
@@ -26,35 +43,50 @@ from generator.spec import project
 @click.option("--rules-from", metavar="NAME-OR-DIR", help="Compare this rule set with --rules-to, without git.")
 @click.option("--rules-to", metavar="NAME-OR-DIR", help="See --rules-from; default: the project's rule set.")
 @click.option("--plans", is_flag=True, help="Compare the stored plan.json files, for example of another gen-deploy version.")
+@click.option("--grid", is_flag=True, help="Compare a built-in grid of models, GPUs and profiles too (told apart; --exit-code is about the specs).")
+@prices_option
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="The output format.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if a decision or a setting changes.")
 @options.verbose_option
 def command(
-    words: tuple[str, ...], rules: str | None, rules_from: str | None, rules_to: str | None, plans: bool, form: str, exit_code: bool, verbose: bool
-) -> int:
+    words: tuple[str, ...], rules: str | None, rules_from: str | None, rules_to: str | None, plans: bool, grid: bool, prices: Path | None,
+    form: str, exit_code: bool, verbose: bool,
+) -> int:  # fmt: skip
     """Show which decisions a rule change affects, for a corpus of specs.
 
     BASE and HEAD are commits (default HEAD: the working tree; three dots: since their merge base). DIR..DIR compares two rule
     sets, or two folders of generated files. Default SPEC: the corpus of the project file.
     """
+    asked = Asked(grid, prices)
+    if grid and plans:
+        raise UsageError(Problem("usage", "--plans compares stored plans, and of the grid none are stored"))
+    project.find(Path())  # its version of gen-deploy
     if rules_from is not None or rules_to is not None:
-        result, problems = _folders(rules_from, rules_to or rules, words)
+        result, problems = _folders(rules_from, rules_to or rules, words, asked)
     elif not words:
         raise UsageError(Problem("usage", "name the revisions or folders to compare: BASE, BASE..HEAD or DIR..DIR"))
     else:
         pair = _pair(words[0])
         if pair is not None and all(map(_is_rules, pair)):
-            result, problems = _folders(*pair, words[1:])
+            result, problems = _folders(*pair, words[1:], asked)
         elif pair is not None:
             if words[1:]:
                 raise UsageError(Problem("usage", "--plans compares all stored plans; leave out the specs"))
-            result, problems = compared_plans(pair, *(plans_in(Path(folder)) for folder in pair)), []
+            result, problems = compared_plans(pair, plans_in(Path(pair[0])), plans_in(Path(pair[1])), asked.paid(load())), []
         else:
-            result, problems = _commits(words[0], words[1:], rules, plans)
+            result, problems = _commits(words[0], words[1:], rules, plans, asked)
     show(report(result, form, verbose))
     say(problems)
     code = BAD_INPUT if problems else DONE
     return max(code, DIFFERENCES) if exit_code and result.decisive else code
+
+
+def _compared(old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, asked: Asked) -> tuple[Comparison, list[Problem]]:
+    paid = asked.paid(new[1])
+    result, problems = compared(old, new, corpus, paid)
+    if asked.grid:  # what a rule set does not know of it is only counted
+        result = replace(result, grid=compared(old, new, Corpus(grid_of(new[1])), paid)[0])
+    return result, problems
 
 
 def _pair(text: str) -> tuple[str, str] | None:
@@ -80,21 +112,23 @@ def _are_commits(*names: str) -> bool:
         return False
 
 
-def _folders(old: str | None, new: str | None, specs: tuple[str, ...]) -> tuple[Comparison, list[Problem]]:
+def _folders(old: str | None, new: str | None, specs: tuple[str, ...], asked: Asked) -> tuple[Comparison, list[Problem]]:
     if old is None:
         raise UsageError(Problem("usage", "--rules-to needs --rules-from"))
     new = new if new is not None else project.rule_set(None, Path(), tree=True)
-    found, errors = options.read_specs(_paths(specs))
+    found, errors = options.read_specs(_paths(specs, asked.grid))
     corpus = Corpus({spec.document.name: spec for spec in found})
-    result, problems = compared((old, _book(old)), (new, _book(new)), corpus)
+    result, problems = _compared((old, _book(old)), (new, _book(new)), corpus, asked)
     return result, [*(p for error in errors for p in error.problems), *problems]
 
 
-def _paths(specs: tuple[str, ...]) -> list[Path]:
+def _paths(specs: tuple[str, ...], optional: bool) -> list[Path]:
     if specs:
         return [Path(spec) for spec in specs]
     found = project.find(Path())
     if found is None:
+        if optional:
+            return []
         raise UsageError(Problem("usage", f"name the specs to compare: there is no project file {project.FILE}"))
     return found.spec_files()
 
@@ -107,7 +141,7 @@ def _book(name: str) -> RuleBook:
     return book_of(Path(name))
 
 
-def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool) -> tuple[Comparison, list[Problem]]:
+def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool, asked: Asked) -> tuple[Comparison, list[Problem]]:
     span = git.parse_range(text)
     repo = git.repository(Path())
     try:
@@ -127,7 +161,8 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool) 
         old = Side(span.base, repo, folders[0], base, here)
         new = Side(span.head or "the working tree", repo, folders[1] if head else repo.root, head, here)
         if plans:
-            return compared_plans((old.label, new.label), plans_of(old), plans_of(new)), []
-        corpus, problems = Corpus.of_sides(old, new, [repo.path_of(Path(spec)) for spec in specs])
-        result, more = compared((old.label, old.book(rules)), (new.label, new.book(rules)), corpus)
+            return compared_plans((old.label, new.label), plans_of(old), plans_of(new), asked.paid(load())), []
+        named = [repo.path_of(Path(spec)) for spec in specs]
+        corpus, problems = (Corpus({}), []) if asked.grid and not named and new.project is None else Corpus.of_sides(old, new, named)
+        result, more = _compared((old.label, old.book(rules)), (new.label, new.book(rules)), corpus, asked)
         return result, [*problems, *more]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import sys
+import warnings
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
@@ -90,7 +91,10 @@ def main(argv: list[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that cannot show a character
     try:
-        code = _run(words)
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", FutureWarning)
+            warnings.showwarning = _show_warning
+            code = _run(words)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -107,6 +111,15 @@ def main(argv: list[str] | None = None) -> int:
         say([Problem("clock", "this machine's clock is set to a time beyond Python's range")])  # after 2262
         return CANNOT_WRITE
     return code
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: object = None, line: str | None = None) -> None:
+    """Print a deprecated word as a problem, and any other warning as Python does."""
+    problem = getattr(message, "problem", None)
+    if isinstance(problem, Problem):
+        say([problem])
+    else:
+        tell(warnings.formatwarning(message, category, filename, lineno, line).rstrip())
 
 
 def _run(words: list[str]) -> int:
@@ -130,6 +143,11 @@ def _run(words: list[str]) -> int:
     except click.Abort:
         return INTERRUPTED
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            from generator.rulebook.renamed import in_command  # only errors need it
+
+            if (again := in_command(words, error.option_name)) != words:
+                return _run(again)
         say([Problem("usage", error.format_message())])
         return USAGE
     return result if isinstance(result, int) else DONE

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from generator.disk.git import SUBMODULE, Entry, Repo, export
-from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.errors import InputError, did_you_mean, fail
 from generator.facts.config_file import QUANT_FILE
 from generator.hub.lock import Lock, entries_of, read_lock
 from generator.readers.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
@@ -91,7 +92,7 @@ class Side:
             if self.holds(name):
                 with _commit_paths(self):
                     text = decode(read_bytes(self.path(name), projects.MAX_PROJECT_BYTES, name), name)
-                    return projects.parse(text, name, self.files / folder)
+                    return projects.parse(text, name, self.files / folder, past=self.commit is not None)
         return None
 
     @property
@@ -282,33 +283,24 @@ def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
 
 def _shortened(error: InputError, prefix: str) -> InputError:
     return InputError(
-        Problem(p.code, p.message.replace(prefix, "") if prefix else p.message, _place(p.place, prefix), p.severity) for p in error.problems
+        p._replace(message=p.message.replace(prefix, "") if prefix else p.message, place=p.place and p.place._replace(path=p.place.path.removeprefix(prefix)))
+        for p in error.problems
     )
 
 
-def _place(place: Place | None, prefix: str) -> Place | None:
-    return Place(place.path.removeprefix(prefix), place.line, place.column) if place else None
-
-
-class _commit_paths:
+@contextmanager
+def _commit_paths(side: Side) -> Iterator[None]:
     """Problems of a commit's files name the commit, as git does: `main:rules/default/reject.yaml:3:5`."""
-
-    def __init__(self, side: Side) -> None:
-        self.side = side
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, InputError) and self.side.commit is not None:
-            short = _shortened(error, f"{self.side.files}/").problems
-            raise InputError(Problem(p.code, p.message, self._labelled(p.place), p.severity) for p in short) from None
-
-    def _labelled(self, place: Place | None) -> Place | None:
-        label = f"{self.side.label}:"
-        if place is None or place.path.startswith(label):
-            return place
-        return Place(label + place.path, place.line, place.column)
+    try:
+        yield
+    except InputError as error:
+        if side.commit is None:
+            raise
+        label = f"{side.label}:"
+        found = _shortened(error, f"{side.files}/").problems
+        raise InputError(
+            p if p.place is None or p.place.path.startswith(label) else p._replace(place=p.place._replace(path=label + p.place.path)) for p in found
+        ) from None
 
 
 def _join(folder: str, name: str) -> str:

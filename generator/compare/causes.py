@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from generator.compare.model import Cause, Move
-from generator.compare.view import View
 from generator.decide.decision import Outcome
 from generator.plan import Candidate, Reason
 from generator.rulebook.book import RuleBook
@@ -140,29 +139,3 @@ def _numbers(row: Row, keys: set[str], old: RuleBook, new: RuleBook) -> Iterator
         word = row.set.get(key)
         if isinstance(word, str) and (word in new.thresholds or word in old.thresholds):
             yield Move(word, old.thresholds.get(word, {}).get("value"), new.thresholds.get(word, {}).get("value"))
-
-
-def causes_by_trace(old: View, new: View) -> tuple[Cause, ...]:
-    """The causes between two stored plans (JSON): rows with a changed trace, and rows with a changed number of rejections."""
-    found: list[Cause] = []
-    one, other = _trace(old), _trace(new)
-    for key in dict.fromkeys([*one, *other]):
-        was, now = one.get(key, {}), other.get(key, {})
-        entry = now or was
-        read = tuple(
-            Move(name, _value(was, name), _value(now, name))
-            for name in dict.fromkeys([*(was.get("read") or {}), *(now.get("read") or {})])
-            if _value(was, name) != _value(now, name)
-        )
-        if was.get("set") != now.get("set") or was.get("dropped") != now.get("dropped") or read:
-            what = ", ".join(sorted(entry.get("set") or {})) or f"{was.get('dropped', 0)} → {now.get('dropped', 0)} candidates"
-            found.append(Cause(key[0], key[1], "sets" if entry.get("set") else "rejects", what, read, str(entry.get("because") or "")))
-    return tuple(found)[:MOST]
-
-
-def _trace(plan: View) -> dict[tuple[str, str], View]:
-    return {(str(t.get("step")), str(t.get("row"))): t for t in plan.get("trace") or []}
-
-
-def _value(entry: View, name: str) -> object:
-    return ((entry.get("read") or {}).get(name) or {}).get("value")

@@ -110,9 +110,36 @@ class RulesName:
     digest: str
 
 
+class Totals(NamedTuple):
+    """All decisions together, before and after: GPUs, worst quality loss in percent, cost per hour of those with a price.
+
+    `worst` is the spec with the worst loss now, `missed` are the specs that newly miss an objective, `priced` how many have a price.
+    """
+
+    gpus: tuple[int, int]
+    loss: tuple[float | None, float | None]
+    worst: str
+    missed: tuple[str, ...]
+    cost: tuple[float, float] | None
+    priced: int
+    currency: str
+
+
+class Coverage(NamedTuple):
+    """The specs that match what a changed row asks of a spec (`cells`); `unset` are labels in it that no spec has."""
+
+    edit: str
+    cells: tuple[tuple[str, object], ...]
+    specs: tuple[str, ...]
+    unset: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All data of a report. `traced` is False if there were too many edits to test each one separately."""
+    """All data of a report. `traced` is False if there were too many edits to test each one separately.
+
+    `grid` is the same comparison over the built-in grid, if asked for.
+    """
 
     old: RulesName
     new: RulesName
@@ -123,6 +150,9 @@ class Comparison:
     removed: tuple[str, ...] = ()
     unplanned: int = 0
     traced: bool = True
+    totals: Totals | None = None
+    coverage: tuple[Coverage, ...] = ()
+    grid: Comparison | None = None
 
     @property
     def decisive(self) -> tuple[Change, ...]:

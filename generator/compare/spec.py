@@ -5,17 +5,20 @@ Floor 7, pure but for the files that the spec names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from generator.compare.causes import causes
+from generator.compare.coverage import Probe, Seen, seen
 from generator.compare.edits import laid_over
 from generator.compare.files import file_diffs
 from generator.compare.model import Change, Edit, FileDiff, Move
+from generator.compare.totals import Figures, figures
 from generator.compare.view import View, decisive, level, moves, other_moves, view, words
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
+from generator.report.speed import Price
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -42,20 +45,34 @@ def _inside(spec: DeploymentSpec, problem: Problem) -> str:
     return f"{problem.place.path}: " if problem.place is not None and problem.place.path != spec.document.name else ""
 
 
-def compared(spec: DeploymentSpec, old: RuleBook, new: RuleBook, path: str, files: bool = True) -> tuple[Change | None, str | None]:
-    """The change of a spec under other rules, and the reason if it cannot be planned under the new ones."""
-    one, other = side(spec, old), side(spec, new)
-    return change(spec, path, "rules", one, other, files), other.problem
+class Compared(NamedTuple):
+    """The comparison of one spec: its changes, why it cannot be planned now, its figures before and after, what it says to the probes."""
+
+    changes: tuple[Change, ...]
+    problem: str | None
+    figures: tuple[Figures, Figures]
+    seen: Seen | None
 
 
-def edited(
-    before: DeploymentSpec, after: DeploymentSpec, book: RuleBook, path: str, files: bool = True
-) -> Change | None:
-    """The change caused by an edit of the spec itself, under the new rules."""
-    return change(after, path, "spec", side(before, book), side(after, book), files)
+def compared(
+    spec: DeploymentSpec, before: DeploymentSpec | None, books: tuple[RuleBook, RuleBook], path: str, probes: Sequence[Probe], prices: Mapping[str, Price]
+) -> Compared:
+    """A spec under the old and the new rules; `before` is its old version, if it was edited, and is compared under the new rules."""
+    same = books[0] is books[1]
+    new = side(spec, books[1])
+    old = new if same else side(spec, books[0])
+    was = side(before, books[1]) if before else new
+    first = old if before is None else was if same else side(before, books[0])
+    changes = [] if same else [change(spec, path, "rules", old, new)]
+    changes += [change(spec, path, "spec", was, new)] if before else []
+    outcome = new.outcome or old.outcome
+    return Compared(
+        tuple(one for one in changes if one is not None), None if same else new.problem,
+        (figures(first.view, prices), figures(new.view, prices)), seen(probes, outcome.plan.facts) if outcome else None,
+    )  # fmt: skip
 
 
-def change(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side, files: bool) -> Change | None:
+def change(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side) -> Change | None:
     """The change from one side to the other; None if they agree."""
     if one.problem is not None and other.problem is not None:
         return None
@@ -69,7 +86,7 @@ def change(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side, fil
     both = one.outcome is not None and other.outcome is not None
     why = causes(one.outcome, other.outcome) if both and one.outcome and other.outcome and by == "rules" else ()
     diffs: tuple[FileDiff, ...] = ()
-    if files and decisive(found):
+    if decisive(found):
         diffs = file_diffs(one.outcome, other.outcome)
     return Change(
         spec.name, path, found, by, words(old_choice), words(new_choice), tuple(told), why, (), diffs, other.problem or one.problem

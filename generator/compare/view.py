@@ -30,6 +30,7 @@ def view_of_json(data: View) -> View:
     choice = data.get("choice")
     return {
         "choice": choice,
+        "gpu": ((data.get("spec") or {}).get("hardware") or {}).get("gpu"),
         **{name: data.get(name) for name in (*FIGURES, "rule_of_thumb") if choice},
         "alternatives": [_alternative(entry) for entry in data.get("alternatives") or []],
         "rejected": data.get("rejected") or {},
@@ -92,17 +93,18 @@ def moves(old: View, new: View) -> list[Move]:
 
 def other_moves(old: View, new: View) -> list[Move]:
     """For plans of the same decision: changed figures, warnings, runners-up and reasons."""
-    found = [Move(f"memory.{k}", a, b) for k, a, b in _pairs(old.get("memory"), new.get("memory")) if a != b]
+    found = [Move(f"memory.{k}", a, b) for k, a, b in pairs(old.get("memory"), new.get("memory")) if a != b]
     gone, come = set(_ids(old)) - set(_ids(new)), set(_ids(new)) - set(_ids(old))
     found += [*(Move("warning", name, None) for name in sorted(gone)), *(Move("warning", None, name) for name in sorted(come))]
     one, other = old.get("alternatives") or [], new.get("alternatives") or []
     found += [Move("runner-up", name, None) for name in one if name not in other]
     found += [Move("runner-up", None, name) for name in other if name not in one]
     found += [Move("runners-up", "their order", "another")] if one != other and sorted(one) == sorted(other) else []
-    return [*found, *(Move(f"rejected.{row}", a or 0, b or 0) for row, a, b in _pairs(old.get("rejected"), new.get("rejected")) if a != b)]
+    return [*found, *(Move(f"rejected.{row}", a or 0, b or 0) for row, a, b in pairs(old.get("rejected"), new.get("rejected")) if a != b)]
 
 
-def _pairs(one: Mapping[str, object] | None, other: Mapping[str, object] | None) -> list[tuple[str, object, object]]:
+def pairs(one: Mapping[str, object] | None, other: Mapping[str, object] | None) -> list[tuple[str, object, object]]:
+    """The values of two mappings by key, None where one lacks it."""
     return [(key, (one or {}).get(key), (other or {}).get(key)) for key in dict.fromkeys([*(one or {}), *(other or {})])]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from generator.decide.pins import check_back_end, check_pins
+from generator.decide.pins import check_back_end, check_pins, with_todays_methods
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
@@ -64,6 +64,7 @@ def resolve(
     spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False, kept: Mapping[str, object] | None = None
 ) -> Context:
     """Resolve a spec; raises `InputError` with everything that is unknown in it."""
+    spec = with_todays_methods(spec, book)
     known = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: (s := understood(spec, book), resolve_model(s, book)), lambda: check_pins(spec, book))
     gpu, (spec, model) = known[:2]
     check_back_end(spec, book, gpu)

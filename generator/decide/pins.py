@@ -5,13 +5,28 @@ Floor 5, pure.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from generator.errors import InputError, Problem, did_you_mean
 from generator.facts.engine import back_ends_of
 from generator.facts.gpu import Gpu
 from generator.facts.model_names import GGUF
 from generator.rulebook.book import RuleBook
+from generator.rulebook.renamed import renamed
 from generator.rulebook.table import LABELS
 from generator.spec.deployment import DeploymentSpec
+
+
+def with_todays_methods(spec: DeploymentSpec, book: RuleBook) -> DeploymentSpec:
+    """The spec with today's names of the methods that it pins or names checkpoints of."""
+    methods, pinned = book.section("methods"), spec.pin.get("quantization")
+    words = {word: ("model", "checkpoints", word) for word in spec.model.checkpoints} | ({pinned: ("pin", "quantization")} if pinned else {})
+    new = {word: renamed("methods", word, methods, spec.document.place(path, key=len(path) == 3)) for word, path in words.items() if word not in methods}
+    if all(word == now for word, now in new.items()):
+        return spec
+    checkpoints = {new.get(method, method): target for method, target in spec.model.checkpoints.items()}
+    pin = {**spec.pin, "quantization": new.get(pinned, pinned)} if pinned else spec.pin
+    return replace(spec, pin=pin, model=replace(spec.model, checkpoints=checkpoints))
 
 
 def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:

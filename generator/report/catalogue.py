@@ -61,28 +61,18 @@ def _looked_at(entry: Mapping[str, object], book: RuleBook) -> str | None:
 def _method(name: str, book: RuleBook) -> dict[str, object]:
     entry = book.section("methods")[name]
     handbook = _handbook(entry)
-    losses = {
-        f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())
-    }
+    losses = {f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())}
     values = [loss["value"] for loss in losses.values()]
+    keys = ("title", "family", "activation_bits", "group_size", "desc_act", "kernel", "keeps_16bit", "checkpoint", "use", "source")
     return {
-        "title": entry.get("title"),
-        "family": entry["family"],
+        **{key: entry.get(key) for key in keys},
         "bits": entry["weight_bits"],
-        "activation_bits": entry["activation_bits"],
-        "group_size": entry.get("group_size"),
-        "desc_act": entry.get("desc_act"),
-        "kernel": entry.get("kernel"),
-        "keeps_16bit": entry.get("keeps_16bit"),
-        "checkpoint": entry.get("checkpoint"),
-        "use": entry.get("use"),
         "compression_vs_fp32": round(32 / entry["weight_bits"], 2),
         "handbook_precision": handbook.get("precision"),
         "handbook_compression": handbook.get("compression_vs_fp32"),
         "handbook_speed": handbook.get("speed"),
         "loss_percent": None if not values else f"{min(values):g} to {max(values):g}" if len(values) > 1 else f"{values[0]:g}",
         "losses": losses,
-        "source": entry.get("source"),
     }
 
 
@@ -91,20 +81,9 @@ def _engine(name: str, book: RuleBook) -> dict[str, object]:
     handbook = _handbook(entry)
     engine, rows = resolve_engine(name, None, book), book.section("support").get(name, {}).get("support", {})
     works = sorted(method for method in rows if any(support_of(book, engine, method, one)[0] == "yes" for one in book.section("architectures")))
-    return {
-        "title": entry.get("title"),
-        "version": entry["default_version"],
-        "versions": list(entry["versions"]),
-        "status": entry["status"],
-        "formats": entry["formats"],
-        "vendors": entry["vendors"],
-        "methods": works,
-        "features": entry.get("features"),
-        "throughput": entry.get("throughput"),
-        "use": entry.get("use"),
-        "handbook_use": handbook.get("use"),
-        "source": entry.get("source"),
-    }
+    keys = ("title", "status", "formats", "vendors", "features", "throughput", "use", "source")
+    whole = {"version": entry["default_version"], "versions": list(entry["versions"]), "methods": works, "handbook_use": handbook.get("use")}
+    return {**{key: entry.get(key) for key in keys}, **whole}
 
 
 def _handbook(entry: Mapping[str, object]) -> Mapping[str, object]:

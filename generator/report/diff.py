@@ -1,23 +1,34 @@
-"""A comparison as text, and the choice of its format.
+"""A comparison in each of its formats; what a terminal and a comment say stands in `templates/diff/`.
 
-Floor 7, pure.
+Floor 7, pure. Every value may come from a pull request.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import zip_longest
+from typing import Any
 
-from generator.compare.model import Change, Comparison
-from generator.errors import one_line
+from generator.compare.groups import Group, as_told
+from generator.compare.model import LEVELS, Comparison
+from generator.errors import one_line, printable
+from generator.render.markdown import cell
+from generator.render.templates import render
 from generator.report import diff_words as words
-from generator.report.diff_github import github
 from generator.report.diff_json import as_json
-from generator.report.diff_markdown import markdown
+from generator.report.workflow import command
 
 FORMATS = ("text", "markdown", "json", "github")
-MOST_CAUSES = 1
-MOST_CHANGES = 40
-MOST_EDITS = 10
+MARKER = "<!-- gen-deploy diff -->"
+"""How the comment is found again."""
+MOST_BYTES = 60_000
+"""GitHub refuses comments of more than 65,536 characters."""
+MOST_HEAD_BYTES = 50_000
+"""The limit of the part before the files: names can be long."""
+MOST_LINES = 60
+"""What a screen shows: more files are left out of a comment, except with `-v`."""
 
 
 def report(result: Comparison, form: str, verbose: bool = False) -> str:
@@ -25,51 +36,108 @@ def report(result: Comparison, form: str, verbose: bool = False) -> str:
     if form == "json":
         return as_json(result)
     if form == "github":
-        return github(result)
+        return "\n".join(workflow_commands(result))
     if form == "markdown":
-        return markdown(result)
-    return "\n".join(map(one_line, text_lines(result, verbose)))
+        return markdown(result, verbose)
+    return render("diff/text.j2", **_each_on_one_line(view(result, verbose)), verbose=verbose).rstrip("\n")
 
 
-def text_lines(result: Comparison, verbose: bool = False) -> Iterator[str]:
-    """The verdict, each changed spec with its cause, the edits, the files; everything with `verbose`."""
-    yield words.verdict(result)
-    yield words.rules_line(result)
-    shown = result.changes if verbose else result.decisive[:MOST_CHANGES]
-    for change in shown:
-        yield from _change(change, result, verbose)
-    if not verbose and len(result.decisive) > len(shown):
-        yield f"and {len(result.decisive) - len(shown)} more specs (-v shows them)"
-    if result.edits:
-        edits = result.edits if verbose else result.edits[:MOST_EDITS]
-        yield f"edits of the rules: {len(result.edits)}"
-        for edit in edits:
-            authority = words.authority(edit)
-            where = f" [{edit.at}]" if edit.at else ""
-            yield f"  {words.edit_words(edit)}{f' ({authority})' if authority else ''}{where}: {words.effect(edit, result)}"
-        if len(edits) < len(result.edits):
-            yield f"  and {len(result.edits) - len(edits)} more (-v shows them)"
-    for line in (words.others_line(result), words.files_line(result)):
-        if line:
-            yield line
-    if verbose:
-        yield from _files(result)
+def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
+    """What the templates read; `every` change on its own, or only those of decisions, many with one cause together."""
+    told = [Group((change,)) for change in result.changes] if every else as_told(result.decisive)
+    return {
+        "verdict": words.verdict(result, unit), "old": asdict(result.old), "new": asdict(result.new),
+        "changed": [_group(group, result, every) for group in told],
+        "edits": [
+            {"words": words.edit_words(edit), "at": edit.at, "authority": words.authority(edit), "effect": words.effect(edit, result)} for edit in result.edits
+        ],
+        "others": words.others_line(result), "files": words.files_line(result),
+        "diffs": [{"name": change.name, "files": [file._asdict() for file in change.files]} for change in result.changes],
+        "grid": view(result.grid, every, words.GRID) if result.grid else None,
+    }  # fmt: skip
 
 
-def _change(change: Change, result: Comparison, verbose: bool) -> Iterator[str]:
-    yield f"{words.value(change.name)}: {words.headline(change, verbose)}"
-    for i, line in enumerate(words.cause_lines(change, result, None if verbose else MOST_CAUSES)):
-        yield f"  {line}"
-        because = change.causes[i].because if verbose and i < len(change.causes) else ""
-        if because:
-            yield f"    because {' '.join(because.split())}"
-    if verbose and change.old != change.new and change.old and change.new:
-        yield f"  {words.moved(change.moves, whole=True)}"
+def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
+    """Changes that are told together."""
+    first, cause = group.changes[0], words.cause_of(group, result) if group.large else ""
+    outcomes = [
+        {"count": len(names), "names": names, "listed": words.listed(map(words.value, names)), "head": words.headline(change),
+         "cause": next(iter(words.cause_lines(change, result, 1)), "")}
+        for change, names in group.outcomes()
+    ]  # fmt: skip
+    becauses = [" ".join(cause.because.split()) for cause in first.causes]
+    return {
+        "count": len(group.changes), "large": group.large, "name": words.value(first.name), "head": words.headline(first, every), "cause": cause,
+        "causes": [{"line": line, "because": because} for line, because in zip_longest(words.cause_lines(first, result), becauses, fillvalue="")],
+        "moved": words.moved(first.moves, whole=True) if None not in (first.old, first.new) and first.old != first.new else "", "outcomes": outcomes,
+    }  # fmt: skip
+
+
+def _each_on_one_line(data: Any) -> Any:
+    """Data with every text on one line, so that no name begins a line of its own."""
+    if isinstance(data, dict):
+        return {key: _each_on_one_line(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_each_on_one_line(value) for value in data]
+    return one_line(data) if isinstance(data, str) else data
+
+
+def markdown(result: Comparison, verbose: bool = False) -> str:
+    """The comment: verdict, changes by cause, edits, the grid; folded, all outcomes, and as many files as a screen shows (a comment holds, with `verbose`)."""
+    parts: list[str] = []
+    size = left_out = 0
+    for line in render("diff/comment.md.j2", **view(result, every=False), marker=MARKER).rstrip("\n").split("\n"):
+        size += len(line.encode()) + 1
+        if size > MOST_HEAD_BYTES:
+            parts.append("\nThe rest is left out: the comment would be too long.")
+            break
+        parts.append(line)
+    lines = len(parts)
+    for block in _files(result):
+        size += len(block.encode()) + 1
+        lines += block.count("\n") + 1
+        if size > MOST_BYTES or (lines > MOST_LINES and not verbose):
+            left_out += 1
+        else:
+            parts.append(block)
+    if left_out:
+        parts.append(f"\nThe files of {left_out} more specs are left out{': the comment would be too long' if verbose else ' (`-v` shows them)'}.")
+    return "\n".join(parts)
 
 
 def _files(result: Comparison) -> Iterator[str]:
-    for change in result.changes:
+    changes = [change for change in result.changes if change.files]
+    if (line := words.files_line(result)) is not None:
+        yield f"\n{line[0].upper()}{line[1:]}."
+    for change in changes:
+        title = f"{plain(change.name)}: {'1 file' if len(change.files) == 1 else f'{len(change.files)} files'}"
+        blocks = []
         for file in change.files:
-            yield ""
-            yield f"{change.name}/{file.path} ({file.state})"
-            yield from (f"  {line}" for line in file.lines)
+            longest = max((len(run) for line in file.lines for run in re.findall("`+", line)), default=0)
+            fence = "`" * max(3, longest + 1)  # no line of the text can close it
+            blocks += ["", f"{cell(file.path)} ({file.state})", "", f"{fence}diff", *map(printable, file.lines), fence]
+        yield "\n".join(["", f"<details><summary>{title}</summary>", *blocks, "", "</details>"])
+
+
+def plain(text: str) -> str:
+    """Text of a summary, with markup, mentions, references and addresses escaped."""
+    text = printable(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
+    text = re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
+    return re.sub(r"(?i)([@#](?=\w)|www(?=\.)|:(?=//)|GH(?=-\d))", "\\1\u200b", text)
+
+
+def workflow_commands(result: Comparison) -> Iterator[str]:
+    """Annotations at the edited lines of the rules, and at the changed specs; the verdict comes last."""
+    for group in as_told(result.decisive):
+        change = group.changes[0]
+        kind = "error" if change.level == LEVELS[0] else "warning"
+        more = [f"and {len(group.changes) - 1} more specs, {words.cause_of(group, result)}"] if group.large else []
+        message = "\n".join([f"{change.name}: {words.headline(change)}", *words.cause_lines(change, result), *more])
+        yield command(kind, message, file=change.spec, line="1", title="gen-deploy diff")
+    for edit in result.edits:
+        file, _, line = edit.at.rpartition(":")
+        place = {"file": file, "line": line} if file and line.isdigit() else {}
+        yield command("notice", f"{words.edit_words(edit)}: {words.effect(edit, result)}", **place, title="rules edited")
+    if result.grid is not None:
+        yield command("notice", words.verdict(result.grid, words.GRID), title="gen-deploy diff, grid")
+    yield command("notice", words.verdict(result), title="gen-deploy diff")

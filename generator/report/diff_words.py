@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from generator.compare.groups import Group
 from generator.compare.model import LEVELS, Cause, Change, Comparison, Edit, Move
 
 ONE = {
@@ -23,24 +24,45 @@ MOST_MOVES = 4
 MOST_WORD = 60
 
 
-def verdict(result: Comparison) -> str:
-    """The summary sentence."""
+def verdict(result: Comparison, unit: str = "spec") -> str:
+    """The summary: how many specs decide differently and how, and what all decisions come to."""
     changed = _worst(result.decisive)
     same = result.specs - len(changed) - result.unplanned
     if not result.specs:
-        return "There are no specs to compare."
+        return f"There are no {unit}s to compare."
+    sentences = [f"{text}." for text in [totals(result)] if text]
     if not changed:
-        sentence = "No decision changes." if not result.unplanned else "No decision changes among the specs that can be planned."
-        return f"{sentence} {_specs(same)} {'decides' if same == 1 else 'decide'} as before."
+        first = "No decision changes." if not result.unplanned else f"No decision changes among the {unit}s that can be planned."
+        return " ".join([first, *sentences, f"{_specs(same, unit)} {'decides' if same == 1 else 'decide'} as before."])
     counts = Counter(changed.values())
     parts = [f"{counts[level]} {ONE[level] if counts[level] == 1 else MANY[level]}" for level in LEVELS if counts[level]]
-    verb = "decides" if len(changed) == 1 else "decide"
-    sentence = f"{len(changed)} of {_specs(result.specs)} {verb} differently: {', '.join(parts)}."
-    return f"{sentence} {same} {'decides' if same == 1 else 'decide'} as before." if same > 0 else sentence
+    first = f"{len(changed)} of {_specs(result.specs, unit)} {'decides' if len(changed) == 1 else 'decide'} differently: {', '.join(parts)}."
+    return " ".join([first, *sentences, *([f"{same} {'decides' if same == 1 else 'decide'} as before."] if same > 0 else [])])
 
 
-def _specs(count: int) -> str:
-    return f"{count} spec{'' if count == 1 else 's'}"
+def totals(result: Comparison) -> str:
+    """GPUs, cost, worst quality loss and newly missed objectives, as far as there is something to say of them."""
+    found, parts = result.totals, list[str]()
+    if found is None:
+        return ""
+    if result.decisive or found.gpus[0] != found.gpus[1]:
+        parts.append(_pair("GPUs", *found.gpus))
+        if found.cost is not None:
+            parts.append(f"{_pair('cost', *(round(cost, 2) for cost in found.cost))} {value(found.currency)} an hour, of {_specs(found.priced)} with a price")
+    if (result.decisive and found.worst) or found.loss[0] != found.loss[1]:
+        parts.append(f"{_pair('worst quality loss', *found.loss)} percent{f' ({value(found.worst)})' if found.worst else ''}")
+    if found.missed:
+        parts.append(f"{len(found.missed)} newly {'misses' if len(found.missed) == 1 else 'miss'} an objective: {listed(map(value, found.missed))}")
+    return "; ".join(parts)
+
+
+def _pair(name: str, old: float | None, new: float | None) -> str:
+    one, other = ("unknown" if side is None else f"{side:,.6g}" for side in (old, new))
+    return f"{name} {one} → {other}"
+
+
+def _specs(count: int, unit: str = "spec") -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def _worst(changes: Iterable[Change]) -> dict[str, str]:
@@ -49,14 +71,6 @@ def _worst(changes: Iterable[Change]) -> dict[str, str]:
     for change in changes:
         found.setdefault(change.spec, change.level)
     return found
-
-
-def rules_line(result: Comparison) -> str:
-    """The compared rule sets, in a line."""
-    old, new = result.old, result.new
-    if old.digest == new.digest:
-        return f"rules: {new.name} {new.digest} on both sides ({old.label}, {new.label})"
-    return f"rules: {old.name} {old.digest} ({old.label}) → {new.name} {new.digest} ({new.label})"
 
 
 def others_line(result: Comparison) -> str | None:
@@ -176,15 +190,62 @@ def authority(edit: Edit) -> str:
 
 
 def effect(edit: Edit, result: Comparison) -> str:
-    """The effect of an edit: the specs it changes, or none."""
+    """The effect of an edit: the specs it changes, or none; and how many specs its row is about, in the grid too."""
     if not edit.decisive:
         return "wording only"
     names = result.affected(edit)
     if names:
-        return f"changes {listed(names)}"
-    if any(edit.id in change.edits for change in result.changes):
-        return "changes figures only"
-    return "affects no decision" if result.traced else "not traced"
+        text = f"changes {listed(names)}"
+    elif any(edit.id in change.edits for change in result.changes):
+        text = "changes figures only"
+    else:
+        text = "affects no decision" if result.traced else "not traced"
+    if (about := covered(edit, result)) is not None and not about.startswith(f"{len(names)} of {len(names)} "):  # more than those told already
+        text = f"{text}: {about}"
+    if result.grid is not None:
+        count = len(result.grid.affected(edit))
+        at = covered(edit, result.grid, GRID) or (f"{_specs(count, GRID)} changed" if count else "")
+        text += f"; in the grid {at}" if at else ""
+    return text
+
+
+GRID = "deployment"
+"""The word for a spec of the grid."""
+
+
+def covered(edit: Edit, result: Comparison, unit: str = "spec") -> str | None:
+    """How many of the specs that a changed row asks for did change, or that there is none: `0 of 1 specs with profile code changed`."""
+    found = next((one for one in result.coverage if one.edit == edit.id), None)
+    if found is None:
+        return None
+    told = [f"no {unit} has {' or '.join(found.unset)}"] if found.unset else []
+    if found.cells:
+        cells = " and ".join(cell_words(name, cell) for name, cell in found.cells)
+        changed = set(result.affected(edit)) & set(found.specs)
+        told.insert(0, f"{len(changed)} of {len(found.specs)} {unit}s with {cells} changed" if found.specs else f"no {unit} has {cells}")
+    return "; ".join(told)
+
+
+def cell_words(name: str, cell: object) -> str:
+    """A cell of a row: `profile code or chat`, `gpus over 4`, `gpu.vendor other than nvidia`."""
+    if isinstance(cell, dict):
+        parts = [f"{'other than' if key == 'not' else key} {_either(bound)}" for key, bound in cell.items()]
+        return f"{name} {' and '.join(parts)}"
+    if isinstance(cell, bool):
+        return name if cell else f"no {name}"
+    return f"{name} {_either(cell)}"
+
+
+def _either(words: object) -> str:
+    return " or ".join(map(value, words)) if isinstance(words, list) else value(words)
+
+
+def cause_of(group: Group, result: Comparison) -> str:
+    """The common cause of a large group: the edits behind it, else the row of its first change."""
+    first = group.changes[0]
+    by = [edit_words(edit) for edit in result.edits if edit.id in first.edits]
+    lines = [f"by {listed(by, 3)}"] if by else cause_lines(first, result, 1)
+    return lines[0] if lines else "the spec was edited" if first.by == "spec" else "cause unknown"
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from generator.errors import Place, Problem, capped, printable
+from generator.errors import Place, Problem, capped
+from generator.report.workflow import command
 
 FORMATS = ("text", "json", "github", "sarif")
 LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
@@ -17,12 +18,7 @@ SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def as_format(found: Sequence[Problem], kind: str, verbose: bool = False) -> str:
     """Findings in one of `FORMATS`, capped per kind. Text hides notes unless `verbose`, and counts them."""
-    return {
-        "text": lambda: _text(found, verbose),
-        "json": lambda: _json(found),
-        "github": lambda: _github(found),
-        "sarif": lambda: _sarif(found),
-    }[kind]()
+    return _text(found, verbose) if kind == "text" else {"json": _json, "github": _github, "sarif": _sarif}[kind](found)
 
 
 def counted(found: Sequence[Problem]) -> dict[str, int]:
@@ -43,17 +39,9 @@ def _place(problem: Problem) -> Place:
 
 
 def _json(found: Sequence[Problem]) -> str:
-    rows = [
-        {
-            "file": _place(p).path,
-            "line": _place(p).line,
-            "column": _place(p).column,
-            "code": p.code,
-            "severity": p.severity,
-            "message": p.message,
-        }
-        for p in capped(found)
-    ]
+    rows = [{**_place(p)._asdict(), "code": p.code, "severity": p.severity, "message": p.message} for p in capped(found)]
+    for row in rows:
+        row["file"] = row.pop("path")
     return json.dumps({"findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
 
 
@@ -62,35 +50,20 @@ def _github(found: Sequence[Problem]) -> str:
     lines = []
     for problem in capped(found):
         place = _place(problem)
-        where = f"file={_property(place.path)},line={place.line},col={place.column},title={_property(problem.code)}"
-        lines.append(f"::{LEVELS[problem.severity]} {where}::{_data(problem.message)}")
+        where = {"file": place.path, "line": str(place.line), "col": str(place.column), "title": problem.code}
+        lines.append(command(LEVELS[problem.severity], problem.message, **where))
     return "\n".join(lines)
-
-
-def _data(text: str) -> str:
-    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _sarif(found: Sequence[Problem]) -> str:
     codes = sorted({p.code for p in found})
     results = [
-        {
-            "ruleId": problem.code,
-            "ruleIndex": codes.index(problem.code),
-            "level": problem.severity,
-            "message": {"text": problem.message},
-            "locations": [_location(_place(problem))],
-        }
-        for problem in capped(found)
+        {"ruleId": p.code, "ruleIndex": codes.index(p.code), "level": p.severity, "message": {"text": p.message}, "locations": [_location(_place(p))]}
+        for p in capped(found)
     ]
     driver = {"name": "gen-deploy lint", "rules": [{"id": code} for code in codes]}
-    return json.dumps(
-        {"$schema": SARIF, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=2, ensure_ascii=False
-    )
+    runs = [{"tool": {"driver": driver}, "results": results}]
+    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": runs}, indent=2, ensure_ascii=False)
 
 
 def _location(place: Place) -> dict[str, object]:

@@ -6,14 +6,11 @@ Floor 7, pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from generator.errors import did_you_mean, fail, printable
 from generator.rulebook.overlay import Gathered, digest
-from generator.rulebook.table import names_read
-
-if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Row
+from generator.rulebook.rules_check import words_of
 
 PARTS = ("when", "otherwise", "set", "rank", "beyond", "unbeaten", "order")
 SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "beyond", "unbeaten", "order", "because", "source", "at", "digest")
@@ -36,14 +33,7 @@ def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, object]
 
 def _readers(gathered: Gathered, name: str) -> list[str]:
     """Rows that name a threshold or a name, as table/row."""
-    return [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in _words(row)]
-
-
-def _words(row: Row) -> set[object]:
-    """All names in a row: cells and bounds, the name it ranks or orders by, and the values it sets."""
-    when = row.get("when") or {}
-    bounds = {bound for cell in when.values() if isinstance(cell, dict) for bound in cell.values() if isinstance(bound, str)}
-    return {*names_read(row), *bounds, *(row.get("set") or {}).values()}
+    return [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in words_of(row)]
 
 
 def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, object]]:
@@ -77,13 +67,7 @@ def changes(gathered: Gathered) -> list[dict[str, object]]:
     """The changes that the topmost layer makes to the layers below."""
     own = gathered.own
     return [
-        {
-            "section": section,
-            "id": name,
-            "action": steps[-1].action,
-            "at": str(steps[-1].place),
-            "below": str(steps[-2].place) if len(steps) > 1 else None,
-        }
+        {"section": section, "id": name, "action": steps[-1].action, "at": str(steps[-1].place), "below": str(steps[-2].place) if len(steps) > 1 else None}
         for (section, name), steps in gathered.steps.items()
         if steps[-1].place.path in own
     ]
@@ -157,9 +141,7 @@ def one(gathered: Gathered, data: Mapping[str, object], with_origin: bool, cases
     return printable("\n".join(_one(gathered, data, with_origin, cases, examples)))
 
 
-def _one(
-    gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]
-) -> Iterator[str]:
+def _one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> Iterator[str]:
     section = data.get("table") or data["section"]
     yield f"{section}/{data['id']}"
     for key, value in data.items():

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document
+from generator.rulebook.renamed import all_renamed, covered, renamed
 from generator.rulebook.table import LABELS
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -151,6 +152,7 @@ def _entries(gathered: Gathered, layer: str, document: Document, section: str, s
     target = gathered.merged[section]
     for name, entry in document.data[section].items():
         place = document.place((section, name), key=True)
+        name = renamed(section, name, target, place) if section == "thresholds" else name
         old = target.get(name)
         if old is None and section in ("names", "settings") and not shipped and not (section == "names" and name.startswith(LABELS)):
             what = "name" if section == "names" else "setting"
@@ -198,8 +200,8 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     table = tables.setdefault(name, {"hit": data.get("hit", "collect"), "asks": "", "rows": [], "at": str(document.place(("table",)))})
     table |= {key: data[key] for key in ("hit", "asks") if key in data}
     rows: list[Data] = table["rows"]
-    off = data.get("off") or []
-    known = [row["id"] for row in rows]
+    known = {row["id"] for row in rows}
+    off = [renamed("rows", gone, known, document.place(("off", i))) for i, gone in enumerate(data.get("off") or [])]
     for i, gone in enumerate(off):
         yield from _switch(gathered, layer, (name, gone), known, document.place(("off", i)))
     rows[:] = [row for row in rows if row["id"] not in off]
@@ -207,6 +209,8 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     for i, row in enumerate(data.get("rows") or []):
         place = document.place(("rows", i))
         row = {**row, "at": f"{place.path}:{place.line}", "index": i}
+        row |= {key: all_renamed("thresholds", row[key], gathered.merged["thresholds"], place) for key in ("when", "set") if key in row}
+        row |= {key: all_renamed("rows", row[key], at, place) for key in ("id", "before") if key in row}
         same = at.get(row["id"])
         yield from _put(gathered, layer, (name, row["id"]), None if same is None else rows[same], row, place, laid=False)
         if "before" in row and row["before"] not in at:
@@ -228,12 +232,15 @@ def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem
         place = document.place(("off", section), key=True)
         if section in gathered.merged["tables"]:
             rows: list[Data] = gathered.merged["tables"][section]["rows"]
-            known: Iterable[str] = [row["id"] for row in rows]
+            known = {row["id"] for row in rows}
+            gone = [renamed("rows", name, known, document.place(("off", section, i))) for i, name in enumerate(gone)]
             for i, name in enumerate(gone):
                 yield from _switch(gathered, layer, (section, name), known, document.place(("off", section, i)))
             rows[:] = [row for row in rows if row["id"] not in gone]
         elif section in SWITCHABLE:
             entries = gathered.merged[section]
+            if section == "thresholds":
+                gone = [renamed(section, name, entries, document.place(("off", section, i))) for i, name in enumerate(gone)]
             for i, name in enumerate(gone):
                 yield from _switch(gathered, layer, (section, name), entries, document.place(("off", section, i)))
                 if name in entries:
@@ -247,6 +254,8 @@ def _switch(gathered: Gathered, layer: str, key: Key, known: Iterable[str], plac
     section, name = key
     if name in known:
         gathered.steps.setdefault(key, []).append(Step(layer, "off", place))
+        return
+    if section not in SWITCHABLE and covered(name, place):
         return
     kind = "threshold" if section == "thresholds" else section.rstrip("s") if section in SWITCHABLE else "row"
     yield Problem(f"unknown-{kind}", f"cannot switch off the unknown {kind} {name!r}{did_you_mean(str(name), known)}", place)

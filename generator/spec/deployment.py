@@ -19,6 +19,7 @@ from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import folder
+from generator.rulebook.renamed import in_spec
 from generator.rulebook.schema_check import Schema, accepts
 from generator.spec.secrets import secret_problems
 
@@ -194,7 +195,10 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     if secrets := secret_problems(document):
         return None, in_order(secrets)  # reported alone: another message could repeat a secret
     document = document._replace(data=whole(document.data, schema()))
-    problems = in_order([*(problems_of(document) or _clashes(document)), *text_problems(document)])
+    found = problems_of(document)
+    if found and (now := in_spec(document)) is not document:
+        document, found = now, problems_of(now)
+    problems = in_order([*(found or _clashes(document)), *text_problems(document)])
     name = document.data.get("name") or label(path.stem)
     if not name:
         problems.append(Problem("missing-key", f"cannot derive a name from {path.name!r}: add `name`", document.place()))

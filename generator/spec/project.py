@@ -21,10 +21,11 @@ from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.readers.resources import folder as shipped
 from generator.readers.resources import shown
 from generator.rulebook.rulesets import SHIPPED, layers
+from generator.spec import requires
 
 FILE = "gen-deploy.yaml"
 LOCK = "gen-deploy.lock"
-KEYS = ("specs", "out", "rules")
+KEYS = ("specs", "out", "rules", "requires")
 TREE = "rules"
 """A folder of this name with a `vocabulary.yaml` is a complete rules folder: `lint`, `test` and `diff` look for it."""
 MAX_PROJECT_BYTES = 1 << 16
@@ -140,13 +141,19 @@ def bounds(folder: Path) -> tuple[str, ...] | None:
     return None if around is None else readable_from(around)
 
 
-def parse(text: str, name: str, folder: Path) -> Project:
-    """A project file from its text; raises `InputError` with all its problems."""
+def parse(text: str, name: str, folder: Path, past: bool = False) -> Project:
+    """A project file from its text; raises `InputError` with all its problems, or if it requires another version of gen-deploy.
+
+    The file of a commit, in the `past`, may have required another one.
+    """
     document = parse_yaml(text, name)
     data = document.data
     if not isinstance(data, dict):
         raise fail("wrong-type", f"a project file is a mapping with {', '.join(f'`{key}`' for key in KEYS)}", document.place())
-    problems = [*_unknown(document), *_specs(document), *_folder(document, "out", required=True), *_folder(document, "rules")]
+    required = () if past else requires.problems(document)
+    if any(problem.code == requires.CODE for problem in required):  # what another version reads is not this one's to judge
+        raise InputError(required)
+    problems = [*required, *_unknown(document), *_specs(document), *_folder(document, "out", required=True), *_folder(document, "rules")]
     if problems:
         raise InputError(sorted(problems, key=lambda p: (p.place.line, p.place.column) if p.place else (0, 0)))
     specs = data["specs"] if isinstance(data["specs"], list) else [data["specs"]]

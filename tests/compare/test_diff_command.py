@@ -90,7 +90,7 @@ def test_a_threshold_that_flips_three(repo: Path) -> None:
     assert (code, err) == (3, "")
     lines = out.splitlines()
     assert len(lines) <= 15
-    assert lines[0] == "3 of 6 specs decide differently: 3 no longer fit. 3 decide as before."
+    assert lines[0] == "3 of 6 specs decide differently: 3 no longer fit. GPUs 11 → 5; worst quality loss 2.62 → 2.62 percent (cpu). 3 decide as before."
     for name in ("long", "longer", "agent"):
         at = next(i for i, line in enumerate(lines) if line.startswith(f"{name}: no longer fits; was vllm"))
         assert "ours-context rejects" in lines[at + 1]

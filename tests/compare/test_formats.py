@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.compare.model import Cause, Change, Comparison, Edit, FileDiff, Move, RulesName, in_order
-from generator.report.diff import FORMATS, report
-from generator.report.diff_markdown import MARKER, MOST_BYTES
+from generator.compare.model import Cause, Change, Comparison, Coverage, Edit, FileDiff, Move, RulesName, Totals, in_order
+from generator.report.diff import FORMATS, MARKER, MOST_BYTES, MOST_LINES, report
+from generator.report.diff_words import cell_words
 
 GOLDEN = Path(__file__).with_name("golden")
 FLOOR = Move("headroom.floor", 0.02, 0.06)
@@ -75,11 +75,40 @@ RESULT = Comparison(
 NOTHING = Comparison(RulesName("main", "default", "0123456789abcdef"), RulesName("HEAD", "default", "0123456789abcdef"), 42, (), ())
 
 
+EXCHANGE = Edit("tables/prefer", "engine-order", "changed", (Move("order.engine", ["vllm", "sglang"], ["sglang", "vllm"]),), True,
+                "rules/default/prefer.yaml:144", "judgement-engine-order")  # fmt: skip
+BAN = Edit("tables/reject", "no-fp8-for-code", "added", (Move("id", None, "no-fp8-for-code"),), True, "ours/reject.yaml:3", "our-policy")
+
+
+def exchanged(n: int, spec: str) -> list[Change]:
+    """As many changes with one cause, of four outcomes."""
+    outs = [f"fp8 · tp {1 << i % 4}" for i in range(n)]
+    return [
+        Change(f"{spec}-{i:02}", f"specs/{spec}-{i:02}.yaml", "engine", "rules", f"vllm 0.33.0 · {out}", f"sglang 0.5.23 · {out}",
+               (Move("engine", "vllm", "sglang"),),
+               (Cause("prefer", "engine-order", "prefers", "sglang to vllm", (Move("engine", "vllm", "sglang"),), "known best", EXCHANGE.at),), (EXCHANGE.id,),
+               (FileDiff("vllm/serve.sh", "gone", ("--- vllm/serve.sh", "+++ vllm/serve.sh", *["-x"] * 30), 0, 30),))
+        for i, out in enumerate(outs)
+    ]  # fmt: skip
+
+
+COVERAGE = (Coverage(BAN.id, (("profile", "code"),), ("code",), ("labels.environment",)),)
+MANY = replace(
+    RESULT, specs=45, changes=tuple(in_order([*exchanged(25, "chat"), CHANGES[1]])), edits=(EDITS[0], EXCHANGE, BAN), coverage=COVERAGE,
+    totals=Totals((61, 60), (0.5, 2.13), "chat-07", ("chat-01",), (84.306, 83.0), 12, "USD"),
+    grid=replace(
+        RESULT, specs=288, changes=tuple(exchanged(12, "grid")), edits=(), added=(), removed=(),
+        totals=Totals((900, 900), (3.0, 3.0), "grid-00", (), None, 0, ""), coverage=(COVERAGE[0]._replace(specs=("grid-00", "grid-01"), unset=()),),
+    ),
+)  # fmt: skip
+"""An exchange of two engines: one cause, many specs, and the grid."""
+
+
 @pytest.mark.parametrize("verbose", [False, True], ids=["short", "verbose"])
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize(("name", "result"), [("changes", RESULT), ("nothing", NOTHING)], ids=["changes", "nothing"])
+@pytest.mark.parametrize(("name", "result"), [("changes", RESULT), ("nothing", NOTHING), ("many", MANY)], ids=["changes", "nothing", "many"])
 def test_golden(name: str, result: Comparison, form: str, verbose: bool) -> None:
-    if verbose and form != "text":
+    if verbose and (form in ("json", "github") or name == "nothing"):
         assert report(result, form, True) == report(result, form, False)
         return
     path = GOLDEN / f"{name}{'-verbose' if verbose else ''}.{form}"
@@ -142,19 +171,54 @@ def test_hostile_markdown() -> None:
             assert len(re.findall(r"(?<!\\)\|", line)) == 4, line
 
 
-def test_a_comment_is_never_too_long() -> None:
-    lines = tuple(f"+{'x' * 100}" for _ in range(100))
-    many = [replace(CHANGES[0], name=f"s{i}", spec=f"s{i}", files=(FileDiff("a", "new", lines, 100, 0),)) for i in range(300)]
+def several(count: int, files: int = 0) -> Comparison:
+    """As many changes, each with a cause of its own, and more edits."""
+    lines = tuple(f"+{'x' * 100}" for _ in range(files))
+    diffs = (FileDiff("a", "new", lines, files, 0),) if files else ()
+    many = [replace(CHANGES[0], name=f"s{i}", spec=f"s{i}", edits=(f"thresholds/n{i}",), files=diffs) for i in range(count)]
     edits = tuple(replace(EDITS[1], name=f"n{i}") for i in range(500))
-    text = report(replace(RESULT, changes=tuple(many), edits=edits, specs=300), "markdown")
+    return replace(RESULT, changes=tuple(many), edits=edits, specs=count)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_comment_is_never_too_long(verbose: bool) -> None:
+    text = report(several(300, 100), "markdown", verbose)
     assert len(text.encode()) <= MOST_BYTES + 500
     assert "left out" in text
-    assert "and 250 more" in text
+    assert "and 285 more" in text
+
+
+@pytest.mark.parametrize("result", [MANY, several(300, 100), RESULT, NOTHING], ids=["one-cause", "many-causes", "few", "none"])
+def test_a_comment_fits_a_screen(result: Comparison) -> None:
+    """What is not folded; and where there is one cause, all of it."""
+    text = report(result, "markdown")
+    shown = re.sub(r"(?s)<details>.*?</details>", "<details></details>", text)
+    assert len(shown.splitlines()) <= MOST_LINES
+    if result.specs < 300:
+        assert len(text.splitlines()) <= MOST_LINES
+
+
+def test_the_sum_comes_first() -> None:
+    first = report(MANY, "text").splitlines()[0]
+    assert first == (
+        "26 of 45 specs decide differently: 1 no longer fits, 25 change engine. GPUs 61 → 60; cost 84.31 → 83 USD an hour, of 12 specs with a price; "
+        "worst quality loss 0.5 → 2.13 percent (chat-07); 1 newly misses an objective: chat-01. 19 decide as before."
+    )
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("code", "x code"), (["a", "b"], "x a or b"), ({"not": "a"}, "x other than a"), ({"not": ["a", "b"]}, "x other than a or b"),
+        ({"over": 4}, "x over 4"), ({"min": 2, "below": "top"}, "x min 2 and below top"), (True, "x"), (False, "no x"),
+    ],
+)  # fmt: skip
+def test_cells_in_words(cell: object, words: str) -> None:
+    assert cell_words("x", cell) == words
 
 
 def test_text_is_capped_too() -> None:
-    many = tuple(replace(CHANGES[0], name=f"s{i}", spec=f"s{i}") for i in range(300))
-    text = report(replace(RESULT, changes=many, specs=300), "text")
+    text = report(several(300), "text")
     assert "and 260 more specs (-v shows them)" in text
     assert len(text.splitlines()) < 110
 

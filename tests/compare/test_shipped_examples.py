@@ -14,8 +14,7 @@ import pytest
 from repository import ENVIRONMENT, ROOT, git, repository, rules_tree
 
 from generator.cli.main import main
-from generator.report.diff import FORMATS
-from generator.report.diff_markdown import MARKER
+from generator.report.diff import FORMATS, MARKER
 
 EXAMPLES = ("examples", "examples/all-engines")
 PROJECT = "specs: [examples/*.yaml, examples/all-engines/*.yaml]\nout: out\n"

@@ -165,6 +165,26 @@ def test_one_comment(runner: Runner, comments: list[Any], changed: str, sent: st
     assert not (runner.base / "owned").exists()
 
 
+def test_a_comment_about_the_grid_alone(runner: Runner) -> None:
+    """It is posted too; a name in the comment cannot ask for it."""
+    runner.program("gh", GH)
+    (runner.base / "comments.json").write_text("[]")
+    bodies = {"**Grid**: 14 of 324 deployments decide differently\n": True, "**Grid**: No decision changes.\n": False, "x **Grid**: 1 of 2\n": False}
+    for body, sent in bodies.items():
+        (runner.base / "gh.log").write_text("")
+        (runner.base / "gen-deploy-diff.md").write_text(f"<!-- gen-deploy diff -->\n{body}")
+        assert runner.step("Comment", REPOSITORY="o/r", NUMBER="7", CHANGED="false", GH_TOKEN="t").returncode == 0
+        assert ("--method POST" in (runner.base / "gh.log").read_text()) is sent
+
+
+def test_the_grid_and_prices_are_asked_for(runner: Runner) -> None:
+    runner.program("git", "exit 0\n")
+    runner.installed('printf "%s|" "$@" >> "$HOME/calls"\n')
+    assert runner.step("Diff", BASE="main", GRID="true", PRICES="a b;$(touch owned).yaml").returncode == 0
+    assert (runner.base / "calls").read_text().startswith("diff|main|--grid|--prices=a b;$(touch owned).yaml|--format|markdown|")
+    assert not (runner.base / "owned").exists()
+
+
 def test_a_comment_that_may_not_be_posted_is_no_failure(runner: Runner) -> None:
     runner.program("gh", "exit 1\n")
     done = runner.step("Comment", REPOSITORY="o/r", NUMBER="7", CHANGED="true", GH_TOKEN="t")
