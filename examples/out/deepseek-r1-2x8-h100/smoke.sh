@@ -20,6 +20,9 @@ if [[ ! $timeout =~ ^[0-9]+$ ]]; then
   exit 2
 fi
 
+# The server is asked directly: a proxy cannot reach this machine's own addresses.
+export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"
+
 key=""
 ready_body=""
 case "$engine" in

@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.586dc4cfad50eaa8.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/Modelfile") == *586dc4cfad50eaa8* ]] || mixed "Modelfile comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.617184fedcfd22a9.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/Modelfile") == *617184fedcfd22a9* ]] || mixed "Modelfile comes from another run than this script"
 
 if ! command -v ollama >/dev/null 2>&1; then
   echo "serve.sh: ollama is not on PATH: install Ollama 0.33.0, or use compose.yaml" >&2
