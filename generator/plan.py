@@ -66,8 +66,8 @@ class Candidate:
     """One deployment: engine × method × parallelism, with the settings that were fitted for it.
 
     `checkpoint` is what the engine loads (a repository or a path), at the commit `revision` and of `download` bytes (None: not looked up),
-    `image` what the lock says that a container runs (None: what the catalogue says),
-    `gguf_file` the file of a GGUF repository or the
+    `projector` the file of the vision tower beside it, where the lock has one, `image` what the lock says that a container runs (None: what
+    the catalogue says), `gguf_file` the file of a GGUF repository or the
     quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
     until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
@@ -107,6 +107,7 @@ class Candidate:
     back_end: str | None = None
     download: int | None = None
     image: str | None = None
+    projector: str | None = None
 
     @property
     def gpus(self) -> int:

@@ -567,6 +567,7 @@ def engine(merged: Schema) -> Schema:
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
+        "file_address": mapping({"base": TEXT, "env": WORDS, "kept": TEXT, "source": SOURCE}, ("base", "env", "kept", "source")),
         "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),

@@ -218,6 +218,7 @@ class _Decision:
             revision=revision_of(self.context, pair),
             gguf_file=checkpoint.file if checkpoint else None,
             download=download_of(self.context, pair),
+            projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and self.context.spec.serve.get("images") != 0 else None,
             origin=pair.origin,
             dtype=names["dtype"],
             quality=quality,

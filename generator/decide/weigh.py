@@ -70,7 +70,11 @@ def projector_bytes(context: Context, engine: Engine, checkpoint: Checkpoint | N
         return 0
     frees = _frees(engine) if context.spec.serve.get("images") == 0 else None
     shared = context.gpu.unified or context.gpu.holds_everything
-    return 0 if frees == "memory" or (frees == "gpu" and not shared) else _tower_bytes(context.model.architecture)
+    if frees == "memory" or (frees == "gpu" and not shared):
+        return 0
+    if checkpoint.exact:
+        return checkpoint.projector[1] if checkpoint.projector else 0
+    return _tower_bytes(context.model.architecture)
 
 
 def _frees(engine: Engine) -> str | None:

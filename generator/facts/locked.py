@@ -88,7 +88,12 @@ def _checkpoint(name: str, one: Repository, weights: Weights, known: Checkpoint 
     made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, 0, _owner(name))
     header = one.gguf.get(weights.file or "")
     tensors = folded(header.tensors, layers) if header is not None else ()
-    return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit, tensors=tensors)
+    return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit, tensors=tensors, projector=_projector(one))
+
+
+def _projector(one: Repository) -> tuple[str, int] | None:
+    """The file with the vision tower: in float16 or bfloat16 where there is one, as llama.cpp itself prefers."""
+    return min(one.projectors.items(), key=lambda found: ("f16" not in found[0].lower(), found[1]), default=None)
 
 
 def _owner(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from posixpath import basename
 from typing import Any
 
 from generator.decide.names import is_loopback
@@ -19,7 +20,7 @@ from generator.quantity import ceil_div
 from generator.render.seal import draft
 from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
 from generator.render.weights import Weights, weights_of
-from generator.render.words import Beside, Ref, Word
+from generator.render.words import Beside, Home, Ref, Word
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import Deploy
 
@@ -200,7 +201,7 @@ class Launch:
         weights = self.weights
         place: Word = (weights.inside if inside else weights.host) if weights.local else weights.name
         if self.has("hf_repo") and not weights.local:
-            return [], self._repository()
+            return [], self._at_commit(inside) if weights.is_file_name and self.candidate.revision and "file_address" in self.facts else self._repository()
         entry = entry_of(self.engine, "model")
         return ([place], {}) if entry.get("positional") else ([], {entry["flag"]: [place]})
 
@@ -210,6 +211,23 @@ class Launch:
         if weights.is_file_name:
             return {repo: [weights.name], file: [str(weights.file)]}
         return {repo: [f"{weights.name}:{weights.file.upper()}" if weights.file else weights.name]}
+
+    def _at_commit(self, inside: bool) -> dict[str, list[Word] | None]:
+        """Files by their address at a commit, and where they are kept: of each commit in a folder of its own, as the engine goes by names.
+
+        Without the place llama.cpp b11312 starts as a router without a model.
+        """
+        name, commit, at, env = self.weights.name, str(self.candidate.revision), self.facts["file_address"], self.deploy.get("env") or {}
+        base = next((env[variable] for variable in at["env"] if variable in env), at["base"]).rstrip("/")
+        variable = self.facts["container"]["cache_env"]
+        kept = self.cache[0] if inside else env.get(variable)
+        found: dict[str, list[Word] | None] = {}
+        for key, file in (("model", self.weights.file), ("mmproj", self.candidate.projector)):
+            if file:
+                place = f"{name.replace('/', '--')}/{commit[:12]}/{basename(file)}"
+                found[entry_of(self.engine, key)["flag"]] = [Home(f"{at['kept']}/{place}") if kept is None else f"{kept}/{place}"]
+                found[entry_of(self.engine, f"{key}_url")["flag"]] = [f"{base}/{name}/resolve/{commit}/{file}"]
+        return found
 
     @property
     def api_key(self) -> Ref:

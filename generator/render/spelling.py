@@ -16,7 +16,7 @@ from generator.facts.engine import Engine
 from generator.render.words import Word
 from generator.verify.finding import is_option
 
-LAUNCH = ("model", "model_url", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
+LAUNCH = ("model", "model_url", "mmproj_url", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
 """Settings of location and model: the code that builds the command places them."""
 
 Entry = Mapping[str, Any]

@@ -125,10 +125,10 @@ def test_a_signal_at_any_moment_says_one_line(
             assert said.endswith(LINES[number])
             assert set(said.removesuffix(LINES[number]).splitlines()) <= set(usual.splitlines())
         assert list(run.tmp.iterdir()) == [], "a temporary folder was left"
-        for folder in (path for path in run.out.iterdir() if path.name != LOCK):
+        for folder in (path for path in run.out.iterdir() if path.is_dir()):
             manifest = json.loads((folder / "manifest.json").read_bytes())
             assert "unfinished" not in manifest
-            assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {*manifest["files"], "manifest.json"}
+            assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {*manifest["files"], "manifest.json", "PLAN.md"}
     assert stopped, "no signal came while the command ran: its length was measured wrongly"
 
 
