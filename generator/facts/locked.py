@@ -31,6 +31,9 @@ if TYPE_CHECKING:  # every start would pay for building the types
 _INHERITED = ("family", "tags", "tool_call_parser", "reasoning_parser", "tokenizer_mode", "min_version")
 """What a model has from the one that it was made of: the same format of turns, by the same classes."""
 
+_SPOKEN = {"tools": "tool_call_parser", "thinking": "reasoning_parser"}
+"""What a chat template knows of, and the parser that is of no use without it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Locked:
@@ -64,6 +67,8 @@ def _locked(found: Repository, name: str, lock: Lock, listed: Entry, book: RuleB
         "trust_remote_code": "tokenizer" if found.remote_code == "tokenizer" else bool(found.remote_code), **known,
         "config": config, "revision": found.commit, "gated": bool(found.gated), "chat": found.chat is not None or bool(listed.get("chat")),
     }  # fmt: skip
+    if not listed and found.chat is not None:  # of a model that the catalogue does not know, the template says what it can do
+        entry |= {parser: {} for word, parser in _SPOKEN.items() if word not in found.chat}
     architecture = from_config(config, book.section("families"), place)
     exact = replace(architecture, tensor_bytes=bytes_of(found.tensors, place))
     return Locked(cast("Entry", entry), exact, checkpoints_of(name, lock, architecture.layers, book), found.licence)

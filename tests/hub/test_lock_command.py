@@ -246,3 +246,12 @@ def test_a_read_only_folder_is_no_traceback(run: Run, work: Path) -> None:
     done = run("lock", "spec.yaml")
     work.chmod(0o755)
     assert done.returncode in (1, 5) and "error[" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("template", "parser"), [("{% if tools %}…{% endif %}", True), ("{{ messages }}", False)])
+def test_a_template_without_tools_gets_no_parser_of_tools(server: HubServer, run: Run, work: Path, template: str, parser: bool) -> None:
+    server.repos["acme/tiny"] = model(template=template)
+    server.repos["acme/tiny"].card["base_model"] = "Qwen/Qwen3-8B"  # whose parsers it has
+    (work / "spec.yaml").write_text(SPEC + "workload: {profile: agent}\n")
+    assert run("spec.yaml", "-o", "out").returncode == 0
+    assert ("tool-call-parser" in (work / "out/spec/vllm/config.yaml").read_text()) is parser
