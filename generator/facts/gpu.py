@@ -162,7 +162,10 @@ def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Ent
         family, use = elsewhere
         message = f"{wanted!r} is an accelerator of the family {family}, for which nothing is planned or written here; it is served by {use}"
         raise InputError(spec.problem(place, "unsupported-gpu", message))
-    near = did_you_mean(wanted, [name for name, entry in gpus.items() if entry.get("vendor")])
+    names = [name for name, entry in gpus.items() if entry.get("vendor")]
+    shorter = {name.rpartition("-")[0]: name for name in reversed(names) if name.endswith("GB")}  # people leave the memory out
+    near = did_you_mean(wanted, names if "gb" in wanted.lower() else shorter)
+    near = next((near.replace(repr(short), repr(name)) for short, name in shorter.items() if repr(short) in near), near)
     raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is not a known GPU{near} (`gen-deploy list gpus` lists them)"))
 
 
