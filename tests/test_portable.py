@@ -61,7 +61,7 @@ def test_generate_plan_and_check(tmp_path: Path) -> None:
     changed = run(spec, "-o", out, "--engine", "llama.cpp", "--prune", cwd=tmp_path)
     assert changed.returncode == 0, changed.stderr
     assert not (out / "t4-chat/vllm").exists()
-    assert sorted(path.name for path in out.iterdir()) == ["t4-chat"]
+    assert sorted(path.name for path in out.iterdir()) == ["gen-deploy.json", "t4-chat"]
     (out / "t4-chat/PLAN.md").write_text("mine", encoding="utf-8")
     assert run(spec, "-o", out, cwd=tmp_path).returncode == 5
     assert run("check", spec, "-o", out, cwd=tmp_path).returncode == 3
