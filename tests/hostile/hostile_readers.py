@@ -304,8 +304,8 @@ def _markdown() -> Callable[[str], str]:
 
 
 def sections(text: str) -> dict[str, str]:
-    """PLAN.md as GitHub renders it, by its headings; without the comment that it begins with, which must be one."""
-    page = _markdown()(text)
+    """PLAN.md as GitHub renders it, by its headings; without the comments that it begins and ends with, each of which must be one."""
+    page = re.sub(r"<!-- sha256 [0-9a-f]{64} -->\n\Z", "", _markdown()(text))
     comment, _, rest = page.partition("-->\n")
     if not comment.startswith("<!-- ") or re.search(r"--!?>|<!--", comment[4:] + rest):
         raise ValueError(f"a comment of its own: {page[:200]!r}")
