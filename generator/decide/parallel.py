@@ -23,12 +23,13 @@ if TYPE_CHECKING:  # every start would pay for building the types
 class Units(NamedTuple):
     """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
 
-    `padded` are lengths that the maker of the checkpoint rounded up.
+    `padded` are lengths that the maker of the checkpoint rounded up, `wide` the roles that it left in 16 bits.
     """
 
     group: int | None
     block: int | None
     padded: tuple[tuple[int, int], ...]
+    wide: frozenset[str]
 
 
 def units_of(entry: Method, checkpoint: Checkpoint | None) -> Units:
@@ -36,12 +37,13 @@ def units_of(entry: Method, checkpoint: Checkpoint | None) -> Units:
     group = None
     if entry["family"] in ("int4", "fp4"):
         group = (checkpoint.group_size if checkpoint else None) or entry.get("group_size") or 1
-    return Units(group, (entry.get("block") or (None,))[0], tuple(checkpoint.padded.items()) if checkpoint else ())
+    wide = frozenset(checkpoint.ignore or ()) if checkpoint else frozenset[str]()
+    return Units(group, (entry.get("block") or (None,))[0], tuple(checkpoint.padded.items()) if checkpoint else (), wide)
 
 
 @remembered
-def _cuts(context: Context) -> Cuts:
-    return cuts(context.model.architecture)
+def _cuts(context: Context, wide: frozenset[str]) -> Cuts:
+    return cuts(context.model.architecture, wide)
 
 
 @remembered
@@ -67,16 +69,16 @@ def with_experts(context: Context, engine: Engine, layout: Layout, units: Units)
 def _groups(context: Context, layout: Layout, units: Units) -> bool:
     if units.group is None or layout.tensor_parallel == 1:
         return True
-    return _cuts(context).divide(layout.tensor_parallel, units.group, layout.expert_parallel, outputs_too=False, padded=dict(units.padded))
+    return _cuts(context, units.wide).divide(layout.tensor_parallel, units.group, layout.expert_parallel, outputs_too=False, padded=dict(units.padded))
 
 
 def _blocks(context: Context, layout: Layout, units: Units) -> bool:
     if units.block is None or layout.tensor_parallel == 1:
         return True
-    if not _cuts(context).divide(layout.tensor_parallel, units.block, layout.expert_parallel, outputs_too=True):
+    if not _cuts(context, units.wide).divide(layout.tensor_parallel, units.block, layout.expert_parallel, outputs_too=True):
         return False
     architecture = context.model.architecture
-    if architecture.mla or not architecture.kv_heads:
+    if architecture.mla or not architecture.kv_heads or "attention" in units.wide:
         return True
     # keys and values are parts of one merged matrix; heads that are fewer than the GPUs are repeated, whole
     heads = max(1, architecture.kv_heads // layout.tensor_parallel)

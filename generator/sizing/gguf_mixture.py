@@ -254,7 +254,7 @@ def _category(matrix: Matrix) -> str:
         return "kept"
     if matrix.role == "lm_head":
         return "output"
-    if matrix.role == "embedding":
+    if matrix.role in ("embedding", "lookup"):
         return "token_embd"
     if name in _ATTENTION_V:
         return "attn_v"

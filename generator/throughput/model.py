@@ -14,8 +14,8 @@ from generator.throughput.shapes import CacheTraffic, ModelShape
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Method
 
-_ASIDE = frozenset({"embedding", "vision", "mtp"})
-"""Roles that a step of text does not read whole: a row of the embedding, the tower of images, draft layers."""
+_ASIDE = frozenset({"embedding", "lookup", "vision", "mtp"})
+"""Roles that a step of text does not read whole: rows of embedding and tables, the tower of images, draft layers."""
 
 _REMEMBERED = 1024
 _known: OrderedDict[tuple[int, int], tuple[object, object, ModelShape]] = OrderedDict()
