@@ -418,7 +418,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
     raised = {"type": "object", "additionalProperties": TEXT}
     gguf = mapping(
         {
-            **dict.fromkeys(("base", "output", "token_embedding", "norm", "router"), TEXT), "experts": clause, "experts_8": raised,
+            **dict.fromkeys(("base", "output", "token_embedding", "lookup", "norm", "router"), TEXT), "experts": clause, "experts_8": raised,
             **{key: {"anyOf": [clause, {"type": "array", "minItems": 1, "items": clause}]} for key in tensors},
             "class_70b": mapping({"attn_v": raised}), "imatrix": {"enum": ["required"]},
         },

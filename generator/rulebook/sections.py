@@ -31,7 +31,7 @@ GgmlType = TypedDict("GgmlType", {"bits_per_weight": float, "block": int})
 
 Clause = TypedDict("Clause", {"type": str, "where": str, "imatrix": bool, "experts": int}, total=False)
 GgufMixture = TypedDict("GgufMixture", {
-    "base": str, "output": str, "token_embedding": str, "norm": str, "experts": Clause, "experts_8": Mapping[str, str],
+    "base": str, "output": str, "token_embedding": str, "lookup": str, "norm": str, "experts": Clause, "experts_8": Mapping[str, str],
     "class_70b": Mapping[str, Mapping[str, str]], "imatrix": str, "overrides": Mapping[str, str],
 }, total=False)  # fmt: skip
 """Under the name of each other kind of tensors lies a clause, or several; `overrides` is what a spec sets by hand."""
