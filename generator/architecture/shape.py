@@ -176,19 +176,6 @@ class ModelArchitecture:
         return sum(m.parameters for m in (*self.matrices, *self.in_host))
 
     @property
-    def active_parameters(self) -> int:
-        """Active parameters per token: of the experts, only the routed ones; no lookup tables, of which a token reads a few rows."""
-        total = 0
-        for m in self.matrices:
-            if m.role == "lookup":
-                continue
-            if m.role == "expert" and self.experts:
-                total += m.parameters * self.experts_per_token // self.experts
-            else:
-                total += m.parameters
-        return total
-
-    @property
     def moe(self) -> bool:
         """Whether the model has routed experts."""
         return self.experts > 0
@@ -202,8 +189,3 @@ class ModelArchitecture:
     def hybrid(self) -> bool:
         """Whether some layers keep a state instead of keys and values (Mamba, linear attention)."""
         return any(c.kind == "state" for c in self.caches)
-
-    @property
-    def sliding(self) -> bool:
-        """Whether some layers use a sliding window."""
-        return any(c.kind == "sliding" for c in self.caches)

@@ -135,6 +135,9 @@ _PairNames = TypedDict("_PairNames", {
     "engine.reads_format": Annotated[bool, Name("the engine loads weights in this method's file format", "engines")],
     "engine.reads_layout": Annotated[bool, Name("the engine reads this checkpoint's layout", "engines")],
     "pair.pinned": Annotated[bool, Name("the spec pins both this engine and this method", "spec")],
+    "tables.fit_host": Annotated[bool | None, Name(
+        "the lookup tables that the engine keeps in the host's memory fit hardware.host_memory_gib; unknown where that is not given", "sizing"
+    )],
     "weights.on_hub": Annotated[bool | None, Name(
         "the spec's hub is known to have this repository; unknown of a name that the catalogue does not list for it, and with Hugging Face", "hubs"
     )],

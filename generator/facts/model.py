@@ -36,9 +36,9 @@ class Checkpoint:
     `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
-    its maker left in 16 bits (None: not known), `in_fp8` those stored in FP8 in whatever method, `size` is that of its files in bytes, as exact as the source (0: not known),
-    `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache. `tensors` are those of a
-    GGUF whose header is known; they go before `size` and before the method's mixture.
+    its maker left in 16 bits (None: not known), `in_fp8` those stored in FP8 in whatever method, `size` is that of its files in bytes, as
+    exact as the source (0: not known), `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8
+    KV cache. `tensors` are those of a GGUF whose header is known; they go before `size` and before the method's mixture.
     """
 
     id: str

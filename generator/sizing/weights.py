@@ -68,7 +68,7 @@ def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Lit
     default = None if own else method_storage(method)
     total = 0
     for m in (*architecture.matrices, *architecture.in_host):
-        total += sum(stored(m.rows, m.columns, _storage(m, own, default, method))) * m.count
+        total += sum(stored(m.rows, m.columns, storage_of(m, own, default, method))) * m.count
     if files == "loaded":
         return total
     idle = architecture.unloaded
@@ -78,7 +78,7 @@ def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Lit
         total += sum(2 * m.parameters for m in idle)
     layout = architecture.quantization.layout if own and architecture.quantization else method.get("layout")
     if layout == "gptq":
-        total += sum(_gptq_leftovers(m, _storage(m, own, default, method)) for m in architecture.matrices)
+        total += sum(_gptq_leftovers(m, storage_of(m, own, default, method)) for m in architecture.matrices)
     return total
 
 
@@ -120,7 +120,8 @@ def method_storage(method: Method) -> Storage | None:
     )
 
 
-def _storage(matrix: Matrix, own: bool, default: Storage | None, method: Method) -> Storage | None:
+def storage_of(matrix: Matrix, own: bool, default: Storage | None, method: Method) -> Storage | None:
+    """How one matrix is stored: as its `own` checkpoint says, or by the method, whose storage is `default`."""
     if own:
         return matrix.storage
     keeps = method.get("keeps_16bit", ())
@@ -140,7 +141,7 @@ def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layo
     sizes = by_split.setdefault(split, {})
     for number, tensor in enumerate(known):
         lead = tensor.lead
-        storage = _storage(lead, own, default, method)
+        storage = storage_of(lead, own, default, method)
         key = (number, storage)
         size = sizes.get(key)
         if size is None:
