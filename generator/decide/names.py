@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from generator.decide.context import Context, shapes_of
-from generator.decide.weigh import tables_fit_host
 from generator.facts.engine import Engine, back_ends_of, support_of
 from generator.facts.hubs import known_on, way_of
 from generator.facts.model import Checkpoint
@@ -131,7 +130,6 @@ def pair_names(
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,
         "support": support,
-        "tables.fit_host": tables_fit_host(context, engine, method, checkpoint),
         "weights.origin": origin,
         "weights.on_hub": on_hub,
     }

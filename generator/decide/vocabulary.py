@@ -135,9 +135,6 @@ _PairNames = TypedDict("_PairNames", {
     "engine.reads_format": Annotated[bool, Name("the engine loads weights in this method's file format", "engines")],
     "engine.reads_layout": Annotated[bool, Name("the engine reads this checkpoint's layout", "engines")],
     "pair.pinned": Annotated[bool, Name("the spec pins both this engine and this method", "spec")],
-    "tables.fit_host": Annotated[bool | None, Name(
-        "the lookup tables that the engine keeps in the host's memory fit hardware.host_memory_gib; unknown where that is not given", "sizing"
-    )],
     "weights.on_hub": Annotated[bool | None, Name(
         "the spec's hub is known to have this repository; unknown of a name that the catalogue does not list for it, and with Hugging Face", "hubs"
     )],
@@ -160,6 +157,9 @@ LayoutNames = TypedDict("LayoutNames", {
     "parallel.kv_heads_repeat": Annotated[bool, Name("there are more GPUs than KV heads or they do not divide, so that KV heads are repeated", "models")],
     "parallel.groups_divide": Annotated[bool, Name("each GPU's share of every quantised matrix is whole scale groups", "models")],
     "parallel.blocks_divide": Annotated[bool, Name("each GPU's share of every FP8 matrix is whole blocks", "models")],
+    "tables.fit_host": Annotated[bool | None, Name(
+        "the lookup tables that the copies of the model keep in the host's memory fit hardware.host_memory_gib; unknown where that is not given", "sizing"
+    )],
     "parallel.layers_enough": Annotated[bool, Name("there is a layer for each pipeline stage", "models")],
     "parallel.across_nodes": Annotated[bool, Name("one replica spans several nodes", "candidate")],
     "engine.splits_tensors": Annotated[bool, Name("the engine has tensor parallelism", "engines")],

@@ -13,7 +13,7 @@ from generator.decide.context import Context
 from generator.decide.job_weights import Made
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
-from generator.quantity import GIB, version_key
+from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
@@ -72,12 +72,12 @@ def served(context: Context, engine: Engine) -> Context:
     return _with(context, replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact))
 
 
-def tables_fit_host(context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None) -> bool | None:
-    """Whether the lookup tables that the engine keeps in the host's memory fit there; None where the spec does not say how much it has."""
-    architecture, memory = served(context, engine).model.architecture, context.spec.hardware.host_memory_gib
-    if not architecture.in_host or memory is None:
-        return None if architecture.in_host else True
-    return checkpoint_bytes(replace(architecture, matrices=()), _as_published(context, method, checkpoint)) <= memory * GIB
+def tables_in_host(context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None) -> int:
+    """Bytes of the lookup tables that one copy of the model keeps in the host's memory."""
+    architecture = served(context, engine).model.architecture
+    if not architecture.in_host:
+        return 0
+    return checkpoint_bytes(replace(architecture, matrices=()), _as_published(context, method, checkpoint))
 
 
 def _with(context: Context, architecture: ModelArchitecture) -> Context:
