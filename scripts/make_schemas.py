@@ -386,6 +386,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "publisher": {**TEXT, "description": "Whose it is, where the id does not say so."},
             "fp8_cache": {**FLAG, "description": "It has scales for an FP8 KV cache."},
             "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
+            "in_fp8": {**WORDS, "description": "Roles that its maker stored in FP8 in whatever method, such as lookup tables."},
             "bytes": {**COUNT, "description": "Of its safetensors files, where a source has it exactly."},
             "gb": {**POSITIVE, "description": "The same in decimal GB, as rounded by the source; of a whole repository where only that is said."},
             "gib": by_name(POSITIVE, "Sizes of GGUF files by type in GiB, as rounded by the source."),
@@ -421,7 +422,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
     raised = {"type": "object", "additionalProperties": TEXT}
     gguf = mapping(
         {
-            **dict.fromkeys(("base", "output", "token_embedding", "norm", "router"), TEXT), "experts": clause, "experts_8": raised,
+            **dict.fromkeys(("base", "output", "token_embedding", "lookup", "norm", "router"), TEXT), "experts": clause, "experts_8": raised,
             **{key: {"anyOf": [clause, {"type": "array", "minItems": 1, "items": clause}]} for key in tensors},
             "class_70b": mapping({"attn_v": raised}), "imatrix": {"enum": ["required"]},
         },
@@ -572,6 +573,10 @@ def engine(merged: Schema) -> Schema:
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
             "Before this version YaRN's original context times its factor is the context, from it on max_position_embeddings.",
+        ),
+        "tables_in_host": mapping(
+            {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
+            "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {

@@ -83,12 +83,15 @@ class Collector:
         return [m for part, layers in self._layers.items() for m in self._of(part, layers)]
 
     def _of(self, part: Part, layers: list[int]) -> Iterable[Matrix]:
-        if self._decides is None or not part.quantizable:
+        if self._decides is None or not (part.quantizable or part.role == "lookup"):
             yield matrix(part, layers, None, part.quantizable)
             return
         groups: dict[Storage | None, list[int]] = {}
         for layer in layers:
-            groups.setdefault(self._decides(part.module, layer), []).append(layer)
+            storage = self._decides(part.module, layer)
+            if part.role == "lookup" and storage is not None and not storage.block:
+                storage = None  # no linear layer: only checkpoints in FP8 blocks have it in FP8, too (source `qwen4-exp-code`)
+            groups.setdefault(storage, []).append(layer)
         for storage, some in groups.items():
             yield matrix(part, some, storage, storage is not None)
 

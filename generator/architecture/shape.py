@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 Role = Literal[
     "embedding", "lm_head", "norm", "router", "attention", "linear_attention",
-    "mlp", "shared_expert", "expert", "vision", "mtp", "other",
+    "mlp", "shared_expert", "expert", "vision", "mtp", "lookup", "other",
 ]  # fmt: skip
 Shard = Literal["column", "row", "vocab", "expert", "replicated"]
 
@@ -137,7 +137,7 @@ class ModelArchitecture:
     `rotary_rows` are the positions of all rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are
     matrices in the published checkpoint that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`:
     quantization tools copy them unchanged. `gguf_experts` is the ggml type in which every GGUF of the model has its routed experts, whatever
-    the file's type is called.
+    the file's type is called. `in_host` are lookup tables that the engine keeps in host memory.
     """
 
     model_type: str
@@ -164,6 +164,7 @@ class ModelArchitecture:
     tensor_bytes: int = 0
     unloaded: tuple[Matrix, ...] = ()
     unloaded_copied: bool = False
+    in_host: tuple[Matrix, ...] = ()
     basis: Literal["config", "gguf", "parameters"] = "config"
     gguf_type: str | None = None
     gguf_experts: str | None = None
@@ -171,19 +172,8 @@ class ModelArchitecture:
 
     @property
     def parameters(self) -> int:
-        """Every parameter, embeddings and vision tower included; tied embeddings count once."""
-        return sum(m.parameters for m in self.matrices)
-
-    @property
-    def active_parameters(self) -> int:
-        """Active parameters per token: of the experts, only the routed ones."""
-        total = 0
-        for m in self.matrices:
-            if m.role == "expert" and self.experts:
-                total += m.parameters * self.experts_per_token // self.experts
-            else:
-                total += m.parameters
-        return total
+        """Every parameter, embeddings, lookup tables and vision tower included; tied embeddings count once."""
+        return sum(m.parameters for m in (*self.matrices, *self.in_host))
 
     @property
     def moe(self) -> bool:
@@ -199,8 +189,3 @@ class ModelArchitecture:
     def hybrid(self) -> bool:
         """Whether some layers keep a state instead of keys and values (Mamba, linear attention)."""
         return any(c.kind == "state" for c in self.caches)
-
-    @property
-    def sliding(self) -> bool:
-        """Whether some layers use a sliding window."""
-        return any(c.kind == "sliding" for c in self.caches)

@@ -16,6 +16,7 @@ from generator.architecture.fields import MAX_LAYERS, Fields
 from generator.architecture.linear import KINDS, mamba2
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
+from generator.architecture.streams import mixed_streams, ngram_layers
 from generator.architecture.windows import LINEAR, head_counts, heads_of, layer_types, own_values, window_of
 
 
@@ -102,6 +103,8 @@ def standard(context: Context) -> Stack:
         raise fields.problem("layer_types", "names no layer with attention, which is not understood")
     stack.add(_norms(context), list(range(context.layers)))
     _feed_forward(context, stack)
+    for parts, layers in (*mixed_streams(fields, context.hidden, context.layers), *ngram_layers(fields, context.hidden, context.layers)):
+        stack.add(parts, layers)
     return stack
 
 
@@ -136,7 +139,9 @@ def _latent(context: Context, stack: Stack, word: str, layers: list[int]) -> Non
 
 
 def _indexed(fields: Fields, layers: list[int]) -> list[int]:
-    """Layers whose sparse attention has an indexer of its own (MiniMax-M3)."""
+    """Layers whose sparse attention has an indexer of its own (MiniMax-M3, Qwen3.8-Flash-Next)."""
+    if fields.has("indexer_n_heads"):
+        return layers
     sparse = fields.child("sparse_attention_config")
     if sparse is None or not sparse.flag("use_sparse_attention", default=True):
         return []
@@ -145,14 +150,14 @@ def _indexed(fields: Fields, layers: list[int]) -> list[int]:
 
 
 def _sparse_index(fields: Fields, hidden: int) -> tuple[list[Part], int]:
-    """Query and key projections of that indexer; its keys are cached in 16 bits."""
+    """Query and key projections of that indexer; its keys, one of `indexer_compress_ratio` tokens, are cached in 16 bits."""
     sparse = fields.child("sparse_attention_config") or fields
-    heads, dim = sparse.integer("sparse_num_index_heads"), sparse.integer("sparse_index_dim")
+    heads, dim = sparse.integer("sparse_num_index_heads", "indexer_n_heads"), sparse.integer("sparse_index_dim", "indexer_head_dim")
     parts = [
         Part("indexer.attn_q_b", "attention", heads * dim, hidden, "replicated", "self_attn.index_q_proj"),
         Part("indexer.attn_k", "attention", dim, hidden, "replicated", "self_attn.index_k_proj"),
     ]
-    return parts, 2 * dim
+    return parts, 2 * dim // fields.integer("indexer_compress_ratio", high=1024, default=1)
 
 
 BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}

@@ -228,7 +228,7 @@ class _Decision:
         if case.pair.made is not None:
             case = case._replace(pair=suited(self.context, case.pair, layout))
         pair, candidate = case.pair, case.candidate
-        units = units_of(self.book.section("methods")[pair.method], pair.checkpoint)
+        units = units_of(self.context, pair.engine, pair.method, pair.checkpoint)
         layout, names = arranged(self.context, pair.engine, layout, units)
         facts: LayoutFacts = {**case.facts, **names}
         split = {

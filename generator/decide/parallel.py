@@ -8,40 +8,46 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.decide.context import Context
+from generator.decide.weigh import tables_in_host
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
-from generator.quantity import version_key
+from generator.quantity import GIB, version_key
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
 from generator.sizing.split import Cuts, cuts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import LayoutNames
-    from generator.rulebook.sections import Method
 
 
 class Units(NamedTuple):
     """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
 
-    `padded` are lengths that the maker of the checkpoint rounded up.
+    `padded` are lengths that the maker of the checkpoint rounded up, `wide` the roles that it left in 16 bits.
+    `tables` are bytes in the host's memory for each copy.
     """
 
     group: int | None
     block: int | None
     padded: tuple[tuple[int, int], ...]
+    wide: frozenset[str]
+    tables: int
 
 
-def units_of(entry: Method, checkpoint: Checkpoint | None) -> Units:
-    """The units of a method (an entry of `methods`), as a checkpoint has them."""
+def units_of(context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None) -> Units:
+    """The units of a method, as a checkpoint has them."""
+    entry = context.book.section("methods")[method]
     group = None
     if entry["family"] in ("int4", "fp4"):
         group = (checkpoint.group_size if checkpoint else None) or entry.get("group_size") or 1
-    return Units(group, (entry.get("block") or (None,))[0], tuple(checkpoint.padded.items()) if checkpoint else ())
+    wide = frozenset(checkpoint.ignore or ()) if checkpoint else frozenset[str]()
+    padded = tuple(checkpoint.padded.items()) if checkpoint else ()
+    return Units(group, (entry.get("block") or (None,))[0], padded, wide, tables_in_host(context, engine, method, checkpoint))
 
 
 @remembered
-def _cuts(context: Context) -> Cuts:
-    return cuts(context.model.architecture)
+def _cuts(context: Context, wide: frozenset[str]) -> Cuts:
+    return cuts(context.model.architecture, wide)
 
 
 @remembered
@@ -67,16 +73,16 @@ def with_experts(context: Context, engine: Engine, layout: Layout, units: Units)
 def _groups(context: Context, layout: Layout, units: Units) -> bool:
     if units.group is None or layout.tensor_parallel == 1:
         return True
-    return _cuts(context).divide(layout.tensor_parallel, units.group, layout.expert_parallel, outputs_too=False, padded=dict(units.padded))
+    return _cuts(context, units.wide).divide(layout.tensor_parallel, units.group, layout.expert_parallel, outputs_too=False, padded=dict(units.padded))
 
 
 def _blocks(context: Context, layout: Layout, units: Units) -> bool:
     if units.block is None or layout.tensor_parallel == 1:
         return True
-    if not _cuts(context).divide(layout.tensor_parallel, units.block, layout.expert_parallel, outputs_too=True):
+    if not _cuts(context, units.wide).divide(layout.tensor_parallel, units.block, layout.expert_parallel, outputs_too=True):
         return False
     architecture = context.model.architecture
-    if architecture.mla or not architecture.kv_heads:
+    if architecture.mla or not architecture.kv_heads or "attention" in units.wide:
         return True
     # keys and values are parts of one merged matrix; heads that are fewer than the GPUs are repeated, whole
     heads = max(1, architecture.kv_heads // layout.tensor_parallel)
@@ -85,10 +91,10 @@ def _blocks(context: Context, layout: Layout, units: Units) -> bool:
 
 def layout_names(context: Context, engine: Engine, layout: Layout, units: Units) -> LayoutNames:
     """Names of the stage `layout`."""
-    architecture = context.model.architecture
+    architecture, memory = context.model.architecture, context.spec.hardware.host_memory_gib
     parts, used = layout.tensor_parallel, layout.gpus * layout.replicas
     heads, kv_heads = architecture.attention_heads, architecture.kv_heads
-    facts = engine.facts.get("copies") or {}
+    facts, nodes = engine.facts.get("copies") or {}, context.spec.hardware.nodes
     copies = facts.get("moe" if architecture.moe else "dense")
     apart = copies == "processes" and version_key(engine.version) >= version_key(facts.get("processes_since") or engine.version)
     return {
@@ -102,6 +108,7 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
         "parallel.kv_heads_repeat": bool(kv_heads) and not architecture.mla and kv_heads % parts != 0,
         "parallel.groups_divide": _groups(context, layout, units),
         "parallel.blocks_divide": _blocks(context, layout, units),
+        "tables.fit_host": (None if units.tables else True) if memory is None else units.tables * layout.replicas <= memory * nodes * GIB,
         "parallel.layers_enough": not architecture.layers or layout.pipeline_parallel <= architecture.layers,
         "parallel.across_nodes": layout.gpus > context.spec.hardware.gpus_per_node,
         "engine.splits_tensors": engine.has("tensor_parallel"),

@@ -157,6 +157,9 @@ LayoutNames = TypedDict("LayoutNames", {
     "parallel.kv_heads_repeat": Annotated[bool, Name("there are more GPUs than KV heads or they do not divide, so that KV heads are repeated", "models")],
     "parallel.groups_divide": Annotated[bool, Name("each GPU's share of every quantised matrix is whole scale groups", "models")],
     "parallel.blocks_divide": Annotated[bool, Name("each GPU's share of every FP8 matrix is whole blocks", "models")],
+    "tables.fit_host": Annotated[bool | None, Name(
+        "the lookup tables that the copies of the model keep in the host's memory fit hardware.host_memory_gib; unknown where that is not given", "sizing"
+    )],
     "parallel.layers_enough": Annotated[bool, Name("there is a layer for each pipeline stage", "models")],
     "parallel.across_nodes": Annotated[bool, Name("one replica spans several nodes", "candidate")],
     "engine.splits_tensors": Annotated[bool, Name("the engine has tensor parallelism", "engines")],

@@ -13,6 +13,7 @@ from generator.decide.context import Context
 from generator.decide.job_weights import Made
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
+from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
@@ -54,14 +55,33 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
 
 @remembered
 def served(context: Context, engine: Engine) -> Context:
-    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out."""
+    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out.
+
+    Lookup tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own.
+    """
+    since = (engine.facts.get("tables_in_host") or {}).get(context.gpu.vendor)
+    tables = tuple(m for m in context.model.architecture.matrices if m.role == "lookup")
+    if tables and since and version_key(engine.version) >= version_key(since) and not context.gpu.unified:
+        rest = tuple(m for m in context.model.architecture.matrices if m.role != "lookup")
+        context = _with(context, replace(context.model.architecture, matrices=rest, in_host=tables))
     if context.spec.serve.get("images") != 0 or not context.model.architecture.multimodal or _frees(engine) != "memory":
         return context
     architecture = context.model.architecture
     kept = tuple(m for m in architecture.matrices if m.role != "vision")
     exact = max(0, architecture.tensor_bytes - _tower_bytes(architecture))
-    text = replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact)
-    return replace(context, model=replace(context.model, architecture=text), memo={})
+    return _with(context, replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact))
+
+
+def tables_in_host(context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None) -> int:
+    """Bytes of the lookup tables that one copy of the model keeps in the host's memory."""
+    architecture = served(context, engine).model.architecture
+    if not architecture.in_host:
+        return 0
+    return checkpoint_bytes(replace(architecture, matrices=()), _as_published(context, method, checkpoint))
+
+
+def _with(context: Context, architecture: ModelArchitecture) -> Context:
+    return replace(context, model=replace(context.model, architecture=architecture), memo={})
 
 
 def projector_bytes(context: Context, engine: Engine, checkpoint: Checkpoint | None) -> int:
@@ -132,12 +152,12 @@ def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) 
     if checkpoint is None or checkpoint.origin != "published" or entry["family"] in ("float", "gguf"):
         return entry
     group, wide = checkpoint.group_size or entry.get("group_size"), tuple(checkpoint.ignore or ())
-    if group == entry.get("group_size") and not wide:
+    if group == entry.get("group_size") and not wide and not checkpoint.in_fp8:
         return entry
-    return _published_with(context.book, method, group, wide)
+    return _published_with(context.book, method, group, wide, checkpoint.in_fp8)
 
 
 @remembered
-def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...]) -> Method:
+def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...], in_fp8: tuple[str, ...]) -> Method:
     entry = book.section("methods")[method]
-    return {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide]}
+    return {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide], "in_fp8": [*in_fp8]}

@@ -90,7 +90,7 @@ def checkpoints_of(model: str, lock: Lock, layers: int, book: RuleBook) -> dict[
 
 
 def _checkpoint(name: str, one: Repository, weights: Weights, known: Checkpoint | None, layers: int) -> Checkpoint:
-    made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, 0, _owner(name))
+    made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, (), 0, _owner(name))
     header = one.gguf.get(weights.file or "")
     tensors = folded(header.tensors, layers) if header is not None else ()
     return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit, tensors=tensors, projector=_projector(one))

@@ -36,9 +36,10 @@ class Checkpoint:
     `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
-    its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known),
-    `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache. `tensors` are those of a
-    GGUF whose header is known; they go before `size` and before the method's mixture. `projector` is the file of its vision tower, with its bytes.
+    its maker left in 16 bits (None: not known), `in_fp8` those stored in FP8 in whatever method, `size` is that of its files in bytes, as
+    exact as the source (0: not known), `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8
+    KV cache. `tensors` are those of a GGUF whose header is known; they go before `size` and before the method's mixture. `projector` is the file of
+    its vision tower, with its bytes.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Checkpoint:
     source: str | None = None
     padded: Mapping[int, int] = field(default_factory=dict)
     ignore: tuple[str, ...] | None = None
+    in_fp8: tuple[str, ...] = ()
     size: int = 0
     publisher: str | None = None
     exact: bool = False
@@ -334,7 +336,7 @@ def _checkpoint(method: str, listed: Listed, word: str | None) -> Checkpoint:
     ignore = listed.get("ignore")
     return Checkpoint(
         listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, source,
-        {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore),
+        {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore), tuple(listed.get("in_fp8", ())),
         listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
         fp8_cache=bool(listed.get("fp8_cache")),
     )  # fmt: skip

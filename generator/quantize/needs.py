@@ -14,7 +14,7 @@ from generator.facts.job import Needs
 from generator.quantity import GIB
 
 Numbers = Callable[[str], float]
-_OUTSIDE = ("embedding", "lm_head", "vision")
+_OUTSIDE = ("embedding", "lookup", "lm_head", "vision")
 _KEPT_INPUTS = 4
 """Layer parts with inputs kept by AWQ: attention, its output, the feed-forward part, its last matrix."""
 

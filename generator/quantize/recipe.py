@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
 Recipe = dict[str, dict[str, dict[str, dict[str, object]]]]
 """Stage, `default_modifiers`, modifier, and its arguments."""
 
-_NO_MODULES = ("embedding", "norm", "other", "mtp")
+_NO_MODULES = ("embedding", "lookup", "norm", "other", "mtp")
 """Roles that no tool treats as linear layers: they are kept without being named."""
 
 

@@ -184,7 +184,7 @@ def loss_bytes(architecture: ModelArchitecture, loss: str, numbers: Numbers, row
 
 def adapter_parameters(architecture: ModelArchitecture, rank: int) -> int:
     """Parameters of LoRA adapters of `rank` on every linear layer but lm_head: two thin matrices for each."""
-    outside = ("embedding", "lm_head", "norm", "vision", "router")
+    outside = ("embedding", "lookup", "lm_head", "norm", "vision", "router")
     return sum(rank * (m.rows + m.columns) * m.count for m in architecture.matrices if m.role not in outside and m.columns > 1)
 
 
@@ -217,7 +217,7 @@ def _inner(architecture: ModelArchitecture) -> int:
 
 def _largest_layer(architecture: ModelArchitecture) -> int:
     """Parameters of the largest layer; matrices present in some layers only count as spread evenly over their span."""
-    outside = ("embedding", "lm_head", "vision")
+    outside = ("embedding", "lookup", "lm_head", "vision")
     layers = [0] * max(1, architecture.layers)
     for matrix in architecture.matrices:
         if matrix.role not in outside:

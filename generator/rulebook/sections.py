@@ -31,7 +31,7 @@ GgmlType = TypedDict("GgmlType", {"bits_per_weight": float, "block": int})
 
 Clause = TypedDict("Clause", {"type": str, "where": str, "imatrix": bool, "experts": int}, total=False)
 GgufMixture = TypedDict("GgufMixture", {
-    "base": str, "output": str, "token_embedding": str, "norm": str, "experts": Clause, "experts_8": Mapping[str, str],
+    "base": str, "output": str, "token_embedding": str, "lookup": str, "norm": str, "experts": Clause, "experts_8": Mapping[str, str],
     "class_70b": Mapping[str, Mapping[str, str]], "imatrix": str, "overrides": Mapping[str, str],
 }, total=False)  # fmt: skip
 """Under the name of each other kind of tensors lies a clause, or several; `overrides` is what a spec sets by hand."""
@@ -40,13 +40,13 @@ Method = TypedDict("Method", {
     "title": str, "family": str, "weight_bits": float, "activation_bits": float, "group_size": int | None, "block": list[int] | None,
     "scale_bits": int, "zero_bits": int, "zero_point": bool, "strategy": str, "keeps_16bit": list[str], "checkpoint": str,
     "online": Mapping[str, str], "support_key": Mapping[str, str], "gguf": GgufMixture, "handbook": Handbook, "source": Source,
-    "layout": str,
+    "layout": str, "in_fp8": list[str],
 }, total=False)  # fmt: skip
-"""`layout` is only in an entry as one checkpoint has it."""
+"""`layout` and `in_fp8` are only in an entry as one checkpoint has it."""
 
 Checkpoint = TypedDict("Checkpoint", {
     "id": str, "layout": str, "group_size": int, "padded": Mapping[str, int], "types": list[str], "publisher": str, "ignore": list[str],
-    "fp8_cache": bool, "bytes": int, "gb": float, "gib": Mapping[str, float], "file": str, "source": Source,
+    "in_fp8": list[str], "fp8_cache": bool, "bytes": int, "gb": float, "gib": Mapping[str, float], "file": str, "source": Source,
 }, total=False)  # fmt: skip
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],

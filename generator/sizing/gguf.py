@@ -110,7 +110,7 @@ def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
     for tensor in found:
         size = tensor.size * max(1, len(tensor.layers))
         file += size
-        if tensor.role == "embedding":
+        if tensor.role in ("embedding", "lookup"):
             embedding += size
             if tied and tensor.name == "token_embd":
                 output += size

@@ -46,6 +46,7 @@ class Mixture:
     base: str
     output: str
     token_embedding: str
+    lookup: str
     kept: str
     experts: str | None
     fixed: Mapping[str, str]
@@ -76,6 +77,7 @@ class Mixture:
             base=base,
             output=gguf["output"],
             token_embedding=gguf["token_embedding"],
+            lookup=gguf.get("lookup", gguf["token_embedding"]),
             kept=gguf["norm"],
             experts=gguf["experts"]["type"] if "experts" in gguf else None,
             fixed=gguf.get("experts_8", {}) if experts == 8 else {},
@@ -105,6 +107,8 @@ class Mixture:
             return self.all_experts
         if not self.quantized:  # a conversion to 16 bits leaves experts that come in MXFP4 as they are
             return self.own_experts if self.own_experts and kind.role == "expert" else self.base
+        if kind.role == "lookup":
+            return self.fit(self.lookup, kind.columns)
         if category == "output" or (category == "token_embd" and self.tied):
             divides = kind.columns % self.types[self.base][1] == 0
             return self.fit(self.output if divides else "q8_0", kind.columns)
@@ -254,7 +258,7 @@ def _category(matrix: Matrix) -> str:
         return "kept"
     if matrix.role == "lm_head":
         return "output"
-    if matrix.role == "embedding":
+    if matrix.role in ("embedding", "lookup"):
         return "token_embd"
     if name in _ATTENTION_V:
         return "attn_v"

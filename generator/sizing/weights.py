@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
 _VOCABULARY_PADDING = 64
 """vLLM and SGLang pad the vocabulary to a multiple of this (and of the ways it is split)."""
 
+_FP8 = Storage(8)
 _REMEMBERED = 256
 _Sizes = dict[Split, dict[tuple[int, Storage | None], float]]
 """Bytes of each tensor (by its number) on one GPU, as stored: methods share most of a model's."""
@@ -65,10 +66,9 @@ def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Lit
     """
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
-    keeps = frozenset(method.get("keeps_16bit", ()))
     total = 0
-    for m in architecture.matrices:
-        total += sum(stored(m.rows, m.columns, _storage(m, own, default, keeps))) * m.count
+    for m in (*architecture.matrices, *architecture.in_host):
+        total += sum(stored(m.rows, m.columns, storage_of(m, own, default, method))) * m.count
     if files == "loaded":
         return total
     idle = architecture.unloaded
@@ -78,7 +78,7 @@ def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Lit
         total += sum(2 * m.parameters for m in idle)
     layout = architecture.quantization.layout if own and architecture.quantization else method.get("layout")
     if layout == "gptq":
-        total += sum(_gptq_leftovers(m, _storage(m, own, default, keeps)) for m in architecture.matrices)
+        total += sum(_gptq_leftovers(m, storage_of(m, own, default, method)) for m in architecture.matrices)
     return total
 
 
@@ -120,9 +120,13 @@ def method_storage(method: Method) -> Storage | None:
     )
 
 
-def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozenset[str]) -> Storage | None:
+def storage_of(matrix: Matrix, own: bool, default: Storage | None, method: Method) -> Storage | None:
+    """How one matrix is stored: as its `own` checkpoint says, or by the method, whose storage is `default`."""
     if own:
         return matrix.storage
+    keeps = method.get("keeps_16bit", ())
+    if matrix.role in method.get("in_fp8", ()):
+        return _FP8
     quantised = matrix.quantizable and matrix.role != "lm_head" and matrix.role not in keeps
     return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
 
@@ -130,7 +134,6 @@ def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozense
 def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
-    keeps = frozenset(method.get("keeps_16bit", ()))
     stages: list[dict[str, float]] = [{} for _ in range(layout.pipeline_parallel)]
     bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
     split = Split(layout.tensor_parallel, layout.expert_parallel, capability)
@@ -138,7 +141,7 @@ def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layo
     sizes = by_split.setdefault(split, {})
     for number, tensor in enumerate(known):
         lead = tensor.lead
-        storage = _storage(lead, own, default, keeps)
+        storage = storage_of(lead, own, default, method)
         key = (number, storage)
         size = sizes.get(key)
         if size is None:

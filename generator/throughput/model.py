@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.sizing.cache import CacheCost
 from generator.sizing.tensors import stored
-from generator.sizing.weights import method_storage, own_checkpoint
+from generator.sizing.weights import method_storage, own_checkpoint, storage_of
 from generator.throughput.shapes import CacheTraffic, ModelShape
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Method
 
-_ASIDE = frozenset({"embedding", "vision", "mtp"})
-"""Roles that a step of text does not read whole: a row of the embedding, the tower of images, draft layers."""
+_ASIDE = frozenset({"embedding", "lookup", "vision", "mtp"})
+"""Roles that a step of text does not read whole: rows of embedding and tables, the tower of images, draft layers."""
 
 _REMEMBERED = 1024
 _known: OrderedDict[tuple[int, int], tuple[object, object, ModelShape]] = OrderedDict()
@@ -37,14 +37,12 @@ def model_shape(architecture: ModelArchitecture, method: Method) -> ModelShape:
 def _safetensors(architecture: ModelArchitecture, method: Method) -> ModelShape:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
-    keeps = frozenset(method.get("keeps_16bit", ()))
     dense = experts = 0.0
     low, full = [0.0, 0.0], [0.0, 0.0]  # of everything else, of the experts
     for m in architecture.matrices:
         if m.role in _ASIDE and not (m.role == "embedding" and architecture.tied_embeddings):
             continue
-        quantised = m.quantizable and m.role != "lm_head" and m.role not in keeps
-        storage = m.storage if own else default if quantised else None
+        storage = storage_of(m, own, default, method)
         size = sum(stored(m.rows, m.columns, storage)) * m.count
         routed = m.role == "expert" and architecture.experts > 0
         (low if storage is not None else full)[routed] += m.parameters

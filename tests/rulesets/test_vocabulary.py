@@ -77,7 +77,7 @@ def test_each_stage_makes_exactly_its_names(context: Context) -> None:
         names = pair_names(context, pair.engine, pair.method, pair.checkpoint, pair.origin)[0]
         assert set(names) == names_of(vocabulary.PairNames)
         assert set(target_names(context, pair, {**names})) == names_of(vocabulary.TargetNames)
-        units = units_of(context.book.section("methods")[pair.method], pair.checkpoint)
+        units = units_of(context, pair.engine, pair.method, pair.checkpoint)
         assert set(layout_names(context, pair.engine, Layout(2), units)) == names_of(vocabulary.LayoutNames)
     assert set(NO_NAMES) == names_of(vocabulary.SpeedNames)
     assert set(NO_JOB) == names_of(vocabulary.JobNames)
