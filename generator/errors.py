@@ -1,7 +1,4 @@
-"""The root of all errors: a problem has a code, a message and, if known, a place in a file.
-
-Floor 0: imports nothing of the project.
-"""
+"""The root of all errors: a problem has a code, a message and, if known, a place in a file. Floor 0: imports nothing of the project."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's).
-
-Floor 3, pure.
-"""
+"""Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's). Floor 3, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Feed-forward layers: dense, and mixtures of experts with router and shared experts.
-
-Floor 3, pure.
-"""
+"""Feed-forward layers: dense, and mixtures of experts with router and shared experts. Floor 3, pure."""
 
 from __future__ import annotations
 

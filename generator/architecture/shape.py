@@ -1,7 +1,4 @@
-"""The model shape for sizing: weight matrices and caches.
-
-Floor 3, pure. Counts are of the whole model; `sizing` splits them over GPUs.
-"""
+"""The model shape for sizing: weight matrices and caches. Floor 3, pure. Counts are of the whole model; `sizing` splits them over GPUs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The layers of each kind of stack: parts and caches.
-
-Floor 3, pure.
-"""
+"""The layers of each kind of stack: parts and caches. Floor 3, pure."""
 
 from __future__ import annotations
 

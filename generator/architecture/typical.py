@@ -1,7 +1,4 @@
-"""A typical dense model of a given size, for specs with only a parameter count.
-
-Floor 3, pure.
-"""
+"""A typical dense model of a given size, for specs with only a parameter count. Floor 3, pure."""
 
 from __future__ import annotations
 

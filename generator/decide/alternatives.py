@@ -1,7 +1,4 @@
-"""The alternatives of a plan beside the best layout of each engine and method: what is best in one respect.
-
-Floor 5, pure.
-"""
+"""The alternatives of a plan beside the best layout of each engine and method: what is best in one respect. Floor 5, pure."""
 
 from __future__ import annotations
 

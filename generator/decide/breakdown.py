@@ -1,7 +1,4 @@
-"""The terms of the choice's memory: the law of the engine, run once more on figures that remember how they were made.
-
-Floor 5, pure.
-"""
+"""The terms of the choice's memory: the law of the engine, run once more on figures that remember how they were made. Floor 5, pure."""
 
 from __future__ import annotations
 

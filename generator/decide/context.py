@@ -1,7 +1,4 @@
-"""What one decision works with: the spec resolved against a rule book.
-
-Floor 5, pure but for the files that the spec names.
-"""
+"""What one decision works with: the spec resolved against a rule book. Floor 5, pure but for the files that the spec names."""
 
 from __future__ import annotations
 

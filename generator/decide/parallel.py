@@ -1,7 +1,4 @@
-"""Names of the stage `layout`: what a way to use the GPUs means for this model and engine.
-
-Floor 5, pure.
-"""
+"""Names of the stage `layout`: what a way to use the GPUs means for this model and engine. Floor 5, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How fast a candidate is: its shape, hardware and load put before the speed model, and what rules may read of it.
-
-Floor 5, pure.
-"""
+"""How fast a candidate is: its shape, hardware and load put before the speed model, and what rules may read of it. Floor 5, pure."""
 
 from __future__ import annotations
 

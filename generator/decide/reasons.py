@@ -1,7 +1,4 @@
-"""Rows that match, as reasons.
-
-Floor 5, pure.
-"""
+"""Rows that match, as reasons. Floor 5, pure."""
 
 from __future__ import annotations
 

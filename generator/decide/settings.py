@@ -1,7 +1,4 @@
-"""Settings: what is written for a candidate, in neutral words, as the `settings` rows say.
-
-Floor 5, pure.
-"""
+"""Settings: what is written for a candidate, in neutral words, as the `settings` rows say. Floor 5, pure."""
 
 from __future__ import annotations
 

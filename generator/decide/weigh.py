@@ -1,7 +1,4 @@
-"""Bytes of a candidate's weights on the fullest GPU: which of the formulas holds for its form.
-
-Floor 5, pure.
-"""
+"""Bytes of a candidate's weights on the fullest GPU: which of the formulas holds for its form. Floor 5, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a job of the plan leaves on disk, and the job itself.
-
-Floor 5, pure. Imported where a job is looked for: few decisions need one.
-"""
+"""What a job of the plan leaves on disk, and the job itself. Floor 5, pure. Imported where a job is looked for: few decisions need one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The engine versions of a spec, and what the matrices say of a method and a type of KV cache.
-
-Floor 3, pure.
-"""
+"""The engine versions of a spec, and what the matrices say of a method and a type of KV cache. Floor 3, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives.
-
-Floor 3, pure.
-"""
+"""The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives. Floor 3, pure."""
 
 from __future__ import annotations
 

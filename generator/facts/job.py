@@ -1,7 +1,4 @@
-"""Data of a quantization job: tool, method, settings, output and resource needs.
-
-Floor 3, pure.
-"""
+"""Data of a quantization job: tool, method, settings, output and resource needs. Floor 3, pure."""
 
 from __future__ import annotations
 

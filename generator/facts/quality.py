@@ -1,7 +1,4 @@
-"""Published quality loss of a method, by the size of the model.
-
-Floor 3, pure.
-"""
+"""Published quality loss of a method, by the size of the model. Floor 3, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The source that a fact is shown with.
-
-Floor 3, pure.
-"""
+"""The source that a fact is shown with. Floor 3, pure."""
 
 from __future__ import annotations
 

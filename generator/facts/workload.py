@@ -1,7 +1,4 @@
-"""The workload: what the user wrote, and for the rest what the profile's row says.
-
-Floor 3, pure.
-"""
+"""The workload: what the user wrote, and for the rest what the profile's row says. Floor 3, pure."""
 
 from __future__ import annotations
 

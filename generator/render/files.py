@@ -1,7 +1,4 @@
-"""From a plan to the text of its files. Pure: nothing here reads or writes a file but the templates.
-
-Floor 6.
-"""
+"""From a plan to the text of its files. Pure: nothing here reads or writes a file but the templates. Floor 6."""
 
 from __future__ import annotations
 

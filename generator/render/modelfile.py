@@ -1,7 +1,4 @@
-"""Ollama's Modelfile: the model's source and its parameters (other settings are in the server's environment).
-
-Floor 6, pure.
-"""
+"""Ollama's Modelfile: the model's source and its parameters (other settings are in the server's environment). Floor 6, pure."""
 
 from __future__ import annotations
 

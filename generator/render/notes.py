@@ -1,7 +1,4 @@
-"""Notes to read before running the files of one engine.
-
-Floor 6, pure.
-"""
+"""Notes to read before running the files of one engine. Floor 6, pure."""
 
 from __future__ import annotations
 

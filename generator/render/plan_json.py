@@ -1,7 +1,4 @@
-"""A plan as the object of `gen-deploy plan --json`.
-
-Floor 6, pure.
-"""
+"""A plan as the object of `gen-deploy plan --json`. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`serve.sh`: runs the engine on PATH with `exec`; and the engine's own config file, if it has one.
-
-Floor 6, pure.
-"""
+"""`serve.sh`: runs the engine on PATH with `exec`; and the engine's own config file, if it has one. Floor 6, pure."""
 
 from __future__ import annotations
 

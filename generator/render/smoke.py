@@ -1,7 +1,4 @@
-"""`smoke.sh`: waits for a server, asks one question, expects a text as answer.
-
-Floor 6, pure.
-"""
+"""`smoke.sh`: waits for a server, asks one question, expects a text as answer. Floor 6, pure."""
 
 from __future__ import annotations
 

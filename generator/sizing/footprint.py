@@ -1,7 +1,4 @@
-"""The terms of one GPU's memory, in bytes.
-
-Floor 3, pure. All figures are of the fullest GPU of the deployment.
-"""
+"""The terms of one GPU's memory, in bytes. Floor 3, pure. All figures are of the fullest GPU of the deployment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Which ggml type each tensor of a GGUF gets, as llama-quantize chooses it.
-
-Floor 3, pure. See `generator.sizing.gguf`.
-"""
+"""Which ggml type each tensor of a GGUF gets, as llama-quantize chooses it. Floor 3, pure. See `generator.sizing.gguf`."""
 
 from __future__ import annotations
 
