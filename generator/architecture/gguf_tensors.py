@@ -76,9 +76,7 @@ def _matrices(word: str, role: Role, shape: tuple[int, ...], layers: list[int]) 
     quantizable = min(rows, columns) > 1 and role not in ("norm", "router")
     for first, last in _runs(layers):
         count = many * (last - first + 1)
-        yield Matrix(
-            word, role, rows, columns, count, shard, "row" if split_row else "column", quantizable, first, last
-        )
+        yield Matrix(word, role, rows, columns, count, shard, "row" if split_row else "column", quantizable, first, last)
 
 
 def _runs(layers: list[int]) -> Iterator[tuple[int, int]]:

@@ -1,7 +1,6 @@
 """Layers with a state instead of keys and values: Mamba, Mamba-2, gated delta net, Kimi delta and lightning attention, short convolutions.
 
-Floor 3, pure. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the
-config says otherwise.
+Floor 3, pure. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the config says otherwise.
 """
 
 from __future__ import annotations

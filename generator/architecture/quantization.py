@@ -1,7 +1,6 @@
 """A checkpoint's quantization, from `quantization_config`: per module, since tools quantize different modules.
 
-Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4,
-bitsandbytes, FBGEMM.
+Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4, bitsandbytes, FBGEMM.
 """
 
 from __future__ import annotations

@@ -33,11 +33,10 @@ class Storage:
 class Matrix:
     """`count` equal weight matrices of `rows` × `columns` (output × input features); a vector has one column.
 
-    `shard` is its tensor-parallel split: its rows (`column` parallel, as the field calls it), its
-    columns (`row` parallel), the vocabulary (padded), by experts (each expert is split like `column`/`row`
-    without expert parallelism and kept whole with it; `split` is the direction), or not at all. `heads` are units that are
-    not split further: with more GPUs than heads each GPU keeps one (KV heads). `storage` is the checkpoint's own
-    storage, if quantized; None leaves it to the method.
+    `shard` is its tensor-parallel split: its rows (`column` parallel, as the field calls it), its columns (`row` parallel), the vocabulary
+    (padded), by experts (each expert is split like `column`/`row` without expert parallelism and kept whole with it; `split` is the
+    direction), or not at all. `heads` are units that are not split further: with more GPUs than heads each GPU keeps one (KV heads).
+    `storage` is the checkpoint's own storage, if quantized; None leaves it to the method.
     """
 
     name: str
@@ -69,10 +68,9 @@ class CacheGroup:
     latent    one latent vector of `latent_dim` values per token (MLA), not split by tensor parallelism
     state     `state_bytes` per sequence, whatever its length (Mamba, linear attention), split by tp
 
-    `chunked` marks sliding layers with fixed chunks as windows (Llama 4): some engines keep all tokens. `stride` is
-    the number of tokens per latent vector. `index_bytes` per token and layer are kept for an indexer (sparse
-    attention), not split. `state_bytes` and the rest are of one layer: `state_bytes` counts `conv_values` in 16 bits
-    and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
+    `chunked` marks sliding layers with fixed chunks as windows (Llama 4): some engines keep all tokens. `stride` is the number of tokens
+    per latent vector. `index_bytes` per token and layer are kept for an indexer (sparse attention), not split. `state_bytes` and the rest
+    are of one layer: `state_bytes` counts `conv_values` in 16 bits and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
     """
 
     kind: Literal["full", "sliding", "latent", "state"]
@@ -128,13 +126,12 @@ class CheckpointQuantization:
 class ModelArchitecture:
     """Layers, heads and experts of one model.
 
-    `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown. `yarn_context` is the original
-    context times YaRN's factor, which some engines take instead; 0 without YaRN.
-    `tensor_bytes` is exact if known from a GGUF or safetensors header, else 0; `stored` are the tensors of a GGUF header.
-    `rotary_rows` are the positions of all rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are
-    matrices in the published checkpoint that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`:
-    quantization tools copy them unchanged. `gguf_experts` is the ggml type in which every GGUF of the model has its routed experts, whatever
-    the file's type is called.
+    `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown. `yarn_context` is the original context
+    times YaRN's factor, which some engines take instead; 0 without YaRN. `tensor_bytes` is exact if known from a GGUF or safetensors
+    header, else 0; `stored` are the tensors of a GGUF header. `rotary_rows` are the positions of all rotary tables that an engine
+    precomputes (each row `rotary_dim` values). `unloaded` are matrices in the published checkpoint that engines do not load (multi-token
+    prediction layers, unused keys); `unloaded_copied`: quantization tools copy them unchanged. `gguf_experts` is the ggml type in which
+    every GGUF of the model has its routed experts, whatever the file's type is called.
     """
 
     model_type: str

@@ -34,9 +34,7 @@ def typical(parameters: float) -> ModelArchitecture:
         raise fail("bad-model-config", "model: parameters must be a number, such as 7.6e9")
     if not 1e7 <= parameters <= 1e14:
         raise fail("bad-model-config", f"model: parameters must be between 1e7 and 1e14, not {parameters:g}")
-    _, layers, hidden, heads, kv_heads, width, vocab, tied = min(
-        _SHAPES, key=lambda shape: abs(math.log(shape[0] / parameters))
-    )
+    _, layers, hidden, heads, kv_heads, width, vocab, tied = min(_SHAPES, key=lambda shape: abs(math.log(shape[0] / parameters)))
     embeddings = vocab * hidden * (1 if tied else 2)
     head_dim = 64 if hidden < 2048 else 128
     while hidden > 64 and embeddings > parameters / 2:  # far below the smallest shape: narrower, smaller vocabulary

@@ -115,9 +115,7 @@ def set_value(value: Any, facts: Facts, book: RuleBook, version: str | None) -> 
     return value
 
 
-def trace_of(
-    step: str, row: Row, did: Mapping[str, object], facts: Facts, sources: Mapping[str, str | None], book: RuleBook
-) -> Trace:
+def trace_of(step: str, row: Row, did: Mapping[str, object], facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> Trace:
     """A step of the decision as the trace keeps it."""
     return Trace(step, row.id, did, Reads(row, facts, sources, book), row.because, row.source, row.at)
 
@@ -146,9 +144,7 @@ class Reads(Mapping[str, Read]):
         return len(self._all())
 
 
-def reads(
-    row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook
-) -> dict[str, Read]:
+def reads(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> dict[str, Read]:
     """What a row read: the facts of its cells, and the thresholds that they name, each with its source."""
     found: dict[str, Read] = {}
     for name, cell in row.when.items():

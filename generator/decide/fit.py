@@ -330,9 +330,7 @@ class _Sizer:
         """The memory of a trial, term by term."""
         fixed, needed, budget = trial.parts.fixed, trial.parts.kv_needed, trial.budget
         pool = needed if self.whole else max(0, budget - self.weights - fixed.total)
-        return Footprint(
-            self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity
-        )
+        return Footprint(self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity)
 
     def kv_cache(self, trial: _Trial, footprint: Footprint) -> KvCache:
         """The cache of a trial, in tokens."""

@@ -158,10 +158,7 @@ class Speeds:
         setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
         workload = self.context.workload
         most = max(1.0, self.places(candidate))
-        found = [
-            estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration)
-            for c in concurrencies
-        ]
+        found = [estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration) for c in concurrencies]
         return [speed for speed in found if speed is not None]
 
     def level(self, among: str, name: str) -> float:

@@ -50,8 +50,7 @@ class Contests:
 
     def __init__(self, rows: Sequence[Row], level: Callable[[str, str], float], estimated: Callable[[Ranked], Facts | None]) -> None:
         """`level`: the share by which an estimate may differ and still be level, by contest and name; `estimated`: the names of an
-        estimate, None where there is none.
-        """
+        estimate, None where there is none."""
         self.rows, self.level, self._estimated = rows, level, estimated
         self._known: dict[int, tuple[Ranked, Facts | None]] = {}
 
@@ -99,8 +98,7 @@ class Contests:
 
     def _not_beaten(self, best: Ranked, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
         """The winner, or what beats it among all that the rows before `unbeaten` put level with it: a layout that lost its own contest
-        to one that lost against other methods.
-        """
+        to one that lost against other methods."""
         index = next((number for number, row in enumerate(self.rows) if row.unbeaten), None)
         if index is None or self.estimated(best) is None:
             return best, []

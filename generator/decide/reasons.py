@@ -18,8 +18,6 @@ def reason_of(row: Row, facts: Facts, sources: Mapping[str, str | None], book: R
     return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
 
 
-def reasons(
-    table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook
-) -> tuple[Reason, ...]:
+def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> tuple[Reason, ...]:
     """Reasons of the rows of a table that are decided at this stage."""
     return tuple([reason_of(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])

@@ -97,10 +97,9 @@ def gguf_needs(
 ) -> Needs:
     """The estimated resource needs of a job, in bytes. No GPU; `from_gguf`: nothing is downloaded or converted.
 
-    Disk: the download, the 16-bit file, the result. Host memory, at the worst step: converting holds one tensor
-    as stored, in 32 bits and as written; quantizing holds it in 16 bits, in 32 and as result, 8 GiB of rows at most; llama-imatrix
-    reads the 16-bit file repeatedly, and holds the logits of a batch. Read in src/llama-quant.cpp and
-    tools/imatrix/imatrix.cpp of the pinned build.
+    Disk: the download, the 16-bit file, the result. Host memory, at the worst step: converting holds one tensor as stored, in 32 bits and
+    as written; quantizing holds it in 16 bits, in 32 and as result, 8 GiB of rows at most; llama-imatrix reads the 16-bit file repeatedly,
+    and holds the logits of a batch. Read in src/llama-quant.cpp and tools/imatrix/imatrix.cpp of the pinned build.
     """
     sixteen = gguf_bytes(architecture, methods["gguf-f16"], ggml_types)
     largest = max((m.rows * m.columns * _stacked(architecture, m.role) for m in architecture.matrices), default=0)

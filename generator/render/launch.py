@@ -259,19 +259,13 @@ class Launch:
 
 
 def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> Launch:
-    """The launch of a candidate.
-
-    Raises an internal error if the candidate spans nodes and the engine has no option for that.
-    """
+    """The launch of a candidate. Raises an internal error if the candidate spans nodes and the engine has no option for that."""
     engine = resolve_engine(candidate.engine, candidate.engine_version, book)
     hardware = plan.spec["hardware"]
     deploy, per_node = plan.spec.get("deploy") or Deploy(), int(hardware.get("gpus_per_node") or 1)
     launch = Launch(plan, candidate, engine, deploy, vendor_of(plan, book), per_node, back, book)
     if launch.nodes > 1 and not launch.has("nodes"):
-        raise internal(
-            "no-flag",
-            f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned",
-        )
+        raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")
     if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.variable is None):
         raise internal("no-copies", f"the files start one copy of {engine.name} on {launch.vendor}, but {launch.copies} are planned")
     unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]

@@ -27,9 +27,7 @@ def inside(launch: Launch) -> tuple[str, str | None]:
     folder = CONFIG_INSIDE + "/from" * depth
     if not launch.weights.local:
         return folder, None
-    return folder, f"/root{model[1:]}" if model.startswith("~/") else normpath(
-        f"{folder}/{model}" if model[0] == "." else model
-    )
+    return folder, f"/root{model[1:]}" if model.startswith("~/") else normpath(f"{folder}/{model}" if model[0] == "." else model)
 
 
 def source(launch: Launch) -> str:

@@ -56,9 +56,7 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
         trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
         alternatives=data["alternatives"],
         rejected=rejected(plan.rejected, book),
-        warnings=[
-            {"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]
-        ],
+        warnings=[{"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]],
         notes=[note for launch in launches for note in notes(launch)],
         runs=[_run(launch, paths) for launch in launches],
         jobs=_jobs(launches),

@@ -1,7 +1,6 @@
 """`quantize/run.sh` of a GGUF job: download, convert, importance matrix, quantize, check.
 
-Floor 6, pure. All values from a spec are assignments at the top of the script, quoted and verified; the rest of the
-script is constant.
+Floor 6, pure. All values from a spec are assignments at the top of the script, quoted and verified; the rest of the script is constant.
 """
 
 from __future__ import annotations

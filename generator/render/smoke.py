@@ -35,11 +35,7 @@ def _engine(launch: Launch) -> dict[str, str]:
     """The engine-specific parts, as shell words."""
     path, question = request(launch)
     ready = ("/api/show", {"model": launch.served}) if launch.creates_model else (launch.facts["health"], None)
-    key = (
-        Ref(launch.api_key.name, launch.api_key.hint)
-        if launch.deploy.get("api_key_from") and takes_key(launch)
-        else None
-    )
+    key = (Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None)
     return {
         "name": launch.engine.name,
         "base_url": bash(launch.base_url),

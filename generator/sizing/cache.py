@@ -1,9 +1,8 @@
 """What the KV cache costs: bytes per token and per sequence on the fullest GPU, and the tokens that a pool holds.
 
-Floor 3, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent
-attention one vector per token that tensor parallelism does not split, Mamba and linear attention one state per
-sequence. Engines differ in what they make of that: `CacheRules` says how, and each engine's own subclass of `CacheCost`
-counts it (`generator/engines/<engine>/cache.py`).
+Floor 3, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent attention one vector per
+token that tensor parallelism does not split, Mamba and linear attention one state per sequence. Engines differ in what they make of that:
+`CacheRules` says how, and each engine's own subclass of `CacheCost` counts it (`generator/engines/<engine>/cache.py`).
 """
 
 from __future__ import annotations
@@ -40,9 +39,8 @@ class _Fields(NamedTuple):
 class CacheCost(_Fields):
     """What the cache costs on the fullest GPU; as it stands, for an engine whose blocks hold tokens of all layers.
 
-    `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per
-    sequence. `block` is the engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server.
-    `sliding_tokens` and `state_ratio` are SGLang's.
+    `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the
+    engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's.
     """
 
     __slots__ = ()

@@ -30,9 +30,7 @@ def hidden_bytes(architecture: ModelArchitecture, tokens: int) -> int:
     return tokens * architecture.hidden_size * HALF
 
 
-def forward_bytes(
-    architecture: ModelArchitecture, layout: Layout, tokens: int, mlp_copies: float, hidden_copies: float
-) -> float:
+def forward_bytes(architecture: ModelArchitecture, layout: Layout, tokens: int, mlp_copies: float, hidden_copies: float) -> float:
     """Peak of a forward pass over `tokens`: that many copies of the feed-forward width and of the hidden state."""
     values = mlp_copies * mlp_width(architecture, layout) + hidden_copies * architecture.hidden_size
     return tokens * HALF * values

@@ -1,8 +1,7 @@
 """Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone.
 
-Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor
-gets which clause, and what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source
-`lcpp-quant-src`).
+Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor gets which clause, and
+what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`).
 """
 
 from __future__ import annotations
@@ -226,9 +225,7 @@ def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:
     first = max(0, len(sizes.layers) - (layers - 1))
     dense = [size - experts for size, experts in zip(sizes.layers, sizes.experts, strict=True)]
     beside = max(first, cpu_experts)
-    return Placed(
-        sizes.output + sum(dense[first:]), sum(sizes.experts[beside:]), sum(dense[:first]), sum(sizes.experts[:beside])
-    )
+    return Placed(sizes.output + sum(dense[first:]), sum(sizes.experts[beside:]), sum(dense[:first]), sum(sizes.experts[:beside]))
 
 
 def repack_bytes(

@@ -27,9 +27,7 @@ class Cuts:
     expert_inputs: frozenset[int]
     expert_outputs: frozenset[int]
 
-    def divide(
-        self, parts: int, unit: int, experts_whole: bool, outputs_too: bool, padded: Mapping[int, int] = NOT_PADDED
-    ) -> bool:
+    def divide(self, parts: int, unit: int, experts_whole: bool, outputs_too: bool, padded: Mapping[int, int] = NOT_PADDED) -> bool:
         """Whether every cut length, divided by `parts`, is a whole number of `unit` values; `padded` replaces lengths."""
         lengths = self.inputs | (self.outputs if outputs_too else frozenset())
         if not experts_whole:
@@ -52,6 +50,4 @@ def cuts(architecture: ModelArchitecture) -> Cuts:
 
 
 def _experts(matrices: list[Matrix], split: str) -> frozenset[int]:
-    return frozenset(
-        (m.columns if split == "row" else m.rows) for m in matrices if m.shard == "expert" and m.split == split
-    )
+    return frozenset((m.columns if split == "row" else m.rows) for m in matrices if m.shard == "expert" and m.split == split)

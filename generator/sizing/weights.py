@@ -1,9 +1,8 @@
 """Weight bytes on the fullest GPU, tensor by tensor, for checkpoints in safetensors.
 
-Floor 3, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method
-quantises, the method's own list of what stays in 16 bits does. What one figure of bits per weight misses: embeddings,
-lm_head, norms, routers and vision towers in 16 bits, scales and zero points, what tensor parallelism replicates, the
-rotary table, and the allocator's rounding.
+Floor 3, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method quantises, the method's own
+list of what stays in 16 bits does. What one figure of bits per weight misses: embeddings, lm_head, norms, routers and vision towers in 16
+bits, scales and zero points, what tensor parallelism replicates, the rotary table, and the allocator's rounding.
 """
 
 from __future__ import annotations

@@ -105,9 +105,8 @@ class HardwareRequest:
 class DeploymentSpec:
     """One spec. `workload`, `serve`, `pin`, `quantize` and `deploy` contain only the user's keys; `folder` is the folder of the file.
 
-    `labels` are words of the owner's own.
-    `quantize` is None if the spec does not request a quantization job. `within` are the allowed folders (symlinks resolved)
-    for the files it names; None: anywhere. `lock` is what was looked up on a model hub (None: nothing was).
+    `labels` are words of the owner's own. `quantize` is None if the spec does not request a quantization job. `within` are the allowed
+    folders (symlinks resolved) for the files it names; None: anywhere. `lock` is what was looked up on a model hub (None: nothing was).
     """
 
     name: str

@@ -45,8 +45,7 @@ class Factors:
     first_base: float
     first_sequence: float
     queue: float
-    """the first token: front end of the server, its work per sequence, and the share of the others' prompts that a new
-    one waits for"""
+    """the first token: front end of the server, its work per sequence, and the share of the others' prompts that a new one waits for"""
     threshold: Numbers
     """looks up what an architecture names as the factor of its arithmetic or its host's work"""
     engines: Mapping[str, float] = field(default_factory=dict)

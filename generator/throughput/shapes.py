@@ -50,8 +50,7 @@ class ModelShape(NamedTuple):
 
 class Generation(NamedTuple):
     """What an architecture of the catalogue says of speed: the thresholds of its factors (None: 1), llama.cpp's back end, and
-    whether many have measured servers on it.
-    """
+    whether many have measured servers on it."""
 
     compute: str | None = None
     host: str | None = None
@@ -62,12 +61,11 @@ class Generation(NamedTuple):
 class HardwareShape(NamedTuple):
     """One GPU (or host) and its links.
 
-    `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where
-    unknown; `kind` of arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction,
-    `link_kind` nvlink, xgmi, pcie or none, `generation` of its architecture. `across` whether one replica
-    spans nodes. `host` is the bandwidth of the host's memory in bytes/s, `assumed` whether `bandwidth` is that of a host
-    of which nothing is known, `host_known` whether somebody said how fast the host's memory is. `int8_ops` is the dense
-    INT8 peak per second whatever the method, 0 where unknown.
+    `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where unknown; `kind` of
+    arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction, `link_kind` nvlink, xgmi, pcie or none,
+    `generation` of its architecture. `across` whether one replica spans nodes. `host` is the bandwidth of the host's memory in bytes/s,
+    `assumed` whether `bandwidth` is that of a host of which nothing is known, `host_known` whether somebody said how fast the host's memory
+    is. `int8_ops` is the dense INT8 peak per second whatever the method, 0 where unknown.
     """
 
     bandwidth: float
@@ -156,11 +154,10 @@ class Range(NamedTuple):
 class Speed(NamedTuple):
     """What a deployment does under a load.
 
-    `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds.
-    `limit` is what takes most of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds
-    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from. `concurrency`
-    sequences run at once, of the `asked` (None: as many as there is room for); those that find no place wait, and their
-    wait is in `ttft_ms`.
+    `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds. `limit` is what takes most
+    of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds fewer sequences than were asked for. `basis`
+    names the class of measurements that the bounds come from. `concurrency` sequences run at once, of the `asked` (None: as many as there
+    is room for); those that find no place wait, and their wait is in `ttft_ms`.
     """
 
     output_tokens_per_second: Range

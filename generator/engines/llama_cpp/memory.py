@@ -7,10 +7,9 @@ the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 ·
     layer    unit(width) + mask, the width as `generator.engines.llama_cpp.graph` counts it, mask = 2 · ub · cells (f16)
     scores   without flash attention: unit(H·C + C + 2·H·d + 2·E)
 
-The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs
-the scheduler keeps copies of its inputs on each; the fullest one also holds the output layer, the last. With
-`--parallel N` llama.cpp has a cache for each slot, and the mask is as wide as one of them; Ollama has one for all
-(`--kv-unified`), and a mask over all of its cells.
+The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs the scheduler keeps
+copies of its inputs on each; the fullest one also holds the output layer, the last. With `--parallel N` llama.cpp has a cache for each
+slot, and the mask is as wide as one of them; Ollama has one for all (`--kv-unified`), and a mask over all of its cells.
 """
 
 from __future__ import annotations
@@ -35,10 +34,7 @@ def cells(load: Load, numbers: Numbers, sharing: int = 1) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LlamaCppMemory:
-    """The three functions; `name` prefixes the thresholds that go by the engine's own version.
-
-    `unified`: one cache for all slots.
-    """
+    """The three functions; `name` prefixes the thresholds that go by the engine's own version. `unified`: one cache for all slots."""
 
     name: str
     unified: bool

@@ -1,9 +1,8 @@
 """SGLang: what `mem_fraction_static` leaves outside the static part must hold activations and graphs. Bytes.
 
-Floor 4, pure. The pool is sized from the memory that is free before the weights (`pre`) and after them (`avail`), the
-smallest over all ranks: KV pool = avail - pre · (1 - fraction), less a reservation for multimodal models. So
-activations and graphs are not in the static part; they live in pre · (1 - fraction) (source
-`sglang-kv-cache-configurator`).
+Floor 4, pure. The pool is sized from the memory that is free before the weights (`pre`) and after them (`avail`), the smallest over all
+ranks: KV pool = avail - pre · (1 - fraction), less a reservation for multimodal models. So activations and graphs are not in the static
+part; they live in pre · (1 - fraction) (source `sglang-kv-cache-configurator`).
 
 Until 0.5.16 the fp32 scales that MXFP4 experts are loaded with stay beside the ones that the weight-only kernel reads:
 4 bytes for each 32 values, 22.5 GiB per GPU of DeepSeek-V4-Pro on eight (source `sglang-stale-mxfp4-scales`).

@@ -1,9 +1,8 @@
 """TensorRT-LLM (PyTorch backend): the pool is a fraction of what the profile left free. Bytes.
 
-Floor 4, pure. KV pool = free_gpu_memory_fraction · (capacity - weights - activations - outside torch), where the
-profile's own temporary KV cache is given back (source `tensorrt-llm-waterfall`: 11 starts, worst residual 0.01 GiB).
-`activations` here is the logged "dynamic" memory without that temporary cache. The CUDA graphs come after the pool and
-are in nobody's account: the fraction has to leave room for them.
+Floor 4, pure. KV pool = free_gpu_memory_fraction · (capacity - weights - activations - outside torch), where the profile's own temporary KV
+cache is given back (source `tensorrt-llm-waterfall`: 11 starts, worst residual 0.01 GiB). `activations` here is the logged "dynamic" memory
+without that temporary cache. The CUDA graphs come after the pool and are in nobody's account: the fraction has to leave room for them.
 """
 
 from __future__ import annotations
