@@ -33,7 +33,7 @@ class TrainingJob:
     method: str
     entry: Entry
     facts: TrainingMethod
-    data: Mapping[str, object]
+    data: Mapping[str, Any]
     needs: Needs
     gpus: int
     notes: tuple[str, ...]
