@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 from generator.rulebook.table import LABELS  # noqa: E402
-from generator.throughput.factors import BACK_ENDS  # noqa: E402
+from generator.throughput.local import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"

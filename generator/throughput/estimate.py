@@ -7,7 +7,6 @@ from typing import NamedTuple
 from generator.engines import ENGINES
 from generator.sizing.footprint import Numbers
 from generator.throughput.bands import Bands, Class, class_of
-from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
 from generator.throughput.local import LocalMachine, Packing
 from generator.throughput.serving import Served, served
 from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Speed, Split
@@ -17,13 +16,10 @@ LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
 
 
 class Calibration:
-    """The thresholds that speed reads, once for a rule set."""
+    """The thresholds that speed reads (what each means stands in `rules/physics/speed.yaml`), and the bands around its estimates."""
 
     def __init__(self, numbers: Numbers) -> None:
-        self.numbers = numbers
-        self.servers: Factors = factors(numbers)
-        self.local: LocalFactors = local_factors(numbers)
-        self.bands = Bands(numbers)
+        self.numbers, self.bands = numbers, Bands(numbers)
 
 
 class Setting(NamedTuple):
@@ -49,8 +45,8 @@ class Setting(NamedTuple):
     def machine(self, calibration: Calibration) -> Machine | LocalMachine:
         """What gives the time of a step."""
         if self.engine in LOCAL:
-            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.local, self.in_host)
-        return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.servers)
+            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.numbers, self.in_host)
+        return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.numbers)
 
 
 class Compared(NamedTuple):

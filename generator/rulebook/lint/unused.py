@@ -20,7 +20,6 @@ _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 _PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
 _CITED = re.compile(r"`([a-z0-9.-]+)`")
 """A source key in a docstring."""
-_FIELD = re.compile(r"^    ([a-z][a-z0-9_]*): float", re.MULTILINE)
 _HOLE = re.compile(r"\{[^}]+\}")
 LEAST = 4
 """Minimum length of the fixed part of a name composed in code."""
@@ -43,9 +42,6 @@ def _code() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
     """All quoted words in the package's modules (except lint's own), and all names composed there."""
     texts = _texts()
     words = frozenset(word for text in texts for word in _WORD.findall(text))
-    # a dataclass with fields read by name, with a prefix from the same module
-    prefixes = [(text, word) for text in texts for word in _WORD.findall(text) if word.endswith(".") and len(word) > LEAST]
-    words |= {prefix + name for text, prefix in prefixes for name in _FIELD.findall(text)}
     made = {found for text in texts for found in _PATTERN.findall(text) if len(_HOLE.sub("", found).strip(".")) >= LEAST}
     patterns = [re.compile("[a-z0-9_.-]+".join(re.escape(part) for part in _HOLE.split(found))) for found in sorted(made) if "." in found]
     return words, tuple(patterns)
