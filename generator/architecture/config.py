@@ -18,7 +18,7 @@ from generator.architecture.parts import Collector, Part, vector
 from generator.architecture.positions import max_context, rotary, yarn_context
 from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
-from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
+from generator.architecture.stacks import STACKS, Context, hybrid_blocks
 from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import tower
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
@@ -178,6 +178,3 @@ def _dtype(outer: Fields, fields: Fields) -> Literal["bf16", "fp16", "fp32"]:
     word = fields.word("torch_dtype", "dtype") or outer.word("torch_dtype", "dtype")
     word = word.removeprefix("torch.")
     return "fp16" if word in ("float16", "half") else "fp32" if word == "float32" else "bf16"
-
-
-__all__ = ["Stack", "UnknownFamily", "from_config"]

@@ -169,17 +169,6 @@ class ModelArchitecture:
         return sum(m.parameters for m in self.matrices)
 
     @property
-    def active_parameters(self) -> int:
-        """Active parameters per token: of the experts, only the routed ones."""
-        total = 0
-        for m in self.matrices:
-            if m.role == "expert" and self.experts:
-                total += m.parameters * self.experts_per_token // self.experts
-            else:
-                total += m.parameters
-        return total
-
-    @property
     def moe(self) -> bool:
         """Whether the model has routed experts."""
         return self.experts > 0

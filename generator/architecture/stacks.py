@@ -292,5 +292,3 @@ STACKS = {
     "shared-kv": shared_kv,
     "blocks": blocks,
 }
-
-__all__ = ["BLOCKS", "STACKS", "Context", "Stack", "hybrid_blocks"]

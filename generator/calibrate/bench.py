@@ -13,7 +13,7 @@ from pathlib import Path
 
 from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
-from generator.decide.performance import Speeds, layout_of
+from generator.decide.performance import Speeds
 from generator.engines import ENGINES, benchmarks
 from generator.engines.benchmark import Result, figure_of
 from generator.engines.llama_cpp import bench as llama_bench
@@ -130,7 +130,7 @@ def _setting(candidate: Candidate, outcome: Outcome) -> tuple[Setting, Calibrati
     speeds = Speeds(outcome.context)
     if speeds.calibration is None or candidate.memory is None:
         raise fail("no-estimate", "this rule set has no speed model")
-    return speeds.setting(candidate, layout_of(candidate), candidate.memory, speeds.kv_bits(candidate)), speeds.calibration
+    return speeds.setting(candidate), speeds.calibration
 
 
 def _demand(result: Result, candidate: Candidate) -> Demand:

@@ -12,7 +12,7 @@ from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
 from generator.facts.model_names import understood
 from generator.facts.workload import Workload, resolve_workload
-from generator.plan import Read, Trace
+from generator.plan import Read, Reason, Trace
 from generator.readers.problems import in_order
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
@@ -159,6 +159,17 @@ def reads(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleB
                     threshold = book.threshold(bound)
                     found[bound] = Read(threshold["value"], threshold.get("source"))
     return found
+
+
+def _reason(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> Reason:
+    """One row that matched; a row that only reads a cell of a matrix brings that cell's source."""
+    source = row.source or next((sources[name] for name in row.when if sources.get(name)), None)
+    return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
+
+
+def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> tuple[Reason, ...]:
+    """Reasons of the rows of a table that are decided at this stage."""
+    return tuple([_reason(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])
 
 
 class Numbers:

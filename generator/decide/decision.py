@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.decide import alternatives, prefer, rule_of_thumb
+from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, kv_bits_of, numbers_of, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, numbers_of, reasons, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
@@ -23,7 +23,6 @@ from generator.decide.offload import partly_offloaded, placement_of
 from generator.decide.parallel import arranged, units_of
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
-from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
 from generator.decide.weigh import projector_bytes, served, weights_on_gpu
@@ -343,7 +342,7 @@ class _Decision:
     def _alternatives(self, finished: list[Ranked], order: Order, contests: Contests) -> tuple[Candidate, ...]:
         """The runners-up, best first: the best layout of each engine and method, and the best of all by speed, latency, loss and GPUs."""
         found, leaders = order.best_first, order.leaders
-        best = alternatives.extremes(found, [contests.estimated(one) for one in found])
+        best = prefer.extremes(found, [contests.estimated(one) for one in found])
         shown = [*range(1, leaders), *dict.fromkeys(place for place in best if place >= leaders)]
         return tuple([self._shown(finished[place], found[place]) for place in shown])
 

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from generator.errors import Problem, fold
 from generator.facts.engine import Engine
-from generator.facts.sources import first_source
 from generator.plan import Reason
-from generator.rulebook.book import RuleBook
+from generator.rulebook.book import RuleBook, first_source
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
 

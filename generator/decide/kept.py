@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from generator.decide.reasons import reasons
+from generator.decide.context import reasons
 from generator.errors import InputError
 from generator.hub.lock import Choice
 from generator.plan import Candidate, Plan, Reason, changed

@@ -15,8 +15,8 @@ from generator.facts.model import Checkpoint
 from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
 from generator.facts.registry import needs_code, source_of, standing
-from generator.facts.sources import first_source
 from generator.quantity import version_key
+from generator.rulebook.book import first_source
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS
 from generator.spec.deployment import HUGGING_FACE, cards_of

@@ -7,7 +7,7 @@ against each other, and common errors cancel more the more two candidates have i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
@@ -239,3 +239,22 @@ def _groups(found: Sequence[Ranked], key: Callable[[Ranked], object]) -> list[li
     for one in found:
         groups.setdefault(key(one), []).append(one)
     return list(groups.values())
+
+
+def extremes(best_first: Sequence[Ranked], figures: Sequence[Facts | None]) -> Iterator[int]:
+    """The places of the first candidates that are best by speed, by latency, by loss and by the number of GPUs; `figures` of each."""
+
+    def figure(place: int, name: str, without: float) -> float:
+        value = (figures[place] or {}).get(name)
+        return float(value) if isinstance(value, int | float) else without
+
+    def loss(place: int) -> float:
+        value = best_first[place].candidate.quality.value
+        return _LAST if value is None else value
+
+    places = range(len(best_first))
+    if places:
+        yield max(places, key=lambda place: figure(place, "speed.output_tokens_per_second", 0.0))
+        yield min(places, key=lambda place: figure(place, "speed.tpot_ms", _LAST))
+        yield min(places, key=loss)
+        yield min(places, key=lambda place: best_first[place].candidate.gpus)

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from generator.facts.sources import first_source
 from generator.quantity import version_key
-from generator.rulebook.book import RuleBook, file_format
+from generator.rulebook.book import RuleBook, file_format, first_source
 from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, cell_test

@@ -16,9 +16,8 @@ from generator.architecture.shape import ModelArchitecture, Stored
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.facts.hubs import names_on
 from generator.facts.model_names import unknown_model
-from generator.facts.sources import first_source
 from generator.quantity import GIB
-from generator.rulebook.book import RuleBook
+from generator.rulebook.book import RuleBook, first_source
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec
 
@@ -93,11 +92,6 @@ class Model:
     billion: float = 0.0
     source: str | None = None
     config: Mapping[str, object] | None = None
-
-    @property
-    def parameters(self) -> int:
-        """Parameters in all, as the architecture has them."""
-        return self.architecture.parameters
 
     @property
     def classes(self) -> tuple[str, ...]:

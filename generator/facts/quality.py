@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from generator.facts.sources import first_source
-from generator.rulebook.book import RuleBook
+from generator.rulebook.book import RuleBook, first_source
 
 
 class Quality(NamedTuple):

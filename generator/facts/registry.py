@@ -10,9 +10,8 @@ from typing import Literal
 
 from generator.facts.engine import Engine
 from generator.facts.model import Model
-from generator.facts.sources import first_source
 from generator.quantity import version_key
-from generator.rulebook.book import RuleBook
+from generator.rulebook.book import RuleBook, first_source
 from generator.rulebook.memo import remembered
 
 Standing = Literal["loads", "newer", "older", "never", "unknown"]

@@ -16,8 +16,7 @@ from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.script import array, exported, same_exports, summary, takes_key
 from generator.render.words import Ref, Word, bash, expected
-from generator.verify.data import same_json
-from generator.verify.shell import same_words
+from generator.verify.data import same_json, same_words
 
 RESULT = "bench.json"
 

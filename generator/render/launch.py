@@ -26,7 +26,6 @@ from generator.spec.deployment import Deploy
 CONFIG_INSIDE = "/gen-deploy"
 LAST_PORT = 65535
 LOOPBACK = "127.0.0.1"
-ANY = {"0.0.0.0", "::"}
 VISIBLE = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES", "intel": "ZE_AFFINITY_MASK"}
 """The variable that limits a process to some GPUs, by vendor."""
 

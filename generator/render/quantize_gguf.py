@@ -19,7 +19,7 @@ from generator.render.weights import host_path
 from generator.render.words import Word, bash, comment, expected
 from generator.sizing.gguf_overrides import pattern, read_overrides
 from generator.spec.deployment import is_path
-from generator.verify.shell import same_words
+from generator.verify.data import same_words
 
 
 @dataclass(frozen=True, slots=True)

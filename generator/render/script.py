@@ -12,8 +12,7 @@ from generator.render.weights import host_path
 from generator.render.words import Beside, Ref, Word, bash, comment, expected, plain
 from generator.render.yaml_text import block
 from generator.spec.deployment import is_path
-from generator.verify.data import same_yaml
-from generator.verify.shell import same_words
+from generator.verify.data import same_words, same_yaml
 
 
 def script(launch: Launch, header: str) -> Artifact:

@@ -7,7 +7,7 @@ what happens to rows that no block divides, is as in llama.cpp's src/llama-quant
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,9 +20,6 @@ from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method
 
-AVX2_REPACKED = ("q4_0", "q4_K", "iq4_nl", "mxfp4")
-"""Types of which the CPU backend makes a second, interleaved copy on x86 with AVX2 (ggml-cpu/repack.cpp)."""
-
 _REMEMBERED = 16_384
 
 
@@ -31,15 +28,13 @@ class GgufSizes:
     """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
 
     With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
-    copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type. `experts` are the routed
-    experts of each layer, a part of `layers`; `largest` is one tensor.
+    copy, `file` does not. `experts` are the routed experts of each layer, a part of `layers`; `largest` is one tensor.
     """
 
     layers: tuple[int, ...]
     embedding: int
     output: int
     file: int
-    by_type: Mapping[str, int]
     experts: tuple[int, ...]
     largest: int
 
@@ -50,7 +45,6 @@ class GgufSizes:
         layers, experts = (tuple(size * exact // self.file for size in sizes) for sizes in (self.layers, self.experts))
         embedding, output, largest = (size * exact // self.file for size in (self.embedding, self.output, self.largest))
         return replace(self, layers=layers, experts=experts, embedding=embedding, output=output, file=exact, largest=largest)
-
 
     def without(self, cpu_experts: int) -> tuple[int, ...]:
         """Bytes of each layer where the experts of so many layers, from the first on, are elsewhere."""
@@ -105,7 +99,6 @@ def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
     last = many - 1
     layers, experts = [0] * many, [0] * many
     everywhere = embedding = output = file = largest = 0
-    by_type: dict[str, int] = {}
     for tensor in found:
         size = tensor.size * max(1, len(tensor.layers))
         file += size
@@ -114,7 +107,6 @@ def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
             if tied and tensor.name == "token_embd":
                 output += size
             continue
-        by_type[tensor.type] = by_type.get(tensor.type, 0) + size
         if not tensor.layers:
             output += size
         else:
@@ -126,7 +118,7 @@ def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
             layers[min(layer, last)] += tensor.size
             if tensor.role == "expert":
                 experts[min(layer, last)] += tensor.size
-    return GgufSizes(tuple([size + everywhere for size in layers]), embedding, output, file, by_type, tuple(experts), largest)
+    return GgufSizes(tuple([size + everywhere for size in layers]), embedding, output, file, tuple(experts), largest)
 
 
 def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> int:
@@ -226,15 +218,3 @@ def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:
     dense = [size - experts for size, experts in zip(sizes.layers, sizes.experts, strict=True)]
     beside = max(first, cpu_experts)
     return Placed(sizes.output + sum(dense[first:]), sum(sizes.experts[beside:]), sum(dense[:first]), sum(sizes.experts[:beside]))
-
-
-def repack_bytes(
-    architecture: ModelArchitecture,
-    method: Method,
-    ggml_types: Mapping[str, GgmlType],
-    types: Collection[str] = AVX2_REPACKED,
-    imatrix: bool = False,
-) -> int:
-    """Bytes of the second copy that a CPU-only server keeps beside a mapped file (none with `--no-repack`)."""
-    by_type = gguf_sizes(architecture, method, ggml_types, imatrix).by_type
-    return sum(by_type.get(name, 0) for name in types)
