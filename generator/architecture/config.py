@@ -22,6 +22,7 @@ from generator.architecture.stacks import STACKS, Context, hybrid_blocks
 from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import tower
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.quantity import ceil_to
 
 
 class UnknownFamily(InputError):
@@ -44,7 +45,7 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     collector = Collector(scheme)
     for parts, layers in stack.parts:
         collector.add(parts, layers)
-    tied = _tied(outer, fields)
+    tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
     seen = tower(outer, context.hidden, 2 * context.width, families) + audio_tower(outer, context.hidden, families)
@@ -127,12 +128,7 @@ def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None)
     if not fields.flag("block_auto_adjust_ff_dim"):
         return width
     unit = fields.integer("block_multiple_of", default=256)  # LFM2: two thirds, times a factor, rounded up
-    return max(1, -(-int(fields.number("block_ffn_dim_multiplier", 0.01, 64, 1.0) * int(2 * width / 3)) // unit) * unit)
-
-
-def _tied(outer: Fields, fields: Fields) -> bool:
-    """Whether the output embedding is the input embedding; the outer config takes precedence."""
-    return (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
+    return max(1, ceil_to(int(fields.number("block_ffn_dim_multiplier", 0.01, 64, 1.0) * int(2 * width / 3)), unit))
 
 
 def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None) -> list[Matrix]:

@@ -16,7 +16,6 @@ from generator.architecture.gguf_caches import caches
 from generator.architecture.gguf_keys import MAX_TOKENS, Keys
 from generator.architecture.gguf_tensors import LayerTensors, folded, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
-from generator.errors import Place, fail
 from generator.readers.gguf_header import GgufHeader
 
 FILE_TYPES = {
@@ -39,7 +38,7 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
 
     Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an impossible value).
     """
-    keys = Keys(header) if "general.architecture" in header.metadata else _no_keys(header)
+    keys = Keys(header)
     if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
         raise keys.unknown("this is a vision projector (mmproj); name the language model's file instead")
     if keys.false("attention.causal"):
@@ -82,10 +81,6 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
         gguf_type=kind,
         stored=folded(header.tensors, main_layers),
     )
-
-
-def _no_keys(header: GgufHeader) -> Keys:
-    raise fail("unknown-architecture", "general.architecture is missing, so this is not a model", Place(header.name))
 
 
 def _width(tensors: LayerTensors, word: str) -> int:

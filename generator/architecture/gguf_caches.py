@@ -64,10 +64,7 @@ def _attention(keys: Keys, heads: int, window: int, chunked: bool) -> CacheGroup
     if not heads:
         return None
     key, value = _lengths(keys, "_swa" if window else "")
-    kind = "sliding" if window else "full"
-    if kind == "full":
-        return CacheGroup("full", 1, heads, key, value)
-    return CacheGroup("sliding", 1, heads, key, value, window, chunked=chunked)
+    return CacheGroup("sliding" if window else "full", 1, heads, key, value, window, chunked=chunked and window > 0)
 
 
 def _latent(keys: Keys, tensors: LayerTensors, heads: int) -> CacheGroup | None:

@@ -23,7 +23,7 @@ class Keys:
         self.values = header.metadata
         arch = header.metadata.get("general.architecture")
         if not isinstance(arch, str) or not arch:
-            raise fail("unknown-architecture", "general.architecture is missing", Place(header.name))
+            raise fail("unknown-architecture", "general.architecture is missing, so this is not a model", Place(header.name))
         self.arch = arch
         self.layers = self.integer("block_count", low=1, high=MAX_LAYERS)
 

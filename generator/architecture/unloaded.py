@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from generator.architecture.attention import compressed, grouped
-from generator.architecture.parts import Collector, Part
+from generator.architecture.parts import Collector, Part, StorageOf
 from generator.architecture.quantization import Scheme
-from generator.architecture.shape import Matrix, Storage
+from generator.architecture.shape import Matrix
 from generator.architecture.stacks import BLOCKS, Context, Stack, hybrid_blocks
 from generator.architecture.windows import head_counts, heads_of, layer_types
 
@@ -39,20 +39,15 @@ def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) 
     found: list[Matrix] = []
     for index in range(count):
         prefix = f"layers.{context.layers + index}." if kept != "module" else f"mtp.layers.{index}."
-        collector = Collector(_Below(scheme, prefix) if scheme else None)
+        collector = Collector(_below(scheme, prefix) if scheme else None)
         collector.add(_layer(context, stack, index), [0])
         found += [*collector.matrices(), *_around(context, vocab if kept == "layer-with-embeddings" else 0)]
     return [replace(matrix, shard="replicated") for matrix in found], fields.has(*_COUNTS)
 
 
-class _Below:
+def _below(scheme: Scheme, prefix: str) -> StorageOf:
     """Queries a scheme for modules below `prefix`, independent of the collected layer."""
-
-    def __init__(self, scheme: Scheme, prefix: str) -> None:
-        self._scheme, self._prefix = scheme, prefix
-
-    def __call__(self, module: str, layer: int | None) -> Storage | None:
-        return self._scheme.decides(self._prefix + module)
+    return lambda module, layer: scheme.decides(prefix + module)
 
 
 def _layer(context: Context, stack: Stack, index: int) -> list[Part]:

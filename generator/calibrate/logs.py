@@ -11,7 +11,7 @@ from generator.engines.start_log import Line, Logged, date_of
 from generator.errors import Place, fail
 
 PARSERS = log_parsers()
-WORDS = {word: most for parser in PARSERS for word, most in parser.WORDS.items()}
+WORDS = {word: most for parser in PARSERS for word, most in parser.words.items()}
 
 
 def read_log(path: Path) -> Logged:

@@ -147,7 +147,8 @@ class _Decision:
             finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
-            self.rejected = [self._with_promise(rejection) for rejection in self.rejected]
+            # with the concurrency that would keep the objectives: what to ask for instead
+            self.rejected = [one._replace(candidate=self.speeds.promised(one.candidate)) for one in self.rejected]
         trace = (*self.context.trace, *self._dropped(), *self._preferred(order, contests), *steps)
         plan = Plan(
             name=self.context.spec.name,
@@ -350,10 +351,6 @@ class _Decision:
         """A candidate with its whole estimate, of what was compared: before it got settings."""
         performance = self.speeds.estimated(compared.candidate).performance
         return self.speeds.promised(changed(finished.candidate, performance=performance))
-
-    def _with_promise(self, rejection: Rejection) -> Rejection:
-        """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""
-        return rejection._replace(candidate=self.speeds.promised(rejection.candidate))
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:

@@ -212,12 +212,12 @@ def _architecture(
 
                 raise explained(error, config, book) from None
         if request.safetensors:
-            from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
+            from generator.architecture.safetensors import tensor_bytes
 
             with _named_by(spec, "safetensors", request.safetensors):
                 weights = _safetensors_path(spec, request.safetensors)
                 kept = _recorded(spec, weights, request.safetensors)
-                architecture = with_exact_bytes(architecture, kept if isinstance(kept, int) else tensor_bytes(weights).total)
+                architecture = replace(architecture, tensor_bytes=kept if isinstance(kept, int) else tensor_bytes(weights))
         return architecture, "config", config
     if locked is not None:
         return locked.architecture, "lock", entry["config"]

@@ -102,7 +102,8 @@ def gguf_needs(
     and holds the logits of a batch. Read in src/llama-quant.cpp and tools/imatrix/imatrix.cpp of the pinned build.
     """
     sixteen = gguf_bytes(architecture, methods["gguf-f16"], ggml_types)
-    largest = max((m.rows * m.columns * _stacked(architecture, m.role) for m in architecture.matrices), default=0)
+    stacked = max(1, architecture.experts)  # a layer's experts share one tensor
+    largest = max((m.rows * m.columns * (stacked if m.role == "expert" else 1) for m in architecture.matrices), default=0)
     steps = [min(8 * largest, _SLAB + 2 * largest)]
     if not from_gguf:
         steps.append(8 * largest)
@@ -114,8 +115,3 @@ def gguf_needs(
         disk=output_bytes + (0 if from_gguf else sixteen + (architecture.tensor_bytes or 2 * architecture.parameters)),
         source="lcpp-quant",
     )
-
-
-def _stacked(architecture: ModelArchitecture, role: str) -> int:
-    """Matrices per tensor: a layer's experts share one tensor."""
-    return max(1, architecture.experts) if role == "expert" else 1

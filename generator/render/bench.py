@@ -58,7 +58,7 @@ def bench(launch: Launch, header: str) -> Artifact:
     same_exports(env, text)
     if words:
         same_words(args, ["args=(", *map(expected, words), ")"], text)
-    return Artifact(f"{launch.folder}/bench.sh", text, executable=True)
+    return Artifact(f"{launch.engine.name}/bench.sh", text, executable=True)
 
 
 def sequences(launch: Launch) -> int:

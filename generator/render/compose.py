@@ -63,7 +63,7 @@ def compose(launch: Launch, header: str) -> Artifact | None:
     notes = [summary(launch), *_notes(launch)]
     text = templates.render("data.yaml.j2", header=header, seal="", notes=notes, body=block(written))
     same_yaml(text, written, "compose.yaml")
-    return Artifact(f"{launch.folder}/compose.yaml", text)
+    return Artifact(f"{launch.engine.name}/compose.yaml", text)
 
 
 def _notes(launch: Launch) -> list[str]:

@@ -33,7 +33,7 @@ def balancer(launch: Launch, header: str, inside: bool) -> Artifact | None:
         listen=port if inside else f"{host}:{launch.port}",
         servers=[f"{name}:{port}" for name in _names(launch)] if inside else [f"{LOOPBACK}:{launch.first_port + i}" for i in range(launch.copies)],
     )
-    return Artifact(f"{launch.folder}/{COMPOSE if inside else SCRIPT}", text)
+    return Artifact(f"{launch.engine.name}/{COMPOSE if inside else SCRIPT}", text)
 
 
 def of_script(launch: Launch) -> Data:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from generator.decide.names import is_loopback
 from generator.errors import fold, internal
 from generator.facts.engine import Engine, resolve_engine
 from generator.facts.hubs import way_of
@@ -42,11 +41,6 @@ class Launch:
     gpus_per_node: int
     back: str
     book: RuleBook
-
-    @property
-    def folder(self) -> str:
-        """The folder of this engine's files."""
-        return self.engine.name
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -118,11 +112,6 @@ class Launch:
         """The server's address for programs on this machine."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return is_loopback(self.host)
 
     @property
     def hub(self) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ from generator.verify.modelfile import Command, ModelfileError, quote, read
 
 def modelfile(launch: Launch, header: str) -> Artifact:
     """The Modelfile for this machine, verified by parsing it again."""
-    return Artifact(f"{launch.folder}/Modelfile", _text(launch, header, source(launch)))
+    return Artifact(f"{launch.engine.name}/Modelfile", _text(launch, header, source(launch)))
 
 
 def inside(launch: Launch) -> tuple[str, str | None]:

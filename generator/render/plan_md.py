@@ -151,6 +151,6 @@ def _jobs(launches: Sequence[Launch]) -> list[Data]:
 
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
-    folder = launch.folder
+    folder = launch.engine.name
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
     return {"title": launch.facts["title"], "name": launch.engine.name, "files": files, "url": launch.base_url, "model": launch.request_name}

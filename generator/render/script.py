@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from generator.decide.names import is_loopback
 from generator.render import copies, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
@@ -41,7 +42,7 @@ def script(launch: Launch, header: str) -> Artifact:
         no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
         key_shown=key_shown(launch),
         key_name=str(launch.deploy.get("api_key_from") or ""),
-        loopback=launch.loopback,
+        loopback=is_loopback(launch.host),
         create=plain(create),
         client_host=bash(launch.base_url.removeprefix("http://")),
         made=bash(made) if made else "",
@@ -49,7 +50,7 @@ def script(launch: Launch, header: str) -> Artifact:
     )
     same_words(args, ["args=(", *map(expected, words), ")"], text)
     same_exports(env, text)
-    return Artifact(f"{launch.folder}/serve.sh", text, executable=True)
+    return Artifact(f"{launch.engine.name}/serve.sh", text, executable=True)
 
 
 def array(name: str, words: list[Word]) -> str:
@@ -136,4 +137,4 @@ def config(launch: Launch, header: str) -> Artifact | None:
         return None
     text = templates.render("data.yaml.j2", header=header, seal=launch.seal, notes=[summary(launch)], body=block(launch.spelled.config))
     same_yaml(text, launch.spelled.config, name)
-    return Artifact(f"{launch.folder}/{name}", text)
+    return Artifact(f"{launch.engine.name}/{name}", text)

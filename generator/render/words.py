@@ -19,10 +19,9 @@ class Ref(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """A file or folder, relative to the script's folder (`there` is its path inside a container)."""
+    """A file or folder, relative to the script's folder."""
 
     path: str
-    there: str = ""
 
 
 class Home(NamedTuple):
@@ -39,7 +38,7 @@ def bash(word: Word) -> str:
     match word:
         case Ref(name, hint, suffix):
             return f'"${{{name}:?{hint}}}"' + (shlex.quote(suffix) if suffix else "")
-        case Beside(path, _):
+        case Beside(path):
             return f'"$here"/{shlex.quote(path)}'
         case Home(path):
             return f'"$HOME"/{shlex.quote(path)}'
@@ -52,7 +51,7 @@ def expected(word: Word) -> str:
     match word:
         case Ref(name, hint, suffix):
             return f"${{{name}:?{hint}}}{suffix}"
-        case Beside(path, _):
+        case Beside(path):
             return f"$here/{path}"
         case Home(path):
             return f"$HOME/{path}"

@@ -6,9 +6,9 @@ Floor 4, pure. Imported by `calibrate` only.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, gib_of, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, LogParser, gib_of, number_of
 
 BLOCK = 16
 """Tokens of a block where a log only counts blocks; another size is printed in the arguments."""
@@ -66,24 +66,17 @@ _ARGUMENTS = {
 }
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
-WORDS: Mapping[str, int] = {
+_WORDS = {
     **dict.fromkeys(("memory", " took ", "Actual usage is", "peak activation", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN),
     "vllm": SELDOM,
 }
-
-
-def mentions(lines: Sequence[Line]) -> int:
-    """How many lines only vLLM writes."""
-    own = (_BLOCKS, *(pattern for _, _, pattern in _FIGURES))
-    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own) or "vllm" in line.lower()[:400])
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """A vLLM log; where several ranks log, the fullest GPU's weights and the smallest pool."""
     logged = Logged("vllm")
     for number, line in lines:
-        if logged.version is None and (found := _VERSION.search(line)):
-            logged.version = found[1]
+        logged.seen(line, _VERSION)
         if _STATES.search(line):
             _arguments(line, logged)
         if found := _DEFAULTED.search(line):
@@ -121,3 +114,6 @@ def _arguments(line: str, logged: Logged) -> None:
                 logged.settings[name] = number_of(word)
         elif word.isdigit() and int(word) > 0:
             logged.settings[name] = int(word)
+
+
+PARSER = LogParser(_WORDS, (re.compile(r"\A.{0,396}?vllm", re.IGNORECASE), _BLOCKS, *(pattern for _, _, pattern in _FIGURES)), parse)
