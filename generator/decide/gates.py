@@ -12,8 +12,9 @@ from typing import NamedTuple
 from generator.errors import Problem, fold
 from generator.facts.engine import Engine
 from generator.plan import Reason
-from generator.rulebook.book import RuleBook, first_source
+from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import first_source
 from generator.spec.deployment import DeploymentSpec
 
 

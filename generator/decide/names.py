@@ -16,9 +16,8 @@ from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
 from generator.facts.registry import needs_code, source_of, standing
 from generator.quantity import version_key
-from generator.rulebook.book import first_source
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import LABELS
+from generator.rulebook.table import LABELS, first_source
 from generator.spec.deployment import HUGGING_FACE, cards_of
 
 if TYPE_CHECKING:  # every start would pay for building the types

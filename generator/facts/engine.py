@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from generator.quantity import version_key
-from generator.rulebook.book import RuleBook, file_format, first_source
+from generator.rulebook.book import RuleBook, file_format
 from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import Facts, cell_test
+from generator.rulebook.table import Facts, cell_test, first_source
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.architecture.shape import ModelArchitecture

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 from generator.errors import InputError, did_you_mean
 from generator.facts.gpu_names import card_of, served_elsewhere, sizes_of
 from generator.quantity import GIB
-from generator.rulebook.book import RuleBook, first_source
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import first_source
 from generator.sizing.footprint import Device
 from generator.spec.deployment import DeploymentSpec
 

@@ -17,8 +17,9 @@ from generator.errors import InputError, Place, Problem, did_you_mean, fail, fol
 from generator.facts.hubs import names_on
 from generator.facts.model_names import unknown_model
 from generator.quantity import GIB
-from generator.rulebook.book import RuleBook, first_source
+from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import first_source
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types

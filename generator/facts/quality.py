@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from generator.rulebook.book import RuleBook, first_source
+from generator.rulebook.book import RuleBook
+from generator.rulebook.table import first_source
 
 
 class Quality(NamedTuple):

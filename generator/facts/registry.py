@@ -11,8 +11,9 @@ from typing import Literal
 from generator.facts.engine import Engine
 from generator.facts.model import Model
 from generator.quantity import version_key
-from generator.rulebook.book import RuleBook, first_source
+from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import first_source
 
 Standing = Literal["loads", "newer", "older", "never", "unknown"]
 """`newer`, `older`: only versions after or before this one load the model; `never`: no listed one does; `unknown`: the registry is not known."""

@@ -19,9 +19,10 @@ class Ref(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """A file or folder, relative to the script's folder."""
+    """A file or folder, relative to the script's folder (`there` is its path inside a container)."""
 
     path: str
+    there: str = ""
 
 
 class Home(NamedTuple):
@@ -38,7 +39,7 @@ def bash(word: Word) -> str:
     match word:
         case Ref(name, hint, suffix):
             return f'"${{{name}:?{hint}}}"' + (shlex.quote(suffix) if suffix else "")
-        case Beside(path):
+        case Beside(path, _):
             return f'"$here"/{shlex.quote(path)}'
         case Home(path):
             return f'"$HOME"/{shlex.quote(path)}'
@@ -51,7 +52,7 @@ def expected(word: Word) -> str:
     match word:
         case Ref(name, hint, suffix):
             return f"${{{name}:?{hint}}}{suffix}"
-        case Beside(path):
+        case Beside(path, _):
             return f"$here/{path}"
         case Home(path):
             return f"$HOME/{path}"

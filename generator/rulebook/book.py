@@ -206,10 +206,3 @@ def compile_to(target: Path, name: str) -> None:
     path = find(name)
     if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False))):
         raise fail("cannot-write", f"cannot write the compiled rules to {target}")
-
-
-def first_source(source: object) -> str | None:
-    """The key of a fact's source; of several the first; None where there is none."""
-    if isinstance(source, list):
-        return str(source[0]) if source else None
-    return None if source is None else str(source)

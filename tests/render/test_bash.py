@@ -96,7 +96,7 @@ def expected(engine: str, folder: Path, made: Plan) -> list[str]:
         match word:
             case Ref(_, _, suffix):
                 words.append("s3cret" + suffix)
-            case Beside(path):
+            case Beside(path, _):
                 words.append(f"{folder}/{engine}/{path}")
             case Home(path):
                 words.append(f"/home/x/{path}")
