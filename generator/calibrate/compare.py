@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.decide.decision import Outcome, decide
 from generator.engines import ENGINES, cache_cost
 from generator.engines.start_log import Logged
@@ -147,7 +147,7 @@ def _lines(candidate: Candidate, outcome: Outcome, logged: Logged) -> list[Line]
 
 def fixed(found: Comparison, book: RuleBook, value: Mapping[str, float], device: Device | None = None) -> Fixed:
     """What the engine's law takes beside weights and cache, as the candidate was sized, with thresholds `value` in place of the rule set's."""
-    candidate, context, numbers = found.candidate, found.outcome.context, Numbers(book, found.candidate.engine_version)
+    candidate, context, numbers = found.candidate, found.outcome.context, numbers_of(book, found.candidate.engine_version)
     layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
     eager = bool(found.logged.settings.get("enforce_eager", False))
     load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, 16.0, eager)
@@ -166,7 +166,7 @@ def left(found: Comparison, book: RuleBook, value: Mapping[str, float]) -> float
     weights = logged.get("weights", candidate.memory.weights if candidate.memory else 0)
     if "consumed" in logged and "weights" not in logged:
         weights = logged["consumed"] - taken.runtime
-    law, fraction, numbers = ENGINES[candidate.engine].memory, candidate.gpu_memory_utilization or 1.0, Numbers(book, candidate.engine_version)
+    law, fraction, numbers = ENGINES[candidate.engine].memory, candidate.gpu_memory_utilization or 1.0, numbers_of(book, candidate.engine_version)
     return gib(law.budget(device, weights, taken, fraction, numbers) - weights - taken.total)
 
 

@@ -112,7 +112,9 @@ def compared(old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpu
     found = [] if same else edits(one, other)
     changes, traced = _attributed(in_order(changes), corpus, one, other, found)
     names = RulesName(old_label, one.name, one.digest), RulesName(new_label, other.name, other.digest)
-    result = Comparison(*names, len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced)
+    result = Comparison(
+        *names, len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced
+    )
     return result, problems
 
 

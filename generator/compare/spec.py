@@ -45,7 +45,9 @@ def compared(spec: DeploymentSpec, old: RuleBook, new: RuleBook, path: str, file
     return change(spec, path, "rules", one, other, files), other.problem
 
 
-def edited(before: DeploymentSpec, after: DeploymentSpec, book: RuleBook, path: str, files: bool = True) -> Change | None:
+def edited(
+    before: DeploymentSpec, after: DeploymentSpec, book: RuleBook, path: str, files: bool = True
+) -> Change | None:
     """The change caused by an edit of the spec itself, under the new rules."""
     return change(after, path, "spec", side(before, book), side(after, book), files)
 

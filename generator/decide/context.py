@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from generator.decide.pins import check_back_end, check_pins
@@ -17,6 +18,7 @@ from generator.readers.problems import in_order
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row, cell_words
+from generator.sizing.footprint import Numbers
 from generator.spec.deployment import DeploymentSpec
 
 
@@ -172,22 +174,10 @@ def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | No
     return tuple([_reason(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])
 
 
-class Numbers:
-    """Thresholds for one engine version, looked up once; call it with a name."""
-
-    def __init__(self, book: RuleBook, version: str) -> None:
-        self._book, self._version = book, version
-        self._known: dict[str, float] = {}
-
-    def __call__(self, name: str) -> float:
-        """The threshold's value for this version."""
-        value = self._known.get(name)
-        if value is None:
-            value = self._known[name] = float(self._book.number(name, self._version))
-        return value
-
-
-numbers_of = remembered(Numbers)
+@remembered
+def numbers_of(book: RuleBook, version: str) -> Numbers:
+    """Thresholds for one engine version, each looked up once."""
+    return cache(lambda name: float(book.number(name, version)))
 
 
 def kv_bits_of(book: RuleBook, dtype: str) -> float:

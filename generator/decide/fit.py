@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import KvCache
 from generator.quantity import ceil_div
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 
 
 class Wish(NamedTuple):

@@ -15,7 +15,7 @@ from operator import add
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide.consider import Pair
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context
 from generator.decide.fit import Fitted, trials, wish_of
 from generator.decide.weigh import gguf_of, projector_bytes
 from generator.engines import ENGINES, cache_cost
@@ -23,7 +23,7 @@ from generator.facts.engine import Engine
 from generator.plan import Candidate, KvCache
 from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
 from generator.throughput.model import model_shape
 from generator.throughput.shapes import InHost, ModelShape

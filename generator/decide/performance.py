@@ -99,7 +99,8 @@ class Speeds:
 
     def setting(self, candidate: Candidate) -> Setting:
         """A sized candidate as the speed model sees it."""
-        context, engine, layout = self.context, candidate.engine, layout_of(candidate)
+        context, engine = self.context, candidate.engine
+        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
         footprint, kv_bits = candidate.memory, kv_bits_of(self.context.book, candidate.kv_cache_dtype)
         assert footprint is not None
         method = context.book.section("methods")[candidate.method]
@@ -193,11 +194,6 @@ class Speeds:
         if most is None or candidate.performance is None:
             return candidate
         return changed(candidate, performance=candidate.performance._replace(within_objectives=most))
-
-
-def layout_of(candidate: Candidate) -> Layout:
-    """How a candidate is split."""
-    return Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
 
 
 def typical(candidate: Candidate) -> float:

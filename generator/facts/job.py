@@ -93,7 +93,6 @@ def job_json(job: Job | None) -> dict[str, object] | None:
     """The object `quantize` of `plan --json`; GiB, and decimal GB for the disk."""
     if job is None:
         return None
-    calibration = job.calibration
     return {
         "tool": job.tool,
         "version": job.version,
@@ -103,14 +102,7 @@ def job_json(job: Job | None) -> dict[str, object] | None:
         "ignore": list(job.ignore),
         "tensor_types": dict(job.tensor_types),
         "imatrix": job.imatrix,
-        "calibration": calibration
-        and {
-            "dataset": calibration.dataset,
-            "split": calibration.split,
-            "file": calibration.file,
-            "samples": calibration.samples,
-            "tokens": calibration.tokens,
-        },
+        "calibration": job.calibration and {name: getattr(job.calibration, name) for name in ("dataset", "split", "file", "samples", "tokens")},
         "needs": needs_json(job.needs),
         "output": job.output,
         "output_size_gib": round(gib(job.output_bytes), 3),

@@ -6,13 +6,14 @@ file, the weights on a GPU and the job's command have one origin; `generator.siz
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import did_you_mean, fail
 from generator.facts.job import Needs
 from generator.quantity import GIB
+from generator.sizing.footprint import Numbers
 from generator.sizing.gguf import gguf_bytes
 from generator.sizing.gguf_mixture import quantizable
 from generator.sizing.gguf_overrides import layers_key
@@ -20,7 +21,6 @@ from generator.sizing.gguf_overrides import layers_key
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method
 
-Numbers = Callable[[str], float]
 
 _SIXTEEN = ("f32", "f16", "bf16")
 _BY_HAND = ("tensor_types", "keep", "first_layers", "last_layers")

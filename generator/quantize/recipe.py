@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from generator.architecture.config import from_config
 from generator.architecture.families import Families
-from generator.architecture.shape import ModelArchitecture
+from generator.architecture.shape import Matrix, ModelArchitecture, Storage
+from generator.sizing.tensors import scales_of
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Maker, Method, Quantizer
@@ -112,3 +113,18 @@ def made_architecture(config: Mapping[str, object], quantization: Mapping[str, o
     """The architecture of a job's result; raises `InputError` like any config.json."""
     plain = {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
     return from_config({**plain, "quantization_config": quantization}, families)
+
+
+def stored_beside(architecture: ModelArchitecture, stored: Mapping[str, int]) -> int:
+    """Bytes of the files of a produced checkpoint beyond `checkpoint_bytes` (negative if they are smaller).
+
+    Engines widen scales and drop packing metadata; the files store both as the tool wrote them (`stored` in `rules/facts/quantizers.yaml`).
+    """
+    return sum(_stored(m, m.storage, stored) * m.count for m in architecture.matrices if m.storage is not None and m.columns > 1)
+
+
+def _stored(matrix: Matrix, storage: Storage, stored: Mapping[str, int]) -> int:
+    bits = stored.get("scale_bits", storage.scale_bits) - storage.scale_bits
+    inputs = matrix.columns if matrix.shard == "row" or (matrix.shard == "expert" and matrix.split == "row") else 0
+    scales = scales_of(matrix.rows, matrix.columns, storage)
+    return scales * bits // 8 + stored.get("matrix_bytes", 0) + inputs * stored.get("row_input_bytes", 0)

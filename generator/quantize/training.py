@@ -26,11 +26,11 @@ from generator.architecture.shape import ModelArchitecture
 from generator.facts.job import Needs
 from generator.quantity import GIB, ceil_div
 from generator.quantize.needs import job_needs
+from generator.sizing.footprint import Numbers
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import TrainingMethod
 
-Numbers = Callable[[str], float]
 _FROZEN = 2
 """Bytes of a 16-bit weight."""
 _GATHERED = 2

@@ -58,7 +58,9 @@ def _looked_at(entry: Mapping[str, object], book: RuleBook) -> str | None:
 def _method(name: str, book: RuleBook) -> dict[str, object]:
     entry = book.section("methods")[name]
     handbook = _handbook(entry)
-    losses = {f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())}
+    losses = {
+        f"from {row['models_from_billion']}B": row["loss_percent"] for row in book.quality.get(name, ())
+    }
     values = [loss["value"] for loss in losses.values()]
     return {
         "title": entry.get("title"),

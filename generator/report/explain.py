@@ -105,7 +105,9 @@ def _reason(reason: Reason, book: RuleBook, indent: str) -> Iterator[str]:
     yield from _details(reason.because, reason.read, reason.source, reason.at, book, indent + "    ")
 
 
-def _details(because: str, read: Mapping[str, Read], source: str | None, at: str, book: RuleBook, indent: str) -> Iterator[str]:
+def _details(
+    because: str, read: Mapping[str, Read], source: str | None, at: str, book: RuleBook, indent: str
+) -> Iterator[str]:
     if because:
         yield f"{indent}because {' '.join(because.split())}"
     for name, value in read.items():
@@ -171,7 +173,11 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str, lost_by: Callable[[Candida
     found = [r for r in plan.rejected if asked(r.candidate)]
     for same in _alike(found):
         first = same[0]
-        more = (f" (and {len(same) - 1} more like it: {', '.join(r.candidate.id for r in same[1:])})" if len(same) > 1 else "")
+        more = (
+            f" (and {len(same) - 1} more like it: {', '.join(r.candidate.id for r in same[1:])})"
+            if len(same) > 1
+            else ""
+        )
         yield from ("", f"{first.candidate.id} is rejected{more}: {_sized(first.candidate)}")
         for reason in first.reasons:
             yield from _reason(reason, book, "  ")
@@ -198,6 +204,8 @@ def _alike(found: Iterable[Rejection]) -> list[list[Rejection]]:
     """Rejections grouped by equal rows and equal values read."""
     groups: dict[str, list[Rejection]] = {}
     for rejection in found:
-        key = repr([(reason.row, sorted((n, str(r.value)) for n, r in reason.read.items())) for reason in rejection.reasons])
+        key = repr(
+            [(reason.row, sorted((n, str(r.value)) for n, r in reason.read.items())) for reason in rejection.reasons]
+        )
         groups.setdefault(key, []).append(rejection)
     return list(groups.values())

@@ -127,14 +127,15 @@ def stored(rows: int, columns: int, storage: Storage | None, copies: int = 1) ->
     """Bytes of the values, scales and zero points of `copies` stacked matrices of one shape."""
     if storage is None:
         return [2 * rows * columns * copies]
-    sizes = [int(rows * columns * storage.bits / 8) * copies]
+    scales = scales_of(rows, columns, storage)
+    sizes = [int(rows * columns * storage.bits / 8) * copies, scales * storage.scale_bits // 8 * copies]
+    return [*sizes, scales * storage.zero_bits // 8 * copies] if storage.zero_bits else sizes
+
+
+def scales_of(rows: int, columns: int, storage: Storage) -> int:
+    """Scales of one matrix: by block, by group of a row, by row, or one."""
     if storage.block:
-        scales = ceil_div(rows, storage.block[0]) * ceil_div(columns, storage.block[1])
-    elif storage.group_size:
-        scales = rows * ceil_div(columns, storage.group_size)
-    else:
-        scales = rows if storage.channel else 1
-    sizes.append(scales * storage.scale_bits // 8 * copies)
-    if storage.zero_bits:
-        sizes.append(scales * storage.zero_bits // 8 * copies)
-    return sizes
+        return ceil_div(rows, storage.block[0]) * ceil_div(columns, storage.block[1])
+    if storage.group_size:
+        return rows * ceil_div(columns, storage.group_size)
+    return rows if storage.channel else 1
