@@ -145,11 +145,6 @@ def kimi_delta(fields: Fields, hidden: int) -> tuple[list[Part], CacheGroup]:
 
 
 KINDS: dict[str, Callable[[Fields, int], tuple[list[Part], CacheGroup]]] = {
-    "delta": delta_net,
-    "kimi-delta": kimi_delta,
-    "lightning": lightning,
-    "mamba": mamba,
-    "mamba-2": mamba2,
-    "short-conv": short_conv,
+    "delta": delta_net, "kimi-delta": kimi_delta, "lightning": lightning, "mamba": mamba, "mamba-2": mamba2, "short-conv": short_conv
 }
 """By the word of the trait `linear`."""

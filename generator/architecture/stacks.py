@@ -282,10 +282,5 @@ def blocks(context: Context) -> Stack:
 
 
 STACKS = {
-    "grouped": standard,
-    "latent": standard,
-    "mixers": mixers,
-    "compressed": compressed_layers,
-    "shared-kv": shared_kv,
-    "blocks": blocks,
+    "grouped": standard, "latent": standard, "mixers": mixers, "compressed": compressed_layers, "shared-kv": shared_kv, "blocks": blocks
 }

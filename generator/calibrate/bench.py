@@ -85,14 +85,10 @@ def read_result(path: Path) -> Result:
     if concurrency > MOST_AT_ONCE or max(tokens_in or 0.0, tokens_out) / done > MOST_TOKENS:
         raise fail("not-a-result", f"more than {MOST_AT_ONCE} requests at once, or of {MOST_TOKENS:.0e} tokens: no benchmark sends that", place)
     return Result(
-        engine=_engine_of(data.get("backend")),
-        concurrency=max(1, round(concurrency)),
-        input_tokens=(tokens_in or 0.0) / done,
-        output_tokens=tokens_out / done,
-        output_per_second=figure_of(data, "output_throughput"),
-        ttft_ms=figure_of(data, "mean_ttft_ms"),
+        engine=_engine_of(data.get("backend")), concurrency=max(1, round(concurrency)), input_tokens=(tokens_in or 0.0) / done,
+        output_tokens=tokens_out / done, output_per_second=figure_of(data, "output_throughput"), ttft_ms=figure_of(data, "mean_ttft_ms"),
         tpot_ms=figure_of(data, "mean_tpot_ms"),
-    )
+    )  # fmt: skip
 
 
 def _engine_of(backend: object) -> str | None:

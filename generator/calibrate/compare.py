@@ -21,15 +21,10 @@ from generator.sizing.footprint import Device, Fixed, Layout, Load
 from generator.spec.deployment import DeploymentSpec
 
 TERMS = (
-    ("weights", "weights", "GiB"),
-    ("activations", "activations", "GiB"),
-    ("cuda_graphs", "CUDA graphs", "GiB"),
-    ("runtime", "run-time buffers", "GiB"),
-    ("consumed", "weights + run-time", "GiB"),
-    ("kv_cache", "KV cache", "GiB"),
-    ("kv_tokens", "KV tokens", "tokens"),
-    ("capacity", "capacity", "GiB"),
-)
+    ("weights", "weights", "GiB"), ("activations", "activations", "GiB"), ("cuda_graphs", "CUDA graphs", "GiB"),
+    ("runtime", "run-time buffers", "GiB"), ("consumed", "weights + run-time", "GiB"), ("kv_cache", "KV cache", "GiB"),
+    ("kv_tokens", "KV tokens", "tokens"), ("capacity", "capacity", "GiB"),
+)  # fmt: skip
 
 PINNED = (
     "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization",

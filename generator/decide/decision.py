@@ -269,16 +269,10 @@ class _Decision:
     def _with_figures(self, candidate: Candidate, split: Mapping[str, int | None], kv_dtype: str, fitted: Fitted) -> Candidate:
         """The candidate as it was fitted, with its speed where that is wanted before the choice."""
         found = changed(
-            candidate,
-            **split,
-            kv_cache_dtype=kv_dtype,
-            max_model_len=fitted.load.max_model_len,
-            max_num_seqs=fitted.load.max_num_seqs,
-            max_num_batched_tokens=fitted.load.batched_tokens,
-            gpu_memory_utilization=fitted.fraction,
-            memory=fitted.footprint,
+            candidate, **split, kv_cache_dtype=kv_dtype, max_model_len=fitted.load.max_model_len, max_num_seqs=fitted.load.max_num_seqs,
+            max_num_batched_tokens=fitted.load.batched_tokens, gpu_memory_utilization=fitted.fraction, memory=fitted.footprint,
             kv_cache=fitted.kv_cache,
-        )
+        )  # fmt: skip
         if fitted.gpu_layers is not None:
             return self.speeds.estimated(found)
         return self.speeds.estimated(found) if fitted.fits and self.eager else found

@@ -67,15 +67,9 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    context: Context,
-    engine: str,
-    layout: Layout,
-    weights: int,
-    base: Mapping[str, Any],
-    kv_bits: float,
-    numbers: Numbers,
+    context: Context, engine: str, layout: Layout, weights: int, base: Mapping[str, Any], kv_bits: float, numbers: Numbers,
     known: dict[Any, Any] | None = None,
-) -> Fitted:
+) -> Fitted:  # fmt: skip
     """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU.
 
     `known` is one decision's memory of what trials need beside weights: methods share it.
@@ -255,17 +249,9 @@ class _Sizer:
     """Sizes trials of one candidate: all but the load is fixed."""
 
     def __init__(
-        self,
-        context: Context,
-        engine: str,
-        layout: Layout,
-        weights: int,
-        kv_bits: float,
-        eager: bool,
-        covers: bool,
-        numbers: Numbers,
+        self, context: Context, engine: str, layout: Layout, weights: int, kv_bits: float, eager: bool, covers: bool, numbers: Numbers,
         known: dict[Any, Any],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
         self.kv_bits, self.eager, self.covers, self.numbers, self.known = kv_bits, eager, covers, numbers, known
         self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)

@@ -82,11 +82,9 @@ def moved(job: Job, engine: str) -> Job:
 def needs_json(needs: Needs) -> dict[str, object]:
     """The resource needs of a job as plain data: GiB, and decimal GB for the disk."""
     return {
-        "gpu_memory_gib": round(gib(needs.gpu_memory), 2),
-        "host_memory_gib": round(gib(needs.host_memory), 2),
-        "disk_gb": round(needs.disk / 1e9, 1),
-        "time_class": needs.time_class,
-    }
+        "gpu_memory_gib": round(gib(needs.gpu_memory), 2), "host_memory_gib": round(gib(needs.host_memory), 2),
+        "disk_gb": round(needs.disk / 1e9, 1), "time_class": needs.time_class,
+    }  # fmt: skip
 
 
 def job_json(job: Job | None) -> dict[str, object] | None:

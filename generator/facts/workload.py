@@ -46,11 +46,6 @@ def resolve_workload(spec: DeploymentSpec, defaults: Mapping[str, object], model
         tokens_in = max(1, min(tokens_in, context - tokens_out))
     concurrency = values["concurrency"]
     return Workload(
-        profile=values["profile"],
-        goal=values["goal"],
-        concurrency=None if concurrency == "max" else int(concurrency),
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        max_context=context,
-        given=frozenset(asked),
-    )
+        profile=values["profile"], goal=values["goal"], concurrency=None if concurrency == "max" else int(concurrency),
+        input_tokens=tokens_in, output_tokens=tokens_out, max_context=context, given=frozenset(asked),
+    )  # fmt: skip

@@ -86,15 +86,9 @@ def gguf_output(
 
 
 def gguf_needs(
-    architecture: ModelArchitecture,
-    output_bytes: int,
-    ggml_types: Mapping[str, GgmlType],
-    methods: Mapping[str, Method],
-    numbers: Numbers,
-    *,
-    imatrix: bool = False,
-    from_gguf: bool = False,
-) -> Needs:
+    architecture: ModelArchitecture, output_bytes: int, ggml_types: Mapping[str, GgmlType], methods: Mapping[str, Method], numbers: Numbers,
+    *, imatrix: bool = False, from_gguf: bool = False,
+) -> Needs:  # fmt: skip
     """The estimated resource needs of a job, in bytes. No GPU; `from_gguf`: nothing is downloaded or converted.
 
     Disk: the download, the 16-bit file, the result. Host memory, at the worst step: converting holds one tensor as stored, in 32 bits and

@@ -40,12 +40,10 @@ def job_needs(architecture: ModelArchitecture, algorithm: str, output_bytes: int
     margin = 1 + numbers("quantize.margin")
     minutes = architecture.parameters / 1e9 * numbers(f"quantize.minutes_per_billion_{'ptq' if algorithm == 'modelopt' else algorithm}")
     return Needs(
-        gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB),
-        host_memory=int((sixteen + 2 * texts) * margin),
-        disk=sixteen + output_bytes,
-        time_class=time_class(minutes, numbers),
+        gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB), host_memory=int((sixteen + 2 * texts) * margin),
+        disk=sixteen + output_bytes, time_class=time_class(minutes, numbers),
         source="llmc-memory" if algorithm != "modelopt" else "modelopt-ptq",
-    )
+    )  # fmt: skip
 
 
 def time_class(minutes: float, numbers: Numbers) -> str:

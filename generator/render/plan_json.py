@@ -106,13 +106,10 @@ def bounds(found: Range | None) -> list[float] | None:
 def speed_bounds(speed: Speed) -> dict[str, list[float] | None]:
     """The bounds of every figure of a speed, by its name in the JSON."""
     return {
-        "output_tokens_per_second": bounds(speed.output_tokens_per_second),
-        "ttft_ms": bounds(speed.ttft_ms),
-        "tpot_ms": bounds(speed.tpot_ms),
-        "per_gpu": bounds(speed.per_gpu),
-        "per_user": bounds(speed.per_user),
+        "output_tokens_per_second": bounds(speed.output_tokens_per_second), "ttft_ms": bounds(speed.ttft_ms),
+        "tpot_ms": bounds(speed.tpot_ms), "per_gpu": bounds(speed.per_gpu), "per_user": bounds(speed.per_user),
         "gpu_hours_per_million_tokens": bounds(speed.gpu_hours),
-    }
+    }  # fmt: skip
 
 
 def figures_json(candidate: Candidate) -> dict[str, object]:

@@ -20,12 +20,9 @@ BAR = 60
 """Width of the memory bar in characters."""
 
 TERMS = (
-    ("weights", "weights", "█"),
-    ("kv_cache", "KV cache", "▓"),
-    ("activations", "activations", "▒"),
-    ("cuda_graphs", "CUDA graphs", "░"),
+    ("weights", "weights", "█"), ("kv_cache", "KV cache", "▓"), ("activations", "activations", "▒"), ("cuda_graphs", "CUDA graphs", "░"),
     ("runtime", "runtime buffers", "▚"),
-)
+)  # fmt: skip
 
 Data = dict[str, Any]
 

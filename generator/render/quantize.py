@@ -82,14 +82,10 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
         "output": job.output.removeprefix(f"{job.folder}/"),
         "calibration": calibration
         and {
-            "dataset": calibration.dataset,
-            "split": calibration.split,
-            "revision": None,
-            "file": beside(calibration.file, back) if calibration.file else None,
-            "samples": calibration.samples,
-            "tokens": calibration.tokens,
-            "seed": SEED,
-        },
+            "dataset": calibration.dataset, "split": calibration.split, "revision": None,
+            "file": beside(calibration.file, back) if calibration.file else None, "samples": calibration.samples,
+            "tokens": calibration.tokens, "seed": SEED,
+        },  # fmt: skip
         "pipeline": "calibrated" if calibration else "data-free",
         "expect": {"bytes": job.output_bytes, "tolerance": job.tolerance, "quantization": dict(job.quantization)},
     }
@@ -130,22 +126,10 @@ def run_script(
         "time not estimated" if needs.time_class == "unknown" else f"time on one A100: {needs.time_class}",
     ]
     text = templates.render(
-        "quantize/run.sh.j2",
-        header=header,
-        seal=seal,
-        sealed=list(reads),
-        what=comment(what),
-        library=str(library["title"]),
-        version=str(library["version"]),
-        package=str(library["package"]),
-        needs="; ".join([", ".join(parts[:-1]), parts[-1]]),
-        notes=[comment(note) for note in notes],
-        disk_kib=needs.disk // 1024,
-        disk_gb=f"{needs.disk / 1e9:.0f}",
-        program=program,
-        processes=processes,
-        devices=",".join(map(str, devices)),
-        exports=exported(env or {}),
-    )
+        "quantize/run.sh.j2", header=header, seal=seal, sealed=list(reads), what=comment(what), library=str(library["title"]),
+        version=str(library["version"]), package=str(library["package"]), needs="; ".join([", ".join(parts[:-1]), parts[-1]]),
+        notes=[comment(note) for note in notes], disk_kib=needs.disk // 1024, disk_gb=f"{needs.disk / 1e9:.0f}", program=program,
+        processes=processes, devices=",".join(map(str, devices)), exports=exported(env or {}),
+    )  # fmt: skip
     same_exports(env or {}, text)
     return Artifact(f"{folder}/run.sh", text, executable=True)

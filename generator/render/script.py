@@ -122,12 +122,9 @@ def _multi(launch: Launch) -> dict[str, str | int]:
     head = Ref("HEAD_ADDRESS", "set HEAD_ADDRESS to the address of the head node", f":{port}" if port else "")
     headless = launch.engine.spelling("headless")
     return {
-        "nodes": launch.nodes,
-        "rank_flag": entry_of(launch.engine, "node_rank")["flag"],
-        "address_flag": address["flag"],
-        "address": bash(head),
-        "headless": headless["flag"] if headless else "",
-    }
+        "nodes": launch.nodes, "rank_flag": entry_of(launch.engine, "node_rank")["flag"], "address_flag": address["flag"],
+        "address": bash(head), "headless": headless["flag"] if headless else "",
+    }  # fmt: skip
 
 
 def config(launch: Launch, header: str) -> Artifact | None:

@@ -101,16 +101,9 @@ class CacheRules(NamedTuple):
 
 
 def cache_cost(
-    architecture: ModelArchitecture,
-    layout: Layout,
-    kv_bits: float,
-    rules: CacheRules,
-    *,
-    batched_tokens: int = 8192,
-    sequences: int = 1,
-    sliding_tokens: float = 1.0,
-    state_ratio: float = 0.0,
-) -> CacheCost:
+    architecture: ModelArchitecture, layout: Layout, kv_bits: float, rules: CacheRules, *, batched_tokens: int = 8192, sequences: int = 1,
+    sliding_tokens: float = 1.0, state_ratio: float = 0.0,
+) -> CacheCost:  # fmt: skip
     """The cost of the cache on the fullest GPU: the pipeline stage with the most layers.
 
     `kv_bits` are those of one cached value, scales included (q8_0: 8.5). `batched_tokens` is the engine's step;

@@ -127,14 +127,9 @@ def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
 
 
 def gguf_weights(
-    architecture: ModelArchitecture,
-    method: Method,
-    ggml_types: Mapping[str, GgmlType],
-    layout: Layout,
-    cpu: bool = False,
-    imatrix: bool = False,
-    exact: int = 0,
-) -> int:
+    architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], layout: Layout, cpu: bool = False,
+    imatrix: bool = False, exact: int = 0,
+) -> int:  # fmt: skip
     """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs.
 
     Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file

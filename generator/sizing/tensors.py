@@ -16,21 +16,10 @@ _SMALLEST = 512
 _LARGE_SEGMENT, _LARGE, _STEP = 20 * MIB, 10 * MIB, 2 * MIB
 
 _FUSED = {
-    "attn_q": "qkv",
-    "attn_k": "qkv",
-    "attn_v": "qkv",
-    "attn_q.bias": "qkv.bias",
-    "attn_k.bias": "qkv.bias",
-    "attn_v.bias": "qkv.bias",
-    "ffn_gate": "gate_up",
-    "ffn_up": "gate_up",
-    "ffn_gate_shexp": "gate_up_shexp",
-    "ffn_up_shexp": "gate_up_shexp",
-    "ffn_gate_exps": "w13",
-    "ffn_up_exps": "w13",
-    "attn_q_a": "qkv_a",
-    "attn_kv_a_mqa": "qkv_a",
-}
+    "attn_q": "qkv", "attn_k": "qkv", "attn_v": "qkv", "attn_q.bias": "qkv.bias", "attn_k.bias": "qkv.bias", "attn_v.bias": "qkv.bias",
+    "ffn_gate": "gate_up", "ffn_up": "gate_up", "ffn_gate_shexp": "gate_up_shexp", "ffn_up_shexp": "gate_up_shexp", "ffn_gate_exps": "w13",
+    "ffn_up_exps": "w13", "attn_q_a": "qkv_a", "attn_kv_a_mqa": "qkv_a",
+}  # fmt: skip
 
 
 def allocated(size: int) -> float:

@@ -110,13 +110,9 @@ def method_storage(method: Method) -> Storage | None:
         return None
     block = method.get("block")
     return Storage(
-        bits,
-        int(method.get("group_size") or 0),
-        (int(block[0]), int(block[1])) if block else None,
-        method.get("strategy") == "channel",
-        int(method.get("scale_bits") or 0),
-        int(method.get("zero_bits") or 0) if method.get("zero_point") else 0,
-    )
+        bits, int(method.get("group_size") or 0), (int(block[0]), int(block[1])) if block else None, method.get("strategy") == "channel",
+        int(method.get("scale_bits") or 0), int(method.get("zero_bits") or 0) if method.get("zero_point") else 0,
+    )  # fmt: skip
 
 
 def _storage(matrix: Matrix, own: bool, default: Storage | None, keeps: frozenset[str]) -> Storage | None:

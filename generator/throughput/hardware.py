@@ -15,16 +15,9 @@ TERA = 1e12
 
 
 def hardware_shape(
-    entry: Gpu,
-    architecture: Architecture,
-    method: Method,
-    numbers: Numbers,
-    *,
-    interconnect: str | None = None,
-    across: bool = False,
-    host_bandwidth: float | None = None,
-    back_end: str | None = None,
-) -> HardwareShape:
+    entry: Gpu, architecture: Architecture, method: Method, numbers: Numbers, *, interconnect: str | None = None, across: bool = False,
+    host_bandwidth: float | None = None, back_end: str | None = None,
+) -> HardwareShape:  # fmt: skip
     """The shape of a GPU (an entry of the catalogue, or a spec's own) of an architecture for a method (an entry of methods.yaml).
 
     What a catalogue entry does not say is 0, but for the links and the host's memory (`host_bandwidth` in GB/s): a threshold

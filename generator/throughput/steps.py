@@ -88,11 +88,9 @@ class Machine:
         all_tokens = tokens * batch
         weights = model.dense_bytes + model.expert_bytes * model.covered(all_tokens) / self.expert_bandwidth
         return Step(
-            weights / self.split.tensor / self.bandwidth * self.slower,
-            self._arithmetic(tokens) * batch * self.slower,
-            self.communication(all_tokens, REDUCTIONS * model.layers) * self.slower,
-            self.launching * self.slower,
-        )
+            weights / self.split.tensor / self.bandwidth * self.slower, self._arithmetic(tokens) * batch * self.slower,
+            self.communication(all_tokens, REDUCTIONS * model.layers) * self.slower, self.launching * self.slower,
+        )  # fmt: skip
 
     def prefill_delay(self, tokens: float) -> float:
         """Seconds by which a prompt in the batch delays the sequences that are decoding: its arithmetic and messages.

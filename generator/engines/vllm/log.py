@@ -53,16 +53,11 @@ _FIGURES = tuple(
 _ARGUMENTS = {
     name: re.compile(rf"['\"]?\b{theirs}['\"]?\s*[:=]\s*['\"]?([\w.\-/]+)")
     for name, theirs in {
-        "max_model_len": "max_(?:model|seq)_len",
-        "max_num_seqs": "max_num_seqs",
-        "max_num_batched_tokens": "max_num_batched_tokens",
-        "gpu_memory_utilization": "gpu_memory_utilization",
-        "tensor_parallel": "tensor_parallel_size",
-        "pipeline_parallel": "pipeline_parallel_size",
-        "enforce_eager": "enforce_eager",
-        "kv_cache_dtype": "kv_cache_dtype",
+        "max_model_len": "max_(?:model|seq)_len", "max_num_seqs": "max_num_seqs", "max_num_batched_tokens": "max_num_batched_tokens",
+        "gpu_memory_utilization": "gpu_memory_utilization", "tensor_parallel": "tensor_parallel_size",
+        "pipeline_parallel": "pipeline_parallel_size", "enforce_eager": "enforce_eager", "kv_cache_dtype": "kv_cache_dtype",
         "block_size": "block_size",
-    }.items()
+    }.items()  # fmt: skip
 }
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
