@@ -147,15 +147,12 @@ def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], lis
     lora, groups, rank = fields.integer("q_lora_rank"), fields.integer("o_groups"), fields.integer("o_lora_rank")
     window = fields.integer("sliding_window")
     parts = [
-        Part("attn_q_a", "attention", lora, hidden, "replicated", "attn.wq_a"),
-        vector("attn_q_a_norm", "norm", lora),
+        Part("attn_q_a", "attention", lora, hidden, "replicated", "attn.wq_a"), vector("attn_q_a_norm", "norm", lora),
         Part("attn_q_b", "attention", heads * dim, lora, "column", "attn.wq_b"),
-        Part("attn_kv_a_mqa", "attention", dim, hidden, "replicated", "attn.wkv"),
-        vector("attn_kv_a_norm", "norm", dim),
+        Part("attn_kv_a_mqa", "attention", dim, hidden, "replicated", "attn.wkv"), vector("attn_kv_a_norm", "norm", dim),
         Part("attn_output_a", "attention", groups * rank, heads * dim // groups, "column", "attn.wo_a"),
-        Part("attn_output_b", "attention", hidden, groups * rank, "row", "attn.wo_b"),
-        vector("attn_sinks", "attention", heads, "column"),
-    ]
+        Part("attn_output_b", "attention", hidden, groups * rank, "row", "attn.wo_b"), vector("attn_sinks", "attention", heads, "column"),
+    ]  # fmt: skip
     caches = [CacheGroup("sliding", 1, 1, dim, 0, window)]
     if ratio:
         parts += _compressor("attn_compressor", hidden, dim, ratio, "attn.compressor.")

@@ -54,31 +54,14 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     dim, rows = rotary(fields, family, stack, max(context.tokens, yarn))
     experts = context.experts or Experts(0, 0, 0)
     return ModelArchitecture(
-        model_type=kind,
-        layers=context.layers,
-        hidden_size=context.hidden,
-        intermediate_size=context.width or experts.width,
-        vocab_size=vocab,
-        attention_heads=stack.heads,
-        kv_heads=stack.kv_heads,
-        head_dim=stack.head_dim,
-        max_context=context.tokens,
-        yarn_context=yarn,
-        dtype=_dtype(outer, fields),
-        matrices=tuple(matrices + seen),
-        caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()),
-        experts=experts.count,
-        experts_per_token=experts.used,
-        moe_intermediate_size=experts.width if experts.count else 0,
-        tied_embeddings=tied,
-        multimodal=bool(seen),
-        rotary_dim=dim,
-        rotary_rows=rows,
-        quantization=_summary(scheme, matrices),
-        unloaded=tuple(idle),
-        unloaded_copied=copied,
-        gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
-    )
+        model_type=kind, layers=context.layers, hidden_size=context.hidden, intermediate_size=context.width or experts.width,
+        vocab_size=vocab, attention_heads=stack.heads, kv_heads=stack.kv_heads, head_dim=stack.head_dim, max_context=context.tokens,
+        yarn_context=yarn, dtype=_dtype(outer, fields), matrices=tuple(matrices + seen),
+        caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()), experts=experts.count,
+        experts_per_token=experts.used, moe_intermediate_size=experts.width if experts.count else 0, tied_embeddings=tied,
+        multimodal=bool(seen), rotary_dim=dim, rotary_rows=rows, quantization=_summary(scheme, matrices), unloaded=tuple(idle),
+        unloaded_copied=copied, gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
+    )  # fmt: skip
 
 
 def _read(outer: Fields, families: Families) -> tuple[Fields, Fields, str, Family]:

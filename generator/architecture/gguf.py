@@ -58,29 +58,16 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     kind = _gguf_type(header, methods)
     model_type, family = family_of_gguf(families, keys.arch, keys.counts)
     return ModelArchitecture(
-        model_type=model_type,
-        layers=main_layers,
-        hidden_size=hidden,
-        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0),
-        vocab_size=embedding.rows,
-        attention_heads=heads,
-        kv_heads=keys.integer("attention.head_count_kv", heads),
-        head_dim=keys.integer("attention.key_length_mla", head_dim),
-        max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
-        dtype=_dtype(header),
-        matrices=tensors.matrices,
-        caches=caches(keys, tensors, main_layers, family),
-        experts=experts,
-        experts_per_token=min(experts, keys.integer("expert_used_count", 0)),
-        moe_intermediate_size=_width(tensors, "ffn_down_exps"),
-        tied_embeddings=not any(m.name == "output" for m in tensors.matrices),
-        rotary_dim=keys.integer("rope.dimension_count", head_dim),
-        quantization=_quantization(header, kind),
-        tensor_bytes=header.tensor_bytes,
-        basis="gguf",
-        gguf_type=kind,
+        model_type=model_type, layers=main_layers, hidden_size=hidden,
+        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0), vocab_size=embedding.rows,
+        attention_heads=heads, kv_heads=keys.integer("attention.head_count_kv", heads),
+        head_dim=keys.integer("attention.key_length_mla", head_dim), max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
+        dtype=_dtype(header), matrices=tensors.matrices, caches=caches(keys, tensors, main_layers, family), experts=experts,
+        experts_per_token=min(experts, keys.integer("expert_used_count", 0)), moe_intermediate_size=_width(tensors, "ffn_down_exps"),
+        tied_embeddings=not any(m.name == "output" for m in tensors.matrices), rotary_dim=keys.integer("rope.dimension_count", head_dim),
+        quantization=_quantization(header, kind), tensor_bytes=header.tensor_bytes, basis="gguf", gguf_type=kind,
         stored=folded(header.tensors, main_layers),
-    )
+    )  # fmt: skip
 
 
 def _width(tensors: LayerTensors, word: str) -> int:

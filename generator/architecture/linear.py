@@ -34,15 +34,11 @@ def mamba2(fields: Fields, hidden: int, module: str = "mamba") -> tuple[list[Par
     into = Part("ssm_in", "linear_attention", inner + conv + heads, hidden, "column", f"{module}.in_proj")
     out = Part("ssm_out", "linear_attention", hidden, inner, "row", f"{module}.out_proj")
     parts = [
-        *biased(into, bias),
-        Part("ssm_conv1d", "linear_attention", conv, kernel, "column", linear=False),
-        vector("ssm_conv1d.bias", "linear_attention", conv, "column"),
-        vector("ssm_a", "linear_attention", heads, "column"),
-        vector("ssm_d", "linear_attention", heads, "column"),
-        vector("ssm_dt.bias", "linear_attention", heads, "column"),
-        *norm,
+        *biased(into, bias), Part("ssm_conv1d", "linear_attention", conv, kernel, "column", linear=False),
+        vector("ssm_conv1d.bias", "linear_attention", conv, "column"), vector("ssm_a", "linear_attention", heads, "column"),
+        vector("ssm_d", "linear_attention", heads, "column"), vector("ssm_dt.bias", "linear_attention", heads, "column"), *norm,
         *biased(out, bias),
-    ]
+    ]  # fmt: skip
     return parts, _state(fields, conv * (kernel - 1), inner * state)
 
 
@@ -129,11 +125,9 @@ def kimi_delta(fields: Fields, hidden: int) -> tuple[list[Part], CacheGroup]:
     parts += [Part(f"ssm_conv1d_{x}", "linear_attention", width, kernel, "column", linear=False) for x in ("q", "k", "v")]
     parts += [
         Part("ssm_beta", "linear_attention", heads, hidden, "column", f"{base}b_proj"),
-        vector("ssm_a", "linear_attention", heads, "column"),
-        vector("ssm_dt.bias", "linear_attention", width, "column"),
-        vector("ssm_norm", "norm", dim),
-        Part("attn_output", "linear_attention", hidden, width, "row", f"{base}o_proj"),
-    ]
+        vector("ssm_a", "linear_attention", heads, "column"), vector("ssm_dt.bias", "linear_attention", width, "column"),
+        vector("ssm_norm", "norm", dim), Part("attn_output", "linear_attention", hidden, width, "row", f"{base}o_proj"),
+    ]  # fmt: skip
     whole = fields.flag("no_kda_lora")
     for name, full_rank in (("f", whole), ("g", whole or fields.flag("use_full_rank_gate") or config.flag("use_full_rank_gate"))):
         if full_rank:

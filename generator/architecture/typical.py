@@ -48,7 +48,7 @@ def typical(parameters: float) -> ModelArchitecture:
             "model_type": _KIND, "num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": heads,
             "num_key_value_heads": kv_heads, "head_dim": head_dim, "intermediate_size": max(64, width // 64 * 64), "vocab_size": vocab,
             "tie_word_embeddings": tied,
-        },  # fmt: skip
+        },
         {_KIND: {}},
     )
     return replace(architecture, basis="parameters")

@@ -151,17 +151,11 @@ class _Decision:
             self.rejected = [one._replace(candidate=self.speeds.promised(one.candidate)) for one in self.rejected]
         trace = (*self.context.trace, *self._dropped(), *self._preferred(order, contests), *steps)
         plan = Plan(
-            name=self.context.spec.name,
-            rules_name=self.book.name,
-            rules_digest=self.book.digest,
-            spec=normalised(self.context),
-            choice=choice.candidate if choice else None,
-            alternatives=self._alternatives(finished, order, contests),
+            name=self.context.spec.name, rules_name=self.book.name, rules_digest=self.book.digest, spec=normalised(self.context),
+            choice=choice.candidate if choice else None, alternatives=self._alternatives(finished, order, contests),
             rejected=tuple(sorted(self.rejected, key=lambda r: (r.candidate.memory is None, len(r.reasons)))),
-            warnings=self._warnings(choice),
-            trace=trace,
-            facts=choice.facts if choice else self.names,
-        )
+            warnings=self._warnings(choice), trace=trace, facts=choice.facts if choice else self.names,
+        )  # fmt: skip
         return Outcome(plan, tuple(finished), self.context, contests)
 
     # -- candidates
@@ -207,21 +201,12 @@ class _Decision:
         entry = self.book.section("methods")[pair.method]
         checkpoint = pair.checkpoint
         return changed(
-            _NOTHING,
-            engine=pair.engine.name,
-            engine_version=pair.engine.version,
-            back_end=names["engine.back_end"],
-            method=pair.method,
-            bits=entry["weight_bits"],
-            group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
-            checkpoint=target_of(self.context, pair),
-            revision=revision_of(self.context, pair),
-            gguf_file=checkpoint.file if checkpoint else None,
-            download=download_of(self.context, pair),
-            origin=pair.origin,
-            dtype=names["dtype"],
-            quality=quality,
-        )
+            _NOTHING, engine=pair.engine.name, engine_version=pair.engine.version, back_end=names["engine.back_end"], method=pair.method,
+            bits=entry["weight_bits"], group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
+            checkpoint=target_of(self.context, pair), revision=revision_of(self.context, pair),
+            gguf_file=checkpoint.file if checkpoint else None, download=download_of(self.context, pair), origin=pair.origin,
+            dtype=names["dtype"], quality=quality,
+        )  # fmt: skip
 
     def _layout(self, case: _Case, layout: Layout) -> None:
         if case.pair.made is not None:

@@ -85,7 +85,7 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
             "dataset": calibration.dataset, "split": calibration.split, "revision": None,
             "file": beside(calibration.file, back) if calibration.file else None, "samples": calibration.samples,
             "tokens": calibration.tokens, "seed": SEED,
-        },  # fmt: skip
+        },
         "pipeline": "calibrated" if calibration else "data-free",
         "expect": {"bytes": job.output_bytes, "tolerance": job.tolerance, "quantization": dict(job.quantization)},
     }

@@ -89,13 +89,9 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     return Speed(
         output_tokens_per_second=around(values.output_tokens_per_second, found, "throughput"),
         ttft_ms=None if values.ttft_ms is None else around(values.ttft_ms, found, "ttft", other.ttft * 1000.0),
-        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0),
-        limit=_limit(result, demand),
-        basis=found.basis,
-        concurrency=result.running * _busy(setting, demand),
-        gpus=setting.split.gpus,
-        asked=demand.concurrency,
-    )
+        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0), limit=_limit(result, demand), basis=found.basis,
+        concurrency=result.running * _busy(setting, demand), gpus=setting.split.gpus, asked=demand.concurrency,
+    )  # fmt: skip
 
 
 def band_class(setting: Setting, running: float) -> Class:

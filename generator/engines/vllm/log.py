@@ -57,7 +57,7 @@ _ARGUMENTS = {
         "gpu_memory_utilization": "gpu_memory_utilization", "tensor_parallel": "tensor_parallel_size",
         "pipeline_parallel": "pipeline_parallel_size", "enforce_eager": "enforce_eager", "kv_cache_dtype": "kv_cache_dtype",
         "block_size": "block_size",
-    }.items()  # fmt: skip
+    }.items()
 }
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
