@@ -61,9 +61,9 @@ def test_a_cache_for_each_slot_or_one_for_all() -> None:
 
 def test_budget_keeps_the_margin() -> None:
     bound, none = numbers("b11434"), Fixed(0, 0, 0)
-    assert llama_cpp.MEMORY.budget(GPU, 0, none, llama_cpp.MEMORY.fraction_for(GPU, 0, none, bound), bound) == 23 * GIB
-    assert llama_cpp.MEMORY.budget(HOST, 0, none, 1.0, bound) == 62 * GIB
-    assert llama_cpp.MEMORY.budget(Device(0), 0, none, 1.0, bound) == 0
+    assert llama_cpp.ROOM.memory.budget(GPU, 0, none, llama_cpp.ROOM.memory.fraction_for(GPU, 0, none, bound), bound) == 23 * GIB
+    assert llama_cpp.ROOM.memory.budget(HOST, 0, none, 1.0, bound) == 62 * GIB
+    assert llama_cpp.ROOM.memory.budget(Device(0), 0, none, 1.0, bound) == 0
 
 
 def test_ollama_follows_its_own_version() -> None:

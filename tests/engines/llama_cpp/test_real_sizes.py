@@ -99,7 +99,7 @@ def test_file_sizes(virtual: tuple[str, Path, ModelArchitecture], tmp_path: Path
 
 
 def compute_mib(architecture: ModelArchitecture, load: Load, version: str) -> float:
-    return llama_cpp.MEMORY.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
+    return llama_cpp.ROOM.memory.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
 
 
 def cache_mib(architecture: ModelArchitecture, load: Load) -> float:
