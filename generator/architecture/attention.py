@@ -141,8 +141,7 @@ def _indexer(fields: Fields, hidden: int, lora: int, base: str) -> list[Part]:
 def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], list[CacheGroup]]:
     """DeepSeek-V4: one shared key-value head, grouped low-rank output, and every `ratio` tokens compressed to one.
 
-    `ratio` 0 keeps the window only; ratio 4 overlaps its compression windows and has an indexer.
-    """
+    `ratio` 0 keeps the window only; ratio 4 overlaps its compression windows and has an indexer."""
     heads, dim = fields.integer("num_attention_heads"), fields.integer("head_dim")
     lora, groups, rank = fields.integer("q_lora_rank"), fields.integer("o_groups"), fields.integer("o_lora_rank")
     window = fields.integer("sliding_window")

@@ -1,8 +1,7 @@
 """A model's architecture from its Hugging Face `config.json`.
 
 Floor 3, pure. The rules list the traits of each `model_type` (`families`); an unlisted type is an error, never
-a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request.
-"""
+a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request."""
 
 from __future__ import annotations
 

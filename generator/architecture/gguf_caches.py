@@ -1,8 +1,7 @@
 """The cache of each layer of a GGUF model, as llama.cpp allocates it.
 
 Floor 3, pure. The sliding-window layers come from the file if it names them; else from llama.cpp's default
-for the architecture (`gguf_windows` of its family). Without either, a window is an error.
-"""
+for the architecture (`gguf_windows` of its family). Without either, a window is an error."""
 
 from __future__ import annotations
 

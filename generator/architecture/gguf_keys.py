@@ -1,7 +1,6 @@
 """Typed reading of a GGUF file's metadata: keys of one architecture, one value or one per layer.
 
-Floor 3, pure. Every problem is an `InputError` that names the key and the file.
-"""
+Floor 3, pure. Every problem is an `InputError` that names the key and the file."""
 
 from __future__ import annotations
 

@@ -12,8 +12,7 @@ serves GGUF mixtures and safetensors alike:
     ffn_{gate,up,down}_shexp                                   shared experts, all of a layer together
     ssm_in ssm_out ssm_conv1d ssm_a ssm_d ssm_dt.bias ...      Mamba and linear attention
     v.*                                                        vision tower and projector
-    NAME.bias                                                  the bias of NAME
-"""
+    NAME.bias                                                  the bias of NAME"""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Exact bytes of a safetensors checkpoint, from the headers of its files or from its index.
 
-Floor 3. Reads only files named by the user (through floor 0).
-"""
+Floor 3. Reads only files named by the user (through floor 0)."""
 
 from __future__ import annotations
 
@@ -16,8 +15,7 @@ def tensor_bytes(path: Path, name: str | None = None) -> int:
     """Bytes of a checkpoint: of `model.safetensors`, or of the files in `model.safetensors.index.json`.
 
     The headers of the files count if all of them are beside the index; else its `total_size`. Raises
-    `InputError`: `safetensors-part-missing` if neither is available, and any problem of a file.
-    """
+    `InputError`: `safetensors-part-missing` if neither is available, and any problem of a file."""
     name = name or str(path)
     if path.suffix != ".json":
         return sum(tensor.size for tensor in read_safetensors(path, name))

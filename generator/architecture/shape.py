@@ -18,8 +18,7 @@ class Storage:
     """The storage of a quantized weight matrix.
 
     `bits` of one weight, `group_size` weights of a row that share a scale (0: none), `block` a scale per block of
-    rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point.
-    """
+    rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point."""
 
     bits: float
     group_size: int = 0
@@ -36,8 +35,7 @@ class Matrix:
     `shard` is its tensor-parallel split: its rows (`column` parallel, as the field calls it), its columns (`row` parallel), the vocabulary
     (padded), by experts (each expert is split like `column`/`row` without expert parallelism and kept whole with it; `split` is the
     direction), or not at all. `heads` are units that are not split further: with more GPUs than heads each GPU keeps one (KV heads).
-    `storage` is the checkpoint's own storage, if quantized; None leaves it to the method.
-    """
+    `storage` is the checkpoint's own storage, if quantized; None leaves it to the method."""
 
     name: str
     role: Role
@@ -92,8 +90,7 @@ class CacheGroup:
 class Stored(NamedTuple):
     """Equal tensors of a GGUF file, or of one that would be made: one in each of `layers` (empty: outside of them).
 
-    `name` is without `blk.N.` and `.weight`, `type` a ggml type such as `q4_K`, `size` that of one, in bytes.
-    """
+    `name` is without `blk.N.` and `.weight`, `type` a ggml type such as `q4_K`, `size` that of one, in bytes."""
 
     name: str
     role: Role
@@ -108,8 +105,7 @@ class CheckpointQuantization:
 
     `method` is a contract name (`awq`, `fp8-block`, …); `layout` the checkpoint's own (`awq`,
     `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list keeps
-    in 16 bits. Each matrix has its own `storage`. `fp8_cache`: it has scales for an FP8 KV cache.
-    """
+    in 16 bits. Each matrix has its own `storage`. `fp8_cache`: it has scales for an FP8 KV cache."""
 
     method: str
     layout: str
@@ -131,8 +127,7 @@ class ModelArchitecture:
     header, else 0; `stored` are the tensors of a GGUF header. `rotary_rows` are the positions of all rotary tables that an engine
     precomputes (each row `rotary_dim` values). `unloaded` are matrices in the published checkpoint that engines do not load (multi-token
     prediction layers, unused keys); `unloaded_copied`: quantization tools copy them unchanged. `gguf_experts` is the ggml type in which
-    every GGUF of the model has its routed experts, whatever the file's type is called.
-    """
+    every GGUF of the model has its routed experts, whatever the file's type is called."""
 
     model_type: str
     layers: int

@@ -6,8 +6,7 @@ Floor 3, pure. Taken from published checkpoints and from the ignored names of Tr
     mtp.…        a module of its own: Qwen3-Next and later, Nemotron 3, DeepSeek-V4; mtp_layers.… in MiMo-7B
     k_proj …     of layers that use another layer's keys and values: Gemma 4
 
-Other families are not known well enough and not counted.
-"""
+Other families are not known well enough and not counted."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ _NEXT = "num_nextn_predict_layers"
 def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) -> tuple[list[Matrix], bool]:
     """The matrices, and whether quantization tools copy them: llm-compressor and GPTQModel do if the config counts them.
 
-    Transformers does not load them, so other derived checkpoints lack them.
-    """
+    Transformers does not load them, so other derived checkpoints lack them."""
     fields, kept = context.fields, context.family.mtp
     if context.family.stack == "shared-kv":
         return _unused_keys(context), False

@@ -1,7 +1,6 @@
 """Vision towers and their projectors: small relative to the language model, with only the norms replicated.
 
-Floor 3, pure. Engines split a tower's layers by tensor parallelism like the model's.
-"""
+Floor 3, pure. Engines split a tower's layers by tensor parallelism like the model's."""
 
 from __future__ import annotations
 

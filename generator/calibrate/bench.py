@@ -1,8 +1,7 @@
 """A benchmark's result beside the estimate, and the factor of the speed model that would bring them together.
 
 Floor 7; reads the results that it is given. Results of `vllm bench serve`, of `sglang.bench_serving`, of llama-bench
-(`-o json`), and of the load that `bench.sh` makes.
-"""
+(`-o json`), and of the load that `bench.sh` makes."""
 
 from __future__ import annotations
 
@@ -140,8 +139,7 @@ def _demand(result: Result, candidate: Candidate) -> Demand:
 def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | None:
     """The one factor of this engine (or back end) with which the time per token, or the throughput, is as measured.
 
-    None where nothing was measured that it decides, or where it would be farther than `FARTHEST` from what it is.
-    """
+    None where nothing was measured that it decides, or where it would be farther than `FARTHEST` from what it is."""
     setting, calibration = _setting(candidate, outcome)
     local = candidate.engine in LOCAL
     name = f"speed.local.bandwidth.{setting.hardware.generation.back_end}" if local else f"speed.engine.{candidate.engine}"

@@ -1,7 +1,6 @@
 """Predicted beside logged, term by term: the plan of the spec is made for the settings that the log states.
 
-Floor 7, pure but for the files that the spec names.
-"""
+Floor 7, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
@@ -58,8 +57,7 @@ class Comparison:
     """A log against a spec: the candidate that was sized for it, the terms, and what differed in the settings.
 
     `off` is the term that is furthest off; `pool` the cache or its tokens, where they are off and the terms that the log states do not
-    explain it: with them `unexplained` GiB remain. `assumed` are the settings that the log does not state.
-    """
+    explain it: with them `unexplained` GiB remain. `assumed` are the settings that the log does not state."""
 
     logged: Logged
     outcome: Outcome
@@ -75,8 +73,7 @@ class Comparison:
 def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     """Size the spec for the settings of the log, and put the terms side by side.
 
-    Raises `UsageError` where the spec pins another engine than the log's, and `InputError` for a spec that is wrong.
-    """
+    Raises `UsageError` where the spec pins another engine than the log's, and `InputError` for a spec that is wrong."""
     pinned = spec.pin.get("engine")
     if pinned in logged.also:
         logged = replace(logged, engine=str(pinned), version=None)

@@ -1,7 +1,6 @@
 """`gpus_per_node: auto`: the smallest number of GPUs that meets the spec's objectives.
 
-Floor 5, pure but for the files that a spec names.
-"""
+Floor 5, pure but for the files that a spec names."""
 
 from __future__ import annotations
 

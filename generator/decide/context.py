@@ -28,8 +28,7 @@ class Context:
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
     With `making`, a method's weights are made by a job even where they can be had. `kept` is what the lock chose, by the names of pins: the
-    decision stays within it, and rules still read only what the spec pins. `memo` holds what the decision has worked out.
-    """
+    decision stays within it, and rules still read only what the spec pins. `memo` holds what the decision has worked out."""
 
     spec: DeploymentSpec
     book: RuleBook

@@ -1,7 +1,6 @@
 """The decision for one spec: every candidate with its figures or its reasons, and the best of them.
 
-Floor 5, pure but for the files that the spec names.
-"""
+Floor 5, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
@@ -59,8 +58,7 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
     """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec.
 
     `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
-    have their weights made even where a prepared checkpoint is published.
-    """
+    have their weights made even where a prepared checkpoint is published."""
 
     def within(kept: Mapping[str, object]) -> Outcome:
         return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())

@@ -3,8 +3,7 @@
 Floor 5, pure. The load is what needs cache; the cap (`max_num_seqs`) only costs activations and graphs where the engine has
 one pool, and is the load's slots where it allocates each. A trial that does not fit lowers, in this order: tokens per step,
 sequences of the load that run at once (the others queue), context; never a context or a cap that the spec gives. What fits
-then gets the room that costs nothing the workload needs. Each trial asks the engine's own memory law.
-"""
+then gets the room that costs nothing the workload needs. Each trial asks the engine's own memory law."""
 
 from __future__ import annotations
 
@@ -26,8 +25,7 @@ class Wish(NamedTuple):
     """What is asked for, and how far each part may be lowered (least = asked: not at all).
 
     `sequences` are the load of one replica. `cap` is the pinned `max_num_seqs` of an engine with one pool; elsewhere the cap follows the load.
-    `shorter_first`: the context is lowered before the load, which the spec states and each slot of which takes a whole context.
-    """
+    `shorter_first`: the context is lowered before the load, which the spec states and each slot of which takes a whole context."""
 
     context: int
     least_context: int
@@ -45,8 +43,7 @@ class Fitted(NamedTuple):
     `held` sequences of the load run at once in one replica. `gpu_layers` is only set where some layers, or the experts of the first
     `cpu_experts`, stay in the host's memory, of which a token then reads `host_read` bytes; `split` are the layers of each GPU where they
     are not spread evenly. `sequences_capped`: more would fit, but not keep the objectives; `stretched`: only with more than the engine's
-    usual share of the card.
-    """
+    usual share of the card."""
 
     load: Load
     fraction: float
@@ -72,8 +69,7 @@ def fit(
 ) -> Fitted:  # fmt: skip
     """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU.
 
-    `known` is one decision's memory of what trials need beside weights: methods share it.
-    """
+    `known` is one decision's memory of what trials need beside weights: methods share it."""
     eager = bool(base.get("enforce_eager", False))
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
@@ -149,8 +145,7 @@ def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
 def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]) -> _Trial:
     """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two.
 
-    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length.
-    """
+    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length."""
     context, load, held = sizer.context, trial.parts.load, trial.parts.held
     if sizer.whole or held < wish.sequences or context.workload.concurrency is None:
         return trial

@@ -20,8 +20,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
 class Units(NamedTuple):
     """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
 
-    `padded` are lengths that the maker of the checkpoint rounded up.
-    """
+    `padded` are lengths that the maker of the checkpoint rounded up."""
 
     group: int | None
     block: int | None
@@ -51,8 +50,7 @@ def arranged(context: Context, engine: Engine, layout: Layout, units: Units) -> 
 def with_experts(context: Context, engine: Engine, layout: Layout, units: Units) -> Layout:
     """The layout with expert parallelism where cutting the experts would break their groups or blocks.
 
-    Whole experts are spread over the GPUs instead, if their number divides.
-    """
+    Whole experts are spread over the GPUs instead, if their number divides."""
     architecture, parts = context.model.architecture, layout.tensor_parallel
     if parts == 1 or not architecture.experts or architecture.experts % parts or not engine.has("expert_parallel"):
         return layout

@@ -2,8 +2,7 @@
 
 Floor 5, pure. Criteria are compared one after the other, in three contests: the layouts of each engine and method, the methods of
 each engine, the engines. Figures compared `beyond: uncertainty` only count where they differ by more than such estimates err
-against each other, and common errors cancel more the more two candidates have in common: hence the three contests.
-"""
+against each other, and common errors cancel more the more two candidates have in common: hence the three contests."""
 
 from __future__ import annotations
 
@@ -168,8 +167,7 @@ class Contests:
     def _unbeaten(self, among: str, measures: Sequence[Rank], left: list[Ranked]) -> list[Ranked]:
         """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty.
 
-        Without an estimate of each, all of them.
-        """
+        Without an estimate of each, all of them."""
         if any(self.estimated(one) is None for one in left):
             return left
         shares = self._shares(among, measures)

@@ -1,7 +1,6 @@
 """What only one engine needs, a room each: its memory law, its cache, its speed, its log, its benchmark.
 
-Floor 4, pure. `ENGINES` is the registry, by the names that specs use. Logs and benchmarks are imported lazily: a plan needs neither.
-"""
+Floor 4, pure. `ENGINES` is the registry, by the names that specs use. Logs and benchmarks are imported lazily: a plan needs neither."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """What a start-up log says: figures in GiB and settings, each with the line that it stands on.
 
-Floor 4, pure. Imported by `calibrate` and by the engines' log parsers only.
-"""
+Floor 4, pure. Imported by `calibrate` and by the engines' log parsers only."""
 
 from __future__ import annotations
 
@@ -34,8 +33,7 @@ class Logged:
 
     Terms are those of the plan: weights, activations, cuda_graphs, runtime, kv_cache, kv_tokens, capacity; `consumed` is weights
     and runtime where a log only says their sum. `date` is that of the first line that has one, `also` the engines that write the
-    same lines, `notes` what a reader of the figures has to know.
-    """
+    same lines, `notes` what a reader of the figures has to know."""
 
     engine: str
     version: str | None = None

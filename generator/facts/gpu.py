@@ -27,8 +27,7 @@ class Gpu:
     `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned with; `basis` says where
     that figure comes from: spec, catalogue, or assumed (a share of what the box says). `computes` is the arithmetic that it has in
     hardware; `fields` are the figures of its entry. `share_gib` is this deployment's part of it. `sizes` are the capacities of unequal
-    cards, the fastest first, of which this is the mean. `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown.
-    """
+    cards, the fastest first, of which this is the mean. `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown."""
 
     name: str
     vendor: str
@@ -75,8 +74,7 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     """The GPU of a spec.
 
     Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
-    unlisted GPU whose architecture can be neither read nor derived.
-    """
+    unlisted GPU whose architecture can be neither read nor derived."""
     hardware, wanted = spec.hardware, spec.hardware.gpu
     if any(card != wanted for card in hardware.cards):
         return _together([resolve_gpu(replace(spec, hardware=replace(hardware, gpu=card, cards=())), book) for card in hardware.cards])
@@ -130,8 +128,7 @@ def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
 def _together(cards: list[Gpu]) -> Gpu:
     """Unequal cards as one kind: layers are spread by memory and read one card after the other, so rates are means by memory.
 
-    What the cards can compute is taken from the first: the engines that spread layers run on each card what it can.
-    """
+    What the cards can compute is taken from the first: the engines that spread layers run on each card what it can."""
     total, first = sum(card.capacity_gib for card in cards), cards[0]
     known = [key for key in RATES if all(card.fields.get(key) for card in cards)]
     rates = {key: total / sum(card.capacity_gib / card.fields[key] for card in cards) for key in known}

@@ -18,8 +18,7 @@ class Needs:
     """The resource needs of a job, in bytes; `time_class` is for one A100.
 
     `gpu_memory` is 0 for CPU jobs, per GPU for training jobs, else the total of all GPUs.
-    `disk` is the sum of download, intermediate files and result.
-    """
+    `disk` is the sum of download, intermediate files and result."""
 
     gpu_memory: int
     host_memory: int
@@ -46,8 +45,7 @@ class Job:
     `ignore` are the modules kept in 16 bits, in the tool's names; `tensor_types` (GGUF) tensors with an individual type. `output_bytes` is
     the predicted size of the result on disk, `bits_per_weight` the average over all parameters; `quantization` the expected config.json
     section; a result whose size deviates by more than `tolerance` is not as planned. `dtype` is the 16-bit type of unquantized parts.
-    `output` is the path of the result, relative to the folder of the spec's files (`quantize/…`).
-    """
+    `output` is the path of the result, relative to the folder of the spec's files (`quantize/…`)."""
 
     tool: str
     version: str

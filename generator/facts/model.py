@@ -1,7 +1,6 @@
 """The model of a spec: its architecture, and where its weights are to be had in which form.
 
-Floor 3; reads only the files that the spec names.
-"""
+Floor 3; reads only the files that the spec names."""
 
 from __future__ import annotations
 
@@ -38,8 +37,7 @@ class Checkpoint:
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
     its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known),
     `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache. `tensors` are those of a
-    GGUF whose header is known; they go before `size` and before the method's mixture.
-    """
+    GGUF whose header is known; they go before `size` and before the method's mixture."""
 
     id: str
     origin: str
@@ -66,8 +64,7 @@ class Model:
 
     `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted. `config` is its
     config.json as read or catalogued, None where there is none. `listed` is its id in the catalogue, `tags` what its entry says
-    that it was made for (source `model-tags`); None where it is not in it. `tokenizer_code`: its tokenizer too is the repository's code.
-    """
+    that it was made for (source `model-tags`); None where it is not in it. `tokenizer_code`: its tokenizer too is the repository's code."""
 
     id: str
     revision: str | None
@@ -106,8 +103,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     """The model of a spec: by its own files where it names some, else from the catalogue.
 
     Raises `InputError` for a model that is neither, for files that cannot be read or understood, and for checkpoints
-    of methods that do not exist.
-    """
+    of methods that do not exist."""
     request = spec.model
     name = book.index("models").get(fold(request.id))
     entry: Entry = _entry(book, name) if name is not None else {}
@@ -274,8 +270,7 @@ WITHOUT = {
 def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
     """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside.
 
-    Files are named from where the spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of.
-    """
+    Files are named from where the spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of."""
     try:
         yield
     except InputError as error:

@@ -1,7 +1,6 @@
 """What an engine's own model registry says of a model: whether this version loads it, and whether it needs the repository's code.
 
-Floor 3, pure.
-"""
+Floor 3, pure."""
 
 from __future__ import annotations
 

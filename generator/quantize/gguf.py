@@ -1,8 +1,7 @@
 """GGUF files produced by a job: their size with individual tensor types, and the job's resource needs.
 
 Floor 3, pure. Individual tensor types become part of a method's entry (`gguf: {overrides}`), so that the
-file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` defines the form of keys.
-"""
+file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` defines the form of keys."""
 
 from __future__ import annotations
 
@@ -42,8 +41,7 @@ def overridden(method: Method, architecture: ModelArchitecture, asked: Mapping[s
     """`method` with the tensor types of a spec's `quantize` section; the same object if there are none.
 
     Single kinds (`tensor_types`) take precedence over roles (`keep`), and these over the first and last layers; kept tensors get
-    `keep_type`, q8_0 by default. Raises `InputError` for a kind missing in the model.
-    """
+    `keep_type`, q8_0 by default. Raises `InputError` for a kind missing in the model."""
     gguf = method.get("gguf")
     if not gguf or gguf["base"] in _SIXTEEN or asked.keys().isdisjoint(_BY_HAND):
         return method
@@ -78,8 +76,7 @@ def gguf_output(
 ) -> tuple[int, float]:
     """Bytes of a job's output file, and its average bits per weight.
 
-    `header_per_token` are bytes of the header for each entry of the vocabulary: its text, type and score, and the merges.
-    """
+    `header_per_token` are bytes of the header for each entry of the vocabulary: its text, type and score, and the merges."""
     tensors = gguf_bytes(architecture, method, ggml_types, imatrix)
     weights = sum(m.parameters for m in architecture.matrices if m.role not in ("vision", "mtp"))
     return tensors + round(header_per_token * architecture.vocab_size), 8 * tensors / max(1, weights)
@@ -93,8 +90,7 @@ def gguf_needs(
 
     Disk: the download, the 16-bit file, the result. Host memory, at the worst step: converting holds one tensor as stored, in 32 bits and
     as written; quantizing holds it in 16 bits, in 32 and as result, 8 GiB of rows at most; llama-imatrix reads the 16-bit file repeatedly,
-    and holds the logits of a batch. Read in src/llama-quant.cpp and tools/imatrix/imatrix.cpp of the pinned build.
-    """
+    and holds the logits of a batch. Read in src/llama-quant.cpp and tools/imatrix/imatrix.cpp of the pinned build."""
     sixteen = gguf_bytes(architecture, methods["gguf-f16"], ggml_types)
     stacked = max(1, architecture.experts)  # a layer's experts share one tensor
     largest = max((m.rows * m.columns * (stacked if m.role == "expert" else 1) for m in architecture.matrices), default=0)

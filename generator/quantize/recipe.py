@@ -1,8 +1,7 @@
 """The unquantized parts and the expected config.json of a produced checkpoint, in the names of its tool.
 
 Floor 3, pure. The tools' names are in `rules/facts/quantizers.yaml`. A produced checkpoint is sized by parsing the predicted
-config.json like any other, so that bytes on disk, bytes on the GPU and the ignored modules have one origin.
-"""
+config.json like any other, so that bytes on disk, bytes on the GPU and the ignored modules have one origin."""
 
 from __future__ import annotations
 
@@ -51,8 +50,7 @@ def ignored(tool: Quantizer, architecture: ModelArchitecture, wide: Wide) -> tup
     """The existing modules to leave unquantized, in the tool's names.
 
     `lm_head` is always named: if it is tied to the embeddings it has no matrix of its own, and a tool without the instruction to
-    keep it unties and quantizes it.
-    """
+    keep it unties and quantizes it."""
     has = {"lm_head", *(matrix.role for matrix in architecture.matrices)}
     found = [pattern for role in sorted(wide.roles & has) for pattern in tool["patterns"].get(role, ())]
     layers = wide.layers(architecture.layers)
@@ -93,8 +91,7 @@ def _part(value: object, words: Mapping[str, object]) -> object:
 def recipe_of(maker: Maker, ignore: tuple[str, ...], group_size: int | None) -> Recipe | None:
     """LLM Compressor's recipe as data; None for other tools.
 
-    A preset scheme implies its group size; another size is written out (`config_groups`).
-    """
+    A preset scheme implies its group size; another size is written out (`config_groups`)."""
     if "recipe" not in maker:
         return None
     modifiers: dict[str, dict[str, object]] = {}

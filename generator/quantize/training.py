@@ -14,8 +14,7 @@ generation         the KV cache of what the student writes
 forward            the model in 16 bits over the GPUs, and one text's widest layer
 sequential         as LLM Compressor's one-shot jobs: `job_needs`
 
-States get no margin, as they are counted to the byte; activations do (`training.margin`).
-"""
+States get no margin, as they are counted to the byte; activations do (`training.margin`)."""
 
 from __future__ import annotations
 
@@ -44,8 +43,7 @@ def training_needs(
     """The resource needs of a job, in bytes; `gpu_memory` is per GPU of `gpus`.
 
     `architecture` is the spec's model: with a `student` it is the teacher, and the student is trained. `entry` is a method of `training_jobs`
-    (its `memory`); `tokens` is the longest row, `batch` the rows of a step on one GPU; `lora_rank` above 0 trains adapters.
-    """
+    (its `memory`); `tokens` is the longest row, `batch` the rows of a step on one GPU; `lora_rank` above 0 trains adapters."""
     memory, trained = entry["memory"], student or architecture
     weights, layer = _FROZEN * trained.parameters, _largest_layer(trained)
     if memory["kind"] == "sequential":
@@ -82,8 +80,7 @@ def least_gpus(needs: Callable[[int], Needs], capacity: int, most: int) -> int |
 def state_bytes(parameters: int, numbers: Numbers, *, sharded: bool = False) -> int:
     """Weights, gradients and optimizer states for mixed-precision training (source hf-memory-anatomy), in total over all GPUs.
 
-    With FSDP (`sharded`) there is no permanent 16-bit copy.
-    """
+    With FSDP (`sharded`) there is no permanent 16-bit copy."""
     weight = numbers("training.weight_bytes") - (_FROZEN if sharded else 0)
     return int(parameters * (weight + numbers("training.gradient_bytes") + numbers("training.optimizer_bytes")))
 

@@ -1,8 +1,7 @@
 """`bench.sh`: measures a running server with the spec's own lengths and concurrency.
 
 Floor 6, pure. Some engines bring a benchmark (`generator/engines/<engine>/bench.py`); the others get a load of completions over the
-OpenAI API.
-"""
+OpenAI API."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """`compose.yaml`: the engine's container image with the same command line as the script.
 
-Floor 6, pure. Compose expands `$` in every value, so data doubles it; `Expand` marks the few intended expansions.
-"""
+Floor 6, pure. Compose expands `$` in every value, so data doubles it; `Expand` marks the few intended expansions."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Several copies of a model behind one address: nginx in front of servers of their own, where the engine's own data parallelism
 makes no whole copies (`copies` of an engine's facts).
 
-Floor 6, pure.
-"""
+Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The launch of one candidate: its command line on this machine and in a container, its environment, its files.
 
-Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they always agree.
-"""
+Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they always agree."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """`quantize/`: the job that produces the weights of a plan: its data, its program, and a script that runs it.
 
-Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there.
-"""
+Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there."""
 
 from __future__ import annotations
 
@@ -116,8 +115,7 @@ def run_script(
     """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.
 
     `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, one per GPU, and
-    `needs` is per GPU. `devices` are the cards that the spec names, `env` its variables (a mirror of the hub, a proxy).
-    """
+    `needs` is per GPU. `devices` are the cards that the spec names, `env` its variables (a mirror of the hub, a proxy)."""
     each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
     parts = [
         *([f"{gib(needs.gpu_memory):.1f} GiB on {each}"] if needs.gpu_memory else []),

@@ -1,7 +1,6 @@
 """`quantize/run.sh` of a GGUF job: download, convert, importance matrix, quantize, check.
 
-Floor 6, pure. All values from a spec are assignments at the top of the script, quoted and verified; the rest of the script is constant.
-"""
+Floor 6, pure. All values from a spec are assignments at the top of the script, quoted and verified; the rest of the script is constant."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ class ModelSource:
 
     `gguf`: the path is a 16-bit GGUF file. `back` leads from the job's folder to the spec's. `sixteen` is the 16-bit type
     of the converted weights, `trusted` whether the spec allows code from the repository, `needs_code` whether
-    the model is known to require it, `multimodal` whether the converter writes a separate projector file.
-    """
+    the model is known to require it, `multimodal` whether the converter writes a separate projector file."""
 
     name: str
     revision: str | None

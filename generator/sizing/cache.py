@@ -2,8 +2,7 @@
 
 Floor 3, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent attention one vector per
 token that tensor parallelism does not split, Mamba and linear attention one state per sequence. Engines differ in what they make of that:
-`CacheRules` says how, and each engine's own subclass of `CacheCost` counts it (`generator/engines/<engine>/cache.py`).
-"""
+`CacheRules` says how, and each engine's own subclass of `CacheCost` counts it (`generator/engines/<engine>/cache.py`)."""
 
 from __future__ import annotations
 
@@ -88,8 +87,7 @@ class CacheRules(NamedTuple):
     """How an engine keeps a cache: `counted` by which class, in blocks of `block` tokens.
 
     `keeps_all`: sliding layers keep every token, too; `chunked_keeps_all`: those with chunked attention do. `by_layer`: a GPU has
-    whole layers, whatever the split. A state has values of `state_bits` and `conv_bits` bits where the model does not say.
-    """
+    whole layers, whatever the split. A state has values of `state_bits` and `conv_bits` bits where the model does not say."""
 
     counted: type[CacheCost]
     block: int = 1
@@ -107,8 +105,7 @@ def cache_cost(
     """The cost of the cache on the fullest GPU: the pipeline stage with the most layers.
 
     `kv_bits` are those of one cached value, scales included (q8_0: 8.5). `batched_tokens` is the engine's step;
-    `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio` and `--mamba-full-memory-ratio`.
-    """
+    `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio` and `--mamba-full-memory-ratio`."""
     stages, ways = layout.pipeline_parallel, layout.tensor_parallel
     if rules.by_layer:
         stages, ways = layout.gpus, 1

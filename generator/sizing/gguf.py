@@ -1,8 +1,7 @@
 """Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone.
 
 Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor gets which clause, and
-what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`).
-"""
+what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`)."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ class GgufSizes:
     """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
 
     With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
-    copy, `file` does not. `experts` are the routed experts of each layer, a part of `layers`; `largest` is one tensor.
-    """
+    copy, `file` does not. `experts` are the routed experts of each layer, a part of `layers`; `largest` is one tensor."""
 
     layers: tuple[int, ...]
     embedding: int
@@ -74,8 +72,7 @@ _fullest: dict[tuple[_Key, int], int] = {}
 def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> GgufSizes:
     """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
 
-    Remembered for the same three objects; they must not change afterwards.
-    """
+    Remembered for the same three objects; they must not change afterwards."""
     key = (id(architecture), id(method), id(ggml_types), imatrix)
     found = _cache.get(key)
     if found is not None:
@@ -133,8 +130,7 @@ def gguf_weights(
     """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs.
 
     Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file
-    is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it.
-    """
+    is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it."""
     sizes = gguf_sizes(architecture, method, ggml_types, imatrix)
     most = sizes.file
     if not cpu:
@@ -174,8 +170,7 @@ def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float
 def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int = 0) -> int:
     """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers.
 
-    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory.
-    """
+    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory."""
     if layers < 1:
         return 0
     first = max(0, len(sizes.layers) - (layers - 1))

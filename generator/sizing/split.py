@@ -1,7 +1,6 @@
 """Whether a model's matrices can be cut for tensor parallelism: heads, scale groups, FP8 blocks.
 
-Floor 3, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`).
-"""
+Floor 3, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`)."""
 
 from __future__ import annotations
 
@@ -19,8 +18,7 @@ class Cuts:
     """The lengths, in values, that tensor parallelism divides: each once.
 
     `inputs` are cut along the input of a row-parallel matrix, `outputs` along the output of a column-parallel one;
-    `expert_inputs` and `expert_outputs` the same of routed experts, which expert parallelism leaves whole.
-    """
+    `expert_inputs` and `expert_outputs` the same of routed experts, which expert parallelism leaves whole."""
 
     inputs: frozenset[int]
     outputs: frozenset[int]
@@ -38,8 +36,7 @@ class Cuts:
 def cuts(architecture: ModelArchitecture) -> Cuts:
     """The lengths of a model that may be quantised in groups or blocks.
 
-    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut.
-    """
+    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut."""
     quantized = [m for m in architecture.matrices if m.quantizable and m.name not in ("attn_k", "attn_v")]
     return Cuts(
         inputs=frozenset(m.columns for m in quantized if m.shard == "row"),

@@ -2,8 +2,7 @@
 
 Floor 3, pure. Engines fuse query, key and value, gate and up, and all experts of a layer into one tensor each. The
 allocator hands out whole segments: an allocation of 10 MiB or more is rounded up to 2 MiB where less than 1 MiB would
-be left over, smaller ones come out of segments of 20 MiB (source `pytorch-caching-allocator`).
-"""
+be left over, smaller ones come out of segments of 20 MiB (source `pytorch-caching-allocator`)."""
 
 from __future__ import annotations
 
@@ -98,8 +97,7 @@ def padded_mxfp4(matrix: Matrix, rows: int, columns: int, capability: float) -> 
     """Rows and columns of an MXFP4 expert as its kernel wants them (source `vllm-mxfp4-padding`).
 
     Weight-only Marlin below compute capability 9 pads the expert's width to 128 and the hidden size to 256, Triton on
-    9.0 the width to 128 and then every input to 256, FlashInfer on 10 and later both to 256.
-    """
+    9.0 the width to 128 and then every input to 256, FlashInfer on 10 and later both to 256."""
     if columns == 1:
         return rows, columns
     width, hidden = (columns, rows) if matrix.split == "row" else (rows, columns)

@@ -2,8 +2,7 @@
 
 Floor 4, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a fixed time per layer
 for launching kernels, which is what small models on fast cards wait for. Layers and experts that stay in the host's memory are read at the
-share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the GPU, once a batch.
-"""
+share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the GPU, once a batch."""
 
 from __future__ import annotations
 
@@ -88,8 +87,7 @@ def _flops(hardware: HardwareShape, end: str, numbers: Numbers) -> float:
     """FLOP/s of a prompt, 0 where unknown. CUDA's follow the INT8 peak.
 
     Quantised weights are multiplied in INT8 (source `lcpp-mmq-int8`), and 16-bit ones with sums in 16 bits, whose peak is half of
-    that on every card, while the data sheet's 16-bit figure is a quarter of it on consumer cards and half on others.
-    """
+    that on every card, while the data sheet's 16-bit figure is a quarter of it on consumer cards and half on others."""
     if hardware.int8_ops and end in ("cuda", "cuda_server"):
         return hardware.int8_ops * numbers(f"speed.local.int8.{end}")
     if hardware.full_flops:

@@ -1,7 +1,6 @@
 """The words of a command line, read as the engine's own parser reads them; what it takes but a reader may not, is a warning.
 
-Floor 6, pure. Warnings: a beginning for a name, underscores for dashes, a repeated option, an old word. Errors: also `--config=FILE`.
-"""
+Floor 6, pure. Warnings: a beginning for a name, underscores for dashes, a repeated option, an old word. Errors: also `--config=FILE`."""
 
 from __future__ import annotations
 

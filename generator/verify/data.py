@@ -22,8 +22,7 @@ _resolver: Any = yaml.resolver.Resolver()
 def same_yaml(text: str, data: object, name: str) -> None:
     """Raise an internal error unless both YAML 1.1 and 1.2 parse to `data`.
 
-    For the output of gen-deploy, the two differ only in the meaning of unquoted words.
-    """
+    For the output of gen-deploy, the two differ only in the meaning of unquoted words."""
     document = parse_yaml(text, name)
     _compare(document.data, data, name)
     for word, meaning in document.plain:
@@ -49,8 +48,7 @@ def same_json(text: str, data: object, name: str) -> None:
 def same_words(block: str, expected: Sequence[str], text: str) -> None:
     """Raise an internal error unless `text` contains the shell text `block` verbatim and `block` splits into the words `expected`.
 
-    `shlex` is a second parser, independent of bash; the tests use bash itself.
-    """
+    `shlex` is a second parser, independent of bash; the tests use bash itself."""
     found = shlex.split(block)
     if found != list(expected) or block not in text:
         raise internal("not-as-meant", f"a script does not parse to the intended words: {found!r}")

@@ -1,7 +1,6 @@
 """A parser for Ollama's Modelfile that follows Ollama: commands by line, no escapes, comments only between commands.
 
-Floor 6, pure. Based on the grammar in Ollama's `parser` package; it verifies generated files.
-"""
+Floor 6, pure. Based on the grammar in Ollama's `parser` package; it verifies generated files."""
 
 from __future__ import annotations
 

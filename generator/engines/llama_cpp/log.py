@@ -1,7 +1,6 @@
 """Start-up logs of llama.cpp (`--log-verbosity 4`) and of Ollama, whose runner prints llama.cpp's lines or its own.
 
-Floor 4, pure. Imported by `calibrate` only.
-"""
+Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 

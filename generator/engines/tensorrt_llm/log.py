@@ -1,7 +1,6 @@
 """TensorRT-LLM's start-up logs: the profiling block of the PyTorch backend (`_torch/pyexecutor/_util.py`) and the pool.
 
-The lines are as in a log of 1.1.0rc3 (tests/data/logs/tensorrt-llm-1.1.0rc3-gb10.log). Floor 4, pure. Imported by `calibrate` only.
-"""
+The lines are as in a log of 1.1.0rc3 (tests/data/logs/tensorrt-llm-1.1.0rc3-gb10.log). Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 

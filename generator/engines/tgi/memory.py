@@ -2,8 +2,7 @@
 
 Floor 4, pure. KV pool = wiggle · (capacity · cuda_memory_fraction - weights - activations - runtime); the CUDA graphs are captured
 afterwards, in what the wiggle room leaves (source `tgi-flash-causal-lm`). The warm-up batch asks for the log-probabilities of every prompt
-token, so its logits have `max_batch_prefill_tokens` × vocabulary elements and are usually the peak (source `tgi-warmup-logprobs`).
-"""
+token, so its logits have `max_batch_prefill_tokens` × vocabulary elements and are usually the peak (source `tgi-warmup-logprobs`)."""
 
 from __future__ import annotations
 

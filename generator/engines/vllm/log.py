@@ -1,7 +1,6 @@
 """vLLM's start-up logs, from 0.4 (`# GPU blocks`) over 0.8 (`Available KV cache memory`) to 0.33 (one line with every term).
 
-Floor 4, pure. Imported by `calibrate` only.
-"""
+Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 
