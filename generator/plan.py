@@ -66,12 +66,13 @@ class Candidate:
     """One deployment: engine × method × parallelism, with the settings that were fitted for it.
 
     `checkpoint` is what the engine loads (a repository or a path), at the commit `revision` and of `download` bytes (None: not looked up),
-    `image` what the lock says that a container runs (None: what the catalogue says), `gguf_file` the file of a GGUF repository or the
-    quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given, made, missing).
-    `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty until the candidate has been
-    fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the first `cpu_experts` layers.
-    Figures are None until it has been sized. `job` makes the weights, where origin is `made` (known of the best candidate of each engine).
-    `back_end` is what computes (`vulkan`), of an engine that has several.
+    `image` what the lock says that a container runs (None: what the catalogue says),
+    `gguf_file` the file of a GGUF repository or the
+    quantisation word to find it by, `origin` how the weights come about (native, online, published, named, given,
+    made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
+    until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
+    first `cpu_experts` layers. Figures are None until it has been sized. `job` makes the weights, where origin
+    is `made` (known of the best candidate of each engine). `back_end` is what computes (`vulkan`), of an engine that has several.
     """
 
     engine: str

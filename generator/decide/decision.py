@@ -199,12 +199,21 @@ class _Decision:
         entry = self.book.section("methods")[pair.method]
         checkpoint = pair.checkpoint
         return changed(
-            _NOTHING, engine=pair.engine.name, engine_version=pair.engine.version, back_end=names["engine.back_end"], method=pair.method,
-            bits=entry["weight_bits"], group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
-            checkpoint=target_of(self.context, pair), revision=revision_of(self.context, pair),
-            gguf_file=checkpoint.file if checkpoint else None, download=download_of(self.context, pair), origin=pair.origin,
-            dtype=names["dtype"], quality=quality,
-        )  # fmt: skip
+            _NOTHING,
+            engine=pair.engine.name,
+            engine_version=pair.engine.version,
+            back_end=names["engine.back_end"],
+            method=pair.method,
+            bits=entry["weight_bits"],
+            group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
+            checkpoint=target_of(self.context, pair),
+            revision=revision_of(self.context, pair),
+            gguf_file=checkpoint.file if checkpoint else None,
+            download=download_of(self.context, pair),
+            origin=pair.origin,
+            dtype=names["dtype"],
+            quality=quality,
+        )
 
     def _layout(self, case: _Case, layout: Layout) -> None:
         if case.pair.made is not None:

@@ -37,7 +37,8 @@ class Checkpoint:
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
     its maker left in 16 bits (None: not known), `size` is that of its files in bytes, as exact as the source (0: not known),
     `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache. `tensors` are those of a
-    GGUF whose header is known; they go before `size` and before the method's mixture."""
+    GGUF whose header is known; they go before `size` and before the method's mixture.
+    """
 
     id: str
     origin: str

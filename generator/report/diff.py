@@ -1,4 +1,7 @@
-"""A comparison as text, and the choice of its format. Floor 7, pure."""
+"""A comparison as text, and the choice of its format.
+
+Floor 7, pure.
+"""
 
 from __future__ import annotations
 
