@@ -122,12 +122,14 @@ class CheckpointQuantization:
 class ModelArchitecture:
     """Layers, heads and experts of one model.
 
-    `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown. `yarn_context` is the original context
-    times YaRN's factor, which some engines take instead; 0 without YaRN. `tensor_bytes` is exact if known from a GGUF or safetensors
-    header, else 0; `stored` are the tensors of a GGUF header. `rotary_rows` are the positions of all rotary tables that an engine
-    precomputes (each row `rotary_dim` values). `unloaded` are matrices in the published checkpoint that engines do not load (multi-token
-    prediction layers, unused keys); `unloaded_copied`: quantization tools copy them unchanged. `gguf_experts` is the ggml type in which
-    every GGUF of the model has its routed experts, whatever the file's type is called."""
+    `max_context` is in tokens, as trained (rope scaling of the config included); 0 where unknown. `yarn_context` is the original
+    context times YaRN's factor, which some engines take instead; 0 without YaRN.
+    `tensor_bytes` is exact if known from a GGUF or safetensors header, else 0; `stored` are the tensors of a GGUF header.
+    `rotary_rows` are the positions of all rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are
+    matrices in the published checkpoint that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`:
+    quantization tools copy them unchanged. `gguf_experts` is the ggml type in which every GGUF of the model has its routed experts, whatever
+    the file's type is called.
+    """
 
     model_type: str
     layers: int

@@ -1,4 +1,7 @@
-"""Compare a corpus of specs under two rule sets, or two folders of stored plans. Floor 8: uses all available processors."""
+"""Compare a corpus of specs under two rule sets, or two folders of stored plans.
+
+Floor 8: uses all available processors.
+"""
 
 from __future__ import annotations
 

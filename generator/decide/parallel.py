@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # every start would pay for building the types
 class Units(NamedTuple):
     """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
 
-    `padded` are lengths that the maker of the checkpoint rounded up."""
+    `padded` are lengths that the maker of the checkpoint rounded up.
+    """
 
     group: int | None
     block: int | None

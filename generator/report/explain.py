@@ -1,4 +1,7 @@
-"""The decision for a terminal, row by row: the facts each row read, their sources, and the row's position. Floor 7, pure."""
+"""The decision for a terminal, row by row: the facts each row read, their sources, and the row's position.
+
+Floor 7, pure.
+"""
 
 from __future__ import annotations
 

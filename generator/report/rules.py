@@ -1,4 +1,7 @@
-"""The effective rules for a reader: every row, or one with its source, cases, decided examples and origin. Floor 7, pure."""
+"""The effective rules for a reader: every row, or one with its source, cases, decided examples and origin.
+
+Floor 7, pure.
+"""
 
 from __future__ import annotations
 

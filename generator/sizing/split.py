@@ -36,7 +36,8 @@ class Cuts:
 def cuts(architecture: ModelArchitecture) -> Cuts:
     """The lengths of a model that may be quantised in groups or blocks.
 
-    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut."""
+    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut.
+    """
     quantized = [m for m in architecture.matrices if m.quantizable and m.name not in ("attn_k", "attn_v")]
     return Cuts(
         inputs=frozenset(m.columns for m in quantized if m.shard == "row"),
