@@ -6,11 +6,13 @@ AWQ the inputs of the layer's parts for all texts. ModelOpt loads the whole mode
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from generator.architecture.shape import Matrix, ModelArchitecture
 from generator.facts.job import Needs
 from generator.quantity import GIB
-from generator.sizing.footprint import Numbers
 
+Numbers = Callable[[str], float]
 _OUTSIDE = ("embedding", "lm_head", "vision")
 _KEPT_INPUTS = 4
 """Layer parts with inputs kept by AWQ: attention, its output, the feed-forward part, its last matrix."""

@@ -114,10 +114,11 @@ def adapter_parameters(architecture: ModelArchitecture, rank: int) -> int:
 
 def _largest_layer(architecture: ModelArchitecture) -> int:
     """Parameters of the largest layer; matrices present in some layers only count as spread evenly over their span."""
-    layers, last = [0] * max(1, architecture.layers), max(1, architecture.layers) - 1
+    outside = ("embedding", "lm_head", "vision")
+    layers = [0] * max(1, architecture.layers)
     for matrix in architecture.matrices:
-        if matrix.role not in ("embedding", "lm_head", "vision"):
-            for layer in range(min(matrix.layer_first, last), min(matrix.layer_last, last) + 1):
+        if matrix.role not in outside:
+            for layer in range(min(matrix.layer_first, len(layers) - 1), min(matrix.layer_last, len(layers) - 1) + 1):
                 layers[layer] += ceil_div(matrix.parameters, matrix.layer_last - matrix.layer_first + 1)
     return max(layers)
 
