@@ -29,7 +29,7 @@ from benchmarks.measured import FILE, Curves, Figures, Server, Ways, curves, loa
 from benchmarks.throughput_accuracy.predict import Prepared, prepare
 from benchmarks.throughput_accuracy.refit import FOLDS, gpus_apart, held_out, logs, starting
 from benchmarks.throughput_accuracy.rows import PARALLEL, architecture
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.rulebook.book import RuleBook, load
 from generator.throughput.estimate import LOCAL
 
@@ -124,7 +124,7 @@ def line(title: str, found: list[Pair]) -> str:
 
 def held_out_errors(path: Path, book: RuleBook) -> Iterator[tuple[str, list[tuple[Prepared, float]]]]:
     """The logarithms of estimate / measured of servers, by the factors as they are and by those that were fitted without a part."""
-    fixed = Numbers(book, "0")
+    fixed = numbers_of(book, "0")
     found = [one for one in prepare(path, book) if one.case.engine not in LOCAL]
     yield "nothing", list(zip(found, logs(found, fixed), strict=True))
     keys: dict[str, Callable[[Prepared], object]] = {"models": models_apart, "GPUs": gpus_apart, "sources": lambda one: one.case.source}

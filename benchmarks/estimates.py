@@ -8,7 +8,7 @@ from functools import cache
 from benchmarks.measured import Figures, Server, Ways
 from benchmarks.throughput_accuracy.predict import MOST, _setting
 from benchmarks.throughput_accuracy.rows import NAMES, Case
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import Calibration
 from generator.throughput.serving import served
@@ -22,7 +22,7 @@ Estimator = Callable[[Server, Ways, int, float | None], Figures | None]
 
 def estimator(book: RuleBook) -> Estimator:
     """A function of a server, its layout, the replicas and the load of the whole (None: the most)."""
-    calibration = Calibration(Numbers(book, "0"))
+    calibration = Calibration(numbers_of(book, "0"))
 
     @cache
     def known(server: Server, ways: Ways):  # type: ignore[no-untyped-def]

@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.engines import ENGINES, cache_cost
 from generator.facts.model import shape_of
 from generator.quantity import GIB
@@ -41,7 +41,7 @@ def main() -> int:
     count: dict[str, int] = {}
     for engine, memory in ((name, room.memory) for name, room in ENGINES.items()):
         facts: dict[str, Any] = book.section("engines")[engine]
-        numbers = Numbers(book, facts["default_version"])
+        numbers = numbers_of(book, facts["default_version"])
         mine = [name for name in METHODS if ("gguf" if name.startswith("gguf") else "safetensors") in facts["formats"]]
         start = time.perf_counter()
         for shape, name, layout in itertools.product(shapes, mine, LAYOUTS):

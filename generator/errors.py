@@ -1,7 +1,4 @@
-"""The root of all errors: a problem has a code, a message and, if known, a place in a file.
-
-Floor 0: imports nothing of the project.
-"""
+"""The root of all errors: a problem has a code, a message and, if known, a place in a file. Floor 0: imports nothing of the project."""
 
 from __future__ import annotations
 
@@ -86,9 +83,7 @@ class GenDeployError(Exception):
     exit_code = BAD_INPUT
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
-        self.problems: tuple[Problem, ...] = (
-            (problems,) if isinstance(problems, Problem) else tuple(problems)
-        )
+        self.problems: tuple[Problem, ...] = ((problems,) if isinstance(problems, Problem) else tuple(problems))
         super().__init__("\n".join(map(str, self.problems)))
 
 
@@ -144,6 +139,4 @@ def printable(text: str) -> str:
     """Text that cannot move a terminal's cursor: control and direction characters are shown escaped."""
     if text.isprintable():
         return text
-    return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
-    )
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

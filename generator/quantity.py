@@ -1,7 +1,4 @@
-"""Units. GiB is 2**30 bytes (what drivers and engines print), GB is 10**9 (what is on the box).
-
-Floor 0: imports nothing of the project.
-"""
+"""Units. GiB is 2**30 bytes (what drivers and engines print), GB is 10**9 (what is on the box). Floor 0: imports nothing of the project."""
 
 from __future__ import annotations
 

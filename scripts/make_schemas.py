@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 from generator.rulebook.table import LABELS  # noqa: E402
-from generator.throughput.factors import BACK_ENDS  # noqa: E402
+from generator.throughput.local import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"
@@ -804,14 +804,16 @@ def quantizers() -> dict[str, Schema]:
     memory = mapping(
         {
             "kind": {"enum": ["training", "forward", "sequential"]}, "teacher": {"enum": ["none", "same", "other"]}, "teacher_split": FLAG,
-            "loss": {"enum": ["full", "distillation", "tiles"]}, "quantisers": FLAG, "algorithm": {"enum": ["gptq", "ptq", "rtn"]},
+            "loss": {"enum": ["full", "distillation", "tiles"]}, "quantisers": FLAG, "generates": FLAG,
+            "algorithm": {"enum": ["gptq", "ptq", "rtn"]},
         },
         ("kind", "teacher"),
     )  # fmt: skip
+    numbers = by_name({"type": "object", "additionalProperties": TEXT}, "Thresholds by section and key of job.yaml.")
     method = mapping(
         {
             "library": TEXT, "package": TEXT, "version": VERSION, "requirements": WORDS, "settings": {"type": "object", "additionalProperties": free},
-            "memory": memory, "engines": WORDS, "note": TEXT, "source": SOURCE,
+            "numbers": numbers, "memory": memory, "engines": WORDS, "note": TEXT, "source": SOURCE,
             "proven": {"enum": ["run", "schema"], "description": "run: to its end on a tiny model; schema: checked against the library's own words."},
         },
         ("library", "package", "version", "requirements", "settings", "memory", "engines", "proven", "source"),
@@ -820,9 +822,9 @@ def quantizers() -> dict[str, Schema]:
     training = mapping(
         {
             "title": TEXT, "program": TEXT, "common": WORDS, "result": {"enum": ["quantised", "dense", "smaller"]},
-            "methods": by_name(method, "By method."), "not_chosen": {"type": "array", "items": other}, "source": SOURCE, "replaces": DIGEST,
+            "numbers": numbers, "methods": by_name(method, "By method."), "not_chosen": {"type": "array", "items": other}, "source": SOURCE, "replaces": DIGEST,
         },
-        ("title", "program", "common", "result", "methods", "source"),
+        ("title", "program", "common", "result", "numbers", "methods", "source"),
     )  # fmt: skip
     return {
         "quantizers": document("Tools that make quantised checkpoints", {"quantizers": by_name(tool, "By name.")}, ("quantizers",)),

@@ -4,7 +4,6 @@
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-python scripts/make_vocabulary.py
 python scripts/make_schemas.py
 gen-deploy $(scripts/shown_examples.sh examples) -o examples/out --quiet --force --prune
 gen-deploy $(scripts/shown_examples.sh examples/all-engines) -o examples/all-engines/out --all-engines --quiet --force --prune

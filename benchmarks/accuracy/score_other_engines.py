@@ -131,7 +131,7 @@ def gguf_server(row: Row, known: Known) -> Iterator[Score]:
     numbers = known.numbers(build, replaced)
     load = Load(row["n_ctx"], 1, row["n_ubatch"])
     stages = gpus if row.get("pipeline_copies", 4) > 1 else 1
-    fixed = llama_cpp.MEMORY.fixed(shape, Layout(1, stages), load, Device(24 * GIB), 0, numbers)
+    fixed = llama_cpp.ROOM.memory.fixed(shape, Layout(1, stages), load, Device(24 * GIB), 0, numbers)
     latent = " (MLA)" if shape.mla or row.get("arch") == "deepseek2" else ""
     yield Score(f"{engine} compute MiB{latent}", fixed.activations / MIB, on_gpu["compute"][-1])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.throughput_accuracy.rows import Case, architecture, cases, gpu_entry
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import back_ends_of
 from generator.quantity import GIB
@@ -47,7 +47,7 @@ class Prepared:
 
 def prepare(path: Path, book: RuleBook) -> list[Prepared]:
     """Every row of a file that the catalogue understands, equal rows once."""
-    calibration = Calibration(Numbers(book, "0"))
+    calibration = Calibration(numbers_of(book, "0"))
     settings: dict[tuple[object, ...], tuple[Setting, float] | None] = {}
     seen: set[tuple[object, ...]] = set()
     found = []
@@ -106,7 +106,7 @@ def _setting(case: Case, book: RuleBook) -> tuple[Setting, float] | None:
         model = model.weighing(size)
     generation = book.section("architectures")[gpu["architecture"]]
     ends = back_ends_of(book.section("engines")[case.engine], generation)
-    hardware = hardware_shape(gpu, generation, method, Numbers(book, "0"), across=case.nodes > 1, back_end=ends.get(_back_end(case)))
+    hardware = hardware_shape(gpu, generation, method, numbers_of(book, "0"), across=case.nodes > 1, back_end=ends.get(_back_end(case)))
     layout = Layout(case.tensor, case.pipeline)
     cache = cache_traffic(cache_cost(shape, layout, case.kv_bits, case.engine))
     weights = (model.dense_bytes + model.expert_bytes) / layout.gpus + 2.0 * shape.vocab_size * shape.hidden_size / case.tensor

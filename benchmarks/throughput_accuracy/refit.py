@@ -26,7 +26,7 @@ import yaml
 
 from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
 from benchmarks.throughput_accuracy.score import metric_of, table
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.rulebook.book import RuleBook, load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import LOCAL, Calibration
@@ -254,7 +254,7 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="put the table of accuracy into this document")
     options = parser.parse_args()
     book = load("default")
-    fixed = Numbers(book, "0")
+    fixed = numbers_of(book, "0")
     everything = [one for file in options.file for one in prepare(file, book)]
     learned: Values = {}
     apart: dict[str, Scores] = {}

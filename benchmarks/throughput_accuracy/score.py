@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.rulebook.book import load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import Calibration, band_class
@@ -68,8 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     book = load(options.rules)
     found = [one for file in options.file for one in prepare(file, book)]
-    values = predictions(found, Calibration(Numbers(book, "0")))
-    rows = table(found, values, Bands(Numbers(book, "0")), sources=options.sources)
+    values = predictions(found, Calibration(numbers_of(book, "0")))
+    rows = table(found, values, Bands(numbers_of(book, "0")), sources=options.sources)
     if options.markdown:
         print("| class | rows | median error | p90 error | estimate / measured | within the band |")
         print("|---|---:|---:|---:|---:|---:|")

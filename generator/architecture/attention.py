@@ -1,7 +1,4 @@
-"""Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's).
-
-Floor 3, pure.
-"""
+"""Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's). Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -144,21 +141,17 @@ def _indexer(fields: Fields, hidden: int, lora: int, base: str) -> list[Part]:
 def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], list[CacheGroup]]:
     """DeepSeek-V4: one shared key-value head, grouped low-rank output, and every `ratio` tokens compressed to one.
 
-    `ratio` 0 keeps the window only; ratio 4 overlaps its compression windows and has an indexer.
-    """
+    `ratio` 0 keeps the window only; ratio 4 overlaps its compression windows and has an indexer."""
     heads, dim = fields.integer("num_attention_heads"), fields.integer("head_dim")
     lora, groups, rank = fields.integer("q_lora_rank"), fields.integer("o_groups"), fields.integer("o_lora_rank")
     window = fields.integer("sliding_window")
     parts = [
-        Part("attn_q_a", "attention", lora, hidden, "replicated", "attn.wq_a"),
-        vector("attn_q_a_norm", "norm", lora),
+        Part("attn_q_a", "attention", lora, hidden, "replicated", "attn.wq_a"), vector("attn_q_a_norm", "norm", lora),
         Part("attn_q_b", "attention", heads * dim, lora, "column", "attn.wq_b"),
-        Part("attn_kv_a_mqa", "attention", dim, hidden, "replicated", "attn.wkv"),
-        vector("attn_kv_a_norm", "norm", dim),
+        Part("attn_kv_a_mqa", "attention", dim, hidden, "replicated", "attn.wkv"), vector("attn_kv_a_norm", "norm", dim),
         Part("attn_output_a", "attention", groups * rank, heads * dim // groups, "column", "attn.wo_a"),
-        Part("attn_output_b", "attention", hidden, groups * rank, "row", "attn.wo_b"),
-        vector("attn_sinks", "attention", heads, "column"),
-    ]
+        Part("attn_output_b", "attention", hidden, groups * rank, "row", "attn.wo_b"), vector("attn_sinks", "attention", heads, "column"),
+    ]  # fmt: skip
     caches = [CacheGroup("sliding", 1, 1, dim, 0, window)]
     if ratio:
         parts += _compressor("attn_compressor", hidden, dim, ratio, "attn.compressor.")

@@ -1,8 +1,7 @@
 """Audio towers and their projectors. So far only conformers: Gemma 4's, and that of Phi-4-multimodal (`gated-conformer`).
 
 Floor 3, pure. Read in Transformers' `Gemma4AudioModel` and `Phi4MultimodalAudioModel`; engines keep a tower in 16 bits, independent of the
-language model's type.
-"""
+language model's type."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """A model's architecture from its Hugging Face `config.json`.
 
 Floor 3, pure. The rules list the traits of each `model_type` (`families`); an unlisted type is an error, never
-a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request.
-"""
+a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request."""
 
 from __future__ import annotations
 
@@ -18,10 +17,11 @@ from generator.architecture.parts import Collector, Part, vector
 from generator.architecture.positions import max_context, rotary, yarn_context
 from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
-from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
+from generator.architecture.stacks import STACKS, Context, hybrid_blocks
 from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import tower
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
+from generator.quantity import ceil_to
 
 
 class UnknownFamily(InputError):
@@ -44,7 +44,7 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     collector = Collector(scheme)
     for parts, layers in stack.parts:
         collector.add(parts, layers)
-    tied = _tied(outer, fields)
+    tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
     seen = tower(outer, context.hidden, 2 * context.width, families) + audio_tower(outer, context.hidden, families)
@@ -53,31 +53,14 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     dim, rows = rotary(fields, family, stack, max(context.tokens, yarn))
     experts = context.experts or Experts(0, 0, 0)
     return ModelArchitecture(
-        model_type=kind,
-        layers=context.layers,
-        hidden_size=context.hidden,
-        intermediate_size=context.width or experts.width,
-        vocab_size=vocab,
-        attention_heads=stack.heads,
-        kv_heads=stack.kv_heads,
-        head_dim=stack.head_dim,
-        max_context=context.tokens,
-        yarn_context=yarn,
-        dtype=_dtype(outer, fields),
-        matrices=tuple(matrices + seen),
-        caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()),
-        experts=experts.count,
-        experts_per_token=experts.used,
-        moe_intermediate_size=experts.width if experts.count else 0,
-        tied_embeddings=tied,
-        multimodal=bool(seen),
-        rotary_dim=dim,
-        rotary_rows=rows,
-        quantization=_summary(scheme, matrices),
-        unloaded=tuple(idle),
-        unloaded_copied=copied,
-        gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
-    )
+        model_type=kind, layers=context.layers, hidden_size=context.hidden, intermediate_size=context.width or experts.width,
+        vocab_size=vocab, attention_heads=stack.heads, kv_heads=stack.kv_heads, head_dim=stack.head_dim, max_context=context.tokens,
+        yarn_context=yarn, dtype=_dtype(outer, fields), matrices=tuple(matrices + seen),
+        caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()), experts=experts.count,
+        experts_per_token=experts.used, moe_intermediate_size=experts.width if experts.count else 0, tied_embeddings=tied,
+        multimodal=bool(seen), rotary_dim=dim, rotary_rows=rows, quantization=_summary(scheme, matrices), unloaded=tuple(idle),
+        unloaded_copied=copied, gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
+    )  # fmt: skip
 
 
 def _read(outer: Fields, families: Families) -> tuple[Fields, Fields, str, Family]:
@@ -127,12 +110,7 @@ def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None)
     if not fields.flag("block_auto_adjust_ff_dim"):
         return width
     unit = fields.integer("block_multiple_of", default=256)  # LFM2: two thirds, times a factor, rounded up
-    return max(1, -(-int(fields.number("block_ffn_dim_multiplier", 0.01, 64, 1.0) * int(2 * width / 3)) // unit) * unit)
-
-
-def _tied(outer: Fields, fields: Fields) -> bool:
-    """Whether the output embedding is the input embedding; the outer config takes precedence."""
-    return (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
+    return max(1, ceil_to(int(fields.number("block_ffn_dim_multiplier", 0.01, 64, 1.0) * int(2 * width / 3)), unit))
 
 
 def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None) -> list[Matrix]:
@@ -178,6 +156,3 @@ def _dtype(outer: Fields, fields: Fields) -> Literal["bf16", "fp16", "fp32"]:
     word = fields.word("torch_dtype", "dtype") or outer.word("torch_dtype", "dtype")
     word = word.removeprefix("torch.")
     return "fp16" if word in ("float16", "half") else "fp32" if word == "float32" else "bf16"
-
-
-__all__ = ["Stack", "UnknownFamily", "from_config"]

@@ -1,7 +1,4 @@
-"""Feed-forward layers: dense, and mixtures of experts with router and shared experts.
-
-Floor 3, pure.
-"""
+"""Feed-forward layers: dense, and mixtures of experts with router and shared experts. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -18,8 +15,7 @@ class Experts:
     """The routed experts of a layer: how many, how many a token uses, their width, and the shared ones' width.
 
     `latent` is the experts' input width, if it differs from the hidden size (0: equal). `others` are further groups of routed experts,
-    each with a router of its own (ERNIE-4.5-VL: for images): how many, and their width.
-    """
+    each with a router of its own (ERNIE-4.5-VL: for images): how many, and their width."""
 
     count: int
     used: int
@@ -92,7 +88,8 @@ def read_experts(fields: Fields) -> Experts | None:
     if used > count:
         raise fields.problem("num_experts_per_tok", f"must not be above the number of experts, {count}")
     width = fields.integer("moe_intermediate_size", "intermediate_size")
-    return Experts(count, used, width, _shared_width(fields, width), _latent_width(fields))
+    latent = fields.integer("moe_latent_size", "routed_expert_hidden_size", low=0, default=0)
+    return Experts(count, used, width, _shared_width(fields, width), latent)
 
 
 def _shared_width(fields: Fields, width: int) -> int:
@@ -101,11 +98,6 @@ def _shared_width(fields: Fields, width: int) -> int:
     if fields.has(*explicit):
         return fields.integer(*explicit, low=0)
     return width * fields.integer("n_shared_experts", "num_shared_experts", "moe_num_shared_experts", low=0, high=4096, default=0)
-
-
-def _latent_width(fields: Fields) -> int:
-    """Input width of the experts after a projection, if there is one."""
-    return fields.integer("moe_latent_size", "routed_expert_hidden_size", low=0, default=0)
 
 
 def sparse_layers(fields: Fields, layers: int) -> list[bool]:

@@ -1,7 +1,6 @@
 """A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape for sizing.
 
-Floor 3, pure. Supports every text-generating llama.cpp architecture whose keys describe the caches of its layers.
-"""
+Floor 3, pure. Supports every text-generating llama.cpp architecture whose keys describe the caches of its layers."""
 
 from __future__ import annotations
 
@@ -16,7 +15,6 @@ from generator.architecture.gguf_caches import caches
 from generator.architecture.gguf_keys import MAX_TOKENS, Keys
 from generator.architecture.gguf_tensors import LayerTensors, folded, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
-from generator.errors import Place, fail
 from generator.readers.gguf_header import GgufHeader
 
 FILE_TYPES = {
@@ -37,9 +35,8 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
 
     A dynamic type (`UD-…`) is told from the file's name or `general.name`, where it is one of `methods`.
 
-    Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an impossible value).
-    """
-    keys = Keys(header) if "general.architecture" in header.metadata else _no_keys(header)
+    Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an impossible value)."""
+    keys = Keys(header)
     if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
         raise keys.unknown("this is a vision projector (mmproj); name the language model's file instead")
     if keys.false("attention.causal"):
@@ -59,33 +56,16 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     kind = _gguf_type(header, methods)
     model_type, family = family_of_gguf(families, keys.arch, keys.counts)
     return ModelArchitecture(
-        model_type=model_type,
-        layers=main_layers,
-        hidden_size=hidden,
-        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0),
-        vocab_size=embedding.rows,
-        attention_heads=heads,
-        kv_heads=keys.integer("attention.head_count_kv", heads),
-        head_dim=keys.integer("attention.key_length_mla", head_dim),
-        max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
-        dtype=_dtype(header),
-        matrices=tensors.matrices,
-        caches=caches(keys, tensors, main_layers, family),
-        experts=experts,
-        experts_per_token=min(experts, keys.integer("expert_used_count", 0)),
-        moe_intermediate_size=_width(tensors, "ffn_down_exps"),
-        tied_embeddings=not any(m.name == "output" for m in tensors.matrices),
-        rotary_dim=keys.integer("rope.dimension_count", head_dim),
-        quantization=_quantization(header, kind),
-        tensor_bytes=header.tensor_bytes,
-        basis="gguf",
-        gguf_type=kind,
+        model_type=model_type, layers=main_layers, hidden_size=hidden,
+        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0), vocab_size=embedding.rows,
+        attention_heads=heads, kv_heads=keys.integer("attention.head_count_kv", heads),
+        head_dim=keys.integer("attention.key_length_mla", head_dim), max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
+        dtype=_dtype(header), matrices=tensors.matrices, caches=caches(keys, tensors, main_layers, family), experts=experts,
+        experts_per_token=min(experts, keys.integer("expert_used_count", 0)), moe_intermediate_size=_width(tensors, "ffn_down_exps"),
+        tied_embeddings=not any(m.name == "output" for m in tensors.matrices), rotary_dim=keys.integer("rope.dimension_count", head_dim),
+        quantization=_quantization(header, kind), tensor_bytes=header.tensor_bytes, basis="gguf", gguf_type=kind,
         stored=folded(header.tensors, main_layers),
-    )
-
-
-def _no_keys(header: GgufHeader) -> Keys:
-    raise fail("unknown-architecture", "general.architecture is missing, so this is not a model", Place(header.name))
+    )  # fmt: skip
 
 
 def _width(tensors: LayerTensors, word: str) -> int:
@@ -96,8 +76,7 @@ def _width(tensors: LayerTensors, word: str) -> int:
 def _gguf_type(header: GgufHeader, methods: Collection[str]) -> str | None:
     """The file's type as a method name, `gguf-q4_k_m`; by its most frequent tensor type if not declared.
 
-    `general.file_type` has no word for dynamic types: such files declare any plain one.
-    """
+    `general.file_type` has no word for dynamic types: such files declare any plain one."""
     for name in (header.name, str(header.metadata.get("general.name", ""))):
         dynamic = _DYNAMIC.search(name.lower())
         if dynamic and f"gguf-{dynamic[1]}" in methods:

@@ -1,8 +1,7 @@
 """The cache of each layer of a GGUF model, as llama.cpp allocates it.
 
 Floor 3, pure. The sliding-window layers come from the file if it names them; else from llama.cpp's default
-for the architecture (`gguf_windows` of its family). Without either, a window is an error.
-"""
+for the architecture (`gguf_windows` of its family). Without either, a window is an error."""
 
 from __future__ import annotations
 
@@ -64,10 +63,7 @@ def _attention(keys: Keys, heads: int, window: int, chunked: bool) -> CacheGroup
     if not heads:
         return None
     key, value = _lengths(keys, "_swa" if window else "")
-    kind = "sliding" if window else "full"
-    if kind == "full":
-        return CacheGroup("full", 1, heads, key, value)
-    return CacheGroup("sliding", 1, heads, key, value, window, chunked=chunked)
+    return CacheGroup("sliding" if window else "full", 1, heads, key, value, window, chunked=chunked and window > 0)
 
 
 def _latent(keys: Keys, tensors: LayerTensors, heads: int) -> CacheGroup | None:

@@ -1,7 +1,6 @@
 """Typed reading of a GGUF file's metadata: keys of one architecture, one value or one per layer.
 
-Floor 3, pure. Every problem is an `InputError` that names the key and the file.
-"""
+Floor 3, pure. Every problem is an `InputError` that names the key and the file."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ class Keys:
         self.values = header.metadata
         arch = header.metadata.get("general.architecture")
         if not isinstance(arch, str) or not arch:
-            raise fail("unknown-architecture", "general.architecture is missing", Place(header.name))
+            raise fail("unknown-architecture", "general.architecture is missing, so this is not a model", Place(header.name))
         self.arch = arch
         self.layers = self.integer("block_count", low=1, high=MAX_LAYERS)
 

@@ -1,7 +1,6 @@
 """The tensors of a GGUF file as matrices: names give their roles, shapes their sizes.
 
-Floor 3, pure. This is independent of the architecture: llama.cpp uses the same names in all of them.
-"""
+Floor 3, pure. This is independent of the architecture: llama.cpp uses the same names in all of them."""
 
 from __future__ import annotations
 
@@ -76,9 +75,7 @@ def _matrices(word: str, role: Role, shape: tuple[int, ...], layers: list[int]) 
     quantizable = min(rows, columns) > 1 and role not in ("norm", "router")
     for first, last in _runs(layers):
         count = many * (last - first + 1)
-        yield Matrix(
-            word, role, rows, columns, count, shard, "row" if split_row else "column", quantizable, first, last
-        )
+        yield Matrix(word, role, rows, columns, count, shard, "row" if split_row else "column", quantizable, first, last)
 
 
 def _runs(layers: list[int]) -> Iterator[tuple[int, int]]:

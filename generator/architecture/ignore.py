@@ -1,7 +1,6 @@
 """Lists of module names in checkpoint configs: exact names, prefixes, globs and `re:` patterns.
 
-Floor 3, pure. Names are compared from `layers.N.` on, since tools use different prefixes.
-"""
+Floor 3, pure. Names are compared from `layers.N.` on, since tools use different prefixes."""
 
 from __future__ import annotations
 

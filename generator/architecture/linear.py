@@ -1,7 +1,6 @@
 """Layers with a state instead of keys and values: Mamba, Mamba-2, gated delta net, Kimi delta and lightning attention, short convolutions.
 
-Floor 3, pure. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the
-config says otherwise.
+Floor 3, pure. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the config says otherwise.
 """
 
 from __future__ import annotations
@@ -35,15 +34,11 @@ def mamba2(fields: Fields, hidden: int, module: str = "mamba") -> tuple[list[Par
     into = Part("ssm_in", "linear_attention", inner + conv + heads, hidden, "column", f"{module}.in_proj")
     out = Part("ssm_out", "linear_attention", hidden, inner, "row", f"{module}.out_proj")
     parts = [
-        *biased(into, bias),
-        Part("ssm_conv1d", "linear_attention", conv, kernel, "column", linear=False),
-        vector("ssm_conv1d.bias", "linear_attention", conv, "column"),
-        vector("ssm_a", "linear_attention", heads, "column"),
-        vector("ssm_d", "linear_attention", heads, "column"),
-        vector("ssm_dt.bias", "linear_attention", heads, "column"),
-        *norm,
+        *biased(into, bias), Part("ssm_conv1d", "linear_attention", conv, kernel, "column", linear=False),
+        vector("ssm_conv1d.bias", "linear_attention", conv, "column"), vector("ssm_a", "linear_attention", heads, "column"),
+        vector("ssm_d", "linear_attention", heads, "column"), vector("ssm_dt.bias", "linear_attention", heads, "column"), *norm,
         *biased(out, bias),
-    ]
+    ]  # fmt: skip
     return parts, _state(fields, conv * (kernel - 1), inner * state)
 
 
@@ -130,11 +125,9 @@ def kimi_delta(fields: Fields, hidden: int) -> tuple[list[Part], CacheGroup]:
     parts += [Part(f"ssm_conv1d_{x}", "linear_attention", width, kernel, "column", linear=False) for x in ("q", "k", "v")]
     parts += [
         Part("ssm_beta", "linear_attention", heads, hidden, "column", f"{base}b_proj"),
-        vector("ssm_a", "linear_attention", heads, "column"),
-        vector("ssm_dt.bias", "linear_attention", width, "column"),
-        vector("ssm_norm", "norm", dim),
-        Part("attn_output", "linear_attention", hidden, width, "row", f"{base}o_proj"),
-    ]
+        vector("ssm_a", "linear_attention", heads, "column"), vector("ssm_dt.bias", "linear_attention", width, "column"),
+        vector("ssm_norm", "norm", dim), Part("attn_output", "linear_attention", hidden, width, "row", f"{base}o_proj"),
+    ]  # fmt: skip
     whole = fields.flag("no_kda_lora")
     for name, full_rank in (("f", whole), ("g", whole or fields.flag("use_full_rank_gate") or config.flag("use_full_rank_gate"))):
         if full_rank:
@@ -146,11 +139,6 @@ def kimi_delta(fields: Fields, hidden: int) -> tuple[list[Part], CacheGroup]:
 
 
 KINDS: dict[str, Callable[[Fields, int], tuple[list[Part], CacheGroup]]] = {
-    "delta": delta_net,
-    "kimi-delta": kimi_delta,
-    "lightning": lightning,
-    "mamba": mamba,
-    "mamba-2": mamba2,
-    "short-conv": short_conv,
+    "delta": delta_net, "kimi-delta": kimi_delta, "lightning": lightning, "mamba": mamba, "mamba-2": mamba2, "short-conv": short_conv
 }
 """By the word of the trait `linear`."""

@@ -12,14 +12,13 @@ serves GGUF mixtures and safetensors alike:
     ffn_{gate,up,down}_shexp                                   shared experts, all of a layer together
     ssm_in ssm_out ssm_conv1d ssm_a ssm_d ssm_dt.bias ...      Mamba and linear attention
     v.*                                                        vision tower and projector
-    NAME.bias                                                  the bias of NAME
-"""
+    NAME.bias                                                  the bias of NAME"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 from generator.architecture.shape import Matrix, Role, Shard, Storage
 
@@ -45,10 +44,8 @@ class Part:
         return self.linear and min(self.rows, self.columns) > 1 and bool(self.module)
 
 
-class StorageOf(Protocol):
-    """Returns the checkpoint's storage of a module of a layer (None: 16 bits)."""
-
-    def __call__(self, module: str, layer: int | None) -> Storage | None: ...
+StorageOf = Callable[[str, int | None], Storage | None]
+"""Returns the checkpoint's storage of a module of a layer (None: 16 bits)."""
 
 
 def vector(name: str, role: Role, size: int, shard: Shard = "replicated", heads: int = 0) -> Part:
@@ -60,9 +57,7 @@ def biased(part: Part, bias: bool) -> list[Part]:
     """A linear layer with its bias vector, if any; the bias of a row-parallel layer is not split."""
     if not bias:
         return [part]
-    shard: Shard = part.shard
-    if shard == "row" or (shard == "expert" and part.split == "row"):
-        shard = "replicated" if shard == "row" else "expert"
+    shard: Shard = "replicated" if part.shard == "row" else part.shard
     return [part, replace(part, name=f"{part.name}.bias", columns=1, shard=shard, linear=False, module="")]
 
 

@@ -1,7 +1,6 @@
 """A model's context length, and the rotary table that engines precompute.
 
-Floor 3, pure. The rules are vLLM's: its table is as long as the scaled context, in the model's dtype.
-"""
+Floor 3, pure. The rules are vLLM's: its table is as long as the scaled context, in the model's dtype."""
 
 from __future__ import annotations
 
@@ -47,8 +46,7 @@ def max_context(fields: Fields, family: Family) -> int:
 def yarn_context(fields: Fields, family: Family) -> int:
     """What some engines take for the context under YaRN: the original one times the factor; 0 without YaRN.
 
-    Configs that state the scaled length say the same with both; recipes that only add `rope_scaling` to a config do not.
-    """
+    Configs that state the scaled length say the same with both; recipes that only add `rope_scaling` to a config do not."""
     scaling = _scaling(fields)
     if scaling is None or family.context_scaled or scaling.word("rope_type", "type") != "yarn":
         return 0

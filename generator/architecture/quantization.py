@@ -1,8 +1,6 @@
 """A checkpoint's quantization, from `quantization_config`: per module, since tools quantize different modules.
 
-Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4,
-bitsandbytes, FBGEMM.
-"""
+Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4, bitsandbytes, FBGEMM."""
 
 from __future__ import annotations
 
@@ -24,22 +22,14 @@ _FP8_BLOCK = Storage(8, block=(128, 128), scale_bits=32)
 _AWQ = Storage(4, 128, scale_bits=16)
 
 _ALGORITHMS: Mapping[str, tuple[str, Storage, str]] = {
-    "FP8": ("fp8", _FP8, "modelopt"),
-    "FP8_PER_CHANNEL_PER_TOKEN": ("fp8", _FP8, "modelopt-fp8-variant"),
-    "FP8_PB_WO": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"),
-    "FP8_BLOCK_SCALES": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"),
-    "NVFP4": ("nvfp4", _NVFP4, "modelopt"),
-    "W4A16_NVFP4": ("nvfp4", _NVFP4, "modelopt-w4a16"),
-    "NVFP4_AWQ": ("nvfp4", _NVFP4, "modelopt-other"),
-    "MXFP4": ("mxfp4", _MXFP4, "modelopt-other"),
-    "W4A8_MXFP4_FP8": ("mxfp4", _MXFP4, "modelopt-other"),
-    "MXFP8": ("fp8", _MXFP8, "modelopt-mxfp8"),
-    "INT4_AWQ": ("awq", _AWQ, "modelopt"),
-    "W4A16_AWQ": ("awq", _AWQ, "modelopt"),
-    "W4A8_AWQ": ("awq", _AWQ, "modelopt-w4a8"),
-    "INT8_SQ": ("int8", _INT8, "modelopt"),
-    "W8A8_SQ_PER_CHANNEL": ("int8", _INT8, "modelopt"),
-}
+    "FP8": ("fp8", _FP8, "modelopt"), "FP8_PER_CHANNEL_PER_TOKEN": ("fp8", _FP8, "modelopt-fp8-variant"),
+    "FP8_PB_WO": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"), "FP8_BLOCK_SCALES": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"),
+    "NVFP4": ("nvfp4", _NVFP4, "modelopt"), "W4A16_NVFP4": ("nvfp4", _NVFP4, "modelopt-w4a16"),
+    "NVFP4_AWQ": ("nvfp4", _NVFP4, "modelopt-other"), "MXFP4": ("mxfp4", _MXFP4, "modelopt-other"),
+    "W4A8_MXFP4_FP8": ("mxfp4", _MXFP4, "modelopt-other"), "MXFP8": ("fp8", _MXFP8, "modelopt-mxfp8"),
+    "INT4_AWQ": ("awq", _AWQ, "modelopt"), "W4A16_AWQ": ("awq", _AWQ, "modelopt"), "W4A8_AWQ": ("awq", _AWQ, "modelopt-w4a8"),
+    "INT8_SQ": ("int8", _INT8, "modelopt"), "W8A8_SQ_PER_CHANNEL": ("int8", _INT8, "modelopt"),
+}  # fmt: skip
 """ModelOpt's names of one algorithm: method, storage, and the layout by which the rules know which engines load it."""
 
 _MIXED = "MIXED_PRECISION"
@@ -65,8 +55,7 @@ class Scheme:
 def with_quant_file(config: Mapping[str, object], quant: Mapping[str, object] | None) -> Mapping[str, object]:
     """A config.json with the `hf_quant_config.json` of its repository (None: there is none), which counts where the config itself says nothing.
 
-    vLLM and SGLang read them in this order (source `modelopt-two-files`).
-    """
+    vLLM and SGLang read them in this order (source `modelopt-two-files`)."""
     if quant is None or any(config.get(key) for key in ("quantization_config", "compression_config")):
         return config
     return {**config, "hf_quant_config": quant}
@@ -275,19 +264,7 @@ def _lookup(listed: Mapping[str, tuple[str, Storage, str]], name: str) -> Storag
 
 
 _READERS: Mapping[str, Callable[[Fields, Fields], Scheme | None]] = {
-    "awq": _awq,
-    "awq-marlin": _awq,
-    "auto-round": _gptq,
-    "gptq": _gptq,
-    "gptq-marlin": _gptq,
-    "fp8": _fp8,
-    "fbgemm-fp8": _fp8,
-    "mxfp4": _mxfp4,
-    "bitsandbytes": _bitsandbytes,
-    "compressed-tensors": _compressed,
-    "modelopt": _modelopt,
-    "modelopt-fp4": _modelopt,
-    "modelopt-fp8": _modelopt,
-    "modelopt-mixed": _modelopt,
-    "modelopt-mxfp8": _modelopt,
-}
+    "awq": _awq, "awq-marlin": _awq, "auto-round": _gptq, "gptq": _gptq, "gptq-marlin": _gptq, "fp8": _fp8, "fbgemm-fp8": _fp8,
+    "mxfp4": _mxfp4, "bitsandbytes": _bitsandbytes, "compressed-tensors": _compressed, "modelopt": _modelopt, "modelopt-fp4": _modelopt,
+    "modelopt-fp8": _modelopt, "modelopt-mixed": _modelopt, "modelopt-mxfp8": _modelopt,
+}  # fmt: skip

@@ -1,7 +1,4 @@
-"""The model shape for sizing: weight matrices and caches.
-
-Floor 3, pure. Counts are of the whole model; `sizing` splits them over GPUs.
-"""
+"""The model shape for sizing: weight matrices and caches. Floor 3, pure. Counts are of the whole model; `sizing` splits them over GPUs."""
 
 from __future__ import annotations
 
@@ -21,8 +18,7 @@ class Storage:
     """The storage of a quantized weight matrix.
 
     `bits` of one weight, `group_size` weights of a row that share a scale (0: none), `block` a scale per block of
-    rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point.
-    """
+    rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point."""
 
     bits: float
     group_size: int = 0
@@ -36,12 +32,10 @@ class Storage:
 class Matrix:
     """`count` equal weight matrices of `rows` × `columns` (output × input features); a vector has one column.
 
-    `shard` is its tensor-parallel split: its rows (`column` parallel, as the field calls it), its
-    columns (`row` parallel), the vocabulary (padded), by experts (each expert is split like `column`/`row`
-    without expert parallelism and kept whole with it; `split` is the direction), or not at all. `heads` are units that are
-    not split further: with more GPUs than heads each GPU keeps one (KV heads). `storage` is the checkpoint's own
-    storage, if quantized; None leaves it to the method.
-    """
+    `shard` is its tensor-parallel split: its rows (`column` parallel, as the field calls it), its columns (`row` parallel), the vocabulary
+    (padded), by experts (each expert is split like `column`/`row` without expert parallelism and kept whole with it; `split` is the
+    direction), or not at all. `heads` are units that are not split further: with more GPUs than heads each GPU keeps one (KV heads).
+    `storage` is the checkpoint's own storage, if quantized; None leaves it to the method."""
 
     name: str
     role: Role
@@ -72,10 +66,9 @@ class CacheGroup:
     latent    one latent vector of `latent_dim` values per token (MLA), not split by tensor parallelism
     state     `state_bytes` per sequence, whatever its length (Mamba, linear attention), split by tp
 
-    `chunked` marks sliding layers with fixed chunks as windows (Llama 4): some engines keep all tokens. `stride` is
-    the number of tokens per latent vector. `index_bytes` per token and layer are kept for an indexer (sparse
-    attention), not split. `state_bytes` and the rest are of one layer: `state_bytes` counts `conv_values` in 16 bits
-    and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
+    `chunked` marks sliding layers with fixed chunks as windows (Llama 4): some engines keep all tokens. `stride` is the number of tokens
+    per latent vector. `index_bytes` per token and layer are kept for an indexer (sparse attention), not split. `state_bytes` and the rest
+    are of one layer: `state_bytes` counts `conv_values` in 16 bits and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
     """
 
     kind: Literal["full", "sliding", "latent", "state"]
@@ -97,8 +90,7 @@ class CacheGroup:
 class Stored(NamedTuple):
     """Equal tensors of a GGUF file, or of one that would be made: one in each of `layers` (empty: outside of them).
 
-    `name` is without `blk.N.` and `.weight`, `type` a ggml type such as `q4_K`, `size` that of one, in bytes.
-    """
+    `name` is without `blk.N.` and `.weight`, `type` a ggml type such as `q4_K`, `size` that of one, in bytes."""
 
     name: str
     role: Role
@@ -113,8 +105,7 @@ class CheckpointQuantization:
 
     `method` is a contract name (`awq`, `fp8-block`, …); `layout` the checkpoint's own (`awq`,
     `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list keeps
-    in 16 bits. Each matrix has its own `storage`. `fp8_cache`: it has scales for an FP8 KV cache.
-    """
+    in 16 bits. Each matrix has its own `storage`. `fp8_cache`: it has scales for an FP8 KV cache."""
 
     method: str
     layout: str

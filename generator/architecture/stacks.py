@@ -1,7 +1,4 @@
-"""The layers of each kind of stack: parts and caches.
-
-Floor 3, pure.
-"""
+"""The layers of each kind of stack: parts and caches. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
 from generator.architecture.streams import mixed_streams, ngram_layers
 from generator.architecture.windows import LINEAR, head_counts, heads_of, layer_types, own_values, window_of
+from generator.quantity import ceil_to
 
 
 @dataclass(frozen=True)
@@ -280,25 +278,14 @@ def blocks(context: Context) -> Stack:
         elif attention is not None and attention.flag("replace_with_linear"):
             stack.add([Part("attn_output", "attention", hidden, hidden, module="self_attn.linear_attn")], [layer])
         if ffn is not None and not ffn.flag("no_op"):
-            width = _nas_width(ffn.number("ffn_mult", 0.001, 64, 0), hidden)
+            thirds = int(2 * ffn.number("ffn_mult", 0.001, 64, 0) * hidden / 3)
+            width = max(1, ceil_to(thirds, 256))  # as Nemotron-NAS rounds
             stack.add([vector("ffn_norm", "norm", hidden), *dense(width, hidden, context.family, fields)], [layer])
     stack.heads, stack.head_dim = heads, dim
     stack.kv_heads = stack.kv_heads or heads
     return stack
 
 
-def _nas_width(multiple: float, hidden: int) -> int:
-    """Two thirds of the multiple, rounded up to 256, as Nemotron-NAS does."""
-    return max(1, -(-int(2 * multiple * hidden / 3) // 256) * 256)
-
-
 STACKS = {
-    "grouped": standard,
-    "latent": standard,
-    "mixers": mixers,
-    "compressed": compressed_layers,
-    "shared-kv": shared_kv,
-    "blocks": blocks,
+    "grouped": standard, "latent": standard, "mixers": mixers, "compressed": compressed_layers, "shared-kv": shared_kv, "blocks": blocks
 }
-
-__all__ = ["BLOCKS", "STACKS", "Context", "Stack", "hybrid_blocks"]

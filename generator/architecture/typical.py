@@ -1,7 +1,4 @@
-"""A typical dense model of a given size, for specs with only a parameter count.
-
-Floor 3, pure.
-"""
+"""A typical dense model of a given size, for specs with only a parameter count. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -31,15 +28,12 @@ _KIND = "typical"
 def typical(parameters: float) -> ModelArchitecture:
     """A dense model with about that many parameters (within 2 %): the nearest published shape, deeper or shallower.
 
-    `basis` is `parameters`; the context is unknown (0).
-    """
+    `basis` is `parameters`; the context is unknown (0)."""
     if isinstance(parameters, bool) or not isinstance(parameters, int | float) or not math.isfinite(parameters):
         raise fail("bad-model-config", "model: parameters must be a number, such as 7.6e9")
     if not 1e7 <= parameters <= 1e14:
         raise fail("bad-model-config", f"model: parameters must be between 1e7 and 1e14, not {parameters:g}")
-    _, layers, hidden, heads, kv_heads, width, vocab, tied = min(
-        _SHAPES, key=lambda shape: abs(math.log(shape[0] / parameters))
-    )
+    _, layers, hidden, heads, kv_heads, width, vocab, tied = min(_SHAPES, key=lambda shape: abs(math.log(shape[0] / parameters)))
     embeddings = vocab * hidden * (1 if tied else 2)
     head_dim = 64 if hidden < 2048 else 128
     while hidden > 64 and embeddings > parameters / 2:  # far below the smallest shape: narrower, smaller vocabulary
@@ -50,14 +44,8 @@ def typical(parameters: float) -> ModelArchitecture:
     width += round((parameters - embeddings - layers * per_layer) / (3 * hidden * layers))
     architecture = from_config(
         {
-            "model_type": _KIND,
-            "num_hidden_layers": layers,
-            "hidden_size": hidden,
-            "num_attention_heads": heads,
-            "num_key_value_heads": kv_heads,
-            "head_dim": head_dim,
-            "intermediate_size": max(64, width // 64 * 64),
-            "vocab_size": vocab,
+            "model_type": _KIND, "num_hidden_layers": layers, "hidden_size": hidden, "num_attention_heads": heads,
+            "num_key_value_heads": kv_heads, "head_dim": head_dim, "intermediate_size": max(64, width // 64 * 64), "vocab_size": vocab,
             "tie_word_embeddings": tied,
         },
         {_KIND: {}},

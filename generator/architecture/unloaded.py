@@ -6,17 +6,16 @@ Floor 3, pure. Taken from published checkpoints and from the ignored names of Tr
     mtp.…        a module of its own: Qwen3-Next and later, Nemotron 3, DeepSeek-V4; mtp_layers.… in MiMo-7B
     k_proj …     of layers that use another layer's keys and values: Gemma 4
 
-Other families are not known well enough and not counted.
-"""
+Other families are not known well enough and not counted."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from generator.architecture.attention import compressed, grouped
-from generator.architecture.parts import Collector, Part
+from generator.architecture.parts import Collector, Part, StorageOf
 from generator.architecture.quantization import Scheme
-from generator.architecture.shape import Matrix, Storage
+from generator.architecture.shape import Matrix
 from generator.architecture.stacks import BLOCKS, Context, Stack, hybrid_blocks
 from generator.architecture.windows import head_counts, heads_of, layer_types
 
@@ -28,8 +27,7 @@ _NEXT = "num_nextn_predict_layers"
 def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) -> tuple[list[Matrix], bool]:
     """The matrices, and whether quantization tools copy them: llm-compressor and GPTQModel do if the config counts them.
 
-    Transformers does not load them, so other derived checkpoints lack them.
-    """
+    Transformers does not load them, so other derived checkpoints lack them."""
     fields, kept = context.fields, context.family.mtp
     if context.family.stack == "shared-kv":
         return _unused_keys(context), False
@@ -39,20 +37,15 @@ def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) 
     found: list[Matrix] = []
     for index in range(count):
         prefix = f"layers.{context.layers + index}." if kept != "module" else f"mtp.layers.{index}."
-        collector = Collector(_Below(scheme, prefix) if scheme else None)
+        collector = Collector(_below(scheme, prefix) if scheme else None)
         collector.add(_layer(context, stack, index), [0])
         found += [*collector.matrices(), *_around(context, vocab if kept == "layer-with-embeddings" else 0)]
     return [replace(matrix, shard="replicated") for matrix in found], fields.has(*_COUNTS)
 
 
-class _Below:
+def _below(scheme: Scheme, prefix: str) -> StorageOf:
     """Queries a scheme for modules below `prefix`, independent of the collected layer."""
-
-    def __init__(self, scheme: Scheme, prefix: str) -> None:
-        self._scheme, self._prefix = scheme, prefix
-
-    def __call__(self, module: str, layer: int | None) -> Storage | None:
-        return self._scheme.decides(self._prefix + module)
+    return lambda module, layer: scheme.decides(prefix + module)
 
 
 def _layer(context: Context, stack: Stack, index: int) -> list[Part]:

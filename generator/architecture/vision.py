@@ -1,7 +1,6 @@
 """Vision towers and their projectors: small relative to the language model, with only the norms replicated.
 
-Floor 3, pure. Engines split a tower's layers by tensor parallelism like the model's.
-"""
+Floor 3, pure. Engines split a tower's layers by tensor parallelism like the model's."""
 
 from __future__ import annotations
 
@@ -280,19 +279,11 @@ def _pooled(fields: Fields, text_hidden: int, text_width: int) -> list[Matrix]:
 
 
 _OWN: Mapping[str, Callable[[Fields, int], list[Matrix]]] = {
-    "deepstack": _deepstack,
-    "downsampled": _downsampled,
-    "resampled": _resampled,
-    "merger": _merger,
-    "merged-patches": _moonvit,
-    "resampler": _resampler,
-    "perception": _perception,
-}
+    "deepstack": _deepstack, "downsampled": _downsampled, "resampled": _resampled, "merger": _merger, "merged-patches": _moonvit,
+    "resampler": _resampler, "perception": _perception,
+}  # fmt: skip
 _TELLING = {
-    "num_position_embeddings": "deepstack",
-    "depth": "merger",
-    "vt_hidden_size": "merged-patches",
-    "width": "resampler",
+    "num_position_embeddings": "deepstack", "depth": "merger", "vt_hidden_size": "merged-patches", "width": "resampler",
     "pooling_kernel_size": "pooled",
-}
+}  # fmt: skip
 """Keys of a tower's config that tell its kind, where the rules do not list its `model_type`."""

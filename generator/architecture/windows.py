@@ -1,7 +1,4 @@
-"""Full-attention and sliding-window layers, in the config form of each family.
-
-Floor 3, pure.
-"""
+"""Full-attention and sliding-window layers, in the config form of each family. Floor 3, pure."""
 
 from __future__ import annotations
 

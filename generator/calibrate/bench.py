@@ -1,8 +1,7 @@
 """A benchmark's result beside the estimate, and the factor of the speed model that would bring them together.
 
 Floor 7; reads the results that it is given. Results of `vllm bench serve`, of `sglang.bench_serving`, of llama-bench
-(`-o json`), and of the load that `bench.sh` makes.
-"""
+(`-o json`), and of the load that `bench.sh` makes."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
-from generator.decide.performance import Speeds, layout_of
+from generator.decide.performance import Speeds
 from generator.engines import ENGINES, benchmarks
 from generator.engines.benchmark import Result, figure_of
 from generator.engines.llama_cpp import bench as llama_bench
@@ -85,14 +84,10 @@ def read_result(path: Path) -> Result:
     if concurrency > MOST_AT_ONCE or max(tokens_in or 0.0, tokens_out) / done > MOST_TOKENS:
         raise fail("not-a-result", f"more than {MOST_AT_ONCE} requests at once, or of {MOST_TOKENS:.0e} tokens: no benchmark sends that", place)
     return Result(
-        engine=_engine_of(data.get("backend")),
-        concurrency=max(1, round(concurrency)),
-        input_tokens=(tokens_in or 0.0) / done,
-        output_tokens=tokens_out / done,
-        output_per_second=figure_of(data, "output_throughput"),
-        ttft_ms=figure_of(data, "mean_ttft_ms"),
+        engine=_engine_of(data.get("backend")), concurrency=max(1, round(concurrency)), input_tokens=(tokens_in or 0.0) / done,
+        output_tokens=tokens_out / done, output_per_second=figure_of(data, "output_throughput"), ttft_ms=figure_of(data, "mean_ttft_ms"),
         tpot_ms=figure_of(data, "mean_tpot_ms"),
-    )
+    )  # fmt: skip
 
 
 def _engine_of(backend: object) -> str | None:
@@ -130,7 +125,7 @@ def _setting(candidate: Candidate, outcome: Outcome) -> tuple[Setting, Calibrati
     speeds = Speeds(outcome.context)
     if speeds.calibration is None or candidate.memory is None:
         raise fail("no-estimate", "this rule set has no speed model")
-    return speeds.setting(candidate, layout_of(candidate), candidate.memory, speeds.kv_bits(candidate)), speeds.calibration
+    return speeds.setting(candidate), speeds.calibration
 
 
 def _demand(result: Result, candidate: Candidate) -> Demand:
@@ -144,8 +139,7 @@ def _demand(result: Result, candidate: Candidate) -> Demand:
 def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | None:
     """The one factor of this engine (or back end) with which the time per token, or the throughput, is as measured.
 
-    None where nothing was measured that it decides, or where it would be farther than `FARTHEST` from what it is.
-    """
+    None where nothing was measured that it decides, or where it would be farther than `FARTHEST` from what it is."""
     setting, calibration = _setting(candidate, outcome)
     local = candidate.engine in LOCAL
     name = f"speed.local.bandwidth.{setting.hardware.generation.back_end}" if local else f"speed.engine.{candidate.engine}"

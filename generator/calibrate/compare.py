@@ -1,7 +1,6 @@
 """Predicted beside logged, term by term: the plan of the spec is made for the settings that the log states.
 
-Floor 7, pure but for the files that the spec names.
-"""
+Floor 7, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.decide.decision import Outcome, decide
 from generator.engines import ENGINES, cache_cost
 from generator.engines.start_log import Logged
@@ -21,15 +20,10 @@ from generator.sizing.footprint import Device, Fixed, Layout, Load
 from generator.spec.deployment import DeploymentSpec
 
 TERMS = (
-    ("weights", "weights", "GiB"),
-    ("activations", "activations", "GiB"),
-    ("cuda_graphs", "CUDA graphs", "GiB"),
-    ("runtime", "run-time buffers", "GiB"),
-    ("consumed", "weights + run-time", "GiB"),
-    ("kv_cache", "KV cache", "GiB"),
-    ("kv_tokens", "KV tokens", "tokens"),
-    ("capacity", "capacity", "GiB"),
-)
+    ("weights", "weights", "GiB"), ("activations", "activations", "GiB"), ("cuda_graphs", "CUDA graphs", "GiB"),
+    ("runtime", "run-time buffers", "GiB"), ("consumed", "weights + run-time", "GiB"), ("kv_cache", "KV cache", "GiB"),
+    ("kv_tokens", "KV tokens", "tokens"), ("capacity", "capacity", "GiB"),
+)  # fmt: skip
 
 PINNED = (
     "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization",
@@ -63,8 +57,7 @@ class Comparison:
     """A log against a spec: the candidate that was sized for it, the terms, and what differed in the settings.
 
     `off` is the term that is furthest off; `pool` the cache or its tokens, where they are off and the terms that the log states do not
-    explain it: with them `unexplained` GiB remain. `assumed` are the settings that the log does not state.
-    """
+    explain it: with them `unexplained` GiB remain. `assumed` are the settings that the log does not state."""
 
     logged: Logged
     outcome: Outcome
@@ -80,8 +73,7 @@ class Comparison:
 def compare(logged: Logged, spec: DeploymentSpec, book: RuleBook) -> Comparison:
     """Size the spec for the settings of the log, and put the terms side by side.
 
-    Raises `UsageError` where the spec pins another engine than the log's, and `InputError` for a spec that is wrong.
-    """
+    Raises `UsageError` where the spec pins another engine than the log's, and `InputError` for a spec that is wrong."""
     pinned = spec.pin.get("engine")
     if pinned in logged.also:
         logged = replace(logged, engine=str(pinned), version=None)
@@ -147,7 +139,7 @@ def _lines(candidate: Candidate, outcome: Outcome, logged: Logged) -> list[Line]
 
 def fixed(found: Comparison, book: RuleBook, value: Mapping[str, float], device: Device | None = None) -> Fixed:
     """What the engine's law takes beside weights and cache, as the candidate was sized, with thresholds `value` in place of the rule set's."""
-    candidate, context, numbers = found.candidate, found.outcome.context, Numbers(book, found.candidate.engine_version)
+    candidate, context, numbers = found.candidate, found.outcome.context, numbers_of(book, found.candidate.engine_version)
     layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
     eager = bool(found.logged.settings.get("enforce_eager", False))
     load = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, 16.0, eager)
@@ -166,7 +158,7 @@ def left(found: Comparison, book: RuleBook, value: Mapping[str, float]) -> float
     weights = logged.get("weights", candidate.memory.weights if candidate.memory else 0)
     if "consumed" in logged and "weights" not in logged:
         weights = logged["consumed"] - taken.runtime
-    law, fraction, numbers = ENGINES[candidate.engine].memory, candidate.gpu_memory_utilization or 1.0, Numbers(book, candidate.engine_version)
+    law, fraction, numbers = ENGINES[candidate.engine].memory, candidate.gpu_memory_utilization or 1.0, numbers_of(book, candidate.engine_version)
     return gib(law.budget(device, weights, taken, fraction, numbers) - weights - taken.total)
 
 

@@ -11,14 +11,13 @@ from generator.engines.start_log import Line, Logged, date_of
 from generator.errors import Place, fail
 
 PARSERS = log_parsers()
-WORDS = {word: most for parser in PARSERS for word, most in parser.WORDS.items()}
+WORDS = {word: most for parser in PARSERS for word, most in parser.words.items()}
 
 
 def read_log(path: Path) -> Logged:
     """A start-up log of vLLM, SGLang, TensorRT-LLM, llama.cpp or Ollama, or an excerpt of one.
 
-    Raises `InputError` for what cannot be read and for a log in which none of them says what it allocates.
-    """
+    Raises `InputError` for what cannot be read and for a log in which none of them says what it allocates."""
     found = parse_log(read_lines(path, WORDS))
     if found is None:
         raise fail("unknown-log", "no line of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama says what was allocated", Place(str(path)))

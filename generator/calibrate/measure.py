@@ -1,8 +1,7 @@
 """Which constant would make a prediction what was logged: one threshold per term, solved on the memory model itself.
 
 Floor 7, pure. The model's terms do not fall when one of their thresholds grows, so a bisection finds it; no formula is
-repeated here. A term that none of its thresholds can explain stays as it is.
-"""
+repeated here. A term that none of its thresholds can explain stays as it is."""
 
 from __future__ import annotations
 
@@ -34,8 +33,7 @@ class Measured(NamedTuple):
 def measure(found: Comparison, book: RuleBook) -> tuple[Measured, ...]:
     """The thresholds that the terms of a log give, for those that are off by more than the log's own rounding.
 
-    What a cache lacks that is a remainder is put down to the first term that the log does not state, since it must be in one of them.
-    """
+    What a cache lacks that is a remainder is put down to the first term that the log does not state, since it must be in one of them."""
 
     def term_of(term: str, name: str, value: float) -> float:
         return gib(getattr(fixed(found, book, {name: value}), term))

@@ -1,7 +1,6 @@
 """Measured constants as a rule set of the user's own: `extends: default`, thresholds, and a source that names the log.
 
-Floor 7, pure: the text of the files by name.
-"""
+Floor 7, pure: the text of the files by name."""
 
 from __future__ import annotations
 

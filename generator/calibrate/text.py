@@ -2,8 +2,7 @@
 
 Floor 7: reads the logs that the user names, and nothing else. An engine that served for a day writes a million lines and
 says what it allocates on fifty of them. So a file is read in blocks, words that stand on such lines are looked for in
-bytes, and only the lines around them are decoded and stripped of colours.
-"""
+bytes, and only the lines around them are decoded and stripped of colours."""
 
 from __future__ import annotations
 
@@ -37,8 +36,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 def read_lines(path: Path, words: Mapping[str, int]) -> list[Line]:
     """The lines of a log that hold one of `words` or a date, the first ones of each word.
 
-    Raises `InputError` for what cannot be read or is no regular file.
-    """
+    Raises `InputError` for what cannot be read or is no regular file."""
     file, _ = open_regular(path, str(path), "log")
     with file:
         return sift(file, words, str(path))

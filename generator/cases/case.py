@@ -1,8 +1,7 @@
 """Cases as files: a list of `id`, `given` (a spec) and `expect`, each with the positions of its parts.
 
 Floor 7; reads the case files of a rule set. Cases of a shipped set are in `tests/cases/<name>/` beside the rules, of any other set in `cases/` in
-its own folder. Files named by a case's spec are in `files/` beside the case file.
-"""
+its own folder. Files named by a case's spec are in `files/` beside the case file."""
 
 from __future__ import annotations
 
@@ -78,8 +77,7 @@ def _yaml_in(folder: Path) -> list[Path]:
 def read_cases(paths: Iterable[Path]) -> list[Case]:
     """The cases of these files, in order; a folder means the files in it.
 
-    Raises `InputError` for an invalid case, and for duplicate ids.
-    """
+    Raises `InputError` for an invalid case, and for duplicate ids."""
     cases: list[Case] = []
     problems: list[Problem] = []
     seen: dict[str, Place] = {}

@@ -17,8 +17,7 @@ CLOSE = 1e-6
 class Difference(NamedTuple):
     """One failed expectation. `path` is its path within `expect`, `got` the actual value.
 
-    `mendable` is false if no other value could fix the case (an unknown row, an invalid spec).
-    """
+    `mendable` is false if no other value could fix the case (an unknown row, an invalid spec)."""
 
     case: Case
     path: tuple[str | int, ...]

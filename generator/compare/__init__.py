@@ -1,4 +1,1 @@
-"""Changes between two rule sets: in the rules, and in the decisions for a corpus of specs.
-
-Floor 7, pure: decisions in, changes out.
-"""
+"""Changes between two rule sets: in the rules, and in the decisions for a corpus of specs. Floor 7, pure: decisions in, changes out."""

@@ -1,7 +1,4 @@
-"""Causes of a changed decision: the rows with a different result, and the facts they read before and after.
-
-Floor 7, pure.
-"""
+"""Causes of a changed decision: the rows with a different result, and the facts they read before and after. Floor 7, pure."""
 
 from __future__ import annotations
 

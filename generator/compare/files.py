@@ -1,7 +1,4 @@
-"""Line-by-line differences between the files of two decisions of one spec.
-
-Floor 7, pure.
-"""
+"""Line-by-line differences between the files of two decisions of one spec. Floor 7, pure."""
 
 from __future__ import annotations
 

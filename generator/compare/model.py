@@ -1,7 +1,4 @@
-"""Data types of a comparison: plain data for printing, JSON, and transfer between processes.
-
-Floor 7, pure.
-"""
+"""Data types of a comparison: plain data for printing, JSON, and transfer between processes. Floor 7, pure."""
 
 from __future__ import annotations
 

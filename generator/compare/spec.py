@@ -1,7 +1,4 @@
-"""One spec under two rule sets: its changes and their causes.
-
-Floor 7, pure but for the files that the spec names.
-"""
+"""One spec under two rule sets: its changes and their causes. Floor 7, pure but for the files that the spec names."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The comparable form of a plan: plain data, identical for a new decision and for a stored `plan.json`.
-
-Floor 7, pure.
-"""
+"""The comparable form of a plan: plain data, identical for a new decision and for a stored `plan.json`. Floor 7, pure."""
 
 from __future__ import annotations
 

@@ -1,39 +1,29 @@
 """`gpus_per_node: auto`: the smallest number of GPUs that meets the spec's objectives.
 
-Floor 5, pure but for the files that a spec names.
-"""
+Floor 5, pure but for the files that a spec names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-from generator.plan import Plan
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
-
-class Decided(Protocol):
-    """What a decision comes to."""
-
-    @property
-    def plan(self) -> Plan:
-        """The plan."""
+if TYPE_CHECKING:
+    from generator.decide.decision import Outcome
 
 
-T = TypeVar("T", bound=Decided)
-
-
-def smallest(spec: DeploymentSpec, book: RuleBook, decide: Callable[[DeploymentSpec], T]) -> T:
+def smallest(spec: DeploymentSpec, book: RuleBook, decide: Callable[[DeploymentSpec], Outcome]) -> Outcome:
     """The outcome with the fewest GPUs whose choice meets the objectives by the estimate; else the first that has a choice, else the last."""
-    first: T | None = None
-    last: T | None = None
+    first: Outcome | None = None
+    last: Outcome | None = None
     for count in counts(spec, book):
         last = decide(replace(spec, hardware=replace(spec.hardware, gpus_per_node=count)))
         if last.plan.choice is None:
             continue
-        if meets(last.plan):
+        if not last.plan.facts.get("objective.missed"):  # there are none, or the estimate meets them at the spec's concurrency
             return last
         first = first or last
     assert last is not None  # there is always one count
@@ -52,8 +42,3 @@ def counts(spec: DeploymentSpec, book: RuleBook) -> Iterator[int]:
         count *= 2
         if count > most:
             return
-
-
-def meets(plan: Plan) -> bool:
-    """Whether the choice meets `ttft_ms` and `tpot_ms` at the spec's concurrency by the estimate; without objectives it does."""
-    return not plan.facts.get("objective.missed")

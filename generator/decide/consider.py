@@ -1,7 +1,4 @@
-"""Which candidates there are: engine × method × parallelism × replicas, within what the spec pins.
-
-Floor 5, pure.
-"""
+"""Which candidates there are: engine × method × parallelism × replicas, within what the spec pins. Floor 5, pure."""
 
 from __future__ import annotations
 

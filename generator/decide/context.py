@@ -1,12 +1,10 @@
-"""What one decision works with: the spec resolved against a rule book.
-
-Floor 5, pure but for the files that the spec names.
-"""
+"""What one decision works with: the spec resolved against a rule book. Floor 5, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from generator.decide.pins import check_back_end, check_pins, with_todays_methods
@@ -15,11 +13,12 @@ from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
 from generator.facts.model_names import understood
 from generator.facts.workload import Workload, resolve_workload
-from generator.plan import Read, Trace
+from generator.plan import Read, Reason, Trace
 from generator.readers.problems import in_order
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row, cell_words
+from generator.sizing.footprint import Numbers
 from generator.spec.deployment import DeploymentSpec
 
 
@@ -29,8 +28,7 @@ class Context:
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
     With `making`, a method's weights are made by a job even where they can be had. `kept` is what the lock chose, by the names of pins: the
-    decision stays within it, and rules still read only what the spec pins. `memo` holds what the decision has worked out.
-    """
+    decision stays within it, and rules still read only what the spec pins. `memo` holds what the decision has worked out."""
 
     spec: DeploymentSpec
     book: RuleBook
@@ -119,9 +117,7 @@ def set_value(value: Any, facts: Facts, book: RuleBook, version: str | None) -> 
     return value
 
 
-def trace_of(
-    step: str, row: Row, did: Mapping[str, object], facts: Facts, sources: Mapping[str, str | None], book: RuleBook
-) -> Trace:
+def trace_of(step: str, row: Row, did: Mapping[str, object], facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> Trace:
     """A step of the decision as the trace keeps it."""
     return Trace(step, row.id, did, Reads(row, facts, sources, book), row.because, row.source, row.at)
 
@@ -150,9 +146,7 @@ class Reads(Mapping[str, Read]):
         return len(self._all())
 
 
-def reads(
-    row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook
-) -> dict[str, Read]:
+def reads(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> dict[str, Read]:
     """What a row read: the facts of its cells, and the thresholds that they name, each with its source."""
     found: dict[str, Read] = {}
     for name, cell in row.when.items():
@@ -169,22 +163,21 @@ def reads(
     return found
 
 
-class Numbers:
-    """Thresholds for one engine version, looked up once; call it with a name."""
-
-    def __init__(self, book: RuleBook, version: str) -> None:
-        self._book, self._version = book, version
-        self._known: dict[str, float] = {}
-
-    def __call__(self, name: str) -> float:
-        """The threshold's value for this version."""
-        value = self._known.get(name)
-        if value is None:
-            value = self._known[name] = float(self._book.number(name, self._version))
-        return value
+def _reason(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> Reason:
+    """One row that matched; a row that only reads a cell of a matrix brings that cell's source."""
+    source = row.source or next((sources[name] for name in row.when if sources.get(name)), None)
+    return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
 
 
-numbers_of = remembered(Numbers)
+def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> tuple[Reason, ...]:
+    """Reasons of the rows of a table that are decided at this stage."""
+    return tuple([_reason(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])
+
+
+@remembered
+def numbers_of(book: RuleBook, version: str) -> Numbers:
+    """Thresholds for one engine version, each looked up once."""
+    return cache(lambda name: float(book.number(name, version)))
 
 
 def kv_bits_of(book: RuleBook, dtype: str) -> float:

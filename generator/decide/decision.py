@@ -1,7 +1,6 @@
 """The decision for one spec: every candidate with its figures or its reasons, and the best of them.
 
-Floor 5, pure but for the files that the spec names.
-"""
+Floor 5, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
@@ -10,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.decide import alternatives, prefer, rule_of_thumb
+from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, kv_bits_of, numbers_of, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, numbers_of, reasons, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
@@ -23,7 +22,6 @@ from generator.decide.offload import partly_offloaded, placement_of
 from generator.decide.parallel import arranged, units_of
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
-from generator.decide.reasons import reasons
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
 from generator.decide.weigh import projector_bytes, served, weights_on_gpu
@@ -60,8 +58,7 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
     """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec.
 
     `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
-    have their weights made even where a prepared checkpoint is published.
-    """
+    have their weights made even where a prepared checkpoint is published."""
 
     def within(kept: Mapping[str, object]) -> Outcome:
         return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())
@@ -148,20 +145,15 @@ class _Decision:
             finished[0] = finished[0]._replace(candidate=best, facts={**facts, **self.speeds.names_of(best)})
         choice = finished[0] if finished else None
         if choice is None:
-            self.rejected = [self._with_promise(rejection) for rejection in self.rejected]
+            # with the concurrency that would keep the objectives: what to ask for instead
+            self.rejected = [one._replace(candidate=self.speeds.promised(one.candidate)) for one in self.rejected]
         trace = (*self.context.trace, *self._dropped(), *self._preferred(order, contests), *steps)
         plan = Plan(
-            name=self.context.spec.name,
-            rules_name=self.book.name,
-            rules_digest=self.book.digest,
-            spec=normalised(self.context),
-            choice=choice.candidate if choice else None,
-            alternatives=self._alternatives(finished, order, contests),
+            name=self.context.spec.name, rules_name=self.book.name, rules_digest=self.book.digest, spec=normalised(self.context),
+            choice=choice.candidate if choice else None, alternatives=self._alternatives(finished, order, contests),
             rejected=tuple(sorted(self.rejected, key=lambda r: (r.candidate.memory is None, len(r.reasons)))),
-            warnings=self._warnings(choice),
-            trace=trace,
-            facts=choice.facts if choice else self.names,
-        )
+            warnings=self._warnings(choice), trace=trace, facts=choice.facts if choice else self.names,
+        )  # fmt: skip
         return Outcome(plan, tuple(finished), self.context, contests)
 
     # -- candidates
@@ -270,16 +262,10 @@ class _Decision:
     def _with_figures(self, candidate: Candidate, split: Mapping[str, int | None], kv_dtype: str, fitted: Fitted) -> Candidate:
         """The candidate as it was fitted, with its speed where that is wanted before the choice."""
         found = changed(
-            candidate,
-            **split,
-            kv_cache_dtype=kv_dtype,
-            max_model_len=fitted.load.max_model_len,
-            max_num_seqs=fitted.load.max_num_seqs,
-            max_num_batched_tokens=fitted.load.batched_tokens,
-            gpu_memory_utilization=fitted.fraction,
-            memory=fitted.footprint,
+            candidate, **split, kv_cache_dtype=kv_dtype, max_model_len=fitted.load.max_model_len, max_num_seqs=fitted.load.max_num_seqs,
+            max_num_batched_tokens=fitted.load.batched_tokens, gpu_memory_utilization=fitted.fraction, memory=fitted.footprint,
             kv_cache=fitted.kv_cache,
-        )
+        )  # fmt: skip
         if fitted.gpu_layers is not None:
             return self.speeds.estimated(found)
         return self.speeds.estimated(found) if fitted.fits and self.eager else found
@@ -344,7 +330,7 @@ class _Decision:
     def _alternatives(self, finished: list[Ranked], order: Order, contests: Contests) -> tuple[Candidate, ...]:
         """The runners-up, best first: the best layout of each engine and method, and the best of all by speed, latency, loss and GPUs."""
         found, leaders = order.best_first, order.leaders
-        best = alternatives.extremes(found, [contests.estimated(one) for one in found])
+        best = prefer.extremes(found, [contests.estimated(one) for one in found])
         shown = [*range(1, leaders), *dict.fromkeys(place for place in best if place >= leaders)]
         return tuple([self._shown(finished[place], found[place]) for place in shown])
 
@@ -352,10 +338,6 @@ class _Decision:
         """A candidate with its whole estimate, of what was compared: before it got settings."""
         performance = self.speeds.estimated(compared.candidate).performance
         return self.speeds.promised(changed(finished.candidate, performance=performance))
-
-    def _with_promise(self, rejection: Rejection) -> Rejection:
-        """A rejected candidate with the concurrency that would keep the objectives: what to ask for instead."""
-        return rejection._replace(candidate=self.speeds.promised(rejection.candidate))
 
     def _warnings(self, choice: Ranked | None) -> tuple[Reason, ...]:
         if choice is None:

@@ -3,8 +3,7 @@
 Floor 5, pure. The load is what needs cache; the cap (`max_num_seqs`) only costs activations and graphs where the engine has
 one pool, and is the load's slots where it allocates each. A trial that does not fit lowers, in this order: tokens per step,
 sequences of the load that run at once (the others queue), context; never a context or a cap that the spec gives. What fits
-then gets the room that costs nothing the workload needs. Each trial asks the engine's own memory law.
-"""
+then gets the room that costs nothing the workload needs. Each trial asks the engine's own memory law."""
 
 from __future__ import annotations
 
@@ -13,21 +12,20 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import KvCache
 from generator.quantity import ceil_div
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 
 
 class Wish(NamedTuple):
     """What is asked for, and how far each part may be lowered (least = asked: not at all).
 
     `sequences` are the load of one replica. `cap` is the pinned `max_num_seqs` of an engine with one pool; elsewhere the cap follows the load.
-    `shorter_first`: the context is lowered before the load, which the spec states and each slot of which takes a whole context.
-    """
+    `shorter_first`: the context is lowered before the load, which the spec states and each slot of which takes a whole context."""
 
     context: int
     least_context: int
@@ -45,8 +43,7 @@ class Fitted(NamedTuple):
     `held` sequences of the load run at once in one replica. `gpu_layers` is only set where some layers, or the experts of the first
     `cpu_experts`, stay in the host's memory, of which a token then reads `host_read` bytes; `split` are the layers of each GPU where they
     are not spread evenly. `sequences_capped`: more would fit, but not keep the objectives; `stretched`: only with more than the engine's
-    usual share of the card.
-    """
+    usual share of the card."""
 
     load: Load
     fraction: float
@@ -67,19 +64,12 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    context: Context,
-    engine: str,
-    layout: Layout,
-    weights: int,
-    base: Mapping[str, Any],
-    kv_bits: float,
-    numbers: Numbers,
+    context: Context, engine: str, layout: Layout, weights: int, base: Mapping[str, Any], kv_bits: float, numbers: Numbers,
     known: dict[Any, Any] | None = None,
-) -> Fitted:
+) -> Fitted:  # fmt: skip
     """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU.
 
-    `known` is one decision's memory of what trials need beside weights: methods share it.
-    """
+    `known` is one decision's memory of what trials need beside weights: methods share it."""
     eager = bool(base.get("enforce_eager", False))
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
@@ -155,8 +145,7 @@ def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
 def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]) -> _Trial:
     """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two.
 
-    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length.
-    """
+    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length."""
     context, load, held = sizer.context, trial.parts.load, trial.parts.held
     if sizer.whole or held < wish.sequences or context.workload.concurrency is None:
         return trial
@@ -255,17 +244,9 @@ class _Sizer:
     """Sizes trials of one candidate: all but the load is fixed."""
 
     def __init__(
-        self,
-        context: Context,
-        engine: str,
-        layout: Layout,
-        weights: int,
-        kv_bits: float,
-        eager: bool,
-        covers: bool,
-        numbers: Numbers,
+        self, context: Context, engine: str, layout: Layout, weights: int, kv_bits: float, eager: bool, covers: bool, numbers: Numbers,
         known: dict[Any, Any],
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
         self.kv_bits, self.eager, self.covers, self.numbers, self.known = kv_bits, eager, covers, numbers, known
         self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)
@@ -330,9 +311,7 @@ class _Sizer:
         """The memory of a trial, term by term."""
         fixed, needed, budget = trial.parts.fixed, trial.parts.kv_needed, trial.budget
         pool = needed if self.whole else max(0, budget - self.weights - fixed.total)
-        return Footprint(
-            self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity
-        )
+        return Footprint(self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity)
 
     def kv_cache(self, trial: _Trial, footprint: Footprint) -> KvCache:
         """The cache of a trial, in tokens."""

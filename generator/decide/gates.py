@@ -1,8 +1,7 @@
 """What `deploy.extra_args` and `deploy.env` may not do, or only with a warning: the one list that every way in passes through.
 
 Floor 5, pure. The list is data (`rules/facts/gates.yaml`); it is read only for specs that have one of the two. Every spelling of an
-option counts, at any version: aliases, what switches it off, underscores for dashes, the variable that says the same.
-"""
+option counts, at any version: aliases, what switches it off, underscores for dashes, the variable that says the same."""
 
 from __future__ import annotations
 
@@ -11,10 +10,10 @@ from typing import NamedTuple
 
 from generator.errors import Problem, fold
 from generator.facts.engine import Engine
-from generator.facts.sources import first_source
 from generator.plan import Reason
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import first_source
 from generator.spec.deployment import DeploymentSpec
 
 

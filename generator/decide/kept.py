@@ -1,7 +1,6 @@
 """What the lock chose for a spec stays while it works: a newer catalogue or tool says what it would choose, and moves nothing.
 
-Floor 5, pure.
-"""
+Floor 5, pure."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from generator.decide.reasons import reasons
+from generator.decide.context import reasons
 from generator.errors import InputError
 from generator.hub.lock import Choice
 from generator.plan import Candidate, Plan, Reason, changed
@@ -56,8 +55,7 @@ def _settings(candidate: Candidate) -> dict[str, str | int | float | bool]:
 def held(spec: DeploymentSpec, free: Outcome, choice: Choice, decided: Callable[[Mapping[str, object]], Outcome]) -> Outcome:
     """The outcome of what the lock chose, where it still works; else `free`, with the rows that are against it.
 
-    `free` is decided without the lock, `decided` gives the outcome within a decision and its settings.
-    """
+    `free` is decided without the lock, `decided` gives the outcome within a decision and its settings."""
     if choice.question not in ("", question_of(spec)):
         return free
     found = free.plan.choice

@@ -1,7 +1,6 @@
 """The values of the vocabulary's names, stage by stage.
 
-Floor 5, pure. Each function gives the names of its stage; the caller lays them over those of the stages before.
-"""
+Floor 5, pure. Each function gives the names of its stage; the caller lays them over those of the stages before."""
 
 from __future__ import annotations
 
@@ -15,10 +14,9 @@ from generator.facts.model import Checkpoint
 from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
 from generator.facts.registry import needs_code, source_of, standing
-from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import LABELS
+from generator.rulebook.table import LABELS, first_source
 from generator.spec.deployment import HUGGING_FACE, cards_of
 
 if TYPE_CHECKING:  # every start would pay for building the types

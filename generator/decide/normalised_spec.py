@@ -1,7 +1,4 @@
-"""The spec as it was understood: everything filled in, as plain data.
-
-Floor 5, pure.
-"""
+"""The spec as it was understood: everything filled in, as plain data. Floor 5, pure."""
 
 from __future__ import annotations
 

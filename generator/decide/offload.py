@@ -3,8 +3,7 @@
 Floor 5, pure. For engines on llama.cpp only, where the whole model does not fit and the spec says how much memory the host has,
 or where the spec pins `cpu_experts`. Experts leave the GPU before whole layers: a token reads all of a layer, but few of its experts,
 so of the bytes that must go theirs cost it least. They go from the first layer on, as `--n-cpu-moe N` takes them; of whole
-layers the output, which counts as one, comes to the GPU first, then the last layers, as `-ngl N` does.
-"""
+layers the output, which counts as one, comes to the GPU first, then the last layers, as `-ngl N` does."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from operator import add
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide.consider import Pair
-from generator.decide.context import Context, Numbers
+from generator.decide.context import Context
 from generator.decide.fit import Fitted, trials, wish_of
 from generator.decide.weigh import gguf_of, projector_bytes
 from generator.engines import ENGINES, cache_cost
@@ -23,7 +22,7 @@ from generator.facts.engine import Engine
 from generator.plan import Candidate, KvCache
 from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Fixed, Footprint, Layout, Load, headroom
+from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
 from generator.throughput.model import model_shape
 from generator.throughput.shapes import InHost, ModelShape
@@ -127,8 +126,7 @@ def host_tenths(context: Context, read: float) -> int:
 class _Held(NamedTuple):
     """Bytes of weights and cache on the fullest GPU, of the cache of one token, and how the layers are split if not evenly.
 
-    `card` is that GPU's place among unequal ones.
-    """
+    `card` is that GPU's place among unequal ones."""
 
     weights: int
     cache: int
@@ -140,8 +138,7 @@ class _Held(NamedTuple):
 def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: Load, rooms: Sequence[float], first: int = 0) -> _Held:
     """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones.
 
-    `first` are bytes of the weights that lie on the first GPU whatever the split.
-    """
+    `first` are bytes of the weights that lie on the first GPU whatever the split."""
     rooms = [max(1.0, rooms[0] - first), *rooms[1:]]
     count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
     weights = (*sizes.without(experts)[max(0, count - layers + 1) :], sizes.output)

@@ -1,7 +1,4 @@
-"""Names of the stage `layout`: what a way to use the GPUs means for this model and engine.
-
-Floor 5, pure.
-"""
+"""Names of the stage `layout`: what a way to use the GPUs means for this model and engine. Floor 5, pure."""
 
 from __future__ import annotations
 
@@ -60,8 +57,7 @@ def arranged(context: Context, engine: Engine, layout: Layout, units: Units) -> 
 def with_experts(context: Context, engine: Engine, layout: Layout, units: Units) -> Layout:
     """The layout with expert parallelism where cutting the experts would break their groups or blocks.
 
-    Whole experts are spread over the GPUs instead, if their number divides.
-    """
+    Whole experts are spread over the GPUs instead, if their number divides."""
     architecture, parts = context.model.architecture, layout.tensor_parallel
     if parts == 1 or not architecture.experts or architecture.experts % parts or not engine.has("expert_parallel"):
         return layout

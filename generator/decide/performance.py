@@ -1,7 +1,4 @@
-"""How fast a candidate is: its shape, hardware and load put before the speed model, and what rules may read of it.
-
-Floor 5, pure.
-"""
+"""How fast a candidate is: its shape, hardware and load put before the speed model, and what rules may read of it. Floor 5, pure."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from generator.plan import Candidate, Performance, changed
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row
-from generator.sizing.footprint import Footprint, Layout
+from generator.sizing.footprint import Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, compared, estimate, most_within
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
@@ -72,7 +69,7 @@ class Speeds:
             return candidate
         if self.calibration is None:
             return changed(candidate, performance=NO_FACTORS)
-        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
+        setting = self.setting(candidate)
         unknown = setting.unknown()
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
@@ -100,9 +97,12 @@ class Speeds:
             "objective.ttft_ratio": ttft.low / self.ttft if self.ttft and ttft else None,
         }
 
-    def setting(self, candidate: Candidate, layout: Layout, footprint: Footprint, kv_bits: float) -> Setting:
-        """A candidate as the speed model sees it."""
+    def setting(self, candidate: Candidate) -> Setting:
+        """A sized candidate as the speed model sees it."""
         context, engine = self.context, candidate.engine
+        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
+        footprint, kv_bits = candidate.memory, kv_bits_of(self.context.book, candidate.kv_cache_dtype)
+        assert footprint is not None
         method = context.book.section("methods")[candidate.method]
         architecture = context.model.architecture
         model = model_shape(architecture, method)
@@ -141,8 +141,7 @@ class Speeds:
             return None
         if candidate.performance is None or candidate.performance.speed is None:
             return None
-        layout, bits = layout_of(candidate), self.kv_bits(candidate)
-        setting = self.setting(candidate, layout, candidate.memory, bits)
+        setting = self.setting(candidate)
         sequences = max(1, int(self.places(candidate)))
         demand = Demand(None, self.context.workload.input_tokens, self.context.workload.output_tokens, sequences)
         return most_within(setting, demand, self.calibration, self.ttft, self.tpot, sequences * candidate.replicas)
@@ -158,13 +157,10 @@ class Speeds:
         """The speed of a candidate at each concurrency; its cache and its settings stay as they are."""
         if self.calibration is None or candidate.memory is None:
             return []
-        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
+        setting = self.setting(candidate)
         workload = self.context.workload
         most = max(1.0, self.places(candidate))
-        found = [
-            estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration)
-            for c in concurrencies
-        ]
+        found = [estimate(setting, Demand(c, workload.input_tokens, workload.output_tokens, most), self.calibration) for c in concurrencies]
         return [speed for speed in found if speed is not None]
 
     def level(self, among: str, name: str) -> float:
@@ -188,7 +184,7 @@ class Speeds:
             return speed and (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms.value if speed.ttft_ms else None)
         if candidate.memory is None or self.calibration is None:
             return None
-        setting = self.setting(candidate, layout_of(candidate), candidate.memory, self.kv_bits(candidate))
+        setting = self.setting(candidate)
         found = compared(setting, self.demand(candidate), self.calibration)
         return found and (found.output_tokens_per_second, found.tpot_ms, found.ttft_ms)
 
@@ -198,15 +194,6 @@ class Speeds:
         if most is None or candidate.performance is None:
             return candidate
         return changed(candidate, performance=candidate.performance._replace(within_objectives=most))
-
-    def kv_bits(self, candidate: Candidate) -> float:
-        """Bits of one cached value."""
-        return kv_bits_of(self.context.book, candidate.kv_cache_dtype)
-
-
-def layout_of(candidate: Candidate) -> Layout:
-    """How a candidate is split."""
-    return Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
 
 
 def typical(candidate: Candidate) -> float:

@@ -1,7 +1,6 @@
 """What the spec pins, labels and passes through: every word checked against the catalogue and the gates, all problems at once.
 
-Floor 5, pure.
-"""
+Floor 5, pure."""
 
 from __future__ import annotations
 

@@ -2,12 +2,11 @@
 
 Floor 5, pure. Criteria are compared one after the other, in three contests: the layouts of each engine and method, the methods of
 each engine, the engines. Figures compared `beyond: uncertainty` only count where they differ by more than such estimates err
-against each other, and common errors cancel more the more two candidates have in common: hence the three contests.
-"""
+against each other, and common errors cancel more the more two candidates have in common: hence the three contests."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
@@ -50,8 +49,7 @@ class Contests:
 
     def __init__(self, rows: Sequence[Row], level: Callable[[str, str], float], estimated: Callable[[Ranked], Facts | None]) -> None:
         """`level`: the share by which an estimate may differ and still be level, by contest and name; `estimated`: the names of an
-        estimate, None where there is none.
-        """
+        estimate, None where there is none."""
         self.rows, self.level, self._estimated = rows, level, estimated
         self._known: dict[int, tuple[Ranked, Facts | None]] = {}
 
@@ -99,8 +97,7 @@ class Contests:
 
     def _not_beaten(self, best: Ranked, found: Sequence[Ranked]) -> tuple[Ranked, list[Step]]:
         """The winner, or what beats it among all that the rows before `unbeaten` put level with it: a layout that lost its own contest
-        to one that lost against other methods.
-        """
+        to one that lost against other methods."""
         index = next((number for number, row in enumerate(self.rows) if row.unbeaten), None)
         if index is None or self.estimated(best) is None:
             return best, []
@@ -170,8 +167,7 @@ class Contests:
     def _unbeaten(self, among: str, measures: Sequence[Rank], left: list[Ranked]) -> list[Ranked]:
         """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty.
 
-        Without an estimate of each, all of them.
-        """
+        Without an estimate of each, all of them."""
         if any(self.estimated(one) is None for one in left):
             return left
         shares = self._shares(among, measures)
@@ -241,3 +237,22 @@ def _groups(found: Sequence[Ranked], key: Callable[[Ranked], object]) -> list[li
     for one in found:
         groups.setdefault(key(one), []).append(one)
     return list(groups.values())
+
+
+def extremes(best_first: Sequence[Ranked], figures: Sequence[Facts | None]) -> Iterator[int]:
+    """The places of the first candidates that are best by speed, by latency, by loss and by the number of GPUs; `figures` of each."""
+
+    def figure(place: int, name: str, without: float) -> float:
+        value = (figures[place] or {}).get(name)
+        return float(value) if isinstance(value, int | float) else without
+
+    def loss(place: int) -> float:
+        value = best_first[place].candidate.quality.value
+        return _LAST if value is None else value
+
+    places = range(len(best_first))
+    if places:
+        yield max(places, key=lambda place: figure(place, "speed.output_tokens_per_second", 0.0))
+        yield min(places, key=lambda place: figure(place, "speed.tpot_ms", _LAST))
+        yield min(places, key=loss)
+        yield min(places, key=lambda place: best_first[place].candidate.gpus)

@@ -1,7 +1,4 @@
-"""Settings: what is written for a candidate, in neutral words, as the `settings` rows say.
-
-Floor 5, pure.
-"""
+"""Settings: what is written for a candidate, in neutral words, as the `settings` rows say. Floor 5, pure."""
 
 from __future__ import annotations
 
@@ -33,9 +30,7 @@ class _Values(dict[str, Value]):
         raise fail("rules-gap", f"no row of the table `{self._table}` sets {key!r} here, which is needed")
 
 
-def collected(
-    table: str, facts: Facts, sources: Sources, book: RuleBook, version: str | None
-) -> tuple[Values, list[Trace]]:
+def collected(table: str, facts: Facts, sources: Sources, book: RuleBook, version: str | None) -> tuple[Values, list[Trace]]:
     """Everything that the matching rows of a `collect` table set, and a step of the trace for each."""
     values = _Values(table)
     steps = _rows(table, facts, book, version, values)
@@ -83,9 +78,7 @@ def _rows(table: str, facts: Facts, book: RuleBook, version: str | None, values:
     return found
 
 
-def emitted(
-    facts: Facts, sources: Sources, book: RuleBook, engine: Engine
-) -> tuple[Values, list[Trace]]:
+def emitted(facts: Facts, sources: Sources, book: RuleBook, engine: Engine) -> tuple[Values, list[Trace]]:
     """The settings of a candidate; a row may only set what this version of the engine can spell, and works with here (`accepted_when`)."""
     values, trace = collected("settings", facts, sources, book, engine.version)
     for key in values:

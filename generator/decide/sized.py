@@ -1,7 +1,4 @@
-"""Names of the stage `sized`, once a candidate has been fitted.
-
-Floor 5, pure.
-"""
+"""Names of the stage `sized`, once a candidate has been fitted. Floor 5, pure."""
 
 from __future__ import annotations
 

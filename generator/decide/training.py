@@ -1,11 +1,10 @@
 """A job that trains, distils or prunes: which method, what it takes on the spec's GPUs, and what its job.yaml says.
 
-Floor 5, pure. Unlike the jobs that make weights for a plan, these are asked for: no rule chooses them.
-"""
+Floor 5, pure. Unlike the jobs that make weights for a plan, these are asked for: no rule chooses them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +12,9 @@ from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context, numbers_of, shapes_of
 from generator.errors import InputError, Place, did_you_mean, fail, fold
 from generator.facts.engine import resolve_engine, support_of
-from generator.facts.job import Needs
+from generator.facts.job import WEIGHTS, Needs
 from generator.facts.model import shape_of
-from generator.quantize.training import fits, job_data, least_gpus, training_needs
+from generator.quantize.training import least_gpus, training_needs
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import TrainingJob as Entry
@@ -33,7 +32,7 @@ class TrainingJob:
     method: str
     entry: Entry
     facts: TrainingMethod
-    data: Mapping[str, object]
+    data: Mapping[str, Any]
     needs: Needs
     gpus: int
     notes: tuple[str, ...]
@@ -45,30 +44,25 @@ def training_job(context: Context, name: str, method: str | None) -> TrainingJob
     if name not in jobs:
         raise fail("unknown-job", f"{name!r} is no job of this rule set{did_you_mean(name, jobs)} (there are: {', '.join(jobs) or 'none'})")
     entry = jobs[name]
-    facts = entry["methods"][_method(context, name, entry["methods"], method)]
-    chosen = next(key for key, value in entry["methods"].items() if value is facts)
-    engine = context.pinned("engine")
+    chosen = _method(context, name, entry["methods"], method)
+    facts, engine = entry["methods"][chosen], context.pinned("engine")
     if engine is not None and facts["engines"] and engine not in facts["engines"]:
         message = f"what {name} with {chosen} makes is not for {engine}: {facts.get('note', '')} (for {', '.join(facts['engines'])})"
         raise InputError(context.spec.problem(("pin", "engine"), "result-not-for-engine", message))
-    teacher, student = _teacher(context, facts), context.model.architecture
+    teacher, model = _teacher(context, facts), context.model.architecture
     numbers = numbers_of(context.book, facts["version"])
-    own = context.spec.quantize or {}
-    data = job_data(
-        name, chosen, facts, numbers, student,
-        model=_model(context), teacher=teacher[0] if teacher else None, data=_data(own), options={},
-    )  # fmt: skip
-    training = data.get("training") or {}
-    tokens, batch = int(training.get("max_length") or data["data"].get("tokens") or numbers("training.tokens")), int(training.get("batch_size") or 1)
-    samples = int(data["data"].get("samples") or 0)
+    data = _data(context, entry, facts, teacher[0] if teacher else None)
+    training, texts = data.get("training") or {}, data["data"]
 
     def needs(gpus: int) -> Needs:
-        of = teacher[1] if teacher else student
-        return training_needs(of, name, facts, numbers, gpus=gpus, student=student if teacher else None, tokens=tokens, batch=batch, samples=samples)
+        return training_needs(
+            teacher[1] if teacher else model, facts, numbers, gpus=gpus, tokens=training.get("max_length") or texts["tokens"],
+            batch=training.get("batch_size", 1), samples=texts["samples"], student=model if teacher else None, lora_rank=training.get("lora_rank", 0),
+        )  # fmt: skip
 
     gpus = context.gpus if facts["memory"]["kind"] != "sequential" else 1
     found = needs(gpus)
-    return TrainingJob(name, chosen, entry, facts, data, found, gpus, tuple(_notes(context, name, facts, found, needs)))
+    return TrainingJob(name, chosen, entry, facts, data, found, gpus, tuple(_notes(context, facts, found, needs)))
 
 
 def _method(context: Context, job: str, methods: Mapping[str, TrainingMethod], asked: str | None) -> str:
@@ -99,12 +93,30 @@ def _place(context: Context, method: str, engines: Sequence[str]) -> int:
     return next((place for place, cell in enumerate(("yes", "degraded")) if cell in cells), 2)
 
 
-def _model(context: Context) -> dict[str, object]:
-    return {
-        "id": context.model.id,
-        "revision": context.model.revision,
-        "trust_remote_code": bool(context.spec.deploy.get("trust_remote_code")),
-    }
+def _data(context: Context, entry: Entry, facts: TrainingMethod, teacher: Mapping[str, object] | None) -> dict[str, Any]:
+    """The content of a method's job.yaml: `settings` as they are, `numbers` by their thresholds, the data that the spec names."""
+    layers, numbers = context.model.architecture.layers, numbers_of(context.book, facts["version"])
+    made: dict[str, Any] = {"model": _loaded(context, context.model.id, context.model.revision), "output": WEIGHTS, "seed": 0}
+    if teacher is not None:
+        made["teacher"] = teacher
+    for section in dict.fromkeys((*entry["numbers"], *facts.get("numbers", {}), *facts["settings"])):
+        named = {**entry["numbers"].get(section, {}), **facts.get("numbers", {}).get(section, {})}
+        made[section] = {**facts["settings"].get(section, {}), **{key: _plain(numbers(word)) for key, word in named.items()}}
+    if share := made.get("pruning", {}).get("layers"):  # the share of them that goes
+        made["pruning"]["layers"] = layers - int(layers * share)
+    given = (context.spec.quantize or {}).get("calibration") or {}
+    texts = {"dataset": given.get("dataset") or "HuggingFaceH4/ultrachat_200k", "split": given.get("split") or "train_sft"}
+    made["data"] |= {"file": given["file"]} if given.get("file") else texts
+    made["data"] |= {key: given[key] for key in ("samples", "tokens") if key in given}
+    return made
+
+
+def _plain(number: float) -> float:
+    return int(number) if number.is_integer() else number
+
+
+def _loaded(context: Context, name: object, revision: object) -> dict[str, object]:
+    return {"id": name, "revision": revision, "trust_remote_code": bool(context.spec.deploy.get("trust_remote_code"))}
 
 
 def _teacher(context: Context, facts: TrainingMethod) -> tuple[dict[str, object], ModelArchitecture] | None:
@@ -117,8 +129,7 @@ def _teacher(context: Context, facts: TrainingMethod) -> tuple[dict[str, object]
         raise InputError(context.spec.problem(("model",), "missing-key", message))
     said: dict[str, object] = {"id": given} if isinstance(given, str) else dict(given)
     place = context.spec.document.place(("quantize", "teacher"))
-    trusted = bool(context.spec.deploy.get("trust_remote_code"))
-    entry = {"id": said["id"], "revision": said.get("revision"), "trust_remote_code": trusted}
+    entry = _loaded(context, said["id"], said.get("revision"))
     if said.get("config"):
         from generator.architecture.config import from_config
         from generator.facts.config_file import read_config
@@ -134,26 +145,15 @@ def _teacher(context: Context, facts: TrainingMethod) -> tuple[dict[str, object]
     return {**entry, "id": name}, shape
 
 
-def _data(own: Mapping[str, Any]) -> dict[str, object]:
-    given = own.get("calibration") or {}
-    if given.get("file"):
-        named = {"file": given["file"]}
-    else:
-        named = {"dataset": given.get("dataset") or "HuggingFaceH4/ultrachat_200k", "split": given.get("split") or "train_sft"}
-    return {**named, **{key: given[key] for key in ("samples", "tokens") if key in given}}
-
-
-def _notes(context: Context, name: str, facts: TrainingMethod, found: Needs, needs: Callable[[int], Needs]) -> list[str]:
-    notes = []
+def _notes(context: Context, facts: TrainingMethod, found: Needs, needs: Callable[[int], Needs]) -> Iterator[str]:
     capacity = context.gpu.device.capacity
-    if context.gpu.vendor != "cpu" and not fits(found, capacity):
+    if context.gpu.vendor != "cpu" and found.gpu_memory > capacity:
         enough = "a larger one is needed"
         if facts["memory"]["kind"] == "training":
             least = least_gpus(needs, capacity, MOST_GPUS)
             enough = f"{least} of them would do" if least else f"no number of them up to {MOST_GPUS} would do"
-        notes.append(f"it needs {found.gpu_memory / 2**30:.0f} GiB on each GPU, which has {capacity / 2**30:.0f}: {enough}, by estimate")
+        yield f"it needs {found.gpu_memory / 2**30:.0f} GiB on each GPU, which has {capacity / 2**30:.0f}: {enough}, by estimate"
     if not facts["engines"]:
-        notes.append(f"{facts['note']}: the result is as large and as slow as before")
+        yield f"{facts['note']}: the result is as large and as slow as before"
     if facts["proven"] != "run":
-        notes.append("nobody here has run this to its end; its words were checked against the library's own")
-    return notes
+        yield "nobody here has run this to its end; its words were checked against the library's own"

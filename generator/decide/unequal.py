@@ -28,8 +28,7 @@ class _Kind(NamedTuple):
 def each_set(spec: DeploymentSpec, book: RuleBook) -> Iterator[DeploymentSpec]:
     """The spec with each set of its cards, the largest sets first, the fastest cards of a set first.
 
-    Raises `InputError` for cards that are unknown, or of several makers.
-    """
+    Raises `InputError` for cards that are unknown, or of several makers."""
     kinds = sorted(_kinds(spec, book), key=lambda kind: (kind.gpu.bandwidth, kind.gpu.capacity_gib), reverse=True)
     together = [kinds[:count] for count in range(len(kinds), 1, -1)]
     alone = sorted(([kind] for kind in kinds), key=lambda one: -one[0].gpu.capacity_gib * len(one[0].numbers))

@@ -1,7 +1,4 @@
-"""Bytes of a candidate's weights on the fullest GPU: which of the formulas holds for its form.
-
-Floor 5, pure.
-"""
+"""Bytes of a candidate's weights on the fullest GPU: which of the formulas holds for its form. Floor 5, pure."""
 
 from __future__ import annotations
 
@@ -33,8 +30,7 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
     """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out.
 
     A published `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it
-    says of them, matrix by matrix. A GGUF whose header is known is what that says, tensor by tensor.
-    """
+    says of them, matrix by matrix. A GGUF whose header is known is what that says, tensor by tensor."""
     architecture, model = context.model.architecture, context.model
     entry = _as_published(context, method, checkpoint)
     if made is not None:

@@ -1,7 +1,4 @@
-"""What a job of the plan leaves on disk, and the job itself.
-
-Floor 5, pure. Imported where a job is looked for: few decisions need one.
-"""
+"""What a job of the plan leaves on disk, and the job itself. Floor 5, pure. Imported where a job is looked for: few decisions need one."""
 
 from __future__ import annotations
 
@@ -17,10 +14,9 @@ from generator.facts.job import WEIGHTS, Calibration, Job
 from generator.facts.model import Checkpoint, config_of
 from generator.plan import Candidate
 from generator.quantity import GIB
-from generator.quantize.disk import stored_beside
 from generator.quantize.gguf import gguf_needs, gguf_output, overridden
 from generator.quantize.needs import job_needs
-from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, wide_of
+from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, stored_beside, wide_of
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.gguf_overrides import read_overrides

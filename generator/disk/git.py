@@ -141,10 +141,7 @@ class Repo:
         return found
 
     def head(self, sha: str, file: Path) -> None:
-        """Write the header of a weights object as a sparse file of the object's size.
-
-        Raises `InputError` for a missing object.
-        """
+        """Write the header of a weights object as a sparse file of the object's size. Raises `InputError` for a missing object."""
         size = self.size([sha])
         command = [*GIT, "-c", f"core.bigFileThreshold={BIG_BYTES}", "cat-file", "blob", sha]  # git then streams the object as well
         with subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT}) as git:

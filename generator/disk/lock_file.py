@@ -1,7 +1,4 @@
-"""Writing the lock: whole or not at all, and merged with what another run wrote meanwhile.
-
-Floor 8.
-"""
+"""Writing the lock: whole or not at all, and merged with what another run wrote meanwhile. Floor 8."""
 
 from __future__ import annotations
 

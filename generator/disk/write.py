@@ -112,10 +112,9 @@ def write_spec(
 
     With `partial` only these files are written: the others stay unchanged, also in the manifest.
 
-    Raises `WriteError` (exit 5), with nothing changed, if a generated file was edited by hand, a foreign file
-    is in the way or the folder belongs to another spec (unless `force`), if a symlink or a non-folder
-    is on the path, or if the file system refuses. Foreign files are never touched; generated
-    files that became stale stay unless `prune`, and the manifest lists them until they are removed.
+    Raises `WriteError` (exit 5), with nothing changed, if a generated file was edited by hand, a foreign file is in the way or the folder
+    belongs to another spec (unless `force`), if a symlink or a non-folder is on the path, or if the file system refuses. Foreign files are
+    never touched; generated files that became stale stay unless `prune`, and the manifest lists them until they are removed.
     """
     folder = out / name
     extra = {"spec": _relative_to(folder, spec)} if spec else {}

@@ -39,9 +39,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 class Finding:
     """The difference of one file.
 
-    `missing`, `differs` (out of date), `edited` (by hand), `stale` (no longer generated), `stale-edited`
-    (both), or `unfinished` (the manifest of an interrupted run); `found` is the content on disk, `now` the newly
-    generated one, for kinds with both.
+    `missing`, `differs` (out of date), `edited` (by hand), `stale` (no longer generated), `stale-edited` (both), or `unfinished` (the
+    manifest of an interrupted run); `found` is the content on disk, `now` the newly generated one, for kinds with both.
     """
 
     kind: str

@@ -1,7 +1,6 @@
 """What only one engine needs, a room each: its memory law, its cache, its speed, its log, its benchmark.
 
-Floor 4, pure. `ENGINES` is the registry, by the names that specs use. Logs and benchmarks are imported lazily: a plan needs neither.
-"""
+Floor 4, pure. `ENGINES` is the registry, by the names that specs use. Logs and benchmarks are imported lazily: a plan needs neither."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def cache_cost(
 
 def log_parsers() -> tuple[LogParser, ...]:
     """The readers of start-up logs."""
-    return tuple(_module(engine, "log") for engine in ("vllm", "sglang", "llama.cpp", "tensorrt-llm"))
+    return tuple(_module(engine, "log").PARSER for engine in ("vllm", "sglang", "llama.cpp", "tensorrt-llm"))
 
 
 def benchmarks() -> Mapping[str, Benchmark]:
@@ -47,5 +46,5 @@ def benchmarks() -> Mapping[str, Benchmark]:
 
 
 def _module(engine: str, name: str) -> Any:
-    """A module of an engine's room; `Benchmark` and `LogParser` say what is in it."""
+    """A module of an engine's room; of its benchmark `Benchmark` says what is in it."""
     return import_module(f"generator.engines.{engine.replace('.', '_').replace('-', '_')}.{name}")

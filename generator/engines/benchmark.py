@@ -1,7 +1,6 @@
 """An engine's own benchmark: the words that start it, and what its result says.
 
-Floor 4, pure. Imported lazily, by `bench.sh` and by `calibrate --bench`.
-"""
+Floor 4, pure. Imported lazily, by `bench.sh` and by `calibrate --bench`."""
 
 from __future__ import annotations
 

@@ -15,8 +15,7 @@ class EngineMemory(Protocol):
     """The memory law of an engine, in bytes of the fullest GPU; `numbers` gives thresholds for the engine version that is planned.
 
     What is left for the cache is `budget - weights - fixed.total`, true for each engine's own account. Given terms in place of
-    numbers, each answer explains itself (`generator.sizing.term`).
-    """
+    numbers, each answer explains itself (`generator.sizing.term`)."""
 
     def fixed(self, architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
         """Activations, CUDA graphs and runtime on the fullest GPU, in bytes."""
@@ -33,8 +32,7 @@ class EngineSpeed(NamedTuple):
 
     `band` is its class of measurements among the thresholds `speed.band.*`, `title` that class for a reader, `measured` whether its
     measurements are of this engine. `local`: one process that reads a GGUF, layers spread over the GPUs one after the other.
-    `prompts_first`: prompts that wait are read before any token is made, so requests that come (or end) together stay together.
-    """
+    `prompts_first`: prompts that wait are read before any token is made, so requests that come (or end) together stay together."""
 
     band: str
     title: str
@@ -47,8 +45,7 @@ class EngineRoom(NamedTuple):
     """One engine: its memory law, how it keeps a cache, the source key of each account (`weights` where it has its own), its speed.
 
     `pools` are thresholds that its cache reads, by the argument of `cache_cost`. `adjustable` are the thresholds that may explain a
-    term of its start-up log (`calibrate`), the most likely first.
-    """
+    term of its start-up log (`calibrate`), the most likely first."""
 
     memory: EngineMemory
     cache: CacheRules

@@ -1,14 +1,13 @@
 """What a start-up log says: figures in GiB and settings, each with the line that it stands on.
 
-Floor 4, pure. Imported by `calibrate` and by the engines' log parsers only.
-"""
+Floor 4, pure. Imported by `calibrate` and by the engines' log parsers only."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 OFTEN, SELDOM = 1_000, 100
 """Lines that are kept for a word with a figure on its line, and for one that only tells the engine or its version."""
@@ -34,8 +33,7 @@ class Logged:
 
     Terms are those of the plan: weights, activations, cuda_graphs, runtime, kv_cache, kv_tokens, capacity; `consumed` is weights
     and runtime where a log only says their sum. `date` is that of the first line that has one, `also` the engines that write the
-    same lines, `notes` what a reader of the figures has to know.
-    """
+    same lines, `notes` what a reader of the figures has to know."""
 
     engine: str
     version: str | None = None
@@ -61,6 +59,11 @@ class Logged:
             if found := pattern.search(line.text):
                 keep(self, term, gib_of(found[1], found[2] if pattern.groups > 1 else "GiB"), line.number)
 
+    def seen(self, line: str, version: re.Pattern[str]) -> None:
+        """Keep the first version that a line names."""
+        if self.version is None and (found := version.search(line)):
+            self.version = found[1]
+
     def take(self, text: str, settings: Mapping[str, re.Pattern[str]]) -> None:
         """Keep the settings that a text states, the last of each; a count is at least 1."""
         for name, pattern in settings.items():
@@ -73,17 +76,19 @@ Row = tuple[str, Callable[[Logged, str, float, int], None], re.Pattern[str]]
 """A term, `Logged.most` or `Logged.least`, and the pattern of its number and, where it is printed, its unit."""
 
 
-class LogParser(Protocol):
-    """A reader of one engine's start-up logs."""
+class LogParser(NamedTuple):
+    """A reader of one engine's start-up logs.
 
-    WORDS: Mapping[str, int]
-    """One of them stands on every line that it looks for; with how many such lines are kept."""
+    One of `words` stands on every line that it looks for; with how many such lines are kept. Only this engine writes lines with one of `own`.
+    """
+
+    words: Mapping[str, int]
+    own: Sequence[re.Pattern[str]]
+    parse: Callable[[Sequence[Line]], Logged]
 
     def mentions(self, lines: Sequence[Line]) -> int:
         """How many lines only this engine writes."""
-
-    def parse(self, lines: Sequence[Line]) -> Logged:
-        """What the lines say."""
+        return sum(1 for _, line in lines if any(pattern.search(line) for pattern in self.own))
 
 
 _UNITS = {"b": 2**-30, "kb": 2**-20, "kib": 2**-20, "mb": 2**-10, "mib": 2**-10, "gb": 1.0, "gib": 1.0, "tib": 1024.0}

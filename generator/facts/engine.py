@@ -1,7 +1,4 @@
-"""The engine versions of a spec, and what the matrices say of a method and a type of KV cache.
-
-Floor 3, pure.
-"""
+"""The engine versions of a spec, and what the matrices say of a method and a type of KV cache. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -9,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, file_format
 from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import Facts, cell_test
+from generator.rulebook.table import Facts, cell_test, first_source
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.architecture.shape import ModelArchitecture
@@ -107,8 +103,7 @@ def support_of(book: RuleBook, engine: Engine, key: str, architecture: str, shap
 def back_ends_of(engine: Mapping[str, Any], architecture: Architecture) -> dict[str, str]:
     """The back ends of an engine (its facts) that hardware can use, in the order in which they are tried, with the class of speeds of each.
 
-    Empty for an engine that has no such choice.
-    """
+    Empty for an engine that has no such choice."""
     own, known = architecture["back_end"], engine.get("back_ends") or ()
     ends = architecture.get("back_ends") or {own.partition("_")[0]: own}
     return {end: speed for end, speed in ends.items() if end in known}
@@ -122,8 +117,7 @@ KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
 def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str, shapes: frozenset[str] = frozenset()) -> tuple[str, str | None]:
     """The cell of the matrix engine × type of KV cache × architecture for a model of these shapes, and its first source.
 
-    `no` for a type that the engine's part of the matrix leaves out, or that this version has no word for.
-    """
+    `no` for a type that the engine's part of the matrix leaves out, or that this version has no word for."""
     row = book.section("kv_cache").get(engine.name, {}).get(dtype)
     if row is None:
         return "no", None

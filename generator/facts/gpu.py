@@ -1,7 +1,4 @@
-"""The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives.
-
-Floor 3, pure.
-"""
+"""The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from generator.errors import InputError, did_you_mean
 from generator.facts.gpu_names import card_of, served_elsewhere, sizes_of
-from generator.facts.sources import first_source
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
+from generator.rulebook.table import first_source
 from generator.sizing.footprint import Device
 from generator.spec.deployment import DeploymentSpec
 
@@ -27,12 +24,10 @@ if TYPE_CHECKING:  # every start would pay for building the types
 class Gpu:
     """One accelerator, or the host for `cpu`.
 
-    `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned
-    with; `basis` says where that figure comes from: spec, catalogue, or assumed (a share of what the box says).
-    `computes` is the arithmetic that it has in hardware; `fields` are the figures of its entry. `share_gib` is this deployment's part of it.
-    `sizes` are the capacities of unequal cards, the fastest first, of which this is the mean.
-    `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown.
-    """
+    `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned with; `basis` says where
+    that figure comes from: spec, catalogue, or assumed (a share of what the box says). `computes` is the arithmetic that it has in
+    hardware; `fields` are the figures of its entry. `share_gib` is this deployment's part of it. `sizes` are the capacities of unequal
+    cards, the fastest first, of which this is the mean. `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown."""
 
     name: str
     vendor: str
@@ -79,8 +74,7 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     """The GPU of a spec.
 
     Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
-    unlisted GPU whose architecture can be neither read nor derived.
-    """
+    unlisted GPU whose architecture can be neither read nor derived."""
     hardware, wanted = spec.hardware, spec.hardware.gpu
     if any(card != wanted for card in hardware.cards):
         return _together([resolve_gpu(replace(spec, hardware=replace(hardware, gpu=card, cards=())), book) for card in hardware.cards])
@@ -134,8 +128,7 @@ def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
 def _together(cards: list[Gpu]) -> Gpu:
     """Unequal cards as one kind: layers are spread by memory and read one card after the other, so rates are means by memory.
 
-    What the cards can compute is taken from the first: the engines that spread layers run on each card what it can.
-    """
+    What the cards can compute is taken from the first: the engines that spread layers run on each card what it can."""
     total, first = sum(card.capacity_gib for card in cards), cards[0]
     known = [key for key in RATES if all(card.fields.get(key) for card in cards)]
     rates = {key: total / sum(card.capacity_gib / card.fields[key] for card in cards) for key in known}

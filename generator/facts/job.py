@@ -1,7 +1,4 @@
-"""Data of a quantization job: tool, method, settings, output and resource needs.
-
-Floor 3, pure.
-"""
+"""Data of a quantization job: tool, method, settings, output and resource needs. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -21,8 +18,7 @@ class Needs:
     """The resource needs of a job, in bytes; `time_class` is for one A100.
 
     `gpu_memory` is 0 for CPU jobs, per GPU for training jobs, else the total of all GPUs.
-    `disk` is the sum of download, intermediate files and result.
-    """
+    `disk` is the sum of download, intermediate files and result."""
 
     gpu_memory: int
     host_memory: int
@@ -46,12 +42,10 @@ class Calibration:
 class Job:
     """A job: `tool` at `version` quantizes to `method` with its `scheme`.
 
-    `ignore` are the modules kept in 16 bits, in the tool's names; `tensor_types` (GGUF) tensors with an individual
-    type. `output_bytes` is the predicted size of the result on disk, `bits_per_weight` the average over all parameters;
-    `quantization` the expected config.json section; a result whose size deviates by more than `tolerance` is not as
-    planned. `dtype` is the 16-bit type of unquantized parts. `output` is the path of the result, relative to the folder of the spec's
-    files (`quantize/…`).
-    """
+    `ignore` are the modules kept in 16 bits, in the tool's names; `tensor_types` (GGUF) tensors with an individual type. `output_bytes` is
+    the predicted size of the result on disk, `bits_per_weight` the average over all parameters; `quantization` the expected config.json
+    section; a result whose size deviates by more than `tolerance` is not as planned. `dtype` is the 16-bit type of unquantized parts.
+    `output` is the path of the result, relative to the folder of the spec's files (`quantize/…`)."""
 
     tool: str
     version: str
@@ -86,18 +80,15 @@ def moved(job: Job, engine: str) -> Job:
 def needs_json(needs: Needs) -> dict[str, object]:
     """The resource needs of a job as plain data: GiB, and decimal GB for the disk."""
     return {
-        "gpu_memory_gib": round(gib(needs.gpu_memory), 2),
-        "host_memory_gib": round(gib(needs.host_memory), 2),
-        "disk_gb": round(needs.disk / 1e9, 1),
-        "time_class": needs.time_class,
-    }
+        "gpu_memory_gib": round(gib(needs.gpu_memory), 2), "host_memory_gib": round(gib(needs.host_memory), 2),
+        "disk_gb": round(needs.disk / 1e9, 1), "time_class": needs.time_class,
+    }  # fmt: skip
 
 
 def job_json(job: Job | None) -> dict[str, object] | None:
     """The object `quantize` of `plan --json`; GiB, and decimal GB for the disk."""
     if job is None:
         return None
-    calibration = job.calibration
     return {
         "tool": job.tool,
         "version": job.version,
@@ -107,14 +98,7 @@ def job_json(job: Job | None) -> dict[str, object] | None:
         "ignore": list(job.ignore),
         "tensor_types": dict(job.tensor_types),
         "imatrix": job.imatrix,
-        "calibration": calibration
-        and {
-            "dataset": calibration.dataset,
-            "split": calibration.split,
-            "file": calibration.file,
-            "samples": calibration.samples,
-            "tokens": calibration.tokens,
-        },
+        "calibration": job.calibration and {name: getattr(job.calibration, name) for name in ("dataset", "split", "file", "samples", "tokens")},
         "needs": needs_json(job.needs),
         "output": job.output,
         "output_size_gib": round(gib(job.output_bytes), 3),

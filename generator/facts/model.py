@@ -1,7 +1,6 @@
 """The model of a spec: its architecture, and where its weights are to be had in which form.
 
-Floor 3; reads only the files that the spec names.
-"""
+Floor 3; reads only the files that the spec names."""
 
 from __future__ import annotations
 
@@ -16,10 +15,10 @@ from generator.architecture.shape import ModelArchitecture, Stored
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
 from generator.facts.hubs import names_on
 from generator.facts.model_names import unknown_model
-from generator.facts.sources import first_source
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import first_source
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -69,8 +68,7 @@ class Model:
 
     `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted. `config` is its
     config.json as read or catalogued, None where there is none. `listed` is its id in the catalogue, `tags` what its entry says
-    that it was made for (source `model-tags`); None where it is not in it. `tokenizer_code`: its tokenizer too is the repository's code.
-    """
+    that it was made for (source `model-tags`); None where it is not in it. `tokenizer_code`: its tokenizer too is the repository's code."""
 
     id: str
     revision: str | None
@@ -98,11 +96,6 @@ class Model:
     config: Mapping[str, object] | None = None
 
     @property
-    def parameters(self) -> int:
-        """Parameters in all, as the architecture has them."""
-        return self.architecture.parameters
-
-    @property
     def classes(self) -> tuple[str, ...]:
         """What engines know it by: the classes and the family that its config.json names; empty without one."""
         named = (self.config or {}).get("architectures")
@@ -114,8 +107,7 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     """The model of a spec: by its own files where it names some, else from the catalogue.
 
     Raises `InputError` for a model that is neither, for files that cannot be read or understood, and for checkpoints
-    of methods that do not exist.
-    """
+    of methods that do not exist."""
     request = spec.model
     name = book.index("models").get(fold(request.id))
     entry: Entry = _entry(book, name) if name is not None else {}
@@ -221,12 +213,12 @@ def _architecture(
 
                 raise explained(error, config, book) from None
         if request.safetensors:
-            from generator.architecture.safetensors import tensor_bytes, with_exact_bytes
+            from generator.architecture.safetensors import tensor_bytes
 
             with _named_by(spec, "safetensors", request.safetensors):
                 weights = _safetensors_path(spec, request.safetensors)
                 kept = _recorded(spec, weights, request.safetensors)
-                architecture = with_exact_bytes(architecture, kept if isinstance(kept, int) else tensor_bytes(weights).total)
+                architecture = replace(architecture, tensor_bytes=kept if isinstance(kept, int) else tensor_bytes(weights))
         return architecture, "config", config
     if locked is not None:
         return locked.architecture, "lock", entry["config"]
@@ -282,8 +274,7 @@ WITHOUT = {
 def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
     """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside.
 
-    Files are named from where the spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of.
-    """
+    Files are named from where the spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of."""
     try:
         yield
     except InputError as error:

@@ -1,7 +1,6 @@
 """What an engine's own model registry says of a model: whether this version loads it, and whether it needs the repository's code.
 
-Floor 3, pure.
-"""
+Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -10,10 +9,10 @@ from typing import Literal
 
 from generator.facts.engine import Engine
 from generator.facts.model import Model
-from generator.facts.sources import first_source
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
+from generator.rulebook.table import first_source
 
 Standing = Literal["loads", "newer", "older", "never", "unknown"]
 """`newer`, `older`: only versions after or before this one load the model; `never`: no listed one does; `unknown`: the registry is not known."""

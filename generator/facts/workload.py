@@ -1,7 +1,4 @@
-"""The workload: what the user wrote, and for the rest what the profile's row says.
-
-Floor 3, pure.
-"""
+"""The workload: what the user wrote, and for the rest what the profile's row says. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -15,8 +12,7 @@ from generator.spec.deployment import DeploymentSpec
 class Workload:
     """Sequences at once, tokens in and out of one, and the context that one may reach.
 
-    `concurrency` is None for `max`: as many as the cache holds. `given` names what the user wrote: it is never lowered.
-    """
+    `concurrency` is None for `max`: as many as the cache holds. `given` names what the user wrote: it is never lowered."""
 
     profile: str
     goal: str
@@ -49,11 +45,6 @@ def resolve_workload(spec: DeploymentSpec, defaults: Mapping[str, object], model
         tokens_in = max(1, min(tokens_in, context - tokens_out))
     concurrency = values["concurrency"]
     return Workload(
-        profile=values["profile"],
-        goal=values["goal"],
-        concurrency=None if concurrency == "max" else int(concurrency),
-        input_tokens=tokens_in,
-        output_tokens=tokens_out,
-        max_context=context,
-        given=frozenset(asked),
-    )
+        profile=values["profile"], goal=values["goal"], concurrency=None if concurrency == "max" else int(concurrency),
+        input_tokens=tokens_in, output_tokens=tokens_out, max_context=context, given=frozenset(asked),
+    )  # fmt: skip

@@ -1,18 +1,18 @@
 """GGUF files produced by a job: their size with individual tensor types, and the job's resource needs.
 
 Floor 3, pure. Individual tensor types become part of a method's entry (`gguf: {overrides}`), so that the
-file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` defines the form of keys.
-"""
+file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` defines the form of keys."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import did_you_mean, fail
 from generator.facts.job import Needs
 from generator.quantity import GIB
+from generator.sizing.footprint import Numbers
 from generator.sizing.gguf import gguf_bytes
 from generator.sizing.gguf_mixture import quantizable
 from generator.sizing.gguf_overrides import layers_key
@@ -20,7 +20,6 @@ from generator.sizing.gguf_overrides import layers_key
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method
 
-Numbers = Callable[[str], float]
 
 _SIXTEEN = ("f32", "f16", "bf16")
 _BY_HAND = ("tensor_types", "keep", "first_layers", "last_layers")
@@ -42,8 +41,7 @@ def overridden(method: Method, architecture: ModelArchitecture, asked: Mapping[s
     """`method` with the tensor types of a spec's `quantize` section; the same object if there are none.
 
     Single kinds (`tensor_types`) take precedence over roles (`keep`), and these over the first and last layers; kept tensors get
-    `keep_type`, q8_0 by default. Raises `InputError` for a kind missing in the model.
-    """
+    `keep_type`, q8_0 by default. Raises `InputError` for a kind missing in the model."""
     gguf = method.get("gguf")
     if not gguf or gguf["base"] in _SIXTEEN or asked.keys().isdisjoint(_BY_HAND):
         return method
@@ -78,32 +76,24 @@ def gguf_output(
 ) -> tuple[int, float]:
     """Bytes of a job's output file, and its average bits per weight.
 
-    `header_per_token` are bytes of the header for each entry of the vocabulary: its text, type and score, and the merges.
-    """
+    `header_per_token` are bytes of the header for each entry of the vocabulary: its text, type and score, and the merges."""
     tensors = gguf_bytes(architecture, method, ggml_types, imatrix)
     weights = sum(m.parameters for m in architecture.matrices if m.role not in ("vision", "mtp"))
     return tensors + round(header_per_token * architecture.vocab_size), 8 * tensors / max(1, weights)
 
 
 def gguf_needs(
-    architecture: ModelArchitecture,
-    output_bytes: int,
-    ggml_types: Mapping[str, GgmlType],
-    methods: Mapping[str, Method],
-    numbers: Numbers,
-    *,
-    imatrix: bool = False,
-    from_gguf: bool = False,
-) -> Needs:
+    architecture: ModelArchitecture, output_bytes: int, ggml_types: Mapping[str, GgmlType], methods: Mapping[str, Method], numbers: Numbers,
+    *, imatrix: bool = False, from_gguf: bool = False,
+) -> Needs:  # fmt: skip
     """The estimated resource needs of a job, in bytes. No GPU; `from_gguf`: nothing is downloaded or converted.
 
-    Disk: the download, the 16-bit file, the result. Host memory, at the worst step: converting holds one tensor
-    as stored, in 32 bits and as written; quantizing holds it in 16 bits, in 32 and as result, 8 GiB of rows at most; llama-imatrix
-    reads the 16-bit file repeatedly, and holds the logits of a batch. Read in src/llama-quant.cpp and
-    tools/imatrix/imatrix.cpp of the pinned build.
-    """
+    Disk: the download, the 16-bit file, the result. Host memory, at the worst step: converting holds one tensor as stored, in 32 bits and
+    as written; quantizing holds it in 16 bits, in 32 and as result, 8 GiB of rows at most; llama-imatrix reads the 16-bit file repeatedly,
+    and holds the logits of a batch. Read in src/llama-quant.cpp and tools/imatrix/imatrix.cpp of the pinned build."""
     sixteen = gguf_bytes(architecture, methods["gguf-f16"], ggml_types)
-    largest = max((m.rows * m.columns * _stacked(architecture, m.role) for m in architecture.matrices), default=0)
+    stacked = max(1, architecture.experts)  # a layer's experts share one tensor
+    largest = max((m.rows * m.columns * (stacked if m.role == "expert" else 1) for m in architecture.matrices), default=0)
     steps = [min(8 * largest, _SLAB + 2 * largest)]
     if not from_gguf:
         steps.append(8 * largest)
@@ -115,8 +105,3 @@ def gguf_needs(
         disk=output_bytes + (0 if from_gguf else sixteen + (architecture.tensor_bytes or 2 * architecture.parameters)),
         source="lcpp-quant",
     )
-
-
-def _stacked(architecture: ModelArchitecture, role: str) -> int:
-    """Matrices per tensor: a layer's experts share one tensor."""
-    return max(1, architecture.experts) if role == "expert" else 1

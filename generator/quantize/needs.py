@@ -2,8 +2,7 @@
 
 Floor 3, pure. LLM Compressor and GPTQModel hold the model on the host and move one layer at a time to the GPU, the vision
 tower as a whole (source `llmc-memory`); GPTQ adds a Hessian of columns × columns in 32 bits for each matrix of the layer,
-AWQ the inputs of the layer's parts for all texts. ModelOpt loads the whole model onto the GPUs. All of these are estimates.
-"""
+AWQ the inputs of the layer's parts for all texts. ModelOpt loads the whole model onto the GPUs. All of these are estimates."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ _CLASSES = (("quantize.minutes_few", "minutes"), ("quantize.minutes_hour", "unde
 def job_needs(architecture: ModelArchitecture, algorithm: str, output_bytes: int, numbers: Numbers, *, samples: int = 0, tokens: int = 0) -> Needs:
     """The resource needs of a safetensors job, in bytes (GPU memory: total of all GPUs).
 
-    `algorithm` is rtn, ptq, gptq, awq or modelopt; `samples` calibration texts of `tokens` tokens.
-    """
+    `algorithm` is rtn, ptq, gptq, awq or modelopt; `samples` calibration texts of `tokens` tokens."""
     sixteen = 2 * architecture.parameters
     texts = 2 * samples * tokens * architecture.hidden_size
     layer = max((sum(_one_layer(architecture, i)) for i in range(architecture.layers)), default=0)
@@ -42,12 +40,10 @@ def job_needs(architecture: ModelArchitecture, algorithm: str, output_bytes: int
     margin = 1 + numbers("quantize.margin")
     minutes = architecture.parameters / 1e9 * numbers(f"quantize.minutes_per_billion_{'ptq' if algorithm == 'modelopt' else algorithm}")
     return Needs(
-        gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB),
-        host_memory=int((sixteen + 2 * texts) * margin),
-        disk=sixteen + output_bytes,
-        time_class=time_class(minutes, numbers),
+        gpu_memory=int(gpu * margin + numbers("quantize.runtime_gib") * GIB), host_memory=int((sixteen + 2 * texts) * margin),
+        disk=sixteen + output_bytes, time_class=time_class(minutes, numbers),
         source="llmc-memory" if algorithm != "modelopt" else "modelopt-ptq",
-    )
+    )  # fmt: skip
 
 
 def time_class(minutes: float, numbers: Numbers) -> str:

@@ -1,8 +1,7 @@
 """The unquantized parts and the expected config.json of a produced checkpoint, in the names of its tool.
 
 Floor 3, pure. The tools' names are in `rules/facts/quantizers.yaml`. A produced checkpoint is sized by parsing the predicted
-config.json like any other, so that bytes on disk, bytes on the GPU and the ignored modules have one origin.
-"""
+config.json like any other, so that bytes on disk, bytes on the GPU and the ignored modules have one origin."""
 
 from __future__ import annotations
 
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from generator.architecture.config import from_config
 from generator.architecture.families import Families
-from generator.architecture.shape import ModelArchitecture
+from generator.architecture.shape import Matrix, ModelArchitecture, Storage
+from generator.sizing.tensors import scales_of
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Maker, Method, Quantizer
@@ -50,8 +50,7 @@ def ignored(tool: Quantizer, architecture: ModelArchitecture, wide: Wide) -> tup
     """The existing modules to leave unquantized, in the tool's names.
 
     `lm_head` is always named: if it is tied to the embeddings it has no matrix of its own, and a tool without the instruction to
-    keep it unties and quantizes it.
-    """
+    keep it unties and quantizes it."""
     has = {"lm_head", *(matrix.role for matrix in architecture.matrices)}
     found = [pattern for role in sorted(wide.roles & has) for pattern in tool["patterns"].get(role, ())]
     layers = wide.layers(architecture.layers)
@@ -92,8 +91,7 @@ def _part(value: object, words: Mapping[str, object]) -> object:
 def recipe_of(maker: Maker, ignore: tuple[str, ...], group_size: int | None) -> Recipe | None:
     """LLM Compressor's recipe as data; None for other tools.
 
-    A preset scheme implies its group size; another size is written out (`config_groups`).
-    """
+    A preset scheme implies its group size; another size is written out (`config_groups`)."""
     if "recipe" not in maker:
         return None
     modifiers: dict[str, dict[str, object]] = {}
@@ -112,3 +110,18 @@ def made_architecture(config: Mapping[str, object], quantization: Mapping[str, o
     """The architecture of a job's result; raises `InputError` like any config.json."""
     plain = {key: value for key, value in config.items() if key not in ("quantization_config", "compression_config")}
     return from_config({**plain, "quantization_config": quantization}, families)
+
+
+def stored_beside(architecture: ModelArchitecture, stored: Mapping[str, int]) -> int:
+    """Bytes of the files of a produced checkpoint beyond `checkpoint_bytes` (negative if they are smaller).
+
+    Engines widen scales and drop packing metadata; the files store both as the tool wrote them (`stored` in `rules/facts/quantizers.yaml`).
+    """
+    return sum(_stored(m, m.storage, stored) * m.count for m in architecture.matrices if m.storage is not None and m.columns > 1)
+
+
+def _stored(matrix: Matrix, storage: Storage, stored: Mapping[str, int]) -> int:
+    bits = stored.get("scale_bits", storage.scale_bits) - storage.scale_bits
+    inputs = matrix.columns if matrix.shard == "row" or (matrix.shard == "expert" and matrix.split == "row") else 0
+    scales = scales_of(matrix.rows, matrix.columns, storage)
+    return scales * bits // 8 + stored.get("matrix_bytes", 0) + inputs * stored.get("row_input_bytes", 0)

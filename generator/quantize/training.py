@@ -14,23 +14,22 @@ generation         the KV cache of what the student writes
 forward            the model in 16 bits over the GPUs, and one text's widest layer
 sequential         as LLM Compressor's one-shot jobs: `job_needs`
 
-States get no margin, as they are counted to the byte; activations do (`training.margin`).
-"""
+States get no margin, as they are counted to the byte; activations do (`training.margin`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from generator.architecture.shape import Matrix, ModelArchitecture
-from generator.facts.job import WEIGHTS, Needs
+from generator.architecture.shape import ModelArchitecture
+from generator.facts.job import Needs
 from generator.quantity import GIB, ceil_div
 from generator.quantize.needs import job_needs
+from generator.sizing.footprint import Numbers
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import TrainingMethod
 
-Numbers = Callable[[str], float]
 _FROZEN = 2
 """Bytes of a 16-bit weight."""
 _GATHERED = 2
@@ -38,129 +37,50 @@ _GATHERED = 2
 
 
 def training_needs(
-    architecture: ModelArchitecture,
-    job: str,
-    entry: TrainingMethod,
-    numbers: Numbers,
-    *,
-    gpus: int,
-    student: ModelArchitecture | None = None,
-    tokens: int,
-    batch: int,
-    samples: int = 0,
-    output_bytes: int | None = None,
-    lora_rank: int = 0,
-) -> Needs:
-    """The resource needs of `job`, in bytes; `gpu_memory` is per GPU of `gpus`.
+    architecture: ModelArchitecture, entry: TrainingMethod, numbers: Numbers, *, gpus: int, tokens: int, batch: int = 1, samples: int = 0,
+    student: ModelArchitecture | None = None, lora_rank: int = 0,
+) -> Needs:  # fmt: skip
+    """The resource needs of a job, in bytes; `gpu_memory` is per GPU of `gpus`.
 
-    `architecture` is the spec's model: with a `student` it is the teacher, and the student is trained. `entry`
-    is a method of `training_jobs` (its `memory`); `tokens` is the longest row and `batch` the rows of a step on one GPU.
-    `lora_rank` above 0 trains adapters; `output_bytes` is the result's size, else that of the trained model in 16 bits.
-    Raises ValueError for an unknown kind of memory, and for a teacher without a student.
-    """
-    memory = entry["memory"]
-    kind = memory["kind"]
-    if kind == "sequential":
-        made = output_bytes if output_bytes is not None else _FROZEN * architecture.parameters
-        return job_needs(architecture, memory["algorithm"], made, numbers, samples=samples, tokens=tokens)
-    if kind == "forward":
-        return _forward(architecture, entry, numbers, gpus, tokens, output_bytes)
-    if kind != "training":
-        raise ValueError(f"{job}: unknown kind of memory {kind!r}")
-    if memory["teacher"] == "other" and student is None:
-        raise ValueError(f"{job}: a student is needed beside the teacher")
-    teacher = {"none": None, "same": architecture, "other": architecture}[memory["teacher"]]
-    trained = student or architecture
-    states = _states(trained, numbers, gpus, lora_rank)
-    frozen = _FROZEN * teacher.parameters if teacher else 0
+    `architecture` is the spec's model: with a `student` it is the teacher, and the student is trained. `entry` is a method of `training_jobs`
+    (its `memory`); `tokens` is the longest row, `batch` the rows of a step on one GPU; `lora_rank` above 0 trains adapters."""
+    memory, trained = entry["memory"], student or architecture
+    weights, layer = _FROZEN * trained.parameters, _largest_layer(trained)
+    if memory["kind"] == "sequential":
+        return job_needs(architecture, memory["algorithm"], weights, numbers, samples=samples, tokens=tokens)
+    margin, runtime = 1 + numbers("training.margin"), numbers("quantize.runtime_gib") * GIB
+    gathered = _FROZEN * max(layer, _largest_table(trained)) if gpus > 1 else 0
+    if memory["kind"] == "forward":
+        moving = tokens * _one_layer_bytes(trained, numbers)
+        return Needs(int(ceil_div(weights, gpus) + gathered + moving * margin + runtime), weights, 2 * weights, source=entry["source"][0])
+    frozen = _FROZEN * architecture.parameters if memory["teacher"] != "none" else 0
     share = ceil_div(frozen, gpus) if memory.get("teacher_split") else frozen
     rows = tokens * batch
     moving = activation_bytes(trained, numbers, rows, sharded=gpus > 1) + loss_bytes(trained, memory["loss"], numbers, rows)
     if memory.get("quantisers"):
-        moving += 2 * _FROZEN * _largest_layer(trained)  # the layer's rounded weights, and the values kept for their backward pass
-    if job == "distillation":
+        moving += 2 * _FROZEN * layer  # the layer's rounded weights, and the values kept for their backward pass
+    if memory.get("generates"):
         moving += _cache_bytes(trained) * rows
-    made = output_bytes if output_bytes is not None else _FROZEN * trained.parameters
-    busy = int(states + share + moving * (1 + numbers("training.margin")))
+    changed = adapter_parameters(trained, lora_rank) if lora_rank else trained.parameters
+    states = state_bytes(changed, numbers, sharded=gpus > 1) + (weights if lora_rank else 0)
+    busy = int(ceil_div(states, gpus) + _GATHERED * gathered + share + moving * margin)
     if memory.get("quantisers"):
-        busy = max(busy, _FROZEN * trained.parameters)  # the scales are computed on one GPU, before sharding
-    loaded = 2 * _FROZEN * trained.parameters if gpus == 1 else gpus * _FROZEN * trained.parameters  # by each process, in 16 bits for FSDP
-    return Needs(
-        gpu_memory=busy + int(numbers("quantize.runtime_gib") * GIB),
-        host_memory=loaded + gpus * frozen,
-        disk=_FROZEN * trained.parameters + (frozen if memory["teacher"] == "other" else 0) + 4 * trained.parameters + made,
-        source="hf-memory-anatomy",
-    )
-
-
-def job_data(
-    job: str,
-    method: str,
-    entry: TrainingMethod,
-    numbers: Numbers,
-    architecture: ModelArchitecture,
-    *,
-    model: Mapping[str, object],
-    teacher: Mapping[str, object] | None,
-    data: Mapping[str, object],
-    options: Mapping[str, Mapping[str, object]],
-) -> dict[str, Any]:
-    """The content of a method's job.yaml: defaults for a first run, overridden by the user's `options`.
-
-    `model` (what is trained or pruned) and `teacher` are {id, revision, trust_remote_code}; `data` is {file} or {dataset, split,
-    revision}, and may name samples and tokens. `options` has the job's own sections, as `entry["settings"]`, and `training`.
-    `architecture` is the model's: pruning without a target removes as many layers as `pruning.most_depth` allows.
-    """
-    made: dict[str, object] = {"model": dict(model), "output": WEIGHTS, "seed": 0}
-    if teacher is not None:
-        made["teacher"] = dict(teacher)
-    settings: dict[str, dict[str, object]] = {name: {**section, **options.get(name, {})} for name, section in entry["settings"].items()}
-    if entry["memory"]["kind"] == "training":
-        samples, tokens = int(numbers("training.samples")), None
-        training: dict[str, object] = {
-            "steps": int(numbers("training.steps")),
-            "batch_size": int(numbers("training.batch")),
-            "max_length": int(numbers("training.tokens")),
-            "learning_rate": numbers("training.learning_rate"),
-            **options.get("training", {}),
-        }
-        if training.get("method") == "lora":
-            training.setdefault("lora_rank", int(numbers("training.lora_rank")))
-        made["training"] = training
-        if job == "distillation":
-            settings[job].setdefault("max_completion_length", int(numbers("training.completion_tokens")))
-    else:
-        samples, tokens = int(numbers("pruning.samples" if entry["memory"]["kind"] == "forward" else "pruning.expert_samples")), int(numbers("training.tokens"))
-    made["data"] = {"samples": samples, **({"tokens": tokens} if tokens else {}), **data}
-    if method == "experts":
-        settings["pruning"].setdefault("share", numbers("pruning.expert_share"))
-    elif job == "sparsity":
-        settings["sparsity"].setdefault("share", numbers("sparsity.share"))
-    elif method == "depth-width" and not {"layers", "intermediate_size"} & set(settings["pruning"]):
-        settings["pruning"]["layers"] = architecture.layers - int(architecture.layers * numbers("pruning.most_depth"))
-    return made | settings
-
-
-def fits(needs: Needs, capacity: int) -> bool:
-    """Whether a GPU of `capacity` bytes (as its driver reports) holds the job's share per GPU."""
-    return needs.gpu_memory <= capacity
+        busy = max(busy, weights)  # the scales are computed on one GPU, before sharding
+    loaded = 2 * weights if gpus == 1 else gpus * weights  # by each process, in 16 bits for FSDP
+    download = weights + (frozen if memory["teacher"] == "other" else 0)
+    return Needs(busy + int(runtime), loaded + gpus * frozen, download + 4 * trained.parameters + weights, source="hf-memory-anatomy")
 
 
 def least_gpus(needs: Callable[[int], Needs], capacity: int, most: int) -> int | None:
-    """The smallest number of GPUs of `capacity` bytes that hold the job, by doubling up to `most`; None if `most` is not enough."""
-    gpus = 1
-    while gpus <= most:
-        if fits(needs(gpus), capacity):
-            return gpus
-        gpus *= 2
-    return None
+    """The smallest power of two of GPUs of `capacity` bytes (as their driver reports) that hold the job; None if `most` are not enough."""
+    counts = (1 << power for power in range(most.bit_length()))
+    return next((gpus for gpus in counts if needs(gpus).gpu_memory <= capacity), None)
 
 
 def state_bytes(parameters: int, numbers: Numbers, *, sharded: bool = False) -> int:
     """Weights, gradients and optimizer states for mixed-precision training (source hf-memory-anatomy), in total over all GPUs.
 
-    With FSDP (`sharded`) there is no permanent 16-bit copy.
-    """
+    With FSDP (`sharded`) there is no permanent 16-bit copy."""
     weight = numbers("training.weight_bytes") - (_FROZEN if sharded else 0)
     return int(parameters * (weight + numbers("training.gradient_bytes") + numbers("training.optimizer_bytes")))
 
@@ -168,9 +88,13 @@ def state_bytes(parameters: int, numbers: Numbers, *, sharded: bool = False) -> 
 def activation_bytes(architecture: ModelArchitecture, numbers: Numbers, rows: int, *, sharded: bool = False) -> int:
     """Activations of `rows` tokens with checkpoints at every layer, plus one layer's backward pass."""
     residual = numbers("training.residual_bytes_fsdp" if sharded else "training.residual_bytes")
-    kept = architecture.layers * architecture.hidden_size * residual
-    hidden = architecture.hidden_size * numbers("training.layer_hidden_bytes")
-    return int(rows * (kept + hidden + _inner(architecture) * numbers("training.layer_inner_bytes")))
+    return int(rows * (architecture.layers * architecture.hidden_size * residual + _one_layer_bytes(architecture, numbers)))
+
+
+def _one_layer_bytes(architecture: ModelArchitecture, numbers: Numbers) -> float:
+    """Bytes per token of one layer's backward pass; of a mixture's feed-forward, those of the experts per token."""
+    inner = max(architecture.intermediate_size, architecture.moe_intermediate_size * architecture.experts_per_token)
+    return architecture.hidden_size * numbers("training.layer_hidden_bytes") + inner * numbers("training.layer_inner_bytes")
 
 
 def loss_bytes(architecture: ModelArchitecture, loss: str, numbers: Numbers, rows: int) -> int:
@@ -188,46 +112,15 @@ def adapter_parameters(architecture: ModelArchitecture, rank: int) -> int:
     return sum(rank * (m.rows + m.columns) * m.count for m in architecture.matrices if m.role not in outside and m.columns > 1)
 
 
-def _states(trained: ModelArchitecture, numbers: Numbers, gpus: int, rank: int) -> int:
-    if rank:
-        whole = _FROZEN * trained.parameters + state_bytes(adapter_parameters(trained, rank), numbers, sharded=gpus > 1)
-    else:
-        whole = state_bytes(trained.parameters, numbers, sharded=gpus > 1)
-    gathered = _GATHERED * _FROZEN * max(_largest_layer(trained), _largest_table(trained)) if gpus > 1 else 0
-    return ceil_div(whole, gpus) + gathered
-
-
-def _forward(architecture: ModelArchitecture, entry: TrainingMethod, numbers: Numbers, gpus: int, tokens: int, output_bytes: int | None) -> Needs:
-    weights = _FROZEN * architecture.parameters
-    hidden = architecture.hidden_size * numbers("training.layer_hidden_bytes")
-    moving = tokens * (hidden + _inner(architecture) * numbers("training.layer_inner_bytes"))
-    uneven = _FROZEN * max(_largest_layer(architecture), _largest_table(architecture)) if gpus > 1 else 0
-    return Needs(
-        gpu_memory=int(ceil_div(weights, gpus) + uneven + moving * (1 + numbers("training.margin")) + numbers("quantize.runtime_gib") * GIB),
-        host_memory=weights,
-        disk=weights + (output_bytes if output_bytes is not None else weights),
-        source=entry["source"][0],
-    )
-
-
-def _inner(architecture: ModelArchitecture) -> int:
-    """Inner values per token of the widest feed-forward: for a mixture, of the experts per token."""
-    return max(architecture.intermediate_size, architecture.moe_intermediate_size * architecture.experts_per_token)
-
-
 def _largest_layer(architecture: ModelArchitecture) -> int:
     """Parameters of the largest layer; matrices present in some layers only count as spread evenly over their span."""
     outside = ("embedding", "lookup", "lm_head", "vision")
     layers = [0] * max(1, architecture.layers)
     for matrix in architecture.matrices:
         if matrix.role not in outside:
-            for layer in _span(matrix, len(layers)):
+            for layer in range(min(matrix.layer_first, len(layers) - 1), min(matrix.layer_last, len(layers) - 1) + 1):
                 layers[layer] += ceil_div(matrix.parameters, matrix.layer_last - matrix.layer_first + 1)
     return max(layers)
-
-
-def _span(matrix: Matrix, layers: int) -> range:
-    return range(min(matrix.layer_first, layers - 1), min(matrix.layer_last, layers - 1) + 1)
 
 
 def _largest_table(architecture: ModelArchitecture) -> int:

@@ -1,7 +1,4 @@
-"""A generated file in memory.
-
-Floor 6, pure.
-"""
+"""A generated file in memory. Floor 6, pure."""
 
 from __future__ import annotations
 

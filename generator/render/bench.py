@@ -1,8 +1,7 @@
 """`bench.sh`: measures a running server with the spec's own lengths and concurrency.
 
 Floor 6, pure. Some engines bring a benchmark (`generator/engines/<engine>/bench.py`); the others get a load of completions over the
-OpenAI API.
-"""
+OpenAI API."""
 
 from __future__ import annotations
 
@@ -16,8 +15,7 @@ from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.script import array, exported, same_exports, summary, takes_key
 from generator.render.words import Ref, Word, bash, expected
-from generator.verify.data import same_json
-from generator.verify.shell import same_words
+from generator.verify.data import same_json, same_words
 
 RESULT = "bench.json"
 
@@ -32,34 +30,17 @@ def bench(launch: Launch, header: str) -> Artifact:
     env: dict[str, Word] = {**launch.hub.get("env", {}), **(launch.deploy.get("env") or {})}  # a benchmark loads the model's tokenizer
     body = {"model": launch.request_name, "max_tokens": workload["output_tokens"], "temperature": 0, "ignore_eos": True}
     text = templates.render(
-        "bench.sh.j2",
-        header=header,
-        what=summary(launch),
-        title=str(launch.facts["title"]),
-        engine=launch.engine.name,
-        program=str(words[0]) if words else "curl",
-        args=args,
-        appends=own is not None and own.APPENDS,
-        prints=own is not None and own.PRINTS,
-        cards=launch,
-        seal=launch.seal,
-        sealed=[],
-        exports=exported(env),
-        key=bash(key) if key else "",
-        base_url=bash(launch.base_url),
-        head=_head(body),
-        words=workload["input_tokens"],
-        input_tokens=workload["input_tokens"],
-        output_tokens=workload["output_tokens"],
-        concurrency=concurrency,
-        requests=requests,
-        answer_s=launch.facts["smoke"]["answer_s"],
-        result=RESULT,
-    )
+        "bench.sh.j2", header=header, what=summary(launch), title=str(launch.facts["title"]), engine=launch.engine.name,
+        program=str(words[0]) if words else "curl", args=args, appends=own is not None and own.APPENDS,
+        prints=own is not None and own.PRINTS, cards=launch, seal=launch.seal, sealed=[], exports=exported(env),
+        key=bash(key) if key else "", base_url=bash(launch.base_url), head=_head(body), words=workload["input_tokens"],
+        input_tokens=workload["input_tokens"], output_tokens=workload["output_tokens"], concurrency=concurrency, requests=requests,
+        answer_s=launch.facts["smoke"]["answer_s"], result=RESULT,
+    )  # fmt: skip
     same_exports(env, text)
     if words:
         same_words(args, ["args=(", *map(expected, words), ")"], text)
-    return Artifact(f"{launch.folder}/bench.sh", text, executable=True)
+    return Artifact(f"{launch.engine.name}/bench.sh", text, executable=True)
 
 
 def sequences(launch: Launch) -> int:

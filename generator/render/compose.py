@@ -1,7 +1,6 @@
 """`compose.yaml`: the engine's container image with the same command line as the script.
 
-Floor 6, pure. Compose expands `$` in every value, so data doubles it; `Expand` marks the few intended expansions.
-"""
+Floor 6, pure. Compose expands `$` in every value, so data doubles it; `Expand` marks the few intended expansions."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ def compose(launch: Launch, header: str) -> Artifact | None:
     notes = [summary(launch), *_notes(launch)]
     text = templates.render("data.yaml.j2", header=header, seal="", notes=notes, body=block(written))
     same_yaml(text, written, "compose.yaml")
-    return Artifact(f"{launch.folder}/compose.yaml", text)
+    return Artifact(f"{launch.engine.name}/compose.yaml", text)
 
 
 def _notes(launch: Launch) -> list[str]:
@@ -174,16 +173,15 @@ def _published(host: str) -> str:
 
 
 def _bind(source: str, target: str, back: str, read_only: bool) -> Data:
-    prefix, rest = compose_path(source, back)
+    """A file or folder of the spec in a container."""
+    prefix, rest = compose_path(source if is_path(source) else f"./{source}", back)
     path: str = Expand(prefix + rest.replace("$", "$$")) if prefix else rest
     return {"type": "bind", "source": path, "target": target, **({"read_only": True} if read_only else {})}
 
 
 def _cache(launch: Launch) -> Data:
     target, folder = launch.cache[0], launch.deploy.get("cache_dir")
-    if not folder:
-        return {"type": "volume", "source": "cache", "target": target}
-    return _bind(str(folder) if is_path(str(folder)) else f"./{folder}", target, launch.back, read_only=False)
+    return _bind(str(folder), target, launch.back, read_only=False) if folder else {"type": "volume", "source": "cache", "target": target}
 
 
 def _mounts(launch: Launch) -> list[Data]:
@@ -193,8 +191,7 @@ def _mounts(launch: Launch) -> list[Data]:
     if launch.config_name:
         mounts.append(copies.mounted(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
     if launch.weights.local:
-        source, target = launch.weights.mount
-        mounts.append(_bind(source if is_path(source) else f"./{source}", target, launch.weights.back, read_only=True))
+        mounts.append(_bind(*launch.weights.mount, launch.weights.back, read_only=True))
     return mounts
 
 
@@ -239,14 +236,7 @@ def _create(launch: Launch, image: str) -> Data:
     folder, model = modelfile.inside(launch)
     volumes = [copies.mounted("Modelfile", f"{folder}/Modelfile")]
     if model is not None:
-        volumes.append(
-            _bind(
-                launch.weights.name if is_path(launch.weights.name) else f"./{launch.weights.name}",
-                model,
-                launch.weights.back,
-                read_only=True,
-            )
-        )
+        volumes.append(_bind(launch.weights.name, model, launch.weights.back, read_only=True))
     return {
         "image": image,
         "entrypoint": launch.program()[:1],

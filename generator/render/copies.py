@@ -1,8 +1,7 @@
 """Several copies of a model behind one address: nginx in front of servers of their own, where the engine's own data parallelism
 makes no whole copies (`copies` of an engine's facts).
 
-Floor 6, pure.
-"""
+Floor 6, pure."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ def balancer(launch: Launch, header: str, inside: bool) -> Artifact | None:
         listen=port if inside else f"{host}:{launch.port}",
         servers=[f"{name}:{port}" for name in _names(launch)] if inside else [f"{LOOPBACK}:{launch.first_port + i}" for i in range(launch.copies)],
     )
-    return Artifact(f"{launch.folder}/{COMPOSE if inside else SCRIPT}", text)
+    return Artifact(f"{launch.engine.name}/{COMPOSE if inside else SCRIPT}", text)
 
 
 def of_script(launch: Launch) -> Data:

@@ -1,7 +1,6 @@
 """`deploy.extra_args` in the engine's own options: each appears once and replaces the plan's value of the same option.
 
-Floor 6, pure. Imported lazily: few specs have extra arguments.
-"""
+Floor 6, pure. Imported lazily: few specs have extra arguments."""
 
 from __future__ import annotations
 
@@ -20,8 +19,7 @@ from generator.verify.catalogue import Catalogue, Option, catalogue
 def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], book: RuleBook) -> None:
     """Add the user's options for the engine; each replaces the planned option under any spelling.
 
-    Forbidden options were refused before: gates and secrets by the spec, unknown options of the version by `extra_problems`.
-    """
+    Forbidden options were refused before: gates and secrets by the spec, unknown options of the version by `extra_problems`."""
     known, spelling = catalogue(book, engine.name, engine.version), spellings(book, engine.name)
     places: tuple[dict[str, Any], ...] = (spelled.flags, spelled.config, spelled.parameters, spelled.env)
     for name, value in extra.items():

@@ -1,7 +1,4 @@
-"""From a plan to the text of its files. Pure: nothing here reads or writes a file but the templates.
-
-Floor 6.
-"""
+"""From a plan to the text of its files. Pure: nothing here reads or writes a file but the templates. Floor 6."""
 
 from __future__ import annotations
 
@@ -32,8 +29,7 @@ def artifacts(
     """The files of a spec for each candidate (the choice first), with paths relative to the spec's output folder.
 
     `spec_file` is the spec's file name for the headers; `back` leads from an engine's folder (`DIR/<name>/<engine>/`)
-    to the folder of the spec, with `/`: paths in a spec are relative to it.
-    """
+    to the folder of the spec, with `/`: paths in a spec are relative to it."""
     header = header_of(spec_file or plan.name)
     launches = [launch_of(plan, candidate, book, back) for candidate in candidates]
     targets = (plan.spec.get("deploy") or {}).get("targets") or ["script", "compose"]

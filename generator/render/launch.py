@@ -1,7 +1,6 @@
 """The launch of one candidate: its command line on this machine and in a container, its environment, its files.
 
-Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they always agree.
-"""
+Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so that they always agree."""
 
 from __future__ import annotations
 
@@ -11,7 +10,6 @@ from functools import cached_property
 from posixpath import basename
 from typing import Any
 
-from generator.decide.names import is_loopback
 from generator.errors import fold, internal
 from generator.facts.engine import Engine, resolve_engine
 from generator.facts.hubs import way_of
@@ -27,7 +25,6 @@ from generator.spec.deployment import Deploy
 CONFIG_INSIDE = "/gen-deploy"
 LAST_PORT = 65535
 LOOPBACK = "127.0.0.1"
-ANY = {"0.0.0.0", "::"}
 VISIBLE = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES", "intel": "ZE_AFFINITY_MASK"}
 """The variable that limits a process to some GPUs, by vendor."""
 
@@ -44,11 +41,6 @@ class Launch:
     gpus_per_node: int
     back: str
     book: RuleBook
-
-    @property
-    def folder(self) -> str:
-        """The folder of this engine's files."""
-        return self.engine.name
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -120,11 +112,6 @@ class Launch:
         """The server's address for programs on this machine."""
         host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return is_loopback(self.host)
 
     @property
     def hub(self) -> Mapping[str, Any]:
@@ -277,19 +264,13 @@ class Launch:
 
 
 def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> Launch:
-    """The launch of a candidate.
-
-    Raises an internal error if the candidate spans nodes and the engine has no option for that.
-    """
+    """The launch of a candidate. Raises an internal error if the candidate spans nodes and the engine has no option for that."""
     engine = resolve_engine(candidate.engine, candidate.engine_version, book)
     hardware = plan.spec["hardware"]
     deploy, per_node = plan.spec.get("deploy") or Deploy(), int(hardware.get("gpus_per_node") or 1)
     launch = Launch(plan, candidate, engine, deploy, vendor_of(plan, book), per_node, back, book)
     if launch.nodes > 1 and not launch.has("nodes"):
-        raise internal(
-            "no-flag",
-            f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned",
-        )
+        raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")
     if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.variable is None):
         raise internal("no-copies", f"the files start one copy of {engine.name} on {launch.vendor}, but {launch.copies} are planned")
     unknown = [name for name in candidate.settings if name not in LAUNCH and not engine.has(name)]

@@ -1,7 +1,4 @@
-"""Ollama's Modelfile: the model's source and its parameters (other settings are in the server's environment).
-
-Floor 6, pure.
-"""
+"""Ollama's Modelfile: the model's source and its parameters (other settings are in the server's environment). Floor 6, pure."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from generator.verify.modelfile import Command, ModelfileError, quote, read
 
 def modelfile(launch: Launch, header: str) -> Artifact:
     """The Modelfile for this machine, verified by parsing it again."""
-    return Artifact(f"{launch.folder}/Modelfile", _text(launch, header, source(launch)))
+    return Artifact(f"{launch.engine.name}/Modelfile", _text(launch, header, source(launch)))
 
 
 def inside(launch: Launch) -> tuple[str, str | None]:
@@ -30,9 +27,7 @@ def inside(launch: Launch) -> tuple[str, str | None]:
     folder = CONFIG_INSIDE + "/from" * depth
     if not launch.weights.local:
         return folder, None
-    return folder, f"/root{model[1:]}" if model.startswith("~/") else normpath(
-        f"{folder}/{model}" if model[0] == "." else model
-    )
+    return folder, f"/root{model[1:]}" if model.startswith("~/") else normpath(f"{folder}/{model}" if model[0] == "." else model)
 
 
 def source(launch: Launch) -> str:

@@ -1,7 +1,4 @@
-"""`plan.json`: the plan for a repository, independent of the positions of rows.
-
-Floor 6, pure.
-"""
+"""`plan.json`: the plan for a repository, independent of the positions of rows. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A plan as the object of `gen-deploy plan --json`.
-
-Floor 6, pure.
-"""
+"""A plan as the object of `gen-deploy plan --json`. Floor 6, pure."""
 
 from __future__ import annotations
 
@@ -56,12 +53,8 @@ def memory_json(memory: Footprint | None) -> dict[str, float] | None:
     return {**figures, "headroom": round(memory.headroom, 4)}
 
 
-def terms_json(candidate: Candidate) -> list[dict[str, object]]:
-    """The memory terms of a candidate as trees, if computed (for the choice): each formula yields its bytes from inputs and parts."""
-    return [_term_json(term) for term in candidate.terms]
-
-
 def _term_json(term: MemoryTerm) -> dict[str, object]:
+    """A memory term (computed for the choice) as a tree: each formula yields its bytes from inputs and parts."""
     inputs = {symbol: {"value": one.value, **({"source": one.source} if one.source else {})} for symbol, one in term.inputs.items()}
     return {
         "term": term.name, "gib": round(gib(term.bytes), 3), "bytes": round(term.bytes), "formula": term.formula, "inputs": inputs,
@@ -113,13 +106,10 @@ def bounds(found: Range | None) -> list[float] | None:
 def speed_bounds(speed: Speed) -> dict[str, list[float] | None]:
     """The bounds of every figure of a speed, by its name in the JSON."""
     return {
-        "output_tokens_per_second": bounds(speed.output_tokens_per_second),
-        "ttft_ms": bounds(speed.ttft_ms),
-        "tpot_ms": bounds(speed.tpot_ms),
-        "per_gpu": bounds(speed.per_gpu),
-        "per_user": bounds(speed.per_user),
+        "output_tokens_per_second": bounds(speed.output_tokens_per_second), "ttft_ms": bounds(speed.ttft_ms),
+        "tpot_ms": bounds(speed.tpot_ms), "per_gpu": bounds(speed.per_gpu), "per_user": bounds(speed.per_user),
         "gpu_hours_per_million_tokens": bounds(speed.gpu_hours),
-    }
+    }  # fmt: skip
 
 
 def figures_json(candidate: Candidate) -> dict[str, object]:
@@ -162,7 +152,7 @@ def as_json(plan: Plan, rejected: bool = True) -> dict[str, Any]:
         "spec": dict(plan.spec),
         "choice": choice and choice_json(choice),
         **(figures_json(choice) if choice else dict.fromkeys(("memory", "kv_cache", "performance", "quality", "rule_of_thumb"))),
-        "memory_terms": terms_json(choice) if choice else [],
+        "memory_terms": [_term_json(term) for term in choice.terms] if choice else [],
         "host_memory": _term_json(choice.host) if choice and choice.host else None,
         "quantize": job_json(choice.job) if choice else None,
         "alternatives": [{**choice_json(c), **figures_json(c)} for c in plan.alternatives],

@@ -20,12 +20,9 @@ BAR = 60
 """Width of the memory bar in characters."""
 
 TERMS = (
-    ("weights", "weights", "█"),
-    ("kv_cache", "KV cache", "▓"),
-    ("activations", "activations", "▒"),
-    ("cuda_graphs", "CUDA graphs", "░"),
+    ("weights", "weights", "█"), ("kv_cache", "KV cache", "▓"), ("activations", "activations", "▒"), ("cuda_graphs", "CUDA graphs", "░"),
     ("runtime", "runtime buffers", "▚"),
-)
+)  # fmt: skip
 
 Data = dict[str, Any]
 
@@ -56,9 +53,7 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
         trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
         alternatives=data["alternatives"],
         rejected=rejected(plan.rejected, book),
-        warnings=[
-            {"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]
-        ],
+        warnings=[{"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]],
         notes=[note for launch in launches for note in notes(launch)],
         runs=[_run(launch, paths) for launch in launches],
         jobs=_jobs(launches),
@@ -153,6 +148,6 @@ def _jobs(launches: Sequence[Launch]) -> list[Data]:
 
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
-    folder = launch.folder
+    folder = launch.engine.name
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
     return {"title": launch.facts["title"], "name": launch.engine.name, "files": files, "url": launch.base_url, "model": launch.request_name}

@@ -1,7 +1,6 @@
 """`quantize/`: the job that produces the weights of a plan: its data, its program, and a script that runs it.
 
-Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there.
-"""
+Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there."""
 
 from __future__ import annotations
 
@@ -82,13 +81,9 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
         "output": job.output.removeprefix(f"{job.folder}/"),
         "calibration": calibration
         and {
-            "dataset": calibration.dataset,
-            "split": calibration.split,
-            "revision": None,
-            "file": beside(calibration.file, back) if calibration.file else None,
-            "samples": calibration.samples,
-            "tokens": calibration.tokens,
-            "seed": SEED,
+            "dataset": calibration.dataset, "split": calibration.split, "revision": None,
+            "file": beside(calibration.file, back) if calibration.file else None, "samples": calibration.samples,
+            "tokens": calibration.tokens, "seed": SEED,
         },
         "pipeline": "calibrated" if calibration else "data-free",
         "expect": {"bytes": job.output_bytes, "tolerance": job.tolerance, "quantization": dict(job.quantization)},
@@ -120,8 +115,7 @@ def run_script(
     """`run.sh` of a job in Python: checks the library's version and the disk, then runs the program.
 
     `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, one per GPU, and
-    `needs` is per GPU. `devices` are the cards that the spec names, `env` its variables (a mirror of the hub, a proxy).
-    """
+    `needs` is per GPU. `devices` are the cards that the spec names, `env` its variables (a mirror of the hub, a proxy)."""
     each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
     parts = [
         *([f"{gib(needs.gpu_memory):.1f} GiB on {each}"] if needs.gpu_memory else []),
@@ -130,22 +124,10 @@ def run_script(
         "time not estimated" if needs.time_class == "unknown" else f"time on one A100: {needs.time_class}",
     ]
     text = templates.render(
-        "quantize/run.sh.j2",
-        header=header,
-        seal=seal,
-        sealed=list(reads),
-        what=comment(what),
-        library=str(library["title"]),
-        version=str(library["version"]),
-        package=str(library["package"]),
-        needs="; ".join([", ".join(parts[:-1]), parts[-1]]),
-        notes=[comment(note) for note in notes],
-        disk_kib=needs.disk // 1024,
-        disk_gb=f"{needs.disk / 1e9:.0f}",
-        program=program,
-        processes=processes,
-        devices=",".join(map(str, devices)),
-        exports=exported(env or {}),
-    )
+        "quantize/run.sh.j2", header=header, seal=seal, sealed=list(reads), what=comment(what), library=str(library["title"]),
+        version=str(library["version"]), package=str(library["package"]), needs="; ".join([", ".join(parts[:-1]), parts[-1]]),
+        notes=[comment(note) for note in notes], disk_kib=needs.disk // 1024, disk_gb=f"{needs.disk / 1e9:.0f}", program=program,
+        processes=processes, devices=",".join(map(str, devices)), exports=exported(env or {}),
+    )  # fmt: skip
     same_exports(env or {}, text)
     return Artifact(f"{folder}/run.sh", text, executable=True)

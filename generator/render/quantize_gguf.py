@@ -1,8 +1,6 @@
 """`quantize/run.sh` of a GGUF job: download, convert, importance matrix, quantize, check.
 
-Floor 6, pure. All values from a spec are assignments at the top of the script, quoted and verified; the rest of the
-script is constant.
-"""
+Floor 6, pure. All values from a spec are assignments at the top of the script, quoted and verified; the rest of the script is constant."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from generator.render.weights import host_path
 from generator.render.words import Word, bash, comment, expected
 from generator.sizing.gguf_overrides import pattern, read_overrides
 from generator.spec.deployment import is_path
-from generator.verify.shell import same_words
+from generator.verify.data import same_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,7 @@ class ModelSource:
 
     `gguf`: the path is a 16-bit GGUF file. `back` leads from the job's folder to the spec's. `sixteen` is the 16-bit type
     of the converted weights, `trusted` whether the spec allows code from the repository, `needs_code` whether
-    the model is known to require it, `multimodal` whether the converter writes a separate projector file.
-    """
+    the model is known to require it, `multimodal` whether the converter writes a separate projector file."""
 
     name: str
     revision: str | None
@@ -51,15 +48,11 @@ def source_of(plan: Plan, back: str) -> ModelSource:
     """The model of a plan. A bfloat16 model keeps its type: float16 cannot represent all its values."""
     model, deploy = plan.spec["model"], plan.spec.get("deploy") or {}
     return ModelSource(
-        name=str(model.get("gguf") or model.get("path") or model["id"]),
-        revision=model.get("revision"),
-        back=back,
-        gguf=bool(model.get("gguf")),
-        sixteen="bf16" if plan.facts.get("model.dtype") == "bf16" else "f16",
-        trusted=bool(deploy.get("trust_remote_code")),
-        needs_code=bool(plan.facts.get("model.needs_remote_code")),
+        name=str(model.get("gguf") or model.get("path") or model["id"]), revision=model.get("revision"), back=back,
+        gguf=bool(model.get("gguf")), sixteen="bf16" if plan.facts.get("model.dtype") == "bf16" else "f16",
+        trusted=bool(deploy.get("trust_remote_code")), needs_code=bool(plan.facts.get("model.needs_remote_code")),
         multimodal=bool(plan.facts.get("model.multimodal")),
-    )
+    )  # fmt: skip
 
 
 def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str, env: Mapping[str, str] | None = None) -> Artifact:
@@ -86,32 +79,14 @@ def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str, env: Map
     assigned = "\n".join(f"{name}={bash(value)}" for name, value in names.items())
     chosen = array("tensor_types", [*_tensor_types(job)])
     text = templates.render(
-        "quantize/gguf.sh.j2",
-        header=header,
-        seal=seal,
-        sealed=[],
-        what=comment(f"{job.scheme} weights of {model.name}"),
-        version=job.version,
-        assigned=assigned,
-        tensor_types=chosen,
-        exports=exported(env or {}),
-        scheme=_word(job.scheme),
-        sixteen=sixteen,
-        folder=WEIGHTS,
-        ollama=ollama,
-        start="gguf" if model.gguf else "folder" if model.local else "hub",
-        trusted=model.trusted,
-        needs_code=model.needs_code,
-        multimodal=model.multimodal and not model.gguf,
-        imatrix=imatrix,
-        chunks=calibration.samples if calibration else 0,
-        tokens=calibration.tokens if calibration else 0,
-        expected_bytes=job.output_bytes,
-        parts=round(1 / job.tolerance),
-        disk_kib=job.needs.disk // 1024,
-        disk_gb=f"{job.needs.disk / 1e9:.1f}",
+        "quantize/gguf.sh.j2", header=header, seal=seal, sealed=[], what=comment(f"{job.scheme} weights of {model.name}"),
+        version=job.version, assigned=assigned, tensor_types=chosen, exports=exported(env or {}), scheme=_word(job.scheme), sixteen=sixteen,
+        folder=WEIGHTS, ollama=ollama, start="gguf" if model.gguf else "folder" if model.local else "hub", trusted=model.trusted,
+        needs_code=model.needs_code, multimodal=model.multimodal and not model.gguf, imatrix=imatrix,
+        chunks=calibration.samples if calibration else 0, tokens=calibration.tokens if calibration else 0, expected_bytes=job.output_bytes,
+        parts=round(1 / job.tolerance), disk_kib=job.needs.disk // 1024, disk_gb=f"{job.needs.disk / 1e9:.1f}",
         host_gib=f"{job.needs.host_memory / 2**30:.1f}",
-    )
+    )  # fmt: skip
     same_words(assigned, [f"{name}={expected(value)}" for name, value in names.items()], text)
     same_exports(env or {}, text)
     same_words(chosen, ["tensor_types=(", *_tensor_types(job), ")"], text)

@@ -1,12 +1,10 @@
-"""`serve.sh`: runs the engine on PATH with `exec`; and the engine's own config file, if it has one.
-
-Floor 6, pure.
-"""
+"""`serve.sh`: runs the engine on PATH with `exec`; and the engine's own config file, if it has one. Floor 6, pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from generator.decide.names import is_loopback
 from generator.render import copies, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
@@ -15,8 +13,7 @@ from generator.render.weights import host_path
 from generator.render.words import Beside, Ref, Word, bash, comment, expected, plain
 from generator.render.yaml_text import block
 from generator.spec.deployment import is_path
-from generator.verify.data import same_yaml
-from generator.verify.shell import same_words
+from generator.verify.data import same_words, same_yaml
 
 
 def script(launch: Launch, header: str) -> Artifact:
@@ -45,7 +42,7 @@ def script(launch: Launch, header: str) -> Artifact:
         no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
         key_shown=key_shown(launch),
         key_name=str(launch.deploy.get("api_key_from") or ""),
-        loopback=launch.loopback,
+        loopback=is_loopback(launch.host),
         create=plain(create),
         client_host=bash(launch.base_url.removeprefix("http://")),
         made=bash(made) if made else "",
@@ -53,7 +50,7 @@ def script(launch: Launch, header: str) -> Artifact:
     )
     same_words(args, ["args=(", *map(expected, words), ")"], text)
     same_exports(env, text)
-    return Artifact(f"{launch.folder}/serve.sh", text, executable=True)
+    return Artifact(f"{launch.engine.name}/serve.sh", text, executable=True)
 
 
 def array(name: str, words: list[Word]) -> str:
@@ -125,12 +122,9 @@ def _multi(launch: Launch) -> dict[str, str | int]:
     head = Ref("HEAD_ADDRESS", "set HEAD_ADDRESS to the address of the head node", f":{port}" if port else "")
     headless = launch.engine.spelling("headless")
     return {
-        "nodes": launch.nodes,
-        "rank_flag": entry_of(launch.engine, "node_rank")["flag"],
-        "address_flag": address["flag"],
-        "address": bash(head),
-        "headless": headless["flag"] if headless else "",
-    }
+        "nodes": launch.nodes, "rank_flag": entry_of(launch.engine, "node_rank")["flag"], "address_flag": address["flag"],
+        "address": bash(head), "headless": headless["flag"] if headless else "",
+    }  # fmt: skip
 
 
 def config(launch: Launch, header: str) -> Artifact | None:
@@ -140,4 +134,4 @@ def config(launch: Launch, header: str) -> Artifact | None:
         return None
     text = templates.render("data.yaml.j2", header=header, seal=launch.seal, notes=[summary(launch)], body=block(launch.spelled.config))
     same_yaml(text, launch.spelled.config, name)
-    return Artifact(f"{launch.folder}/{name}", text)
+    return Artifact(f"{launch.engine.name}/{name}", text)

@@ -1,8 +1,7 @@
 """The seal of a launch folder: a file whose name its start scripts check, so that mixed files of two runs do not start.
 
 Floor 6, pure. The seal is a digest of all files of the folder. It is part of each start script, of the name of a small file
-beside it, and of the headers of files that the script reads. Writing removes seals first and adds them last.
-"""
+beside it, and of the headers of files that the script reads. Writing removes seals first and adds them last."""
 
 from __future__ import annotations
 

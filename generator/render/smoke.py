@@ -1,7 +1,4 @@
-"""`smoke.sh`: waits for a server, asks one question, expects a text as answer.
-
-Floor 6, pure.
-"""
+"""`smoke.sh`: waits for a server, asks one question, expects a text as answer. Floor 6, pure."""
 
 from __future__ import annotations
 
@@ -24,13 +21,9 @@ def smoke(launches: Sequence[Launch], header: str) -> Artifact:
     """The smoke test of a spec; without an argument it asks the first engine."""
     times = launches[0].facts["container"]["health_check"]
     text = templates.render(
-        "smoke.sh.j2",
-        header=header,
-        engines=[_engine(launch) for launch in launches],
-        timeout=times["start_period_s"],
-        probe_s=times["timeout_s"],
-        answer_s=launches[0].facts["smoke"]["answer_s"],
-    )
+        "smoke.sh.j2", header=header, engines=[_engine(launch) for launch in launches], timeout=times["start_period_s"],
+        probe_s=times["timeout_s"], answer_s=launches[0].facts["smoke"]["answer_s"],
+    )  # fmt: skip
     return Artifact("smoke.sh", text, executable=True)
 
 
@@ -38,20 +31,11 @@ def _engine(launch: Launch) -> dict[str, str]:
     """The engine-specific parts, as shell words."""
     path, question = request(launch)
     ready = ("/api/show", {"model": launch.served}) if launch.creates_model else (launch.facts["health"], None)
-    key = (
-        Ref(launch.api_key.name, launch.api_key.hint)
-        if launch.deploy.get("api_key_from") and takes_key(launch)
-        else None
-    )
+    key = (Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None)
     return {
-        "name": launch.engine.name,
-        "base_url": bash(launch.base_url),
-        "ready_path": bash(ready[0]),
-        "ready_body": _body(ready[1]) if ready[1] else "",
-        "path": bash(path),
-        "body": _body(question),
-        "key": bash(key) if key else "",
-    }
+        "name": launch.engine.name, "base_url": bash(launch.base_url), "ready_path": bash(ready[0]),
+        "ready_body": _body(ready[1]) if ready[1] else "", "path": bash(path), "body": _body(question), "key": bash(key) if key else "",
+    }  # fmt: skip
 
 
 def request(launch: Launch) -> tuple[str, dict[str, object]]:

@@ -1,7 +1,6 @@
 """Neutral settings in the spelling of one engine version: command line, config file, environment.
 
-Floor 6, pure. A setting without a spelling is an error, never silently dropped.
-"""
+Floor 6, pure. A setting without a spelling is an error, never silently dropped."""
 
 from __future__ import annotations
 
@@ -39,8 +38,7 @@ class Spelled:
 def spell(engine: Engine, settings: Mapping[str, object]) -> Spelled:
     """The spelling of all settings except `LAUNCH`, in the order of the engine's facts (independent of row order).
 
-    Raises an internal error for a setting without a spelling.
-    """
+    Raises an internal error for a setting without a spelling."""
     spelled = Spelled()
     order = {name: i for i, name in enumerate(engine.facts["flags"])}
     for name in sorted(settings, key=lambda name: order.get(name, -1)):

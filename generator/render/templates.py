@@ -1,8 +1,7 @@
 """The templates: framing of files, wording. Data never becomes a template.
 
 Floor 6. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: only those
-installed with the package are loaded; they are never cached.
-"""
+installed with the package are loaded; they are never cached."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The files of a training, distillation or pruning job.
 
-Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there.
-"""
+Floor 6, pure. Programs are copied unchanged: all values from a spec are in `job.yaml`, and only there."""
 
 from __future__ import annotations
 

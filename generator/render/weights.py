@@ -1,7 +1,4 @@
-"""The location of a candidate's weights: a repository, or a path on the host and in a container.
-
-Floor 6, pure.
-"""
+"""The location of a candidate's weights: a repository, or a path on the host and in a container. Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Words of a command line: literal text, an environment variable, or a file beside the script.
 
-Floor 6, pure. The only module that turns a word into shell text.
-"""
+Floor 6, pure. The only module that turns a word into shell text."""
 
 from __future__ import annotations
 

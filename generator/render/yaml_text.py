@@ -1,7 +1,6 @@
 """Data as YAML and JSON text: order kept, every string in double quotes, so that no parser reads it as another type.
 
-Floor 6, pure. A plain `1e3` is a string in YAML 1.1 and a number for Compose (written in Go).
-"""
+Floor 6, pure. A plain `1e3` is a string in YAML 1.1 and a number for Compose (written in Go)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,1 @@
-"""Plans and changes as text, Markdown, JSON and HTML.
-
-Floor 7, pure.
-"""
+"""Plans and changes as text, Markdown, JSON and HTML. Floor 7, pure."""

@@ -1,7 +1,4 @@
-"""The catalogue as rows: GPUs, models, methods, engines and rules, with the handbook's names beside the current ones.
-
-Floor 7, pure.
-"""
+"""The catalogue as rows: GPUs, models, methods, engines and rules, with the handbook's names beside the current ones. Floor 7, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A comparison as JSON.
-
-Floor 7, pure.
-"""
+"""A comparison as JSON. Floor 7, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Differences between generated files and the files on disk, for a reader: the edits, and how to resolve them.
-
-Floor 7, pure.
-"""
+"""Differences between generated files and the files on disk, for a reader: the edits, and how to resolve them. Floor 7, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Findings as text, JSON, GitHub workflow annotations, and SARIF.
-
-Floor 7, pure.
-"""
+"""Findings as text, JSON, GitHub workflow annotations, and SARIF. Floor 7, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A quantization job in a few lines, for a terminal.
-
-Floor 7, pure.
-"""
+"""A quantization job in a few lines, for a terminal. Floor 7, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Speed and cost in lines, for a terminal and for PLAN.md. Every figure comes with its band and its basis.
-
-Floor 7, pure.
-"""
+"""Speed and cost in lines, for a terminal and for PLAN.md. Every figure comes with its band and its basis. Floor 7, pure."""
 
 from __future__ import annotations
 

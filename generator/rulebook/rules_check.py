@@ -82,9 +82,6 @@ def place_at(at: str) -> Place:
 
 
 def _row(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
-    source = row.get("source")
-    if source is not None and source not in merged["sources"]:
-        yield Problem("unknown-source", f"{source!r} is not a known source{did_you_mean(str(source), merged['sources'])}", place("source"))
     when = row.get("when") or {}
     if not when and not row.get("otherwise") and table != "prefer":
         yield Problem("rules-form", f"row {row['id']!r} matches everything; write `otherwise: true`", place())
@@ -207,13 +204,12 @@ def catalogue_words(merged: Data, words_of: str) -> list[str]:
 
 
 def _sources(gathered: Gathered) -> Iterator[Problem]:
-    """Problems of all `source` keys in the facts, at any depth."""
+    """Problems of all `source` keys, at any depth."""
     known = gathered.merged["sources"]
     for document in gathered.documents.values():
-        if isinstance(document.data, dict) and "table" not in document.data:  # rows have had theirs checked
-            for path, word in cited(document.data):
-                if not isinstance(word, str) or word not in known:
-                    yield Problem("unknown-source", f"{word!r} is not a known source{did_you_mean(str(word), known)}", document.place(path))
+        for path, word in cited(document.data):
+            if word is not None and (not isinstance(word, str) or word not in known):
+                yield Problem("unknown-source", f"{word!r} is not a known source{did_you_mean(str(word), known)}", document.place(path))
 
 
 def cited(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]]:

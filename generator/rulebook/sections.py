@@ -71,14 +71,16 @@ Quantizer = TypedDict("Quantizer", {
 }, total=False)  # fmt: skip
 
 TrainingMemory = TypedDict("TrainingMemory", {
-    "kind": str, "teacher": Literal["none", "same", "other"], "teacher_split": bool, "loss": str, "quantisers": bool, "algorithm": str,
+    "kind": str, "teacher": Literal["none", "same", "other"], "teacher_split": bool, "loss": str, "quantisers": bool, "generates": bool,
+    "algorithm": str,
 }, total=False)  # fmt: skip
 TrainingMethod = TypedDict("TrainingMethod", {
     "library": str, "package": str, "version": str, "requirements": list[str], "settings": Mapping[str, Mapping[str, object]],
-    "memory": TrainingMemory, "engines": list[str], "note": str, "proven": str, "source": list[str],
+    "numbers": Mapping[str, Mapping[str, str]], "memory": TrainingMemory, "engines": list[str], "note": str, "proven": str, "source": list[str],
 }, total=False)  # fmt: skip
 TrainingJob = TypedDict("TrainingJob", {
-    "title": str, "program": str, "common": list[str], "result": str, "methods": Mapping[str, TrainingMethod],
+    "title": str, "program": str, "common": list[str], "result": str, "numbers": Mapping[str, Mapping[str, str]],
+    "methods": Mapping[str, TrainingMethod],
 }, total=False)  # fmt: skip
 
 Loss = TypedDict("Loss", {"value": float, "low": float, "high": float})

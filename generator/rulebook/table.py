@@ -172,7 +172,7 @@ def build_row(row: typed.Row, stages: Mapping[str, int], bound: Callable[[object
         order = (name, {word: i for i, group in enumerate(words) for word in _words(group)})
     stage = max((stages[name] for name in when), default=0)
     return Row(
-        row["id"], when, tuple(tests), stage, row.get("because", ""), row.get("source"), row.get("at", ""),
+        row["id"], when, tuple(tests), stage, row.get("because", ""), first_source(row.get("source")), row.get("at", ""),
         row.get("set") or {}, rank, unbeaten, order,
     )  # fmt: skip
 
@@ -185,3 +185,10 @@ def build_table(name: str, data: typed.Table, stages: Mapping[str, int], bound: 
     reads = tuple(dict.fromkeys(word for word in words if isinstance(word, str) and word in stages))
     names = tuple(tuple(dict.fromkeys(name for row in those for name in row.when)) for those in by_stage)
     return Table(name, data["hit"], rows, by_stage, reads, names, {})
+
+
+def first_source(source: object) -> str | None:
+    """The key of the source of a row or fact; of several the first; None where there is none."""
+    if isinstance(source, list):
+        return str(source[0]) if source else None
+    return None if source is None else str(source)

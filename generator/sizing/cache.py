@@ -1,10 +1,8 @@
 """What the KV cache costs: bytes per token and per sequence on the fullest GPU, and the tokens that a pool holds.
 
-Floor 3, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent
-attention one vector per token that tensor parallelism does not split, Mamba and linear attention one state per
-sequence. Engines differ in what they make of that: `CacheRules` says how, and each engine's own subclass of `CacheCost`
-counts it (`generator/engines/<engine>/cache.py`).
-"""
+Floor 3, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent attention one vector per
+token that tensor parallelism does not split, Mamba and linear attention one state per sequence. Engines differ in what they make of that:
+`CacheRules` says how, and each engine's own subclass of `CacheCost` counts it (`generator/engines/<engine>/cache.py`)."""
 
 from __future__ import annotations
 
@@ -40,9 +38,8 @@ class _Fields(NamedTuple):
 class CacheCost(_Fields):
     """What the cache costs on the fullest GPU; as it stands, for an engine whose blocks hold tokens of all layers.
 
-    `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per
-    sequence. `block` is the engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server.
-    `sliding_tokens` and `state_ratio` are SGLang's.
+    `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the
+    engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's.
     """
 
     __slots__ = ()
@@ -90,8 +87,7 @@ class CacheRules(NamedTuple):
     """How an engine keeps a cache: `counted` by which class, in blocks of `block` tokens.
 
     `keeps_all`: sliding layers keep every token, too; `chunked_keeps_all`: those with chunked attention do. `by_layer`: a GPU has
-    whole layers, whatever the split. A state has values of `state_bits` and `conv_bits` bits where the model does not say.
-    """
+    whole layers, whatever the split. A state has values of `state_bits` and `conv_bits` bits where the model does not say."""
 
     counted: type[CacheCost]
     block: int = 1
@@ -103,21 +99,13 @@ class CacheRules(NamedTuple):
 
 
 def cache_cost(
-    architecture: ModelArchitecture,
-    layout: Layout,
-    kv_bits: float,
-    rules: CacheRules,
-    *,
-    batched_tokens: int = 8192,
-    sequences: int = 1,
-    sliding_tokens: float = 1.0,
-    state_ratio: float = 0.0,
-) -> CacheCost:
+    architecture: ModelArchitecture, layout: Layout, kv_bits: float, rules: CacheRules, *, batched_tokens: int = 8192, sequences: int = 1,
+    sliding_tokens: float = 1.0, state_ratio: float = 0.0,
+) -> CacheCost:  # fmt: skip
     """The cost of the cache on the fullest GPU: the pipeline stage with the most layers.
 
     `kv_bits` are those of one cached value, scales included (q8_0: 8.5). `batched_tokens` is the engine's step;
-    `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio` and `--mamba-full-memory-ratio`.
-    """
+    `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio` and `--mamba-full-memory-ratio`."""
     stages, ways = layout.pipeline_parallel, layout.tensor_parallel
     if rules.by_layer:
         stages, ways = layout.gpus, 1

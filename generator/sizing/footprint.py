@@ -1,7 +1,4 @@
-"""The terms of one GPU's memory, in bytes.
-
-Floor 3, pure. All figures are of the fullest GPU of the deployment.
-"""
+"""The terms of one GPU's memory, in bytes. Floor 3, pure. All figures are of the fullest GPU of the deployment."""
 
 from __future__ import annotations
 
@@ -31,8 +28,7 @@ class Load(NamedTuple):
     """What the engine is asked to hold at once (tokens, sequences).
 
     `batched_tokens` is the engine's step size: `max_num_batched_tokens` of vLLM, `chunked_prefill_size` of
-    SGLang, `max_num_tokens` of TensorRT-LLM, `max_batch_prefill_tokens` of TGI, `ubatch-size` of llama.cpp.
-    """
+    SGLang, `max_num_tokens` of TensorRT-LLM, `max_batch_prefill_tokens` of TGI, `ubatch-size` of llama.cpp."""
 
     max_model_len: int
     max_num_seqs: int
@@ -45,8 +41,7 @@ class Device(NamedTuple):
     """One GPU (or the host's RAM for `cpu`) as sizing sees it.
 
     `capacity` is what the driver reports, in bytes, or this deployment's share of that, `card` then what the driver reports (0: the same).
-    `unified`: the system runs in the same memory.
-    """
+    `unified`: the system runs in the same memory."""
 
     capacity: int
     vendor: str = "nvidia"
@@ -59,8 +54,7 @@ class Device(NamedTuple):
 class Fixed(NamedTuple):
     """Memory that does not depend on how many tokens are cached, in bytes, weights apart.
 
-    `loaded` is the part of `runtime` that comes with the weights, not before them.
-    """
+    `loaded` is the part of `runtime` that comes with the weights, not before them."""
 
     activations: int
     cuda_graphs: int
@@ -77,8 +71,7 @@ class Footprint(NamedTuple):
     """One GPU's memory under a plan, in bytes.
 
     `kv_cache` is what the engine will allocate, `kv_needed` what the workload needs of it, `budget` what the
-    engine may use in all, `capacity` what the driver reports.
-    """
+    engine may use in all, `capacity` what the driver reports."""
 
     weights: int
     kv_cache: int

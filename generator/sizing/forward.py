@@ -1,8 +1,7 @@
 """What one forward pass of a transformer keeps in memory, in bytes per GPU: shared by the engines that run on PyTorch.
 
 Floor 3, pure. Activations are 16-bit, whatever the weights are stored in: the logged peaks of one model in bf16, FP8
-and INT8 are equal to 0.01 GiB (source `vllm-planner-h100-0-19`).
-"""
+and INT8 are equal to 0.01 GiB (source `vllm-planner-h100-0-19`)."""
 
 from __future__ import annotations
 
@@ -30,9 +29,7 @@ def hidden_bytes(architecture: ModelArchitecture, tokens: int) -> int:
     return tokens * architecture.hidden_size * HALF
 
 
-def forward_bytes(
-    architecture: ModelArchitecture, layout: Layout, tokens: int, mlp_copies: float, hidden_copies: float
-) -> float:
+def forward_bytes(architecture: ModelArchitecture, layout: Layout, tokens: int, mlp_copies: float, hidden_copies: float) -> float:
     """Peak of a forward pass over `tokens`: that many copies of the feed-forward width and of the hidden state."""
     values = mlp_copies * mlp_width(architecture, layout) + hidden_copies * architecture.hidden_size
     return tokens * HALF * values
@@ -41,8 +38,7 @@ def forward_bytes(
 def moe_workspace(architecture: ModelArchitecture, layout: Layout, tokens: int) -> float:
     """Bytes that the fused Triton kernel for experts keeps alive: T·k·(max(2·I, h) + I)·2, I the expert width per GPU.
 
-    MXFP4 checkpoints run on another kernel, without it (source `vllm-planner-h100-0-19`, gpt-oss-20b).
-    """
+    MXFP4 checkpoints run on another kernel, without it (source `vllm-planner-h100-0-19`, gpt-oss-20b)."""
     if not architecture.experts:
         return 0.0
     quantization = architecture.quantization

@@ -1,14 +1,12 @@
 """Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone.
 
-Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor
-gets which clause, and what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source
-`lcpp-quant-src`).
-"""
+Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor gets which clause, and
+what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`)."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,9 +19,6 @@ from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method
 
-AVX2_REPACKED = ("q4_0", "q4_K", "iq4_nl", "mxfp4")
-"""Types of which the CPU backend makes a second, interleaved copy on x86 with AVX2 (ggml-cpu/repack.cpp)."""
-
 _REMEMBERED = 16_384
 
 
@@ -32,15 +27,12 @@ class GgufSizes:
     """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
 
     With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
-    copy, `file` does not. `by_type` is of the matrices that are multiplied, by their ggml type. `experts` are the routed
-    experts of each layer, a part of `layers`; `largest` is one tensor.
-    """
+    copy, `file` does not. `experts` are the routed experts of each layer, a part of `layers`; `largest` is one tensor."""
 
     layers: tuple[int, ...]
     embedding: int
     output: int
     file: int
-    by_type: Mapping[str, int]
     experts: tuple[int, ...]
     largest: int
 
@@ -51,7 +43,6 @@ class GgufSizes:
         layers, experts = (tuple(size * exact // self.file for size in sizes) for sizes in (self.layers, self.experts))
         embedding, output, largest = (size * exact // self.file for size in (self.embedding, self.output, self.largest))
         return replace(self, layers=layers, experts=experts, embedding=embedding, output=output, file=exact, largest=largest)
-
 
     def without(self, cpu_experts: int) -> tuple[int, ...]:
         """Bytes of each layer where the experts of so many layers, from the first on, are elsewhere."""
@@ -81,8 +72,7 @@ _fullest: dict[tuple[_Key, int], int] = {}
 def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> GgufSizes:
     """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
 
-    Remembered for the same three objects; they must not change afterwards.
-    """
+    Remembered for the same three objects; they must not change afterwards."""
     key = (id(architecture), id(method), id(ggml_types), imatrix)
     found = _cache.get(key)
     if found is not None:
@@ -106,7 +96,6 @@ def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
     last = many - 1
     layers, experts = [0] * many, [0] * many
     everywhere = embedding = output = file = largest = 0
-    by_type: dict[str, int] = {}
     for tensor in found:
         size = tensor.size * max(1, len(tensor.layers))
         file += size
@@ -115,7 +104,6 @@ def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
             if tied and tensor.name == "token_embd":
                 output += size
             continue
-        by_type[tensor.type] = by_type.get(tensor.type, 0) + size
         if not tensor.layers:
             output += size
         else:
@@ -127,7 +115,7 @@ def _sizes(many: int, found: Iterable[Stored], tied: bool) -> GgufSizes:
             layers[min(layer, last)] += tensor.size
             if tensor.role == "expert":
                 experts[min(layer, last)] += tensor.size
-    return GgufSizes(tuple([size + everywhere for size in layers]), embedding, output, file, by_type, tuple(experts), largest)
+    return GgufSizes(tuple([size + everywhere for size in layers]), embedding, output, file, tuple(experts), largest)
 
 
 def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> int:
@@ -136,19 +124,13 @@ def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
 
 
 def gguf_weights(
-    architecture: ModelArchitecture,
-    method: Method,
-    ggml_types: Mapping[str, GgmlType],
-    layout: Layout,
-    cpu: bool = False,
-    imatrix: bool = False,
-    exact: int = 0,
-) -> int:
+    architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], layout: Layout, cpu: bool = False,
+    imatrix: bool = False, exact: int = 0,
+) -> int:  # fmt: skip
     """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs.
 
     Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file
-    is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it.
-    """
+    is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it."""
     sizes = gguf_sizes(architecture, method, ggml_types, imatrix)
     most = sizes.file
     if not cpu:
@@ -188,8 +170,7 @@ def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float
 def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int = 0) -> int:
     """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers.
 
-    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory.
-    """
+    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory."""
     if layers < 1:
         return 0
     first = max(0, len(sizes.layers) - (layers - 1))
@@ -226,18 +207,4 @@ def placed(sizes: GgufSizes, layers: int, cpu_experts: int = 0) -> Placed:
     first = max(0, len(sizes.layers) - (layers - 1))
     dense = [size - experts for size, experts in zip(sizes.layers, sizes.experts, strict=True)]
     beside = max(first, cpu_experts)
-    return Placed(
-        sizes.output + sum(dense[first:]), sum(sizes.experts[beside:]), sum(dense[:first]), sum(sizes.experts[:beside])
-    )
-
-
-def repack_bytes(
-    architecture: ModelArchitecture,
-    method: Method,
-    ggml_types: Mapping[str, GgmlType],
-    types: Collection[str] = AVX2_REPACKED,
-    imatrix: bool = False,
-) -> int:
-    """Bytes of the second copy that a CPU-only server keeps beside a mapped file (none with `--no-repack`)."""
-    by_type = gguf_sizes(architecture, method, ggml_types, imatrix).by_type
-    return sum(by_type.get(name, 0) for name in types)
+    return Placed(sizes.output + sum(dense[first:]), sum(sizes.experts[beside:]), sum(dense[:first]), sum(sizes.experts[:beside]))

@@ -1,7 +1,6 @@
 """Whether a model's matrices can be cut for tensor parallelism: heads, scale groups, FP8 blocks.
 
-Floor 3, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`).
-"""
+Floor 3, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`)."""
 
 from __future__ import annotations
 
@@ -19,17 +18,14 @@ class Cuts:
     """The lengths, in values, that tensor parallelism divides: each once.
 
     `inputs` are cut along the input of a row-parallel matrix, `outputs` along the output of a column-parallel one;
-    `expert_inputs` and `expert_outputs` the same of routed experts, which expert parallelism leaves whole.
-    """
+    `expert_inputs` and `expert_outputs` the same of routed experts, which expert parallelism leaves whole."""
 
     inputs: frozenset[int]
     outputs: frozenset[int]
     expert_inputs: frozenset[int]
     expert_outputs: frozenset[int]
 
-    def divide(
-        self, parts: int, unit: int, experts_whole: bool, outputs_too: bool, padded: Mapping[int, int] = NOT_PADDED
-    ) -> bool:
+    def divide(self, parts: int, unit: int, experts_whole: bool, outputs_too: bool, padded: Mapping[int, int] = NOT_PADDED) -> bool:
         """Whether every cut length, divided by `parts`, is a whole number of `unit` values; `padded` replaces lengths."""
         lengths = self.inputs | (self.outputs if outputs_too else frozenset())
         if not experts_whole:
@@ -52,6 +48,4 @@ def cuts(architecture: ModelArchitecture, wide: frozenset[str] = frozenset()) ->
 
 
 def _experts(matrices: list[Matrix], split: str) -> frozenset[int]:
-    return frozenset(
-        (m.columns if split == "row" else m.rows) for m in matrices if m.shard == "expert" and m.split == split
-    )
+    return frozenset((m.columns if split == "row" else m.rows) for m in matrices if m.shard == "expert" and m.split == split)

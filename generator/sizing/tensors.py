@@ -2,8 +2,7 @@
 
 Floor 3, pure. Engines fuse query, key and value, gate and up, and all experts of a layer into one tensor each. The
 allocator hands out whole segments: an allocation of 10 MiB or more is rounded up to 2 MiB where less than 1 MiB would
-be left over, smaller ones come out of segments of 20 MiB (source `pytorch-caching-allocator`).
-"""
+be left over, smaller ones come out of segments of 20 MiB (source `pytorch-caching-allocator`)."""
 
 from __future__ import annotations
 
@@ -16,21 +15,10 @@ _SMALLEST = 512
 _LARGE_SEGMENT, _LARGE, _STEP = 20 * MIB, 10 * MIB, 2 * MIB
 
 _FUSED = {
-    "attn_q": "qkv",
-    "attn_k": "qkv",
-    "attn_v": "qkv",
-    "attn_q.bias": "qkv.bias",
-    "attn_k.bias": "qkv.bias",
-    "attn_v.bias": "qkv.bias",
-    "ffn_gate": "gate_up",
-    "ffn_up": "gate_up",
-    "ffn_gate_shexp": "gate_up_shexp",
-    "ffn_up_shexp": "gate_up_shexp",
-    "ffn_gate_exps": "w13",
-    "ffn_up_exps": "w13",
-    "attn_q_a": "qkv_a",
-    "attn_kv_a_mqa": "qkv_a",
-}
+    "attn_q": "qkv", "attn_k": "qkv", "attn_v": "qkv", "attn_q.bias": "qkv.bias", "attn_k.bias": "qkv.bias", "attn_v.bias": "qkv.bias",
+    "ffn_gate": "gate_up", "ffn_up": "gate_up", "ffn_gate_shexp": "gate_up_shexp", "ffn_up_shexp": "gate_up_shexp", "ffn_gate_exps": "w13",
+    "ffn_up_exps": "w13", "attn_q_a": "qkv_a", "attn_kv_a_mqa": "qkv_a",
+}  # fmt: skip
 
 
 def allocated(size: int) -> float:
@@ -109,8 +97,7 @@ def padded_mxfp4(matrix: Matrix, rows: int, columns: int, capability: float) -> 
     """Rows and columns of an MXFP4 expert as its kernel wants them (source `vllm-mxfp4-padding`).
 
     Weight-only Marlin below compute capability 9 pads the expert's width to 128 and the hidden size to 256, Triton on
-    9.0 the width to 128 and then every input to 256, FlashInfer on 10 and later both to 256.
-    """
+    9.0 the width to 128 and then every input to 256, FlashInfer on 10 and later both to 256."""
     if columns == 1:
         return rows, columns
     width, hidden = (columns, rows) if matrix.split == "row" else (rows, columns)
@@ -127,14 +114,15 @@ def stored(rows: int, columns: int, storage: Storage | None, copies: int = 1) ->
     """Bytes of the values, scales and zero points of `copies` stacked matrices of one shape."""
     if storage is None:
         return [2 * rows * columns * copies]
-    sizes = [int(rows * columns * storage.bits / 8) * copies]
+    scales = scales_of(rows, columns, storage)
+    sizes = [int(rows * columns * storage.bits / 8) * copies, scales * storage.scale_bits // 8 * copies]
+    return [*sizes, scales * storage.zero_bits // 8 * copies] if storage.zero_bits else sizes
+
+
+def scales_of(rows: int, columns: int, storage: Storage) -> int:
+    """Scales of one matrix: by block, by group of a row, by row, or one."""
     if storage.block:
-        scales = ceil_div(rows, storage.block[0]) * ceil_div(columns, storage.block[1])
-    elif storage.group_size:
-        scales = rows * ceil_div(columns, storage.group_size)
-    else:
-        scales = rows if storage.channel else 1
-    sizes.append(scales * storage.scale_bits // 8 * copies)
-    if storage.zero_bits:
-        sizes.append(scales * storage.zero_bits // 8 * copies)
-    return sizes
+        return ceil_div(rows, storage.block[0]) * ceil_div(columns, storage.block[1])
+    if storage.group_size:
+        return rows * ceil_div(columns, storage.group_size)
+    return rows if storage.channel else 1

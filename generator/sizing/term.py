@@ -1,8 +1,7 @@
 """Figures that remember how they were made: a memory law runs on plain numbers to decide, and on these to explain.
 
 Floor 3, pure. A law is written once, in plain arithmetic and the functions below. Handed numbers, it costs what arithmetic costs;
-handed `Term`s (`leaf`, `watched`), the same law returns a tree: formula, inputs with their sources, and the parts that it named.
-"""
+handed `Term`s (`leaf`, `watched`), the same law returns a tree: formula, inputs with their sources, and the parts that it named."""
 
 from __future__ import annotations
 
@@ -109,20 +108,12 @@ def part(name: str, value: N) -> N:
 
 def largest(*values: N) -> N:
     """`max`, which a term shows with all that was compared."""
-    found = max(values)
-    for value in values:
-        if type(value) is Term:
-            return cast(N, _called(float(found), "max", values))
-    return found
+    return _compared("max", max(values), values)
 
 
 def smallest(*values: N) -> N:
     """`min`, which a term shows with all that was compared."""
-    found = min(values)
-    for value in values:
-        if type(value) is Term:
-            return cast(N, _called(float(found), "min", values))
-    return found
+    return _compared("min", min(values), values)
 
 
 def whole(value: float) -> int:
@@ -159,8 +150,11 @@ def _bracketed(value: float, brackets: str, left: float, right: float) -> Term:
     return Term(value, f"{brackets[0]}{_text(left, _PRODUCT)} / {_text(right, _ATOM)}{brackets[1]}", _ATOM, *_merged((left, right)))
 
 
-def _called(value: float, name: str, values: tuple[float, ...]) -> Term:
-    return Term(value, f"{name}({', '.join(_text(one, _SUM) for one in values)})", _ATOM, *_merged(values))
+def _compared(name: str, found: N, values: tuple[N, ...]) -> N:
+    for value in values:
+        if type(value) is Term:
+            return cast(N, Term(float(found), f"{name}({', '.join(_text(one, _SUM) for one in values)})", _ATOM, *_merged(values)))
+    return found
 
 
 def _merged(values: tuple[float, ...]) -> tuple[dict[str, Input], dict[str, Term]]:

@@ -1,10 +1,8 @@
 """Weight bytes on the fullest GPU, tensor by tensor, for checkpoints in safetensors.
 
-Floor 3, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method
-quantises, the method's own list of what stays in 16 bits does. What one figure of bits per weight misses: embeddings,
-lm_head, norms, routers and vision towers in 16 bits, scales and zero points, what tensor parallelism replicates, the
-rotary table, and the allocator's rounding.
-"""
+Floor 3, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method quantises, the method's own
+list of what stays in 16 bits does. What one figure of bits per weight misses: embeddings, lm_head, norms, routers and vision towers in 16
+bits, scales and zero points, what tensor parallelism replicates, the rotary table, and the allocator's rounding."""
 
 from __future__ import annotations
 
@@ -43,8 +41,7 @@ def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout
 
     Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
     with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
-    capability: the kernels for MXFP4 experts pad their weights differently.
-    """
+    capability: the kernels for MXFP4 experts pad their weights differently."""
     key = (id(architecture), id(method), layout[:3], capability)  # copies of the model are alike
     known = _answers.get(key)
     if known is not None and known[0] is architecture and known[1] is method:
@@ -62,8 +59,7 @@ def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Lit
     `files` says whether what lies in the files and is not loaded counts, too. In a model's own repository (`published`)
     that is `unloaded`, stored as it says; in what a tool makes of it (`made`) only what tools carry over, in 16 bits
     (source `llmc-mtp`, `gptqmodel-mtp`). In the GPTQ layout (a method may have it as `layout`) it is the order of the
-    columns, and the zero points that symmetric groups store all the same.
-    """
+    columns, and the zero points that symmetric groups store all the same."""
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     total = 0
@@ -111,13 +107,9 @@ def method_storage(method: Method) -> Storage | None:
         return None
     block = method.get("block")
     return Storage(
-        bits,
-        int(method.get("group_size") or 0),
-        (int(block[0]), int(block[1])) if block else None,
-        method.get("strategy") == "channel",
-        int(method.get("scale_bits") or 0),
-        int(method.get("zero_bits") or 0) if method.get("zero_point") else 0,
-    )
+        bits, int(method.get("group_size") or 0), (int(block[0]), int(block[1])) if block else None, method.get("strategy") == "channel",
+        int(method.get("scale_bits") or 0), int(method.get("zero_bits") or 0) if method.get("zero_point") else 0,
+    )  # fmt: skip
 
 
 def storage_of(matrix: Matrix, own: bool, default: Storage | None, method: Method) -> Storage | None:

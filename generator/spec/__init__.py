@@ -1,4 +1,1 @@
-"""The spec and the project file.
-
-Floor 2.
-"""
+"""The spec and the project file. Floor 2."""

@@ -1,7 +1,6 @@
 """The spec as frozen data, and all problems of its file at once, each at its place.
 
-Floor 2, pure except for reading the schema. Defaults that depend on the profile are rules, not code.
-"""
+Floor 2, pure except for reading the schema. Defaults that depend on the profile are rules, not code."""
 
 from __future__ import annotations
 
@@ -52,8 +51,7 @@ class Deploy(TypedDict, total=False):
 class ModelRequest:
     """The spec's model section; paths are as written, relative to the spec.
 
-    `form` is the method of a `prepared` checkpoint that the id names, or of the GGUF file that `path` is; the spec never says either.
-    """
+    `form` is the method of a `prepared` checkpoint that the id names, or of the GGUF file that `path` is; the spec never says either."""
 
     id: str
     revision: str | None = None
@@ -106,10 +104,8 @@ class HardwareRequest:
 class DeploymentSpec:
     """One spec. `workload`, `serve`, `pin`, `quantize` and `deploy` contain only the user's keys; `folder` is the folder of the file.
 
-    `labels` are words of the owner's own.
-    `quantize` is None if the spec does not request a quantization job. `within` are the allowed folders (symlinks resolved)
-    for the files it names; None: anywhere. `lock` is what was looked up on a model hub (None: nothing was).
-    """
+    `labels` are words of the owner's own. `quantize` is None if the spec does not request a quantization job. `within` are the allowed
+    folders (symlinks resolved) for the files it names; None: anywhere. `lock` is what was looked up on a model hub (None: nothing was)."""
 
     name: str
     model: ModelRequest
@@ -128,8 +124,7 @@ class DeploymentSpec:
     def named_file(self, path: KeyPath, written: str) -> Path:
         """The file named at `path`: relative to the spec, absolute, or in the home folder with `~/`.
 
-        Raises `InputError` if it is outside `within`.
-        """
+        Raises `InputError` if it is outside `within`."""
         if written.startswith("~/"):
             with contextlib.suppress(RuntimeError):  # without a home, `~` is a folder name
                 return self.readable(path, Path.home() / written[2:])

@@ -1,8 +1,7 @@
 """The project file `gen-deploy.yaml`: one corpus of specs, one output folder, one rule set for every command.
 
 Floor 2; reads the project file and lists folders below it. A project may be untrusted: the paths it names must stay inside it,
-symlinks resolved, and outside `.git`.
-"""
+symlinks resolved, and outside `.git`."""
 
 from __future__ import annotations
 
@@ -200,8 +199,7 @@ def _path_problem(key: str, value: object, place: Place, below: bool) -> Iterato
 def rule_set(named: str | None, cwd: Path, tree: bool = False) -> str:
     """The rule set of a command, for `load`: the named one, else the project file's, else `default`.
 
-    `tree` (for commands about the rules themselves) prefers the `default` set of a complete `./rules` to the shipped one.
-    """
+    `tree` (for commands about the rules themselves) prefers the `default` set of a complete `./rules` to the shipped one."""
     if named is not None:
         return named
     project = find(cwd)
@@ -224,8 +222,7 @@ def is_glob(text: str) -> bool:
 def check_rules(rules: Path, base: Path, place: Place | None = None) -> None:
     """Refuse a rule set that an untrusted checkout names and that reads files outside this checkout and the shipped rules.
 
-    Raises `InputError`. `--rules` comes from the caller and can name any folder.
-    """
+    Raises `InputError`. `--rules` comes from the caller and can name any folder."""
     readable = readable_from(checkout(base), shipped("rules"))
     outside = next((path for path in _read_of(rules) if not lies_in(path, readable)), None)
     if outside is not None:

@@ -1,7 +1,6 @@
 """Secrets in a spec: detected by key name or form, and refused before any message can repeat them.
 
-Floor 2. Names and forms of secrets are data (`rules/secrets.json`) outside the rule sets: no rule set can switch them off.
-"""
+Floor 2. Names and forms of secrets are data (`rules/secrets.json`) outside the rule sets: no rule set can switch them off."""
 
 from __future__ import annotations
 

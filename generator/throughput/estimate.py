@@ -7,7 +7,6 @@ from typing import NamedTuple
 from generator.engines import ENGINES
 from generator.sizing.footprint import Numbers
 from generator.throughput.bands import Bands, Class, class_of
-from generator.throughput.factors import Factors, LocalFactors, factors, local_factors
 from generator.throughput.local import LocalMachine, Packing
 from generator.throughput.serving import Served, served
 from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Speed, Split
@@ -17,13 +16,10 @@ LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
 
 
 class Calibration:
-    """The thresholds that speed reads, once for a rule set."""
+    """The thresholds that speed reads (what each means stands in `rules/physics/speed.yaml`), and the bands around its estimates."""
 
     def __init__(self, numbers: Numbers) -> None:
-        self.numbers = numbers
-        self.servers: Factors = factors(numbers)
-        self.local: LocalFactors = local_factors(numbers)
-        self.bands = Bands(numbers)
+        self.numbers, self.bands = numbers, Bands(numbers)
 
 
 class Setting(NamedTuple):
@@ -49,8 +45,8 @@ class Setting(NamedTuple):
     def machine(self, calibration: Calibration) -> Machine | LocalMachine:
         """What gives the time of a step."""
         if self.engine in LOCAL:
-            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.local, self.in_host)
-        return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.servers)
+            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.numbers, self.in_host)
+        return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.numbers)
 
 
 class Compared(NamedTuple):
@@ -93,13 +89,9 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     return Speed(
         output_tokens_per_second=around(values.output_tokens_per_second, found, "throughput"),
         ttft_ms=None if values.ttft_ms is None else around(values.ttft_ms, found, "ttft", other.ttft * 1000.0),
-        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0),
-        limit=_limit(result, demand),
-        basis=found.basis,
-        concurrency=result.running * _busy(setting, demand),
-        gpus=setting.split.gpus,
-        asked=demand.concurrency,
-    )
+        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0), limit=_limit(result, demand), basis=found.basis,
+        concurrency=result.running * _busy(setting, demand), gpus=setting.split.gpus, asked=demand.concurrency,
+    )  # fmt: skip
 
 
 def band_class(setting: Setting, running: float) -> Class:

@@ -1,20 +1,20 @@
 """llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read.
 
-Floor 4, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a
-fixed time per layer for launching kernels, which is what small models on fast cards wait for. Layers and experts that stay in the
-host's memory are read at the share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the
-GPU, once a batch.
-"""
+Floor 4, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a fixed time per layer
+for launching kernels, which is what small models on fast cards wait for. Layers and experts that stay in the host's memory are read at the
+share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the GPU, once a batch."""
 
 from __future__ import annotations
 
 from math import ceil
 from typing import Literal
 
-from generator.throughput.factors import LocalFactors
+from generator.sizing.footprint import Numbers
 from generator.throughput.shapes import CacheTraffic, HardwareShape, InHost, ModelShape, Split
 from generator.throughput.steps import Step
 
+BACK_ENDS = ("cuda", "cuda_server", "hip", "vulkan", "metal", "sycl", "cpu")
+"""By these the thresholds `speed.local.*` are named."""
 Packing = Literal["plain", "simple", "mixed"]
 """How weights are stored: 16 bits, blocks of one scale, or super-blocks (K and I types)."""
 
@@ -31,18 +31,18 @@ class LocalMachine:
     """One GGUF on one kind of hardware: what stays the same whatever the load."""
 
     def __init__(
-        self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, factors: LocalFactors,
-        in_host: InHost,
-    ) -> None:  # fmt: skip
-        self.model, self.cache, self.split, self.factors, self.in_host = model, cache, split, factors, in_host
+        self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, numbers: Numbers, in_host: InHost
+    ) -> None:
+        self.model, self.cache, self.split, self.in_host = model, cache, split, in_host
         end = hardware.generation.back_end
-        self.bandwidth = hardware.bandwidth * _share(end, packing, factors)
-        self.host, self.host_experts = hardware.host * factors.host, hardware.host * factors.host_experts
-        self.layer = max(factors.layer[end], factors.layer["cpu"]) if in_host.some else factors.layer[end]
+        self.bandwidth = hardware.bandwidth * _share(end, packing, numbers)
+        self.host, self.host_experts = hardware.host * numbers("speed.local.host"), hardware.host * numbers("speed.local.host_experts")
+        self.layer = max(numbers(f"speed.local.layer.{one}") for one in ((end, "cpu") if in_host.some else (end,)))
         self.copied = 1.0 / (hardware.link or hardware.host)
         """seconds of copying a byte of the host's to the GPU"""
-        self.flops = _flops(hardware, end, factors)
-        self.first_base, self.first_sequence, self.queue = factors.first_base, 0.0, factors.queue
+        self.flops = _flops(hardware, end, numbers)
+        self.first_base, self.first_sequence, self.queue = numbers("speed.local.first_base"), 0.0, numbers("speed.local.queue")
+        self.batch = numbers("speed.local.batch")
 
     def decode(self, sequences: float, context: float) -> Step:
         """One token for each of `sequences`; the GPUs work one after the other, so their bytes add up."""
@@ -67,7 +67,7 @@ class LocalMachine:
 
     def _copying(self, tokens: float) -> float:
         model, host = self.model, self.in_host
-        return ceil(tokens / self.factors.batch) * (model.dense_bytes * host.dense + model.expert_bytes * host.experts) * self.copied
+        return ceil(tokens / self.batch) * (model.dense_bytes * host.dense + model.expert_bytes * host.experts) * self.copied
 
     @property
     def knows_compute(self) -> bool:
@@ -83,20 +83,21 @@ class LocalMachine:
         return flops / self.flops
 
 
-def _flops(hardware: HardwareShape, end: str, factors: LocalFactors) -> float:
+def _flops(hardware: HardwareShape, end: str, numbers: Numbers) -> float:
     """FLOP/s of a prompt, 0 where unknown. CUDA's follow the INT8 peak.
 
     Quantised weights are multiplied in INT8 (source `lcpp-mmq-int8`), and 16-bit ones with sums in 16 bits, whose peak is half of
-    that on every card, while the data sheet's 16-bit figure is a quarter of it on consumer cards and half on others.
-    """
-    if hardware.int8_ops and end in factors.int8:
-        return hardware.int8_ops * factors.int8[end]
+    that on every card, while the data sheet's 16-bit figure is a quarter of it on consumer cards and half on others."""
+    if hardware.int8_ops and end in ("cuda", "cuda_server"):
+        return hardware.int8_ops * numbers(f"speed.local.int8.{end}")
     if hardware.full_flops:
-        return hardware.full_flops * factors.compute[end]
-    return hardware.bandwidth * factors.flops_per_byte.get(end, 0.0)
+        return hardware.full_flops * numbers(f"speed.local.compute.{end}")
+    return hardware.bandwidth * numbers(f"speed.local.flops_per_byte.{end}") if end in ("metal", "cpu") else 0.0
 
 
-def _share(end: str, packing: Packing, factors: LocalFactors) -> float:
+def _share(end: str, packing: Packing, numbers: Numbers) -> float:
     """Share of the bandwidth that a back end reaches with weights of a packing."""
-    share = factors.bandwidth[end]
-    return share if packing == "plain" else share * factors.packed[end] * (factors.mixed_types if packing == "mixed" else 1.0)
+    share = numbers(f"speed.local.bandwidth.{end}")
+    if packing == "plain":
+        return share
+    return share * numbers(f"speed.local.packed.{end}") * (numbers("speed.local.mixed_types") if packing == "mixed" else 1.0)

@@ -69,19 +69,12 @@ def _gguf(architecture: ModelArchitecture, method: Method) -> ModelShape:
 
 def _shape(architecture: ModelArchitecture, dense: float, experts: float, low: list[float], full: list[float]) -> ModelShape:
     return ModelShape(
-        layers=max(1, architecture.layers),
-        hidden=architecture.hidden_size,
-        dense_bytes=dense,
-        expert_bytes=experts,
-        dense_low=low[0],
-        dense_full=full[0],
-        expert_low=low[1],
-        expert_full=full[1],
-        experts=architecture.experts,
+        layers=max(1, architecture.layers), hidden=architecture.hidden_size, dense_bytes=dense, expert_bytes=experts, dense_low=low[0],
+        dense_full=full[0], expert_low=low[1], expert_full=full[1], experts=architecture.experts,
         experts_per_token=architecture.experts_per_token,
         attention_flops=sum(_attention(architecture, group) for group in architecture.caches),
         head=float(architecture.vocab_size * architecture.hidden_size),
-    )
+    )  # fmt: skip
 
 
 def _attention(architecture: ModelArchitecture, group: CacheGroup) -> float:

@@ -1,8 +1,7 @@
 """A batching server under a load: tokens per second, time to the first token, time per token.
 
 Floor 4, pure. In a closed loop each of C sequences asks again as soon as it has its answer, so that over one request
-the server reads C prompts and decodes all C sequences `output_tokens` times.
-"""
+the server reads C prompts and decodes all C sequences `output_tokens` times."""
 
 from __future__ import annotations
 
@@ -27,8 +26,7 @@ class Arrival(NamedTuple):
 class Served(NamedTuple):
     """Seconds and tokens/s of one replica; `running` sequences at once, of the `asked`; `prompts` is what they add to a token.
 
-    `together` is what the times would be if all prompts were read in one batch; the output is the same.
-    """
+    `together` is what the times would be if all prompts were read in one batch; the output is the same."""
 
     output_per_second: float
     ttft: float
@@ -51,8 +49,7 @@ def served(machine: Machine | LocalMachine, demand: Demand) -> Served:
     Over its life a sequence makes its tokens and waits for the prompts of the others: for a share of them before its own first
     token, for the rest between its tokens, so that `ttft` + (output_tokens - 1) x `tpot` is the whole request whatever the share.
     With C asked and m places, a closed loop keeps all m busy: m / request answers a second, and by Little's law
-    (C = rate x time) a request spends C / m x request here, of which it waits (C - m) / m x request for a place.
-    """
+    (C = rate x time) a request spends C / m x request here, of which it waits (C - m) / m x request for a place."""
     asked = demand.most if demand.concurrency is None else max(1.0, demand.concurrency / machine.split.replicas)
     running = max(1.0, min(asked, demand.most))
     answer = max(1.0, demand.output_tokens)

@@ -1,7 +1,6 @@
 """What an estimate of speed needs, and what it says.
 
-Floor 4, pure. Bytes are bytes, rates are per second, times are seconds unless a name says `_ms`.
-"""
+Floor 4, pure. Bytes are bytes, rates are per second, times are seconds unless a name says `_ms`."""
 
 from __future__ import annotations
 
@@ -16,8 +15,7 @@ class ModelShape(NamedTuple):
     `dense_bytes` are read by every step, `expert_bytes` by the steps whose tokens are routed to them; the input
     embedding is in neither. `dense_low` and `dense_full` are parameters that a token is multiplied with in the method's
     own precision and in 16 bits, `expert_low` and `expert_full` the same of all experts. `attention_flops` per token
-    and cached token. `head` parameters make the logits: every step, but once per prompt.
-    """
+    and cached token. `head` parameters make the logits: every step, but once per prompt."""
 
     layers: int
     hidden: int
@@ -50,8 +48,7 @@ class ModelShape(NamedTuple):
 
 class Generation(NamedTuple):
     """What an architecture of the catalogue says of speed: the thresholds of its factors (None: 1), llama.cpp's back end, and
-    whether many have measured servers on it.
-    """
+    whether many have measured servers on it."""
 
     compute: str | None = None
     host: str | None = None
@@ -62,13 +59,11 @@ class Generation(NamedTuple):
 class HardwareShape(NamedTuple):
     """One GPU (or host) and its links.
 
-    `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where
-    unknown; `kind` of arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction,
-    `link_kind` nvlink, xgmi, pcie or none, `generation` of its architecture. `across` whether one replica
-    spans nodes. `host` is the bandwidth of the host's memory in bytes/s, `assumed` whether `bandwidth` is that of a host
-    of which nothing is known, `host_known` whether somebody said how fast the host's memory is. `int8_ops` is the dense
-    INT8 peak per second whatever the method, 0 where unknown.
-    """
+    `bandwidth` in bytes/s; `full_flops` in 16 bits and `low_flops` in the method's own precision, dense, 0 where unknown; `kind` of
+    arithmetic (`bf16`, `fp8`, `fp4`, `int8`, `weight-only`). `link` in bytes/s of one direction, `link_kind` nvlink, xgmi, pcie or none,
+    `generation` of its architecture. `across` whether one replica spans nodes. `host` is the bandwidth of the host's memory in bytes/s,
+    `assumed` whether `bandwidth` is that of a host of which nothing is known, `host_known` whether somebody said how fast the host's memory
+    is. `int8_ops` is the dense INT8 peak per second whatever the method, 0 where unknown."""
 
     bandwidth: float
     full_flops: float
@@ -88,8 +83,7 @@ class CacheTraffic(NamedTuple):
     """What one GPU reads of the KV cache for one token of one sequence, in bytes.
 
     `per_token` of the layers that keep every token, `windows` as (bytes per token, window), `state` bytes per sequence
-    that are read and written whatever its length.
-    """
+    that are read and written whatever its length."""
 
     per_token: float
     windows: tuple[tuple[float, int], ...] = ()
@@ -135,8 +129,7 @@ class Demand(NamedTuple):
 
     `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and `output_tokens` of one,
     `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds). `burst`: all come at once; else each
-    comes when another is done, and answers differ in length.
-    """
+    comes when another is done, and answers differ in length."""
 
     concurrency: int | None
     input_tokens: float
@@ -156,12 +149,10 @@ class Range(NamedTuple):
 class Speed(NamedTuple):
     """What a deployment does under a load.
 
-    `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds.
-    `limit` is what takes most of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds
-    fewer sequences than were asked for. `basis` names the class of measurements that the bounds come from. `concurrency`
-    sequences run at once, of the `asked` (None: as many as there is room for); those that find no place wait, and their
-    wait is in `ttft_ms`.
-    """
+    `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds. `limit` is what takes most
+    of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds fewer sequences than were asked for. `basis`
+    names the class of measurements that the bounds come from. `concurrency` sequences run at once, of the `asked` (None: as many as there
+    is room for); those that find no place wait, and their wait is in `ttft_ms`."""
 
     output_tokens_per_second: Range
     ttft_ms: Range | None

@@ -1,15 +1,14 @@
 """The time of one step of a batching server: decoding a token for each sequence, or reading a prompt.
 
 Floor 4, pure. A step reads its weights and the KV cache of its sequences while it computes, so it takes the longer of
-the two; communication and the host's work come on top. `docs/throughput.md` derives every line.
-"""
+the two; communication and the host's work come on top. `docs/throughput.md` derives every line."""
 
 from __future__ import annotations
 
 from math import log2
 from typing import NamedTuple
 
-from generator.throughput.factors import Factors
+from generator.sizing.footprint import Numbers
 from generator.throughput.shapes import CacheTraffic, HardwareShape, ModelShape, Split
 
 HALF = 2.0
@@ -45,66 +44,58 @@ class Step(NamedTuple):
 class Machine:
     """One model on one kind of GPU with one split: what stays the same whatever the load."""
 
-    def __init__(self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, engine: str, factors: Factors) -> None:
-        self.model, self.hardware, self.cache, self.split, self.factors = model, hardware, cache, split, factors
-        self.slower = factors.engines.get(engine, 1.0)
-        ways = split.tensor
-        self.bandwidth = hardware.bandwidth * factors.bandwidth
-        low_share = {
-            "bf16": factors.compute_bf16, "fp8": factors.compute_fp8, "fp4": factors.compute_fp4, "int8": factors.compute_int8,
-            "weight-only": factors.compute_weight_only,
-        }[hardware.kind]  # fmt: skip
-        made = hardware.generation
-        generation = factors.threshold(made.compute) if made.compute else 1.0
-        self.full = hardware.full_flops * factors.compute_bf16 * generation
-        self.low = hardware.low_flops * low_share * generation
+    def __init__(self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, engine: str, numbers: Numbers) -> None:
+        self.model, self.hardware, self.cache, self.split = model, hardware, cache, split
+        self.slower, ways, made = numbers(f"speed.engine.{engine}"), split.tensor, hardware.generation
+        self.bandwidth = hardware.bandwidth * numbers("speed.bandwidth")
+        generation = numbers(made.compute) if made.compute else 1.0
+        self.full = hardware.full_flops * numbers("speed.compute_bf16") * generation
+        self.low = hardware.low_flops * numbers(f"speed.compute_{hardware.kind.replace('-', '_')}") * generation
         self.dense_seconds = (model.dense_low / self.low + model.dense_full / self.full) * 2.0 / ways
         self.head_seconds = model.head * 2.0 / self.full / ways
         share = model.routed_share * 2.0 / ways
         self.expert_seconds = (model.expert_low / self.low + model.expert_full / self.full) * share
         self.attention_seconds = model.attention_flops / self.full / ways
-        pcie = hardware.link_kind not in ("nvlink", "xgmi")
-        self.host_scale = factors.threshold(made.host) if made.host else 1.0
-        each = factors.host_layer + (factors.expert_layer if model.experts else 0.0)
-        self.launching = each * model.layers * self.host_scale
+        self.decode_compute, self.expert_bandwidth = numbers("speed.decode_compute"), numbers("speed.expert_bandwidth")
+        host_scale = numbers(made.host) if made.host else 1.0
+        each = numbers("speed.host_layer") + (numbers("speed.expert_layer") if model.experts else 0.0)
+        self.launching = each * model.layers * host_scale
+        self.each_sequence = (numbers("speed.host_sequence") + numbers("speed.host_rank") * log2(ways)) * host_scale
         self.tensor_across = hardware.across and split.pipeline == 1
         """without stages it is the all-reductions that cross the nodes"""
-        self.first_base, self.first_sequence, self.queue = factors.first_base, factors.first_sequence, factors.queue
-        self.latency = factors.pcie_latency if pcie else factors.link_latency
-        self.each_sequence = (factors.host_sequence + factors.host_rank * log2(ways)) * self.host_scale
-        self.link = factors.node_bandwidth if self.tensor_across else hardware.link * factors.link
+        self.first_base, self.first_sequence, self.queue = numbers("speed.first_base"), numbers("speed.first_sequence"), numbers("speed.queue")
+        pcie = hardware.link_kind not in ("nvlink", "xgmi")
+        self.latency, self.node_latency = numbers("speed.pcie_latency" if pcie else "speed.link_latency"), numbers("speed.node_latency")
+        self.link = numbers("speed.node_bandwidth") if self.tensor_across else hardware.link * numbers("speed.link")
 
     def decode(self, sequences: float, context: float) -> Step:
         """One token for each of `sequences` (of one replica), with `context` tokens cached each."""
-        model, f = self.model, self.factors
+        model = self.model
         sequences = max(1.0, sequences / self.split.pipeline)
-        weights = model.dense_bytes + model.expert_bytes * model.covered(sequences) / f.expert_bandwidth
+        weights = model.dense_bytes + model.expert_bytes * model.covered(sequences) / self.expert_bandwidth
         # the cache's bytes are of the fullest GPU of one stage; a token passes all stages
         cached = sequences * self.cache.bytes_at(context) * self.split.pipeline
         memory = (weights / self.split.tensor + cached) / self.bandwidth
         each = self.dense_seconds + self.expert_seconds + self.attention_seconds * context
-        compute = sequences * each / f.decode_compute
+        compute = sequences * each / self.decode_compute
         host = self.launching + self.each_sequence * sequences
         return Step(memory * self.slower, compute * self.slower, self.communication(sequences, REDUCTIONS * model.layers) * self.slower, host * self.slower)
 
     def prefill(self, tokens: float, batch: float = 1.0) -> Step:
         """A prompt of `tokens` (or `batch` of them at once), alone."""
-        model, f = self.model, self.factors
+        model = self.model
         all_tokens = tokens * batch
-        weights = model.dense_bytes + model.expert_bytes * model.covered(all_tokens) / f.expert_bandwidth
+        weights = model.dense_bytes + model.expert_bytes * model.covered(all_tokens) / self.expert_bandwidth
         return Step(
-            weights / self.split.tensor / self.bandwidth * self.slower,
-            self._arithmetic(tokens) * batch * self.slower,
-            self.communication(all_tokens, REDUCTIONS * model.layers) * self.slower,
-            self.launching * self.slower,
-        )
+            weights / self.split.tensor / self.bandwidth * self.slower, self._arithmetic(tokens) * batch * self.slower,
+            self.communication(all_tokens, REDUCTIONS * model.layers) * self.slower, self.launching * self.slower,
+        )  # fmt: skip
 
     def prefill_delay(self, tokens: float) -> float:
         """Seconds by which a prompt in the batch delays the sequences that are decoding: its arithmetic and messages.
 
         The weights are read once for both, and the step's latency and host work are there anyway. Stages of a pipeline
-        work on different prompts at a time.
-        """
+        work on different prompts at a time."""
         busy = self._arithmetic(tokens) + self._bytes_time(tokens, REDUCTIONS * self.model.layers)
         return busy * self.slower / self.split.pipeline
 
@@ -114,8 +105,8 @@ class Machine:
 
     def communication(self, tokens: float, messages: float) -> float:
         """Seconds of the all-reductions of `tokens` in one step, and of the hand-over between stages."""
-        split, f = self.split, self.factors
-        latency = f.node_latency if self.hardware.across else self.latency
+        split = self.split
+        latency = self.node_latency if self.hardware.across else self.latency
         seconds = messages * (latency if self.tensor_across else self.latency) + self._bytes_time(tokens, messages) if split.tensor > 1 else 0.0
         if split.pipeline > 1:
             seconds += (split.pipeline - 1) * latency

@@ -1,7 +1,6 @@
 """The words of a command line, read as the engine's own parser reads them; what it takes but a reader may not, is a warning.
 
-Floor 6, pure. Warnings: a beginning for a name, underscores for dashes, a repeated option, an old word. Errors: also `--config=FILE`.
-"""
+Floor 6, pure. Warnings: a beginning for a name, underscores for dashes, a repeated option, an old word. Errors: also `--config=FILE`."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
             if new := old_word(option, value.text):
                 yield Finding("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
-        if joined is None and not _had(option, word, words, rest):
+        if joined is None and option.nargs not in ("?", "*") and words[len(words) - len(rest) - 1] is word:
             yield Finding("needs-value", f"{name} needs a value", word.place)
     yield from _companions(seen, known)
 
@@ -116,11 +115,6 @@ def _values(option: Option, joined: Text | None, rest: list[Text]) -> list[Text]
     while rest and len(found) < most and not is_option(rest[0].text):
         found.append(rest.pop(0))
     return found
-
-
-def _had(option: Option, word: Text, words: Sequence[Text], rest: list[Text]) -> bool:
-    """Whether an option that needs a value got one."""
-    return option.nargs in ("?", "*") or words[len(words) - len(rest) - 1] is not word
 
 
 def _companions(seen: dict[str, Text], known: Catalogue) -> Iterator[Finding]:

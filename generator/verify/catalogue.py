@@ -1,7 +1,6 @@
 """The options of one engine at one version, by every spelling, with removed and future options.
 
-Floor 6, pure: reads the `flags` section of a rule set, which no other code loads.
-"""
+Floor 6, pure: reads the `flags` section of a rule set, which no other code loads."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Generated YAML and JSON, parsed again and compared with the original data. Floor 6, pure."""
+"""Generated YAML, JSON and shell text, parsed again and compared with what was meant. Floor 6, pure."""
 
 from __future__ import annotations
 
 import json
 import marshal
+import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -20,8 +22,7 @@ _resolver: Any = yaml.resolver.Resolver()
 def same_yaml(text: str, data: object, name: str) -> None:
     """Raise an internal error unless both YAML 1.1 and 1.2 parse to `data`.
 
-    For the output of gen-deploy, the two differ only in the meaning of unquoted words.
-    """
+    For the output of gen-deploy, the two differ only in the meaning of unquoted words."""
     document = parse_yaml(text, name)
     _compare(document.data, data, name)
     for word, meaning in document.plain:
@@ -42,6 +43,15 @@ def _by_yaml_1_1(word: str) -> object:
 def same_json(text: str, data: object, name: str) -> None:
     """Raise an internal error unless the JSON text parses to `data`."""
     _compare(json.loads(text), data, name)
+
+
+def same_words(block: str, expected: Sequence[str], text: str) -> None:
+    """Raise an internal error unless `text` contains the shell text `block` verbatim and `block` splits into the words `expected`.
+
+    `shlex` is a second parser, independent of bash; the tests use bash itself."""
+    found = shlex.split(block)
+    if found != list(expected) or block not in text:
+        raise internal("not-as-meant", f"a script does not parse to the intended words: {found!r}")
 
 
 def _compare(read: Any, expected: Any, name: str) -> None:

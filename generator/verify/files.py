@@ -1,7 +1,6 @@
 """One launch file: its kind, the servers it starts, and all its problems.
 
-Floor 6. Reads the file, and the config.json of a model that lies beside it.
-"""
+Floor 6. Reads the file, and the config.json of a model that lies beside it."""
 
 from __future__ import annotations
 
@@ -50,8 +49,7 @@ NOBODY = Asked()
 def check_file(path: Path, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
     """The report of one file; `told` comes from the folder (plan.json), and the file's own statements override it.
 
-    Raises `InputError` for an unreadable file or invalid YAML.
-    """
+    Raises `InputError` for an unreadable file or invalid YAML."""
     name = str(path)
     return check_text(name, decode(read_bytes(path, MAX_BYTES, name), name), book, asked, told)
 

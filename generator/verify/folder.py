@@ -1,7 +1,6 @@
 """The launch files under some paths, and the engine and version recorded in a generated folder.
 
-Floor 6. Reads folders and `plan.json`, follows no links.
-"""
+Floor 6. Reads folders and `plan.json`, follows no links."""
 
 from __future__ import annotations
 

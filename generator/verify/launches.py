@@ -1,7 +1,6 @@
 """The servers in a launch file: engine, version, arguments and environment.
 
-Floor 6, pure. Words are only parsed; nothing is looked up or run.
-"""
+Floor 6, pure. Words are only parsed; nothing is looked up or run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """A parser for Ollama's Modelfile that follows Ollama: commands by line, no escapes, comments only between commands.
 
-Floor 6, pure. Based on the grammar in Ollama's `parser` package; it verifies generated files.
-"""
+Floor 6, pure. Based on the grammar in Ollama's `parser` package; it verifies generated files."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ class ModelfileError(ValueError):
 def read(text: str) -> list[Command]:
     """The commands of a Modelfile.
 
-    Raises `ModelfileError` for an unknown command, a name without a value, an unterminated quote, an empty value,
-    and a file without FROM.
+    Raises `ModelfileError` for an unknown command, a name without a value, an unterminated quote, an empty value, and a file without FROM.
     """
     return [command for _, command in read_with_lines(text)]
 

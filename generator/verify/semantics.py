@@ -1,7 +1,6 @@
 """Values that engines refuse, or misread, only at start-up or later: together, or with this model. The rules are defined beside the options.
 
-Floor 6, pure.
-"""
+Floor 6, pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The model that a server starts, where its shape is known: a config.json beside the launch file, else the catalogue.
 
-Floor 6. Reads `config.json` of a folder below the launch file's, and nothing else.
-"""
+Floor 6. Reads `config.json` of a folder below the launch file's, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Shell text as commands of words with positions. Nothing is run: a variable is known only if the same text sets it to a literal.
 
 Floor 6, pure. Enough of bash for launch scripts: quotes, continuations, comments, arrays, assignments, here-documents; the result of a
-command substitution is unknown.
-"""
+command substitution is unknown."""
 
 from __future__ import annotations
 

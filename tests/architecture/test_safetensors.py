@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import generator.readers.safetensors_header as module
-from generator.architecture.safetensors import ExactBytes, tensor_bytes, with_exact_bytes
-from generator.architecture.shape import ModelArchitecture
+from generator.architecture.safetensors import tensor_bytes
 from generator.errors import InputError
 
 TENSORS: dict[str, tuple[str, list[int]]] = {
@@ -62,15 +61,13 @@ def code(path: Path) -> str:
 
 
 def test_one_file(tmp_path: Path) -> None:
-    exact = tensor_bytes(write(tmp_path / "model.safetensors", list(TENSORS)))
-    assert exact.by_tensor == SIZES
-    assert (exact.total, exact.basis) == (sum(SIZES.values()), "headers")
+    assert tensor_bytes(write(tmp_path / "model.safetensors", list(TENSORS))) == sum(SIZES.values())
 
 
 def test_index_alone(tmp_path: Path) -> None:
     path = index(tmp_path, {"embed": "a.safetensors"}, total_size=15_000_000_000)
-    assert tensor_bytes(path) == ExactBytes(15_000_000_000, {}, "index")
-    assert tensor_bytes(index(tmp_path, {"embed": "a.safetensors"}, total_size=1.5e10)).total == 15_000_000_000
+    assert tensor_bytes(path) == 15_000_000_000
+    assert tensor_bytes(index(tmp_path, {"embed": "a.safetensors"}, total_size=1.5e10)) == 15_000_000_000
 
 
 def test_index_with_its_files(tmp_path: Path) -> None:
@@ -78,9 +75,7 @@ def test_index_with_its_files(tmp_path: Path) -> None:
     write(tmp_path / "a.safetensors", ["embed", "scale"])
     write(tmp_path / "b.safetensors", ["q", "packed", "scale"])
     names = {"embed": "a.safetensors", "q": "b.safetensors", "scale": "b.safetensors"}
-    exact = tensor_bytes(index(tmp_path, names, total_size=99))
-    assert exact.by_tensor == {k: SIZES[k] for k in names}
-    assert (exact.total, exact.basis) == (38400 + 4096 + 4, "headers")
+    assert tensor_bytes(index(tmp_path, names, total_size=99)) == 38400 + 4096 + 4 == sum(SIZES[k] for k in names)
 
 
 def test_index_whose_files_are_not_there(tmp_path: Path) -> None:
@@ -167,12 +162,6 @@ def test_any_other_bytes_are_an_input_error_or_read(tmp_path: Path, changes: lis
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     try:
-        assert tensor_bytes(path).total <= len(content)
+        assert tensor_bytes(path) <= len(content)
     except InputError as error:
         assert error.problems[0].place is not None
-
-
-def test_an_architecture_knows_its_exact_bytes() -> None:
-    model = ModelArchitecture("llama", 1, 64, 64, 300, 4, 4, 16, 0, "bf16", (), ())
-    known = with_exact_bytes(model, 42)
-    assert (model.tensor_bytes, known.tensor_bytes, known.layers) == (0, 42, 1)

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from generator.decide.alternatives import extremes
-from generator.decide.prefer import Contests, Ranked
+from generator.decide.prefer import Contests, Ranked, extremes
 from generator.facts.quality import Quality
 from generator.plan import Candidate, Performance
 from generator.rulebook.table import Rank, Row

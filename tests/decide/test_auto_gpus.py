@@ -61,9 +61,10 @@ class Decided:
 def test_the_smallest_that_meets_the_objectives(outcomes: dict[int, tuple[bool, int]], taken: int) -> None:
     tried: list[int] = []
 
-    def decide(spec: DeploymentSpec) -> Decided:
+    def decide(spec: DeploymentSpec) -> Any:
         tried.append(spec.hardware.gpus_per_node)
         return Decided(spec.hardware.gpus_per_node, *outcomes[spec.hardware.gpus_per_node])
 
-    assert smallest(auto(), book(), decide).gpus == taken
+    found: Any = smallest(auto(), book(), decide)
+    assert found.gpus == taken
     assert tried == list(outcomes)  # no further than needed

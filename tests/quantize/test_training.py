@@ -14,18 +14,21 @@ from shipped_families import from_config
 from shipped_thresholds import THRESHOLDS
 
 from generator.architecture.shape import ModelArchitecture
+from generator.decide.context import resolve
+from generator.decide.training import TrainingJob, training_job
 from generator.quantity import GIB
 from generator.quantize.training import (
     activation_bytes,
     adapter_parameters,
-    fits,
-    job_data,
     least_gpus,
     loss_bytes,
     state_bytes,
     training_needs,
 )
+from generator.readers.document import parse_yaml
+from generator.rulebook.book import load
 from generator.rulebook.sections import TrainingMethod
+from generator.spec.deployment import from_document
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data"
@@ -68,7 +71,7 @@ def test_what_others_say(row: dict[str, Any]) -> None:
     entry: TrainingMethod = {"memory": row["memory"], "source": ["x"]}
 
     def needs(gpus: int) -> Any:
-        return training_needs(architecture, "qat", entry, numbers, gpus=gpus, tokens=row["tokens"], batch=row["batch"])
+        return training_needs(architecture, entry, numbers, gpus=gpus, tokens=row["tokens"], batch=row["batch"])
 
     if "least_gpus" in row:
         assert least_gpus(needs, int(row["capacity_gib"] * GIB), 64) == row["least_gpus"]
@@ -80,7 +83,7 @@ def test_states_are_18_bytes_and_shared_out() -> None:
     entry: TrainingMethod = {"memory": {"kind": "training", "teacher": "none", "loss": "tiles"}, "source": ["x"]}
     llama = config(LLAMA)
     assert state_bytes(llama.parameters, numbers) == 18 * llama.parameters
-    one, eight = (training_needs(llama, "qat", entry, numbers, gpus=n, tokens=1024, batch=1).gpu_memory for n in (1, 8))
+    one, eight = (training_needs(llama, entry, numbers, gpus=n, tokens=1024, batch=1).gpu_memory for n in (1, 8))
     gathered = 2 * 2 * llama.vocab_size * llama.hidden_size  # the embedding is larger than a layer
     residual = int(1.2 * 2 * 1024 * llama.layers * llama.hidden_size)  # kept in 16 bits instead of 32
     assert one - eight == pytest.approx(18 * llama.parameters - 16 * llama.parameters // 8 - gathered + residual, abs=4)
@@ -89,7 +92,7 @@ def test_states_are_18_bytes_and_shared_out() -> None:
 def test_adapters_take_less_than_training_it_all() -> None:
     entry, llama = JOBS["distillation"]["methods"]["responses"], config(LLAMA)
     full, lora = (
-        training_needs(llama, "distillation", entry, numbers, gpus=1, student=llama, tokens=512, batch=1, lora_rank=r) for r in (0, 16)
+        training_needs(llama, entry, numbers, gpus=1, student=llama, tokens=512, batch=1, lora_rank=r) for r in (0, 16)
     )
     # q, k, v, o, gate, up and down of 32 layers: 16 × (rows + columns)
     by_hand = 16 * 32 * (2 * 4096 + 2 * (4096 + 1024) + 2 * 4096 + 3 * (4096 + 14336))
@@ -101,11 +104,9 @@ def test_the_teacher_lies_on_every_gpu_where_it_is_not_shared_out() -> None:
     llama, small = config(LLAMA), config(SMALL)
     entry = JOBS["distillation"]["methods"]["logits"]
     alone: Any = {**entry, "memory": {**entry["memory"], "teacher": "none"}}
-    with_teacher = training_needs(llama, "distillation", entry, numbers, gpus=4, student=small, tokens=512, batch=1).gpu_memory
-    without = training_needs(small, "distillation", alone, numbers, gpus=4, tokens=512, batch=1).gpu_memory
+    with_teacher = training_needs(llama, entry, numbers, gpus=4, student=small, tokens=512, batch=1).gpu_memory
+    without = training_needs(small, alone, numbers, gpus=4, tokens=512, batch=1).gpu_memory
     assert with_teacher - without == 2 * llama.parameters
-    with pytest.raises(ValueError, match="student"):
-        training_needs(llama, "distillation", entry, numbers, gpus=1, tokens=512, batch=1)
 
 
 def test_a_loss_on_tiles_does_not_grow_with_the_vocabulary() -> None:
@@ -122,30 +123,24 @@ def test_activations_by_hand() -> None:
 
 def test_ranking_takes_the_model_once_and_sparsegpt_a_layer() -> None:
     llama = config(LLAMA)
-    ranking = training_needs(llama, "pruning", JOBS["pruning"]["methods"]["depth-width"], numbers, gpus=1, tokens=2048, batch=1)
+    ranking = training_needs(llama, JOBS["pruning"]["methods"]["depth-width"], numbers, gpus=1, tokens=2048, batch=1)
     assert 2 * llama.parameters < ranking.gpu_memory < 2 * llama.parameters + 3 * GIB
-    sparse = training_needs(llama, "sparsity", JOBS["sparsity"]["methods"]["sparsegpt"], numbers, gpus=1, tokens=2048, batch=1, samples=512)
-    wanda = training_needs(llama, "sparsity", JOBS["sparsity"]["methods"]["wanda"], numbers, gpus=1, tokens=2048, batch=1, samples=512)
+    sparse = training_needs(llama, JOBS["sparsity"]["methods"]["sparsegpt"], numbers, gpus=1, tokens=2048, batch=1, samples=512)
+    wanda = training_needs(llama, JOBS["sparsity"]["methods"]["wanda"], numbers, gpus=1, tokens=2048, batch=1, samples=512)
     assert wanda.gpu_memory < sparse.gpu_memory < 8 * GIB
-    assert fits(sparse, 8 * GIB) and not fits(ranking, 8 * GIB)
 
 
 def test_a_plan_that_fits_nowhere_says_so() -> None:
     entry: TrainingMethod = {"memory": {"kind": "training", "teacher": "none", "loss": "full"}, "source": ["x"]}
     big = config("deepseek-ai__DeepSeek-V3")
-    assert least_gpus(lambda n: training_needs(big, "qat", entry, numbers, gpus=n, tokens=2048, batch=1), 79 * GIB, 8) is None
-
-
-def test_an_unknown_kind_is_an_error() -> None:
-    with pytest.raises(ValueError, match="unknown kind"):
-        training_needs(config(SMALL), "x", {"memory": {"kind": "guess"}}, numbers, gpus=1, tokens=1, batch=1)
+    assert least_gpus(lambda n: training_needs(big, entry, numbers, gpus=n, tokens=2048, batch=1), 79 * GIB, 8) is None
 
 
 @pytest.mark.parametrize(("job", "method"), METHODS)
 def test_every_method_can_be_sized(job: str, method: str) -> None:
     entry = JOBS[job]["methods"][method]
     student = config(SMALL) if entry["memory"]["teacher"] == "other" else None
-    needs = training_needs(config(LLAMA), job, entry, numbers, gpus=2, student=student, tokens=512, batch=1, samples=8)
+    needs = training_needs(config(LLAMA), entry, numbers, gpus=2, student=student, tokens=512, batch=1, samples=8)
     assert needs.gpu_memory > GIB and needs.host_memory > 0 and needs.disk > 0
 
 
@@ -183,12 +178,17 @@ def test_minitron_speaks_only_options_that_nvidias_program_has() -> None:
     assert {"--hf_model_name_or_path", "--output_hf_path"} <= said
 
 
-def data_of(job: str, method: str, **options: Any) -> dict[str, Any]:
-    """The job.yaml of one method for Llama-3.1-8B."""
-    entry = JOBS[job]["methods"][method]
-    teacher = {"id": "org/teacher"} if entry["memory"]["teacher"] == "other" else None
-    model, data = {"id": "org/model", "trust_remote_code": False}, {"file": "../texts.jsonl"}
-    return job_data(job, method, entry, numbers, config(LLAMA), model=model, teacher=teacher, data=data, options=options)
+def job_of(job: str, method: str, model: str = "meta-llama/Llama-3.1-8B-Instruct", quantize: str = "") -> TrainingJob:
+    """A job for a model on two A100."""
+    text = f"model: {model}\nhardware: {{gpu: A100-80GB, gpus_per_node: 2}}\nquantize: {{teacher: Qwen/Qwen2.5-7B-Instruct{quantize}}}\n"
+    spec, problems = from_document(parse_yaml(text, "x.yaml"), Path("x.yaml"))
+    assert spec is not None, problems
+    return training_job(resolve(spec, load("default")), job, method)
+
+
+def data_of(job: str, method: str) -> dict[str, Any]:
+    """The job.yaml of one method; experts are taken from a mixture of them."""
+    return dict(job_of(job, method, "Qwen/Qwen3-30B-A3B" if method == "experts" else "meta-llama/Llama-3.1-8B-Instruct").data)
 
 
 @pytest.mark.parametrize(("job", "method"), METHODS)
@@ -202,10 +202,19 @@ def test_job_yaml_has_each_key_that_its_program_asks_for(job: str, method: str) 
     assert made["output"] == "weights" and made["data"]["samples"] > 0 and ("teacher" in made) == (job == "distillation")
 
 
-def test_what_the_user_says_goes_first() -> None:
+def test_numbers_are_thresholds_and_settings_stay_as_they_are() -> None:
     assert data_of("pruning", "depth-width")["pruning"] == {"method": "depth-width", "layers": 26}
-    assert data_of("pruning", "depth-width", pruning={"intermediate_size": 8192})["pruning"] == {"method": "depth-width", "intermediate_size": 8192}
-    lora = data_of("distillation", "logits", training={"method": "lora", "steps": 5})["training"]
-    assert lora["lora_rank"] == 16 and lora["steps"] == 5
-    assert data_of("sparsity", "wanda", sparsity={"mask": "2:4"})["sparsity"] == {"method": "wanda", "mask": "2:4", "ignore": ["re:.*lm_head"], "share": 0.5}
+    assert data_of("pruning", "experts")["pruning"] == {"method": "experts", "share": 0.25}
+    assert data_of("sparsity", "wanda")["sparsity"] == {"method": "wanda", "mask": "0:0", "ignore": ["re:.*lm_head"], "share": 0.5}
     assert JOBS["sparsity"]["methods"]["wanda"]["settings"]["sparsity"] == {"method": "wanda", "mask": "0:0", "ignore": ["re:.*lm_head"]}  # untouched
+    assert job_of("sparsity", "wanda", quantize=", calibration: {samples: 7, file: ./a.txt}").data["data"] == {
+        "samples": 7, "tokens": 2048, "file": "./a.txt"
+    }  # fmt: skip
+
+
+def test_adapters_are_sized_as_adapters() -> None:
+    """Of the student's 16 bytes a parameter that FSDP shares out only two are left, and the adapters' own."""
+    adapters, whole = job_of("distillation", "lora"), job_of("distillation", "responses")
+    assert adapters.data["training"] == {"method": "lora", **whole.data["training"], "lora_rank": 16}
+    saved = 14 * config(LLAMA).parameters - 16 * adapter_parameters(config(LLAMA), 16)  # FSDP keeps no copy in 16 bits
+    assert whole.needs.gpu_memory - adapters.needs.gpu_memory == pytest.approx(saved / 2, abs=4)

@@ -24,8 +24,7 @@ from generator.render.plan_md import bar
 from generator.render.words import comment
 from generator.render.yaml_text import block
 from generator.report.explain import explain
-from generator.verify.data import difference, same_yaml
-from generator.verify.shell import same_words
+from generator.verify.data import difference, same_words, same_yaml
 
 PLAIN = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 DATA = st.recursive(

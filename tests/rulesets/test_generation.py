@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from generator.cli.lint import lint
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.decide.decision import Outcome, decide
 from generator.facts.engine import kv_support_of, resolve_engine, support_of
 from generator.readers.document import parse_yaml
@@ -121,5 +121,5 @@ def test_a_column_and_a_fact_of_its_own_come_first(rubin: Path, tmp_path: Path) 
 ])  # fmt: skip
 def test_arithmetic_is_as_fast_as_16_bits_where_nobody_says_how_fast(book: RuleBook, method: str, generation: str, kind: str) -> None:
     entry: Gpu = {"bandwidth_gb_per_s": 1000.0, "fp16_tflops": 300.0, "interconnect": "pcie"}
-    found = hardware_shape(entry, book.section("architectures")[generation], book.section("methods")[method], Numbers(book, "0"))
+    found = hardware_shape(entry, book.section("architectures")[generation], book.section("methods")[method], numbers_of(book, "0"))
     assert (found.kind, found.low_flops) == (kind, found.full_flops)

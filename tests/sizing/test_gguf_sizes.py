@@ -16,7 +16,7 @@ from generator.architecture.shape import CacheGroup, Matrix, ModelArchitecture
 from generator.quantity import GB, GIB
 from generator.readers.document import read_json
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import gguf_bytes, gguf_sizes, gguf_weights, repack_bytes
+from generator.sizing.gguf import gguf_bytes, gguf_sizes, gguf_weights
 
 DATA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/gguf_sizes.yaml").read_text(encoding="utf-8"))
 MODELS = {name: model(facts) for name, facts in DATA["models"].items()}
@@ -183,14 +183,6 @@ def test_a_known_size_scales_the_share() -> None:
     file, share = gguf_bytes(llama, Q4_K_M, GGML_TYPES), gguf_weights(llama, Q4_K_M, GGML_TYPES, two)
     assert gguf_weights(llama, Q4_K_M, GGML_TYPES, two, exact=2 * file) == 2 * share
     assert gguf_weights(llama, Q4_K_M, GGML_TYPES, Layout(), cpu=True, exact=12345) == 12345
-
-
-def test_repacked_copies() -> None:
-    llama = MODELS["llama-3.1-8b"]
-    assert repack_bytes(llama, METHODS["gguf-q8_0"], GGML_TYPES) == 0
-    assert repack_bytes(llama, METHODS["gguf-q5_k_m"], GGML_TYPES) == 0
-    layers = sum(m.parameters for m in llama.matrices if m.role in ("attention", "mlp"))
-    assert repack_bytes(llama, METHODS["gguf-q4_0"], GGML_TYPES) == layers * 4.5 // 8
 
 
 def test_asking_again_is_cheap() -> None:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.rulebook.book import load
 from generator.throughput.estimate import Calibration, Setting, estimate, most_within
 from generator.throughput.shapes import CacheTraffic, Demand, Generation, HardwareShape, InHost, ModelShape, Speed, Split
@@ -22,7 +22,7 @@ EXAMPLES = settings(max_examples=150, deadline=None)
 
 @lru_cache(1)
 def calibration() -> Calibration:
-    return Calibration(Numbers(load("default"), "0"))
+    return Calibration(numbers_of(load("default"), "0"))
 
 
 @st.composite

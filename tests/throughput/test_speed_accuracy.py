@@ -10,7 +10,7 @@ import pytest
 from benchmarks.throughput_accuracy.predict import predictions, prepare
 from benchmarks.throughput_accuracy.rows import tensor_of
 from benchmarks.throughput_accuracy.score import table
-from generator.decide.context import Numbers
+from generator.decide.context import numbers_of
 from generator.rulebook.book import load
 from generator.throughput.bands import Bands
 from generator.throughput.estimate import Calibration
@@ -33,7 +33,7 @@ BARS = {
 def scores(*, sources: bool = False) -> dict[str, tuple[int, float, float, float, float]]:
     book = load("default")
     found = prepare(FILE, book)
-    rows = table(found, predictions(found, Calibration(Numbers(book, "0"))), Bands(Numbers(book, "0")), sources=sources)
+    rows = table(found, predictions(found, Calibration(numbers_of(book, "0"))), Bands(numbers_of(book, "0")), sources=sources)
     return {group: (count, middle, ninth, ratio, inside) for group, count, middle, ninth, ratio, inside in rows}
 
 

@@ -7,13 +7,11 @@ from generator.engines.llama_cpp.memory import LlamaCppMemory
 from generator.engines.room import EngineRoom, EngineSpeed
 from generator.sizing.cache import CacheRules
 
-__all__ = ["MEMORY", "ROOM"]
+__all__ = ["ROOM"]
 
-MEMORY = LlamaCppMemory("llama_cpp", unified=False)
 ROOM = EngineRoom(
-    MEMORY,
-    CacheRules(SlotCache, by_layer=True, state_bits=32, conv_bits=32),
+    LlamaCppMemory("llama_cpp", unified=False), CacheRules(SlotCache, by_layer=True, state_bits=32, conv_bits=32),
     {"weights": "lcpp-quant-src", "kv_cache": "llama-cpp-measured", "activations": "llama-cpp-buffers"},
     EngineSpeed("local", "llama.cpp", local=True),
     adjustable={"activations": ("llama_cpp.layer_hidden_copies", "llama_cpp.logits_hidden_copies"), "runtime": ("llama_cpp.context_mib",)},
-)
+)  # fmt: skip

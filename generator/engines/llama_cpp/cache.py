@@ -1,7 +1,6 @@
 """llama.cpp's caches: cells for the context of a slot; sliding layers keep a window and a micro-batch.
 
-Floor 4, pure. The layers are spread over the GPUs (source `llama-cpp-measured`).
-"""
+Floor 4, pure. The layers are spread over the GPUs (source `llama-cpp-measured`)."""
 
 from __future__ import annotations
 

@@ -12,8 +12,7 @@ width, I feed-forward width, n experts in use, w width of one:
     mamba      in + 2·conv + 2·inner + 2·E
 
 The largest counts; the allocator's holes make it an upper bound where it is not exact. That is the CPU's graph. On a
-GPU the queries were not found in the one buffer that was logged with them wider than E (Qwen3-4B): there q is E.
-"""
+GPU the queries were not found in the one buffer that was logged with them wider than E (Qwen3-4B): there q is E."""
 
 from __future__ import annotations
 

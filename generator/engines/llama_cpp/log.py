@@ -1,14 +1,13 @@
 """Start-up logs of llama.cpp (`--log-verbosity 4`) and of Ollama, whose runner prints llama.cpp's lines or its own.
 
-Floor 4, pure. Imported by `calibrate` only.
-"""
+Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, gib_of
+from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, LogParser, gib_of
 
 _BUFFER = re.compile(r"\b(\w[\w.]{0,40}):\s+(\S{1,40})\s+(?:(model|KV|compute|RS)\s+)?buffer size\s*=\s*([\d.]+)\s*MiB")
 _WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
@@ -47,17 +46,11 @@ _ROUGH = "rounded"
 _Sizes = dict[tuple[str, str], tuple[float, int]]  # by term and kind: GiB, and the line
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
-WORDS: Mapping[str, int] = {
+_WORDS = {
     **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "|   - ", "layers to GPU", " device="), OFTEN),
     **dict.fromkeys((" buffer=", " buffer_type=", "Parallel:", "new slot", "n_slots", "n_parallel"), OFTEN),
     **dict.fromkeys(("build", "version", "ollama runner"), SELDOM),
 }
-
-
-def mentions(lines: Sequence[Line]) -> int:
-    """How many lines only llama.cpp or Ollama write."""
-    own = (_BUFFER, _OLLAMA, _BREAKDOWN, _EXPECTED, _CELLS, *_SLOTS.values())
-    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own))
 
 
 def parse(lines: Sequence[Line]) -> Logged:
@@ -162,3 +155,6 @@ def _fullest(sizes: dict[str, _Sizes], whole: _Sizes, logged: Logged) -> None:
                     logged.notes.append(f"{term}: what Ollama expected before it loaded, not what it allocated")
                 figure = logged.figures.get(term)
                 logged.figures[term] = figure._replace(value=figure.value + size) if figure else Figure(size, line)
+
+
+PARSER = LogParser(_WORDS, (_BUFFER, _OLLAMA, _BREAKDOWN, _EXPECTED, _CELLS, *_SLOTS.values()), parse)

@@ -7,11 +7,9 @@ the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 ·
     layer    unit(width) + mask, the width as `generator.engines.llama_cpp.graph` counts it, mask = 2 · ub · cells (f16)
     scores   without flash attention: unit(H·C + C + 2·H·d + 2·E)
 
-The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs
-the scheduler keeps copies of its inputs on each; the fullest one also holds the output layer, the last. With
-`--parallel N` llama.cpp has a cache for each slot, and the mask is as wide as one of them; Ollama has one for all
-(`--kv-unified`), and a mask over all of its cells.
-"""
+The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs the scheduler keeps
+copies of its inputs on each; the fullest one also holds the output layer, the last. With `--parallel N` llama.cpp has a cache for each
+slot, and the mask is as wide as one of them; Ollama has one for all (`--kv-unified`), and a mask over all of its cells."""
 
 from __future__ import annotations
 
@@ -35,10 +33,7 @@ def cells(load: Load, numbers: Numbers, sharing: int = 1) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LlamaCppMemory:
-    """The three functions; `name` prefixes the thresholds that go by the engine's own version.
-
-    `unified`: one cache for all slots.
-    """
+    """The three functions; `name` prefixes the thresholds that go by the engine's own version. `unified`: one cache for all slots."""
 
     name: str
     unified: bool
@@ -96,8 +91,7 @@ def _sliding_cells(architecture: ModelArchitecture, load: Load, context: int, sh
 def _copies(architecture: ModelArchitecture, load: Load, sharing: int, numbers: Numbers) -> float:
     """What pipelining over several GPUs adds to each: copies of the embeddings and of the mask, in bytes.
 
-    With flash attention the mask is f16 and comes on top; without, it is fp32 and one is already in the buffer.
-    """
+    With flash attention the mask is f16 and comes on top; without, it is fp32 and one is already in the buffer."""
     copies = numbers("llama_cpp.pipeline_copies")
     mask = load.batched_tokens * cells(load, numbers, sharing)
     embeddings = copies * FLOAT * load.batched_tokens * architecture.hidden_size

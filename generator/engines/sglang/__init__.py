@@ -9,10 +9,7 @@ from generator.engines.sglang.cache import CACHE
 __all__ = ["ROOM", "memory"]
 
 ROOM = EngineRoom(
-    memory,
-    CACHE,
-    {"kv_cache": "sglang-kv-cache-configurator"},
-    EngineSpeed("sglang", "SGLang", prompts_first=True),
+    memory, CACHE, {"kv_cache": "sglang-kv-cache-configurator"}, EngineSpeed("sglang", "SGLang", prompts_first=True),
     pools={"sliding_tokens": "sglang.sliding_tokens", "state_ratio": "sglang.state_ratio"},
     adjustable={"cuda_graphs": ("sglang.graph_base_gib", "sglang.graph_sequence_mib")},
-)
+)  # fmt: skip

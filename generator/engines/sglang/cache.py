@@ -1,7 +1,6 @@
 """SGLang's pools: one for full and one for sliding layers, in a fixed ratio of tokens, and one for states, in a fixed ratio of bytes.
 
-Floor 4, pure (source `sglang-kv-cache-configurator`).
-"""
+Floor 4, pure (source `sglang-kv-cache-configurator`)."""
 
 from __future__ import annotations
 

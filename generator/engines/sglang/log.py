@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, LogParser, number_of
 
 _N = r"(-?[\d.,]+)"
 _FIGURES = (
@@ -30,24 +30,17 @@ _ARGUMENTS = {
 }
 _KV_DTYPE = re.compile(r"\bkv_cache_dtype='([\w]{1,20})'")
 
-WORDS: Mapping[str, int] = {
+_WORDS = {
     **dict.fromkeys(("Load weight ", "KV Cache is allocated", "SWAKVPool", "conv_state size", "graph end.", "args", "Args(", "max_total_num_tokens="), OFTEN),
     **dict.fromkeys(("sglang", "SGLang"), SELDOM),
 }
-
-
-def mentions(lines: Sequence[Line]) -> int:
-    """How many lines only SGLang writes."""
-    own = (_KV, *(pattern for _, _, pattern in _FIGURES))
-    return sum(1 for _, line in lines if "ServerArgs(" in line or any(pattern.search(line) for pattern in own))
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """An SGLang log: ranks with the most weights and the fewest tokens count, as in its own arithmetic."""
     logged = Logged("sglang")
     for number, line in lines:
-        if logged.version is None and (found := _VERSION.search(line)):
-            logged.version = found[1]
+        logged.seen(line, _VERSION)
         if any(word in line for word in ("ServerArgs(", "server_args=", "max_total_num_tokens=")):
             logged.take(line, _ARGUMENTS)
             if (found := _KV_DTYPE.search(line)) and found[1] in ("fp8_e4m3", "fp8_e5m2", "auto"):
@@ -68,3 +61,6 @@ def parse(lines: Sequence[Line]) -> Logged:
     elif states:
         logged.notes.append(f"recurrent states take {states:.2f} GiB; the excerpt lacks the KV cache beside them")
     return logged
+
+
+PARSER = LogParser(_WORDS, (re.compile(r"ServerArgs\("), _KV, *(pattern for _, _, pattern in _FIGURES)), parse)

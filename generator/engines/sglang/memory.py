@@ -1,13 +1,11 @@
 """SGLang: what `mem_fraction_static` leaves outside the static part must hold activations and graphs. Bytes.
 
-Floor 4, pure. The pool is sized from the memory that is free before the weights (`pre`) and after them (`avail`), the
-smallest over all ranks: KV pool = avail - pre · (1 - fraction), less a reservation for multimodal models. So
-activations and graphs are not in the static part; they live in pre · (1 - fraction) (source
-`sglang-kv-cache-configurator`).
+Floor 4, pure. The pool is sized from the memory that is free before the weights (`pre`) and after them (`avail`), the smallest over all
+ranks: KV pool = avail - pre · (1 - fraction), less a reservation for multimodal models. So activations and graphs are not in the static
+part; they live in pre · (1 - fraction) (source `sglang-kv-cache-configurator`).
 
 Until 0.5.16 the fp32 scales that MXFP4 experts are loaded with stay beside the ones that the weight-only kernel reads:
-4 bytes for each 32 values, 22.5 GiB per GPU of DeepSeek-V4-Pro on eight (source `sglang-stale-mxfp4-scales`).
-"""
+4 bytes for each 32 values, 22.5 GiB per GPU of DeepSeek-V4-Pro on eight (source `sglang-stale-mxfp4-scales`)."""
 
 from __future__ import annotations
 
@@ -27,8 +25,7 @@ def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: D
     """Activations over one prefill chunk, decode graphs, and runtime (context, NCCL, multimodal reservation), in bytes.
 
     SGLang measures nothing here: activations are the forward pass over `chunked_prefill_size`, or the sampler over
-    `max_running_requests` × vocabulary, the attention backend's workspace, and the table of each request's tokens.
-    """
+    `max_running_requests` × vocabulary, the attention backend's workspace, and the table of each request's tokens."""
     tokens = load.batched_tokens
     forward = forward_bytes(architecture, layout, tokens, numbers("sglang.forward_mlp_copies"), numbers("sglang.forward_hidden_copies"))
     sampler = numbers("sglang.sampler_bytes") * load.max_num_seqs * architecture.vocab_size

@@ -9,12 +9,9 @@ from generator.sizing.cache import CacheCost, CacheRules
 __all__ = ["ROOM", "memory"]
 
 ROOM = EngineRoom(
-    memory,
-    CacheRules(CacheCost, block=32, keeps_all=True),
-    {"kv_cache": "tensorrt-llm-waterfall"},
-    EngineSpeed("tensorrt-llm", "TensorRT-LLM"),
+    memory, CacheRules(CacheCost, block=32, keeps_all=True), {"kv_cache": "tensorrt-llm-waterfall"}, EngineSpeed("tensorrt-llm", "TensorRT-LLM"),
     adjustable={
         "activations": ("tensorrt_llm.forward_hidden_copies", "tensorrt_llm.forward_mlp_copies"),
         "runtime": ("tensorrt_llm.outside_torch_gib", "tensorrt_llm.nccl_gib"),
     },
-)
+)  # fmt: skip

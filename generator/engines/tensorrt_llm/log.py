@@ -1,14 +1,13 @@
 """TensorRT-LLM's start-up logs: the profiling block of the PyTorch backend (`_torch/pyexecutor/_util.py`) and the pool.
 
-The lines are as in a log of 1.1.0rc3 (tests/data/logs/tensorrt-llm-1.1.0rc3-gb10.log). Floor 4, pure. Imported by `calibrate` only.
-"""
+The lines are as in a log of 1.1.0rc3 (tests/data/logs/tensorrt-llm-1.1.0rc3-gb10.log). Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from generator.engines.start_log import OFTEN, Line, Logged
+from generator.engines.start_log import OFTEN, Line, Logged, LogParser
 
 _N = r"([\d.]+)"
 _FIGURES = (
@@ -31,22 +30,15 @@ _SETTINGS = {
     "pipeline_parallel": re.compile(r"\bpipeline_parallel_size'?[=:] ?(\d{1,4})\b"),
 }
 
-_WORDS = ("memory usage profiling", "[MemUsageChange]", "max_seq_len=", "_parallel_size", "TensorRT-LLM version")
-WORDS: Mapping[str, int] = dict.fromkeys(_WORDS, OFTEN)
-
-
-def mentions(lines: Sequence[Line]) -> int:
-    """How many lines only TensorRT-LLM writes."""
-    own = (_VERSION, *(pattern for _, _, pattern in _FIGURES))
-    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own))
+_OFTEN = ("memory usage profiling", "[MemUsageChange]", "max_seq_len=", "_parallel_size", "TensorRT-LLM version")
+_WORDS = dict.fromkeys(_OFTEN, OFTEN)
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """A TensorRT-LLM log. It allocates a small pool for its profile and the real one after it: the last of each rank's counts."""
     logged = Logged("tensorrt-llm")
     for number, line in lines:
-        if logged.version is None and (found := _VERSION.search(line)):
-            logged.version = found[1]
+        logged.seen(line, _VERSION)
         logged.read(Line(number, line), _FIGURES)
         logged.take(line, _SETTINGS)
     figures = logged.figures
@@ -56,3 +48,6 @@ def parse(lines: Sequence[Line]) -> Logged:
     if lent and (activations := figures.get("activations")):  # the profile's own small cache is given back
         figures["activations"] = activations._replace(value=max(0.0, activations.value - lent.value))
     return logged
+
+
+PARSER = LogParser(_WORDS, (_VERSION, *(pattern for _, _, pattern in _FIGURES)), parse)

@@ -1,10 +1,8 @@
 """TensorRT-LLM (PyTorch backend): the pool is a fraction of what the profile left free. Bytes.
 
-Floor 4, pure. KV pool = free_gpu_memory_fraction · (capacity - weights - activations - outside torch), where the
-profile's own temporary KV cache is given back (source `tensorrt-llm-waterfall`: 11 starts, worst residual 0.01 GiB).
-`activations` here is the logged "dynamic" memory without that temporary cache. The CUDA graphs come after the pool and
-are in nobody's account: the fraction has to leave room for them.
-"""
+Floor 4, pure. KV pool = free_gpu_memory_fraction · (capacity - weights - activations - outside torch), where the profile's own temporary KV
+cache is given back (source `tensorrt-llm-waterfall`: 11 starts, worst residual 0.01 GiB). `activations` here is the logged "dynamic" memory
+without that temporary cache. The CUDA graphs come after the pool and are in nobody's account: the fraction has to leave room for them."""
 
 from __future__ import annotations
 
@@ -20,8 +18,7 @@ from generator.sizing.term import largest, part, smallest, whole
 def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
     """Activations over `max_num_tokens`, graphs with their fp32 logits over `max_batch_size`, and the CUDA side, bytes.
 
-    The logits term is the size of the allocation that a logged start failed on: 1002 MiB = 2048 × 128,256 × 4 bytes.
-    """
+    The logits term is the size of the allocation that a logged start failed on: 1002 MiB = 2048 × 128,256 × 4 bytes."""
     tokens = load.batched_tokens
     activations = forward_bytes(architecture, layout, tokens, numbers("tensorrt_llm.forward_mlp_copies"), numbers("tensorrt_llm.forward_hidden_copies"))
     activations = part("forward", activations) + part("experts", moe_workspace(architecture, layout, tokens))

@@ -1,10 +1,8 @@
 """Text Generation Inference: a warm-up prefill is measured, and 95 % of what it leaves becomes the pool. Bytes.
 
-Floor 4, pure. KV pool = wiggle · (capacity · cuda_memory_fraction - weights - activations - runtime); the CUDA graphs
-are captured afterwards, in what the wiggle room leaves (source `tgi-flash-causal-lm`). The warm-up batch asks for the
-log-probabilities of every prompt token, so its logits have `max_batch_prefill_tokens` × vocabulary elements and are
-usually the peak (source `tgi-warmup-logprobs`).
-"""
+Floor 4, pure. KV pool = wiggle · (capacity · cuda_memory_fraction - weights - activations - runtime); the CUDA graphs are captured
+afterwards, in what the wiggle room leaves (source `tgi-flash-causal-lm`). The warm-up batch asks for the log-probabilities of every prompt
+token, so its logits have `max_batch_prefill_tokens` × vocabulary elements and are usually the peak (source `tgi-warmup-logprobs`)."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 Floor 4, pure. Kinds of layers are cut into groups of as many layers as the rarest kind has (the rest of the last group is
 wasted); a state takes a whole page, and the block of attention layers grows until its page is as large (source
-`vllm-profile-0-33`). Layers with chunked attention keep every token.
-"""
+`vllm-profile-0-33`). Layers with chunked attention keep every token."""
 
 from __future__ import annotations
 

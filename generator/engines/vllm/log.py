@@ -1,14 +1,13 @@
 """vLLM's start-up logs, from 0.4 (`# GPU blocks`) over 0.8 (`Available KV cache memory`) to 0.33 (one line with every term).
 
-Floor 4, pure. Imported by `calibrate` only.
-"""
+Floor 4, pure. Imported by `calibrate` only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, gib_of, number_of
+from generator.engines.start_log import OFTEN, SELDOM, Line, Logged, LogParser, gib_of, number_of
 
 BLOCK = 16
 """Tokens of a block where a log only counts blocks; another size is printed in the arguments."""
@@ -53,37 +52,25 @@ _FIGURES = tuple(
 _ARGUMENTS = {
     name: re.compile(rf"['\"]?\b{theirs}['\"]?\s*[:=]\s*['\"]?([\w.\-/]+)")
     for name, theirs in {
-        "max_model_len": "max_(?:model|seq)_len",
-        "max_num_seqs": "max_num_seqs",
-        "max_num_batched_tokens": "max_num_batched_tokens",
-        "gpu_memory_utilization": "gpu_memory_utilization",
-        "tensor_parallel": "tensor_parallel_size",
-        "pipeline_parallel": "pipeline_parallel_size",
-        "enforce_eager": "enforce_eager",
-        "kv_cache_dtype": "kv_cache_dtype",
+        "max_model_len": "max_(?:model|seq)_len", "max_num_seqs": "max_num_seqs", "max_num_batched_tokens": "max_num_batched_tokens",
+        "gpu_memory_utilization": "gpu_memory_utilization", "tensor_parallel": "tensor_parallel_size",
+        "pipeline_parallel": "pipeline_parallel_size", "enforce_eager": "enforce_eager", "kv_cache_dtype": "kv_cache_dtype",
         "block_size": "block_size",
     }.items()
 }
 _STATES = re.compile(r"non-default args|args: Namespace|Initializing an? (?:V\d )?LLM engine|engine_args")
 
-WORDS: Mapping[str, int] = {
+_WORDS = {
     **dict.fromkeys(("memory", " took ", "Actual usage is", "peak activation", " blocks: ", "KV cache size", "max_num_", "args", "LLM"), OFTEN),
     "vllm": SELDOM,
 }
-
-
-def mentions(lines: Sequence[Line]) -> int:
-    """How many lines only vLLM writes."""
-    own = (_BLOCKS, *(pattern for _, _, pattern in _FIGURES))
-    return sum(1 for _, line in lines if any(pattern.search(line) for pattern in own) or "vllm" in line.lower()[:400])
 
 
 def parse(lines: Sequence[Line]) -> Logged:
     """A vLLM log; where several ranks log, the fullest GPU's weights and the smallest pool."""
     logged = Logged("vllm")
     for number, line in lines:
-        if logged.version is None and (found := _VERSION.search(line)):
-            logged.version = found[1]
+        logged.seen(line, _VERSION)
         if _STATES.search(line):
             _arguments(line, logged)
         if found := _DEFAULTED.search(line):
@@ -121,3 +108,6 @@ def _arguments(line: str, logged: Logged) -> None:
                 logged.settings[name] = number_of(word)
         elif word.isdigit() and int(word) > 0:
             logged.settings[name] = int(word)
+
+
+PARSER = LogParser(_WORDS, (re.compile(r"\A.{0,396}?vllm", re.IGNORECASE), _BLOCKS, *(pattern for _, _, pattern in _FIGURES)), parse)

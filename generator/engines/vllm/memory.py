@@ -10,8 +10,7 @@ law was read in the profile of 0.33.0 (source `vllm-profile-0-33`), its factors 
 sources. The CUDA context is outside the account: the baseline is taken once it exists.
 
 On a CPU the pool is the fraction of the host's memory less what the process holds after one step (source
-`vllm-cpu-worker`): no graphs, and no warm-up of the sampler.
-"""
+`vllm-cpu-worker`): no graphs, and no warm-up of the sampler."""
 
 from __future__ import annotations
 
@@ -36,8 +35,7 @@ def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: D
 def budget(device: Device, weights: int, fixed: Fixed, fraction: float, numbers: Numbers) -> int:
     """Bytes that vLLM will use in all under `gpu_memory_utilization`.
 
-    Where the version does not subtract the graphs (`vllm.graphs_in_budget` 0) they come on top of its request.
-    """
+    Where the version does not subtract the graphs (`vllm.graphs_in_budget` 0) they come on top of its request."""
     requested = ceil(whole_card(device) * fraction)
     return requested if numbers("vllm.graphs_in_budget") else requested + fixed.cuda_graphs
 
@@ -62,8 +60,7 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
 
     c `sampler_bytes`, B the Triton sampler's scratch of one row per multiprocessor, E the encoder cache of a
     multimodal model (T·h·2), W the workspace of the experts. A later pipeline stage also keeps the two tensors that it
-    receives (T·h·2 each): with pp 2 the log says 2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`).
-    """
+    receives (T·h·2 each): with pp 2 the log says 2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`)."""
     tokens = load.batched_tokens
     hidden = hidden_bytes(architecture, tokens)
     workspace = moe_workspace(architecture, layout, tokens)
@@ -101,8 +98,7 @@ def _graphs(architecture: ModelArchitecture, layout: Layout, numbers: Numbers) -
 def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
     """What is neither weights nor torch's peak (NCCL, all-reduce), and the V2 runner's sampler state, in bytes.
 
-    On a CPU it is the process itself; the sampler's state is not resident when the pool is sized.
-    """
+    On a CPU it is the process itself; the sampler's state is not resident when the pool is sized."""
     if device.vendor == "cpu":
         return whole(numbers("vllm.cpu_process_gib") * GIB)
     if layout.tensor_parallel > 1:

@@ -29,10 +29,7 @@ def meet(one: Entry, other: Entry) -> bool:
 
 
 def range_findings(document: Document, path: KeyPath, name: str, entries: object, known: Collection[tuple[int, ...]]) -> Iterator[Problem]:
-    """Unknown versions, empty spans, and two spellings for the same version.
-
-    `entries` is one entry or a list of them, at `path`.
-    """
+    """Unknown versions, empty spans, and two spellings for the same version. `entries` is one entry or a list of them, at `path`."""
     listed: list[tuple[KeyPath, object]] = [((*path, i), one) for i, one in enumerate(entries)] if isinstance(entries, list) else [(path, entries)]
     found = [(at, entry) for at, entry in listed if isinstance(entry, Mapping)]
     for at, entry in found:

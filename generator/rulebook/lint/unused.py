@@ -20,7 +20,6 @@ _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 _PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
 _CITED = re.compile(r"`([a-z0-9.-]+)`")
 """A source key in a docstring."""
-_FIELD = re.compile(r"^    ([a-z][a-z0-9_]*): float", re.MULTILINE)
 _HOLE = re.compile(r"\{[^}]+\}")
 LEAST = 4
 """Minimum length of the fixed part of a name composed in code."""
@@ -43,9 +42,6 @@ def _code() -> tuple[frozenset[str], tuple[re.Pattern[str], ...]]:
     """All quoted words in the package's modules (except lint's own), and all names composed there."""
     texts = _texts()
     words = frozenset(word for text in texts for word in _WORD.findall(text))
-    # a dataclass with fields read by name, with a prefix from the same module
-    prefixes = [(text, word) for text in texts for word in _WORD.findall(text) if word.endswith(".") and len(word) > LEAST]
-    words |= {prefix + name for text, prefix in prefixes for name in _FIELD.findall(text)}
     made = {found for text in texts for found in _PATTERN.findall(text) if len(_HOLE.sub("", found).strip(".")) >= LEAST}
     patterns = [re.compile("[a-z0-9_.-]+".join(re.escape(part) for part in _HOLE.split(found))) for found in sorted(made) if "." in found]
     return words, tuple(patterns)
@@ -73,6 +69,8 @@ def unused_findings(gathered: Gathered, beside: Iterable[object] = (), shared: b
         written |= {value for value in (row.get("set") or {}).values() if isinstance(value, str)}
         keys |= set(row.get("set") or {})
     written |= {word for entry in gathered.merged["architectures"].values() for word in (entry.get("speed") or {}).values()}
+    trained = [part for job in gathered.merged["training_jobs"].values() for part in (job, *job["methods"].values())]
+    written |= {word for part in trained for section in part.get("numbers", {}).values() for word in section.values()}
     spelled = {key for engine in gathered.merged["engines"].values() for key in engine["flags"]}
     sources = {word for one in data for _, word in cited(one)}
     unused: dict[str, Callable[[str], bool]] = {

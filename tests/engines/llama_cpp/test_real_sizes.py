@@ -29,7 +29,7 @@ from generator.engines import cache_cost, llama_cpp
 from generator.quantity import MIB, version_key
 from generator.readers.gguf_header import read_gguf
 from generator.sizing.footprint import Device, Layout, Load, Numbers
-from generator.sizing.gguf import gguf_bytes, repack_bytes
+from generator.sizing.gguf import gguf_bytes
 
 pytestmark = pytest.mark.llama_cpp
 
@@ -99,7 +99,7 @@ def test_file_sizes(virtual: tuple[str, Path, ModelArchitecture], tmp_path: Path
 
 
 def compute_mib(architecture: ModelArchitecture, load: Load, version: str) -> float:
-    return llama_cpp.MEMORY.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
+    return llama_cpp.ROOM.memory.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
 
 
 def cache_mib(architecture: ModelArchitecture, load: Load) -> float:
@@ -175,8 +175,8 @@ def test_a_server_reserves_logits_for_its_slots_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_K_M", "Q5_K_M", "Q8_0"])
-def test_repacked_weights(kind: str, tmp_path: Path) -> None:
-    """A real file of that type, and the second copy that the CPU backend makes of some of its tensors."""
+def test_quantized_weights(kind: str, tmp_path: Path) -> None:
+    """A real file of that type."""
     plain, path = tmp_path / "plain.gguf", tmp_path / "quantized.gguf"
     write_tiny_gguf(plain)
     ask(tmp_path, "llama-quantize", plain, path, kind)
@@ -185,5 +185,3 @@ def test_repacked_weights(kind: str, tmp_path: Path) -> None:
     read = from_gguf(read_gguf(path))
     assert read.gguf_type == "gguf-" + kind.lower()
     assert gguf_bytes(architecture, method, GGML_TYPES) == read.tensor_bytes
-    told = buffers(path, "--ctx-size", "512").get("CPU_REPACK model", 0.0)
-    assert told == pytest.approx(repack_bytes(architecture, method, GGML_TYPES) / MIB, abs=0.01)
