@@ -51,7 +51,8 @@ def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
         "edits": [
             {"words": words.edit_words(edit), "at": edit.at, "authority": words.authority(edit), "effect": words.effect(edit, result)} for edit in result.edits
         ],
-        "others": words.others_line(result), "files": words.files_line(result),
+        "others": words.others_line(result), "files": words.files_line(result), "kept": words.kept_lines(result),
+        "tool": result.tool._asdict() if result.tool else None,
         "diffs": [{"name": change.name, "files": [file._asdict() for file in change.files]} for change in result.changes],
         "grid": view(result.grid, every, words.GRID) if result.grid else None,
     }  # fmt: skip
@@ -140,4 +141,6 @@ def workflow_commands(result: Comparison) -> Iterator[str]:
         yield command("notice", f"{words.edit_words(edit)}: {words.effect(edit, result)}", **place, title="rules edited")
     if result.grid is not None:
         yield command("notice", words.verdict(result.grid, words.GRID), title="gen-deploy diff, grid")
+    for line in words.kept_lines(result):
+        yield command("notice", line, title="gen-deploy.lock")
     yield command("notice", words.verdict(result), title="gen-deploy diff")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from generator.compare.groups import Group
 from generator.compare.model import LEVELS, Cause, Change, Comparison, Edit, Move
+from generator.render.templates import render
 
 ONE = {
     "no-longer-fits": "no longer fits", "now-fits": "now fits", "engine": "changes engine", "method": "changes method",
@@ -20,6 +21,7 @@ MANY = {
     "no-longer-fits": "no longer fit", "now-fits": "now fit", "engine": "change engine", "method": "change method",
     "gpus": "change their GPU layout", "settings": "change settings",
 }  # fmt: skip
+EDITED = {"spec": "the spec was edited", "lock": "the lock was changed"}
 MOST_MOVES = 4
 MOST_WORD = 60
 
@@ -96,7 +98,7 @@ def headline(change: Change, whole: bool = False) -> str:
         text = moved(change.moves, whole) or ONE[change.level]
     if change.problem:
         text += f" ({change.problem})"
-    return text + (" (the spec was edited)" if change.by == "spec" else "")
+    return text + (f" ({EDITED[change.by]})" if change.by in EDITED else "")
 
 
 def moved(moves: Iterable[Move], whole: bool = False) -> str:
@@ -245,7 +247,16 @@ def cause_of(group: Group, result: Comparison) -> str:
     first = group.changes[0]
     by = [edit_words(edit) for edit in result.edits if edit.id in first.edits]
     lines = [f"by {listed(by, 3)}"] if by else cause_lines(first, result, 1)
-    return lines[0] if lines else "the spec was edited" if first.by == "spec" else "cause unknown"
+    return lines[0] if lines else EDITED.get(first.by, "cause unknown")
+
+
+def kept_lines(result: Comparison) -> list[str]:
+    """What the lock keeps against the rules, and what it cannot keep: a line each, that begins with `kept:`, `kept as before:` or `not kept:`."""
+    told = [{"name": value(one.name), "state": one.state, "says": " ".join(one.says.split()), "before": one.before} for one in result.kept]
+    compared = [one.files for one in result.kept if one.files is not None]
+    files = [file for each in compared for file in each]
+    figures = {"count": len(files), "specs": sum(map(bool, compared)), "added": sum(f.added for f in files), "removed": sum(f.removed for f in files)}
+    return [line.strip() for line in render("diff/kept.j2", kept=told, files=figures if compared else None).splitlines() if line.strip()]
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
