@@ -42,24 +42,23 @@ def by_tool(name: str, path: str, stored: Stored, now: Outcome | None, seen: Vie
     if how is None or how == "wording":
         return None
     told = (moves(before["choice"], found) or other_moves(before, after or {})) if choice and found else []
-    why = (Cause("tool", "", "considers", _origin(stored, now)), *(against(_candidate(choice), now) if choice and now else ()))
+    why = (_origin(stored, now), *(against(_candidate(choice), now) if choice and now else ()))
     files = file_diffs(_comparable(stored, found), texts_of(now, stored.back)) if decisive(how) else ()
     return Change(name, path, how, "tool", words(choice), words(found), tuple(told), why[:MOST], (), files, problem)
 
 
-def _origin(stored: Stored, now: Outcome | None) -> str:
-    """Why a committed decision is another one: the version, its rules, or files that did not follow a change of theirs."""
+def _origin(stored: Stored, now: Outcome | None) -> Cause:
+    """Why a committed decision is another one: the version, its rules, or files that were not written again after a change."""
     tool = stored.tool
+    stale = Cause("committed", "", "considers", f"the files of {tool.label} were not up to date")
     rules = (stored.plan.get("rules") or {}).get("name")
     if now is not None and (rules != now.plan.rules_name or not _agree(stored.plan.get("spec"), plain(dict(now.plan.spec)))):
-        return f"the files of {tool.label} were not up to date"
-    if tool.old is None:
-        return f"an earlier gen-deploy → {tool.new}"
+        return stale
     if tool.old != tool.new:
-        return f"gen-deploy {tool.old} → {tool.new}"
+        return Cause("tool", "", "considers", f"gen-deploy {tool.old} → {tool.new}" if tool.old else f"an earlier gen-deploy → {tool.new}")
     if tool.rules[0] != tool.rules[1]:
-        return f"gen-deploy {tool.new}, its rules {tool.rules[0]} → {tool.rules[1]}"
-    return f"the files of {tool.label} were not up to date"
+        return Cause("tool", "", "considers", f"gen-deploy {tool.new}, its rules {tool.rules[0]} → {tool.rules[1]}")
+    return stale
 
 
 def _agree(one: object, other: object) -> bool:

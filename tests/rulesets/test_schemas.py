@@ -62,7 +62,7 @@ def test_they_are_up_to_date() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_shipped_files_validate_and_name_their_schema(path: Path) -> None:
     data = read_yaml(path, path.name, LIMIT).data
-    kind = kind_of(data)
+    kind = path.stem if path.parent == ROOT / "rules" and path.stem in names() else kind_of(data)  # those beside the sets are named by what they are
     assert kind is not None
     errors = [f"{list(error.absolute_path)}: {error.message[:200]}" for error in whole(kind).iter_errors(data)]
     assert errors == []
