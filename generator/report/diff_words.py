@@ -255,7 +255,7 @@ def kept_lines(result: Comparison) -> list[str]:
     told = [{"name": value(one.name), "state": one.state, "says": " ".join(one.says.split()), "before": one.before} for one in result.kept]
     compared = [one.files for one in result.kept if one.files is not None]
     files = [file for each in compared for file in each]
-    figures = {"count": len(files), "specs": sum(map(bool, compared)), "added": sum(f.added for f in files), "removed": sum(f.removed for f in files)}
+    figures = {"count": len(files), "added": sum(f.added for f in files), "removed": sum(f.removed for f in files)}
     return [line.strip() for line in render("diff/kept.j2", kept=told, files=figures if compared else None).splitlines() if line.strip()]
 
 

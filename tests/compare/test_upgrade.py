@@ -135,7 +135,7 @@ def test_what_the_lock_keeps_does_not_move(project: Path, older: Path) -> None:
     assert text.startswith("No decision changes.")
     (line,) = [line for line in text.splitlines() if line.startswith("kept: ")]
     assert line.startswith('kept: 1 spec keeps its choice; "gen-deploy lock --upgrade" would move it: chat to vllm ')
-    assert line.endswith("No launch file of its changes.")
+    assert line.endswith("Its launch files stay as they are.")
     assert "\n**Kept**: 1 spec keeps its choice" in diff("--format", "markdown")
     assert "::notice title=gen-deploy.lock::kept: 1 spec" in diff("--format", "github")
     assert main(["-q"]) == 0
@@ -155,7 +155,7 @@ def test_words_of_kept_files(project: Path, older: Path) -> None:
     commit(project)
     branch(project)
     (line,) = [line for line in diff("--exit-code").splitlines() if line.startswith("kept: ")]
-    assert line.endswith("Their launch files change in wording only: 1 of 1 spec, +1 −1 lines.")
+    assert line.endswith("Its launch files change in wording only: 1 file, +1 −1 lines.")
 
 
 @pytest.mark.slow
