@@ -110,7 +110,7 @@ def _plans(files: Mapping[str, bytes]) -> tuple[Plans, list[Problem]]:
         if isinstance(version, int) and version != SCHEMA_VERSION:
             message = f"schema_version is {version}, but this gen-deploy reads {SCHEMA_VERSION}: compare with the gen-deploy version that wrote the plan"
             problems.append(Problem("unknown-schema", message, Place(name, 1, 1)))
-        elif accepts(schema("plan"), data):
+        elif isinstance(data, dict) and accepts(schema("plan"), data):
             found[PurePosixPath(name).parent.name] = data
         else:
             problems.append(Problem("no-plan", "not a plan written by gen-deploy", Place(name, 1, 1)))

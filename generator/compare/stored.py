@@ -12,7 +12,7 @@ from generator.compare.causes import MOST, against
 from generator.compare.files import file_diffs, texts_of
 from generator.compare.model import Cause, Change, Comparison, Kept, RulesName, Tool, in_order
 from generator.compare.totals import figures, totals
-from generator.compare.view import View, decisive, level, moves, other_moves, pairs, view_of_json, words
+from generator.compare.view import LAYOUT, View, decisive, level, moves, other_moves, pairs, view_of_json, words
 from generator.decide.decision import Outcome
 from generator.plan import Candidate
 from generator.render.plan_file import plain
@@ -70,8 +70,8 @@ def _agree(one: object, other: object) -> bool:
 
 def _candidate(choice: View) -> Candidate:
     """A stored choice, as far as the rules that are against it go by it."""
-    layout = (choice.get(key) or 1 for key in ("tensor_parallel", "pipeline_parallel", "replicas"))
-    return Candidate(choice["engine"], "", choice["quantization"], 0, None, "", None, None, "", "", *layout)
+    tensors, stages, copies = (choice.get(key) or 1 for key in LAYOUT)
+    return Candidate(choice["engine"], "", choice["quantization"], 0, None, "", None, None, "", "", tensors, stages, copies)
 
 
 def _comparable(stored: Stored, found: View | None) -> Mapping[str, str]:

@@ -68,7 +68,8 @@ def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
     ]  # fmt: skip
     becauses = [" ".join(cause.because.split()) for cause in first.causes]
     return {
-        "count": len(group.changes), "by": first.by, "large": group.large, "name": words.value(first.name), "head": words.headline(first, every), "cause": cause,
+        "count": len(group.changes), "large": group.large, "by": first.by, "cause": cause,
+        "name": words.value(first.name), "head": words.headline(first, every),
         "causes": [{"line": line, "because": because} for line, because in zip_longest(words.cause_lines(first, result), becauses, fillvalue="")],
         "moved": words.moved(first.moves, whole=True) if None not in (first.old, first.new) and first.old != first.new else "", "outcomes": outcomes,
     }  # fmt: skip

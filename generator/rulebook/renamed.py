@@ -59,7 +59,7 @@ def today(word: str, known: Collection[str]) -> str:
     """The row or threshold that an old word names, or that says now what it said, with a warning; itself if it was not renamed."""
     for kind in ("rows", "thresholds"):
         entry = None if word in known else old_words()[kind].get(word)
-        new = entry.get("to") or entry.get("see") if entry else None
+        new = entry.get("to", entry.get("see", "")) if entry else ""
         if entry and new in known:
             _warn(kind, word, entry, None)
             return new
