@@ -61,10 +61,10 @@ def _origin(stored: Stored, now: Outcome | None) -> Cause:
     return stale
 
 
-def _agree(one: object, other: object) -> bool:
-    """Whether two specs say the same, as far as both versions write it."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return all(_agree(one[key], other[key]) for key in one.keys() & other.keys())
+def _agree(one: object, other: object, key: str = "") -> bool:
+    """Whether two specs say the same, as far as both versions write it; pins are the user's alone."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and key != "pin":
+        return all(_agree(one[name], other[name], name) for name in one.keys() & other.keys())
     return one == other
 
 

@@ -209,3 +209,9 @@ def test_files_that_are_older_than_their_spec(tmp_path: Path, monkeypatch: pytes
     commit(folder)
     (change,) = told()["changes"]
     assert (change["by"], change["causes"][0]["what"]) == ("tool", "the files of main were not up to date")
+    assert main(["-q", "--prune", "--engine", "llama.cpp"]) == 0
+    made = json.loads((folder / "deploy/gen-deploy.json").read_text())
+    put(folder, {"deploy/gen-deploy.json": json.dumps({**made, "generator": f"gen-deploy {OLD}"})})
+    commit(folder)
+    (change,) = told()["changes"]
+    assert (change["by"], change["causes"][0]["what"]) == ("tool", "the files of main were not up to date"), "a pin of the command line"
