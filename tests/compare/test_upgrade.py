@@ -1,7 +1,4 @@
-"""A pull request that only changes the version of gen-deploy: two versions installed, one repository, one comment that says what moves.
-
-The older version is a copy of this one with another number and another order of engines. It committed specs, files and lock.
-"""
+"""A pull request that only changes the version of gen-deploy: two versions, one repository, one comment that says what moves and what is kept."""
 
 from __future__ import annotations
 
@@ -9,82 +6,32 @@ import contextlib
 import io
 import json
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from repository import ENVIRONMENT, ROOT, commit, git, put, repository, spec
+from repository import put, repository, spec
+from two_versions import ENVIRONMENT, LOCK, OLD, ROOT, SPECS, branch, commit, git, locked, older_version, run, written
 
 from generator import __version__
 from generator.cli.main import main
 from generator.report.diff import MOST_LINES
 
-OLD = "0.0.9"
-ORDER = "order: {engine: [vllm, sglang, "
-SPECS = {"specs/chat.yaml": spec("L4-24GB"), "specs/pinned.yaml": spec("L4-24GB") + "pin: {engine: vllm}\n"}
-PROJECT = f'specs: [specs/*.yaml]\nout: deploy\nrequires: "=={OLD}"\n'
-LOCK = """
-import sys
-from pathlib import Path
-from generator import decide_spec, load_rules, read_spec
-from generator.decide.kept import choice_of
-from generator.hub.lock import Lock, text_of
-choices = {path.stem: choice_of(spec := read_spec(path), decide_spec(spec, load_rules()).plan.choice, None) for path in map(Path, sys.argv[1:])}
-Path("gen-deploy.lock").write_text(text_of(Lock(choices=choices)))
-"""
-
 
 @pytest.fixture(scope="session")
 def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the older version, for `PYTHONPATH`."""
-    folder = tmp_path_factory.mktemp("older")
-    for name in ("generator", "rules", "templates"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, old, new in (
-        ("generator/__init__.py", f'__version__ = "{__version__}"', f'__version__ = "{OLD}"'),
-        ("rules/default/prefer.yaml", ORDER, "order: {engine: [sglang, vllm, "),
-    ):
-        text = (folder / name).read_text(encoding="utf-8")
-        assert text.count(old) == 1
-        (folder / name).write_text(text.replace(old, new), encoding="utf-8")
-    return folder
-
-
-def run(version: Path, folder: Path, *words: str) -> str:
-    """Run a version's gen-deploy, or Python (`-c`), in a folder."""
-    command = [sys.executable, *(() if words and words[0] == "-c" else ("-m", "generator")), *words]
-    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT | {"PYTHONPATH": str(version)}, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    """The folder of the older version."""
+    return older_version(tmp_path_factory.mktemp("older"))
 
 
 @pytest.fixture
 def project(older: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository that the older version wrote."""
-    folder = repository(tmp_path / "project", {"gen-deploy.yaml": PROJECT, **SPECS})
-    run(older, folder)
-    commit(folder)
+    folder = written(tmp_path / "project", older)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(folder)
     return folder
-
-
-def locked(older: Path, folder: Path) -> None:
-    """As the older version would have locked and written it, on main."""
-    run(older, folder, "-c", LOCK, *SPECS)
-    run(older, folder)
-    commit(folder)
-
-
-def branch(folder: Path) -> None:
-    """The pull request: another version is asked for, and nothing else."""
-    git(folder, "switch", "--quiet", "--create", "topic")
-    put(folder, {"gen-deploy.yaml": PROJECT.replace(OLD, __version__)})
-    commit(folder)
 
 
 def diff(*words: str, code: int = 0) -> str:
@@ -126,7 +73,7 @@ def test_the_comment_names_what_another_version_decides(project: Path) -> None:
 
 @pytest.mark.slow
 def test_what_the_lock_keeps_does_not_move(project: Path, older: Path) -> None:
-    locked(older, project)
+    locked(project, older)
     branch(project)
     before = {path: path.read_bytes() for path in (project / "deploy").rglob("*") if path.is_file()}
     data = told("--exit-code")
@@ -149,7 +96,7 @@ def test_what_the_lock_keeps_does_not_move(project: Path, older: Path) -> None:
 @pytest.mark.slow
 def test_words_of_kept_files(project: Path, older: Path) -> None:
     """A file whose wording another version changes is counted; the choice stays."""
-    locked(older, project)
+    locked(project, older)
     path = project / "deploy/chat/sglang/serve.sh"
     path.write_text(path.read_text().replace("set -euo pipefail", "set -euo pipefail  # strict"))
     commit(project)
@@ -161,7 +108,7 @@ def test_words_of_kept_files(project: Path, older: Path) -> None:
 @pytest.mark.slow
 def test_a_row_against_what_is_kept(project: Path, older: Path) -> None:
     """The rules of the branch forbid the kept choice: it moves, and the comment says which row."""
-    locked(older, project)
+    locked(project, older)
     branch(project)
     put(project, {
         "gen-deploy.yaml": "specs: [specs/*.yaml]\nout: deploy\nrules: ours\n",
@@ -176,7 +123,7 @@ def test_a_row_against_what_is_kept(project: Path, older: Path) -> None:
 @pytest.mark.slow
 def test_an_upgrade_of_the_lock_is_told(project: Path, older: Path) -> None:
     """The branch moves what main keeps: the lock alone says so."""
-    locked(older, project)
+    locked(project, older)
     branch(project)
     (project / "gen-deploy.lock").unlink()
     run(ROOT, project, "-c", LOCK, *SPECS)
