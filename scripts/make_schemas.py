@@ -779,7 +779,7 @@ def quantizers() -> dict[str, Schema]:
             "scheme": {**TEXT, "description": "The tool's own word."}, "algorithm": {"enum": ["rtn", "ptq", "gptq", "awq", "modelopt"]},
             "group_sizes": {"type": "array", "items": COUNT, "description": "Weights that may share a scale, the largest first."},
             "stored": {"type": "object", "additionalProperties": {"type": "integer"}}, "not_for": WORDS,
-            "recipe": {"type": "array", "items": free}, "quantization": {**free, "description": "What the result's config.json says."},
+            "recipe": {"type": "array", "items": {**free, "additionalProperties": free}}, "quantization": {**free, "description": "What the result's config.json says."},
             "notes": TEXT, "source": SOURCE,
         },
         ("scheme", "algorithm", "quantization", "source"),
