@@ -22,8 +22,8 @@ from typing import Any
 
 import yaml
 
-from generator.cli.comparison import compared_plans
 from generator.compare.model import LEVELS, Change, Comparison
+from generator.compare.stored import compared_plans
 from generator.report import diff_words as words
 from generator.rulebook.book import load
 from generator.spec.grid import grid

@@ -1,28 +1,23 @@
-"""Compare a corpus of specs under two rule sets, or two folders of stored plans.
+"""Compare a corpus of specs under two rule sets.
 
 Floor 8: uses all available processors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from generator.cli import pool
-from generator.cli.revisions import Side
-from generator.compare.causes import MOST
+from generator.cli.revisions import LOCKED, Side
+from generator.cli.stored import back_to, stored_of
 from generator.compare.coverage import coverage, probes
 from generator.compare.edits import edits
-from generator.compare.model import Cause, Change, Comparison, Edit, RulesName, in_order
-from generator.compare.spec import Compared, attributed, relevant
+from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
+from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.totals import figures, totals
-from generator.compare.view import View, level, moves, other_moves, pairs, view_of_json, words
-from generator.errors import InputError, Place, Problem, fail
-from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
-from generator.readers.json_text import parse_or_none
-from generator.render.plan_json import SCHEMA_VERSION
+from generator.compare.totals import totals
+from generator.errors import InputError, Problem
 from generator.report.speed import Price
 from generator.rulebook.book import SECTIONS, RuleBook
 from generator.spec.deployment import DeploymentSpec
@@ -33,10 +28,10 @@ TRIALS = 400
 
 @dataclass(frozen=True)
 class Corpus:
-    """Specs by path. `before` holds the old versions of edited specs; `added` and `removed` are paths."""
+    """Specs by path. `before` holds what a base has of those that were edited, or whose decision it keeps; `added` and `removed` are paths."""
 
     specs: Mapping[str, DeploymentSpec]
-    before: Mapping[str, DeploymentSpec] = field(default_factory=dict)
+    before: Mapping[str, Was] = field(default_factory=dict)
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
 
@@ -54,7 +49,7 @@ class Corpus:
         old.fetch(earlier)
         new.fetch(paths)
         specs: dict[str, DeploymentSpec] = {}
-        before: dict[str, DeploymentSpec] = {}
+        before: dict[str, Was] = {}
         problems: list[Problem] = []
         for path in paths:
             try:
@@ -63,13 +58,24 @@ class Corpus:
                 problems += error.problems
         problems += _twice(specs)
         for path in earlier:
-            if path in specs and old.bytes_of(path, specs[path]) != new.bytes_of(path, specs[path]):
-                was = _readable(old, path)
-                if was is not None:
-                    before[path] = was
+            if path in specs:
+                edited = [one != other for one, other in zip(old.bytes_of(path, specs[path]), new.bytes_of(path, specs[path]), strict=True)]
+                was = _readable(old, path) if any(edited) else None
+                before |= {path: Was(was, "spec" if any((*edited[:LOCKED], *edited[LOCKED + 1 :])) else "lock")} if was is not None else {}
         added = () if named else tuple(path for path in paths if path not in earlier)
         removed = () if named else tuple(path for path in earlier if path not in paths)
         return cls(specs, before, added, removed), problems
+
+    def with_stored(self, old: Side, book: RuleBook) -> tuple[Corpus, list[Problem]]:
+        """The corpus with what the old side has committed for its specs; and a warning for each plan that cannot be read."""
+        stored, problems = stored_of(old, book)
+        before = dict(self.before)
+        for path, spec in self.specs.items():
+            was = before.get(path, Was())
+            name = (was.spec or spec).name
+            if name in stored and path not in self.added:
+                before[path] = was._replace(stored=stored[name]._replace(back=back_to(old, name, path)))
+        return replace(self, before=before), problems
 
 
 def _readable(side: Side, path: str) -> DeploymentSpec | None:
@@ -102,7 +108,7 @@ def compared(
     paths = [path for path in corpus.specs if not same or path in corpus.before]
 
     def work(path: str) -> Compared:
-        return compared_spec(corpus.specs[path], corpus.before.get(path), (other if same else one, other), path, asked, prices)
+        return compared_spec(corpus.specs[path], corpus.before.get(path, Was()), (other if same else one, other), path, asked, prices)
 
     results = dict(zip(paths, pool.each(work, paths), strict=True))
     changes = in_order([change for result in results.values() for change in result.changes])
@@ -114,6 +120,8 @@ def compared(
         len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced,
         totals(((names[path], *r.figures) for path, r in results.items()), prices),
         coverage(asked, {names[path]: r.seen for path, r in results.items()}),
+        tool=next((was.stored.tool for was in corpus.before.values() if was.stored is not None), None),
+        kept=tuple(r.kept for r in results.values() if r.kept is not None),
     )  # fmt: skip
     return result, problems
 
@@ -137,85 +145,3 @@ def _attributed(changes: list[Change], corpus: Corpus, old: RuleBook, new: RuleB
 
     done = dict(zip(sorted(chosen), pool.each(work, sorted(chosen)), strict=True))
     return [done.get(i, change) for i, change in enumerate(changes)], traced
-
-
-Plans = Mapping[str, View]
-"""Stored plans by spec name."""
-
-
-def keeps_plans(folder: str) -> bool:
-    """Whether a folder holds generated files."""
-    return any(Path(folder).glob("*/plan.json"))
-
-
-def plans_in(folder: Path) -> Plans:
-    """The plans stored in an output folder, by spec name; raises `InputError` for an invalid plan."""
-    return _plans({str(path): read_bytes(path, MAX_CONFIG_BYTES) for path in sorted(folder.glob("*/plan.json"))}, str(folder))
-
-
-def plans_of(side: Side) -> Plans:
-    """The plans stored in a project's output folder; raises `InputError` without a project file or plans."""
-    if side.project is None:
-        raise InputError(Problem("no-project", f"{side.label} has no project file that names the output folder"))
-    out = "/".join(part for part in (side.root, side.project.out) if part)
-    if side.commit is None:
-        return plans_in(side.project.out_folder)
-    kept = [PurePosixPath(path) for path in side.entries if path.startswith(f"{out}/") and path.endswith("/plan.json")]
-    paths = {str(path): side.entries[str(path)].sha for path in kept if str(path.parent.parent) == out}
-    raw = side.repo.contents(paths.values())
-    return _plans({f"{side.label}:{name}": raw[sha] for name, sha in paths.items()}, f"{side.label}:{out}")
-
-
-def _plans(files: Mapping[str, bytes], where: str) -> Plans:
-    """The plans of these files, by the folder that each is in."""
-    found: dict[str, View] = {}
-    problems = []
-    for name, raw in files.items():
-        data = parse_or_none(raw)
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version != SCHEMA_VERSION:
-            message = f"schema_version is {version}, but this gen-deploy reads {SCHEMA_VERSION}: compare with the gen-deploy version that wrote the plan"
-            problems.append(Problem("unknown-schema", message, Place(name, 1, 1)))
-        elif isinstance(version, int) and "choice" in data:
-            found[PurePosixPath(name).parent.name] = data
-        else:
-            problems.append(Problem("no-plan", "not a plan written by gen-deploy", Place(name, 1, 1)))
-    if problems:
-        raise InputError(problems)
-    if not found:
-        raise fail("no-plans", f"{where} contains no plans (files NAME/plan.json)")
-    return found
-
-
-def compared_plans(labels: tuple[str, str], old: Plans, new: Plans, prices: Mapping[str, Price]) -> Comparison:
-    """Compare stored plans; rows and numbers as far as their traces show."""
-    changes: list[Change] = []
-    sums = []
-    for name in sorted(old.keys() & new.keys()):
-        try:
-            one, other = view_of_json(old[name]), view_of_json(new[name])
-            changes += _of_plans(name, one, other)
-            sums.append((name, figures(one, prices), figures(other, prices)))
-        except (AttributeError, KeyError, TypeError, ValueError):  # valid JSON of an unknown author
-            raise fail("no-plan", f"{name}/plan.json: one of the two files does not have the form of a plan") from None
-    names = [_rules_name(label, plans) for label, plans in zip(labels, (old, new), strict=True)]
-    added, removed = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))
-    return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed, totals=totals(sums, prices))
-
-
-def _of_plans(name: str, one: View, other: View) -> Iterator[Change]:
-    """The change between two stored plans, if any."""
-    how = level(one, other)
-    if how is None:
-        return
-    before, after = one["choice"], other["choice"]
-    told = (moves(before, after) or other_moves(one, other)) if before and after else []
-    counts = pairs(one["rejected"], other["rejected"])
-    why = tuple(Cause("reject", row, "rejects", f"{old or 0} → {new or 0} candidates") for row, old, new in counts if old != new)
-    yield Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why[:MOST])
-
-
-def _rules_name(label: str, plans: Plans) -> RulesName:
-    rules = [plan.get("rules") or {} for plan in plans.values()]
-    digests = sorted({str(r.get("digest")) for r in rules})
-    return RulesName(label, ", ".join(sorted({str(r.get("name")) for r in rules})), digests[0] if len(digests) == 1 else "several digests")

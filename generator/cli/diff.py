@@ -10,11 +10,13 @@ from typing import NamedTuple
 import click
 
 from generator.cli import options
-from generator.cli.comparison import Corpus, compared, compared_plans, keeps_plans, plans_in, plans_of
+from generator.cli.comparison import Corpus, compared
 from generator.cli.output import say, show
 from generator.cli.revisions import Side, book_of
+from generator.cli.stored import keeps_plans, plans_in, plans_of
 from generator.cli.sweep import Prices, prices_option
 from generator.compare.model import Comparison
+from generator.compare.stored import compared_plans
 from generator.disk import git
 from generator.disk.signals import scratch_folder
 from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
@@ -55,7 +57,8 @@ def command(
     """Show which decisions a rule change affects, for a corpus of specs.
 
     BASE and HEAD are commits (default HEAD: the working tree; three dots: since their merge base). DIR..DIR compares two rule
-    sets, or two folders of generated files. Default SPEC: the corpus of the project file.
+    sets, or two folders of generated files. Default SPEC: the corpus of the project file. What BASE has committed in its output
+    folder is compared too: another version of gen-deploy may have decided it.
     """
     asked = Asked(grid, prices)
     if grid and plans:
@@ -77,7 +80,7 @@ def command(
             result, problems = _commits(words[0], words[1:], rules, plans, asked)
     show(report(result, form, verbose))
     say(problems)
-    code = BAD_INPUT if problems else DONE
+    code = BAD_INPUT if any(problem.severity == "error" for problem in problems) else DONE
     return max(code, DIFFERENCES) if exit_code and result.decisive else code
 
 
@@ -164,5 +167,9 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool, 
             return compared_plans((old.label, new.label), plans_of(old), plans_of(new), asked.paid(load())), []
         named = [repo.path_of(Path(spec)) for spec in specs]
         corpus, problems = (Corpus({}), []) if asked.grid and not named and new.project is None else Corpus.of_sides(old, new, named)
-        result, more = _compared((old.label, old.book(rules)), (new.label, new.book(rules)), corpus, asked)
+        books = old.book(rules), new.book(rules)
+        if rules is None:  # else the committed files answer another question
+            corpus, more = corpus.with_stored(old, books[0])
+            problems += more
+        result, more = _compared((old.label, books[0]), (new.label, books[1]), corpus, asked)
         return result, [*problems, *more]

@@ -28,6 +28,8 @@ from generator.spec.deployment import DeploymentSpec, from_document
 from generator.spec.project import Project
 
 MODEL_FILES = ("config", "gguf", "safetensors")
+LOCKED = 1
+"""Where the lock stands in `Side.bytes_of`."""
 _PART = re.compile(r"[0-9]{5}-of-[0-9]{5}\.gguf$")
 
 
@@ -99,6 +101,11 @@ class Side:
     def root(self) -> str:
         """The folder of the project file, else the command's folder, relative to the root of the repository."""
         return _relative(self.project.folder, self.files) if self.project is not None else self.here
+
+    @property
+    def out(self) -> str:
+        """The output folder of the project file, relative to the root of the repository; empty without one."""
+        return _join(self.root, self.project.out) if self.project is not None else ""
 
     def corpus(self) -> list[str]:
         """The specs of the project file, as paths from the root of the repository; raises `InputError` without one."""
@@ -232,8 +239,8 @@ class Side:
                     copy_header(file, inside, size)
 
     def bytes_of(self, name: str, spec: DeploymentSpec) -> list[bytes]:
-        """A spec's bytes and digests of its model files (weights: header only), to detect edits."""
-        found = [_digest(self.path(name)), entries_of(self._lock(name), spec.model.id)]
+        """A spec's bytes, what its lock says of it, and digests of its model files (weights: header only), to detect edits."""
+        found = [_digest(self.path(name)), entries_of(self._lock(name), spec.model.id, spec.name)]
         for key in MODEL_FILES:
             try:
                 path = self._model_file(key, name, spec)

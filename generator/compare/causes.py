@@ -29,6 +29,14 @@ def causes(old: Outcome, new: Outcome) -> tuple[Cause, ...]:
     return tuple(dict.fromkeys(found))[:MOST]
 
 
+def against(one: Candidate, new: Outcome) -> tuple[Cause, ...]:
+    """The rows against a choice of which only the candidate is known, such as that of another version."""
+    other = new.plan.choice
+    if other is not None and other.id == one.id:
+        return ()
+    return tuple(_against_old_choice(one, new, new)) or (tuple(_preferred(one, other, new, new)) if other is not None else ())
+
+
 def _against_old_choice(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
     """Causes why the old choice is no longer possible."""
     facts = next((r.facts for r in old.ranked if r.candidate.id == candidate.id), old.plan.facts)

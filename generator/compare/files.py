@@ -16,9 +16,8 @@ MOST_LINES = 200
 """Maximum number of diff lines kept per file."""
 
 
-def file_diffs(old: Outcome | None, new: Outcome | None) -> tuple[FileDiff, ...]:
-    """The changes of the launch files, by path."""
-    one, other = _texts(old), _texts(new)
+def file_diffs(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[FileDiff, ...]:
+    """The changes of launch files, by path."""
     found = []
     for path in sorted({*one, *other}):
         before, after = one.get(path), other.get(path)
@@ -35,13 +34,13 @@ def file_diffs(old: Outcome | None, new: Outcome | None) -> tuple[FileDiff, ...]
     return tuple(found)
 
 
-def _texts(outcome: Outcome | None) -> Mapping[str, str]:
-    """The files of a decision; none if nothing fits or no files can be written (an engine version without facts)."""
+def texts_of(outcome: Outcome | None, back: str = "..") -> Mapping[str, str]:
+    """The launch files of a decision by path (`back` as for `artifacts`); none if nothing fits or no files can be written (an engine version without facts)."""
     if outcome is None or outcome.plan.choice is None or outcome.context.book.sizing != "detailed":
         return {}
     spec = outcome.context.spec
     try:
-        made = artifacts(outcome.plan, [outcome.plan.choice], outcome.context.book, spec_file=spec.document.name.rpartition("/")[2], back="..")
+        made = artifacts(outcome.plan, [outcome.plan.choice], outcome.context.book, spec_file=spec.document.name.rpartition("/")[2], back=back)
     except GenDeployError:
         return {}
     return {a.path: a.text for a in made if a.path not in LEFT_OUT}

@@ -76,7 +76,8 @@ class FileDiff(NamedTuple):
 class Change:
     """One spec with a changed decision.
 
-    `by` is `rules` (the same spec under other rules) or `spec` (an edited spec under the new rules). `old` and `new` are
+    `by` is `rules` (the same spec under other rules), `spec` or `lock` (an edited spec or lock under the new rules), or `tool` (what
+    the base has committed is not what this version decides for it). `old` and `new` are
     short descriptions of the chosen candidates (None: nothing fits, or the spec cannot be planned; see `problem`).
     """
 
@@ -122,6 +123,32 @@ class Totals(NamedTuple):
     currency: str
 
 
+class Tool(NamedTuple):
+    """What wrote the files that a base has committed, and what decides now: versions (None: not recorded), and digests of rules.
+
+    `label` names the base.
+    """
+
+    label: str
+    old: str | None
+    new: str
+    rules: tuple[str | None, str]
+
+
+class Kept(NamedTuple):
+    """A spec whose choice in the lock is not that of the rules: `newer` (it stays) or `refused` (it cannot).
+
+    `says` is what the rules would choose, or the rows against it; `before` whether the base said so already; `files` the changes
+    of launch files although the choice stays (None: not compared).
+    """
+
+    name: str
+    state: str
+    says: str
+    before: bool
+    files: tuple[FileDiff, ...] | None
+
+
 class Coverage(NamedTuple):
     """The specs that match what a changed row asks of a spec (`cells`); `unset` are labels in it that no spec has."""
 
@@ -150,6 +177,8 @@ class Comparison:
     totals: Totals | None = None
     coverage: tuple[Coverage, ...] = ()
     grid: Comparison | None = None
+    tool: Tool | None = None
+    kept: tuple[Kept, ...] = ()
 
     @property
     def decisive(self) -> tuple[Change, ...]:

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from generator.compare.causes import causes
 from generator.compare.coverage import Probe, Seen, seen
 from generator.compare.edits import laid_over
-from generator.compare.files import file_diffs
-from generator.compare.model import Change, Edit, FileDiff, Move
+from generator.compare.files import file_diffs, texts_of
+from generator.compare.model import Change, Edit, FileDiff, Kept, Move
+from generator.compare.stored import Stored, by_tool, kept
 from generator.compare.totals import Figures, figures
-from generator.compare.view import View, decisive, level, moves, other_moves, view, words
+from generator.compare.view import View, decisive, level, moves, other_moves, view, view_of_json, words
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
 from generator.report.speed import Price
@@ -43,29 +44,45 @@ def _inside(spec: DeploymentSpec, problem: Problem) -> str:
 
 
 class Compared(NamedTuple):
-    """The comparison of one spec: its changes, why it cannot be planned now, its figures before and after, what it says to the probes."""
+    """The comparison of one spec: its changes, why it cannot be planned now, its figures before and after, what it says to the probes.
+
+    `kept` is what its lock keeps, or cannot keep.
+    """
 
     changes: tuple[Change, ...]
     problem: str | None
     figures: tuple[Figures, Figures]
     seen: Seen | None
+    kept: Kept | None
 
 
-def compared(
-    spec: DeploymentSpec, before: DeploymentSpec | None, books: tuple[RuleBook, RuleBook], path: str, probes: Sequence[Probe], prices: Mapping[str, Price]
-) -> Compared:
-    """A spec under the old and the new rules; `before` is its old version, if it was edited, and is compared under the new rules."""
+class Was(NamedTuple):
+    """What a base has of a spec: its old version, if the spec was edited (or only what the lock says of it), and what is committed for it."""
+
+    spec: DeploymentSpec | None = None
+    edited: str = "spec"
+    stored: Stored | None = None
+
+
+def compared(spec: DeploymentSpec, base: Was, books: tuple[RuleBook, RuleBook], path: str, probes: Sequence[Probe], prices: Mapping[str, Price]) -> Compared:
+    """A spec under the old and the new rules; its old version is compared under the new rules, what is committed for that with the old rules."""
+    before, edited, stored = base
     same = books[0] is books[1]
     new = side(spec, books[1])
     old = new if same else side(spec, books[0])
     was = side(before, books[1]) if before else new
     first = old if before is None else was if same else side(before, books[0])
     changes = [] if same else [change(spec, path, "rules", old, new)]
-    changes += [change(spec, path, "spec", was, new)] if before else []
+    changes += [change(spec, path, edited, was, new)] if before else []
+    if stored is not None and (same or new.problem is None):
+        changes.append(by_tool(spec.name, path, stored, first.outcome, first.view, first.problem))
+    found = tuple(one for one in changes if one is not None)
     outcome = new.outcome or old.outcome
     return Compared(
-        tuple(one for one in changes if one is not None), None if same else new.problem,
-        (figures(first.view, prices), figures(new.view, prices)), seen(probes, outcome.plan.facts) if outcome else None,
+        found, None if same else new.problem,
+        (figures(view_of_json(stored.plan) if stored else first.view, prices), figures(new.view, prices)),
+        seen(probes, outcome.plan.facts) if outcome else None,
+        kept(spec.name, stored, first.view, new.outcome, any(one.decisive for one in found)),
     )  # fmt: skip
 
 
@@ -84,7 +101,7 @@ def change(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side) -> 
     why = causes(one.outcome, other.outcome) if both and one.outcome and other.outcome and by == "rules" else ()
     diffs: tuple[FileDiff, ...] = ()
     if decisive(found):
-        diffs = file_diffs(one.outcome, other.outcome)
+        diffs = file_diffs(texts_of(one.outcome), texts_of(other.outcome))
     return Change(
         spec.name, path, found, by, words(old_choice), words(new_choice), tuple(told), why, (), diffs, other.problem or one.problem
     )

@@ -110,11 +110,11 @@ class Lock:
 EMPTY = Lock()
 
 
-def entries_of(lock: Lock | None, model: str) -> bytes:
-    """What a lock says of a model and its checkpoints, to see whether it changed; all of it, where the name is an alias."""
+def entries_of(lock: Lock | None, model: str, spec: str) -> bytes:
+    """What a lock says of a model, its checkpoints and the choice for a spec, to see whether it changed; all of it, where the name is an alias."""
     entries = {} if lock is None else dict(lock.repositories)
     mine = {name: one for name, one in entries.items() if name.partition("@")[0] == model or model in one.base_model}
-    return repr((mine or entries, lock.local if lock is not None else None)).encode()
+    return repr((mine or entries, lock.local if lock is not None else None, lock.choices.get(spec) if lock is not None else None)).encode()
 
 
 def read_lock(path: Path, name: str | None = None) -> Lock:

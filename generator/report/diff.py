@@ -51,7 +51,8 @@ def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
         "edits": [
             {"words": words.edit_words(edit), "at": edit.at, "authority": words.authority(edit), "effect": words.effect(edit, result)} for edit in result.edits
         ],
-        "others": words.others_line(result), "files": words.files_line(result),
+        "others": words.others_line(result), "files": words.files_line(result), "kept": words.kept_lines(result),
+        "tool": result.tool._asdict() if result.tool else None,
         "diffs": [{"name": change.name, "files": [file._asdict() for file in change.files]} for change in result.changes],
         "grid": view(result.grid, every, words.GRID) if result.grid else None,
     }  # fmt: skip
@@ -67,7 +68,8 @@ def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
     ]  # fmt: skip
     becauses = [" ".join(cause.because.split()) for cause in first.causes]
     return {
-        "count": len(group.changes), "large": group.large, "name": words.value(first.name), "head": words.headline(first, every), "cause": cause,
+        "count": len(group.changes), "large": group.large, "by": first.by, "cause": cause,
+        "name": words.value(first.name), "head": words.headline(first, every),
         "causes": [{"line": line, "because": because} for line, because in zip_longest(words.cause_lines(first, result), becauses, fillvalue="")],
         "moved": words.moved(first.moves, whole=True) if None not in (first.old, first.new) and first.old != first.new else "", "outcomes": outcomes,
     }  # fmt: skip
@@ -140,4 +142,6 @@ def workflow_commands(result: Comparison) -> Iterator[str]:
         yield command("notice", f"{words.edit_words(edit)}: {words.effect(edit, result)}", **place, title="rules edited")
     if result.grid is not None:
         yield command("notice", words.verdict(result.grid, words.GRID), title="gen-deploy diff, grid")
+    for line in words.kept_lines(result):
+        yield command("notice", line, title="gen-deploy.lock")
     yield command("notice", words.verdict(result), title="gen-deploy diff")

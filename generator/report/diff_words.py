@@ -9,56 +9,36 @@ from collections import Counter
 from collections.abc import Iterable
 
 from generator.compare.groups import Group
-from generator.compare.model import LEVELS, Cause, Change, Comparison, Edit, Move
+from generator.compare.model import DECISIVE, LEVELS, Cause, Change, Comparison, Edit, Move
+from generator.render.templates import render
 
 ONE = {
     "no-longer-fits": "no longer fits", "now-fits": "now fits", "engine": "changes engine", "method": "changes method",
     "gpus": "changes its GPU layout", "settings": "changes settings",
     "figures": "other figures", "warnings": "other warnings", "wording": "other reasons, sources or runners-up",
 }  # fmt: skip
-MANY = {
-    "no-longer-fits": "no longer fit", "now-fits": "now fit", "engine": "change engine", "method": "change method",
-    "gpus": "change their GPU layout", "settings": "change settings",
-}  # fmt: skip
+EDITED = {"spec": "the spec was edited", "lock": "the lock was changed"}
 MOST_MOVES = 4
 MOST_WORD = 60
 
 
 def verdict(result: Comparison, unit: str = "spec") -> str:
     """The summary: how many specs decide differently and how, and what all decisions come to."""
-    changed = _worst(result.decisive)
-    same = result.specs - len(changed) - result.unplanned
-    if not result.specs:
-        return f"There are no {unit}s to compare."
-    sentences = [f"{text}." for text in [totals(result)] if text]
-    if not changed:
-        first = "No decision changes." if not result.unplanned else f"No decision changes among the {unit}s that can be planned."
-        return " ".join([first, *sentences, f"{_specs(same, unit)} {'decides' if same == 1 else 'decide'} as before."])
-    counts = Counter(changed.values())
-    parts = [f"{counts[level]} {ONE[level] if counts[level] == 1 else MANY[level]}" for level in LEVELS if counts[level]]
-    first = f"{len(changed)} of {_specs(result.specs, unit)} {'decides' if len(changed) == 1 else 'decide'} differently: {', '.join(parts)}."
-    return " ".join([first, *sentences, *([f"{same} {'decides' if same == 1 else 'decide'} as before."] if same > 0 else [])])
+    changed, told = Counter(_worst(result.decisive).values()), None
+    levels = [f"{count} {ONE[level] if count == 1 else _several(level)}" for level in LEVELS if (count := changed[level])]
+    if (found := result.totals) is not None:
+        texts = {"worst": value(found.worst) if found.worst else "", "currency": value(found.currency)}
+        told = {**found._asdict(), **texts, "missed": len(found.missed), "missing": listed(map(value, found.missed))}
+    return _joined("verdict", unit=unit, specs=result.specs, unplanned=result.unplanned, changed=changed.total(), levels=levels, totals=told)
 
 
-def totals(result: Comparison) -> str:
-    """GPUs, cost, worst quality loss and newly missed objectives, as far as there is something to say of them."""
-    found, parts = result.totals, list[str]()
-    if found is None:
-        return ""
-    if result.decisive or found.gpus[0] != found.gpus[1]:
-        parts.append(_pair("GPUs", *found.gpus))
-        if found.cost is not None:
-            parts.append(f"{_pair('cost', *(round(cost, 2) for cost in found.cost))} {value(found.currency)} an hour, of {_specs(found.priced)} with a price")
-    if (result.decisive and found.worst) or found.loss[0] != found.loss[1]:
-        parts.append(f"{_pair('worst quality loss', *found.loss)} percent{f' ({value(found.worst)})' if found.worst else ''}")
-    if found.missed:
-        parts.append(f"{len(found.missed)} newly {'misses' if len(found.missed) == 1 else 'miss'} an objective: {listed(map(value, found.missed))}")
-    return "; ".join(parts)
+def _joined(template: str, **values: object) -> str:
+    """What a template says, on one line."""
+    return " ".join(render(f"diff/{template}.j2", **values).split())
 
 
-def _pair(name: str, old: float | None, new: float | None) -> str:
-    one, other = ("unknown" if side is None else f"{side:,.6g}" for side in (old, new))
-    return f"{name} {one} → {other}"
+def _several(level: str) -> str:
+    return ONE[level].replace("fits", "fit").replace("changes", "change").replace(" its ", " their ")
 
 
 def _specs(count: int, unit: str = "spec") -> str:
@@ -76,7 +56,7 @@ def _worst(changes: Iterable[Change]) -> dict[str, str]:
 def others_line(result: Comparison) -> str | None:
     """Informational changes, and added and removed specs, in a line."""
     told = _worst(result.changes)
-    counts = Counter(level for level in told.values() if level not in MANY)
+    counts = Counter(level for level in told.values() if LEVELS.index(level) > DECISIVE)
     parts = [f"{counts[level]} with {ONE[level]}" for level in LEVELS if counts[level]]
     parts += [f"{len(result.added)} new: {listed(result.added)}"] if result.added else []
     parts += [f"{len(result.removed)} removed: {listed(result.removed)}"] if result.removed else []
@@ -96,7 +76,7 @@ def headline(change: Change, whole: bool = False) -> str:
         text = moved(change.moves, whole) or ONE[change.level]
     if change.problem:
         text += f" ({change.problem})"
-    return text + (" (the spec was edited)" if change.by == "spec" else "")
+    return text + (f" ({EDITED[change.by]})" if change.by in EDITED else "")
 
 
 def moved(moves: Iterable[Move], whole: bool = False) -> str:
@@ -245,7 +225,16 @@ def cause_of(group: Group, result: Comparison) -> str:
     first = group.changes[0]
     by = [edit_words(edit) for edit in result.edits if edit.id in first.edits]
     lines = [f"by {listed(by, 3)}"] if by else cause_lines(first, result, 1)
-    return lines[0] if lines else "the spec was edited" if first.by == "spec" else "cause unknown"
+    return lines[0] if lines else EDITED.get(first.by, "cause unknown")
+
+
+def kept_lines(result: Comparison) -> list[str]:
+    """What the lock keeps against the rules, and what it cannot keep: a line each, that begins with `kept:`, `kept as before:` or `not kept:`."""
+    told = [{"name": value(one.name), "state": one.state, "says": " ".join(one.says.split()), "before": one.before} for one in result.kept]
+    compared = [one.files for one in result.kept if one.files is not None]
+    files = [file for each in compared for file in each]
+    figures = {"count": len(files), "added": sum(f.added for f in files), "removed": sum(f.removed for f in files)}
+    return [line.strip() for line in render("diff/kept.j2", kept=told, files=figures if compared else None).splitlines() if line.strip()]
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:

@@ -1,15 +1,17 @@
 """The effective rules for a reader: every row, or one with its source, cases, decided examples and origin.
 
-Floor 7, pure.
+Floor 7, pure; the wording is in `templates/rules/`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from generator.errors import did_you_mean, fail, printable
+from generator.render.templates import render
 from generator.rulebook.overlay import Gathered, digest
+from generator.rulebook.renamed import today
 from generator.rulebook.rules_check import words_of
 
 PARTS = ("when", "otherwise", "set", "rank", "beyond", "unbeaten", "order")
@@ -46,7 +48,12 @@ def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, object
 
 def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
     """The rows, thresholds, sources and facts with a name (`id` or `table/id`); raises `InputError` if there is none."""
+    known = [row["id"] for one in gathered.merged["tables"].values() for row in one["rows"]] + list(gathered.merged["thresholds"])
     table, _, rest = word.rpartition("/")
+    if table in gathered.merged["tables"]:
+        rest = today(rest, known)
+    else:
+        word = today(word, known)
     found = [
         row_data(gathered, name, row)
         for name, one in gathered.merged["tables"].items()
@@ -56,7 +63,6 @@ def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
     sections = ("thresholds", "sources", "gpus", "models", "methods", "engines", "names", "settings")
     found += [entry_data(gathered, section, word) for section in sections if word in gathered.merged[section]]
     if not found:
-        known = [row["id"] for one in gathered.merged["tables"].values() for row in one["rows"]] + list(gathered.merged["thresholds"])
         off = [(key, steps[-1].place) for key, steps in gathered.steps.items() if key[1] == word and steps[-1].action == "off"]
         gone = [f"{section} {name} is switched off at {place}" for (section, name), place in off]
         raise fail("unknown-row", "; ".join(gone) or f"no row or threshold is named {word!r}{did_you_mean(word, known)}")
@@ -75,48 +81,32 @@ def changes(gathered: Gathered) -> list[dict[str, object]]:
 
 def whole(gathered: Gathered, with_origin: bool) -> str:
     """Every row of the effective set, table by table, optionally with origins."""
-    return printable("\n".join(_whole(gathered, with_origin)))
-
-
-def _whole(gathered: Gathered, with_origin: bool) -> Iterator[str]:
     merged = gathered.merged
-    yield f"{merged['ruleset'].get('name', '')} {merged['ruleset']['digest']}: {' > '.join(name for name, _ in gathered.layers)}"
-    for table, one in merged["tables"].items():
-        yield ""
-        yield f"{table} ({one['hit']}): {one.get('asks', '')}"
-        for row in one["rows"]:
-            yield f"  {row['id']}: {_does(row)}"
-            if with_origin:
-                yield from (f"      {line}" for line in _history(gathered, table, row["id"]))
-    if with_origin:
-        yield from _rest(gathered)
+    tables = [
+        {"name": name, "hit": one["hit"], "asks": one.get("asks", ""),
+         "rows": [{"id": row["id"], "does": _does(row), "history": _history(gathered, name, row["id"]) if with_origin else []} for row in one["rows"]]}
+        for name, one in merged["tables"].items()
+    ]  # fmt: skip
+    steps = [{"section": section, "id": name, "history": _history(gathered, section, name)} for section, name in gathered.steps] if with_origin else []
+    facts = [one for one in steps if len(one["history"]) > 1 and one["section"] not in (*merged["tables"], "thresholds")]
+    off = [{"section": section, "id": name, "place": steps[-1].place} for (section, name), steps in gathered.steps.items() if steps[-1].action == "off"]
+    thresholds = [{"id": name, "value": _number(one), "history": _history(gathered, "thresholds", name)} for name, one in merged["thresholds"].items()]
+    return printable(render(
+        "rules/set.j2", name=merged["ruleset"].get("name", ""), digest=merged["ruleset"]["digest"], layers=[name for name, _ in gathered.layers],
+        tables=tables, with_origin=with_origin, thresholds=thresholds, facts=facts, off=off,
+    )).rstrip("\n")  # fmt: skip
 
 
-def _rest(gathered: Gathered) -> Iterator[str]:
-    """Thresholds; then the facts changed by the topmost layer, and the entries switched off."""
-    yield from ("", "thresholds")
-    for name, entry in gathered.merged["thresholds"].items():
-        value = entry["value"] if "value" in entry else f"{len(entry['by_version'])} values by version"
-        yield f"  {name}: {value} {entry.get('unit', '')}".rstrip()
-        yield from (f"      {line}" for line in _history(gathered, "thresholds", name))
-    tables = gathered.merged["tables"]
-    facts = [key for key, steps in gathered.steps.items() if key[0] not in (*tables, "thresholds") and len(steps) > 1]
-    if facts:
-        yield from ("", "facts changed by a layer")
-        for section, name in facts:
-            yield f"  {section} {name}"
-            yield from (f"      {line}" for line in _history(gathered, section, name))
-    gone = [key for key, steps in gathered.steps.items() if steps[-1].action == "off"]
-    if gone:
-        yield from ("", "switched off")
-        for section, name in gone:
-            yield f"  {section} {name}: {gathered.steps[section, name][-1].place}"
+def _number(threshold: Mapping[str, Any]) -> str:
+    value = threshold["value"] if "value" in threshold else f"{len(threshold['by_version'])} values by version"
+    return f"{value} {threshold.get('unit', '')}".rstrip()
 
 
-def _history(gathered: Gathered, section: str, name: str) -> Iterator[str]:
-    for step in gathered.steps[section, name]:
-        replaced = f" (replaced digest: {step.below})" if step.below and step.action == "replaced" else ""
-        yield f"{step.action} by {step.layer} at {step.place}{replaced}"
+def _history(gathered: Gathered, section: str, name: str) -> list[str]:
+    return [
+        f"{step.action} by {step.layer} at {step.place}{f' (replaced digest: {step.below})' if step.below and step.action == 'replaced' else ''}"
+        for step in gathered.steps[section, name]
+    ]
 
 
 def _does(row: Mapping[str, object]) -> str:
@@ -136,26 +126,21 @@ def flow(value: object) -> str:
     return str(value)
 
 
-def one(gathered: Gathered, data: Mapping[str, object], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> str:
+def one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> str:
     """One row, threshold or fact as text."""
-    return printable("\n".join(_one(gathered, data, with_origin, cases, examples)))
-
-
-def _one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> Iterator[str]:
     section = data.get("table") or data["section"]
-    yield f"{section}/{data['id']}"
-    for key, value in data.items():
-        if key not in ("table", "section", "id", "source", "at", "digest", "origin", "replaces", "config"):
-            yield f"  {key:8} {flow(value)}"
-    sources = data.get("source")
-    for name in [sources] if isinstance(sources, str) else sources or []:
-        entry = gathered.merged["sources"].get(name, {})
-        where = entry.get("url", entry.get("where", ""))
-        yield f"  {'source':8} {name}: {entry.get('title', '')}{f'; {where}' if where else ''} (read {entry.get('read', '?')})"
-    yield f"  {'digest':8} {data['digest']}"
-    yield f"  {'at':8} {data['at']}"
-    if with_origin:
-        yield from (f"  {'origin':8} {line}" for line in _history(gathered, section, data["id"]))
-    if cases is not None:
-        yield f"  {'cases':8} {', '.join(cases) or 'none'}"
-        yield f"  {'examples':8} {', '.join(examples) or 'none'}"
+    hidden = ("table", "section", "id", "source", "at", "digest", "origin", "replaces", "config")
+    named = data.get("source")
+    sources = [(name, gathered.merged["sources"].get(name, {})) for name in ([named] if isinstance(named, str) else named or [])]
+    return printable(render(
+        "rules/one.j2", section=section, id=data["id"], digest=data["digest"], at=data["at"],
+        values=[[key, flow(value)] for key, value in data.items() if key not in hidden],
+        sources=[["source", f"{name}: {entry.get('title', '')}{_where(entry)} (read {entry.get('read', '?')})"] for name, entry in sources],
+        history=[["origin", line] for line in (_history(gathered, section, data["id"]) if with_origin else [])],
+        found=[] if cases is None else [["cases", ", ".join(cases) or "none"], ["examples", ", ".join(examples) or "none"]],
+    )).rstrip("\n")  # fmt: skip
+
+
+def _where(source: Mapping[str, object]) -> str:
+    where = source.get("url", source.get("where", ""))
+    return f"; {where}" if where else ""

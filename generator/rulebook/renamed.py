@@ -55,6 +55,17 @@ def renamed(kind: str, word: str, known: Collection[str], place: Place | None = 
     return entry["to"]
 
 
+def today(word: str, known: Collection[str]) -> str:
+    """The row or threshold that an old word names, or that says now what it said, with a warning; itself if it was not renamed."""
+    for kind in ("rows", "thresholds"):
+        entry = None if word in known else old_words()[kind].get(word)
+        new = entry.get("to", entry.get("see", "")) if entry else ""
+        if entry and new in known:
+            _warn(kind, word, entry, None)
+            return new
+    return word
+
+
 def all_renamed(kind: str, data: Any, known: Collection[str], place: Place) -> Any:
     """Data with today's words for all its texts, but not for the keys of mappings."""
     if isinstance(data, dict):

@@ -139,6 +139,8 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
     fill_in(gathered.merged)
     if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
         gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
+    if not gathered.problems and "name" not in gathered.merged["ruleset"]:
+        gathered.problems.append(Problem("rules-form", "this rule set has no name: write `ruleset: {name: NAME}`", gathered.top))
     gathered.merged.pop("off")
     gathered.merged["ruleset"]["digest"] = digest_of(gathered.merged)
     return gathered

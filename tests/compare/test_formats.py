@@ -15,7 +15,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.compare.model import Cause, Change, Comparison, Coverage, Edit, FileDiff, Move, RulesName, Totals, in_order
+from generator.compare.model import (
+    Cause,
+    Change,
+    Comparison,
+    Coverage,
+    Edit,
+    FileDiff,
+    Kept,
+    Move,
+    RulesName,
+    Tool,
+    Totals,
+    in_order,
+)
 from generator.report.diff import FORMATS, MARKER, MOST_BYTES, MOST_LINES, report
 from generator.report.diff_words import cell_words
 
@@ -104,9 +117,27 @@ MANY = replace(
 """An exchange of two engines: one cause, many specs, and the grid."""
 
 
+BY_TOOL = Cause("tool", "", "considers", "gen-deploy 0.4.0 → 0.5.0")
+UPGRADE = replace(
+    NOTHING,
+    changes=tuple(in_order([
+        replace(CHANGES[3], by="tool", causes=(BY_TOOL, *CHANGES[3].causes), edits=(), files=CHANGES[0].files),
+        *(replace(one, by="tool", causes=(BY_TOOL,), edits=()) for one in exchanged(6, "rag")),
+        replace(CHANGES[2], by="lock", causes=(), edits=()),
+    ])),
+    tool=Tool("main", "0.4.0", "0.5.0", ("0123456789abcdef", "fedcba9876543210")),
+    kept=(
+        Kept("chat", "newer", "vllm 0.34.0 with fp8 on 1 GPU, +5 % output tokens/s", False, CHANGES[0].files), Kept("big", "newer", "sglang", False, ()),
+        Kept("code", "newer", "sglang 0.6.0 with awq on 1 GPU", True, None), Kept("old", "refused", "ours-at-most-2-gpus", False, None),
+    ),
+)  # fmt: skip
+"""Another version of gen-deploy: what it decides otherwise, and what the lock keeps."""
+GOLDENS = {"changes": RESULT, "nothing": NOTHING, "many": MANY, "upgrade": UPGRADE}
+
+
 @pytest.mark.parametrize("verbose", [False, True], ids=["short", "verbose"])
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize(("name", "result"), [("changes", RESULT), ("nothing", NOTHING), ("many", MANY)], ids=["changes", "nothing", "many"])
+@pytest.mark.parametrize(("name", "result"), GOLDENS.items(), ids=GOLDENS)
 def test_golden(name: str, result: Comparison, form: str, verbose: bool) -> None:
     if verbose and (form in ("json", "github") or name == "nothing"):
         assert report(result, form, True) == report(result, form, False)
@@ -134,7 +165,8 @@ def hostile() -> Comparison:
     )  # fmt: skip
     edit = Edit("thresholds", HOSTILE, "changed", (Move("value", HOSTILE, 2),), True, f"{HOSTILE}:3", HOSTILE, HOSTILE, HOSTILE)
     name = RulesName(HOSTILE, HOSTILE, HOSTILE)
-    return Comparison(name, replace(name, digest="2"), 1, (change,), (edit,), (HOSTILE,), (HOSTILE,))
+    kept, tool = (Kept(HOSTILE, state, HOSTILE, False, ()) for state in ("newer", "refused")), Tool(HOSTILE, HOSTILE, "1", (HOSTILE, "2"))
+    return Comparison(name, replace(name, digest="2"), 1, (change,), (edit,), (HOSTILE,), (HOSTILE,), tool=tool, kept=tuple(kept))
 
 
 def test_hostile_text() -> None:
@@ -241,7 +273,8 @@ def named(*texts: str) -> Comparison:
     )  # fmt: skip
     edit = Edit("thresholds", two, "changed", (Move("value", one, three), Move(two, three, one)), True, f"{one}:3", two, three, one)
     name = RulesName(one, two, three)
-    return Comparison(name, replace(name, digest="2"), 1, (change,), (edit,), (one, two), (three,))
+    kept, tool = (Kept(one, state, two, False, ()) for state in ("newer", "refused")), Tool(one, two, "1", (three, "2"))
+    return Comparison(name, replace(name, digest="2"), 1, (change,), (edit,), (one, two), (three,), tool=tool, kept=tuple(kept))
 
 
 TEXT = st.one_of(st.sampled_from(NAMES), st.lists(st.sampled_from(NAMES), max_size=4).map("".join), st.text(max_size=40))

@@ -165,11 +165,12 @@ def test_one_comment(runner: Runner, comments: list[Any], changed: str, sent: st
     assert not (runner.base / "owned").exists()
 
 
-def test_a_comment_about_the_grid_alone(runner: Runner) -> None:
-    """It is posted too; a name in the comment cannot ask for it."""
+def test_a_comment_about_the_grid_or_the_lock_alone(runner: Runner) -> None:
+    """It is posted too, of the lock where a choice is newly kept; a name in the comment cannot ask for it."""
     runner.program("gh", GH)
     (runner.base / "comments.json").write_text("[]")
     bodies = {"**Grid**: 14 of 324 deployments decide differently\n": True, "**Grid**: No decision changes.\n": False, "x **Grid**: 1 of 2\n": False}
+    bodies |= {"**Kept**: 2 specs keep their choice\n": True, "**Kept as before**: 2 specs\n": False, "**Kept**: `1 spec keeps its`\n": True}
     for body, sent in bodies.items():
         (runner.base / "gh.log").write_text("")
         (runner.base / "gen-deploy-diff.md").write_text(f"<!-- gen-deploy diff -->\n{body}")
@@ -221,6 +222,30 @@ def test_a_base_that_is_not_there_is_fetched(runner: Runner) -> None:
     done = runner.step("Diff", cwd=shallow, BASE=base)
     assert done.returncode == 0, done.stderr
     assert set((runner.base / "calls").read_text().split()) == {base}
+
+
+@pytest.mark.parametrize("depth", [[], ["--depth=1"]], ids=["the base is there", "it is not"])
+def test_a_partial_clone_gets_the_files_of_the_base(runner: Runner, depth: list[str]) -> None:
+    def git(*words: str, cwd: Path, **environment: str) -> str:
+        who = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "protocol.file.allow=always"]
+        done = subprocess.run(["git", *who, *words], cwd=cwd, env=os.environ | environment, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    origin, partial = runner.base / "origin", runner.base / "partial"
+    origin.mkdir()
+    git("init", "--quiet", "--initial-branch=main", cwd=origin)
+    for key in ("allowAnySHA1InWant", "allowFilter"):
+        git("config", f"uploadpack.{key}", "true", cwd=origin)
+    for text in "ab":
+        (origin / "plan.json").write_text(text)
+        git("add", "--all", cwd=origin)
+        git("commit", "--quiet", "-m", text, cwd=origin)
+    base = git("rev-parse", "HEAD~1", cwd=origin)
+    git("clone", "--quiet", "--filter=blob:none", *depth, f"file://{origin}", str(partial), cwd=runner.base)
+    runner.installed('echo "<!-- x -->"\n')
+    assert runner.step("Diff", cwd=partial, BASE=base).returncode == 0
+    assert git("cat-file", "-p", f"{base}:plan.json", cwd=partial, GIT_NO_LAZY_FETCH="1") == "a"
+    assert (partial / ".git/shallow").exists() is bool(depth), "the history that was there is still there"
 
 
 def processed(output: str) -> list[str]:

@@ -56,8 +56,8 @@ def test_from_a_folder_below(project: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_one_spec_and_another_folder(project: Path) -> None:
     assert run("specs/a.yaml", "-q")[0] == 0
     assert run("-o", "elsewhere", "-q")[0] == 0
-    assert sorted(p.name for p in (project / "deploy").iterdir()) == ["a"]
-    assert sorted(p.name for p in (project / "elsewhere").iterdir()) == ["a", "b"]
+    assert sorted(p.name for p in (project / "deploy").iterdir()) == ["a", "gen-deploy.json"]
+    assert sorted(p.name for p in (project / "elsewhere").iterdir()) == ["a", "b", "gen-deploy.json"]
 
 
 def test_without_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_a_killed_run_is_recovered_from(project: Path) -> None:
     assert (code, err) == (0, "")
     assert "9001" in (folder / "smoke.sh").read_text()
     assert run("check", "-q")[0] == 0
-    assert sorted(path.name for path in (project / "deploy").iterdir()) == ["a", "b"]
+    assert sorted(path.name for path in (project / "deploy").iterdir()) == ["a", "b", "gen-deploy.json"]
     assert not list(folder.glob(".gen-deploy*"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cmarkgfm
@@ -14,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from render_plans import book, candidate, engines, plan
 
-from generator.errors import GenDeployError, InputError
+from generator.cli.main import main
+from generator.errors import GenDeployError
 from generator.plan import Plan, Read, Reason, Rejection, Trace
 from generator.readers.document import parse_yaml
 from generator.render.files import artifacts
@@ -289,9 +291,12 @@ def methods() -> Any:
 
 
 @pytest.mark.parametrize(("wanted", "near"), [("vlm", "'vllm'"), ("tgi/fp", "'fp8'")])
-def test_why_not_of_nothing(wanted: str, near: str) -> None:
-    with pytest.raises(InputError, match=near):
-        explain(decided(), methods(), wanted)
+def test_why_not_of_nothing(wanted: str, near: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command says what may have been meant, before it decides anything."""
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: L4-24GB}\n", encoding="utf-8")
+    assert main(["explain", str(spec), "--why-not", wanted]) == 2
+    assert near in capsys.readouterr().err
 
 
 def test_explain_moves_no_cursor() -> None:

@@ -192,3 +192,16 @@ def test_warnings_as_errors_give_no_traceback(monkeypatch: pytest.MonkeyPatch) -
     assert done.returncode == 0
     assert done.stderr.count("warning[deprecated]") == 1
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["rows", "thresholds"])
+def test_each_old_id_is_shown_as_what_it_is_now(kind: str) -> None:
+    for old, entry in old_words()[kind].items():
+        new = entry.get("to") or entry.get("see")
+        code, out, err = run("rules", "show", old, "--json")
+        if new == "-":
+            assert (code, out) == (1, ""), old
+            continue
+        assert code == 0, err
+        assert f'"id": "{new}"' in out
+        assert "warning[deprecated]" in err and repr(old) in err and repr(new) in err
