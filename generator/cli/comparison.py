@@ -1,7 +1,4 @@
-"""Compare a corpus of specs under two rule sets.
-
-Floor 8: uses all available processors.
-"""
+"""Compare a corpus of specs under two rule sets. Floor 8: uses all available processors."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Stored plans: of an output folder, and of the output folder that a base has committed.
-
-Floor 8.
-"""
+"""Stored plans: of an output folder, and of the output folder that a base has committed. Floor 8."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How much of a corpus a changed row is about: the specs that match what its cells ask of a spec.
-
-Floor 7, pure.
-"""
+"""How much of a corpus a changed row is about: the specs that match what its cells ask of a spec. Floor 7, pure."""
 
 from __future__ import annotations
 

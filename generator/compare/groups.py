@@ -1,7 +1,4 @@
-"""The changes of a comparison by their common cause.
-
-Floor 7, pure.
-"""
+"""The changes of a comparison by their common cause. Floor 7, pure."""
 
 from __future__ import annotations
 

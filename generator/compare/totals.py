@@ -1,7 +1,4 @@
-"""What all decisions of a comparison come to: GPUs, cost, quality loss and objectives, before and after.
-
-Floor 7, pure.
-"""
+"""What all decisions of a comparison come to: GPUs, cost, quality loss and objectives, before and after. Floor 7, pure."""
 
 from __future__ import annotations
 

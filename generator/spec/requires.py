@@ -1,7 +1,4 @@
-"""`requires` of the project file: the versions of gen-deploy that may work on a project, as a list such as `>=0.4,<0.5`.
-
-Floor 2, pure.
-"""
+"""`requires` of the project file: the versions of gen-deploy that may work on a project, as a list such as `>=0.4,<0.5`. Floor 2, pure."""
 
 from __future__ import annotations
 
