@@ -4,8 +4,7 @@
     outcome = decide_spec(read_spec(Path("spec.yaml")), book)
     files = artifacts(outcome.plan, [outcome.plan.choice], book)
 
-Everything here is loaded when it is first asked for, so that importing the package costs nothing.
-"""
+Everything here is loaded when it is first asked for, so that importing the package costs nothing."""
 
 from __future__ import annotations
 

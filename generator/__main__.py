@@ -1,8 +1,7 @@
 """The command `gen-deploy`, and `python -m generator`. Floor 8.
 
 Ctrl-C or a signal prints one line and no traceback, at any moment. So nothing is imported here before the
-handlers are set; all other imports follow. A signal raises an exception, so that temporary folders are removed.
-"""
+handlers are set; all other imports follow. A signal raises an exception, so that temporary folders are removed."""
 
 from __future__ import annotations
 

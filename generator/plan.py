@@ -1,7 +1,6 @@
 """The data of a decision: candidates with figures and reasons, the choice, and the trace of steps.
 
-Floor 5, pure. Everything later reads these types, or the object that `render/plan_json.py` makes of them.
-"""
+Floor 5, pure. Everything later reads these types, or the object that `render/plan_json.py` makes of them."""
 
 from __future__ import annotations
 
@@ -52,8 +51,7 @@ class Performance(NamedTuple):
     """A candidate's speed, or the reason for a missing estimate.
 
     `gpu_hours` are of a million output tokens; `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms`
-    still hold by the estimates, None if the spec has no such objective.
-    """
+    still hold by the estimates, None if the spec has no such objective."""
 
     speed: Speed | None = None
     unknown: str | None = None
@@ -72,8 +70,7 @@ class Candidate:
     made, missing). `settings` holds every neutral setting that is emitted, under the names of `rules/facts/engines`; empty
     until the candidate has been fitted. `gpu_layers` of a GGUF are on the GPUs (the output counts as one), without the experts of the
     first `cpu_experts` layers. Figures are None until it has been sized. `job` makes the weights, where origin
-    is `made` (known of the best candidate of each engine). `back_end` is what computes (`vulkan`), of an engine that has several.
-    """
+    is `made` (known of the best candidate of each engine). `back_end` is what computes (`vulkan`), of an engine that has several."""
 
     engine: str
     engine_version: str
@@ -154,8 +151,7 @@ class Plan:
     """The decision for one spec.
 
     `spec` is the normalised spec as plain data (defaults filled in), `choice` None where nothing fits, `alternatives`
-    the runners-up, best first. `facts` are the names and values that the spec and the choice gave the rules.
-    """
+    the runners-up, best first. `facts` are the names and values that the spec and the choice gave the rules."""
 
     name: str
     rules_name: str

@@ -128,8 +128,7 @@ class ModelArchitecture:
     `rotary_rows` are the positions of all rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are
     matrices in the published checkpoint that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`:
     quantization tools copy them unchanged. `gguf_experts` is the ggml type in which every GGUF of the model has its routed experts, whatever
-    the file's type is called. `in_host` are lookup tables that the engine keeps in host memory.
-    """
+    the file's type is called. `in_host` are lookup tables that the engine keeps in host memory."""
 
     model_type: str
     layers: int

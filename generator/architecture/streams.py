@@ -1,7 +1,6 @@
 """Residual streams that a layer mixes (gated hyper-connections), and layers that look n-grams up in a table (Qwen3.8-Flash-Next).
 
-Floor 3, pure. All of it but the table is in 16 bits, and every GPU has all of it.
-"""
+Floor 3, pure. All of it but the table is in 16 bits, and every GPU has all of it."""
 
 from __future__ import annotations
 
@@ -24,8 +23,7 @@ def mixed_streams(fields: Fields, hidden: int, layers: int) -> Placed:
 def ngram_layers(fields: Fields, hidden: int, layers: int) -> Placed:
     """In `ple_layer_ids` (from 1 on) a token adds the rows of its last n-grams: a table, key and value projections, a short convolution.
 
-    Each head of an n-gram has the next prime above `ngram_vocab_size_base` rows, counted as the base: 5 rows in a million are missing.
-    """
+    Each head of an n-gram has the next prime above `ngram_vocab_size_base` rows, counted as the base: 5 rows in a million are missing."""
     chosen = [layer - 1 for layer in fields.sequence("ple_layer_ids", int) or ()]
     if any(not 0 <= layer < layers for layer in chosen):
         raise fields.problem("ple_layer_ids", f"must name layers from 1 to {layers}")

@@ -32,8 +32,7 @@ MEANING = {
 def command(specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool) -> int:
     """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
-    Without SPEC, every spec of the project file gen-deploy.yaml.
-    """
+    Without SPEC, every spec of the project file gen-deploy.yaml."""
     specs, out, whole = options.corpus(specs, out)
     book = load(rules)
     options.check_engine(engine, book)

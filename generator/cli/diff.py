@@ -58,8 +58,7 @@ def command(
 
     BASE and HEAD are commits (default HEAD: the working tree; three dots: since their merge base). DIR..DIR compares two rule
     sets, or two folders of generated files. Default SPEC: the corpus of the project file. What BASE has committed in its output
-    folder is compared too: another version of gen-deploy may have decided it.
-    """
+    folder is compared too: another version of gen-deploy may have decided it."""
     asked = Asked(grid, prices)
     if grid and plans:
         raise UsageError(Problem("usage", "--plans compares stored plans, and of the grid none are stored"))

@@ -31,8 +31,7 @@ def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
 def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> tuple[Artifact, ...]:
     """The files of a decided spec.
 
-    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it.
-    """
+    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it."""
     spec = outcome.context.spec
     chosen = candidates(outcome, all_engines)
     check_versions(spec, chosen, book)
@@ -73,8 +72,7 @@ def check_versions(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook
 def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:
     """For a rule set that sizes by the rule of thumb: the same candidate sized by `default`, as the files require.
 
-    If `default` rejects it, the outcome has no choice.
-    """
+    If `default` rejects it, the outcome has no choice."""
     choice = outcome.plan.choice
     if choice is None or outcome.context.book.sizing == "detailed":
         return outcome

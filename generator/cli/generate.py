@@ -48,8 +48,7 @@ def command(
 ) -> int:  # fmt: skip
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
-    Without SPEC, every spec of the project file gen-deploy.yaml.
-    """
+    Without SPEC, every spec of the project file gen-deploy.yaml."""
     specs, out, whole = options.corpus(specs, out)
     job = Job(load(rules), out, all_engines, force, prune, quiet, verbose)
     options.check_engine(engine, job.book)

@@ -36,8 +36,7 @@ from generator.spec.deployment import DeploymentSpec
 def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
     """Look up the models that the specs name, and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.
 
-    Without SPEC, all specs of the project file. Weights are never downloaded.
-    """
+    Without SPEC, all specs of the project file. Weights are never downloaded."""
     book = load(rules)
     paths, whole = specs_of(specs)
     found, errors = options.read_specs(paths)
@@ -76,8 +75,7 @@ def look_up(
 ) -> tuple[Lock, bool]:
     """Ask the hub for what these specs need, and write their lock; returns it, and whether it changed.
 
-    Raises `InputError` with all that cannot be had: then nothing is written.
-    """
+    Raises `InputError` with all that cannot be had: then nothing is written."""
     from generator.hub.lookup.client import connect  # imported lazily: only lookups need the client
     from generator.hub.lookup.fill import Filling
 

@@ -58,8 +58,7 @@ def options(*found: Callable[[F], F]) -> Callable[[F], F]:
 def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...], Path, bool]:
     """The specs and the output folder of a command, by default from the project file; and whether these are all specs of the project.
 
-    Raises `UsageError` if neither names them.
-    """
+    Raises `UsageError` if neither names them."""
     if specs and out is not None:
         return specs, out, False
     found = project.find(Path())
@@ -76,8 +75,7 @@ def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...],
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
     """A spec from a file, with `--engine` overriding its pins; raises `InputError` with all its problems.
 
-    A pinned version belongs to the pinned engine: with another engine it is dropped.
-    """
+    A pinned version belongs to the pinned engine: with another engine it is dropped."""
     if path.name == project.FILE:
         message = "this is a project file, not a spec; `gen-deploy` without arguments works on all its specs"
         raise InputError(Problem("project-file", message, Place(str(path))))
@@ -114,8 +112,7 @@ def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:
 def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:
     """All valid specs, and the errors of the others.
 
-    Raises `InputError` with all these errors if two specs have the same name: then nothing may be written.
-    """
+    Raises `InputError` with all these errors if two specs have the same name: then nothing may be written."""
     specs: list[DeploymentSpec] = []
     errors: list[InputError] = []
     for path in paths:

@@ -1,7 +1,6 @@
 """Process many specs in parallel on the available processors.
 
-Floor 8. Workers are forks, so that rule sets are read once; without fork, a single process does all the work.
-"""
+Floor 8. Workers are forks, so that rule sets are read once; without fork, a single process does all the work."""
 
 from __future__ import annotations
 

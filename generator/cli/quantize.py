@@ -36,8 +36,7 @@ def command(
 ) -> int:
     """Write only the job that produces the weights of each SPEC, into DIR/<name>/quantize/.
 
-    The spec pins the method, or the rules choose it. The job is written even if a published checkpoint exists.
-    """
+    The spec pins the method, or the rules choose it. The job is written even if a published checkpoint exists."""
     if method is not None and job is None:
         raise UsageError(Problem("usage", "--method needs --job; for a quantization method use `pin: {quantization: …}` in the spec"))
     book = load(rules)

@@ -1,7 +1,6 @@
 """The two sides of `gen-deploy diff`: the rule set and the specs of a commit, or of the working tree.
 
-Floor 8. Files of a commit are exported to a temporary folder; the checkout is only read.
-"""
+Floor 8. Files of a commit are exported to a temporary folder; the checkout is only read."""
 
 from __future__ import annotations
 
@@ -37,8 +36,7 @@ _PART = re.compile(r"[0-9]{5}-of-[0-9]{5}\.gguf$")
 class Side:
     """One side. `files` is the folder of its tree: the working tree, or a temporary folder with the exported files.
 
-    `commit` is None for the working tree. `here` is the command's folder, relative to the root of the repository.
-    """
+    `commit` is None for the working tree. `here` is the command's folder, relative to the root of the repository."""
 
     label: str
     repo: Repo
@@ -187,8 +185,7 @@ class Side:
     def _model_file(self, key: str, name: str, spec: DeploymentSpec) -> Path | None:
         """A file named by a spec, readable: from the commit (weights: header only), or from the working tree if it is not in git.
 
-        None if the spec names none, or one outside the repository.
-        """
+        None if the spec names none, or one outside the repository."""
         written = getattr(spec.model, key)
         if not written or written.startswith(("/", "~")):
             return None

@@ -48,8 +48,7 @@ def plans_of(side: Side) -> Plans:
 def stored_of(side: Side, book: RuleBook) -> tuple[dict[str, Stored], list[Problem]]:
     """What a commit has in its output folder, by spec name; with a warning for each plan that cannot be read.
 
-    Nothing where the project's own rules do not decide what is written (they size by a rule of thumb).
-    """
+    Nothing where the project's own rules do not decide what is written (they size by a rule of thumb)."""
     if side.project is None or book.sizing != "detailed":
         return {}, []
     plans, problems = _plans(_committed(side))

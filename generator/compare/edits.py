@@ -1,7 +1,6 @@
 """The edits between two rule sets, and rule sets with single edits applied.
 
-Floor 7, pure. Comments, the order of collected rows and positions do not count as edits.
-"""
+Floor 7, pure. Comments, the order of collected rows and positions do not count as edits."""
 
 from __future__ import annotations
 

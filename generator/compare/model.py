@@ -27,8 +27,7 @@ class Edit:
     """One edit of the rules: a threshold, a row of a table, or an entry of the facts.
 
     `section` is `thresholds`, `tables/NAME` or a section of facts; `action` added, removed, changed or moved; `fields`
-    the changed fields; `decisive` whether it can change a decision at all (a source or a reason cannot).
-    """
+    the changed fields; `decisive` whether it can change a decision at all (a source or a reason cannot)."""
 
     section: str
     name: str
@@ -50,8 +49,7 @@ class Edit:
 class Cause:
     """A row that caused a change: its effect, and the facts it read before and after.
 
-    `did` is rejects, no-longer-rejects, prefers, sets, no-longer-sets, or considers.
-    """
+    `did` is rejects, no-longer-rejects, prefers, sets, no-longer-sets, or considers."""
 
     table: str
     row: str
@@ -78,8 +76,7 @@ class Change:
 
     `by` is `rules` (the same spec under other rules), `spec` or `lock` (an edited spec or lock under the new rules), or `tool` (what
     the base has committed is not what this version decides for it). `old` and `new` are
-    short descriptions of the chosen candidates (None: nothing fits, or the spec cannot be planned; see `problem`).
-    """
+    short descriptions of the chosen candidates (None: nothing fits, or the spec cannot be planned; see `problem`)."""
 
     name: str
     spec: str
@@ -111,8 +108,7 @@ class RulesName:
 class Totals(NamedTuple):
     """All decisions together, before and after: GPUs, worst quality loss in percent, cost per hour of those with a price.
 
-    `worst` is the spec with the worst loss now, `missed` are the specs that newly miss an objective, `priced` how many have a price.
-    """
+    `worst` is the spec with the worst loss now, `missed` are the specs that newly miss an objective, `priced` how many have a price."""
 
     gpus: tuple[int, int]
     loss: tuple[float | None, float | None]
@@ -126,8 +122,7 @@ class Totals(NamedTuple):
 class Tool(NamedTuple):
     """What wrote the files that a base has committed, and what decides now: versions (None: not recorded), and digests of rules.
 
-    `label` names the base.
-    """
+    `label` names the base."""
 
     label: str
     old: str | None
@@ -139,8 +134,7 @@ class Kept(NamedTuple):
     """A spec whose choice in the lock is not that of the rules: `newer` (it stays) or `refused` (it cannot).
 
     `says` is what the rules would choose, or the rows against it; `before` whether the base said so already; `files` the changes
-    of launch files although the choice stays (None: not compared).
-    """
+    of launch files although the choice stays (None: not compared)."""
 
     name: str
     state: str
@@ -162,8 +156,7 @@ class Coverage(NamedTuple):
 class Comparison:
     """All data of a report. `traced` is False if there were too many edits to test each one separately.
 
-    `grid` is the same comparison over the built-in grid, if asked for.
-    """
+    `grid` is the same comparison over the built-in grid, if asked for."""
 
     old: RulesName
     new: RulesName

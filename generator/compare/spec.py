@@ -46,8 +46,7 @@ def _inside(spec: DeploymentSpec, problem: Problem) -> str:
 class Compared(NamedTuple):
     """The comparison of one spec: its changes, why it cannot be planned now, its figures before and after, what it says to the probes.
 
-    `kept` is what its lock keeps, or cannot keep.
-    """
+    `kept` is what its lock keeps, or cannot keep."""
 
     changes: tuple[Change, ...]
     problem: str | None

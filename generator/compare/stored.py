@@ -1,7 +1,6 @@
 """Decisions that are stored as files: those that a base has committed against what is decided now, and two folders of them.
 
-Floor 7, pure; the texts of committed files are read when they are asked for.
-"""
+Floor 7, pure; the texts of committed files are read when they are asked for."""
 
 from __future__ import annotations
 

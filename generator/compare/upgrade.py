@@ -1,7 +1,6 @@
 """The effect of another engine version on a deployment: changed options, and options that the version refuses.
 
-Floor 7, pure: from two launches to changes.
-"""
+Floor 7, pure: from two launches to changes."""
 
 from __future__ import annotations
 

@@ -21,8 +21,7 @@ class Units(NamedTuple):
     """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
 
     `padded` are lengths that the maker of the checkpoint rounded up, `wide` the roles that it left in 16 bits.
-    `tables` are bytes in the host's memory for each copy.
-    """
+    `tables` are bytes in the host's memory for each copy."""
 
     group: int | None
     block: int | None

@@ -53,8 +53,7 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
 def served(context: Context, engine: Engine) -> Context:
     """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out.
 
-    Lookup tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own.
-    """
+    Lookup tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own."""
     since = (engine.facts.get("tables_in_host") or {}).get(context.gpu.vendor)
     tables = tuple(m for m in context.model.architecture.matrices if m.role == "lookup")
     if tables and since and version_key(engine.version) >= version_key(since) and not context.gpu.unified:

@@ -1,7 +1,6 @@
 """Read-only access to a git repository: commits, trees and files as objects. Checkout, index and refs are never touched.
 
-Floor 8: runs git. External input is passed as arguments after `--end-of-options` or on stdin, never as an option.
-"""
+Floor 8: runs git. External input is passed as arguments after `--end-of-options` or on stdin, never as an option."""
 
 from __future__ import annotations
 
@@ -204,8 +203,7 @@ def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[st
     """Write files of a tree below `target` (`known`: the whole tree); raises `InputError` for outside links, submodules and too large files.
 
     With `heads` the files are weights, and only their headers are written.
-    A link is written as its target file within the same tree, as a read in the working tree would see it.
-    """
+    A link is written as its target file within the same tree, as a read in the working tree would see it."""
     problems = []
     plain: list[tuple[str, str]] = []
     links = repo.contents(entry.sha for entry in entries if entry.mode == LINK)

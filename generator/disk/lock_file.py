@@ -16,8 +16,7 @@ def write_lock(path: Path, change: Callable[[Lock], Lock]) -> bool:
     """Put the changed lock in the place of the one that is there; returns whether its text differs.
 
     `change` gets the lock as it is now, which may be newer than the one that the caller read. Raises `WriteError`, and `InputError` for a
-    lock that cannot be read.
-    """
+    lock that cannot be read."""
     try:
         with locked(path.parent):
             text = text_of(change(read_lock(path) if path.exists() else EMPTY)).encode()

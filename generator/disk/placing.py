@@ -76,8 +76,7 @@ class Placed:
 def flush(folder: Path) -> None:
     """Have the files below a folder on the disk before they are renamed: after a power cut each is the old one or the new one, never empty.
 
-    On Linux one call for the whole file system (syncfs(2)), elsewhere one for each file.
-    """
+    On Linux one call for the whole file system (syncfs(2)), elsewhere one for each file."""
     import ctypes  # only those who write pay for it
 
     handle = os.open(folder, os.O_RDONLY) if hasattr(os, "O_DIRECTORY") else -1

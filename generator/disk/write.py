@@ -3,8 +3,7 @@
 Floor 8: one of the few modules that write. New files are staged in a folder inside the spec's folder and renamed into place.
 A killed run leaves a mixture of old and new files, which does not start: the seals, which start scripts check,
 are removed before the first rename and restored after the last; until then the manifest is marked unfinished,
-with old and new digests, so that the next run recognizes its own files.
-"""
+with old and new digests, so that the next run recognizes its own files."""
 
 from __future__ import annotations
 
@@ -114,8 +113,7 @@ def write_spec(
 
     Raises `WriteError` (exit 5), with nothing changed, if a generated file was edited by hand, a foreign file is in the way or the folder
     belongs to another spec (unless `force`), if a symlink or a non-folder is on the path, or if the file system refuses. Foreign files are
-    never touched; generated files that became stale stay unless `prune`, and the manifest lists them until they are removed.
-    """
+    never touched; generated files that became stale stay unless `prune`, and the manifest lists them until they are removed."""
     folder = out / name
     extra = {"spec": _relative_to(folder, spec)} if spec else {}
 
@@ -269,8 +267,7 @@ def _refuse_edited(folder: Path, found: _Survey) -> None:
 def remove_spec(out: Path, name: str, *, force: bool = False) -> WriteResult:
     """Remove the generated files of `out/name`; manually edited (unless `force`) and foreign files stay.
 
-    Raises `WriteError` if the file system refuses.
-    """
+    Raises `WriteError` if the file system refuses."""
     folder = out / name
     with reported(folder), locked(out):
         check_paths(out, name, [])

@@ -1,8 +1,7 @@
 """The content of an output folder: generated files according to the manifest, and their differences from new ones.
 
 Floor 8; reads only. A manifest is often committed and therefore untrusted: it counts only for regular
-files inside the spec's folder, reached without symlinks.
-"""
+files inside the spec's folder, reached without symlinks."""
 
 from __future__ import annotations
 
@@ -40,8 +39,7 @@ class Finding:
     """The difference of one file.
 
     `missing`, `differs` (out of date), `edited` (by hand), `stale` (no longer generated), `stale-edited` (both), or `unfinished` (the
-    manifest of an interrupted run); `found` is the content on disk, `now` the newly generated one, for kinds with both.
-    """
+    manifest of an interrupted run); `found` is the content on disk, `now` the newly generated one, for kinds with both."""
 
     kind: str
     path: str
@@ -52,8 +50,7 @@ class Finding:
 class Recorded(NamedTuple):
     """A manifest's record: path → sha256 of the written file (for an unfinished run the previous one too), and the owning spec.
 
-    `spec` is the path of the spec relative to the folder, or only its file name.
-    """
+    `spec` is the path of the spec relative to the folder, or only its file name."""
 
     files: dict[str, frozenset[str]]
     spec: str | None = None

@@ -38,8 +38,7 @@ class Checkpoint:
     its maker left in 16 bits (None: not known), `in_fp8` those stored in FP8 in whatever method, `size` is that of its files in bytes, as
     exact as the source (0: not known), `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8
     KV cache. `tensors` are those of a GGUF whose header is known; they go before `size` and before the method's mixture. `projector` is the file of
-    its vision tower, with its bytes.
-    """
+    its vision tower, with its bytes."""
 
     id: str
     origin: str

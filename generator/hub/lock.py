@@ -1,8 +1,7 @@
 """The lock `gen-deploy.lock`: what a model hub said of the repositories that specs name, so that nobody has to ask it again.
 
 Floor 2; reads only the lock. It is JSON, sorted, one entry a repository, written for review in a pull request; a checkout that
-brings one may be hostile, so each part is checked for its type and size when it is read.
-"""
+brings one may be hostile, so each part is checked for its type and size when it is read."""
 
 from __future__ import annotations
 
@@ -54,8 +53,7 @@ class Repository:
     a model's own repository). `config` is its config.json (None: not read, or none), `quantization` its hf_quant_config.json. `chat` lists
     what its chat template knows of (`tools`, `thinking`; None: it has none, or nobody looked). `files` and `tensors` (groups, see
     `hub.tensors`) stand where a plan loads the repository, `gguf` the headers of the GGUF files that a plan loads, by the first file's name.
-    `projectors` are the files with a vision tower for GGUF.
-    """
+    `projectors` are the files with a vision tower for GGUF."""
 
     commit: str
     licence: str | None = None
@@ -76,8 +74,7 @@ class Repository:
 class Choice:
     """What was chosen for a spec: `question` is the digest of the spec that it answers, `image` what a container runs (None: none is known).
 
-    `decision` is the candidate by the names that pins have, `settings` those of it that were fitted.
-    """
+    `decision` is the candidate by the names that pins have, `settings` those of it that were fitted."""
 
     question: str
     decision: Mapping[str, str | int]

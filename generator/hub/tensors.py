@@ -2,8 +2,7 @@
 
 Floor 2, pure. A checkpoint has thousands of tensors of a dozen kinds. A line counts those that differ in numbers of their names
 only: `36 × BF16 [12288, 4096] model.layers.*.mlp.up_proj.weight`. Of a GGUF it says the layers too, since the sizing needs
-them: `q4_K [4096, 12288] blk.0-3,8.ffn_up.weight`.
-"""
+them: `q4_K [4096, 12288] blk.0-3,8.ffn_up.weight`."""
 
 from __future__ import annotations
 

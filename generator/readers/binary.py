@@ -1,7 +1,6 @@
 """A reader of untrusted binary files: regular files only, read sequentially within a budget.
 
-Floor 0. Shared by the GGUF and safetensors readers. Every problem of a file is an `InputError`.
-"""
+Floor 0. Shared by the GGUF and safetensors readers. Every problem of a file is an `InputError`."""
 
 from __future__ import annotations
 
@@ -31,8 +30,7 @@ Opened = tuple[BinaryIO, int]
 def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1) -> Opened:
     """An open regular file and its size in bytes; `what` is its name in messages.
 
-    Raises `InputError` for a file that is missing, unreadable, or not regular (a FIFO would block).
-    """
+    Raises `InputError` for a file that is missing, unreadable, or not regular (a FIFO would block)."""
     try:
         handle = os.open(path, READING)
     except OSError as error:
@@ -82,8 +80,7 @@ def read_piece(file: BinaryIO, count: int, name: str) -> bytes:
 class Reader:
     """Little-endian values from the start of a file; at most `budget` bytes are read.
 
-    Raises `InputError`: `truncated` if the file ends early, `too-large` beyond the budget.
-    """
+    Raises `InputError`: `truncated` if the file ends early, `too-large` beyond the budget."""
 
     def __init__(self, path: Path, name: str, budget: int, opened: Opened | None = None) -> None:
         """`opened` is a file that is not on this disk, with its size in bytes."""

@@ -1,7 +1,6 @@
 """File access limits for untrusted checkouts: inside the checkout, symlinks resolved, and never git's own files.
 
-Floor 0; inspects names and links only, reads no file.
-"""
+Floor 0; inspects names and links only, reads no file."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 Floor 0. YAML is read as version 1.2's core schema (so `7.6e9` is a number and `yes` a word), from
 libyaml's events, without recursion; duplicate keys, tags, several documents, invalid UTF-8 and
-anything over a budget are errors with a position. Aliases work; their expansion counts towards the budget.
-"""
+anything over a budget are errors with a position. Aliases work; their expansion counts towards the budget."""
 
 from __future__ import annotations
 
@@ -50,8 +49,7 @@ class Document(NamedTuple):
     """A file's data with the position of each part.
 
     `marks` maps a path such as `("hardware", "gpu")` to the (line, column) of its value;
-    `key_marks` to that of its key. `plain` are the unquoted words, including keys, with their parsed values.
-    """
+    `key_marks` to that of its key. `plain` are the unquoted words, including keys, with their parsed values."""
 
     name: str
     data: Any
@@ -71,8 +69,7 @@ class Document(NamedTuple):
 def read_bytes(path: Path, limit: int, name: str | None = None) -> bytes:
     """The bytes of a regular file of at most `limit` bytes.
 
-    Raises `InputError` for a file that is missing, unreadable, not regular (a FIFO would block), or too large.
-    """
+    Raises `InputError` for a file that is missing, unreadable, not regular (a FIFO would block), or too large."""
     name = name or str(path)
     file, size = open_regular(path, name)
     with file:
@@ -103,8 +100,7 @@ def parse_yaml(text: str, name: str) -> Document:
     """Parse one YAML document into plain data with positions.
 
     Raises `InputError` with a position for syntax errors, duplicate or non-string keys, tags, several documents,
-    and anything deeper than `MAX_DEPTH` or larger than `MAX_NODES` after expanding aliases.
-    """
+    and anything deeper than `MAX_DEPTH` or larger than `MAX_NODES` after expanding aliases."""
     if found := _BREAKS.search(text):
         message = f"the character U+{ord(found[0]):04X} is an invisible line break, which YAML turns into a blank: remove it"
         raise fail("bad-character", message, _place(text, found.start(), name))
@@ -279,7 +275,6 @@ class _Builder:
 def read_json(path: Path, name: str | None = None, limit: int = MAX_CONFIG_BYTES, constants: bool = False) -> dict[str, object]:
     """Read a JSON object from a file (a safetensors index; a model's `config.json`, where Python's `constants` are allowed).
 
-    Raises `InputError` with a position for invalid JSON, duplicate keys, or excessive nesting.
-    """
+    Raises `InputError` with a position for invalid JSON, duplicate keys, or excessive nesting."""
     name = name or str(path)
     return parse_object(decode(read_bytes(path, limit, name), name), name, constants=constants)

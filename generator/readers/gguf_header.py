@@ -1,8 +1,7 @@
 """The header of a GGUF file: metadata and the table of tensors. The weights are never read.
 
 Floor 0. Layout: magic, version, two counts, key-value pairs, tensor records, padding, data (docs/gguf.md of
-ggml-org/ggml). All counts and sizes in the header are checked against budgets and the file's size before use.
-"""
+ggml-org/ggml). All counts and sizes in the header are checked against budgets and the file's size before use."""
 
 from __future__ import annotations
 
@@ -85,8 +84,7 @@ def read_gguf(path: Path, name: str | None = None) -> GgufHeader:
     """The header of a GGUF file and, for a split file, of all parts in its folder.
 
     Raises `InputError`: `not-gguf`, `gguf-version`, `truncated`, `too-large`, `gguf-corrupt`, `unknown-ggml-type`,
-    `gguf-part-missing`, `unreadable`.
-    """
+    `gguf-part-missing`, `unreadable`."""
     name = name or str(path)
     header = read_gguf_part(path, name)
     count = header.metadata.get("split.count", 0)

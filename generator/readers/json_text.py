@@ -1,7 +1,6 @@
 """A reader for untrusted JSON, with its own depth limit and positions.
 
-Floor 0. The depth limit of Python's own reader depends on version and stack; here it is always `MAX_DEPTH`.
-"""
+Floor 0. The depth limit of Python's own reader depends on version and stack; here it is always `MAX_DEPTH`."""
 
 from __future__ import annotations
 
@@ -23,8 +22,7 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[\[{]|[\]}]', re.DOTALL)
 def parse(text: str, name: str, strict: bool = True, most: int = MAX_VALUES, constants: bool = False) -> object:
     """The value of a JSON text; in strict mode without duplicate keys, and without NaN and Infinity unless `constants` allows them.
 
-    Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`, and `too-many-nodes` for more than `most` values.
-    """
+    Raises `InputError` with a position: `json-syntax`, `duplicate-key`, `too-deep`, and `too-many-nodes` for more than `most` values."""
     if sum(map(text.count, ",[{")) > most:
         raise fail("too-many-nodes", f"more than {most} values", Place(name))
 

@@ -1,8 +1,7 @@
 """The header of a safetensors file, and the index of a sharded model: exact bytes by tensor.
 
 Floor 0. Layout: a 64-bit length, that many bytes of JSON, the data (README of huggingface/safetensors, which also defines
-the length limit). Sizes are checked against types, shapes and the file size; weights are never read.
-"""
+the length limit). Sizes are checked against types, shapes and the file size; weights are never read."""
 
 from __future__ import annotations
 
@@ -60,8 +59,7 @@ class SafetensorsIndex:
 def read_safetensors(path: Path, name: str | None = None, opened: Opened | None = None) -> tuple[SafetensorsTensor, ...]:
     """The tensors of one file (`opened`: of one that is elsewhere), in header order.
 
-    Raises `InputError`: `not-safetensors`, `truncated`, `too-large`, `safetensors-corrupt`, `unreadable`.
-    """
+    Raises `InputError`: `not-safetensors`, `truncated`, `too-large`, `safetensors-corrupt`, `unreadable`."""
     name = name or str(path)
     with Reader(path, name, MAX_HEADER_BYTES, opened) as reader:
         if reader.size < 8:
@@ -88,8 +86,7 @@ def read_safetensors(path: Path, name: str | None = None, opened: Opened | None 
 def read_index(path: Path, name: str | None = None) -> SafetensorsIndex:
     """The index of a sharded safetensors model.
 
-    Raises `InputError`: `safetensors-corrupt` for an invalid index; `json-syntax`, `too-large`, `unreadable`.
-    """
+    Raises `InputError`: `safetensors-corrupt` for an invalid index; `json-syntax`, `too-large`, `unreadable`."""
     name = name or str(path)
     data = parse_object(decode(read_bytes(path, MAX_INDEX_BYTES, name), name), name, MAX_VALUES)
     metadata, weight_map = data.get("metadata") or {}, data.get("weight_map")

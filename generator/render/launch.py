@@ -202,8 +202,7 @@ class Launch:
     def _at_commit(self, inside: bool) -> dict[str, list[Word] | None]:
         """Files by their address at a commit, and where they are kept: of each commit in a folder of its own, as the engine goes by names.
 
-        Without the place llama.cpp b11312 starts as a router without a model.
-        """
+        Without the place llama.cpp b11312 starts as a router without a model."""
         name, commit, at, env = self.weights.name, str(self.candidate.revision), self.facts["file_address"], self.deploy.get("env") or {}
         base = next((env[variable] for variable in at["env"] if variable in env), at["base"]).rstrip("/")
         variable = self.facts["container"]["cache_env"]

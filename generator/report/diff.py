@@ -1,7 +1,6 @@
 """A comparison in each of its formats; what a terminal and a comment say stands in `templates/diff/`.
 
-Floor 7, pure. Every value may come from a pull request.
-"""
+Floor 7, pure. Every value may come from a pull request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The wording of a comparison, shared by its formats.
 
-Floor 7, pure. Nothing here is escaped for a format; every value may come from a pull request.
-"""
+Floor 7, pure. Nothing here is escaped for a format; every value may come from a pull request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The decision for a terminal, row by row: the facts each row read, their sources, and the row's position.
 
-Floor 7, pure; the wording is in `templates/explain/`.
-"""
+Floor 7, pure; the wording is in `templates/explain/`."""
 
 from __future__ import annotations
 
@@ -28,8 +27,7 @@ TERMS = {"weights": "█", "kv_cache": "▓", "activations": "▒", "cuda_graphs
 def explain(plan: Plan, book: RuleBook, why_not: str | None = None, lost_by: Callable[[Candidate], Row | None] = lambda _: None) -> str:
     """A decision as text, or the reasons why `ENGINE[/METHOD]` was not chosen.
 
-    `lost_by` gives the criterion by which a candidate that works lost to the choice.
-    """
+    `lost_by` gives the criterion by which a candidate that works lost to the choice."""
     if why_not is not None:
         return printable(render("explain/why_not.j2", **_why_not(plan, book, why_not, lost_by)))
     return printable(render("explain/decision.j2", **_decision(plan, book)))

@@ -1,7 +1,6 @@
 """The effective rules for a reader: every row, or one with its source, cases, decided examples and origin.
 
-Floor 7, pure; the wording is in `templates/rules/`.
-"""
+Floor 7, pure; the wording is in `templates/rules/`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Workflow commands of GitHub Actions. `%`, line ends and, in properties, `:` and `,` are escaped, so that no value can start a new command.
 
-Floor 7, pure.
-"""
+Floor 7, pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """A rule set in memory: lazily loaded sections, thresholds by version, compiled tables.
 
 Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built, in a checkout when it is first read. If
-what was compiled does not match the current YAML, and for all other folders, the YAML itself is read.
-"""
+what was compiled does not match the current YAML, and for all other folders, the YAML itself is read."""
 
 from __future__ import annotations
 
@@ -141,8 +140,7 @@ class RuleBook:
     def threshold(self, name: str, version: str | None = None) -> typed.Threshold:
         """A threshold's entry with the value for this version: the last row with `since` at or below it.
 
-        Raises `InputError` for a threshold missing in the rule set.
-        """
+        Raises `InputError` for a threshold missing in the rule set."""
         entry = self.thresholds.get(name)
         if entry is None:
             raise fail("missing-threshold", f"the rule set {self.name!r} lacks the threshold {name!r}, which the generator needs")

@@ -1,8 +1,7 @@
 """Compiled rule sets: a folder with one JSON file per section, and an index with the fingerprint of its input.
 
 Floor 1. A folder is valid only if its index names the same YAML, byte for byte, and a section only if its hash matches the index.
-Damaged files are treated as missing. The sets lie beside the code, in a wheel as in a checkout, and are as safe as it.
-"""
+Damaged files are treated as missing. The sets lie beside the code, in a wheel as in a checkout, and are as safe as it."""
 
 from __future__ import annotations
 
@@ -51,8 +50,7 @@ def opened(folder: Path, fingerprint: str) -> Compiled | None:
 def write(folder: Path, fingerprint: str, sections: Mapping[str, object]) -> bool:
     """Write a compiled set, completely or not at all; False if impossible (a full disk, a checkout of another user).
 
-    An existing set is replaced. If two processes write at once, one wins, and both results are equal.
-    """
+    An existing set is replaced. If two processes write at once, one wins, and both results are equal."""
     staging = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

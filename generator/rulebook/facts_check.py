@@ -1,7 +1,6 @@
 """Checks of a rule set's merged facts: required keys of each entry, and known names only.
 
-Floor 1. The schemas check the form of each file.
-"""
+Floor 1. The schemas check the form of each file."""
 
 from __future__ import annotations
 

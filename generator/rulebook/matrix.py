@@ -1,7 +1,6 @@
 """The compatibility matrices: what the facts say of a method or a type of KV cache, by generation, version and shape of the model.
 
-Floor 1, pure. A row is a statement or several, most specific first: the first that holds and says something of the generation counts.
-"""
+Floor 1, pure. A row is a statement or several, most specific first: the first that holds and says something of the generation counts."""
 
 from __future__ import annotations
 

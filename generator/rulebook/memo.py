@@ -1,7 +1,6 @@
 """Results that are kept with what they were worked out from.
 
-Floor 1. A rule book and the context of a decision have a `memo`: what is kept there goes when they go.
-"""
+Floor 1. A rule book and the context of a decision have a `memo`: what is kept there goes when they go."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Layers of rules: what each layer adds, replaces, changes or switches off, with places.
 
 Floor 1. The schemas have checked the form of each file before. Rows and thresholds are replaced whole, facts field by field.
-Replaced entries are identified by digest, so that lint can report an upgrade that changes them.
-"""
+Replaced entries are identified by digest, so that lint can report an upgrade that changes them."""
 
 from __future__ import annotations
 
@@ -41,8 +40,7 @@ class Step(NamedTuple):
     """One layer's action on a row or entry.
 
     `action` is added, replaced, changed (fields laid over) or off; `below` the digest of the previous entry, `claimed`
-    the digest in the replacement's `replaces`.
-    """
+    the digest in the replacement's `replaces`."""
 
     layer: str
     action: str
@@ -55,8 +53,7 @@ class Step(NamedTuple):
 class Gathered:
     """The merged content of a rule set's files, with each file and the history of each row and entry.
 
-    `steps` is keyed by table and row id (`("reject", "out-of-memory")`) or section and name.
-    """
+    `steps` is keyed by table and row id (`("reject", "out-of-memory")`) or section and name."""
 
     merged: Data
     documents: dict[str, Document] = field(default_factory=dict)

@@ -1,7 +1,6 @@
 """Renamed words: an old name is understood for two releases, with a warning that says the new one.
 
-Floor 1; reads `rules/renamed.yaml`. Warnings go through `warnings`: the command line prints them, a program can catch them.
-"""
+Floor 1; reads `rules/renamed.yaml`. Warnings go through `warnings`: the command line prints them, a program can catch them."""
 
 from __future__ import annotations
 

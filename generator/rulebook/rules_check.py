@@ -1,7 +1,6 @@
 """Safety checks of a rule set: every name, value, threshold and source is known.
 
-Floor 1. Reports all problems at once; `lint` adds proofs (shadowed rows, gaps).
-"""
+Floor 1. Reports all problems at once; `lint` adds proofs (shadowed rows, gaps)."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 Floor 1. A file's top-level key names its content: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`, `architectures`, `models`,
 `methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `dtypes`, `engine`, `families`, `ruleset`, `off`. Cases (`cases/`) are beside the
-rules and are not read here.
-"""
+rules and are not read here."""
 
 from __future__ import annotations
 
@@ -27,8 +26,7 @@ CASES, PHYSICS, FAMILIES = "cases", "physics", "facts/families"
 def find(name_or_dir: str, beside: Path | None = None) -> Path:
     """The folder of a rule set, by shipped name or as a path; raises `InputError` if there is none.
 
-    `beside` is a complete rules folder (with `vocabulary.yaml`): shipped names are then looked up there first.
-    """
+    `beside` is a complete rules folder (with `vocabulary.yaml`): shipped names are then looked up there first."""
     if name_or_dir in SHIPPED:
         here = None if beside is None else beside / name_or_dir
         return here if here is not None and (here / "ruleset.yaml").is_file() else folder("rules") / name_or_dir
@@ -71,8 +69,7 @@ def chain(path: Path) -> list[Path]:
 def layers(path: Path) -> list[list[Path]]:
     """The YAML files of a rule set, a list per layer: the constants of physics, the shared facts, what it extends, itself.
 
-    A tree without physics or families takes the shipped ones with their sources; whatever it says itself lies over them.
-    """
+    A tree without physics or families takes the shipped ones with their sources; whatever it says itself lies over them."""
     sets = chain(path)
     root, shipped = root_of(sets[0]), folder("rules")
     sources = sorted((root / "sources").glob("*.yaml"))
@@ -95,8 +92,7 @@ def _files(path: Path) -> list[Path]:
 def fingerprint(files: list[list[Path]]) -> str:
     """A hash of the bytes of these files and of the merging code.
 
-    Equal in a checkout and in a wheel: places have the form of messages. Raises `InputError` for unreadable files.
-    """
+    Equal in a checkout and in a wheel: places have the form of messages. Raises `InputError` for unreadable files."""
     base = f"{folder('rules').parent}{os.sep}"
     digest = hashlib.sha256()
     here = Path(__file__).parent
@@ -111,8 +107,7 @@ def fingerprint(files: list[list[Path]]) -> str:
 def put_together(path: Path, trust: bool = True, lenient: bool = False) -> Data:
     """The merged and checked data of a rule set, by section; `trust` and `lenient` as for `gather`.
 
-    Raises `InputError` with all problems, each at `file:line:column`.
-    """
+    Raises `InputError` with all problems, each at `file:line:column`."""
     gathered = gather(path, trust, lenient)
     if gathered.problems:
         raise InputError(gathered.problems)
@@ -123,8 +118,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
     """The merged rule set with its files, the history of each entry, and its problems; only unreadable files raise an exception.
 
     The form of shipped files is checked when they are compiled and by lint (`trust` False); of all other files, including complete rules folders, always.
-    `lenient` ignores unknown keys: rules of an old commit may be for another version of the tool.
-    """
+    `lenient` ignores unknown keys: rules of an old commit may be for another version of the tool."""
     from generator.rulebook.rules_check import check  # imported lazily: not needed for a compiled set
 
     gathered = Gathered(empty())
@@ -155,8 +149,7 @@ def _name(path: Path) -> str:
 def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool, lenient: bool) -> bool:
     """Read one file and apply it as a layer; its form is checked first, unless `checked` before.
 
-    Only the `shared` facts may add names and engines. False for a file with an invalid form, which is omitted.
-    """
+    Only the `shared` facts may add names and engines. False for a file with an invalid form, which is omitted."""
     document = _document(file)
     gathered.documents[document.name] = document
     gathered.layers[-1][1].append(document.name)
@@ -199,8 +192,7 @@ def _form(document: Document) -> Iterator[Problem]:
 def digest_of(merged: Data) -> str:
     """A short hash of a rule set's decisions, without comments, positions and the order of collected rows.
 
-    The engines' option catalogues are excluded too: they serve verification only.
-    """
+    The engines' option catalogues are excluded too: they serve verification only."""
     data = bare({section: part for section, part in merged.items() if section != "flags"})
     for table in data["tables"].values():
         if table["hit"] == "collect":

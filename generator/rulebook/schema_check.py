@@ -1,8 +1,7 @@
 """A fast acceptance test for a JSON Schema; anything it does not accept goes to a real validator.
 
 Floor 1, pure. Importing and running a validator costs a third of a start, and nearly every spec is valid. `accepts`
-returns True only if draft 2020-12 does (a test compares the two); an unknown keyword makes it return False.
-"""
+returns True only if draft 2020-12 does (a test compares the two); an unknown keyword makes it return False."""
 
 from __future__ import annotations
 

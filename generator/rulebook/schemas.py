@@ -1,7 +1,6 @@
 """The shipped JSON Schemas, and their violations as problems with positions and suggestions.
 
-Floor 1. The validator is imported lazily: custom rule sets and invalid specs need it, shipped sets do not.
-"""
+Floor 1. The validator is imported lazily: custom rule sets and invalid specs need it, shipped sets do not."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """What the entries of a rule set hold, as far as Python reads them by name; `rules/schemas` says the whole form of each.
 
 Floor 1. For type checks only: imported under `TYPE_CHECKING`, as every start would pay for building the types. Which keys are
-always there is said by the schemas and by `facts_check.NEEDED`.
-"""
+always there is said by the schemas and by `facts_check.NEEDED`."""
 # ruff: noqa: UP013 - a class would take a line for each key
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Decision tables: cells compiled to tests, and matching of facts.
 
 Floor 1. A cell is a word or number, a list (any of its items), `{not: x}`, a comparison `{min, over, below, max}`
-with a number or the name of a threshold, or `unknown`. A fact without a value matches only `unknown`.
-"""
+with a number or the name of a threshold, or `unknown`. A fact without a value matches only `unknown`."""
 
 from __future__ import annotations
 
@@ -34,8 +33,7 @@ class Rank(NamedTuple):
     """A criterion by a number: its name, and whether higher is better.
 
     `estimate`: the number is an estimate of speed; `beyond`: it counts only where it differs by more than such estimates err
-    against each other.
-    """
+    against each other."""
 
     name: str
     higher: bool
@@ -46,8 +44,7 @@ class Rank(NamedTuple):
 class Row(NamedTuple):
     """One compiled row of a table.
 
-    `at` is `file:line`. `rank`, `unbeaten` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows.
-    """
+    `at` is `file:line`. `rank`, `unbeaten` or `order` are set in `prefer` rows, `set` in `settings` and `workload` rows."""
 
     id: str
     when: Mapping[str, object]
@@ -73,8 +70,7 @@ class Table(NamedTuple):
     """A table's rows in order, the rows by the stage at which all their names are known, and all names they read.
 
     `names_by_stage` are the names tested by a stage's rows. `memo` caches the matching rows by values: engines,
-    methods and splits repeat often.
-    """
+    methods and splits repeat often."""
 
     name: str
     hit: str

@@ -36,8 +36,7 @@ class Cuts:
 def cuts(architecture: ModelArchitecture, wide: frozenset[str] = frozenset()) -> Cuts:
     """The lengths of a model that may be quantised in groups or blocks, without those of the roles that stay in 16 bits (`wide`).
 
-    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut.
-    """
+    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut."""
     quantized = [m for m in architecture.matrices if m.quantizable and m.role not in wide and m.name not in ("attn_k", "attn_v")]
     return Cuts(
         inputs=frozenset(m.columns for m in quantized if m.shard == "row"),

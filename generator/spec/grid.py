@@ -1,7 +1,6 @@
 """The built-in grid of deployments for comparing rules: each model on each machine with each workload of `rules/grid.yaml`.
 
-Floor 2; reads that file.
-"""
+Floor 2; reads that file."""
 
 from __future__ import annotations
 

@@ -143,8 +143,7 @@ def bounds(folder: Path) -> tuple[str, ...] | None:
 def parse(text: str, name: str, folder: Path, past: bool = False) -> Project:
     """A project file from its text; raises `InputError` with all its problems, or if it requires another version of gen-deploy.
 
-    The file of a commit, in the `past`, may have required another one.
-    """
+    The file of a commit, in the `past`, may have required another one."""
     document = parse_yaml(text, name)
     data = document.data
     if not isinstance(data, dict):

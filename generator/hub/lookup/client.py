@@ -1,8 +1,7 @@
 """The hub as this tool asks it: the facts of a repository, its small files, and the beginnings of its large ones.
 
 Floor 8: opens network connections, through `huggingface_hub`, whose variables (HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE,
-proxies) work as people know them. Weights are never downloaded: their headers are read by ranges.
-"""
+proxies) work as people know them. Weights are never downloaded: their headers are read by ranges."""
 
 from __future__ import annotations
 

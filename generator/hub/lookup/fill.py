@@ -1,8 +1,7 @@
 """Filling a lock: what the specs name is looked up, with the checkpoints that trusted publishers prepared of it; then each spec is
 decided, and what its plan loads is recorded whole.
 
-Floor 8.
-"""
+Floor 8."""
 
 from __future__ import annotations
 

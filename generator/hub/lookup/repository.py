@@ -1,7 +1,6 @@
 """One repository of the hub as an entry of the lock.
 
-Floor 8. What a repository says is read by the readers that read local files: with budgets, and checked.
-"""
+Floor 8. What a repository says is read by the readers that read local files: with budgets, and checked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Rows that no combination of the catalogue can match: no engine, method and GPU satisfies all their cells.
 
-Floor 1, pure. Only names determined by the catalogue are considered; other names may have any value.
-"""
+Floor 1, pure. Only names determined by the catalogue are considered; other names may have any value."""
 
 from __future__ import annotations
 

@@ -2,8 +2,7 @@
 
 Floor 1, pure. A name's values are its words (and one that stands for every other), true and false, or numbers: each number that a
 cell compares with, and one from between each two of them, as a cell cannot tell those apart. "No value" is another one. Which of
-them a cell accepts, its own test says. A name with a set of words (`pinned`) counts as one boolean dimension per word.
-"""
+them a cell accepts, its own test says. A name with a set of words (`pinned`) counts as one boolean dimension per word."""
 
 from __future__ import annotations
 

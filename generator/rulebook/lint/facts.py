@@ -17,8 +17,7 @@ from generator.rulebook.overlay import Data, Gathered
 def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]:
     """All findings for engines, thresholds by version, and sources of facts.
 
-    Option catalogues are checked for the set itself, with `shared` also those of the shared facts.
-    """
+    Option catalogues are checked for the set itself, with `shared` also those of the shared facts."""
     files = looked_at(gathered, shared)
     for document in gathered.documents.values():
         data = document.data

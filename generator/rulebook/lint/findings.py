@@ -32,8 +32,7 @@ def findings(
 ) -> list[Problem]:
     """All findings: only loading errors if the set does not load, else every proof.
 
-    `reached` None skips findings that need cases; `shared` includes the facts shared with the sets `beside` it.
-    """
+    `reached` None skips findings that need cases; `shared` includes the facts shared with the sets `beside` it."""
     found = list(gathered.problems)
     if not found:
         found += table_findings(gathered)

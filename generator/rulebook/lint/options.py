@@ -1,7 +1,6 @@
 """Spans of versions, and option catalogues: spans of an option are disjoint, and no name belongs to two options at once.
 
-Floor 1, pure. `since` is the first version with an entry, `until` the first without it; both are optional.
-"""
+Floor 1, pure. `since` is the first version with an entry, `until` the first without it; both are optional."""
 
 from __future__ import annotations
 

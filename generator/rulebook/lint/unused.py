@@ -1,7 +1,6 @@
 """Unused entries: thresholds, sources, settings and names that neither rows nor code read.
 
-Floor 1; reads the package's own modules to find the names used there.
-"""
+Floor 1; reads the package's own modules to find the names used there."""
 
 from __future__ import annotations
 
@@ -57,8 +56,7 @@ def unused_findings(gathered: Gathered, beside: Iterable[object] = (), shared: b
     """Entries of a set that could be removed without effect.
 
     `shared` includes the facts shared by several sets; `beside` is the data of those sets' files. Unused names are notes:
-    future rules may read them.
-    """
+    future rules may read them."""
     files = looked_at(gathered, shared)
     data = [*beside, *(document.data for document in gathered.documents.values())]
     bounds, written, keys, read = set[str](), set[str](), set[str](), set[str]()
