@@ -79,8 +79,10 @@ def look_up(
     from generator.hub.lookup.client import connect  # imported lazily: only lookups need the client
     from generator.hub.lookup.fill import Filling
 
-    filling = Filling(connect(), book, replace(specs[0].lock or EMPTY, path=path), fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
-    mine = with_choices(filling.fill(specs), specs, book, fresh)
+    before = specs[0].lock or EMPTY
+    start = replace(before, path=path, choices={} if fresh else before.choices)
+    filling = Filling(connect(), book, start, fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
+    mine = with_choices(filling.fill(specs), specs, book)
     if fresh:
         _show_changes(specs, mine, book)
     needed = filling.needed(specs)
@@ -96,13 +98,12 @@ def look_up(
     return mine, write_lock(path, change)
 
 
-def with_choices(lock: Lock, specs: Sequence[DeploymentSpec], book: RuleBook, fresh: bool) -> Lock:
-    """The lock with what each spec chooses; with `fresh` as if nothing had been chosen. Of a spec that has no choice, none is recorded."""
+def with_choices(lock: Lock, specs: Sequence[DeploymentSpec], book: RuleBook) -> Lock:
+    """The lock with what each spec chooses. Of a spec that has no choice, none is recorded."""
     choices: dict[str, Choice] = {}
     for spec in specs:
-        known = replace(lock, choices={} if fresh else lock.choices)
         try:
-            outcome = decide(replace(spec, lock=known), book)
+            outcome = decide(replace(spec, lock=lock), book)
         except GenDeployError:
             continue  # the main job says what is wrong
         if outcome.plan.choice is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import sys
 import time
 from datetime import date
 from pathlib import Path
@@ -113,7 +114,8 @@ def test_lint_ends_on_a_long_table(here: Path, table: str) -> None:
     (here / "t.yaml").write_text(f"table: {table}\nrows:\n" + "".join(ROWS[table].format(i=i, j=i + 3) for i in range(9000)))
     start = time.process_time()
     found = lint(".", date.today(), 12, no_cases=True)
-    assert time.process_time() - start < 60
+    traced = 3 if sys.gettrace() is not None else 1  # coverage traces each line
+    assert time.process_time() - start < 60 * traced
     assert any(p.code == "too-many-rows" and f"{MOST_STEPS:,}" in p.message for p in found)
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,5 +23,6 @@ def test_what_was_found_stays_mended(target: Target, tmp_path: Path) -> None:
         if number < 3:
             files[f"seed {number}"] = data
     assert files
-    wrong = {name: what for name, data in files.items() if (what := judged(one, data, tmp_path))}
+    slack = 3.0 if sys.gettrace() is not None else 1.0  # coverage traces each line
+    wrong = {name: what for name, data in files.items() if (what := judged(one, data, tmp_path, slack))}
     assert not wrong
