@@ -266,12 +266,20 @@ def read_spec(path: Path) -> DeploymentSpec:
     spec, problems = from_document(read_yaml(path), path)
     if spec is None:
         raise InputError(problems)
-    from generator.spec.project import bounds, lock_path  # imported lazily: the public API may not need a project
+    from generator.spec.project import bounds  # imported lazily: the public API may not need a project
 
-    path = lock_path(path.parent)
-    if path.is_file():
-        from generator.hub.lock import read_lock  # imported lazily: many specs have no lock
-
-        spec = replace(spec, lock=read_lock(path))
+    spec = with_lock(spec)
     files = spec.model.config or spec.model.gguf or spec.quantize
     return replace(spec, within=bounds(spec.folder)) if files else spec
+
+
+def with_lock(spec: DeploymentSpec) -> DeploymentSpec:
+    """The spec with what the lock of its folder says, if there is one."""
+    from generator.spec.project import lock_path  # imported lazily: the public API may not need a project
+
+    path = lock_path(spec.folder)
+    if not path.is_file():
+        return spec
+    from generator.hub.lock import read_lock  # imported lazily: many specs have no lock
+
+    return replace(spec, lock=read_lock(path))
