@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from generator.compare.groups import Group, as_told, groups
+from generator.compare.groups import LISTED, Group, as_told, groups, outcomes
 from generator.compare.model import LEVELS, Comparison
 from generator.errors import one_line, printable
 from generator.render.markdown import cell, short
@@ -47,7 +47,7 @@ def data_of(result: Comparison, unit: str = "spec") -> dict[str, Any]:
     data: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "verdict": words.verdict(result, unit), **plain(result)}
     data |= {"changed": len({change.spec for change in result.decisive}), "edits_traced": data.pop("traced")}
     data["groups"] = [
-        {"edits": list(one.changes[0].edits), "cause": words.cause_of(one, result), "specs": [change.name for change in one.changes]}
+        {"edits": list(one[0].edits), "cause": words.cause_of(one, result), "specs": [change.name for change in one]}
         for one in groups(result.decisive)
     ]
     covered = {one["edit"]: one for one in data.pop("coverage")}
@@ -59,7 +59,7 @@ def data_of(result: Comparison, unit: str = "spec") -> dict[str, Any]:
 
 def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
     """What the templates read; `every` change on its own, or only those of decisions, many with one cause together."""
-    told = [Group((change,)) for change in result.changes] if every else as_told(result.decisive)
+    told = [[change] for change in result.changes] if every else as_told(result.decisive)
     return {
         "verdict": words.verdict(result, unit), "old": plain(result.old), "new": plain(result.new), "tool": plain(result.tool),
         "changed": [_group(group, result, every) for group in told],
@@ -72,16 +72,17 @@ def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
 
 def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
     """Changes that are told together."""
-    first = group.changes[0]
-    outcomes = [
+    first, large = group[0], len(group) > LISTED
+    told = [([change.name for change in same], same[0]) for same in outcomes(group)]
+    shown = [
         {"count": len(names), "names": names, "listed": said("listed", list(map(short, names))), "head": said("headline", change),
          "cause": next(iter(words.cause_lines(change, result, 1)), "")}
-        for change, names in group.outcomes()
+        for names, change in told
     ]  # fmt: skip
     becauses = [" ".join(cause.because.split()) for cause in first.causes]
     return {
-        "count": len(group.changes), "large": group.large, "by": first.by, "cause": words.cause_of(group, result) if group.large else "",
-        "name": short(first.name), "head": said("headline", first, every), "outcomes": outcomes,
+        "count": len(group), "large": large, "by": first.by, "cause": words.cause_of(group, result) if large else "",
+        "name": short(first.name), "head": said("headline", first, every), "outcomes": shown,
         "causes": [{"line": line, "because": because} for line, because in zip_longest(words.cause_lines(first, result), becauses, fillvalue="")],
         "moved": said("moved", first.moves, True) if None not in (first.old, first.new) and first.old != first.new else "",
     }  # fmt: skip
@@ -143,9 +144,9 @@ def escaped(text: str) -> str:
 def workflow_commands(result: Comparison) -> Iterator[str]:
     """Annotations at the edited lines of the rules, and at the changed specs; the verdict comes last."""
     for group in as_told(result.decisive):
-        change = group.changes[0]
+        change = group[0]
         kind = "error" if change.level == LEVELS[0] else "warning"
-        more = [f"and {len(group.changes) - 1} more specs, {words.cause_of(group, result)}"] if group.large else []
+        more = [f"and {len(group) - 1} more specs, {words.cause_of(group, result)}"] if len(group) > LISTED else []
         message = "\n".join([f"{change.name}: {said('headline', change)}", *words.cause_lines(change, result), *more])
         yield command(kind, message, file=change.spec, line="1", title="gen-deploy diff")
     for edit in result.edits:

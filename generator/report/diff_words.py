@@ -76,7 +76,7 @@ def _by(edits: Iterable[Edit]) -> str:
 
 def cause_of(group: Group, result: Comparison) -> str:
     """The common cause of a large group: the edits behind it, else the row of its first change."""
-    first = group.changes[0]
+    first = group[0]
     lines = [_by(edit for edit in result.edits if edit.id in first.edits), *cause_lines(first, result, 1), said("edited_words", first.by)]
     return next(filter(None, lines), "cause unknown")
 
