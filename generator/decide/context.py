@@ -163,15 +163,14 @@ def reads(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleB
     return found
 
 
-def _reason(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> Reason:
-    """One row that matched; a row that only reads a cell of a matrix brings that cell's source."""
-    source = row.source or next((sources[name] for name in row.when if sources.get(name)), None)
-    return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
-
-
 def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> tuple[Reason, ...]:
-    """Reasons of the rows of a table that are decided at this stage."""
-    return tuple([_reason(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])
+    """Reasons of the rows of a table that are decided at this stage; a row that only reads a cell of a matrix brings that cell's source."""
+
+    def reason(row: Row) -> Reason:
+        source = row.source or next((sources[name] for name in row.when if sources.get(name)), None)
+        return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
+
+    return tuple(map(reason, book.tables[table].matching(facts, stage)))
 
 
 @remembered

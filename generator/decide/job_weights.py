@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context
-from generator.decide.settings import values_of
+from generator.decide.settings import collected
 from generator.facts.engine import Engine
 from generator.plan import Value
 from generator.rulebook.table import Facts, Row
@@ -58,7 +58,7 @@ def values_for(context: Context, engine: Engine, method: str, names: Facts) -> M
     book = context.book
     if "quantize" not in book.tables or (context.model.config is None and not gguf_source(context)):
         return None
-    values = values_of("quantize", names, book, engine.version)
+    values = collected("quantize", names, {}, book, engine.version)[0]
     name = str(asked(context).get("tool") or values.get("quantize_tool") or "")
     tool = book.section("quantizers").get(name)
     if tool is None or not _makes(tool, name, method, book.section("methods")[method], context):

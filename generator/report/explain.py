@@ -4,13 +4,13 @@ Floor 7, pure; the wording is in `templates/explain/`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from generator.errors import printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection
-from generator.quantity import gib
+from generator.quantity import gib, grouped
 from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
@@ -117,14 +117,16 @@ def _value(value: object) -> str:
             return str(value)
 
 
+def _pair(rejection: Rejection) -> tuple[str, str]:
+    return rejection.candidate.engine, rejection.candidate.method
+
+
 def _rejected(rejections: Sequence[Rejection]) -> list[Data]:
     """The rows against each engine and method, and how many candidates that are."""
-    groups: dict[tuple[str, str], list[Rejection]] = {}
-    for rejection in rejections:
-        groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
+    of_pairs = sorted(grouped(rejections, _pair), key=lambda found: _pair(found[0]))
     return [
-        {"name": "/".join(pair), "count": len(found), "rows": ", ".join(dict.fromkeys(reason.row for one in found for reason in one.reasons))}
-        for pair, found in sorted(groups.items())
+        {"name": "/".join(_pair(found[0])), "count": len(found), "rows": ", ".join(dict.fromkeys(reason.row for one in found for reason in one.reasons))}
+        for found in of_pairs
     ]  # fmt: skip
 
 
@@ -143,7 +145,7 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str, lost_by: Callable[[Candida
     rejected = [
         {"id": first.candidate.id, "sized": _sized(first.candidate), "others": [one.candidate.id for one in others],
          "rows": [_reason(reason, book) for reason in first.reasons]}
-        for first, *others in _alike(one for one in plan.rejected if asked(one.candidate))
+        for first, *others in grouped((one for one in plan.rejected if asked(one.candidate)), _alike)
     ]  # fmt: skip
     chosen = choice and {"id": choice.id, "described": described(choice)}
     return {"wanted": wanted, "choice": chosen, "chosen": choice is not None and asked(choice), "lower": lower, "rejected": rejected}
@@ -155,10 +157,6 @@ def _faster(candidate: Candidate, choice: Candidate | None) -> float | None:
     return one.output_tokens_per_second.value / other.output_tokens_per_second.value if one is not None and other is not None else None
 
 
-def _alike(found: Iterable[Rejection]) -> list[list[Rejection]]:
-    """Rejections grouped by equal rows and equal values read."""
-    groups: dict[str, list[Rejection]] = {}
-    for rejection in found:
-        key = repr([(reason.row, sorted((n, str(r.value)) for n, r in reason.read.items())) for reason in rejection.reasons])
-        groups.setdefault(key, []).append(rejection)
-    return list(groups.values())
+def _alike(rejection: Rejection) -> str:
+    """Equal for rejections by equal rows that read equal values."""
+    return repr([(reason.row, sorted((n, str(r.value)) for n, r in reason.read.items())) for reason in rejection.reasons])
