@@ -763,7 +763,8 @@ def families() -> Schema:
         "text": (TEXT, "The model_type of the language model inside a multimodal one."),
         "tower": (
             {"enum": [
-                "plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "downsampled", "resampled", "resampler",
+                "plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "plain-merger", "merged-patches", "downsampled", "resampled",
+                "resampler",
                 "perception", "conformer", "gated-conformer",
             ]},
             "This is the model_type of a vision or audio tower, built like this.",
