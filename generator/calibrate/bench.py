@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from generator.calibrate.overlay import files
@@ -20,6 +19,7 @@ from generator.errors import InputError, Place, fail
 from generator.plan import Candidate
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse
+from generator.record import dataclass
 from generator.render.plan_json import bounds, figure
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate

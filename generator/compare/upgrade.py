@@ -5,8 +5,8 @@ Floor 7, pure: from two launches to changes."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from generator.record import dataclass
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.words import expected

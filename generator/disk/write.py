@@ -14,7 +14,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -37,6 +36,7 @@ from generator.disk.written import (
     sha256,
 )  # fmt: skip
 from generator.errors import Problem, WriteError, printable
+from generator.record import dataclass
 from generator.render.artifact import Artifact
 from generator.render.seal import is_seal, sealed_itself
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,7 @@ from generator.architecture.shape import ModelArchitecture
 from generator.errors import InputError, Place, fold
 from generator.facts.model import Checkpoint, published
 from generator.facts.model_names import understood
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec, ModelRequest
