@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from generator.facts.model_names import understood
 from generator.facts.workload import Workload, resolve_workload
 from generator.plan import Read, Reason, Trace
 from generator.readers.problems import in_order
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row, cell_words

@@ -5,7 +5,6 @@ Floor 5, pure but for the files that the spec names."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -31,6 +30,7 @@ from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
 from generator.plan import Candidate, Plan, Reason, Rejection, Trace, Value, changed
 from generator.quantity import grouped
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
 from generator.sizing.footprint import Layout, Load

@@ -5,7 +5,6 @@ Floor 5, pure. Which tool, and what it looks at, is said by the rows of `quantiz
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
@@ -13,6 +12,7 @@ from generator.decide.context import Context
 from generator.decide.settings import collected
 from generator.facts.engine import Engine
 from generator.plan import Value
+from generator.record import dataclass
 from generator.rulebook.table import Facts, Row
 
 if TYPE_CHECKING:  # every start would pay for building the types

@@ -5,7 +5,6 @@ Floor 5, pure. Unlike the jobs that make weights for a plan, these are asked for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
@@ -15,6 +14,7 @@ from generator.facts.engine import resolve_engine, support_of
 from generator.facts.job import WEIGHTS, Needs
 from generator.facts.model import shape_of
 from generator.quantize.training import least_gpus, training_needs
+from generator.record import dataclass
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import TrainingJob as Entry

@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -18,6 +18,7 @@ from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import folder
+from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
 from generator.rulebook.schema_check import Schema, accepts
 from generator.spec.secrets import secret_problems

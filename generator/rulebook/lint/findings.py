@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 
 from generator.errors import Place, Problem
+from generator.record import dataclass
 from generator.rulebook.lint.age import age_findings
 from generator.rulebook.lint.catalogue import catalogue_findings
 from generator.rulebook.lint.facts import fact_findings
