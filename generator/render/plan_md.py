@@ -11,6 +11,7 @@ from generator.facts.job import job_json
 from generator.plan import Plan, Rejection
 from generator.render import templates
 from generator.render.artifact import Artifact
+from generator.render.compose import image_of
 from generator.render.launch import Launch
 from generator.render.notes import notes
 from generator.render.seal import with_digest
@@ -42,6 +43,9 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
         gpus=launches[0].gpus if launches else 0,
         memory=data["memory"],
         bar=bar(data["memory"]),
+        download=None if launches and launches[0].weights.local else _download(data),
+        vendor=launches[0].vendor if launches else "",
+        toolkit=source("nvidia-container-toolkit", book),
         terms=[(key, label) for key, label, _ in TERMS],
         formulas=formulas(data["memory_terms"], book),
         host=data["host_memory"],
@@ -53,7 +57,7 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
         trace=[_row(entry, book) for entry in data["trace"] if entry["because"] and entry["step"] != "reject"],
         alternatives=data["alternatives"],
         rejected=rejected(plan.rejected, book),
-        warnings=[{"id": w["id"], "because": w["because"], "source": source(w["source"], book)} for w in data["warnings"]],
+        warnings=data["warnings"],
         notes=[note for launch in launches for note in notes(launch)],
         runs=[_run(launch, paths) for launch in launches],
         jobs=_jobs(launches),
@@ -85,6 +89,18 @@ def formulas(found: Sequence[Data], book: RuleBook, depth: int = 0) -> list[Data
         rows.append({**row, "source": source(term["source"], book)})
         rows += formulas(term["parts"], book, depth + 1)
     return rows
+
+
+def _download(data: Data) -> str | None:
+    """GiB of weights to download: as looked up, else about what they take in memory; None where they are made, or quantised from others at the start."""
+    choice, memory = data["choice"], data["memory"]
+    if choice and "download_gib" in choice:
+        return f"{choice['download_gib']:.2f}"
+    if not choice or not memory or choice["weights"] in ("online", "made", "missing") or "data_parallel" in choice["settings"]:
+        return None
+    host = data["host_memory"]
+    size = memory["weights"] * choice["tensor_parallel"] * choice["pipeline_parallel"] + (host["gib"] if host else 0)
+    return f"about {size:.1f}" if size < 10 else f"about {size:,.0f}"
 
 
 def rule_of_thumb(data: Data) -> Data | None:
@@ -150,4 +166,7 @@ def _jobs(launches: Sequence[Launch]) -> list[Data]:
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
     folder = launch.engine.name
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
-    return {"title": launch.facts["title"], "name": launch.engine.name, "files": files, "url": launch.base_url, "model": launch.request_name}
+    return {
+        "title": launch.facts["title"], "name": folder, "version": launch.engine.version, "files": files, "url": launch.base_url,
+        "model": launch.request_name, "image": image_of(launch) if "compose.yaml" in files else None,
+    }  # fmt: skip
