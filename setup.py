@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
@@ -49,7 +50,7 @@ class BuildPy(build_py):
 class Sdist(sdist):
     """The archive with its members sorted, of one time and no owner."""
 
-    def make_archive(self, *args: object, **options: object) -> str:
+    def make_archive(self, *args: Any, **options: Any) -> str:
         """The archive's path; written again where SOURCE_DATE_EPOCH is set."""
         made = Path(super().make_archive(*args, **options))
         epoch = os.environ.get("SOURCE_DATE_EPOCH")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_the_notes_are_the_section(repository: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "- new\n", "")
 
 
-WRONG = {
+WRONG: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "another tag": (lambda root: None, "v1.1.0", "the tag is v1.1.0, but generator/__init__.py says 1.2.0"),
     "a tag without v": (lambda root: None, "1.2.0", "tag v1.2.0"),
     "no section": (lambda root: (root / "CHANGELOG.md").write_text("# Changelog\n"), "v1.2.0", "no section `## [1.2.0] - YYYY-MM-DD`"),
