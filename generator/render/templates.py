@@ -43,7 +43,8 @@ def _environment() -> Environment:
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )
-    environment.filters |= {"comment": comment, "md": md, "code": code, "cell": cell, "quiet": quiet, "number": number, "figure": "{:,g}".format}
+    environment.filters |= {"comment": comment, "md": md, "code": code, "cell": cell, "quiet": quiet, "number": number}
+    environment.filters |= {"figure": "{:,g}".format, "exact": "{:,.12g}".format}
     return environment
 
 
