@@ -30,7 +30,7 @@ from generator.spec.deployment import DeploymentSpec
 @click.command("lock")
 @options.options(options.some_specs_argument, options.rules_option)
 @click.option("--upgrade", is_flag=True, help="Ask again for what the lock has; says which decisions change.")
-@click.option("--list", "listing", is_flag=True, help="Ask nobody: list the files that a site without network must bring, with sizes and digests.")
+@click.option("--list", "listing", is_flag=True, help="Do not ask the hub: list the files that a site without network must bring, with sizes and digests.")
 @options.options(options.json_option, options.quiet_option)
 def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
     """Look up the models that the specs name, and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.

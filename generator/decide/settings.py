@@ -65,7 +65,7 @@ def emitted(facts: Facts, sources: Sources, book: RuleBook, engine: Engine) -> t
     values, trace = collected("settings", facts, sources, book, engine.version)
     for key in values:
         if not engine.has(key):
-            raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no word for it")
+            raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no option for it")
         for name, cell in engine.against(key, facts):
             raise fail("not-accepted", f"the rules set {key!r} for {engine.name} {engine.version}, which takes it only where {name} is {cell!r}")
     return values, trace

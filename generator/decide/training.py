@@ -156,4 +156,4 @@ def _notes(context: Context, facts: TrainingMethod, found: Needs, needs: Callabl
     if not facts["engines"]:
         yield f"{facts['note']}: the result is as large and as slow as before"
     if facts["proven"] != "run":
-        yield "nobody here has run this to its end; its words were checked against the library's own"
+        yield "this job has not been run to its end here; its option names were checked against the library"

@@ -43,7 +43,8 @@ def _environment() -> Environment:
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )
-    environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short)} | {"figure": "{:,g}".format}
+    environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short)}
+    environment.filters |= {"figure": "{:,g}".format, "exact": "{:,.12g}".format}
     return environment
 
 

@@ -11,17 +11,14 @@ from typing import Any
 from generator.errors import printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection
 from generator.quantity import gib, grouped
+from generator.render.plan_json import memory_json
+from generator.render.plan_md import TERMS, bar
 from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
 from generator.sizing.term import MemoryTerm
 
 Data = dict[str, Any]
-
-BAR = 60
-"""Width of the memory bar in characters."""
-
-TERMS = {"weights": "█", "kv_cache": "▓", "activations": "▒", "cuda_graphs": "░", "runtime": "▚"}
 
 
 def explain(plan: Plan, book: RuleBook, why_not: str | None = None, lost_by: Callable[[Candidate], Row | None] = lambda _: None) -> str:
@@ -49,14 +46,12 @@ def _decision(plan: Plan, book: RuleBook) -> Data:
 def _memory(candidate: Candidate | None, book: RuleBook) -> Data | None:
     """The fullest GPU as a stacked bar, and each term with its formula, inputs and source."""
     memory = candidate.memory if candidate is not None else None
-    if candidate is None or memory is None or not memory.capacity:
+    drawn = bar(memory_json(memory))
+    if candidate is None or memory is None or drawn is None:
         return None
-    cells, done = "", 0
-    for name, mark in TERMS.items():
-        done += getattr(memory, name)
-        cells += mark * (min(BAR, round(done / memory.capacity * BAR)) - len(cells))
-    terms = [{**_term(term, book), "mark": TERMS[term.name]} for term in candidate.terms]
-    return {"bar": cells.ljust(BAR, "·"), "total": gib(memory.total), "capacity": gib(memory.capacity), "terms": terms}
+    marks = {name: mark for name, _, mark in TERMS}
+    terms = [{**_term(term, book), "mark": marks[term.name]} for term in candidate.terms]
+    return {"bar": drawn["cells"], "total": gib(memory.total), "capacity": gib(memory.capacity), "terms": terms}
 
 
 def _term(term: MemoryTerm, book: RuleBook) -> Data:
