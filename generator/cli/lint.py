@@ -33,6 +33,11 @@ MONTHS = 12
 @options.options(options.verbose_option)
 def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -> int:
     """Check a rule set by proof: unreachable rows, gaps, overlaps, stale sources; exit 1 on errors."""
+    return report_on(rules, kind, months, no_cases, verbose)
+
+
+def report_on(rules: str, kind: str = "text", months: int = MONTHS, no_cases: bool = False, verbose: bool = False) -> int:
+    """Print the findings of a rule set; returns the exit code."""
     try:
         found = lint(rules, date.today(), months, no_cases)
     except InputError as error:

@@ -12,11 +12,14 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from generator.errors import InputError, Problem, did_you_mean, fail
 from generator.readers.document import Document, read_bytes, read_yaml
 from generator.readers.resources import folder, shown
-from generator.rulebook.overlay import Data, Gathered, bare, empty, fill_in, lay_over
+
+if TYPE_CHECKING:
+    from generator.rulebook.overlay import Data, Gathered
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
@@ -99,8 +102,7 @@ def fingerprint(files: list[list[Path]]) -> str:
     code = [*(here / name for name in ("rulesets.py", "overlay.py", "rules_check.py", "facts_check.py", "book.py")), here.parent / "readers" / "document.py"]
     for path in [*code, *(p for layer in files for p in layer)]:
         raw = read_bytes(path, MAX_RULE_BYTES)
-        digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode())
-        digest.update(raw)
+        digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode() + raw)
     return digest.hexdigest()
 
 
@@ -119,7 +121,8 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
 
     The form of shipped files is checked when they are compiled and by lint (`trust` False); of all other files, including complete rules folders, always.
     `lenient` ignores unknown keys: rules of an old commit may be for another version of the tool."""
-    from generator.rulebook.rules_check import check  # imported lazily: not needed for a compiled set
+    from generator.rulebook.overlay import Gathered, empty, fill_in  # imported lazily: not needed for a compiled set
+    from generator.rulebook.rules_check import check
 
     gathered = Gathered(empty())
     files = layers(path)
@@ -150,6 +153,8 @@ def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool
     """Read one file and apply it as a layer; its form is checked first, unless `checked` before.
 
     Only the `shared` facts may add names and engines. False for a file with an invalid form, which is omitted."""
+    from generator.rulebook.overlay import lay_over
+
     document = _document(file)
     gathered.documents[document.name] = document
     gathered.layers[-1][1].append(document.name)
@@ -193,6 +198,8 @@ def digest_of(merged: Data) -> str:
     """A short hash of a rule set's decisions, without comments, positions and the order of collected rows.
 
     The engines' option catalogues are excluded too: they serve verification only."""
+    from generator.rulebook.overlay import bare
+
     data = bare({section: part for section, part in merged.items() if section != "flags"})
     for table in data["tables"].values():
         if table["hit"] == "collect":
