@@ -36,7 +36,7 @@ def _environment() -> Environment:
     built = folder("compiled") / "templates"
     source = FileSystemLoader(folder("templates"))
     kept = folder("compiled") / "bytecode"
-    made_by = "-".join(f"{os.stat(file).st_mtime_ns:x}" for file in (__file__, jinja2.__file__))  # the settings below, and Jinja's compiler
+    made_by = "-".join(f"{Path(file).stat().st_mtime_ns:x}" for file in (__file__, jinja2.__file__))  # the settings below, and Jinja's compiler
     if not built.is_dir() and not sys.dont_write_bytecode:
         with contextlib.suppress(OSError):  # a checkout of another user
             kept.mkdir(parents=True, exist_ok=True)
