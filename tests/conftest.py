@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from hypothesis import HealthCheck, settings
 # a shared machine is slow now and then; a test fails for what it finds, not for how long it took
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+# commands that tests start would compile each module again, which takes as long as all else that they do
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 USERS = ("GEN_DEPLOY_CACHE", "GEN_DEPLOY_ALLOW_OUTSIDE", "NO_COLOR", "FORCE_COLOR", "HF_TOKEN", "COLUMNS")
 """Variables of the user's that would change what is printed or where things go."""
