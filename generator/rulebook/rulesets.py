@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.errors import InputError, Problem, did_you_mean, fail
-from generator.readers.document import Document, read_bytes, read_yaml
+from generator.readers.document import Document, decode, parse_yaml, read_bytes, read_yaml
 from generator.readers.resources import folder, shown
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
             whole &= _add(gathered, name, file, checked, layer is files[1], lenient)
     fill_in(gathered.merged)
     if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
-        gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
+        gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml")[0].data["names"])
     if not gathered.problems and "name" not in gathered.merged["ruleset"]:
         gathered.problems.append(Problem("rules-form", "this rule set has no name: write `ruleset: {name: NAME}`", gathered.top))
     gathered.merged.pop("off")
@@ -144,7 +144,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
 
 
 def _name(path: Path) -> str:
-    data = _document(path / "ruleset.yaml").data
+    data = _document(path / "ruleset.yaml")[0].data
     inner = data.get("ruleset") if isinstance(data, dict) else None
     return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
 
@@ -155,31 +155,43 @@ def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool
     Only the `shared` facts may add names and engines. False for a file with an invalid form, which is omitted."""
     from generator.rulebook.overlay import lay_over
 
-    document = _document(file)
+    document, raw = _document(file)
     gathered.documents[document.name] = document
     gathered.layers[-1][1].append(document.name)
     if not isinstance(document.data, dict):
         gathered.problems.append(Problem("rules-form", "a mapping is expected", document.place()))
         return False
-    problems = [] if checked else [p for p in _form(document) if not (lenient and p.code == "unknown-key")]
+    problems = [] if checked or _well_formed(raw) else [p for p in _form(document) if not (lenient and p.code == "unknown-key")]
     gathered.problems += problems
     if not problems:
         lay_over(gathered, layer, document, shared)
     return not problems
 
 
-def _document(file: Path) -> Document:
-    """A file, cached until it changes: rule sets share most files."""
-    try:
-        state = file.stat()
-    except OSError:
-        return read_yaml(file, shown(file), MAX_RULE_BYTES)
-    return _unchanged(file, shown(file), state.st_mtime_ns, state.st_size, state.st_ino)
+def _document(file: Path) -> tuple[Document, bytes]:
+    """A file and its bytes, cached until it changes: rule sets share most files."""
+    state = file.stat() if file.exists() else None
+    return _unchanged(file, shown(file), state and (state.st_mtime_ns, state.st_size, state.st_ino))
 
 
 @lru_cache(512)
-def _unchanged(file: Path, name: str, *state: int) -> Document:
-    return read_yaml(file, name, MAX_RULE_BYTES)
+def _unchanged(file: Path, name: str, state: object) -> tuple[Document, bytes]:
+    raw = read_bytes(file, MAX_RULE_BYTES, name)
+    try:
+        return _parsed(raw)._replace(name=name), raw
+    except InputError:
+        return parse_yaml(decode(raw, name), name), raw
+
+
+@lru_cache(512)
+def _parsed(raw: bytes) -> Document:
+    """The document of these bytes: two trees, as of two commits, have most of their files in common."""
+    return parse_yaml(decode(raw, ""), "")
+
+
+@lru_cache(512)
+def _well_formed(raw: bytes) -> bool:
+    return not any(_form(_parsed(raw)))
 
 
 def _form(document: Document) -> Iterator[Problem]:
