@@ -24,10 +24,7 @@ USERS = ("GEN_DEPLOY_CACHE", "GEN_DEPLOY_ALLOW_OUTSIDE", "NO_COLOR", "FORCE_COLO
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_rules_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled rules go to a folder of this session, for the tests and for the commands that they start.
-
-    llama.cpp's build stays where it is: its cache is found before, and named.
-    """
+    """Nothing of the user's cache is read or written; llama.cpp's build stays where it is: its cache is found before, and named."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GEN_DEPLOY_CACHE", os.environ.get("GEN_DEPLOY_CACHE") or f"{home}/gen-deploy")

@@ -27,6 +27,7 @@ print(outcome.plan.choice.id, *write_spec(Path(sys.argv[2]), "chat", files).writ
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deleted", [*((room,) for room in ROOMS), ROOMS], ids=lambda rooms: rooms[0] if len(rooms) == 1 else "all")
 def test_the_core_stands_without(deleted: tuple[str, ...], tmp_path: Path) -> None:
     """Without all of them it also reads the YAML of the rules; without one it takes them compiled, as from a wheel."""

@@ -89,6 +89,7 @@ def test_weights_that_git_does_not_keep_are_those_of_the_working_tree(repo: Path
     assert json.loads(out)["unplanned"] == 0
 
 
+@pytest.mark.slow
 def test_of_weights_in_a_commit_only_the_header_is_taken(repo: Path, tmp_path: Path) -> None:
     baseline = run(repo, "diff", "HEAD", "--format", "json")[1]
     weights(repo / "models/model.safetensors", 300 * MIB)
