@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from generator.render.words import comment
@@ -46,6 +47,22 @@ def _span(body: str) -> str:
     fence = "`" * (longest + 1)
     pad = " " if ((body[:1] in ("`", " ") or body[-1:] in ("`", " ")) and body.strip(" ")) or not body else ""  # text of blanks only is kept
     return f"{fence}{pad}{body}{pad}{fence}"
+
+
+def did(entry: Mapping[str, object]) -> str:
+    """What a step of the trace did, in a line: `set a = 1, b = 2; kept 3`."""
+    return "; ".join(f"{name} {_flat(value)}" for name, value in entry.items() if name not in ("step", "row", "read", "because", "source"))
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {one}" for key, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def inputs(found: Mapping[str, Mapping[str, float]]) -> str:
+    """The inputs of a formula in a line, in full."""
+    return "; ".join(f"{name} {one['value']:,.12g}" for name, one in found.items())
 
 
 def number(value: object) -> str:
