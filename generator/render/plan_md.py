@@ -106,5 +106,6 @@ def _run(launch: Launch, paths: Sequence[str]) -> Data:
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
     return {
         "title": launch.facts["title"], "name": folder, "version": launch.engine.version, "files": files, "url": f"{launch.base_url}/v1",
-        "nodes": launch.nodes, "loopback": is_loopback(launch.host), "model": launch.request_name, "image": image_of(launch) if "compose.yaml" in files else None,
+        "nodes": launch.nodes, "loopback": is_loopback(launch.host), "model": launch.request_name,
+        "image": image_of(launch) if "compose.yaml" in files else None,
     }  # fmt: skip
