@@ -51,13 +51,25 @@ def _span(body: str) -> str:
 
 def did(entry: Mapping[str, object]) -> str:
     """What a step of the trace did, in a line: `set a = 1, b = 2; kept 3`."""
-    return "; ".join(f"{name} {_flat(value)}" for name, value in entry.items() if name not in ("step", "row", "read", "because", "source"))
+    return "; ".join(f"{name} {said(value)}" for name, value in entry.items() if name not in ("step", "row", "read", "because", "source"))
 
 
-def _flat(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} = {one}" for key, one in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+def said(value: object) -> str:
+    """A value that a row read or set, in words."""
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case dict():
+            return ", ".join(f"{name} = {said(item)}" for name, item in value.items())
+        case list() | tuple() | set() | frozenset():
+            items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+            return ", ".join(map(said, items)) or "nothing"
+        case _:
+            return str(value)
 
 
 def inputs(found: Mapping[str, Mapping[str, float]]) -> str:
