@@ -46,7 +46,7 @@ def in_kubernetes(document: Document, book: RuleBook, engine: str | None) -> Ite
 
 def _containers(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, object]]]:
     if isinstance(value, Mapping):
-        if "image" in value and ("args" in value or "command" in value):
+        if "image" in value and any(key in value for key in ("args", "command", "env")):
             yield path, value
         for key, inner in value.items():
             yield from _containers(inner, (*path, key))

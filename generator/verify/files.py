@@ -16,7 +16,7 @@ from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.containers import in_compose, in_kubernetes, is_compose, is_kubernetes
 from generator.verify.engine_yaml import check_config
-from generator.verify.environment import check_env, check_modelfile
+from generator.verify.environment import check_env, check_modelfile, check_twice
 from generator.verify.finding import Finding
 from generator.verify.launches import Launch, in_script, names_a_server
 from generator.verify.semantics import check_together, given_options
@@ -101,10 +101,9 @@ class _Check:
             return
         known = self.known(launch.engine, launch.version)
         given = given_options(launch.words, launch.env, known)
-        asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
-        model = served_model(launch, given, known, Path(self.name).parent, self.book) if asks else {}
+        model = served_model(launch, given, known, Path(self.name).parent, self.book)
         argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known)
-        self.add(known, (*argv, *env, *check_together(given, known, model)))
+        self.add(known, (*argv, *env, *check_twice(launch.env, given, known), *check_together(given, known, model)))
 
     def add(self, known: Catalogue, found: Iterable[Finding]) -> None:
         """Report what was checked as which version, and what was found."""
@@ -166,4 +165,6 @@ def _commands_of(path: Path, text: str) -> str:
         else:
             out.append("")
         inside = (starts or inside) and line.endswith("\\")
+    if run and not re.search(r"^Exec *=", text, re.MULTILINE):
+        out.append(run)
     return "\n".join(out)
