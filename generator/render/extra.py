@@ -43,7 +43,7 @@ def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str,
             spelled.env[name] = values[0]
         else:
             spelled.parameters[name] = values
-    elif file and keys is None:
+    elif file and keys is None and (option is None or option.name not in known.refused_by_file):
         spelled.config[name] = said
     elif keys is not None and option is None and ("." in name or name in keys):
         nest(spelled.config, name, value)

@@ -22,9 +22,9 @@ _MUST = {"below": "be below", "at-most": "be at most", "at-least": "be at least"
 def check_together(given: Given, known: Catalogue, model: Mapping[str, str | int] | None = None) -> Iterator[Finding]:
     """Findings from the `together` rules of an engine; what is known of the `model` counts as given, as `model.NAME`.
 
-    A rule holds where its `option` is given (or has a `default`), all of `when` and none of `unless` (`NAME` or `NAME VALUE`). `is` says how
-    it must stand to `with`: `below`, `at-most`, `at-least`, `divides`, `reads` (one of its `words`), `given` too, or, where that is not
-    given, a `power-of-two`; without `is`, its `values` rule out what `with` `forbids`."""
+    A rule holds where its `option` is given (or has a `default`), all of `when` and none of `unless` (`NAME`, or `NAME VALUE…`: one of
+    them). `is` says how it must stand to `with`: `below`, `at-most`, `at-least`, `divides`, `reads` (one of its `words`), `given` too,
+    or, where that is not given, a `power-of-two`; without `is`, its `values` rule out what `with` `forbids`."""
     place = next((word.place for word, _ in given.values()), Place(""))
     shown = {f"model.{name}": (Text(str(value), place), f"the model's {name.replace('_', ' ')}") for name, value in (model or {}).items()}
     given = {**given, **shown}
@@ -39,8 +39,8 @@ def check_together(given: Given, known: Catalogue, model: Mapping[str, str | int
 
 
 def _is(given: Given, condition: str) -> bool:
-    name, _, value = condition.partition(" ")
-    return name in given and value in ("", given[name][0].text)
+    name, *values = condition.split()
+    return name in given and (not values or given[name][0].text in values)
 
 
 def _problem(rule: Mapping[str, Any], one: Text, two: Text | None, other: str) -> str | None:

@@ -47,5 +47,5 @@ def served_model(launch: Launch, given: Given, known: Catalogue, folder: Path, b
         return {}
     layout = layout or (shape.quantization.layout if shape.quantization else "")
     context = max(shape.max_context, shape.yarn_context)
-    numbers = {"attention_heads": shape.attention_heads, "max_context": context, "layers": shape.layers, "model_type": shape.model_type}
-    return {**numbers, "layout": layout} if layout else numbers
+    facts = {"attention_heads": shape.attention_heads, "max_context": context, "layers": shape.layers, "model_type": shape.model_type}
+    return {**facts, **({"layout": layout} if layout else {}), **({"multimodal": "yes"} if shape.multimodal else {})}
