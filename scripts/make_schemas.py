@@ -602,7 +602,8 @@ def flags() -> Schema:
         {
             "names": WORDS, "off": WORDS, "type": TEXT, "choices": SCALARS, "words": SCALARS, "words_since": VERSION, "ambiguous": WORDS,
             "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"], "items": TEXT}, "deprecated": FLAG,
-            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER, "numbers": FLAG,
+            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER,
+            "or": {**NUMBER, "description": "A number outside the limits that has a meaning of its own."}, "numbers": FLAG,
             "repeatable": FLAG, "note": TEXT, "source": SOURCE,
         }
     )  # fmt: skip
@@ -614,11 +615,17 @@ def flags() -> Schema:
     }
     free = {"type": "object"}
     words_of = {"type": "object", "additionalProperties": {"type": "string"}}
+    refuses = {
+        **mapping({"since": VERSION, "options": WORDS}, ("since", "options")),
+        "description": "Options that the config file refuses, though the command line takes them.",
+    }
     syntax = mapping(
         {
             "underscores": {"enum": ["accepted", "refused", "required", "same"]}, "abbreviations": FLAG, "equals": FLAG, "equals_ignored": WORDS,
             "dotted": FLAG, "env_prefix": TEXT,
-            "config": mapping({"flag": TEXT, "keys": {"enum": ["dashes", "either", "schema"]}, "false": {"enum": ["dropped", "ok"]}}, ("flag", "keys")),
+            "config": mapping(
+                {"flag": TEXT, "keys": {"enum": ["dashes", "either", "schema"]}, "false": {"enum": ["dropped", "ok"]}, "refuses": refuses}, ("flag", "keys")
+            ),
         },
         ("underscores", "abbreviations", "equals"),
     )  # fmt: skip
@@ -627,7 +634,12 @@ def flags() -> Schema:
     pair = mapping(
         {
             "option": TEXT, "with": {**TEXT, "description": "Another option or variable, or model.NAME: a number of the model."}, "values": SCALARS,
-            "forbids": SCALARS, "is": {"enum": ["at-least", "at-most", "below", "divides", "given"]}, "when": WORDS, "unless": WORDS,
+            "forbids": SCALARS, "is": {"enum": ["at-least", "at-most", "below", "divides", "given", "power-of-two", "reads"]},
+            "words": {
+                "type": "object", "additionalProperties": WORDS,
+                "description": "With is: reads, the words of the option by the value of with.",
+            },
+            "when": WORDS, "unless": WORDS,
             "default": {"type": "number"}, "severity": {"enum": ["warning", "error"]}, "because": TEXT, "source": SOURCE,
         },
         ("option", "with", "because"),
@@ -639,6 +651,8 @@ def flags() -> Schema:
         "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
         "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": old_words},
+        "plugins": {**words_of, "description": "An option, and the one that adds words to its choices."},
+        "visible": {**WORDS, "description": "Variables that list the GPUs a server sees."},
         "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
         "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip

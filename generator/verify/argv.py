@@ -11,6 +11,8 @@ from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text, is_option
 from generator.verify.values import old_word, wrong_text
 
+_TRUTHS = ("true", "false")
+
 
 def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
     """Every finding in the arguments of a server, without its command (`vllm serve`)."""
@@ -34,8 +36,9 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
         inner = name not in option.names and "." in name  # a key inside the value of an option
         yield from _use(option, name, word, known, seen, name if inner else option.name)
         if option.kind == "switch":
+            joined = joined or (rest.pop(0) if rest and rest[0].text.lower() in _TRUTHS else None)
             if joined is not None:
-                yield Finding("no-value", f"{name} takes no value", word.place)
+                yield Finding("no-value", f"{name} takes no value", joined.place)
             continue
         for value in _values(option, joined, rest):
             what = wrong_text(option, value.text) if value.known and not inner else None

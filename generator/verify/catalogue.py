@@ -84,8 +84,8 @@ class Catalogue:
 
 
 def limits_of(entry: Entry) -> dict[str, float]:
-    """The limits in an entry of facts: `least`, `above`, `most`."""
-    return {word: entry[word] for word in ("least", "above", "most") if word in entry}
+    """The limits in an entry of facts: `least`, `above`, `most`; `or`, a number outside them that the engine takes."""
+    return {word: entry[word] for word in ("least", "above", "most", "or") if word in entry}
 
 
 def nearest(version: str, known: list[str]) -> str:
