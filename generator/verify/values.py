@@ -76,7 +76,7 @@ def number(text: str) -> float | None:
 def _outside(limits: Mapping[str, float], text: str) -> str | None:
     """The limits of an option, if a number breaks them."""
     value = number(text)
-    inside = value is None or limits.get("least", value) <= value <= limits.get("most", value) and value > limits.get("above", value - 1)
+    inside = value is None or (limits.get("least", value) <= value <= limits.get("most", value) and value > limits.get("above", value - 1))
     if inside or value == limits.get("or"):
         return None
     shown = {"least": "of at least", "most": "of at most"}
