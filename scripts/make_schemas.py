@@ -677,7 +677,8 @@ def gates(merged: Schema) -> Schema:
     by_engine = {**mapping(dict.fromkeys(merged["engines"], WORDS)), "description": "By engine: options of its table, keys of its file, parameters."}
     gate = mapping(
         {
-            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]}, "source": SOURCE,
+            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]},
+            "left_out": {**FLAG, "description": "Whether `NAME: false` passes, which leaves the option to the engine's own default."}, "source": SOURCE,
             "options": by_engine, "env": {**WORDS, "description": "Variables of the process; NAME* is every name that begins so."}, "replaces": DIGEST,
         },
         ("because", "source"),

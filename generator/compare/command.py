@@ -81,7 +81,7 @@ def added(found: Iterable[Unlike], engine: str, book: RuleBook) -> Iterator[str]
     """The names in `extra_args` of options that a plan adds and a spec can leave out (`NAME: false`)."""
     for one in found:
         name = one.name.removeprefix("--")
-        if one.theirs is None and one.name.startswith("--") and not any(gate.holds(name) and not gate.warns for gate in gates(book, engine)):
+        if one.theirs is None and one.name.startswith("--") and not any(gate.refuses(name, False) for gate in gates(book, engine)):
             yield name
 
 

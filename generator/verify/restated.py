@@ -181,11 +181,12 @@ class _Command:
             self.given[setting] = value
             return  # read together, when the model is known
         path = ELSEWHERE.get(setting) or (("pin", pin) if pin in schema()["properties"]["pin"]["properties"] else None)
+        said = None if path is None or (pin == "max_model_len" and value.text == "0") else self._value(entry, value)
         if path is None and one.name in self.launch.env and not one.option.name.startswith("-"):
             self.data.setdefault("deploy", {}).setdefault("env", {})[one.name] = value.text
         elif path is None:
             self._extra(one)
-        elif (said := self._value(entry, value)) is not None and (pin != setting or path[1] not in self.data.get(path[0], {})):
+        elif said is not None and (pin != setting or path[1] not in self.data.get(path[0], {})):
             self.data.setdefault(path[0], {})[path[1]] = said
         if path is None or said is not None or (pin == "max_model_len" and value.text != "0"):  # else the engine's own default counts
             self.given[setting] = value
@@ -203,7 +204,7 @@ class _Command:
 
     def _extra(self, one: Argument) -> None:
         name = one.option.name.lstrip("-")
-        if gate := next((gate for gate in gates(self.book, self.engine.name) if not gate.warns and gate.holds(name)), None):
+        if gate := next((gate for gate in gates(self.book, self.engine.name) if gate.refuses(name)), None):
             self._no(one.name, one.values[-1], str(gate.entry["because"]))
             return
         value = self._literal(one)
@@ -239,6 +240,8 @@ class _Command:
         if option is not None and (setting := self.settings.get(name) or self.settings.get(option.name)):
             if value.known:
                 self._setting(*setting, value, Argument(option, name, "", [value]))
+            else:
+                self._no(name, value, "a variable decides its value")
         elif not value.known or is_secret_name(name) or any(gate.holds_variable(name) and not gate.warns for gate in gates(self.book, self.engine.name)):
             self._no(name, value, "it stays in the environment where the server is started")
         elif option is not None and option.name.startswith("--"):
@@ -327,6 +330,8 @@ class _Command:
         for setting, value in defaults_of(self.engine, {"gpu": context.gpu.name, "gpu.capacity_gib": context.gpu.capacity_gib}).items():
             section, key = ELSEWHERE.get(setting) or ("pin", OTHER_NAMES.get(setting, setting))
             value = round(1 - value["leaves_gib"] / context.gpu.capacity_gib, 3) if isinstance(value, dict) else meant.get(value, value)
+            if key == "max_model_len" and isinstance(value, int):
+                value = min(value, shape.max_context or value)  # Ollama takes no more than the model has
             sayable = section != "pin" or key in schema()["properties"]["pin"]["properties"]
             if value != 0 and sayable and key not in taken and key not in self.data.get(section, {}):
                 self.data.setdefault(section, {})[key] = value
@@ -338,11 +343,16 @@ class _Command:
         """The method of the weights: the checkpoint's own, else what the command makes of 16 bits at load."""
         architecture, entry = context.model.architecture, self.engine.spelling("quantization") or {}
         own, word, dtype = context.spec.pin.get("quantization") or context.model.own_method, self.given.get("quantization"), self.given.get("dtype")
+        if own is not None and dtype is not None:  # the method says its own type only where it has none of another
+            self.data.setdefault("deploy", {})
+            self.extra["dtype"] = dtype.text
         if own is None and word is not None:
             own = {str(there): here for here, there in (entry.get("values") or {}).items()}.get(word.text, word.text)
             if own not in self.book.section("methods"):
                 self._no(str(entry.get("flag")), word, f"{word.text} is no method of the catalogue")
                 own = None
+        if own is None and self.engine.facts["formats"] == ["gguf"]:
+            own = (self.engine.facts.get("library") or {"type": "gguf"})["type"]
         if own is None:
             half = "bf16" not in context.gpu.computes or architecture.dtype == "fp16"
             own = {"half": "fp16", "float16": "fp16", "bfloat16": "bf16"}.get(dtype.text if dtype else "", "fp16" if half else "bf16")
