@@ -62,7 +62,7 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
             yield Unlike(name, _text(value), None if mine is None else _text(mine))
     for key, (name, mine) in ours.items():
         implied = key in (*ELSEWHERE, *OF_THE_MODEL, *_BY_ITSELF) or _pinned(plan, key) is not None
-        if not implied and mine != "auto" and mine != usual.get(key):
+        if not implied and mine != "auto" and not _same(mine, usual.get(key), synonyms):
             yield Unlike(name, None, _text(mine))
 
 
@@ -77,11 +77,11 @@ def _word(value: object) -> object:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else None if value is None else str(value)
 
 
-def added(found: Iterable[Unlike], engine: str, book: RuleBook) -> Iterator[str]:
+def added(found: Iterable[Unlike], known: Catalogue, book: RuleBook) -> Iterator[str]:
     """The names in `extra_args` of options that a plan adds and a spec can leave out (`NAME: false`)."""
     for one in found:
         name = one.name.removeprefix("--")
-        if one.theirs is None and one.name.startswith("--") and not any(gate.refuses(name, False) for gate in gates(book, engine)):
+        if one.theirs is None and (one.name.startswith("--") or known.takes_value(name)) and not any(gate.refuses(name, False) for gate in gates(book, known.engine)):
             yield name
 
 

@@ -77,6 +77,12 @@ class Catalogue:
         rule = (self.syntax.get("config") or {}).get("refuses")
         return frozenset(rule["options"]) if rule and version_key(self.version) >= version_key(rule["since"]) else frozenset()
 
+    def takes_value(self, name: str) -> bool:
+        """Whether a parameter of a Modelfile, or a variable beside it, is no switch: then `NAME: false` leaves it out."""
+        parameters = self.facts.get("parameters")
+        entry = parameters and (parameters.get(name) or (self.facts.get("env") or {}).get(name))
+        return bool(entry) and entry["type"] != "bool"
+
     @property
     def title(self) -> str:
         """Engine and version for messages."""

@@ -269,18 +269,16 @@ class _Command:
 
     def _stand_in(self, name: str) -> str | None:
         """Say an unknown repository as a checkpoint of the catalogue's model that it is named after, else by the size in its name: as what."""
-        repository, _, kind = name.partition(":")
-        words, like, size = fold(f"{basename(repository)} {kind}"), self._named_like(repository), _SIZE.search(repository)
-        kinds = [method for method in self.book.section("methods") if fold(method.removeprefix("gguf-") if kind else method) in words]
-        method = max(kinds, key=len, default=None)
-        if is_path(name) or not (size or (like and method)):
+        repository, method = name.partition(":")[0], self._method_in(name)
+        like, size = self._named_like(repository), _SIZE.search(repository)
+        if is_path(name) or not (size or like):
             return None
         made = {"checkpoints": {method: repository}} if method else {}
         if method:
             self.data["pin"]["quantization"] = method
-        if like and method:
-            self.data["model"] |= {"id": like, **made}
-            return f"{like} in {method}"
+        if like:
+            self.data["model"] |= {"id": like, **(made or {"checkpoints": {"bf16": repository}})}
+            return f"{like} in {method or 'bf16'}"
         assert size is not None
         self.data["model"] |= {"id": repository, "parameters": float(size[1]) * _SIZES[size[2].upper()], **made}
         return f"a dense model of {size[0]} parameters"
@@ -298,6 +296,8 @@ class _Command:
             text = f"./{text}"
         if is_path(text):
             model |= {"id": named or self._named_like(text) or text, "path": text}
+        elif named and "/" in text:
+            model |= {"checkpoints": {self._method_in(text) or "bf16": text.partition(":")[0]}}
         elif not named and "library" in self.engine.facts and "/" not in text:
             model |= {"id": self._of_library(text)}
         beside = self.folder / text / "config.json"
@@ -317,6 +317,12 @@ class _Command:
         if models and size:
             self.data["pin"]["quantization"] = types[-1] if types else self.engine.facts["library"]["type"]
         return min(models, key=len) if models and size else text
+
+    def _method_in(self, name: str) -> str | None:
+        """The method of the weights that a file or repository is named after, with or without its tag."""
+        gguf, words = self.engine.facts["formats"] == ["gguf"], fold(basename(name.rstrip("/")))
+        kinds = [method for method in self.book.section("methods") if fold(method.removeprefix("gguf-") if gguf else method) in words]
+        return max((kind for kind in kinds if kind.startswith("gguf-") or not gguf), key=len, default=None)
 
     def _named_like(self, text: str) -> str | None:
         """The catalogue's model after which a folder or file is named."""
@@ -352,7 +358,7 @@ class _Command:
                 self._no(str(entry.get("flag")), word, f"{word.text} is no method of the catalogue")
                 own = None
         if own is None and self.engine.facts["formats"] == ["gguf"]:
-            own = (self.engine.facts.get("library") or {"type": "gguf"})["type"]
+            own = self._method_in(self.text) or (self.engine.facts.get("library") or {"type": "gguf"})["type"]
         if own is None:
             half = "bf16" not in context.gpu.computes or architecture.dtype == "fp16"
             own = {"half": "fp16", "float16": "fp16", "bfloat16": "bf16"}.get(dtype.text if dtype else "", "fp16" if half else "bf16")
