@@ -578,7 +578,10 @@ def engine(merged: Schema) -> Schema:
             {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
             "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
-        "library": mapping({"type": TEXT, "source": SOURCE}, ("type", "source"), "Names without a repository: the type of weights that they mean."),
+        "untyped": mapping(
+            {"type": TEXT, "library": {**FLAG, "description": "Names without a repository are of its own library."}, "source": SOURCE},
+            ("type", "source"), "The type of weights that a name without one counts as.",
+        ),
         "defaults": {
             "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",
             "type": "array",

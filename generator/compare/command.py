@@ -18,7 +18,7 @@ from generator.rulebook.book import RuleBook
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Text
 from generator.verify.launches import Launch, of_config
-from generator.verify.restated import DEVICES, ELSEWHERE, OF_THE_MODEL, OTHER_NAMES, Argument, arguments, defaults_of, settings_of
+from generator.verify.restated import DEVICES, ELSEWHERE, LEFT_OUT, OF_THE_MODEL, OTHER_NAMES, Argument, arguments, defaults_of, settings_of
 from generator.verify.values import number
 
 
@@ -50,7 +50,8 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
     both = Launch(known.engine, None, words, launch.positionals, env, None, None, parameters)
     theirs, ours = said.meant(launch), said.meant(both) | said.in_file(planned.spelled.config)
     file, offline = (known.syntax.get("config") or {}).get("flag", ""), (planned.facts.get("offline") or {}).get("env", {})
-    for name in ("", "model", "hf_repo", "hf_file", "api_key", file, *offline, *(DEVICES if planned.devices else ())):
+    follow = [name for name in LEFT_OUT if name != "cache_type_v"]
+    for name in ("", "model", "hf_repo", "hf_file", file, *follow, *offline, *(DEVICES if planned.devices else ())):
         theirs.pop(said.key(name), None)
         ours.pop(said.key(name), None)
     usual = {setting: _word(value) for setting, value in defaults_of(planned.engine, {}).items()}

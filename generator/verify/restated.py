@@ -40,7 +40,7 @@ ELSEWHERE = {
     "nodes": ("hardware", "nodes"),
 }  # fmt: skip
 """Settings that a spec says elsewhere than under `pin`."""
-_LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
+LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
 """Settings that follow from others in the files of a plan, or that no file may hold."""
 OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
@@ -171,7 +171,7 @@ class _Command:
     def _setting(self, setting: str, entry: Mapping[str, Any], value: Text, one: Argument) -> None:
         if setting == "api_key":
             self._no(one.name, value, "a secret stands in no file: name its variable, deploy.api_key_from")
-        if setting in _LEFT_OUT:
+        if setting in LEFT_OUT:
             return
         if setting == "max_num_batched_tokens" and self.engine.has("ubatch_size"):  # the step is the physical batch there
             self._extra(one)
@@ -271,14 +271,14 @@ class _Command:
         """Say an unknown repository as a checkpoint of the catalogue's model that it is named after, else by the size in its name: as what."""
         repository, method = name.partition(":")[0], self._method_in(name)
         like, size = self._named_like(repository), _SIZE.search(repository)
-        if is_path(name) or not (size or like):
+        if is_path(name) or not (size or (like and method)):
             return None
         made = {"checkpoints": {method: repository}} if method else {}
         if method:
             self.data["pin"]["quantization"] = method
-        if like:
-            self.data["model"] |= {"id": like, **(made or {"checkpoints": {"bf16": repository}})}
-            return f"{like} in {method or 'bf16'}"
+        if like and method:
+            self.data["model"] |= {"id": like, **made}
+            return f"{like} in {method}"
         assert size is not None
         self.data["model"] |= {"id": repository, "parameters": float(size[1]) * _SIZES[size[2].upper()], **made}
         return f"a dense model of {size[0]} parameters"
@@ -296,9 +296,12 @@ class _Command:
             text = f"./{text}"
         if is_path(text):
             model |= {"id": named or self._named_like(text) or text, "path": text}
+            if text.endswith(".gguf") and not self._method_in(text):
+                self.data["pin"]["quantization"] = usual = self.engine.facts["untyped"]["type"]
+                self.unsaid.append(Finding("not-in-a-spec", f"{text} does not say its type: it counts as {usual}", self.given["model"].place, "warning"))
         elif named and "/" in text:
             model |= {"checkpoints": {self._method_in(text) or "bf16": text.partition(":")[0]}}
-        elif not named and "library" in self.engine.facts and "/" not in text:
+        elif not named and self.engine.facts.get("untyped", {}).get("library") and "/" not in text:
             model |= {"id": self._of_library(text)}
         beside = self.folder / text / "config.json"
         if text and not text.startswith("/") and beside.is_file() and lies_in(beside, [str(self.folder.resolve())]):
@@ -315,7 +318,7 @@ class _Command:
         models = [model for model in self.book.section("models") if fold(basename(model)).startswith(fold(name + size))]
         types = [method for word in words if (method := f"gguf-{word.lower()}") in self.book.section("methods")]
         if models and size:
-            self.data["pin"]["quantization"] = types[-1] if types else self.engine.facts["library"]["type"]
+            self.data["pin"]["quantization"] = types[-1] if types else self.engine.facts["untyped"]["type"]
         return min(models, key=len) if models and size else text
 
     def _method_in(self, name: str) -> str | None:
@@ -358,7 +361,7 @@ class _Command:
                 self._no(str(entry.get("flag")), word, f"{word.text} is no method of the catalogue")
                 own = None
         if own is None and self.engine.facts["formats"] == ["gguf"]:
-            own = self._method_in(self.text) or (self.engine.facts.get("library") or {"type": "gguf"})["type"]
+            own = self._method_in(self.text) or self.engine.facts["untyped"]["type"]
         if own is None:
             half = "bf16" not in context.gpu.computes or architecture.dtype == "fp16"
             own = {"half": "fp16", "float16": "fp16", "bfloat16": "bf16"}.get(dtype.text if dtype else "", "fp16" if half else "bf16")
