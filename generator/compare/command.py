@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from generator.decide.decision import decide
 from generator.decide.gates import gates
 from generator.errors import InputError, Place
 from generator.plan import Plan
@@ -15,11 +17,13 @@ from generator.readers.json_text import parse
 from generator.render.launch import launch_of
 from generator.render.words import expected
 from generator.rulebook.book import RuleBook
+from generator.spec.words import spec_of
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Text
 from generator.verify.launches import Launch, of_config
-from generator.verify.restated import DEVICES, ELSEWHERE, LEFT_OUT, OF_THE_MODEL, OTHER_NAMES, Argument, arguments, defaults_of, settings_of
+from generator.verify.restated import DEVICES, ELSEWHERE, OF_THE_MODEL, OTHER_NAMES, Argument, Restated, arguments, defaults_of, settings_of
 from generator.verify.values import number
+from generator.verify.verdict import START
 
 
 class Unlike(NamedTuple):
@@ -50,13 +54,15 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
     both = Launch(known.engine, None, words, launch.positionals, env, None, None, parameters)
     theirs, ours = said.meant(launch), said.meant(both) | said.in_file(planned.spelled.config)
     file, offline = (known.syntax.get("config") or {}).get("flag", ""), (planned.facts.get("offline") or {}).get("env", {})
-    follow = [name for name in LEFT_OUT if name != "cache_type_v"]
-    for name in ("", "model", "hf_repo", "hf_file", file, *follow, *offline, *(DEVICES if planned.devices else ())):
+    hardware = [gate for gate in gates(book, known.engine) if str(gate.entry.get("write")).startswith("hardware")]
+    for name in ("", "model", "hf_repo", "hf_file", "api_key", file, *offline, *(DEVICES if planned.devices else ())):
         theirs.pop(said.key(name), None)
         ours.pop(said.key(name), None)
     usual = {setting: _word(value) for setting, value in defaults_of(planned.engine, {}).items()}
     for key, (name, value) in theirs.items():
         mine, pinned = ours.pop(key, ("", None))[1], _pinned(plan, key) or usual.get(key)
+        if any(gate.holds(name.lstrip("-")) for gate in hardware):
+            continue  # the machines follow from the spec
         size = key in said.numbers and (number(str(value)) is None or (value == "0" and OTHER_NAMES.get(key, key) == "max_model_len"))
         found_by_itself = value == "auto" or size or (mine is None and key in _BY_ITSELF)
         if not found_by_itself and not _same(pinned if mine is None else mine, value, synonyms):
@@ -65,6 +71,21 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
         implied = key in (*ELSEWHERE, *OF_THE_MODEL, *_BY_ITSELF) or _pinned(plan, key) is not None
         if not implied and mine != "auto" and not _same(mine, usual.get(key), synonyms):
             yield Unlike(name, None, _text(mine))
+
+
+def plan_of(said: Restated, launch: Launch, known: Catalogue, folder: Path, book: RuleBook) -> Plan:
+    """The plan of a command's spec. What it adds is left out again, where a spec can say that; a load that does not fit becomes one sequence.
+
+    `said.data` holds the spec afterwards. Raises `InputError` for a spec that cannot be planned."""
+    plan = decide(spec_of(said.data, folder), book).plan
+    if plan.choice is None:
+        said.data["workload"] = dict(START)
+        plan = decide(spec_of(said.data, folder), book).plan
+    if plan.choice is not None:
+        extra = said.data.setdefault("deploy", {}).setdefault("extra_args", {}).setdefault(known.engine, {})
+        extra |= dict.fromkeys(added(unlike(launch, known, plan, book), known, book), False)
+        plan = decide(spec_of(said.data, folder), book).plan
+    return plan
 
 
 def _pinned(plan: Plan, setting: str) -> object:

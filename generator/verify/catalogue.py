@@ -79,9 +79,9 @@ class Catalogue:
 
     def takes_value(self, name: str) -> bool:
         """Whether a parameter of a Modelfile, or a variable beside it, is no switch: then `NAME: false` leaves it out."""
-        parameters = self.facts.get("parameters")
-        entry = parameters and (parameters.get(name) or (self.facts.get("env") or {}).get(name))
-        return bool(entry) and entry["type"] != "bool"
+        parameters = self.facts.get("parameters") or {}
+        entry = parameters.get(name) or (self.facts.get("env") or {}).get(name) if parameters else None
+        return entry is not None and entry["type"] != "bool"
 
     @property
     def title(self) -> str:

@@ -40,7 +40,7 @@ ELSEWHERE = {
     "nodes": ("hardware", "nodes"),
 }  # fmt: skip
 """Settings that a spec says elsewhere than under `pin`."""
-LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
+_LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
 """Settings that follow from others in the files of a plan, or that no file may hold."""
 OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
@@ -110,9 +110,9 @@ def defaults_of(engine: Engine, facts: Mapping[str, object]) -> dict[str, Any]:
     for row in engine.facts.get("defaults") or ():
         key, since, until = version_key(engine.version), row.get("since"), row.get("until")
         when = row.get("when") or {}
-        if (since is None or key >= version_key(since)) and (until is None or key < version_key(until)) and when.keys() <= facts.keys():
-            if all(cell_test(cell, lambda literal: literal)(facts[name]) for name, cell in when.items()):
-                found = {**row["set"], **found}
+        at_this = (since is None or key >= version_key(since)) and (until is None or key < version_key(until))
+        if at_this and all(name in facts and cell_test(cell, lambda literal: literal)(facts[name]) for name, cell in when.items()):
+            found = {**row["set"], **found}
     return found
 
 
@@ -171,7 +171,7 @@ class _Command:
     def _setting(self, setting: str, entry: Mapping[str, Any], value: Text, one: Argument) -> None:
         if setting == "api_key":
             self._no(one.name, value, "a secret stands in no file: name its variable, deploy.api_key_from")
-        if setting in LEFT_OUT:
+        if setting in _LEFT_OUT:
             return
         if setting == "max_num_batched_tokens" and self.engine.has("ubatch_size"):  # the step is the physical batch there
             self._extra(one)
@@ -292,8 +292,8 @@ class _Command:
             raise InputError(Problem("unknown-model", f"{what}: say which it is with --model ID"))
         self.text = text or named or ""
         model = {**self.data.pop("model", {}), "id": named or self.text}
-        if text.endswith(".gguf") and "/" not in text:
-            text = f"./{text}"
+        if not is_path(text) and (text.count("/") > 1 or (text.endswith(".gguf") and "/" not in text)):
+            text = f"./{text}"  # no repository
         if is_path(text):
             model |= {"id": named or self._named_like(text) or text, "path": text}
             if text.endswith(".gguf") and not self._method_in(text):

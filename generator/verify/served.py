@@ -38,8 +38,9 @@ def served_model(launch: Launch, given: Given, known: Catalogue, folder: Path, b
             listed = book.index("models").get(fold(model))
             if listed is None and (prepared := repositories(book).get(fold(model))):
                 repository, listed, methods = prepared
-                files = book.section("models")[listed]["checkpoints"].get(methods[0]) or ()
-                layout = next((one.get("layout", "") for one in (files if isinstance(files, list) else [files]) if one["id"] == repository), "")
+                made = book.section("models")[listed]["checkpoints"].get(methods[0]) or []
+                files = made if isinstance(made, list) else [made]
+                layout = next((str(one.get("layout", "")) for one in files if one["id"] == repository), "")
             shape = shape_of(listed, book) if listed else None
     except (InputError, OSError, ValueError):
         return {}
@@ -47,5 +48,5 @@ def served_model(launch: Launch, given: Given, known: Catalogue, folder: Path, b
         return {}
     layout = layout or (shape.quantization.layout if shape.quantization else "")
     context = max(shape.max_context, shape.yarn_context)
-    facts = {"attention_heads": shape.attention_heads, "max_context": context, "layers": shape.layers, "model_type": shape.model_type}
+    facts: dict[str, str | int] = {"attention_heads": shape.attention_heads, "max_context": context, "layers": shape.layers, "model_type": shape.model_type}
     return {**facts, **({"layout": layout} if layout else {}), **({"multimodal": "yes"} if shape.multimodal else {})}

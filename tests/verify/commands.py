@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import functools
+import json
 import random
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from generator.compare.command import plan_of, unlike
+from generator.errors import InputError
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, load
+from generator.spec.words import machine
 from generator.verify.files import Asked, Report, check_text
 from generator.verify.finding import is_option
+from generator.verify.restated import restated
 
 HERE = Path(__file__).parent
 FAULTS: dict[str, dict[str, list[dict[str, str]]]] = yaml.safe_load((HERE / "broken.yaml").read_text(encoding="utf-8"))
 KINDS = ("typo", "removed flag", "wrong value", "wrong type", "wrong choice", "out of range", "impossible parallelism", "dead variable")
+
+MACHINE = "8x H200"
+"""Where a command runs, as far as its page does not say it."""
+CONFIG = {
+    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 262144,
+}  # fmt: skip
+"""Of a model that the catalogue does not know: any will do, what is compared is what the command says beside it."""
 
 
 class Command(NamedTuple):
@@ -27,6 +41,23 @@ class Command(NamedTuple):
     engine: str
     entry: dict[str, Any]
     held_out: bool
+
+    def restated(self, folder: Path) -> list[str] | None:
+        """How the plan of its spec (`init --from`) says its argv otherwise; None where no plan is possible. Variables are no argv."""
+        launch, known = self.report().servers[0]
+        known = replace(known, version=known.checked_as)
+        if self.entry.get("config"):
+            model = next(word.text for word in launch.words if "/" in word.text)
+            (folder / model).mkdir(parents=True, exist_ok=True)
+            (folder / model / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+        try:
+            said = restated(launch, known, machine(self.entry.get("gpu", MACHINE)), self.entry.get("model"), folder, book())
+            plan = plan_of(said, launch, known, folder, book())
+        except InputError:
+            return None
+        if plan.choice is None:
+            return None
+        return [str(one) for one in unlike(launch, known, plan, book()) if one.name.startswith("-") or known.takes_value(one.name)]
 
     def report(self, text: str | None = None) -> Report:
         """What verify says of it, or of a script in its place."""

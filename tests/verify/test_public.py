@@ -49,3 +49,15 @@ def test_broken_copies_are_found() -> None:
         for held in (False, True):
             assert made[kind, held] >= 20
             assert found[kind, held] >= LEAST * made[kind, held], (kind, held)
+
+
+def test_the_plan_of_a_command_says_the_same(tmp_path: Path) -> None:
+    same, count, short = Counter[bool](), Counter[bool](), []
+    for i, command in enumerate(commands()):
+        otherwise = command.restated(tmp_path / str(i))
+        count[command.held_out] += 1
+        same[command.held_out] += otherwise == []
+        if otherwise != []:
+            short.append(f"{command.engine} {command.entry['address']}: {otherwise or 'no plan'}")
+    print(f"\nthe same argv: {same[False]} of {count[False]} in view, {same[True]} of {count[True]} held out", *short, sep="\n")
+    assert all(same[held] >= 0.9 * count[held] for held in (False, True))
