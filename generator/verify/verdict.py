@@ -21,7 +21,7 @@ from generator.verify.finding import Finding
 from generator.verify.launches import Launch
 from generator.verify.restated import Argument, Restated, arguments, restated
 
-_START = {"concurrency": 1, "input_tokens": 1, "output_tokens": 1}
+START = {"concurrency": 1, "input_tokens": 1, "output_tokens": 1}
 """What a start must hold: one sequence, as long as the context."""
 _STEP = 1024
 """Tokens: a context that is proposed is a multiple of it."""
@@ -58,7 +58,7 @@ def judged(
         return Verdict(place, [], None, None, corrected(launch, known, found, {}, book))
     try:
         said = restated(launch, known, hardware, model, folder, book)
-        said.data["workload"] = dict(_START)
+        said.data["workload"] = dict(START)
         outcome = decide(spec_of(said.data, folder), book)
     except InputError as error:
         findings = [Finding(problem.code, problem.message, place, problem.severity) for problem in error.problems]
