@@ -106,6 +106,7 @@ class Candidate:
     download: int | None = None
     image: str | None = None
     projector: str | None = None
+    task: str = "generate"
 
     @property
     def gpus(self) -> int:

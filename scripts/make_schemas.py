@@ -412,6 +412,8 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "tokenizer_mode": by_engine,
             "tool_template": {**by_engine, "description": "The chat template of the engine's own that its documentation gives for this model's tool calls."},
             "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
+            "task": {"enum": ["generate", "embed", "rerank", "classify"], "description": "What its server does; generate where it is not said."},
+            "overrides": by_name({"type": "object"}, "By task, what a command must say in place of its config.json."),
             "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
             "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
@@ -569,6 +571,10 @@ def engine(merged: Schema) -> Schema:
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
         "file_address": mapping({"base": TEXT, "env": WORDS, "kept": TEXT, "source": SOURCE}, ("base", "env", "kept", "source")),
+        "tasks": mapping(
+            {task: mapping({"since": VERSION, "request": TEXT, "source": SOURCE}, ("request", "source")) for task in ("embed", "rerank", "classify")},
+            (), "What it serves besides generation: since which version, and the path of a request.",
+        ),
         "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
@@ -743,7 +749,9 @@ def families() -> Schema:
         "shared_gate": (FLAG, "The shared expert has a gate."),
         "mrope": (FLAG, "The rotary table covers multimodal positions."),
         "context_scaled": (FLAG, "max_position_embeddings already has the rope scaling in it."),
+        "encoder": (FLAG, "Its attention looks both ways: it generates nothing, and no engine keeps a cache for it."),
         "positions": ({"enum": ["rotary", "learned", "none"]}, "How positions are told."),
+        "positions_offset": (COUNT, "Positions of its table that no token of a text has."),
         "windows": (
             {"enum": ["", "everywhere", "chunked"]},
             "What sliding_window says without layer_types and sliding_window_pattern: nothing, that every layer has it; chunked: windows are chunks.",

@@ -47,6 +47,11 @@ class Context:
         """GPUs of the whole spec."""
         return self.spec.hardware.gpus_per_node * self.spec.hardware.nodes
 
+    @property
+    def task(self) -> str:
+        """What the server does: generate, embed, rerank or classify."""
+        return str(self.spec.serve.get("task") or self.model.task)
+
     def pinned(self, key: str) -> Any:
         """What the spec pins under a key, else what the lock chose, or None."""
         return self.spec.pin.get(key, self.kept.get(key))
@@ -67,7 +72,7 @@ def resolve(
     known = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: (s := understood(spec, book), resolve_model(s, book)), lambda: check_pins(spec, book))
     gpu, (spec, model) = known[:2]
     check_back_end(spec, book, gpu)
-    defaults, trace = _defaults(spec, book)
+    defaults, trace = _defaults(spec, book, str(spec.serve.get("task") or model.task))
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
     return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {})
 
@@ -86,9 +91,11 @@ def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:
     return done
 
 
-def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, object], tuple[Trace, ...]]:
-    """The workload's defaults, row by row: the profile first, since the other rows read it."""
+def _defaults(spec: DeploymentSpec, book: RuleBook, task: str) -> tuple[dict[str, object], tuple[Trace, ...]]:
+    """The workload's defaults, row by row: the profile first, since the other rows read it. Where nothing is generated, an answer is one token."""
     values: dict[str, object] = {key: spec.workload[key] for key in ("profile", "goal") if key in spec.workload}
+    fixed = {"output_tokens": 1} if task != "generate" else {}
+    values |= fixed
     trace: list[Trace] = []
     rows = book.tables["workload"].rows
     for _ in range(2):
@@ -98,7 +105,7 @@ def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, object], 
                 continue
             did = {key: set_value(value, {}, book, None) for key, value in row.set.items()}
             values |= {key: value for key, value in did.items() if key not in values}
-            shown = {key: value for key, value in did.items() if key not in spec.workload}
+            shown = {key: value for key, value in did.items() if key not in spec.workload and key not in fixed}
             if shown:
                 trace.append(trace_of("workload", row, {"set": shown}, facts, {}, book))
     for key in ("profile", "goal", "concurrency", "input_tokens", "output_tokens", "max_context"):

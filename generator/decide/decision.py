@@ -213,6 +213,7 @@ class _Decision:
             download=download_of(self.context, pair),
             projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and self.context.spec.serve.get("images") != 0 else None,
             origin=pair.origin,
+            task=self.context.task,
             dtype=names["dtype"],
             quality=quality,
         )

@@ -194,6 +194,9 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
     elif cap is not None:
         sequences = int(cap) if workload.concurrency is None else min(sequences, int(cap))
     batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
+    if base.get("batch_covers_context"):  # a text that is read in one step
+        base = {**base, "batched_tokens_least": max(length, int(base["batched_tokens_least"]))}
+        batched = max(batched, length)
     if context.pinned("max_num_batched_tokens") is not None:
         return Wish(length, least_length, sequences, least, batched, batched, cap, first)
     least_batched = min(batched, int(base["batched_tokens_least"]))
@@ -310,7 +313,8 @@ class _Sizer:
     def footprint(self, trial: _Trial) -> Footprint:
         """The memory of a trial, term by term."""
         fixed, needed, budget = trial.parts.fixed, trial.parts.kv_needed, trial.budget
-        pool = needed if self.whole else max(0, budget - self.weights - fixed.total)
+        caches = self.context.model.architecture.caches  # without any, the rest stays free
+        pool = needed if self.whole or not caches else max(0, budget - self.weights - fixed.total)
         return Footprint(self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity)
 
     def kv_cache(self, trial: _Trial, footprint: Footprint) -> KvCache:

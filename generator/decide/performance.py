@@ -30,6 +30,7 @@ NO_NAMES: SpeedNames = {
     "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None,
     "objective.ttft_ratio": None, "objective.tpot_ratio": None, "objective.missed": 0,
 }  # fmt: skip
+NO_MEASUREMENTS = "no measurements of servers for embeddings, reranking or classification"
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
 
@@ -70,7 +71,7 @@ class Speeds:
         if self.calibration is None:
             return changed(candidate, performance=NO_FACTORS)
         setting = self.setting(candidate)
-        unknown = setting.unknown()
+        unknown = setting.unknown() if self.context.task == "generate" else NO_MEASUREMENTS
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
         speed = estimate(setting, self.demand(candidate), self.calibration)

@@ -16,7 +16,7 @@ SpecNames = TypedDict("SpecNames", {
     "gpus.left_out": int, "gpus": int, "gpus_per_node": int, "nodes": int, "expose.loopback": bool, "expose.api_key": bool,
     "model": str | None, "model.tags": frozenset[str] | None, "model.basis": str, "model.billion": float, "model.size_known": bool,
     "model.family": str | None, "model.moe": bool, "model.mla": bool, "model.hybrid": bool, "model.multimodal": bool,
-    "serve.images": int | None, "model.dtype": str, "model.chat": bool | None, "model.licence": str | None, "model.gated": bool,
+    "model.encoder": bool, "task": str, "serve.images": int | None, "model.dtype": str, "model.chat": bool | None, "model.licence": str | None, "model.gated": bool,
     "model.needs_remote_code": bool, "model.hub": str | None, "model.revision_given": bool, "quantize.act_order": bool,
     "trust_remote_code": bool, "served_name.blanks": bool, "served_name": str, "host": str, "lock.state": str | None,
     "lock.says": str | None,
@@ -25,7 +25,7 @@ SpecNames = TypedDict("SpecNames", {
 EngineNames = TypedDict("EngineNames", {
     "engine": str, "engine.back_end": str | None, "engine.status": str, "engine.runs_on_vendor": bool, "engine.version_listed": bool,
     "engine.below_safe": bool, "engine.too_old": bool, "engine.dropped": bool, "engine.lacks_model": bool, "engine.needs_remote_code": bool,
-    "engine.pinned": bool, "engine.loads_hub": bool, "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
+    "engine.pinned": bool, "engine.serves_task": bool, "engine.loads_hub": bool, "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
 })  # fmt: skip
 
 MethodNames = TypedDict("MethodNames", {

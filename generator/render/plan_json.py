@@ -40,6 +40,7 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
         "gpu_memory_utilization": candidate.gpu_memory_utilization,
         "gpu_layers": candidate.gpu_layers,
         "cpu_experts": candidate.cpu_experts,
+        "task": candidate.task,
         "settings": dict(candidate.settings),
     }
 
