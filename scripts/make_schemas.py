@@ -512,6 +512,7 @@ def engine(merged: Schema) -> Schema:
             "type": kinds, "choices": SCALARS, "values": {"type": "object", "additionalProperties": {"type": [*SCALAR["type"], "null"]}}, "negated": TEXT,
             "text": {**TEXT, "description": "What is written where the setting is on."},
             "member": {**TEXT, "description": "The value goes under this key of a JSON text."},
+            "rope_key": {**TEXT, "description": "The key of config.json by which this version reads how positions are stretched."},
             "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
             "also": WORDS, "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
             "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
@@ -751,6 +752,7 @@ def families() -> Schema:
         "context_scaled": (FLAG, "max_position_embeddings already has the rope scaling in it."),
         "encoder": (FLAG, "Its attention looks both ways: it generates nothing, and no engine keeps a cache for it."),
         "positions": ({"enum": ["rotary", "learned", "none"]}, "How positions are told."),
+        "yarn_original": (SOME, "Tokens that the makers' settings for YaRN count their factor from, if that is less than the model's context."),
         "positions_offset": (COUNT, "Positions of its table that no token of a text has."),
         "windows": (
             {"enum": ["", "everywhere", "chunked"]},

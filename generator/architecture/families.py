@@ -51,6 +51,7 @@ class Family:
     encoder: bool = False
     positions: Literal["rotary", "learned", "none"] = "rotary"
     positions_offset: int = 0
+    yarn_original: int = 0
     windows: Literal["", "everywhere", "chunked"] = ""
     heads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     halved_width: bool = False

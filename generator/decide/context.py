@@ -7,6 +7,7 @@ from dataclasses import field
 from functools import cache
 from typing import Any
 
+from generator.decide.extension import Extension, extended, extension_of
 from generator.decide.pins import check_back_end, check_pins, with_todays_methods
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
@@ -29,7 +30,8 @@ class Context:
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
     With `making`, a method's weights are made by a job even where they can be had. `kept` is what the lock chose, by the names of pins: the
-    decision stays within it, and rules still read only what the spec pins. `memo` holds what the decision has worked out."""
+    decision stays within it, and rules still read only what the spec pins. `extension` is a longer context by YaRN.
+    `memo` holds what the decision has worked out."""
 
     spec: DeploymentSpec
     book: RuleBook
@@ -40,6 +42,7 @@ class Context:
     thorough: bool = False
     making: bool = False
     kept: Mapping[str, object] = field(default_factory=dict)
+    extension: Extension | None = None
     memo: dict[object, object] = field(default_factory=dict)
 
     @property
@@ -71,10 +74,13 @@ def resolve(
     spec = with_todays_methods(spec, book)
     known = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: (s := understood(spec, book), resolve_model(s, book)), lambda: check_pins(spec, book))
     gpu, (spec, model) = known[:2]
+    extension = extension_of(spec, model, book.number("context.stretched_most") if "context_extension" in spec.serve else 1.0)
+    if extension is not None:
+        model = extended(model, extension)
     check_back_end(spec, book, gpu)
     defaults, trace = _defaults(spec, book, str(spec.serve.get("task") or model.task))
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
-    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {})
+    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {}, extension)
 
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:

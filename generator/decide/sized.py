@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from generator.decide.consider import Pair
 from generator.decide.context import Context
+from generator.decide.extension import overrides_of
 from generator.decide.fit import Fitted
 from generator.decide.job_weights import MADE
 from generator.decide.offload import host_tenths
@@ -49,6 +50,7 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
         "tokenizer_mode": mode if engine.takes("tokenizer_mode", mode) else None,
+        "config.overrides": overrides_of(engine, context.model, context.task, context.extension),
         "reasoning.parser": engine.takes("reasoning_parser", context.model.reasoning_parser.get(engine.name)),
     }
 

@@ -41,7 +41,8 @@ def _engine(launch: Launch) -> dict[str, str]:
     key = (Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None)
     return {
         "name": launch.engine.name, "base_url": bash(launch.base_url), "ready_path": bash(ready[0]),
-        "ready_body": _body(ready[1]) if ready[1] else "", "path": bash(path), "body": _body(question), "answer": bash(ANSWERS[launch.candidate.task]), "key": bash(key) if key else "",
+        "ready_body": _body(ready[1]) if ready[1] else "", "path": bash(path), "body": _body(question),
+        "answer": bash(ANSWERS[launch.candidate.task]), "key": bash(key) if key else "",
     }  # fmt: skip
 
 
