@@ -107,6 +107,8 @@ class Candidate:
     image: str | None = None
     projector: str | None = None
     task: str = "generate"
+    speculative: Mapping[str, str | int | None] | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:

@@ -413,6 +413,10 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "tool_template": {**by_engine, "description": "The chat template of the engine's own that its documentation gives for this model's tool calls."},
             "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
             "task": {"enum": ["generate", "embed", "rerank", "classify"], "description": "What its server does; generate where it is not said."},
+            "drafts": by_name(
+                mapping({"id": TEXT, "tokens": SOME, "billion": NUMBER, "shares_cache": FLAG, "source": SOURCE}, ("source",)),
+                "What drafts for it, by method: the repository, tokens that its makers or a recipe propose, parameters beside those that it shares.",
+            ),
             "overrides": by_name({"type": "object"}, "By task, what a command must say in place of its config.json."),
             "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
             "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
@@ -505,7 +509,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
 def engine(merged: Schema) -> Schema:
     """How an engine is started, and how it spells each setting."""
     verified = {"enum": ["parser", "source", "docs", "inferred"]}
-    kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "secret", "path", "duration", "null"]}
+    kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "list", "secret", "path", "duration", "null"]}
     spelling = mapping(
         {
             "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
@@ -575,6 +579,10 @@ def engine(merged: Schema) -> Schema:
         "tasks": mapping(
             {task: mapping({"since": VERSION, "request": TEXT, "source": SOURCE}, ("request", "source")) for task in ("embed", "rerank", "classify")},
             (), "What it serves besides generation: since which version, and the path of a request.",
+        ),
+        "speculative": by_name(
+            mapping({"word": TEXT, "since": VERSION, "source": SOURCE}, ("word", "source")),
+            "Methods of speculative decoding, each with the engine's word for it and the first version that has it.",
         ),
         "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(

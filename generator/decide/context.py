@@ -9,6 +9,7 @@ from typing import Any
 
 from generator.decide.extension import Extension, extended, extension_of
 from generator.decide.pins import check_back_end, check_pins, with_todays_methods
+from generator.decide.speculative import Speculation, speculation_of
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
@@ -30,8 +31,8 @@ class Context:
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
     With `making`, a method's weights are made by a job even where they can be had. `kept` is what the lock chose, by the names of pins: the
-    decision stays within it, and rules still read only what the spec pins. `extension` is a longer context by YaRN.
-    `memo` holds what the decision has worked out."""
+    decision stays within it, and rules still read only what the spec pins. `extension` is a longer context by YaRN,
+    `speculation` what drafts tokens. `memo` holds what the decision has worked out."""
 
     spec: DeploymentSpec
     book: RuleBook
@@ -43,6 +44,7 @@ class Context:
     making: bool = False
     kept: Mapping[str, object] = field(default_factory=dict)
     extension: Extension | None = None
+    speculation: Speculation | None = None
     memo: dict[object, object] = field(default_factory=dict)
 
     @property
@@ -80,7 +82,8 @@ def resolve(
     check_back_end(spec, book, gpu)
     defaults, trace = _defaults(spec, book, str(spec.serve.get("task") or model.task))
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
-    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {}, extension)
+    speculation = speculation_of(spec, model, book)
+    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {}, extension, speculation)
 
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:

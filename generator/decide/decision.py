@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
+from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, kv_bits_of, numbers_of, reasons, resolve, shapes_of, trace_of
@@ -23,7 +24,8 @@ from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
-from generator.decide.weigh import projector_bytes, served, weights_on_gpu
+from generator.decide.speculative import speculation_json
+from generator.decide.weigh import drafting, projector_bytes, served, weights_on_gpu
 from generator.errors import InputError
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
@@ -214,6 +216,8 @@ class _Decision:
             projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and self.context.spec.serve.get("images") != 0 else None,
             origin=pair.origin,
             task=self.context.task,
+            speculative=speculation_json(self.context, pair.engine),
+            adapters=self.context.spec.serve.get("adapters") or {},
             dtype=names["dtype"],
             quality=quality,
         )
@@ -281,11 +285,12 @@ class _Decision:
         context = served(self.context, pair.engine)
         weights = weights_on_gpu(context, pair.method, layout, pair.checkpoint, pair.made)
         weights += projector_bytes(self.context, pair.engine, pair.checkpoint)
-        bits = kv_bits_of(self.book, kv_dtype)
-        fitted = fit(context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
+        bits, more = kv_bits_of(self.book, kv_dtype), beside(self.context, pair.engine, pair.method, layout)
+        fitted = fit(context, pair.engine.name, layout, weights + more.total, base, bits, numbers, self.trials)
         if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
-            return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
-        return fitted
+            fitted = partly_offloaded(drafting(self.context, pair.engine), pair, layout, base, bits, numbers, more.total) or fitted
+        apart = more.total and not self.context.gpu.sizes  # of unequal cards the fullest may be without them
+        return fitted._replace(footprint=more.taken_from(fitted.footprint)) if apart else fitted
 
     # -- the best, and why
 

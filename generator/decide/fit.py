@@ -13,6 +13,7 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from generator.decide.context import Context
+from generator.decide.speculative import speculation_for
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import KvCache
@@ -258,6 +259,8 @@ class _Sizer:
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device, self.floor = context.gpu.device, numbers("headroom.floor")
         self.stretched = False
+        found = speculation_for(context, resolve_engine(engine, context.pinned("engine_version"), context.book))
+        self.verified = 1 if found is None else 1 + found.tokens
 
     def parts(self, length: int, held: int, batched: int, cap: int, asked: tuple[int, int]) -> _Parts:
         """Everything of a trial that does not depend on the weights, which is everything that costs time."""
@@ -265,7 +268,7 @@ class _Sizer:
         found: _Parts | None = self.known.get(key)
         if found is None:
             architecture, tokens = self.context.model.architecture, self.context.workload.tokens
-            load = Load(length, cap, batched, self.kv_bits, self.eager)
+            load = Load(length, cap, batched, self.kv_bits, self.eager, self.verified)
             cost = cache_cost(architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=cap, numbers=self.numbers)
             fixed = self.memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
             if self.whole:

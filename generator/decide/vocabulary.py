@@ -17,18 +17,19 @@ SpecNames = TypedDict("SpecNames", {
     "gpus": int, "gpus_per_node": int, "nodes": int, "expose.loopback": bool, "expose.api_key": bool, "model": str | None,
     "model.tags": frozenset[str] | None, "model.basis": str, "model.billion": float, "model.size_known": bool,
     "model.family": str | None, "model.moe": bool, "model.mla": bool, "model.hybrid": bool, "model.multimodal": bool,
-    "model.encoder": bool, "task": str, "serve.images": int | None, "model.dtype": str, "model.chat": bool | None,
-    "model.licence": str | None, "model.gated": bool, "model.needs_remote_code": bool, "model.hub": str | None,
-    "model.revision_given": bool, "quantize.act_order": bool, "trust_remote_code": bool, "served_name.blanks": bool,
-    "served_name": str, "host": str, "lock.state": str | None, "lock.says": str | None,
+    "model.encoder": bool, "task": str, "serve.images": int | None, "speculative": str, "speculative.assumed": bool,
+    "adapters": int, "model.dtype": str, "model.chat": bool | None, "model.licence": str | None, "model.gated": bool,
+    "model.needs_remote_code": bool, "model.hub": str | None, "model.revision_given": bool, "quantize.act_order": bool,
+    "trust_remote_code": bool, "served_name.blanks": bool, "served_name": str, "host": str, "lock.state": str | None,
+    "lock.says": str | None,
 })  # fmt: skip
 
 EngineNames = TypedDict("EngineNames", {
     "engine": str, "engine.back_end": str | None, "engine.status": str, "engine.runs_on_vendor": bool,
     "engine.version_listed": bool, "engine.below_safe": bool, "engine.too_old": bool, "engine.dropped": bool,
     "engine.lacks_model": bool, "engine.needs_remote_code": bool, "engine.pinned": bool, "engine.serves_task": bool,
-    "engine.extends_context": bool, "engine.loads_hub": bool, "engine.api_key": bool, "tools.parser": bool,
-    "tools.template": str | None,
+    "engine.extends_context": bool, "engine.speculates": bool, "engine.serves_adapters": bool, "engine.loads_hub": bool,
+    "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
 })  # fmt: skip
 
 MethodNames = TypedDict("MethodNames", {
@@ -49,11 +50,22 @@ LayoutNames = TypedDict("LayoutNames", {
     "engine.splits_layers": bool, "engine.replicates": bool, "engine.replicates_apart": bool, "engine.spans_nodes": bool,
 })  # fmt: skip
 
-TargetNames = TypedDict("TargetNames", {
+BesideNames = TypedDict("BesideNames", {
+    "speculative.config": str | None, "speculative.word": str | None, "speculative.draft": str | None,
+    "speculative.draft_gguf": str | None, "speculative.tokens": int | None, "speculative.verified": int | None,
+    "adapters.modules": tuple[str, ...], "adapters.files": str | None, "adapters.rank": int, "adapters.slots": int,
+})  # fmt: skip
+
+_TargetNames = TypedDict("_TargetNames", {
     "engine.settings": frozenset[str], "checkpoint": str, "gguf.hub": str | None, "gguf.path": str | None, "gguf.is_local": bool,
     "revision": str | None, "weights.pinned": bool, "has_revision": bool, "port": int, "tool_call_parser": str | None,
     "reasoning_parser": str | None, "tokenizer_mode": str | None, "reasoning.parser": bool, "config.overrides": str | None,
 })  # fmt: skip
+
+
+class TargetNames(_TargetNames, BesideNames):
+    """What is loaded: names that every layout of a pair has in common."""
+
 
 FitNames = TypedDict("FitNames", {
     "kv_cache.dtype": str, "kv_cache.support": str, "kv_cache.tokens": int, "kv_cache.max_concurrency": float,

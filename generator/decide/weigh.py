@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from generator.architecture.shape import ModelArchitecture, Stored
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
+from generator.decide.speculative import speculation_for, with_draft
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
 from generator.quantity import version_key
@@ -59,6 +60,7 @@ def served(context: Context, engine: Engine) -> Context:
     if tables and since and version_key(engine.version) >= version_key(since) and not context.gpu.unified:
         rest = tuple(m for m in context.model.architecture.matrices if m.role != "lookup")
         context = _with(context, replace(context.model.architecture, matrices=rest, in_host=tables))
+    context = drafting(context, engine)
     if context.task != "generate":
         context = _with(context, _without_output(context.model.architecture))
     if context.spec.serve.get("images") != 0 or not context.model.architecture.multimodal or _frees(engine) != "memory":
@@ -67,6 +69,12 @@ def served(context: Context, engine: Engine) -> Context:
     kept = tuple(m for m in architecture.matrices if m.role != "vision")
     exact = max(0, architecture.tensor_bytes - _tower_bytes(architecture))
     return _with(context, replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact))
+
+
+def drafting(context: Context, engine: Engine) -> Context:
+    """The context with the caches of what drafts for the model."""
+    found = speculation_for(context, engine)
+    return context if found is None else _with(context, with_draft(context.model.architecture, found))
 
 
 def _without_output(architecture: ModelArchitecture) -> ModelArchitecture:

@@ -41,6 +41,8 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
         "gpu_layers": candidate.gpu_layers,
         "cpu_experts": candidate.cpu_experts,
         "task": candidate.task,
+        "speculative": candidate.speculative and dict(candidate.speculative),
+        "adapters": dict(candidate.adapters),
         "settings": dict(candidate.settings),
     }
 
@@ -49,7 +51,7 @@ def memory_json(memory: Footprint | None) -> dict[str, float] | None:
     """GiB of the fullest GPU, rounded to 0.001."""
     if memory is None:
         return None
-    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "total", "budget", "capacity")
+    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "draft", "adapters", "total", "budget", "capacity")
     figures = {name: round(gib(getattr(memory, name)), 3) for name in names}
     return {**figures, "headroom": round(memory.headroom, 4)}
 

@@ -58,7 +58,8 @@ def _sampled_entries(architecture: ModelArchitecture, load: Load) -> int:
 def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
     """max(c·S·V + B + T·h·2 + E + W + base, T·2·(3·I/tp + n·h) + W), in bytes; S·V is replicated, not divided by tp.
 
-    c `sampler_bytes`, B the Triton sampler's scratch of one row per multiprocessor, E the encoder cache of a
+    c `sampler_bytes` (with speculative decoding, `verify_bytes` for each verified row besides), B the Triton sampler's scratch of one row per
+    multiprocessor, E the encoder cache of a
     multimodal model (T·h·2), W the workspace of the experts. A later pipeline stage also keeps the two tensors that it
     receives (T·h·2 each): with pp 2 the log says 2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`)."""
     tokens = load.batched_tokens
@@ -71,6 +72,8 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
         + hidden
         + numbers("vllm.activation_base_gib") * GIB
     )
+    if load.verified > 1:
+        sampler += numbers("vllm.verify_bytes") * _sampled_entries(architecture, load) * load.verified
     if architecture.multimodal:
         sampler += hidden
     mlp_copies, hidden_copies = numbers("vllm.forward_mlp_copies"), numbers("vllm.forward_hidden_copies")
