@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from generator.decide.context import Context
+from generator.decide.context import Context, numbers_of
 from generator.decide.speculative import Speculation, speculation_for
+from generator.engines import ENGINES
 from generator.facts.engine import Engine
 from generator.quantity import ceil_div
 from generator.rulebook.book import file_format
 from generator.rulebook.memo import remembered
 from generator.sizing.adapters import adapter_bytes
-from generator.sizing.footprint import Footprint, Layout
+from generator.sizing.footprint import Footprint, Layout, Load
 from generator.sizing.tensors import stored
 from generator.spec.deployment import DeploymentSpec
 
@@ -41,7 +42,12 @@ def beside(context: Context, engine: Engine, method: str, layout: Layout) -> Bes
         whole = layout if "safetensors" in engine.facts["formats"] else Layout()
         taken = adapter_bytes(context.model.architecture, whole, adapter_rank(context), adapter_slots(context))
     speculation = speculation_for(context, engine)
-    return Beside(_draft_bytes(context, speculation, method, layout) if speculation else 0, taken)
+    if speculation is None:
+        return Beside(0, taken)
+    draft = _draft_bytes(context, speculation, method, layout)
+    if "gguf" in engine.facts["formats"] and speculation.method != "ngram":
+        draft += _buffer(context, engine)
+    return Beside(draft, taken)
 
 
 def adapter_rank(context: Context) -> int:
@@ -58,6 +64,13 @@ def adapter_files(spec: DeploymentSpec) -> str | None:
     """The adapters as llama.cpp takes them, files of its own format in one word; None where one is something else."""
     places = list((spec.serve.get("adapters") or {}).values())
     return ",".join(places) if places and all(place.endswith(".gguf") and place.startswith("/") and "," not in place for place in places) else None
+
+
+def _buffer(context: Context, engine: Engine) -> int:
+    """Bytes of the compute buffer of the draft's own context, about as wide as the model's (source `oll-draft-context`)."""
+    numbers = numbers_of(context.book, engine.version)
+    load = Load(context.workload.max_context, 1, int(numbers("steps.gguf_least")))
+    return ENGINES[engine.name].memory.fixed(context.model.architecture, Layout(), load, context.gpu.device, 0, numbers).activations
 
 
 def _draft_bytes(context: Context, found: Speculation, method: str, layout: Layout) -> int:

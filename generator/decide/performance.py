@@ -19,7 +19,7 @@ from generator.throughput.estimate import LOCAL, Calibration, Setting, compared,
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, Speed, Split
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames
@@ -30,6 +30,7 @@ NO_NAMES: SpeedNames = {
     "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None,
     "objective.ttft_ratio": None, "objective.tpot_ratio": None, "objective.missed": 0,
 }  # fmt: skip
+MEASURED_DRAFTS = ("mtp", "eagle3")
 NO_MEASUREMENTS = "no measurements of servers for embeddings, reranking or classification"
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
@@ -123,7 +124,20 @@ class Speeds:
         if traffic is None:
             traffic = self._traffic[key] = cache_traffic(cache_cost(architecture, layout, kv_bits, engine))
         split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
-        return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain", in_host)
+        packing = packing_of(candidate.method) if local else "plain"
+        return Setting(model, hardware, traffic, split, engine, packing, in_host, self._drafting(candidate))
+
+    def _drafting(self, candidate: Candidate) -> Drafting | None:
+        """What drafts for a candidate, where measurements say how much of it is accepted."""
+        found, footprint = self.context.speculation, candidate.memory
+        if found is None or candidate.speculative is None or footprint is None or found.method not in MEASURED_DRAFTS:
+            return None
+        accepted, model = self.context.book.number(f"speed.accepted.{found.method}"), self.context.model.architecture
+        heads = model.unloaded if found.own else ()
+        routed = sum(m.parameters for m in heads if m.role == "expert") * (1 - model.experts_per_token / max(1, model.experts))
+        read = 1 - routed / found.parameters if found.parameters else 1.0
+        size = footprint.draft * candidate.tensor_parallel * read
+        return Drafting(found.tokens, accepted, size, max(1, sum(one.layers for one in found.caches)))
 
     def demand(self, candidate: Candidate) -> Demand:
         """The workload, and how many typical sequences one replica runs at once: no more than its cap, nor than its cache holds."""

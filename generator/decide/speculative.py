@@ -100,9 +100,16 @@ def config_of(engine: Engine, found: Speculation) -> str:
     return json.dumps({"method": word_of(engine, found.method), **named, "num_speculative_tokens": found.tokens})
 
 
-def with_draft(architecture: ModelArchitecture, found: Speculation) -> ModelArchitecture:
-    """The architecture with the draft's caches beside its own, in one pool."""
-    return replace(architecture, caches=(*architecture.caches, *found.caches)) if found.caches else architecture
+def with_draft(architecture: ModelArchitecture, found: Speculation, pooled: bool) -> ModelArchitecture:
+    """The architecture with the draft's caches beside its own.
+
+    In a pool a sequence has a state for each token that a step verifies, to go back to (source `vllm-mamba-drafts`)."""
+    times = 1 + found.tokens if pooled else 1
+    kept = [
+        replace(one, state_bytes=one.state_bytes * times, conv_values=one.conv_values * times, ssm_values=one.ssm_values * times)
+        for one in architecture.caches
+    ]  # fmt: skip
+    return replace(architecture, caches=(*kept, *found.caches))
 
 
 def _heads(model: Model, book: RuleBook) -> tuple[Matrix, ...]:

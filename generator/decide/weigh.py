@@ -74,7 +74,7 @@ def served(context: Context, engine: Engine) -> Context:
 def drafting(context: Context, engine: Engine) -> Context:
     """The context with the caches of what drafts for the model."""
     found = speculation_for(context, engine)
-    return context if found is None else _with(context, with_draft(context.model.architecture, found))
+    return context if found is None else _with(context, with_draft(context.model.architecture, found, "gguf" not in engine.facts["formats"]))
 
 
 def _without_output(architecture: ModelArchitecture) -> ModelArchitecture:

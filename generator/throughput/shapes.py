@@ -111,6 +111,21 @@ class InHost(NamedTuple):
         return self.dense > 0.0 or self.experts > 0.0
 
 
+class Drafting(NamedTuple):
+    """Speculative decoding: `tokens` that a draft of `bytes` and `layers` proposes for each step, each accepted with the chance `accepted`
+    once those before it were."""
+
+    tokens: int
+    accepted: float
+    bytes: float
+    layers: int
+
+    @property
+    def each_step(self) -> float:
+        """Tokens that a step yields: those that are accepted in a row, and the model's own."""
+        return sum(self.accepted**n for n in range(self.tokens + 1))
+
+
 class Split(NamedTuple):
     """How one replica is split: ways of tensor parallelism, pipeline stages; and how many replicas there are."""
 
