@@ -584,6 +584,9 @@ def engine(merged: Schema) -> Schema:
             mapping({"word": TEXT, "since": VERSION, "source": SOURCE}, ("word", "source")),
             "Methods of speculative decoding, each with the engine's word for it and the first version that has it.",
         ),
+        "attention_ranks": mapping(
+            {"since": VERSION, "source": SOURCE}, ("since", "source"), "The first version with attention in data-parallel ranks and shared experts.",
+        ),
         "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),

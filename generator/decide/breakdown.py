@@ -76,7 +76,7 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     engine_facts = resolve_engine(engine, candidate.engine_version, context.book)
     context = served(context, engine_facts)
     law, numbers = ENGINES[engine].memory, _sourced(context, candidate)
-    shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel")), candidate.replicas)
+    shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, candidate.expert_parallel, candidate.replicas, candidate.data_parallel)
     kv_bits = kv_bits_of(context.book, candidate.kv_cache_dtype)
     plain = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, kv_bits, bool(facts.get("enforce_eager")))
     architecture = watched(context.model.architecture)

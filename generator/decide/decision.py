@@ -251,6 +251,8 @@ class _Decision:
             "tensor_parallel": layout.tensor_parallel,
             "pipeline_parallel": layout.pipeline_parallel,
             "replicas": layout.replicas,
+            "data_parallel": layout.data_parallel,
+            "expert_parallel": layout.expert_parallel,
         }
         found = (*case.found, *reasons("reject", LAYOUT, facts, case.sources, self.book))
         if found and not self._wants_figures(pair):

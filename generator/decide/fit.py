@@ -89,7 +89,7 @@ def fit(
         fits=fits,
         asked=wish,
         held=held,
-        replicas=layout.replicas,
+        replicas=layout.servers,
         stretched=sizer.stretched,
     )  # fmt: skip
 
@@ -189,7 +189,7 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
     least_length = length if length_fixed else min(length, workload.tokens)
     cap, least, slots = context.pinned("max_num_seqs"), 1, by_slot(context, engine)
     first = slots and "concurrency" in given and workload.concurrency is not None
-    sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.replicas)
+    sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.servers)
     if cap is not None and slots:
         sequences, least, cap = int(cap), int(cap), None
     elif cap is not None:
@@ -253,7 +253,7 @@ class _Sizer:
     ) -> None:  # fmt: skip
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
         self.kv_bits, self.eager, self.covers, self.numbers, self.known = kv_bits, eager, covers, numbers, known
-        self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)
+        self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, layout.data_parallel, kv_bits, eager)
         self.whole = by_slot(context, engine)
         self.memory = ENGINES[engine].memory
         self.pinned = context.pinned("gpu_memory_utilization")

@@ -102,7 +102,8 @@ class Speeds:
     def setting(self, candidate: Candidate) -> Setting:
         """A sized candidate as the speed model sees it."""
         context, engine = self.context, candidate.engine
-        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
+        ranks = candidate.data_parallel
+        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas, data_parallel=ranks)
         footprint, kv_bits = candidate.memory, kv_bits_of(self.context.book, candidate.kv_cache_dtype)
         assert footprint is not None
         method = context.book.section("methods")[candidate.method]
@@ -123,7 +124,10 @@ class Speeds:
         traffic = self._traffic.get(key)
         if traffic is None:
             traffic = self._traffic[key] = cache_traffic(cache_cost(architecture, layout, kv_bits, engine))
-        split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
+        if ranks > 1:  # each has the attention and its own share of the sequences; the experts are spread over all
+            model = model._replace(dense_bytes=model.dense_bytes * ranks)
+            traffic = traffic.shared(ranks)
+        split = Split(layout.ranks, layout.pipeline_parallel, layout.replicas)
         packing = packing_of(candidate.method) if local else "plain"
         return Setting(model, hardware, traffic, split, engine, packing, in_host, self._drafting(candidate))
 
@@ -142,7 +146,7 @@ class Speeds:
     def demand(self, candidate: Candidate) -> Demand:
         """The workload, and how many typical sequences one replica runs at once: no more than its cap, nor than its cache holds."""
         workload = self.context.workload
-        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate)))
+        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate))) * candidate.data_parallel
         return Demand(workload.concurrency, workload.input_tokens, workload.output_tokens, most)
 
     def places(self, candidate: Candidate) -> float:

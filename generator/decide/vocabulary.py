@@ -45,6 +45,7 @@ _PairNames = TypedDict("_PairNames", {
 
 LayoutNames = TypedDict("LayoutNames", {
     "tensor_parallel": int, "pipeline_parallel": int, "replicas": int, "gpus_used": int, "gpus_idle": int, "expert_parallel": bool,
+    "data_parallel": int, "parallel.ranks": int, "parallel.experts_divide": bool, "engine.attention_ranks": bool,
     "parallel.heads_divide": bool, "parallel.kv_heads_repeat": bool, "parallel.groups_divide": bool, "parallel.blocks_divide": bool,
     "tables.fit_host": bool | None, "parallel.layers_enough": bool, "parallel.across_nodes": bool, "engine.splits_tensors": bool,
     "engine.splits_layers": bool, "engine.replicates": bool, "engine.replicates_apart": bool, "engine.spans_nodes": bool,

@@ -34,6 +34,8 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
         "tensor_parallel": candidate.tensor_parallel,
         "pipeline_parallel": candidate.pipeline_parallel,
         "replicas": candidate.replicas,
+        "data_parallel": candidate.data_parallel,
+        "expert_parallel": candidate.expert_parallel,
         "max_model_len": candidate.max_model_len,
         "max_num_seqs": candidate.max_num_seqs,
         "max_num_batched_tokens": candidate.max_num_batched_tokens,

@@ -11,17 +11,30 @@ Numbers = Callable[[str], float]
 
 
 class Layout(NamedTuple):
-    """How the model is split over GPUs; `replicas` are whole copies of it."""
+    """How the model is split over GPUs; `replicas` are whole copies of it.
+
+    `data_parallel` ranks each have the attention, split `tensor_parallel` ways, and requests of their own; the experts are spread over all."""
 
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     expert_parallel: bool = False
     replicas: int = 1
+    data_parallel: int = 1
 
     @property
     def gpus(self) -> int:
         """GPUs of one replica."""
-        return self.tensor_parallel * self.pipeline_parallel
+        return self.ranks * self.pipeline_parallel
+
+    @property
+    def ranks(self) -> int:
+        """GPUs that share the experts of a layer."""
+        return self.tensor_parallel * self.data_parallel
+
+    @property
+    def servers(self) -> int:
+        """Ranks and copies that have requests of their own."""
+        return self.data_parallel * self.replicas
 
 
 class Load(NamedTuple):

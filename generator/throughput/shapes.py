@@ -96,6 +96,11 @@ class CacheTraffic(NamedTuple):
             size += per_token * min(context, window)
         return size
 
+    def shared(self, ranks: int) -> CacheTraffic:
+        """The same for a GPU that has one in `ranks` of the sequences."""
+        windows = tuple((per_token / ranks, window) for per_token, window in self.windows)
+        return CacheTraffic(self.per_token / ranks, windows, self.state / ranks)
+
 
 class InHost(NamedTuple):
     """What a GPU leaves in the host's memory: shares of the bytes of everything but experts, of the experts, and of the layers
