@@ -518,7 +518,7 @@ def engine(merged: Schema) -> Schema:
             "member": {**TEXT, "description": "The value goes under this key of a JSON text."},
             "rope_key": {**TEXT, "description": "The key of config.json by which this version reads how positions are stretched."},
             "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
-            "also": WORDS, "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
+            "also": WORDS, "same": {**WORDS, "description": "Options that a command may say it by."}, "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
             "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
         },
@@ -596,7 +596,10 @@ def engine(merged: Schema) -> Schema:
             {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
             "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
-        "library": mapping({"type": TEXT, "source": SOURCE}, ("type", "source"), "Names without a repository: the type of weights that they mean."),
+        "untyped": mapping(
+            {"type": TEXT, "library": {**FLAG, "description": "Names without a repository are of its own library."}, "source": SOURCE},
+            ("type", "source"), "The type of weights that a name without one counts as.",
+        ),
         "defaults": {
             "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",
             "type": "array",
@@ -620,7 +623,8 @@ def flags() -> Schema:
         {
             "names": WORDS, "off": WORDS, "type": TEXT, "choices": SCALARS, "words": SCALARS, "words_since": VERSION, "ambiguous": WORDS,
             "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"], "items": TEXT}, "deprecated": FLAG,
-            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER, "numbers": FLAG,
+            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER,
+            "or": {**NUMBER, "description": "A number outside the limits that has a meaning of its own."}, "numbers": FLAG,
             "repeatable": FLAG, "note": TEXT, "source": SOURCE,
         }
     )  # fmt: skip
@@ -632,11 +636,17 @@ def flags() -> Schema:
     }
     free = {"type": "object"}
     words_of = {"type": "object", "additionalProperties": {"type": "string"}}
+    refuses = {
+        **mapping({"since": VERSION, "options": WORDS}, ("since", "options")),
+        "description": "Options that the config file refuses, though the command line takes them.",
+    }
     syntax = mapping(
         {
             "underscores": {"enum": ["accepted", "refused", "required", "same"]}, "abbreviations": FLAG, "equals": FLAG, "equals_ignored": WORDS,
             "dotted": FLAG, "env_prefix": TEXT,
-            "config": mapping({"flag": TEXT, "keys": {"enum": ["dashes", "either", "schema"]}, "false": {"enum": ["dropped", "ok"]}}, ("flag", "keys")),
+            "config": mapping(
+                {"flag": TEXT, "keys": {"enum": ["dashes", "either", "schema"]}, "false": {"enum": ["dropped", "ok"]}, "refuses": refuses}, ("flag", "keys")
+            ),
         },
         ("underscores", "abbreviations", "equals"),
     )  # fmt: skip
@@ -645,7 +655,12 @@ def flags() -> Schema:
     pair = mapping(
         {
             "option": TEXT, "with": {**TEXT, "description": "Another option or variable, or model.NAME: a number of the model."}, "values": SCALARS,
-            "forbids": SCALARS, "is": {"enum": ["at-least", "at-most", "below", "divides", "given"]}, "when": WORDS, "unless": WORDS,
+            "forbids": SCALARS, "is": {"enum": ["at-least", "at-most", "below", "divides", "given", "power-of-two", "reads"]},
+            "words": {
+                "type": "object", "additionalProperties": WORDS,
+                "description": "With is: reads, the words of the option by the value of with.",
+            },
+            "when": WORDS, "unless": WORDS,
             "default": {"type": "number"}, "severity": {"enum": ["warning", "error"]}, "because": TEXT, "source": SOURCE,
         },
         ("option", "with", "because"),
@@ -657,6 +672,9 @@ def flags() -> Schema:
         "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
         "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": old_words},
+        "plugins": {**words_of, "description": "An option, and the one that adds words to its choices."},
+        "synonyms": {**words_of, "description": "Values of options that mean the same as another."},
+        "visible": {**WORDS, "description": "Variables that list the GPUs a server sees."},
         "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
         "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip
@@ -680,7 +698,8 @@ def gates(merged: Schema) -> Schema:
     by_engine = {**mapping(dict.fromkeys(merged["engines"], WORDS)), "description": "By engine: options of its table, keys of its file, parameters."}
     gate = mapping(
         {
-            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]}, "source": SOURCE,
+            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]},
+            "left_out": {**FLAG, "description": "Whether `NAME: false` passes, which leaves the option to the engine's own default."}, "source": SOURCE,
             "options": by_engine, "env": {**WORDS, "description": "Variables of the process; NAME* is every name that begins so."}, "replaces": DIGEST,
         },
         ("because", "source"),

@@ -79,7 +79,7 @@ def spec_of_file(source: Path, asked: Asked, hardware: Mapping[str, object] | No
     plan = decide(spec_of(said.data, folder), book).plan
     if plan.choice:  # what the plan adds is left out again, where a spec can say that
         extra = said.data.setdefault("deploy", {}).setdefault("extra_args", {}).setdefault(known.engine, {})
-        extra |= dict.fromkeys(added(differences(launch, known, plan, book), known.engine, book), False)
+        extra |= dict.fromkeys(added(differences(launch, known, plan, book), known, book), False)
         plan = decide(spec_of(said.data, folder), book).plan
     left = {finding.message.split()[0] for finding in said.unsaid}
     say(finding.problem for finding in said.unsaid)

@@ -11,10 +11,14 @@ from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text, is_option
 from generator.verify.values import old_word, wrong_text
 
+_TRUTHS = ("true", "false")
+
 
 def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
     """Every finding in the arguments of a server, without its command (`vllm serve`)."""
     rest = list(words)
+    plugins = known.facts.get("plugins") or {}  # an option's words are not all, where a plugin adds to them
+    plugged = {option for option, flag in plugins.items() if any(word.text.partition("=")[0] == flag for word in words)}
     seen: dict[str, Text] = {}
     while rest:
         word = rest.pop(0)
@@ -32,11 +36,13 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
         inner = name not in option.names and "." in name  # a key inside the value of an option
         yield from _use(option, name, word, known, seen, name if inner else option.name)
         if option.kind == "switch":
+            joined = joined or (rest.pop(0) if rest and rest[0].text.lower() in _TRUTHS else None)
             if joined is not None:
-                yield Finding("no-value", f"{name} takes no value", word.place)
+                yield Finding("no-value", f"{name} takes no value", joined.place)
             continue
         for value in _values(option, joined, rest):
-            if value.known and not inner and (what := wrong_text(option, value.text)):
+            what = wrong_text(option, value.text) if value.known and not inner else None
+            if what and not (what[0] == "wrong-choice" and option.name in plugged):
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
             if new := old_word(option, value.text):
                 yield Finding("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 
 from generator.errors import Place, did_you_mean
 from generator.quantity import version_key
-from generator.verify.catalogue import Catalogue, Option
+from generator.verify.catalogue import Catalogue, Option, limits_of
 from generator.verify.finding import Finding, Text
 from generator.verify.modelfile import ModelfileError, read_with_lines
+from generator.verify.semantics import Given
 from generator.verify.values import wrong_text
 
 
@@ -32,6 +33,14 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
             yield Finding("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
 
 
+def check_twice(env: Mapping[str, Text], given: Given, known: Catalogue) -> Iterator[Finding]:
+    """A finding for each variable that says another value than the option of the command line, which counts."""
+    for name, value in env.items():
+        word, shown = given.get(known.env[name].name, (value, name)) if name in known.env else (value, name)
+        if word.text != value.text and word.known and value.known and known.env[name].kind != "switch":
+            yield Finding("set-twice", f"{name} says {value.text}, but {shown} {word.text} counts: remove one of them", value.place, "warning")
+
+
 def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]:
     """Every finding in a Modelfile: grammar, parameter names and types."""
     parameters = known.facts["parameters"]
@@ -53,7 +62,8 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
         elif command.name not in parameters:
             yield Finding("unknown-parameter", f"{known.title} has no parameter {command.name}{_hint(command.name, known)}", place)
         else:
-            option = Option(command.name, (command.name,), parameters[command.name]["type"])
+            entry = parameters[command.name]
+            option = Option(command.name, (command.name,), entry["type"], limits=limits_of(entry))
             if what := wrong_text(option, command.value):
                 yield Finding(what[0], f"{command.name} takes {what[1]}", place)
             if command.name in seen and not parameters[command.name].get("repeatable"):

@@ -18,7 +18,7 @@ from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.containers import in_compose, in_kubernetes, is_compose, is_kubernetes
 from generator.verify.engine_yaml import check_config
-from generator.verify.environment import check_env, check_modelfile
+from generator.verify.environment import check_env, check_modelfile, check_twice
 from generator.verify.finding import Finding
 from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile
 from generator.verify.semantics import check_together, given_options
@@ -117,10 +117,9 @@ class _Check:
             return
         known = self.known(launch.engine, launch.version)
         given = given_options(launch.words, launch.env, known)
-        asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
-        model = served_model(launch, given, known, self.folder, self.book) if asks else {}
+        model = served_model(launch, given, known, self.folder, self.book, self.asked.model)
         argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known)
-        found = (*argv, *env, *check_together(given, known, model))
+        found = (*argv, *env, *check_twice(launch.env, given, known), *check_together(given, known, model))
         self.add(known, found)
         self.judge(launch, known, found)
 
@@ -213,4 +212,6 @@ def _commands_of(path: Path, text: str) -> str:
         else:
             out.append("")
         inside = (starts or inside) and line.endswith("\\")
+    if run and not re.search(r"^Exec *=", text, re.MULTILINE):
+        out.append(run)
     return "\n".join(out)

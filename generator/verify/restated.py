@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from generator.decide.context import Context, resolve
 from generator.decide.gates import gates
-from generator.errors import InputError, Problem, fold
+from generator.errors import InputError, Place, Problem, fold
 from generator.facts.engine import Engine, resolve_engine
 from generator.quantity import version_key
 from generator.readers.boundary import lies_in
@@ -21,6 +21,7 @@ from generator.readers.json_text import parse
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
 from generator.spec.deployment import is_path, schema
+from generator.spec.secrets import is_secret_name
 from generator.spec.words import spec_of
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Option
@@ -28,7 +29,7 @@ from generator.verify.finding import Finding, Text, is_option
 from generator.verify.launches import Launch
 from generator.verify.values import number
 
-_OTHER_NAMES = {
+OTHER_NAMES = {
     "ctx_size": "max_model_len", "context_length": "max_model_len", "cache_type_k": "kv_cache_dtype", "cpu_moe": "cpu_experts",
     "chunked_prefill_size": "max_num_batched_tokens", "ubatch_size": "max_num_batched_tokens", "parallel": "max_num_seqs",
 }  # fmt: skip
@@ -39,10 +40,12 @@ ELSEWHERE = {
     "nodes": ("hardware", "nodes"),
 }  # fmt: skip
 """Settings that a spec says elsewhere than under `pin`."""
-_LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
+LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
 """Settings that follow from others in the files of a plan, or that no file may hold."""
 OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
-_DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+_SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
+_SIZES = {"M": 1e6, "B": 1e9, "T": 1e12}
+DEVICES = ("CUDA_VISIBLEDEVICES", "HIP_VISIBLEDEVICES", "NVIDIA_VISIBLEDEVICES")
 
 
 class Restated(NamedTuple):
@@ -94,9 +97,22 @@ def settings_of(engine: Engine, known: Catalogue) -> dict[str, tuple[str, Mappin
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
     for name in engine.facts["flags"]:
         entry = engine.spelling(name) or {}
-        for word in (entry.get("flag"), entry.get("env"), entry.get("parameter"), f"--{entry.get('key')}", *entry.get("also", ())):
-            option = find(word, known)[0] if word and word.startswith("--") else None
-            found.setdefault(option.name if option else str(word), (name, entry))
+        words = [entry.get("flag"), entry.get("env"), entry.get("parameter"), *(f"--{key}" for key in [entry.get("key")] if key)]
+        for word in filter(None, (*words, *entry.get("also", ()), *entry.get("same", ()))):
+            option = find(word, known)[0] if word.startswith("--") else None
+            found.setdefault(option.name if option else word, (name, entry))
+    return found
+
+
+def defaults_of(engine: Engine, facts: Mapping[str, object]) -> dict[str, Any]:
+    """What an engine takes where a command says nothing: each setting by the first row that holds; a row with conditions needs `facts`."""
+    found: dict[str, Any] = {}
+    for row in engine.facts.get("defaults") or ():
+        key, since, until = version_key(engine.version), row.get("since"), row.get("until")
+        when = row.get("when") or {}
+        if (since is None or key >= version_key(since)) and (until is None or key < version_key(until)) and when.keys() <= facts.keys():
+            if all(cell_test(cell, lambda literal: literal)(facts[name]) for name, cell in when.items()):
+                found = {**row["set"], **found}
     return found
 
 
@@ -125,8 +141,8 @@ class _Command:
             setting, entry = self.settings.get(name, ("", {}))
             self._setting(setting, entry, values[-1], one) if setting else self._extra(one)
         self._model(model)
-        context = resolve(spec_of(self.data, self.folder), self.book)
-        self._defaults(context)
+        if (context := self._context()) is not None:
+            self._defaults(context)
         if self.extra:
             self.data.setdefault("deploy", {})["extra_args"] = {self.engine.name: self.extra}
         return Restated(self.data, self.unsaid, self.given)
@@ -155,21 +171,30 @@ class _Command:
     def _setting(self, setting: str, entry: Mapping[str, Any], value: Text, one: Argument) -> None:
         if setting == "api_key":
             self._no(one.name, value, "a secret stands in no file: name its variable, deploy.api_key_from")
-        if setting in _LEFT_OUT:
+        if setting in LEFT_OUT:
             return
-        self.given[setting] = value
-        pin = _OTHER_NAMES.get(setting, setting)
-        path = ELSEWHERE.get(setting) or (("pin", pin) if pin in schema()["properties"]["pin"]["properties"] else None)
-        if setting in OF_THE_MODEL:
-            return  # read together, when the model is known
-        if path is None:
+        if setting == "max_num_batched_tokens" and self.engine.has("ubatch_size"):  # the step is the physical batch there
             self._extra(one)
-        elif (said := self._value(entry, value)) is not None and (pin != setting or path[1] not in self.data.get(path[0], {})):
+            return
+        pin = OTHER_NAMES.get(setting, setting)
+        if setting in OF_THE_MODEL:
+            self.given[setting] = value
+            return  # read together, when the model is known
+        path = ELSEWHERE.get(setting) or (("pin", pin) if pin in schema()["properties"]["pin"]["properties"] else None)
+        said = None if path is None or (pin == "max_model_len" and value.text == "0") else self._value(entry, value)
+        if path is None and one.name in self.launch.env and not one.option.name.startswith("-"):
+            self.data.setdefault("deploy", {}).setdefault("env", {})[one.name] = value.text
+        elif path is None:
+            self._extra(one)
+        elif said is not None and (pin != setting or path[1] not in self.data.get(path[0], {})):
             self.data.setdefault(path[0], {})[path[1]] = said
+        if path is None or said is not None or (pin == "max_model_len" and value.text != "0"):  # else the engine's own default counts
+            self.given[setting] = value
 
     def _value(self, entry: Mapping[str, Any], value: Text) -> object:
         """A value in the words of a spec; None where it says what the engine does by itself."""
-        ours = {str(word): name for name, word in (entry.get("values") or {}).items()}.get(value.text, value.text)
+        word = (self.known.facts.get("synonyms") or {}).get(value.text, value.text)
+        ours = {str(there): here for here, there in (entry.get("values") or {}).items()}.get(word, word)
         if entry["type"] == "switch":
             return value.text != "off"
         figure = number(ours)
@@ -179,7 +204,7 @@ class _Command:
 
     def _extra(self, one: Argument) -> None:
         name = one.option.name.lstrip("-")
-        if gate := next((gate for gate in gates(self.book, self.engine.name) if not gate.warns and gate.holds(name)), None):
+        if gate := next((gate for gate in gates(self.book, self.engine.name) if gate.refuses(name)), None):
             self._no(one.name, one.values[-1], str(gate.entry["because"]))
             return
         value = self._literal(one)
@@ -207,7 +232,7 @@ class _Command:
         return texts[0] if kind not in ("int", "uint", "float", "size") or figure is None else int(figure) if figure == int(figure) else figure
 
     def _variable(self, name: str, value: Text) -> None:
-        if name in _DEVICES and re.fullmatch(r"\d+(,\d+)*", value.text):
+        if name in DEVICES and re.fullmatch(r"\d+(,\d+)*", value.text):
             self.data["hardware"].pop("gpus_per_node", None)
             self.data["hardware"]["devices"] = [int(number) for number in value.text.split(",")]
             return
@@ -215,7 +240,9 @@ class _Command:
         if option is not None and (setting := self.settings.get(name) or self.settings.get(option.name)):
             if value.known:
                 self._setting(*setting, value, Argument(option, name, "", [value]))
-        elif not value.known or any(gate.holds_variable(name) and not gate.warns for gate in gates(self.book, self.engine.name)):
+            else:
+                self._no(name, value, "a variable decides its value")
+        elif not value.known or is_secret_name(name) or any(gate.holds_variable(name) and not gate.warns for gate in gates(self.book, self.engine.name)):
             self._no(name, value, "it stays in the environment where the server is started")
         elif option is not None and option.name.startswith("--"):
             self._extra(Argument(option, name, "", [value]))
@@ -227,6 +254,35 @@ class _Command:
 
     # -- what the words mean
 
+    def _context(self) -> Context | None:
+        """Model and machine resolved; an unknown model as what its name says it is made of, or as large as it says. None where it says neither."""
+        try:
+            return resolve(spec_of(self.data, self.folder), self.book)
+        except InputError as error:
+            problem = error.problems[0]
+            known = self._stand_in(str(self.data["model"]["id"])) if problem.code == "unknown-model" else None
+            if problem.code != "unknown-model" or (known is None and is_path(str(self.data["model"]["id"]))):
+                raise
+            place, until = self.given["model"].place if "model" in self.given else Place(""), f"; until then it counts as {known}" if known else ""
+            self.unsaid.append(Finding("unknown-model", f"{problem.message}{until}", place, "warning"))
+            return resolve(spec_of(self.data, self.folder), self.book) if known else None
+
+    def _stand_in(self, name: str) -> str | None:
+        """Say an unknown repository as a checkpoint of the catalogue's model that it is named after, else by the size in its name: as what."""
+        repository, method = name.partition(":")[0], self._method_in(name)
+        like, size = self._named_like(repository), _SIZE.search(repository)
+        if is_path(name) or not (size or (like and method)):
+            return None
+        made = {"checkpoints": {method: repository}} if method else {}
+        if method:
+            self.data["pin"]["quantization"] = method
+        if like and method:
+            self.data["model"] |= {"id": like, **made}
+            return f"{like} in {method}"
+        assert size is not None
+        self.data["model"] |= {"id": repository, "parameters": float(size[1]) * _SIZES[size[2].upper()], **made}
+        return f"a dense model of {size[0]} parameters"
+
     def _model(self, named: str | None) -> None:
         """The model by the catalogue's name, and the folder or file where its weights lie."""
         written = next((self.given[name] for name in ("model", "hf_repo") if name in self.given), None)
@@ -236,9 +292,16 @@ class _Command:
             raise InputError(Problem("unknown-model", f"{what}: say which it is with --model ID"))
         self.text = text or named or ""
         model = {**self.data.pop("model", {}), "id": named or self.text}
+        if text.endswith(".gguf") and "/" not in text:
+            text = f"./{text}"
         if is_path(text):
             model |= {"id": named or self._named_like(text) or text, "path": text}
-        elif not named and "library" in self.engine.facts and "/" not in text:
+            if text.endswith(".gguf") and not self._method_in(text):
+                self.data["pin"]["quantization"] = usual = self.engine.facts["untyped"]["type"]
+                self.unsaid.append(Finding("not-in-a-spec", f"{text} does not say its type: it counts as {usual}", self.given["model"].place, "warning"))
+        elif named and "/" in text:
+            model |= {"checkpoints": {self._method_in(text) or "bf16": text.partition(":")[0]}}
+        elif not named and self.engine.facts.get("untyped", {}).get("library") and "/" not in text:
             model |= {"id": self._of_library(text)}
         beside = self.folder / text / "config.json"
         if text and not text.startswith("/") and beside.is_file() and lies_in(beside, [str(self.folder.resolve())]):
@@ -255,8 +318,14 @@ class _Command:
         models = [model for model in self.book.section("models") if fold(basename(model)).startswith(fold(name + size))]
         types = [method for word in words if (method := f"gguf-{word.lower()}") in self.book.section("methods")]
         if models and size:
-            self.data["pin"]["quantization"] = types[-1] if types else self.engine.facts["library"]["type"]
+            self.data["pin"]["quantization"] = types[-1] if types else self.engine.facts["untyped"]["type"]
         return min(models, key=len) if models and size else text
+
+    def _method_in(self, name: str) -> str | None:
+        """The method of the weights that a file or repository is named after, with or without its tag."""
+        gguf, words = self.engine.facts["formats"] == ["gguf"], fold(basename(name.rstrip("/")))
+        kinds = [method for method in self.book.section("methods") if fold(method.removeprefix("gguf-") if gguf else method) in words]
+        return max((kind for kind in kinds if kind.startswith("gguf-") or not gguf), key=len, default=None)
 
     def _named_like(self, text: str) -> str | None:
         """The catalogue's model after which a folder or file is named."""
@@ -264,32 +333,36 @@ class _Command:
         return max((model for model in self.book.section("models") if name.startswith(fold(basename(model)))), key=len, default=None)
 
     def _defaults(self, context: Context) -> None:
-        """What the command leaves out, as the engine takes it; each setting by the first row that holds."""
-        facts = {"gpu": context.gpu.name, "gpu.capacity_gib": context.gpu.capacity_gib}
-        shape, taken = context.model.architecture, set(self.given)
+        """What the command leaves out, as the engine takes it."""
+        shape, taken = context.model.architecture, {OTHER_NAMES.get(setting, setting) for setting in self.given}
         meant = {"model-context": shape.max_context, "model": self.text, "gpus": context.gpus}
-        for row in self.engine.facts.get("defaults") or ():
-            key, since, until = version_key(self.engine.version), row.get("since"), row.get("until")
-            holds = (since is None or key >= version_key(since)) and (until is None or key < version_key(until))
-            if not holds or not all(cell_test(cell, lambda literal: literal)(facts[name]) for name, cell in (row.get("when") or {}).items()):
-                continue
-            for setting, value in row["set"].items():
-                path = ELSEWHERE.get(setting) or ("pin", setting)
-                if setting not in taken and path[1] not in self.data.get(path[0], {}):
-                    self.data.setdefault(path[0], {})[path[1]] = meant.get(value, value)
-                taken.add(setting)
+        for setting, value in defaults_of(self.engine, {"gpu": context.gpu.name, "gpu.capacity_gib": context.gpu.capacity_gib}).items():
+            section, key = ELSEWHERE.get(setting) or ("pin", OTHER_NAMES.get(setting, setting))
+            value = round(1 - value["leaves_gib"] / context.gpu.capacity_gib, 3) if isinstance(value, dict) else meant.get(value, value)
+            if key == "max_model_len" and isinstance(value, int):
+                value = min(value, shape.max_context or value)  # Ollama takes no more than the model has
+            sayable = section != "pin" or key in schema()["properties"]["pin"]["properties"]
+            if value != 0 and sayable and key not in taken and key not in self.data.get(section, {}):
+                self.data.setdefault(section, {})[key] = value
         self._method(context)
-        slots = self.data["pin"].get("max_num_seqs", 1)
-        if "ctx_size" in taken and "kv_unified" not in taken:  # the slots share it out
-            self.data["pin"]["max_model_len"] //= max(1, slots)
+        if self.engine.has("ctx_size") and "max_model_len" in self.data["pin"] and "kv_unified" not in self.given:  # the slots share it out
+            self.data["pin"]["max_model_len"] //= max(1, self.data["pin"].get("max_num_seqs", 1))
 
     def _method(self, context: Context) -> None:
         """The method of the weights: the checkpoint's own, else what the command makes of 16 bits at load."""
         architecture, entry = context.model.architecture, self.engine.spelling("quantization") or {}
         own, word, dtype = context.spec.pin.get("quantization") or context.model.own_method, self.given.get("quantization"), self.given.get("dtype")
+        if own is not None and dtype is not None:  # the method says its own type only where it has none of another
+            self.data.setdefault("deploy", {})
+            self.extra["dtype"] = dtype.text
         if own is None and word is not None:
             own = {str(there): here for here, there in (entry.get("values") or {}).items()}.get(word.text, word.text)
-        elif own is None:
+            if own not in self.book.section("methods"):
+                self._no(str(entry.get("flag")), word, f"{word.text} is no method of the catalogue")
+                own = None
+        if own is None and self.engine.facts["formats"] == ["gguf"]:
+            own = self._method_in(self.text) or self.engine.facts["untyped"]["type"]
+        if own is None:
             half = "bf16" not in context.gpu.computes or architecture.dtype == "fp16"
             own = {"half": "fp16", "float16": "fp16", "bfloat16": "bf16"}.get(dtype.text if dtype else "", "fp16" if half else "bf16")
         self.data["pin"]["quantization"] = own

@@ -48,9 +48,10 @@ def option_findings(document: Document) -> Iterator[Problem]:
     known = {version_key(version) for version in data.get("versions") or ()}
     for table in TABLES:
         for name, entries in (data.get(table) or {}).items():
-            # options of a version after the newest catalogued one may be known already
-            newer = {key for entry in _each(entries) if (key := version_key(str(entry.get("since") or "0"))) > max(known, default=key)}
-            yield from range_findings(document, (table, name), name, entries, known | newer)
+            # what the newest catalogued version does not have yet, or the oldest no longer had, may be known as well
+            spans = {version_key(str(entry[word])) for entry in _each(entries) for word in ("since", "until") if word in entry}
+            outside = {key for key in spans if not known or not min(known) <= key <= max(known)}
+            yield from range_findings(document, (table, name), name, entries, known | outside)
     yield from _claimed_twice(document, data.get("options") or {})
 
 
