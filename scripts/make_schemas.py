@@ -512,7 +512,7 @@ def engine(merged: Schema) -> Schema:
     kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "list", "secret", "path", "duration", "null"]}
     spelling = mapping(
         {
-            "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
+            "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "command", "config", "env", "modelfile"]}, "positional": FLAG,
             "type": kinds, "choices": SCALARS, "values": {"type": "object", "additionalProperties": {"type": [*SCALAR["type"], "null"]}}, "negated": TEXT,
             "text": {**TEXT, "description": "What is written where the setting is on."},
             "member": {**TEXT, "description": "The value goes under this key of a JSON text."},

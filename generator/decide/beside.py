@@ -69,7 +69,7 @@ def adapter_files(spec: DeploymentSpec) -> str | None:
 def _buffer(context: Context, engine: Engine) -> int:
     """Bytes of the compute buffer of the draft's own context, about as wide as the model's (source `oll-draft-context`)."""
     numbers = numbers_of(context.book, engine.version)
-    load = Load(context.workload.max_context, 1, int(numbers("steps.gguf_least")))
+    load = Load(context.workload.max_context, 1, int(numbers("steps.gguf")))
     return ENGINES[engine.name].memory.fixed(context.model.architecture, Layout(), load, context.gpu.device, 0, numbers).activations
 
 

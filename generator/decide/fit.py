@@ -75,7 +75,9 @@ def fit(
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
     last, fits = _lowered(sizer, wish)
-    if not fits and sizer.pinned is None and not sizer.whole:
+    # a smaller file, or the host's memory, is better than no margin
+    only = context.pinned("quantization") is not None and context.spec.hardware.host_memory_gib is None
+    if not fits and sizer.pinned is None and (only or not sizer.whole):
         near, fits = _near_miss(sizer, wish)
         last = near if fits else last
     if fits:
@@ -111,13 +113,15 @@ def _lowered(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
 def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
     """The same with all of the card that the driver leaves, no margin, and the smallest steps: the context whole, and a good part of the load."""
     usual, numbers = sizer.floor, sizer.numbers
+    if sizer.whole:
+        sizer.pinned = numbers("llama_cpp.near_miss_share")
     sizer.stretched, sizer.floor = True, numbers("headroom.near_miss")
     if wish.batched > wish.least_batched:
         wish = wish._replace(least_batched=max(min(wish.least_batched, int(numbers("steps.near_miss"))), wish.cap or 0))
     last, fits = _lowered(sizer, wish)
     if fits and last.parts.load.max_model_len == wish.context and last.parts.held >= numbers("load.least_share") * wish.sequences:
         return last, True
-    sizer.stretched, sizer.floor = False, usual
+    sizer.stretched, sizer.floor, sizer.pinned = False, usual, None
     return last, False
 
 
@@ -258,7 +262,9 @@ class _Sizer:
         self.memory = ENGINES[engine].memory
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device, self.floor = context.gpu.device, numbers("headroom.floor")
-        self.stretched = False
+        self.stretched = self.whole and self.pinned is not None
+        if self.stretched:  # whoever pins the share of a GGUF's card has chosen the margin
+            self.floor = numbers("headroom.near_miss")
         found = speculation_for(context, resolve_engine(engine, context.pinned("engine_version"), context.book))
         self.verified = 1 if found is None else 1 + found.tokens
 
@@ -289,7 +295,7 @@ class _Sizer:
         parts = self.parts(length, min(held, cap), batched, cap, asked or (length, cap))
         memory, fixed = self.memory, parts.fixed
         fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers, self.stretched)
-        if self.whole and self.pinned:  # whoever pins the share has chosen the margin
+        if self.whole and self.pinned:
             budget = int(self.device.capacity * self.pinned)
         else:
             budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)

@@ -68,7 +68,7 @@ def put(spelled: Spelled, engine: Engine, name: str, value: object) -> None:
         spelled.env[entry["env"]] = text_of(word)
     elif where == "modelfile":
         spelled.parameters[entry["parameter"]] = [text_of(word)]
-    elif where == "config" or takes_file(engine) == "all":
+    elif where == "config" or (where != "command" and takes_file(engine) == "all"):
         for key in (entry["key"], *(flag.lstrip("-") for flag in entry.get("also", ()))):
             nest(spelled.config, key, None if entry["type"] == "null" else word)
     else:
