@@ -67,6 +67,7 @@ def _beside_names(context: Context, engine: Engine) -> BesideNames:
         "speculative.word": found and word_of(engine, found.method),
         "speculative.draft": found and found.model,
         "speculative.draft_gguf": found and found.gguf,
+        "speculative.draft_file": found and found.file,
         "speculative.tokens": found and found.tokens,
         "speculative.verified": found and found.tokens + 1,
         "adapters.modules": tuple(f"{name}={place}" for name, place in adapters.items()),

@@ -27,7 +27,7 @@ class Speculation(NamedTuple):
     """A draft proposes `tokens` at a time, and the model verifies them in one step.
 
     `model` is the draft's repository, None where the checkpoint brings the layers (`own`) or the text itself is the draft (ngram).
-    `parameters` and `caches` are the draft's; `assumed`: its shape is not known, and a typical one stands in."""
+    `gguf` is its repository of GGUF files, `file` a file on this machine. `parameters` and `caches` are the draft's; `assumed`: its shape is not known, and a typical one stands in."""
 
     method: str
     tokens: int
@@ -37,6 +37,7 @@ class Speculation(NamedTuple):
     own: bool = False
     assumed: bool = False
     gguf: str | None = None
+    file: str | None = None
     same_vocabulary: bool = True
     automatic: bool = False
 
@@ -68,6 +69,8 @@ def speculation_of(spec: DeploymentSpec, model: Model, book: RuleBook) -> Specul
     if name is None:
         known = ", ".join(model.drafts) or "none"
         raise fail("no-draft", f"name the draft: serve: {{speculative: {{method: {method}, model: …}}}} (catalogued for {model.id}: {known})", place)
+    if method == "draft" and str(name).endswith(".gguf"):
+        return _local_file(base, spec, model, str(name), book)
     if method == "draft":
         return _small_model(base, model, str(name), book, place)
     exact = listed if fold(str(listed.get("id", ""))) == fold(str(name)) else {}
@@ -85,7 +88,7 @@ def speculation_for(context: Context, engine: Engine) -> Speculation | None:
 def speculation_json(context: Context, engine: Engine) -> dict[str, str | int | None] | None:
     """The same as a plan says it."""
     found = speculation_for(context, engine)
-    return found and {"method": found.method, "model": found.model, "tokens": found.tokens}
+    return found and {"method": found.method, "model": found.model or found.file, "tokens": found.tokens}
 
 
 def word_of(engine: Engine, method: str) -> str | None:
@@ -132,16 +135,35 @@ def _typical(architecture: ModelArchitecture) -> int:
     return attention + 3 * hidden * width + 3 * hidden * hidden + 32000 * hidden
 
 
+def _local_file(base: Speculation, spec: DeploymentSpec, model: Model, name: str, book: RuleBook) -> Speculation:
+    """A draft that is a GGUF file on this machine, for llama.cpp: as large as its header says."""
+    from generator.architecture.gguf import from_gguf  # imported lazily: few drafts are files
+    from generator.readers.gguf_header import read_gguf
+
+    path = ("serve", "speculative", "model")
+    if not name.startswith("/"):
+        raise fail("bad-draft", f"write the file of the draft with its whole path, which a container sees too, not {name!r}", spec.document.place(path))
+    shape = from_gguf(read_gguf(spec.named_file(path, name)), book.section("families"), book.section("methods"))
+    _same_words(shape.vocab_size, model, name, spec.document.place(path))
+    bits = book.number("speculative.gguf_bits")
+    return base._replace(model=None, parameters=round(8 * shape.tensor_bytes / bits), caches=shape.caches, file=name, same_vocabulary=True)
+
+
+def _same_words(vocabulary: int, model: Model, name: str, place: Place) -> int:
+    """How many tokens the vocabularies of a model and its draft are apart; raises `InputError` where they cannot be the same."""
+    own = model.architecture.vocab_size
+    if abs(vocabulary - own) > NEAR:
+        raise fail("draft-vocabulary", f"{name} has a vocabulary of {vocabulary} tokens, {model.id} one of {own}: it cannot draft for it", place)
+    return abs(vocabulary - own)
+
+
 def _small_model(base: Speculation, model: Model, name: str, book: RuleBook, place: Place) -> Speculation:
     listed = book.index("models").get(fold(name))
     shape = shape_of(listed, book) if listed else None
     if listed is None or shape is None:
         near = did_you_mean(name, book.section("models"))
         raise fail("unknown-draft", f"the catalogue does not know the draft {name!r}{near}; its size and cache would be a guess", place)
-    apart = abs(shape.vocab_size - model.architecture.vocab_size)
-    if apart > NEAR:
-        message = f"{listed} has a vocabulary of {shape.vocab_size} tokens, {model.id} one of {model.architecture.vocab_size}: it cannot draft for it"
-        raise fail("draft-vocabulary", message, place)
+    apart = _same_words(shape.vocab_size, model, listed, place)
     gguf = published(book.section("models")[listed]).get("gguf-q8_0")
     repository = f"{gguf[0].id}:Q8_0" if gguf else None
     return base._replace(model=listed, parameters=shape.parameters, caches=shape.caches, gguf=repository, same_vocabulary=not apart)

@@ -53,7 +53,7 @@ LayoutNames = TypedDict("LayoutNames", {
 
 BesideNames = TypedDict("BesideNames", {
     "speculative.config": str | None, "speculative.word": str | None, "speculative.draft": str | None,
-    "speculative.draft_gguf": str | None, "speculative.tokens": int | None, "speculative.verified": int | None,
+    "speculative.draft_gguf": str | None, "speculative.draft_file": str | None, "speculative.tokens": int | None, "speculative.verified": int | None,
     "adapters.modules": tuple[str, ...], "adapters.files": str | None, "adapters.rank": int, "adapters.slots": int,
 })  # fmt: skip
 
