@@ -86,6 +86,8 @@ class Candidate:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     replicas: int = 1
+    data_parallel: int = 1
+    expert_parallel: bool = False
     kv_cache_dtype: str = "auto"
     max_model_len: int = 0
     max_num_seqs: int = 0
@@ -106,11 +108,14 @@ class Candidate:
     download: int | None = None
     image: str | None = None
     projector: str | None = None
+    task: str = "generate"
+    speculative: Mapping[str, str | int | None] | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
         """GPUs of all replicas."""
-        return self.tensor_parallel * self.pipeline_parallel * self.replicas
+        return self.tensor_parallel * self.pipeline_parallel * self.data_parallel * self.replicas
 
     @property
     def id(self) -> str:
@@ -118,6 +123,8 @@ class Candidate:
         word = f"{self.engine}/{self.method}/tp{self.tensor_parallel}"
         if self.pipeline_parallel > 1:
             word += f"/pp{self.pipeline_parallel}"
+        if self.data_parallel > 1:
+            word += f"/dp{self.data_parallel}"
         return word + (f"/x{self.replicas}" if self.replicas > 1 else "")
 
 

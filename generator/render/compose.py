@@ -190,6 +190,8 @@ def _mounts(launch: Launch) -> list[Data]:
     mounts = []
     if launch.config_name:
         mounts.append(copies.mounted(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
+    places = [*launch.candidate.adapters.values(), str((launch.candidate.speculative or {}).get("model") or "")]
+    mounts += [_bind(place, place, launch.back, read_only=True) for place in dict.fromkeys(filter(is_path, places))]  # where the words say
     if launch.weights.local:
         mounts.append(_bind(*launch.weights.mount, launch.weights.back, read_only=True))
     return mounts

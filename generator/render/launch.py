@@ -79,13 +79,12 @@ class Launch:
     @property
     def server_gpus(self) -> int:
         """GPUs of one server."""
-        shape = self.candidate
-        return shape.tensor_parallel * shape.pipeline_parallel * int(shape.settings.get("data_parallel", 1))
+        return self.candidate.gpus // self.copies
 
     @property
     def copies(self) -> int:
         """Number of servers behind one address: the replicas, unless one server runs them by its own data parallelism."""
-        return 1 if "data_parallel" in self.candidate.settings else self.candidate.replicas
+        return 1 if self.candidate.settings.get("data_parallel") == self.candidate.replicas else self.candidate.replicas
 
     @property
     def first_port(self) -> int:

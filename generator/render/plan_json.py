@@ -34,12 +34,17 @@ def choice_json(candidate: Candidate) -> dict[str, object]:
         "tensor_parallel": candidate.tensor_parallel,
         "pipeline_parallel": candidate.pipeline_parallel,
         "replicas": candidate.replicas,
+        "data_parallel": candidate.data_parallel,
+        "expert_parallel": candidate.expert_parallel,
         "max_model_len": candidate.max_model_len,
         "max_num_seqs": candidate.max_num_seqs,
         "max_num_batched_tokens": candidate.max_num_batched_tokens,
         "gpu_memory_utilization": candidate.gpu_memory_utilization,
         "gpu_layers": candidate.gpu_layers,
         "cpu_experts": candidate.cpu_experts,
+        "task": candidate.task,
+        "speculative": candidate.speculative and dict(candidate.speculative),
+        "adapters": dict(candidate.adapters),
         "settings": dict(candidate.settings),
     }
 
@@ -48,7 +53,7 @@ def memory_json(memory: Footprint | None) -> dict[str, float] | None:
     """GiB of the fullest GPU, rounded to 0.001."""
     if memory is None:
         return None
-    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "total", "budget", "capacity")
+    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "draft", "adapters", "total", "budget", "capacity")
     figures = {name: round(gib(getattr(memory, name)), 3) for name in names}
     return {**figures, "headroom": round(memory.headroom, 4)}
 
