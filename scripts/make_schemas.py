@@ -578,6 +578,18 @@ def engine(merged: Schema) -> Schema:
             {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
             "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
+        "profiled_as": {
+            "description": "Hardware (vendor, compute capability below) and models (with states) whose memory is profiled as in an older version: the "
+            "thresholds that are as there. Where several hold, the last counts.",
+            "type": "array",
+            "items": mapping(
+                {
+                    "vendor": TEXT, "below": {"type": "number"}, "hybrid": {"const": True}, "since": VERSION, "until": VERSION, "as": VERSION,
+                    "numbers": WORDS, "source": SOURCE,
+                },
+                ("since", "as", "numbers", "source"),
+            ),
+        },
         "library": mapping({"type": TEXT, "source": SOURCE}, ("type", "source"), "Names without a repository: the type of weights that they mean."),
         "defaults": {
             "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",

@@ -88,6 +88,22 @@ class CacheGroup:
     ssm_bits: int = 0
 
 
+class Encoder(NamedTuple):
+    """What a vision tower keeps in memory for one patch, in values.
+
+    `tokens` are those of the largest image (0: fewer than any step of an engine), `patches` stand behind one token, and each token has
+    `outputs` vectors of the language model's width. `positions` hidden states are alive while positions are interpolated (0: they are not)."""
+
+    tokens: int
+    patches: int
+    outputs: int
+    positions: int
+    pixels: int
+    hidden: int
+    attention: int
+    mlp: int
+
+
 class Stored(NamedTuple):
     """Equal tensors of a GGUF file, or of one that would be made: one in each of `layers` (empty: outside of them).
 
@@ -129,7 +145,7 @@ class ModelArchitecture:
     `rotary_rows` are the positions of all rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are
     matrices in the published checkpoint that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`:
     quantization tools copy them unchanged. `gguf_experts` is the ggml type in which every GGUF of the model has its routed experts, whatever
-    the file's type is called. `in_host` are lookup tables that the engine keeps in host memory."""
+    the file's type is called. `in_host` are lookup tables that the engine keeps in host memory. `encoder` is only known for some towers."""
 
     model_type: str
     layers: int
@@ -148,6 +164,7 @@ class ModelArchitecture:
     moe_intermediate_size: int = 0
     tied_embeddings: bool = False
     multimodal: bool = False
+    encoder: Encoder | None = None
     rotary_dim: int = 0
     rotary_rows: int = 0
     yarn_context: int = 0

@@ -72,6 +72,15 @@ class Engine:
         multiplied = until is not None and version_key(self.version) < version_key(until)
         return (multiplied and architecture.yarn_context) or architecture.max_context
 
+    def older_numbers(self, vendor: str, capability: float, hybrid: bool) -> tuple[tuple[str, str], ...]:
+        """Thresholds of its memory law that are still those of an older version on this hardware or for such a model (`profiled_as`)."""
+        key, found = version_key(self.version), []
+        for entry in self.facts.get("profiled_as", ()):
+            holds = entry.get("vendor", vendor) == vendor and capability < entry.get("below", float("inf")) and hybrid >= entry.get("hybrid", False)
+            if holds and version_key(entry["since"]) <= key < version_key(entry.get("until", "9999")):
+                found += [(name, entry["as"]) for name in entry["numbers"]]
+        return tuple(found)
+
     def _look_up(self, setting: str) -> Mapping[str, object] | None:
         key = version_key(self.version)
         for entry in self.facts["flags"].get(setting, ()):
