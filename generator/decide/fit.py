@@ -74,7 +74,7 @@ def fit(
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
     last, fits = _lowered(sizer, wish)
-    if not fits and sizer.pinned is None and not sizer.whole:
+    if not fits and (sizer.pinned is not None or not sizer.whole):  # whoever pins the share has chosen the margin
         near, fits = _near_miss(sizer, wish)
         last = near if fits else last
     if fits:
@@ -283,7 +283,7 @@ class _Sizer:
         parts = self.parts(length, min(held, cap), batched, cap, asked or (length, cap))
         memory, fixed = self.memory, parts.fixed
         fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers, self.stretched)
-        if self.whole and self.pinned:  # whoever pins the share has chosen the margin
+        if self.whole and self.pinned:
             budget = int(self.device.capacity * self.pinned)
         else:
             budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
