@@ -73,10 +73,16 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
     )
     mlp_copies, hidden_copies = numbers("vllm.forward_mlp_copies"), numbers("vllm.forward_hidden_copies")
     forward = forward_bytes(architecture, layout, tokens, mlp_copies, hidden_copies)
+    indexed = [group.index_bytes / group.stride for group in architecture.caches if group.kind == "latent" and group.index_bytes]
+    if architecture.streams > 1 and indexed:  # heads are padded to what the kernel takes, whatever tp is
+        forward += hidden_bytes(architecture, tokens) * hidden_copies * (architecture.streams - 1)
+        forward += tokens * HALF * numbers("vllm.forward_attention_copies") * architecture.attention_heads * architecture.head_dim
     forward, workspace = part("forward", forward), part("experts", workspace)
     peak = (forward if device.vendor == "cpu" else largest(part("sampler", sampler), forward)) + workspace
     if layout.pipeline_parallel > 1:
         peak += part("received", 2 * hidden)
+    if indexed:
+        peak += part("indexer", numbers("vllm.indexer_contexts") * load.max_model_len * largest(*indexed, 0))
     if architecture.multimodal:
         kept, encoder = _encoder(architecture, layout, tokens, numbers)
         peak = largest(peak + kept, encoder, numbers("vllm.multimodal_floor_gib") * GIB)
