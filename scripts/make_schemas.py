@@ -578,6 +578,10 @@ def engine(merged: Schema) -> Schema:
             {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
             "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
+        "whole_prompts": mapping(
+            {"until": VERSION, "models": WORDS, "source": SOURCE}, ("until", "models", "source"),
+            "Before this version, and of these model_types with images, a prompt is read in one step.",
+        ),
         "profiled_as": {
             "description": "Hardware (vendor, compute capability below) and models (with states) whose memory is profiled as in an older version: the "
             "thresholds that are as there. Where several hold, the last counts.",

@@ -196,10 +196,18 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
     batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
     if context.pinned("max_num_batched_tokens") is not None:
         return Wish(length, least_length, sequences, least, batched, batched, cap, first)
+    if base.get("batch_covers_input"):
+        batched = max(batched, longest_input(context, length))
+        return Wish(length, least_length, sequences, least, batched, batched, cap, first)
     least_batched = min(batched, int(base["batched_tokens_least"]))
     if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
         batched, least_batched = max(batched, sequences, cap or 0), max(least_batched, least, cap or 0)
     return Wish(length, least_length, sequences, least, batched, least_batched, cap, first)
+
+
+def longest_input(context: Context, length: int) -> int:
+    """Tokens of the longest prompt that leaves room for an answer."""
+    return max(1, length - max(1, min(context.workload.output_tokens, length // 2)))
 
 
 def by_slot(context: Context, engine: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from generator.decide.consider import Pair
 from generator.decide.context import Context
-from generator.decide.fit import Fitted
+from generator.decide.fit import Fitted, longest_input
 from generator.decide.job_weights import MADE
 from generator.decide.offload import host_tenths
 from generator.quantity import gib
@@ -79,7 +79,7 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
         "max_num_batched_tokens": load.batched_tokens,
         "cache_tokens": load.max_model_len * load.max_num_seqs,
         "gpu_memory_utilization": fitted.fraction,
-        "max_input_tokens": max(1, load.max_model_len - max(1, min(context.workload.output_tokens, load.max_model_len // 2))),
+        "max_input_tokens": longest_input(context, load.max_model_len),
         "enforce_eager": load.enforce_eager,
         "context.halvings": halvings(fitted.asked.context, load.max_model_len),
         "sequences.halvings": halvings(fitted.asked.sequences, held) if context.workload.concurrency else 0,

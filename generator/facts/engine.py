@@ -72,6 +72,13 @@ class Engine:
         multiplied = until is not None and version_key(self.version) < version_key(until)
         return (multiplied and architecture.yarn_context) or architecture.max_context
 
+    def whole_prompts(self, architecture: ModelArchitecture) -> bool:
+        """Whether a prompt of this model is read in one step, which then has to hold the longest (`whole_prompts`)."""
+        said = self.facts.get("whole_prompts")
+        if said is None or version_key(self.version) < version_key(said["until"]):
+            return said is not None
+        return architecture.multimodal and architecture.model_type in said["models"]
+
     def older_numbers(self, vendor: str, capability: float, hybrid: bool) -> tuple[tuple[str, str], ...]:
         """Thresholds of its memory law that are still those of an older version on this hardware or for such a model (`profiled_as`)."""
         key, found = version_key(self.version), []
