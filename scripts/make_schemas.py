@@ -529,7 +529,8 @@ def engine(merged: Schema) -> Schema:
     seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME, "start_period_s": SOME}
     container = mapping(
         {
-            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT, "shm_gib": COUNT,
+            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT,
+            "compile_cache": TEXT, "shm_gib": COUNT,
             "probe": {"type": ["string", "array"], "minLength": 1, "minItems": 1, "items": TEXT},
             "health_check": mapping({**seconds, "source": SOURCE}, tuple(seconds)),
             "ulimits": {"type": "object", "additionalProperties": {"type": "integer", "minimum": -1}}, "source": SOURCE,

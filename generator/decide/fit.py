@@ -16,7 +16,7 @@ from generator.decide.context import Context
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import KvCache
-from generator.quantity import ceil_div
+from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 
@@ -161,7 +161,7 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
     engine = resolve_engine(sizer.engine, context.pinned("engine_version"), context.book)
     limit = min(int(base.get("context_room", 0)), engine.longest_context(context.model.architecture))
     if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
-        room, cost = sizer.room(trial), trial.parts.cost
+        room, cost = sizer.room(trial) - sizer.cold, trial.parts.cost  # the first start must not refuse what nobody asked for
         full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
         others = cost.bytes_for(min(context.workload.tokens, length), held - full) if held > full else 0
         for longer in (limit, *_powers(limit - 1, length)):
@@ -263,6 +263,8 @@ class _Sizer:
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device, self.floor = context.gpu.device, numbers("headroom.floor")
         self.stretched = False
+        compiles = ENGINES[engine].cold if not eager and self.device.vendor != "cpu" else None
+        self.cold = int(numbers(compiles) * GIB) if compiles else 0
 
     def parts(self, length: int, held: int, batched: int, cap: int, asked: tuple[int, int]) -> _Parts:
         """Everything of a trial that does not depend on the weights, which is everything that costs time."""
@@ -326,4 +328,5 @@ class _Sizer:
         load, cost = trial.parts.load, trial.parts.cost
         length = load.max_model_len
         held = length * load.max_num_seqs if self.whole else cost.tokens_in(footprint.kv_cache, length)
-        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0, self.typical(trial))
+        cold = cost.tokens_in(max(0, footprint.kv_cache - self.cold), length) if self.cold else None
+        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0, self.typical(trial), cold)

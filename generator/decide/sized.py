@@ -74,6 +74,7 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
         "kv_cache.tokens": fitted.kv_cache.tokens,
         "kv_cache.max_concurrency": fitted.kv_cache.max_concurrency,
         "kv_cache.gib": gib(footprint.kv_cache),
+        "kv_cache.cold_short": fitted.kv_cache.cold_tokens is not None and fitted.kv_cache.cold_tokens < load.max_model_len <= fitted.kv_cache.tokens,
         "max_model_len": load.max_model_len,
         "max_num_seqs": load.max_num_seqs,
         "max_num_batched_tokens": load.batched_tokens,

@@ -24,7 +24,8 @@ SpecNames = TypedDict("SpecNames", {
 
 EngineNames = TypedDict("EngineNames", {
     "engine": str, "engine.back_end": str | None, "engine.status": str, "engine.runs_on_vendor": bool, "engine.version_listed": bool,
-    "engine.below_safe": bool, "engine.whole_prompts": bool, "engine.too_old": bool, "engine.dropped": bool, "engine.lacks_model": bool, "engine.needs_remote_code": bool,
+    "engine.below_safe": bool, "engine.whole_prompts": bool, "engine.too_old": bool, "engine.dropped": bool, "engine.lacks_model": bool,
+    "engine.needs_remote_code": bool,
     "engine.pinned": bool, "engine.loads_hub": bool, "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
 })  # fmt: skip
 
@@ -52,7 +53,8 @@ TargetNames = TypedDict("TargetNames", {
 })  # fmt: skip
 
 FitNames = TypedDict("FitNames", {
-    "kv_cache.dtype": str, "kv_cache.support": str, "kv_cache.tokens": int, "kv_cache.max_concurrency": float, "kv_cache.gib": float,
+    "kv_cache.dtype": str, "kv_cache.support": str, "kv_cache.tokens": int, "kv_cache.max_concurrency": float, "kv_cache.cold_short": bool,
+    "kv_cache.gib": float,
     "max_model_len": int, "max_num_seqs": int, "max_num_batched_tokens": int, "cache_tokens": int, "gpu_memory_utilization": float,
     "max_input_tokens": int, "enforce_eager": bool, "gpu_layers": int, "layers.on_cpu": int, "layers.spilled": bool,
     "layers.cpu_tenths": int, "layers.split": str | None, "experts.on_cpu": int, "experts.as_pinned": bool, "offload.host_tenths": int,

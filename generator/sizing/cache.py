@@ -135,7 +135,7 @@ def cache_cost(
         else:
             full[per_token] = full.get(per_token, 0) + layers
     kept = tuple([Kept(layers, per_token) for per_token, layers in full.items()])
-    grouped = all([group.kind != "partial" for group in architecture.caches])
+    grouped = not any(group.kind == "partial" for group in architecture.caches)
     return rules.counted(
         kept, tuple(sliding), state_layers, state_bytes, rules.block, batched_tokens, sequences, sliding_tokens, state_ratio, grouped
     )

@@ -98,7 +98,7 @@ def _encoder(architecture: ModelArchitecture, layout: Layout, tokens: int, numbe
     if runs is None:
         return part("encoder_results", hidden_bytes(architecture, tokens)), 0.0
     tokens = largest(tokens, runs.tokens)
-    cached = largest(tokens, numbers("vllm.video_cache_tokens")) if runs.positions else tokens
+    cached = largest(tokens, whole(numbers("vllm.video_cache_tokens"))) if runs.positions else tokens
     layer = 2 * runs.hidden + largest(runs.attention, runs.mlp) / layout.tensor_parallel
     values = runs.pixels + largest(runs.positions * runs.hidden, layer)
     results = part("encoder_results", hidden_bytes(architecture, cached) * runs.outputs)
