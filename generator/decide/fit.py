@@ -161,11 +161,12 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
     engine = resolve_engine(sizer.engine, context.pinned("engine_version"), context.book)
     limit = min(int(base.get("context_room", 0)), engine.longest_context(context.model.architecture))
     if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
-        room, cost = sizer.room(trial) - sizer.cold, trial.parts.cost  # the first start must not refuse what nobody asked for
+        room, cost = sizer.room(trial), trial.parts.cost
         full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
         others = cost.bytes_for(min(context.workload.tokens, length), held - full) if held > full else 0
         for longer in (limit, *_powers(limit - 1, length)):
-            if cost.bytes_for(longer, full) + others <= room:
+            holds = cost.bytes_for(longer, full) + others <= room
+            if holds and cost.bytes_for(longer, 1) <= room - sizer.cold:  # the first start must not refuse what nobody asked for
                 tried = sizer.size(longer, held, batched, cap, asked)
                 if sizer.fits(tried):
                     return tried
