@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from generator.decide.consider import weights_of
-from generator.decide.context import Context, kv_bits_of, numbers_of, older_numbers
+from generator.decide.context import Context, kv_bits_of, numbers_of
 from generator.decide.offload import of_layers
 from generator.decide.weigh import gguf_of, parts_on_gpu, projector_bytes, served
 from generator.engines import ENGINES, cache_cost
@@ -126,7 +126,7 @@ def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers:
 def _sourced(context: Context, candidate: Candidate) -> Callable[[str], float]:
     """Thresholds as terms: the symbol is the threshold's name without its engine's, the source is that of the version."""
     book, version = context.book, candidate.engine_version
-    older = older_numbers(context, resolve_engine(candidate.engine, version, book))
+    older = resolve_engine(candidate.engine, version, book).older_numbers(context.gpu.device, context.model.architecture)
     numbers, versions = numbers_of(book, version, older), dict(older)
     return lambda name: leaf(name.partition(".")[2], numbers(name), book.threshold(name, versions.get(name, version)).get("source"))
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from generator.decide.pins import check_back_end, check_pins, with_todays_methods
 from generator.errors import InputError, Problem, fail
-from generator.facts.engine import Engine
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
 from generator.facts.model_names import understood
@@ -180,12 +179,6 @@ def numbers_of(book: RuleBook, version: str, older: tuple[tuple[str, str], ...] 
     """Thresholds for one engine version, each looked up once; those of `older` for the version that stands there."""
     versions = dict(older)
     return cache(lambda name: float(book.number(name, versions.get(name, version))))
-
-
-def older_numbers(context: Context, engine: Engine) -> tuple[tuple[str, str], ...]:
-    """Thresholds of an engine's memory law that this hardware and this model take from an older version."""
-    device = context.gpu.device
-    return engine.older_numbers(device.vendor, device.compute_capability, context.model.architecture.hybrid)
 
 
 def kv_bits_of(book: RuleBook, dtype: str) -> float:

@@ -12,7 +12,7 @@ from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, kv_bits_of, numbers_of, older_numbers, reasons, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, numbers_of, reasons, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
@@ -276,7 +276,8 @@ class _Decision:
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
-        numbers = numbers_of(self.book, pair.engine.version, older_numbers(self.context, pair.engine))
+        older = pair.engine.older_numbers(self.context.gpu.device, self.context.model.architecture)
+        numbers = numbers_of(self.book, pair.engine.version, older)
         context = served(self.context, pair.engine)
         weights = weights_on_gpu(context, pair.method, layout, pair.checkpoint, pair.made)
         weights += projector_bytes(self.context, pair.engine, pair.checkpoint)

@@ -194,14 +194,12 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
         sequences, least, cap = int(cap), int(cap), None
     elif cap is not None:
         sequences = int(cap) if workload.concurrency is None else min(sequences, int(cap))
-    batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
-    if context.pinned("max_num_batched_tokens") is not None:
-        return Wish(length, least_length, sequences, least, batched, batched, cap, first)
-    if base.get("batch_covers_input"):
-        batched = max(batched, longest_input(context, length))
-        return Wish(length, least_length, sequences, least, batched, batched, cap, first)
-    least_batched = min(batched, int(base["batched_tokens_least"]))
-    if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
+    pinned = context.pinned("max_num_batched_tokens")
+    batched = int(pinned or base["max_num_batched_tokens"])
+    least_batched = batched if pinned is not None else min(batched, int(base["batched_tokens_least"]))
+    if pinned is None and base.get("batch_covers_input"):
+        batched = least_batched = max(batched, longest_input(context, length))
+    if pinned is None and base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
         batched, least_batched = max(batched, sequences, cap or 0), max(least_batched, least, cap or 0)
     return Wish(length, least_length, sequences, least, batched, least_batched, cap, first)
 

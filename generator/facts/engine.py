@@ -16,6 +16,7 @@ from generator.rulebook.table import Facts, cell_test, first_source
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.architecture.shape import ModelArchitecture
     from generator.rulebook.sections import Architecture
+    from generator.sizing.footprint import Device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,12 +80,13 @@ class Engine:
             return said is not None
         return architecture.multimodal and architecture.model_type in said["models"]
 
-    def older_numbers(self, vendor: str, capability: float, hybrid: bool) -> tuple[tuple[str, str], ...]:
+    def older_numbers(self, device: Device, architecture: ModelArchitecture) -> tuple[tuple[str, str], ...]:
         """Thresholds of its memory law that are still those of an older version on this hardware or for such a model (`profiled_as`)."""
         key, found = version_key(self.version), []
         for entry in self.facts.get("profiled_as", ()):
-            holds = entry.get("vendor", vendor) == vendor and capability < entry.get("below", float("inf")) and hybrid >= entry.get("hybrid", False)
-            if holds and version_key(entry["since"]) <= key < version_key(entry.get("until", "9999")):
+            here = device.vendor == entry.get("vendor", device.vendor) and device.compute_capability < entry.get("below", 999)
+            now = version_key(entry["since"]) <= key < version_key(entry.get("until", "9999"))
+            if here and now and architecture.hybrid >= entry.get("hybrid", False):
                 found += [(name, entry["as"]) for name in entry["numbers"]]
         return tuple(found)
 

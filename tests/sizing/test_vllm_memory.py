@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import timeit
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from memory_rows import SMALL, architecture, data, numbers, percent
 from starts import book, planned
 from starts import sized as sized_plan
 
+from generator.architecture.shape import CacheGroup
 from generator.engines import cache_cost
 from generator.engines.vllm import memory as vllm
 from generator.facts.engine import resolve_engine
@@ -148,13 +150,14 @@ def test_each_term_of_a_multimodal_start(row: dict[str, Any], tmp_path: Path) ->
 def test_hybrids_keep_the_numbers_of_their_runner() -> None:
     """Between two releases only models without states run in the newer model runner; AMD has no FlashInfer, old cards the old engine."""
     engine = {version: resolve_engine("vllm", version, book()) for version in ("0.10.0", "0.24.0", "0.27.1", "0.33.0")}
-    older = {version: dict(one.older_numbers("nvidia", 9.0, True)) for version, one in engine.items()}
+    hybrid = replace(SMALL, caches=(CacheGroup("state", 1, state_bytes=1),))
+    older = {version: dict(one.older_numbers(H100, hybrid)) for version, one in engine.items()}
     assert not older["0.24.0"] and not older["0.33.0"]
     assert older["0.27.1"]["vllm.graphs_in_budget"] == "0.24.0"
-    assert not engine["0.27.1"].older_numbers("nvidia", 9.0, False)
-    assert dict(engine["0.33.0"].older_numbers("amd", 9.4, False)) == {"vllm.sampler_bytes": "0.28.0"}
-    assert dict(engine["0.10.0"].older_numbers("nvidia", 7.5, False))["vllm.multimodal_floor_gib"] == "0.7.3"
-    assert not engine["0.10.0"].older_numbers("nvidia", 8.0, False)
+    assert not engine["0.27.1"].older_numbers(H100, SMALL)
+    assert dict(engine["0.33.0"].older_numbers(Device(GIB, "amd", 9.4), SMALL)) == {"vllm.sampler_bytes": "0.28.0"}
+    assert dict(engine["0.10.0"].older_numbers(Device(GIB, compute_capability=7.5), SMALL))["vllm.multimodal_floor_gib"] == "0.7.3"
+    assert not engine["0.10.0"].older_numbers(Device(GIB, compute_capability=8.0), SMALL)
 
 
 def test_fixed_is_cheap() -> None:
