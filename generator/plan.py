@@ -40,12 +40,15 @@ class Reason(NamedTuple):
 
 
 class KvCache(NamedTuple):
-    """A candidate's KV cache: bytes per token on one GPU, and what it holds: tokens, full-length sequences, the workload's typical ones."""
+    """A candidate's KV cache: bytes per token on one GPU, and what it holds: tokens, full-length sequences, the workload's typical ones.
+
+    `cold_tokens` are those after a first start, which compiles; None where that is the same."""
 
     bytes_per_token: int
     tokens: int
     max_concurrency: float
     typical: float = 0.0
+    cold_tokens: int | None = None
 
 
 class Performance(NamedTuple):

@@ -542,7 +542,8 @@ def engine(merged: Schema) -> Schema:
     seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME, "start_period_s": SOME}
     container = mapping(
         {
-            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT, "shm_gib": COUNT,
+            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT,
+            "compile_cache": TEXT, "shm_gib": COUNT,
             "probe": {"type": ["string", "array"], "minLength": 1, "minItems": 1, "items": TEXT},
             "health_check": mapping({**seconds, "source": SOURCE}, tuple(seconds)),
             "ulimits": {"type": "object", "additionalProperties": {"type": "integer", "minimum": -1}}, "source": SOURCE,
@@ -606,6 +607,22 @@ def engine(merged: Schema) -> Schema:
             {"type": TEXT, "library": {**FLAG, "description": "Names without a repository are of its own library."}, "source": SOURCE},
             ("type", "source"), "The type of weights that a name without one counts as.",
         ),
+        "whole_prompts": mapping(
+            {"until": VERSION, "models": WORDS, "source": SOURCE}, ("until", "models", "source"),
+            "Before this version, and of these model_types with images, a prompt is read in one step.",
+        ),
+        "profiled_as": {
+            "description": "Hardware (vendor, compute capability below) and models (with states) whose memory is profiled as in an older version: the "
+            "thresholds that are as there. Where several hold, the last counts.",
+            "type": "array",
+            "items": mapping(
+                {
+                    "vendor": TEXT, "below": {"type": "number"}, "hybrid": {"const": True}, "since": VERSION, "until": VERSION, "as": VERSION,
+                    "numbers": WORDS, "source": SOURCE,
+                },
+                ("since", "as", "numbers", "source"),
+            ),
+        },
         "defaults": {
             "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",
             "type": "array",

@@ -46,7 +46,8 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
-    seen = tower(outer, context.hidden, context.width, families) + audio_tower(outer, context.hidden, families)
+    seen, encoder = tower(outer, context.hidden, context.width, families)
+    seen += audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
     yarn = yarn_context(fields, family)
     dim, rows = rotary(fields, family, stack, max(context.tokens, yarn))
@@ -57,7 +58,8 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
         yarn_context=yarn, dtype=_dtype(outer, fields), matrices=tuple(matrices + seen),
         caches=() if family.encoder else tuple(replace(cache, layers=count) for cache, count in stack.caches.items()), experts=experts.count,
         experts_per_token=experts.used, moe_intermediate_size=experts.width if experts.count else 0, tied_embeddings=tied,
-        multimodal=bool(seen), rotary_dim=dim, rotary_rows=rows, quantization=_summary(scheme, matrices), unloaded=tuple(idle),
+        multimodal=bool(seen), encoder=encoder, streams=fields.integer("hc_mult", high=64, default=1), rotary_dim=dim, rotary_rows=rows,
+        quantization=_summary(scheme, matrices), unloaded=tuple(idle),
         unloaded_copied=copied, gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
     )  # fmt: skip
 

@@ -128,8 +128,10 @@ def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers:
 
 def _sourced(context: Context, candidate: Candidate) -> Callable[[str], float]:
     """Thresholds as terms: the symbol is the threshold's name without its engine's, the source is that of the version."""
-    numbers, book, version = numbers_of(context.book, candidate.engine_version), context.book, candidate.engine_version
-    return lambda name: leaf(name.partition(".")[2], numbers(name), book.threshold(name, version).get("source"))
+    book, version = context.book, candidate.engine_version
+    older = resolve_engine(candidate.engine, version, book).older_numbers(context.gpu.device, context.model.architecture)
+    numbers, versions = numbers_of(book, version, older), dict(older)
+    return lambda name: leaf(name.partition(".")[2], numbers(name), book.threshold(name, versions.get(name, version)).get("source"))
 
 
 def _watched(cost: CacheCost) -> CacheCost:

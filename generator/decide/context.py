@@ -191,9 +191,10 @@ def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | No
 
 
 @remembered
-def numbers_of(book: RuleBook, version: str) -> Numbers:
-    """Thresholds for one engine version, each looked up once."""
-    return cache(lambda name: float(book.number(name, version)))
+def numbers_of(book: RuleBook, version: str, older: tuple[tuple[str, str], ...] = ()) -> Numbers:
+    """Thresholds for one engine version, each looked up once; those of `older` for the version that stands there."""
+    versions = dict(older)
+    return cache(lambda name: float(book.number(name, versions.get(name, version))))
 
 
 def kv_bits_of(book: RuleBook, dtype: str) -> float:

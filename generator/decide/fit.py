@@ -17,7 +17,7 @@ from generator.decide.speculative import speculation_for
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import KvCache
-from generator.quantity import ceil_div
+from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 
@@ -75,9 +75,9 @@ def fit(
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
     last, fits = _lowered(sizer, wish)
-    # a smaller file, or the host's memory, is better than no margin
+    # whoever pins the share has chosen the margin; a smaller file, or the host's memory, is better than none
     only = context.pinned("quantization") is not None and context.spec.hardware.host_memory_gib is None
-    if not fits and sizer.pinned is None and (only or not sizer.whole):
+    if not fits and (sizer.pinned is not None or only or not sizer.whole):
         near, fits = _near_miss(sizer, wish)
         last = near if fits else last
     if fits:
@@ -112,8 +112,8 @@ def _lowered(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
 
 def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
     """The same with all of the card that the driver leaves, no margin, and the smallest steps: the context whole, and a good part of the load."""
-    usual, numbers = sizer.floor, sizer.numbers
-    if sizer.whole:
+    usual, share, numbers = sizer.floor, sizer.pinned, sizer.numbers
+    if sizer.whole and share is None:
         sizer.pinned = numbers("llama_cpp.near_miss_share")
     sizer.stretched, sizer.floor = True, numbers("headroom.near_miss")
     if wish.batched > wish.least_batched:
@@ -121,7 +121,7 @@ def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
     last, fits = _lowered(sizer, wish)
     if fits and last.parts.load.max_model_len == wish.context and last.parts.held >= numbers("load.least_share") * wish.sequences:
         return last, True
-    sizer.stretched, sizer.floor, sizer.pinned = False, usual, None
+    sizer.stretched, sizer.floor, sizer.pinned = False, usual, share
     return last, False
 
 
@@ -170,7 +170,8 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
         full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
         others = cost.bytes_for(min(context.workload.tokens, length), held - full) if held > full else 0
         for longer in (limit, *_powers(limit - 1, length)):
-            if cost.bytes_for(longer, full) + others <= room:
+            holds = cost.bytes_for(longer, full) + others <= room
+            if holds and cost.bytes_for(longer, 1) <= room - sizer.cold:  # the first start must not refuse what nobody asked for
                 tried = sizer.size(longer, held, batched, cap, asked)
                 if sizer.fits(tried):
                     return tried
@@ -198,16 +199,19 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
         sequences, least, cap = int(cap), int(cap), None
     elif cap is not None:
         sequences = int(cap) if workload.concurrency is None else min(sequences, int(cap))
-    batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
-    if base.get("batch_covers_context"):  # a text that is read in one step
-        base = {**base, "batched_tokens_least": max(length, int(base["batched_tokens_least"]))}
-        batched = max(batched, length)
-    if context.pinned("max_num_batched_tokens") is not None:
-        return Wish(length, least_length, sequences, least, batched, batched, cap, first)
-    least_batched = min(batched, int(base["batched_tokens_least"]))
-    if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
+    pinned = context.pinned("max_num_batched_tokens")
+    batched = int(pinned or base["max_num_batched_tokens"])
+    least_batched = batched if pinned is not None else min(batched, int(base["batched_tokens_least"]))
+    if pinned is None and base.get("batch_covers_input"):
+        batched = least_batched = max(batched, longest_input(context, length))
+    if pinned is None and base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
         batched, least_batched = max(batched, sequences, cap or 0), max(least_batched, least, cap or 0)
     return Wish(length, least_length, sequences, least, batched, least_batched, cap, first)
+
+
+def longest_input(context: Context, length: int) -> int:
+    """Tokens of the longest prompt that leaves room for an answer."""
+    return max(1, length - max(1, min(context.workload.output_tokens, length // 2)))
 
 
 def by_slot(context: Context, engine: str) -> bool:
@@ -262,9 +266,9 @@ class _Sizer:
         self.memory = ENGINES[engine].memory
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device, self.floor = context.gpu.device, numbers("headroom.floor")
-        self.stretched = self.whole and self.pinned is not None
-        if self.stretched:  # whoever pins the share of a GGUF's card has chosen the margin
-            self.floor = numbers("headroom.near_miss")
+        self.stretched = False
+        compiles = ENGINES[engine].cold if not eager and self.device.vendor != "cpu" else None
+        self.cold = int(numbers(compiles) * GIB) if compiles else 0
         found = speculation_for(context, resolve_engine(engine, context.pinned("engine_version"), context.book))
         self.verified = 1 if found is None else 1 + found.tokens
 
@@ -331,4 +335,5 @@ class _Sizer:
         load, cost = trial.parts.load, trial.parts.cost
         length = load.max_model_len
         held = length * load.max_num_seqs if self.whole else cost.tokens_in(footprint.kv_cache, length)
-        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0, self.typical(trial))
+        cold = cost.tokens_in(max(0, footprint.kv_cache - self.cold), length) if self.cold else None
+        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0, self.typical(trial), cold)

@@ -9,7 +9,7 @@ from generator.decide.beside import adapter_files, adapter_rank, adapter_slots
 from generator.decide.consider import Pair
 from generator.decide.context import Context
 from generator.decide.extension import overrides_of
-from generator.decide.fit import Fitted
+from generator.decide.fit import Fitted, longest_input
 from generator.decide.job_weights import MADE
 from generator.decide.offload import host_tenths
 from generator.decide.speculative import config_of, speculation_for, word_of
@@ -98,12 +98,13 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
         "kv_cache.tokens": fitted.kv_cache.tokens,
         "kv_cache.max_concurrency": fitted.kv_cache.max_concurrency,
         "kv_cache.gib": gib(footprint.kv_cache),
+        "kv_cache.cold_short": fitted.kv_cache.cold_tokens is not None and fitted.kv_cache.cold_tokens < load.max_model_len <= fitted.kv_cache.tokens,
         "max_model_len": load.max_model_len,
         "max_num_seqs": load.max_num_seqs,
         "max_num_batched_tokens": load.batched_tokens,
         "cache_tokens": load.max_model_len * load.max_num_seqs,
         "gpu_memory_utilization": fitted.fraction,
-        "max_input_tokens": max(1, load.max_model_len - max(1, min(context.workload.output_tokens, load.max_model_len // 2))),
+        "max_input_tokens": longest_input(context, load.max_model_len),
         "enforce_eager": load.enforce_eager,
         "context.halvings": halvings(fitted.asked.context, load.max_model_len),
         "sequences.halvings": halvings(fitted.asked.sequences, held) if context.workload.concurrency else 0,

@@ -26,8 +26,9 @@ NEAR = 128
 class Speculation(NamedTuple):
     """A draft proposes `tokens` at a time, and the model verifies them in one step.
 
-    `model` is the draft's repository, None where the checkpoint brings the layers (`own`) or the text itself is the draft (ngram).
-    `gguf` is its repository of GGUF files, `file` a file on this machine. `parameters` and `caches` are the draft's; `assumed`: its shape is not known, and a typical one stands in."""
+    `model` is the draft's repository, `gguf` its repository of GGUF files, `file` a file on this machine; all None where the checkpoint brings
+    the layers (`own`) or the text itself is the draft (ngram). `parameters` and `caches` are the draft's; `assumed`: its shape is not known,
+    and a typical one stands in."""
 
     method: str
     tokens: int

@@ -26,7 +26,7 @@ SpecNames = TypedDict("SpecNames", {
 
 EngineNames = TypedDict("EngineNames", {
     "engine": str, "engine.back_end": str | None, "engine.status": str, "engine.runs_on_vendor": bool,
-    "engine.version_listed": bool, "engine.below_safe": bool, "engine.too_old": bool, "engine.dropped": bool,
+    "engine.version_listed": bool, "engine.below_safe": bool, "engine.whole_prompts": bool, "engine.too_old": bool, "engine.dropped": bool,
     "engine.lacks_model": bool, "engine.needs_remote_code": bool, "engine.pinned": bool, "engine.serves_task": bool,
     "engine.extends_context": bool, "engine.speculates": bool, "engine.serves_adapters": bool, "engine.loads_hub": bool,
     "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
@@ -69,14 +69,14 @@ class TargetNames(_TargetNames, BesideNames):
 
 
 FitNames = TypedDict("FitNames", {
-    "kv_cache.dtype": str, "kv_cache.support": str, "kv_cache.tokens": int, "kv_cache.max_concurrency": float,
-    "kv_cache.gib": float, "max_model_len": int, "max_num_seqs": int, "max_num_batched_tokens": int, "cache_tokens": int,
-    "gpu_memory_utilization": float, "max_input_tokens": int, "enforce_eager": bool, "gpu_layers": int, "layers.on_cpu": int,
-    "layers.spilled": bool, "layers.cpu_tenths": int, "layers.split": str | None, "experts.on_cpu": int, "experts.as_pinned": bool,
-    "offload.host_tenths": int, "context.halvings": int, "sequences.halvings": int, "context.lowered": bool,
-    "sequences.lowered": bool, "sequences.capped": bool, "load.stated": bool, "load.held": int, "load.held_share": float,
-    "share.stretched": bool, "memory.headroom": float, "memory.weights_gib": float, "memory.budget_gib": float,
-    "memory.uncounted": float | None,
+    "kv_cache.dtype": str, "kv_cache.support": str, "kv_cache.tokens": int, "kv_cache.max_concurrency": float, "kv_cache.cold_short": bool,
+    "kv_cache.gib": float,
+    "max_model_len": int, "max_num_seqs": int, "max_num_batched_tokens": int, "cache_tokens": int, "gpu_memory_utilization": float,
+    "max_input_tokens": int, "enforce_eager": bool, "gpu_layers": int, "layers.on_cpu": int, "layers.spilled": bool,
+    "layers.cpu_tenths": int, "layers.split": str | None, "experts.on_cpu": int, "experts.as_pinned": bool, "offload.host_tenths": int,
+    "context.halvings": int, "sequences.halvings": int, "context.lowered": bool, "sequences.lowered": bool, "sequences.capped": bool,
+    "load.stated": bool, "load.held": int, "load.held_share": float, "share.stretched": bool, "memory.headroom": float,
+    "memory.weights_gib": float, "memory.budget_gib": float, "memory.uncounted": float | None,
 })  # fmt: skip
 
 SpeedNames = TypedDict("SpeedNames", {

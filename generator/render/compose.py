@@ -56,8 +56,9 @@ def compose(launch: Launch, header: str) -> Artifact | None:
     if image is None or launch.nodes > 1:
         return None
     data: Data = {"name": launch.plan.name, "services": services(launch, image)}
-    if not launch.deploy.get("cache_dir"):
-        data["volumes"] = {"cache": {}}
+    named = {"cache": not launch.deploy.get("cache_dir"), "compiled": _compiled(launch)}
+    if any(named.values()):
+        data["volumes"] = {name: {} for name, used in named.items() if used}
     written = escaped(data)
     notes = [summary(launch), *_notes(launch)]
     text = templates.render("data.yaml.j2", header=header, seal="", notes=notes, body=block(written))
@@ -123,7 +124,7 @@ def services(launch: Launch, image: str) -> Data:
     ports = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
     if launch.copies == 1:
         server["ports"] = ports
-    server["volumes"] = [_cache(launch), *_mounts(launch)]
+    server["volumes"] = [_cache(launch), *_compiled(launch), *_mounts(launch)]
     server |= _devices(launch)
     if inside["shm_gib"]:
         server["shm_size"] = f"{inside['shm_gib']}gb"
@@ -182,6 +183,12 @@ def _bind(source: str, target: str, back: str, read_only: bool) -> Data:
 def _cache(launch: Launch) -> Data:
     target, folder = launch.cache[0], launch.deploy.get("cache_dir")
     return _bind(str(folder), target, launch.back, read_only=False) if folder else {"type": "volume", "source": "cache", "target": target}
+
+
+def _compiled(launch: Launch) -> list[Data]:
+    """What the engine compiles at its first start, kept for the next."""
+    target = launch.facts["container"].get("compile_cache")
+    return [{"type": "volume", "source": "compiled", "target": target}] if target and launch.vendor != "cpu" else []
 
 
 def _mounts(launch: Launch) -> list[Data]:

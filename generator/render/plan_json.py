@@ -122,11 +122,14 @@ def figures_json(candidate: Candidate) -> dict[str, object]:
     kv, quality = candidate.kv_cache, candidate.quality
     return {
         "memory": memory_json(candidate.memory),
-        "kv_cache": kv and {"bytes_per_token": kv.bytes_per_token, "tokens": kv.tokens, "max_concurrency": round(kv.max_concurrency, 2)},
+        "kv_cache": kv and {
+            "bytes_per_token": kv.bytes_per_token, "tokens": kv.tokens, "max_concurrency": round(kv.max_concurrency, 2),
+            **({} if kv.cold_tokens is None else {"cold_tokens": kv.cold_tokens}),
+        },
         "performance": performance_json(candidate.performance),
         "quality": {"loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high}, "source": quality.source},
         "rule_of_thumb": dict(candidate.thumb),
-    }
+    }  # fmt: skip
 
 
 def read_json(read: Mapping[str, Read]) -> dict[str, object]:
