@@ -211,6 +211,8 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
 
 def longest_input(context: Context, length: int) -> int:
     """Tokens of the longest prompt that leaves room for an answer."""
+    if context.task != "generate":
+        return length
     return max(1, length - max(1, min(context.workload.output_tokens, length // 2)))
 
 
