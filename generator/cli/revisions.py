@@ -133,7 +133,7 @@ class Side:
 
     def _book(self, folder: str, name: str, named: str | None) -> RuleBook:
         if folder.startswith("../"):
-            raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; compare folders with --rules-from and --rules-to")
+            raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; DIR..DIR compares rule sets of any folder")
         if not self.holds(_join(folder, "ruleset.yaml")):
             near = [_relative(Path(p).parent, Path()) for p in self.entries if p.endswith("/ruleset.yaml")]
             module = self.submodule(folder)

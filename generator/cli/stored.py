@@ -1,21 +1,21 @@
-"""Stored plans: of an output folder, and of the output folder that a base has committed. Floor 8."""
+"""What a base has committed in its output folder: plans and launch files. Floor 8."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from generator import __version__
 from generator.cli.revisions import Side
 from generator.compare.files import LEFT_OUT
 from generator.compare.model import Tool
-from generator.compare.stored import Plans, Stored
+from generator.compare.stored import Stored
 from generator.disk.write import RUN
 from generator.disk.written import MANIFEST
-from generator.errors import InputError, Place, Problem, fail
-from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
+from generator.errors import Place, Problem
+from generator.readers.document import MAX_CONFIG_BYTES
 from generator.readers.json_text import parse_or_none
 from generator.render.plan_json import SCHEMA_VERSION
 from generator.rulebook.book import RuleBook
@@ -24,25 +24,6 @@ from generator.rulebook.schemas import schema
 
 MAX_FILES_BYTES = 4 << 20
 """The committed files of one spec that are compared at most."""
-
-
-def keeps_plans(folder: str) -> bool:
-    """Whether a folder holds generated files."""
-    return any(Path(folder).glob("*/plan.json"))
-
-
-def plans_in(folder: Path) -> Plans:
-    """The plans stored in an output folder, by spec name; raises `InputError` for an invalid plan."""
-    return _all({str(path): read_bytes(path, MAX_CONFIG_BYTES) for path in sorted(folder.glob("*/plan.json"))}, str(folder))
-
-
-def plans_of(side: Side) -> Plans:
-    """The plans stored in a project's output folder; raises `InputError` without a project file or plans."""
-    if side.project is None:
-        raise InputError(Problem("no-project", f"{side.label} has no project file that names the output folder"))
-    if side.commit is None:
-        return plans_in(side.project.out_folder)
-    return _all(_committed(side), f"{side.label}:{side.out}")
 
 
 def stored_of(side: Side, book: RuleBook) -> tuple[dict[str, Stored], list[Problem]]:
@@ -86,17 +67,7 @@ def _contents(side: Side, paths: list[str]) -> dict[str, bytes]:
     return {path: raw[sha] for path, sha in known.items()}
 
 
-def _all(files: Mapping[str, bytes], where: str) -> Plans:
-    """The plans of these files; raises `InputError` where one is none, or where there are none."""
-    found, problems = _plans(files)
-    if problems:
-        raise InputError(problems)
-    if not found:
-        raise fail("no-plans", f"{where} contains no plans (files NAME/plan.json)")
-    return found
-
-
-def _plans(files: Mapping[str, bytes]) -> tuple[Plans, list[Problem]]:
+def _plans(files: Mapping[str, bytes]) -> tuple[dict[str, Mapping[str, object]], list[Problem]]:
     """The plans of these files by the folder that each is in, and what is wrong with the others."""
     found: dict[str, Mapping[str, object]] = {}
     problems = []

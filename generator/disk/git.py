@@ -191,7 +191,7 @@ def repository(cwd: Path) -> Repo:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace")
         if "not a git repository" in said:
-            raise fail("no-repository", "this folder is not inside a git repository; to compare two folders, use --rules-from and --rules-to")
+            raise fail("no-repository", "this folder is not inside a git repository; DIR..DIR compares two rule sets without it")
         raise fail("git", _last_line(said) or "git cannot read the repository")
     root = os.fsdecode(done.stdout.rstrip(b"\n"))
     if not root:

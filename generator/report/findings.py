@@ -1,4 +1,4 @@
-"""Findings as text, JSON, GitHub workflow annotations, and SARIF. Floor 7, pure."""
+"""Findings as text, JSON, and GitHub workflow annotations. Floor 7, pure."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from generator.errors import Place, Problem, capped
 from generator.report.workflow import command
 
-FORMATS = ("text", "json", "github", "sarif")
+FORMATS = ("text", "json", "github")
 LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
-SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_format(found: Sequence[Problem], kind: str, verbose: bool = False) -> str:
     """Findings in one of `FORMATS`, capped per kind. Text hides notes unless `verbose`, and counts them."""
-    return _text(found, verbose) if kind == "text" else {"json": _json, "github": _github, "sarif": _sarif}[kind](found)
+    return _text(found, verbose) if kind == "text" else {"json": _json, "github": _github}[kind](found)
 
 
 def counted(found: Sequence[Problem]) -> dict[str, int]:
@@ -50,19 +49,3 @@ def _github(found: Sequence[Problem]) -> str:
         where = {"file": place.path, "line": str(place.line), "col": str(place.column), "title": problem.code}
         lines.append(command(LEVELS[problem.severity], problem.message, **where))
     return "\n".join(lines)
-
-
-def _sarif(found: Sequence[Problem]) -> str:
-    codes = sorted({p.code for p in found})
-    results = [
-        {"ruleId": p.code, "ruleIndex": codes.index(p.code), "level": p.severity, "message": {"text": p.message}, "locations": [_location(_place(p))]}
-        for p in capped(found)
-    ]
-    driver = {"name": "gen-deploy lint", "rules": [{"id": code} for code in codes]}
-    runs = [{"tool": {"driver": driver}, "results": results}]
-    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": runs}, indent=2, ensure_ascii=False)
-
-
-def _location(place: Place) -> dict[str, object]:
-    region = {"startLine": place.line, "startColumn": place.column}
-    return {"physicalLocation": {"artifactLocation": {"uri": place.path}, "region": region}}

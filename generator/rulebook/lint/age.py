@@ -14,27 +14,20 @@ def months_between(then: date, now: date) -> int:
     return (now.year - then.year) * 12 + now.month - then.month - (now.day < then.day)
 
 
-def day_of(written: object) -> date | None:
-    """The day of `2026-11-24`; None for anything else."""
-    try:
-        return date.fromisoformat(str(written))
-    except ValueError:
-        return None
-
-
 def age_findings(gathered: Gathered, today: date, months: int) -> Iterator[Problem]:
     """Sources not read, and thresholds not checked, for `months` months; invalid or future dates."""
     for section, key in (("sources", "read"), ("thresholds", "checked")):
+        what = section.removesuffix("s")
         for name, entry in gathered.merged[section].items():
             where = gathered.place(section, name)
-            document = gathered.documents[where.path]
-            place = document.place((section, name, key)) if isinstance(entry, dict) and key in entry else where
-            day = day_of(entry.get(key)) if isinstance(entry, dict) else None
-            what = "source" if section == "sources" else "threshold"
-            if day is None:
+            place = gathered.documents[where.path].place((section, name, key)) if key in entry else where
+            try:
+                day = date.fromisoformat(str(entry.get(key)))
+            except ValueError:
                 yield Problem("no-date", f"{what} {name!r} lacks the date it was {key} (2026-11-24)", place)
-            elif day > today:
+                continue
+            age = months_between(day, today)
+            if day > today:
                 yield Problem("future-date", f"{what} {name!r} was {key} on {day}, which is in the future", place, "warning")
-            elif months_between(day, today) >= months:
-                age = months_between(day, today)
+            elif age >= months:
                 yield Problem(f"stale-{what}", f"{what} {name!r} was last {key} {age} months ago, on {day}", place, "warning")

@@ -8,7 +8,6 @@ from datetime import date
 from generator.errors import Place, Problem
 from generator.record import dataclass
 from generator.rulebook.lint.age import age_findings
-from generator.rulebook.lint.catalogue import catalogue_findings
 from generator.rulebook.lint.facts import fact_findings
 from generator.rulebook.lint.layers import layer_findings
 from generator.rulebook.lint.tables import table_findings
@@ -36,7 +35,6 @@ def findings(
     found = list(gathered.problems)
     if not found:
         found += table_findings(gathered)
-        found += catalogue_findings(gathered)
         found += fact_findings(gathered, shared)
         found += age_findings(gathered, today, months)
         found += unused_findings(gathered, beside, shared)

@@ -49,11 +49,11 @@ def table_findings(gathered: Gathered) -> Iterator[Problem]:
     """All findings for the tables of a valid rule set."""
     rows = Rows(gathered)
     for name, table in rows.tables.items():
-        yield from within_steps(rows, name, _proofs(rows, name, table["rows"]))
-    yield from within_steps(rows, "workload", _gaps(rows))
+        yield from _within_steps(rows, name, _proofs(rows, name, table["rows"]))
+    yield from _within_steps(rows, "workload", _gaps(rows))
 
 
-def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[Problem]:
+def _within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[Problem]:
     """The findings of a table's proofs, and a final one if they exceed the step limit."""
     rows.space.steps = MOST_STEPS
     try:
