@@ -11,7 +11,6 @@ from typing import Any
 from generator.errors import Place, Problem
 from generator.quantity import version_key
 from generator.readers.document import Document, KeyPath
-from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
 from generator.rulebook.overlay import Data, Gathered
 
@@ -30,7 +29,7 @@ def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]
     """All findings for engines, thresholds by version, and sources of facts.
 
     Option catalogues are checked for the set itself, with `shared` also those of the shared facts."""
-    files = looked_at(gathered, shared)
+    files = gathered.own.union(*(files for _, files in gathered.layers[:2])) if shared else gathered.own
     for document in gathered.documents.values():
         data = document.data
         if "engine" in data and not data.keys() & {"support", "options"}:

@@ -26,18 +26,16 @@ class Reached:
     looked_at: int
 
 
-def findings(
-    gathered: Gathered, today: date, months: int, reached: Reached | None = None, beside: Iterable[object] = (), shared: bool = False
-) -> list[Problem]:
+def findings(gathered: Gathered, today: date, months: int, reached: Reached | None = None, shared: bool = False) -> list[Problem]:
     """All findings: only loading errors if the set does not load, else every proof.
 
-    `reached` None skips findings that need cases; `shared` includes the facts shared with the sets `beside` it."""
+    `reached` None skips findings that need cases; `shared` includes the facts that several sets share."""
     found = list(gathered.problems)
     if not found:
         found += table_findings(gathered)
         found += fact_findings(gathered, shared)
         found += age_findings(gathered, today, months)
-        found += unused_findings(gathered, beside, shared)
+        found += unused_findings(gathered)
         found += layer_findings(gathered)
         found += _row_sources(gathered)
         if reached is not None:

@@ -9,11 +9,6 @@ from generator.readers.document import Document
 from generator.rulebook.overlay import Gathered
 
 
-def looked_at(gathered: Gathered, shared: bool) -> set[str]:
-    """The files of the set itself; with `shared` also the physics and the facts that it shares with those beside it."""
-    return gathered.own.union(*(files for _, files in gathered.layers[:2])) if shared else gathered.own
-
-
 def layer_findings(gathered: Gathered) -> Iterator[Problem]:
     """Replacements of rows and thresholds in the topmost layer with a missing or outdated `replaces`."""
     tables = gathered.merged["tables"]
