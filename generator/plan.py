@@ -51,12 +51,10 @@ class KvCache(NamedTuple):
 class Performance(NamedTuple):
     """A candidate's speed, or the reason for a missing estimate.
 
-    `gpu_hours` are of a million output tokens; `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms`
-    still hold by the estimates, None if the spec has no such objective."""
+    `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms` still hold by the estimates, None if the spec has no such objective."""
 
     speed: Speed | None = None
     unknown: str | None = None
-    gpu_hours: float | None = None
     within_objectives: int | None = None
 
 

@@ -75,7 +75,7 @@ class Speeds:
             return changed(candidate, performance=Performance(unknown=unknown))
         speed = estimate(setting, self.demand(candidate), self.calibration)
         assert speed is not None  # Setting.unknown said so
-        return changed(candidate, performance=Performance(speed, gpu_hours=speed.gpu_hours.value))
+        return changed(candidate, performance=Performance(speed))
 
     def names_of(self, candidate: Candidate) -> SpeedNames:
         """The names that rules may read of a candidate that has been estimated."""

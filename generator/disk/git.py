@@ -78,37 +78,35 @@ class Repo:
 
     def commit(self, ref: str) -> str:
         """The commit of a name; raises `InputError` if the repository has none."""
-        checked_ref(ref)
-        done = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"], self.root, may_fail=True)
-        sha = done.stdout.decode("ascii", "replace").strip()
-        if done.returncode == 0 and sha:
+        if sha := self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{checked_ref(ref)}^{{commit}}"):
             return sha
         raise fail("unknown-commit", f"{ref!r} is not a commit of this repository{self._why_missing(ref)}")
 
+    def _asked(self, *words: str) -> str:
+        """The line that git answers, empty where it cannot."""
+        done = run(words, self.root, may_fail=True)
+        return "" if done.returncode else done.stdout.decode("ascii", "replace").strip()
+
     def _why_missing(self, ref: str) -> str:
-        empty = run(["rev-parse", "--verify", "--quiet", "HEAD"], self.root, may_fail=True).returncode != 0
-        if empty:
+        if not self._asked("rev-parse", "--verify", "--quiet", "HEAD"):
             return ": it has no commits yet"
         if self.shallow:
             return f": a shallow clone lacks older commits (use `git fetch --unshallow`, or fetch-depth: 0 with actions/checkout, then retry {ref!r})"
-        remote = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{ref}^{{commit}}"], self.root, may_fail=True)
-        if remote.returncode == 0:
+        if self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{ref}^{{commit}}"):
             return f"; did you mean 'origin/{ref}'?"
         return " (a branch of the remote may have to be fetched first)"
 
     @property
     def shallow(self) -> bool:
         """Whether the clone lacks history."""
-        return run(["rev-parse", "--is-shallow-repository"], self.root, may_fail=True).stdout.strip() == b"true"
+        return self._asked("rev-parse", "--is-shallow-repository") == "true"
 
     def merge_base(self, one: str, other: str) -> str:
         """The merge base of two commits; raises `InputError` if there is none (or none in a shallow clone)."""
-        done = run(["merge-base", one, other], self.root, may_fail=True)
-        sha = done.stdout.decode("ascii", "replace").strip()
-        if done.returncode or not sha:
-            why = ": this is a shallow clone (`git fetch --unshallow`)" if self.shallow else ""
-            raise fail("no-merge-base", f"{one[:12]} and {other[:12]} have no common commit{why}")
-        return sha
+        if sha := self._asked("merge-base", one, other):
+            return sha
+        why = ": this is a shallow clone (`git fetch --unshallow`)" if self.shallow else ""
+        raise fail("no-merge-base", f"{one[:12]} and {other[:12]} have no common commit{why}")
 
     def tree(self, commit: str) -> list[Entry]:
         """Every file of a commit, submodules as one entry each."""

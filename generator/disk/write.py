@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from generator.disk.placing import Placed, make_folders
+from generator.disk.placing import Placed, make_folders, replace_file
 from generator.disk.signals import held
 from generator.disk.written import (
     MANIFEST,
@@ -142,17 +142,15 @@ def write_spec(
 
 def write_run(out: Path, made_by: Mapping[str, object]) -> None:
     """Record in `out` what wrote it; raises `WriteError` if another file of that name is there, or the file system refuses."""
-    path, text = out / RUN, json.dumps(made_by, ensure_ascii=False, indent=2) + "\n"
+    path, text = out / RUN, f"{json.dumps(made_by, ensure_ascii=False, indent=2)}\n".encode()
     with reported(out):
         found = content(path)
-        if found == text.encode():
+        if found == text:
             return
         if path.is_symlink() or (found is None and path.exists()) or (found is not None and b'"generator": "gen-deploy' not in found):
             raise refused("foreign-file", f"{path} is not a file of gen-deploy's: move it, or write into another folder")
         with locked(out):
-            staged = out / f"{STAGING}{RUN}"
-            staged.write_text(text, encoding="utf-8")
-            staged.replace(path)
+            replace_file(path, text)
 
 
 def _survey(folder: Path, artifacts: Sequence[Artifact], extra: Mapping[str, object], force: bool, prune: bool, partial: bool) -> _Survey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from generator.rulebook.lint.unused import words_read
+from generator.rulebook.lint.layers import words_read
 from generator.rulebook.rulesets import find, gather
 
 PACKAGE = Path(__file__).resolve().parents[2] / "generator"
