@@ -32,8 +32,8 @@ def stored_of(side: Side, book: RuleBook) -> tuple[dict[str, Stored], list[Probl
     Nothing where the project's own rules do not decide what is written (they size by a rule of thumb)."""
     if side.project is None or book.sizing != "detailed":
         return {}, []
-    plans, problems = _plans(_committed(side))
-    problems = [problem._replace(severity="warning") for problem in problems]
+    kept = [path for path in side.entries if path.endswith("/plan.json") and posixpath.dirname(posixpath.dirname(path)) == side.out]
+    plans, problems = _plans(_contents(side, kept), side.label)
     made = parse_or_none(_contents(side, [f"{side.out}/{RUN}"]).get(f"{side.out}/{RUN}", b""))
     made = made if isinstance(made, dict) else {}
     version, rules = str(made.get("generator") or "").removeprefix("gen-deploy ") or None, made.get("rules")
@@ -55,30 +55,25 @@ def _texts(side: Side, name: str) -> dict[str, str]:
     return {path.removeprefix(folder): raw.decode("utf-8", "replace") for path, raw in _contents(side, paths).items()}
 
 
-def _committed(side: Side) -> Mapping[str, bytes]:
-    """The files `NAME/plan.json` in the output folder of a commit, by their path with the commit."""
-    kept = [path for path in side.entries if path.endswith("/plan.json") and posixpath.dirname(posixpath.dirname(path)) == side.out]
-    return {f"{side.label}:{path}": raw for path, raw in _contents(side, kept).items()}
-
-
 def _contents(side: Side, paths: list[str]) -> dict[str, bytes]:
     known = {path: side.entries[path].sha for path in paths if path in side.entries}
     raw = side.repo.contents(known.values())
     return {path: raw[sha] for path, sha in known.items()}
 
 
-def _plans(files: Mapping[str, bytes]) -> tuple[dict[str, Mapping[str, object]], list[Problem]]:
-    """The plans of these files by the folder that each is in, and what is wrong with the others."""
+def _plans(files: Mapping[str, bytes], label: str) -> tuple[dict[str, Mapping[str, object]], list[Problem]]:
+    """The plans of a commit's files by the folder that each is in, and a warning for each of the others."""
     found: dict[str, Mapping[str, object]] = {}
     problems = []
-    for name, raw in files.items():
+    for path, raw in files.items():
+        place = Place(f"{label}:{path}", 1, 1)
         data = parse_or_none(raw) if len(raw) <= MAX_CONFIG_BYTES else None
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:
             message = f"schema_version is {version}, but this gen-deploy reads {SCHEMA_VERSION}: compare with the gen-deploy version that wrote the plan"
-            problems.append(Problem("unknown-schema", message, Place(name, 1, 1)))
+            problems.append(Problem("unknown-schema", message, place, "warning"))
         elif isinstance(data, dict) and accepts(schema("plan"), data):
-            found[PurePosixPath(name).parent.name] = data
+            found[PurePosixPath(path).parent.name] = data
         else:
-            problems.append(Problem("no-plan", "not a plan written by gen-deploy", Place(name, 1, 1)))
+            problems.append(Problem("no-plan", "not a plan written by gen-deploy", place, "warning"))
     return found, problems

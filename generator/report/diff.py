@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from generator.compare.groups import LISTED, Group, as_told, groups, outcomes
 from generator.compare.model import LEVELS, Comparison
 from generator.errors import one_line, printable
 from generator.render.markdown import cell, short
 from generator.render.templates import render
 from generator.report import diff_words as words
-from generator.report.diff_words import plain, said
-from generator.report.workflow import command
+from generator.report.diff_words import LISTED, Group, as_told, groups, outcomes, plain, said
+from generator.report.findings import command
 
 FORMATS = ("text", "markdown", "json", "github")
 SCHEMA_VERSION = 1

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from generator.errors import Place, Problem, capped
-from generator.report.workflow import command
+from generator.errors import Place, Problem, capped, printable
 
 FORMATS = ("text", "json", "github")
 LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
@@ -49,3 +48,17 @@ def _github(found: Sequence[Problem]) -> str:
         where = {"file": place.path, "line": str(place.line), "col": str(place.column), "title": problem.code}
         lines.append(command(LEVELS[problem.severity], problem.message, **where))
     return "\n".join(lines)
+
+
+def command(kind: str, message: str, **properties: str) -> str:
+    """A workflow command of GitHub Actions: `%`, line ends and, in properties, `:` and `,` are escaped, so that no value starts another one."""
+    told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{kind} {told}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -180,13 +180,10 @@ def _unchanged(file: Path, name: str, *state: int) -> Document:
 def _form(document: Document) -> Iterator[Problem]:
     from generator.rulebook.schemas import KINDS, kind_of, problems_of
 
-    kind = kind_of(document.data)
-    if kind is not None:
+    if kind := kind_of(document.data):
         yield from problems_of(document, kind)
-        return
-    for key in document.data:
+    elif key := next(iter(document.data), None):
         yield Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, KINDS)}", document.place((key,), key=True))
-        return
 
 
 def digest_of(merged: Data) -> str:
