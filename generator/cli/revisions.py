@@ -5,7 +5,7 @@ Floor 8. Files of a commit are exported to a temporary folder; the checkout is o
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import cached_property
@@ -19,7 +19,7 @@ from generator.readers.boundary import readable_from
 from generator.readers.document import MAX_CONFIG_BYTES, decode, parse_yaml, read_bytes, read_yaml
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook, load, sections_of
-from generator.rulebook.rulesets import SHIPPED, put_together
+from generator.rulebook.rulesets import SHIPPED, extended_by, put_together
 from generator.spec import project as projects
 from generator.spec.deployment import DeploymentSpec, from_document
 from generator.spec.project import Project
@@ -50,33 +50,26 @@ class Side:
 
     def path(self, name: str) -> Path:
         """A file of this side, exported and readable if it exists."""
-        if self.commit is not None:
-            self._export([name] if name in self.entries else [])
+        self.fetch([name])
         return self.files / name
 
-    def fetch(self, names: list[str]) -> None:
-        """Export these files, as far as they exist, in one batch."""
-        if self.commit is not None:
-            self._export([name for name in names if name in self.entries])
+    def fetch(self, names: Iterable[str]) -> None:
+        """Export these files of a commit, as far as they exist, in one batch."""
+        fresh = [name for name in names if name in self.entries and name not in self.exported]
+        self.exported.update(fresh)
+        if fresh:
+            with _commit_paths(self):
+                export(self.repo, [self.entries[name] for name in fresh], self.files, self.entries)
 
     def folder(self, name: str, ending: str = "") -> Path:
         """A folder (or file) of this side with its contents, or only the files with this ending."""
-        if self.commit is not None:
-            inside = [p for p in self.entries if not name or p == name or p.startswith(f"{name}/")]
-            self._export([path for path in inside if path.endswith(ending)])
+        self.fetch(p for p in self.entries if p.endswith(ending) and (not name or p == name or p.startswith(f"{name}/")))
         return self.files / name
 
     def submodule(self, name: str) -> str | None:
         """The submodule that a path lies in, if any."""
         modules = [e.path for e in self.entries.values() if e.mode == SUBMODULE]
         return next((path for path in modules if name == path or name.startswith(f"{path}/")), None)
-
-    def _export(self, paths: list[str]) -> None:
-        fresh = [self.entries[path] for path in paths if path not in self.exported]
-        self.exported.update(paths)
-        if fresh:
-            with _commit_paths(self):
-                export(self.repo, fresh, self.files, self.entries)
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of this path."""
@@ -144,7 +137,7 @@ class Side:
                 seen.add(at)
                 beside = posixpath.dirname(at)
                 self.folder(beside if self.holds(_join(beside, "vocabulary.yaml")) else at, ".yaml")
-                extends = _extends(read_yaml(self.path(_join(at, "ruleset.yaml"))).data)
+                extends = extended_by(read_yaml(self.path(_join(at, "ruleset.yaml"))).data)
                 if not isinstance(extends, str) or extends in SHIPPED:
                     break
                 at = _join(at, extends)
@@ -196,7 +189,7 @@ class Side:
             folder = posixpath.dirname(path)
             small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
             beside = [f"{path}/{QUANT_FILE}", _join(folder, QUANT_FILE)] if key == "config" else []
-            self._export([one for one in (*small, *beside) if one in self.entries])
+            self.fetch([*small, *beside])
             if any(one in self.entries for one in small):
                 beside = []  # where git keeps the config, a commit without this file has none
             here = self.repo.root / folder
@@ -228,13 +221,6 @@ def _content(path: Path | None) -> bytes:
         return read_bytes(path / "config.json" if path.is_dir() else path, MAX_CONFIG_BYTES)
     except InputError:
         return b""
-
-
-def _extends(data: object) -> object:
-    """The rule set that a `ruleset.yaml` extends, if any: a top-level key, or beside its name."""
-    data = data if isinstance(data, dict) else {}
-    inner = data.get("ruleset")
-    return data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
 
 
 def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
