@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
@@ -19,22 +17,10 @@ from generator.disk import git
 from generator.disk.signals import scratch_folder
 from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
 from generator.report.diff import FORMATS, report
-from generator.report.speed import Price
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec import project
 from generator.spec.grid import grid as grid_of
-
-
-class Asked(NamedTuple):
-    """What to compare besides the decisions of the specs: the built-in grid, and the cost at the user's prices."""
-
-    grid: bool
-    prices: Path | None
-
-    def paid(self, book: RuleBook) -> Mapping[str, Price]:
-        """The prices by the GPU names of a rule set; none without a file."""
-        return Prices(self.prices, book).by_gpu if self.prices else {}
 
 
 @click.command("diff")
@@ -53,22 +39,23 @@ def command(
     BASE and HEAD are commits (default HEAD: the working tree; three dots: since their merge base). DIR..DIR compares two rule
     sets, without git. Default SPEC: the corpus of the project file. What BASE has committed in its output folder is compared too:
     another version of gen-deploy may have decided it."""
-    asked = Asked(grid, prices)
     project.find(Path())  # its version of gen-deploy
     if not words:
         raise UsageError(Problem("usage", "name the revisions or folders to compare: BASE, BASE..HEAD or DIR..DIR"))
     pair = _pair(words[0])
-    result, problems = _folders(*pair, words[1:], asked) if pair else _commits(words[0], words[1:], rules, asked)
+    result, problems = _folders(*pair, words[1:], grid, prices) if pair else _commits(words[0], words[1:], rules, grid, prices)
     show(report(result, form, verbose))
     say(problems)
     code = BAD_INPUT if any(problem.severity == "error" for problem in problems) else DONE
     return max(code, DIFFERENCES) if exit_code and result.decisive else code
 
 
-def _compared(old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, asked: Asked) -> tuple[Comparison, list[Problem]]:
-    paid = asked.paid(new[1])
+def _compared(
+    old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, grid: bool, prices: Path | None
+) -> tuple[Comparison, list[Problem]]:
+    paid = Prices(prices, new[1]).by_gpu if prices else {}
     result, problems = compared(old, new, corpus, paid)
-    if asked.grid:  # what a rule set does not know of it is only counted
+    if grid:  # what a rule set does not know of it is only counted
         result = replace(result, grid=compared(old, new, Corpus(grid_of(new[1])), paid)[0])
     return result, problems
 
@@ -96,10 +83,10 @@ def _are_commits(*names: str) -> bool:
         return False
 
 
-def _folders(old: str, new: str, specs: tuple[str, ...], asked: Asked) -> tuple[Comparison, list[Problem]]:
-    found, errors = options.read_specs(_paths(specs, asked.grid))
+def _folders(old: str, new: str, specs: tuple[str, ...], grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
+    found, errors = options.read_specs(_paths(specs, grid))
     corpus = Corpus({spec.document.name: spec for spec in found})
-    result, problems = _compared((old, _book(old)), (new, _book(new)), corpus, asked)
+    result, problems = _compared((old, _book(old)), (new, _book(new)), corpus, grid, prices)
     return result, [*(p for error in errors for p in error.problems), *problems]
 
 
@@ -118,7 +105,7 @@ def _book(name: str) -> RuleBook:
     return load(name) if name in SHIPPED else book_of(Path(name))
 
 
-def _commits(text: str, specs: tuple[str, ...], rules: str | None, asked: Asked) -> tuple[Comparison, list[Problem]]:
+def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
     span = git.parse_range(text)
     repo = git.repository(Path())
     try:
@@ -138,10 +125,10 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, asked: Asked)
         old = Side(span.base, repo, folders[0], base, here)
         new = Side(span.head or "the working tree", repo, folders[1] if head else repo.root, head, here)
         named = [repo.path_of(Path(spec)) for spec in specs]
-        corpus, problems = (Corpus({}), []) if asked.grid and not named and new.project is None else Corpus.of_sides(old, new, named)
+        corpus, problems = (Corpus({}), []) if grid and not named and new.project is None else Corpus.of_sides(old, new, named)
         books = old.book(rules), new.book(rules)
         if rules is None:  # else the committed files answer another question
             corpus, more = corpus.with_stored(old, books[0])
             problems += more
-        result, more = _compared((old.label, books[0]), (new.label, books[1]), corpus, asked)
+        result, more = _compared((old.label, books[0]), (new.label, books[1]), corpus, grid, prices)
         return result, [*problems, *more]

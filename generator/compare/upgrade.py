@@ -39,7 +39,6 @@ def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook)
 
 
 def _words(launch: Launch) -> dict[str, str]:
-    """Every value of a launch by its option."""
     found: dict[str, str] = {}
     last = ""
     for word in launch.words():

@@ -77,7 +77,6 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
 
 
 def _version(context: Context) -> Iterator[Attempt]:
-    """The newest version of the pinned engine that loads the model."""
     spec, book, name = context.spec, context.book, context.pinned("engine")
     versions = book.section("engines")[name]["versions"] if isinstance(name, str) else ()
     for version in sorted(versions, key=version_key, reverse=True):
@@ -100,7 +99,6 @@ def _objectives(spec: DeploymentSpec, plan: Plan) -> Iterator[Attempt]:
 
 
 def _rounded_up(value: float) -> int:
-    """To two figures."""
     step = 10.0 ** max(0, len(str(int(value))) - 2)
     return int(ceil(value / step) * step)
 
@@ -119,7 +117,6 @@ def _context(context: Context) -> Iterator[Attempt]:
 
 
 def _fewer(context: Context) -> Iterator[Attempt]:
-    """A lower load, by halves."""
     load = context.workload.concurrency or 1
     while load > 1:
         load //= 2
@@ -147,7 +144,6 @@ def _more_gpus(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
 
 
 def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
-    """RAM of the host, for engines that keep layers or experts in it."""
     sizes = (1 << power for power in range(4, int(book.number("host.most_memory_gib")).bit_length()))
     return (_with(spec, "hardware", "host_memory_gib", size) for size in sizes if size > (spec.hardware.host_memory_gib or 0))
 

@@ -177,7 +177,6 @@ class Speeds:
         return None if found is None else dict(zip(NAMES, found, strict=True))
 
     def _values(self, candidate: Candidate) -> tuple[float, float, float | None] | None:
-        """Tokens/s, milliseconds per token and to the first one."""
         if candidate.performance is not None:
             speed = candidate.performance.speed
             return speed and (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms.value if speed.ttft_ms else None)

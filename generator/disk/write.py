@@ -186,7 +186,6 @@ def _relative_to(folder: Path, spec: Path) -> str:
 
 
 def _refuse_another(folder: Path, old: Recorded, spec: Path | None) -> None:
-    """Refuse to overwrite the folder of another existing spec; a moved spec is ignored."""
     if spec is None or old.spec is None or "/" not in old.spec:
         return
     other = folder / old.spec
@@ -256,14 +255,12 @@ def _remove_quietly(path: Path) -> None:
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove empty folders, listed with the innermost last; others stay."""
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def _remove_staging(folder: Path) -> None:
-    """Remove the staging folders of killed runs."""
     for path in leftovers(folder):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -340,7 +337,6 @@ def _replace(folder: Path, found: _Survey) -> None:
 
 
 def _digests_of(found: _Survey, changed: Collection[str]) -> dict[str, str]:
-    """The digests of generated files that will be replaced or removed."""
     there = {path: data for path, data in found.there.items() if path in changed and data is not None}
     ours = {path: sha256(data) for path, data in there.items() if sha256(data) in found.old.files.get(path, ())}
     return ours | {path: min(found.old.files[path]) for path in found.removed}

@@ -12,7 +12,7 @@ from generator.quantity import version_key
 from generator.render import copies, modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
-from generator.render.script import key_shown, own_type, summary, takes_key
+from generator.render.script import summary
 from generator.render.seal import FILE
 from generator.render.spelling import entry_of
 from generator.render.weights import compose_path
@@ -60,7 +60,7 @@ def compose(launch: Launch, header: str) -> Artifact | None:
         data["volumes"] = {"cache": {}}
     written = escaped(data)
     devices = launch.back_end.get("devices", AMD) if launch.vendor == "amd" else ()
-    notes = templates.render("compose-notes.j2", launch=launch, takes_key=takes_key(launch), key_shown=key_shown(launch), devices=devices).splitlines()
+    notes = templates.render("compose-notes.j2", launch=launch, devices=devices).splitlines()
     text = templates.render("data.yaml.j2", header=header, seal="", notes=[summary(launch), *notes], body=block(written))
     same_yaml(text, written, "compose.yaml")
     return Artifact(f"{launch.engine.name}/compose.yaml", text)
@@ -217,7 +217,7 @@ def _create(launch: Launch, image: str) -> Data:
     return {
         "image": image,
         "entrypoint": launch.program()[:1],
-        "command": ["create", launch.served, *own_type(launch), "-f", f"{folder}/Modelfile"],
+        "command": launch.create(f"{folder}/Modelfile"),
         "environment": {
             entry_of(launch.engine, "host")["env"]: f"http://{launch.engine.name}:{launch.facts['container']['port']}",
             "NO_PROXY": launch.engine.name,

@@ -221,6 +221,27 @@ class Launch:
         name = str(self.deploy["api_key_from"])
         return Ref(name, f"set {name} to the API key for clients")
 
+    @property
+    def takes_key(self) -> bool:
+        """Whether the engine can require an API key."""
+        return "api_key_env" in self.facts or "api_key_flag" in self.facts
+
+    @property
+    def key_shown(self) -> bool:
+        """Whether the key is a command-line argument, because the engine reads no variable for it."""
+        return bool(self.deploy.get("api_key_from")) and self.takes_key and "api_key_env" not in self.facts
+
+    @property
+    def client_key(self) -> Ref | None:
+        """The API key that clients send, if the server requires one."""
+        return self.api_key if self.deploy.get("api_key_from") and self.takes_key else None
+
+    def create(self, modelfile: Word) -> list[Word]:
+        """The words by which a running server makes its model from a Modelfile, quantized if that is the plan's job."""
+        job = self.candidate.job
+        own = ["-q", job.scheme] if job is not None and job.tool == self.engine.name else []
+        return ["create", self.served, *own, "-f", modelfile]
+
     def env(self) -> dict[str, Word]:
         """The environment of both script and container: the engine's, the key by reference, the spec's."""
         env: dict[str, Word] = {**self.spelled.env, **self.hub.get("env", {})}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from generator.decide.names import is_loopback
 from generator.render.compose import image_of
 from generator.render.launch import Launch
-from generator.render.script import takes_key
 from generator.render.templates import render
 
 
@@ -13,4 +12,4 @@ def notes(launch: Launch) -> list[str]:
     """Sentences in Markdown, most severe first."""
     said = any("expose.api_key" in warning.read for warning in launch.plan.warnings)
     exposed = not is_loopback(launch.host) and not said
-    return render("notes.md.j2", launch=launch, exposed=exposed, takes_key=takes_key(launch), image=image_of(launch)).splitlines()
+    return render("notes.md.j2", launch=launch, exposed=exposed, image=image_of(launch)).splitlines()

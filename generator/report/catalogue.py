@@ -49,7 +49,6 @@ def _model(name: str, book: RuleBook) -> dict[str, object]:
 
 
 def _looked_at(entry: Mapping[str, object], book: RuleBook) -> str | None:
-    """The day on which a source of an entry was last read."""
     named = entry.get("source")
     sources = [book.source(str(key)) or {} for key in (named if isinstance(named, list) else [named])]
     return max((str(source["read"]) for source in sources if source.get("read")), default=None)
@@ -84,7 +83,6 @@ def _engine(name: str, book: RuleBook) -> dict[str, object]:
 
 
 def _handbook(entry: Mapping[str, object]) -> Mapping[str, object]:
-    """The handbook's names and figures of a method or an engine."""
     found = entry.get("handbook")
     return found if isinstance(found, Mapping) else {}
 

@@ -70,7 +70,6 @@ def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
 
 
 def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
-    """Changes that are told together."""
     first, large = group[0], len(group) > LISTED
     told = [([change.name for change in same], same[0]) for same in outcomes(group)]
     shown = [

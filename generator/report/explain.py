@@ -78,7 +78,6 @@ def _sized(candidate: Candidate) -> str:
 
 
 def _row(row: str, because: str, read: Mapping[str, Read], source: str | None, at: str, book: RuleBook, did: Mapping[str, object] | None = None) -> Data:
-    """A row of a table: what it did, why, what it read, its source and its position."""
     return {
         "row": row, "did": "; ".join(f"{name} {_value(value)}" for name, value in (did or {}).items()), "because": " ".join(because.split()),
         "read": [{"name": name, "value": _value(one.value), "source": one.source} for name, one in read.items()],
@@ -147,7 +146,6 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str, lost_by: Callable[[Candida
 
 
 def _faster(candidate: Candidate, choice: Candidate | None) -> float | None:
-    """How the output of a candidate compares with that of the choice, by the estimates."""
     one, other = (one.performance.speed if one is not None and one.performance else None for one in (candidate, choice))
     return one.output_tokens_per_second.value / other.output_tokens_per_second.value if one is not None and other is not None else None
 

@@ -41,7 +41,6 @@ def _json(found: Sequence[Problem]) -> str:
 
 
 def _github(found: Sequence[Problem]) -> str:
-    """Workflow commands, which GitHub shows next to the lines of a pull request."""
     lines = []
     for problem in capped(found):
         place = _place(problem)

@@ -226,7 +226,6 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
 
 
 def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:
-    """`off: {thresholds: [name], gpus: [name], …}`."""
     for section, gone in document.data["off"].items():
         if section in SWITCHABLE or section in gathered.merged["tables"]:
             yield from _switched_off(gathered, layer, document, section, ("off", section), gone)

@@ -84,7 +84,6 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Probl
 
 
 def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
-    """Two rows that can match together but set a key differently."""
     for one, other in combinations([row for row in found if row.get("set")], 2):
         rows.space.spend()
         keys = [key for key in one["set"] if key in other["set"] and not _same(one["set"][key], other["set"][key])]
@@ -194,7 +193,6 @@ def _places(groups: Sequence[object]) -> dict[object, int]:
 
 
 def _gaps(rows: Rows) -> Iterator[Problem]:
-    """Required keys that no row sets for some spec or candidate."""
     profile, goal = ("profile", None), ("goal", None)
     unknown: Values = frozenset({None})
     known = rows.space.known(("profile", "goal"))
