@@ -39,17 +39,8 @@ def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook)
 
 
 def _words(launch: Launch) -> dict[str, str]:
-    found: dict[str, str] = {}
-    last = ""
-    for word in launch.words():
-        text = expected(word)
-        if isinstance(word, str) and word.startswith("--"):
-            last = text
-            found[last] = ""
-        elif last:
-            found[last] = f"{found[last]} {text}".strip()
-        else:
-            found["model"] = text
+    positional, flags = launch.options()
+    found = {"model": expected(word) for word in positional} | {flag: " ".join(map(expected, values or ())) for flag, values in flags.items()}
     found |= {f"{key}:": value for key, value in _flat(launch.spelled.config).items()}
     found |= {f"{name}=": expected(value) for name, value in launch.env().items()}
     found |= {f"PARAMETER {name}": " ".join(values) for name, values in launch.spelled.parameters.items()}

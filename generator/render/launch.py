@@ -164,8 +164,13 @@ class Launch:
 
     def words(self, inside: bool = False) -> list[Word]:
         """The arguments, on this machine or inside a container."""
+        positional, flags = self.options(inside)
+        return [*positional, *Spelled(flags).argv()]
+
+    def options(self, inside: bool = False) -> tuple[list[Word], dict[str, list[Word] | None]]:
+        """The same as the words that stand alone, and the values of each option (None for a switch)."""
         if self.creates_model:
-            return []
+            return [], {}
         address = {"host": self.host, "port": self.port}
         if inside:
             address = {"host": "0.0.0.0", "port": self.facts["container"]["port"]}
@@ -182,7 +187,7 @@ class Launch:
         if self.deploy.get("api_key_from") and "api_key_flag" in self.facts:
             flags[self.facts["api_key_flag"]] = [self.api_key]
         check_dashes(self.engine, (*positional, self.served, *(values[0] for values in flags.values() if values), *self.spelled.config.values()))
-        return [*positional, *Spelled(flags).argv()]
+        return positional, flags
 
     def _model(self, inside: bool) -> tuple[list[Word], dict[str, list[Word] | None]]:
         weights = self.weights
