@@ -40,7 +40,7 @@ def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook)
 
 def _words(launch: Launch) -> dict[str, str]:
     positional, flags = launch.options()
-    found = {"model": expected(word) for word in positional} | {flag: " ".join(map(expected, values or ())) for flag, values in flags.items()}
+    found = {flag: " ".join(map(expected, values or ())) for flag, values in {**({"model": positional} if positional else {}), **flags}.items()}
     found |= {f"{key}:": value for key, value in _flat(launch.spelled.config).items()}
     found |= {f"{name}=": expected(value) for name, value in launch.env().items()}
     found |= {f"PARAMETER {name}": " ".join(values) for name, values in launch.spelled.parameters.items()}
