@@ -23,8 +23,7 @@ from typing import Any
 import yaml
 
 from generator.compare.model import LEVELS, Change, Comparison, RulesName, in_order
-from generator.compare.totals import figures, totals
-from generator.compare.view import level, moves, view_of_json, words
+from generator.compare.view import figures, level, moves, totals, view_of_json, words
 from generator.report import diff_words
 from generator.rulebook.book import load
 from generator.spec.grid import grid

@@ -13,7 +13,7 @@ from generator.compare.edits import edits
 from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
 from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.totals import totals
+from generator.compare.view import totals
 from generator.errors import InputError, Problem
 from generator.record import dataclass
 from generator.report.speed import Price

@@ -92,12 +92,9 @@ class Speeds:
 
     def names_of(self, candidate: Candidate) -> SpeedNames:
         """The names that rules may read of a candidate that has been estimated."""
-        found = candidate.performance
-        return self.no_names if found is None or found.speed is None else self.names(found.speed)
-
-    def names(self, speed: Speed) -> SpeedNames:
-        """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
-        assert self.calibration is not None
+        speed = candidate.performance.speed if candidate.performance else None
+        if speed is None:
+            return self.no_names
         output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
         return {
             "speed.output_tokens_per_second": output,

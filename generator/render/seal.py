@@ -41,15 +41,11 @@ def sealed(files: Sequence[Artifact], word: str, header: str) -> list[Artifact]:
         if not any(word in file.text for file in inside):
             found += inside
             continue
-        seal = _digest(inside, word)
+        texts = [[file.path, file.text.replace(word, "")] for file in sorted(inside, key=lambda file: file.path)]
+        seal = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:LENGTH]
         found += [replace(file, text=file.text.replace(word, seal)) for file in inside]
         found.append(Artifact(f"{folder}/{FILE.format(seal)}", templates.render("seal.env.j2", header=header, seal=seal)))
     return found
-
-
-def _digest(files: Sequence[Artifact], word: str) -> str:
-    texts = [[file.path, file.text.replace(word, "")] for file in sorted(files, key=lambda file: file.path)]
-    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:LENGTH]
 
 
 _OWN = re.compile(rb"(.*\n)<!-- sha256 ([0-9a-f]{64}) -->\n", re.DOTALL)

@@ -30,12 +30,8 @@ def _rows(kind: str, book: RuleBook) -> list[dict[str, object]]:
             for table in book.tables.values()
             for row in table.rows
         ]
-    make = {"gpus": _gpu, "models": _model, "methods": _method, "engines": _engine}[kind]
-    return [{"name": name, **make(name, book)} for name in book.section(kind)]
-
-
-def _gpu(name: str, book: RuleBook) -> dict[str, object]:
-    return {k: v for k, v in book.section("gpus")[name].items() if k != "at"}
+    entries, make = book.section(kind), {"models": _model, "methods": _method, "engines": _engine}.get(kind)
+    return [{"name": name, **(make(name, book) if make else entries[name])} for name in entries]
 
 
 def _model(name: str, book: RuleBook) -> dict[str, object]:
