@@ -106,6 +106,11 @@ class Candidate:
     projector: str | None = None
 
     @property
+    def speed(self) -> Speed | None:
+        """The estimate, where there is one."""
+        return self.performance.speed if self.performance else None
+
+    @property
     def gpus(self) -> int:
         """GPUs of all replicas."""
         return self.tensor_parallel * self.pipeline_parallel * self.replicas

@@ -35,7 +35,7 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
         raise InputError(gathered.problems)
     if name is None:
         if as_json:
-            rows = [report.row_data(gathered, table, row) for table, one in gathered.merged["tables"].items() for row in one["rows"]]
+            rows = [report.row_data(gathered, table, row) for table, row in gathered.rows()]
             show_json({"ruleset": gathered.merged["ruleset"], "rows": rows, "changes": report.changes(gathered)})
         else:
             show(report.whole(gathered, origin))

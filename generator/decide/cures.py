@@ -87,13 +87,12 @@ def _version(context: Context) -> Iterator[Attempt]:
 
 def _objectives(spec: DeploymentSpec, plan: Plan) -> Iterator[Attempt]:
     """The load that keeps the objectives, else the objective that is kept."""
-    estimates = [r.candidate.performance for r in plan.rejected if r.candidate.performance is not None]
-    held = [one.within_objectives or 0 for one in estimates]
+    held = [r.candidate.performance.within_objectives or 0 for r in plan.rejected if r.candidate.performance is not None]
+    speeds = [r.candidate.speed for r in plan.rejected if r.candidate.speed is not None]
     if max(held, default=0):
         yield _with(spec, "workload", "concurrency", max(held))
     for key in ("ttft_ms", "tpot_ms"):
-        found = [getattr(one.speed, key) for one in estimates if one.speed is not None]
-        values = [one.value for one in found if one is not None]
+        values = [found.value for speed in speeds if (found := getattr(speed, key)) is not None]
         if key in spec.workload and values:
             yield _with(spec, "workload", key, _rounded_up(min(values)))
 

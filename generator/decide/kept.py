@@ -99,7 +99,7 @@ def _warned(outcome: Outcome, state: str, says: str) -> Outcome:
 
 def _gains(kept: Candidate, newer: Candidate) -> Iterator[str]:
     yield f"{newer.engine} {newer.engine_version} with {newer.method} on {newer.gpus} GPU{'s' if newer.gpus != 1 else ''}"
-    one, other = (c.performance.speed if c.performance else None for c in (kept, newer))
+    one, other = kept.speed, newer.speed
     if one is not None and other is not None and one.output_tokens_per_second and other.output_tokens_per_second:
         yield f"{100 * (other.output_tokens_per_second.value / one.output_tokens_per_second.value - 1):+.0f} % output tokens/s"
         if one.tpot_ms and other.tpot_ms:

@@ -92,7 +92,7 @@ class Speeds:
 
     def names_of(self, candidate: Candidate) -> SpeedNames:
         """The names that rules may read of a candidate that has been estimated."""
-        speed = candidate.performance.speed if candidate.performance else None
+        speed = candidate.speed
         if speed is None:
             return self.no_names
         output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
@@ -137,9 +137,7 @@ class Speeds:
 
     def within_objectives(self, candidate: Candidate) -> int | None:
         """The concurrency at which the objectives still hold, up to what the cache holds; None without objectives."""
-        if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot):
-            return None
-        if candidate.performance is None or candidate.performance.speed is None:
+        if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot) or candidate.speed is None:
             return None
         setting = self.setting(candidate)
         sequences = max(1, int(self.places(candidate)))
@@ -175,7 +173,7 @@ class Speeds:
 
     def _values(self, candidate: Candidate) -> tuple[float, float, float | None] | None:
         if candidate.performance is not None:
-            speed = candidate.performance.speed
+            speed = candidate.speed
             return speed and (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms.value if speed.ttft_ms else None)
         if candidate.memory is None or self.calibration is None:
             return None

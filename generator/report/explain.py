@@ -97,7 +97,7 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str, lost_by: Callable[[Candida
 
 
 def _faster(candidate: Candidate, choice: Candidate | None) -> float | None:
-    one, other = (one.performance.speed if one is not None and one.performance else None for one in (candidate, choice))
+    one, other = candidate.speed, choice.speed if choice is not None else None
     return one.output_tokens_per_second.value / other.output_tokens_per_second.value if one is not None and other is not None else None
 
 
