@@ -54,12 +54,10 @@ class KvCache(NamedTuple):
 class Performance(NamedTuple):
     """A candidate's speed, or the reason for a missing estimate.
 
-    `gpu_hours` are of a million output tokens; `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms`
-    still hold by the estimates, None if the spec has no such objective."""
+    `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms` still hold by the estimates, None if the spec has no such objective."""
 
     speed: Speed | None = None
     unknown: str | None = None
-    gpu_hours: float | None = None
     within_objectives: int | None = None
 
 
@@ -114,6 +112,11 @@ class Candidate:
     task: str = "generate"
     speculative: Mapping[str, str | int | None] | None = None
     adapters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def speed(self) -> Speed | None:
+        """The estimate, where there is one."""
+        return self.performance.speed if self.performance else None
 
     @property
     def gpus(self) -> int:

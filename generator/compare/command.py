@@ -103,7 +103,8 @@ def added(found: Iterable[Unlike], known: Catalogue, book: RuleBook) -> Iterator
     """The names in `extra_args` of options that a plan adds and a spec can leave out (`NAME: false`)."""
     for one in found:
         name = one.name.removeprefix("--")
-        if one.theirs is None and (one.name.startswith("--") or known.takes_value(name)) and not any(gate.refuses(name, False) for gate in gates(book, known.engine)):
+        taken = one.name.startswith("--") or known.takes_value(name)
+        if one.theirs is None and taken and not any(gate.refuses(name, False) for gate in gates(book, known.engine)):
             yield name
 
 

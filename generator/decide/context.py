@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from generator.decide.extension import Extension, extended, extension_of
@@ -140,44 +140,36 @@ def trace_of(step: str, row: Row, did: Mapping[str, object], facts: Facts, sourc
 
 
 class Reads(Mapping[str, Read]):
-    """What a row read, put together when somebody looks: of thousands of reasons, few are shown."""
+    """What a row read: the facts of its cells, and the thresholds that they name, each with its source.
 
-    __slots__ = ("_found", "_from")
+    It is put together when somebody looks: of thousands of reasons, few are shown."""
 
     def __init__(self, row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> None:
-        self._from = (row, facts, sources, book)
-        self._found: dict[str, Read] | None = None
+        self._row, self._facts, self._sources, self._book = row, facts, sources, book
 
+    @cached_property
     def _all(self) -> dict[str, Read]:
-        if self._found is None:
-            self._found = reads(*self._from)
-        return self._found
+        book, found = self._book, dict[str, Read]()
+        for name, cell in self._row.when.items():
+            value = self._facts.get(name)
+            if isinstance(value, frozenset):  # of a set, the words that the cell asks for
+                value &= cell_words(cell)
+            found[name] = Read(value, self._sources.get(name) or (book.names.get(name) or {}).get("origin"))
+            if isinstance(cell, dict) and "not" not in cell:
+                for bound in cell.values():
+                    if isinstance(bound, str):
+                        threshold = book.threshold(bound)
+                        found[bound] = Read(threshold["value"], threshold.get("source"))
+        return found
 
     def __getitem__(self, name: str) -> Read:
-        return self._all()[name]
+        return self._all[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
+        return iter(self._all)
 
     def __len__(self) -> int:
-        return len(self._all())
-
-
-def reads(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> dict[str, Read]:
-    """What a row read: the facts of its cells, and the thresholds that they name, each with its source."""
-    found: dict[str, Read] = {}
-    for name, cell in row.when.items():
-        origin = sources.get(name) or (book.names.get(name) or {}).get("origin")
-        value = facts.get(name)
-        if isinstance(value, frozenset):  # of a set, the words that the cell asks for
-            value &= cell_words(cell)
-        found[name] = Read(value, origin)
-        if isinstance(cell, dict) and "not" not in cell:
-            for bound in cell.values():
-                if isinstance(bound, str):
-                    threshold = book.threshold(bound)
-                    found[bound] = Read(threshold["value"], threshold.get("source"))
-    return found
+        return len(self._all)
 
 
 def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> tuple[Reason, ...]:

@@ -377,7 +377,6 @@ class _Decision:
         return (*found, *gate_warnings(self.context.spec, engine, candidate.settings, self.book))
 
     def _dropped(self) -> Iterator[Trace]:
-        """How many candidates each reject row dropped."""
         for same in grouped((reason for rejection in self.rejected for reason in rejection.reasons), lambda reason: reason.row):
             row, because, source, read, at = same[0]
             yield Trace("reject", row, {"dropped": len(same)}, read, because, source, at)

@@ -233,7 +233,6 @@ class _Room:
         return _Held(weights, of_layers(cells, layers, self.layers, stages), per_token)
 
     def _cached_in_host(self, load: Load, layers: int) -> int:
-        """Bytes of the cache of the layers that the CPU runs."""
         if layers == self.every:
             return 0
         cells = self._beside(load, False)[2].bytes_for(load.max_model_len, load.max_num_seqs)

@@ -41,18 +41,31 @@ def calibration_of(book: RuleBook) -> Calibration | None:
     return Calibration(numbers_of(book, "0")) if "speed.bandwidth" in book.thresholds else None
 
 
+@remembered
+def _hardware(context: Context, method: str, engine: str, back_end: str | None, across: bool) -> HardwareShape:
+    gpu, book, numbers = context.gpu, context.book, calibration_of(context.book)
+    assert numbers is not None  # without a speed model nobody asks
+    architecture = book.section("architectures")[gpu.architecture]
+    facts = cast("Gpu", {**gpu.fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
+    return hardware_shape(
+        facts, architecture, book.section("methods")[method], numbers.numbers, interconnect=gpu.interconnect, across=across,
+        host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s,
+        back_end=back_end and back_ends_of(book.section("engines")[engine], architecture)[back_end],
+    )  # fmt: skip
+
+
+@remembered
+def _traffic(context: Context, tensor_parallel: int, pipeline_parallel: int, kv_bits: float, engine: str) -> CacheTraffic:
+    return cache_traffic(cache_cost(context.model.architecture, Layout(tensor_parallel, pipeline_parallel), kv_bits, engine))
+
+
 class Speeds:
     """The speeds of one decision's candidates; what methods and layouts share is kept."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
-        self._hardware: dict[tuple[str, bool, str | None], HardwareShape] = {}
-        self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
-        self._known: dict[str, Facts | None] = {}
-        objectives, gpu = context.spec.workload, context.gpu
-        self.gpu = cast("Gpu", {**gpu.fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
-        self.architecture = context.book.section("architectures")[gpu.architecture]
+        objectives = context.spec.workload
         self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
         self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 
@@ -77,16 +90,13 @@ class Speeds:
             return changed(candidate, performance=Performance(unknown=unknown))
         speed = estimate(setting, self.demand(candidate), self.calibration)
         assert speed is not None  # Setting.unknown said so
-        return changed(candidate, performance=Performance(speed, gpu_hours=speed.gpu_hours.value))
+        return changed(candidate, performance=Performance(speed))
 
     def names_of(self, candidate: Candidate) -> SpeedNames:
         """The names that rules may read of a candidate that has been estimated."""
-        found = candidate.performance
-        return self.no_names if found is None or found.speed is None else self.names(found.speed)
-
-    def names(self, speed: Speed) -> SpeedNames:
-        """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
-        assert self.calibration is not None
+        speed = candidate.speed
+        if speed is None:
+            return self.no_names
         output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
         return {
             "speed.output_tokens_per_second": output,
@@ -112,18 +122,8 @@ class Speeds:
         local = engine in LOCAL
         model, in_host = read_where(context, candidate, model, float(footprint.weights * layout.gpus)) if local else (model, InHost())
         across = layout.gpus > context.spec.hardware.gpus_per_node
-        back_end = candidate.back_end and back_ends_of(context.book.section("engines")[engine], self.architecture)[candidate.back_end]
-        hardware = self._hardware.get((candidate.method, across, back_end))
-        if hardware is None:
-            assert self.calibration is not None
-            hardware = self._hardware[(candidate.method, across, back_end)] = hardware_shape(
-                self.gpu, self.architecture, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across,
-                host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s, back_end=back_end,
-            )  # fmt: skip
-        key = (layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
-        traffic = self._traffic.get(key)
-        if traffic is None:
-            traffic = self._traffic[key] = cache_traffic(cache_cost(architecture, layout, kv_bits, engine))
+        hardware = _hardware(context, candidate.method, engine, candidate.back_end, across)
+        traffic = _traffic(context, layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
         if ranks > 1:  # each has the attention and its own share of the sequences; the experts are spread over all
             model = model._replace(dense_bytes=model.dense_bytes * ranks)
             traffic = traffic.shared(ranks)
@@ -156,9 +156,7 @@ class Speeds:
 
     def within_objectives(self, candidate: Candidate) -> int | None:
         """The concurrency at which the objectives still hold, up to what the cache holds; None without objectives."""
-        if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot):
-            return None
-        if candidate.performance is None or candidate.performance.speed is None:
+        if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot) or candidate.speed is None:
             return None
         setting = self.setting(candidate)
         sequences = max(1, int(self.places(candidate)))
@@ -188,18 +186,13 @@ class Speeds:
         return 0.0 if self.calibration is None else self.calibration.numbers(f"speed.compare.{among}{first}")
 
     def comparable(self, one: Ranked) -> Facts | None:
-        """An estimate by which a candidate may be preferred to another, worked out once; None where there is none."""
-        candidate = one.candidate
-        key = candidate.id
-        if key not in self._known:
-            found = self._values(candidate)
-            self._known[key] = None if found is None else dict(zip(NAMES, found, strict=True))
-        return self._known[key]
+        """An estimate by which a candidate may be preferred to another; None where there is none."""
+        found = self._values(one.candidate)
+        return None if found is None else dict(zip(NAMES, found, strict=True))
 
     def _values(self, candidate: Candidate) -> tuple[float, float, float | None] | None:
-        """Tokens/s, milliseconds per token and to the first one."""
         if candidate.performance is not None:
-            speed = candidate.performance.speed
+            speed = candidate.speed
             return speed and (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms.value if speed.ttft_ms else None)
         if candidate.memory is None or self.calibration is None:
             return None

@@ -10,8 +10,7 @@ from generator.errors import internal
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
-from generator.render.script import takes_key
-from generator.render.words import Ref, bash
+from generator.render.words import bash
 from generator.verify.data import same_json
 
 ANSWERS = {
@@ -35,14 +34,12 @@ def smoke(launches: Sequence[Launch], header: str) -> Artifact:
 
 
 def _engine(launch: Launch) -> dict[str, str]:
-    """The engine-specific parts, as shell words."""
     path, question = request(launch)
     ready = ("/api/show", {"model": launch.served}) if launch.creates_model else (launch.facts["health"], None)
-    key = (Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None)
     return {
         "name": launch.engine.name, "base_url": bash(launch.base_url), "ready_path": bash(ready[0]),
         "ready_body": _body(ready[1]) if ready[1] else "", "path": bash(path), "body": _body(question),
-        "answer": bash(ANSWERS[launch.candidate.task]), "key": bash(key) if key else "",
+        "answer": bash(ANSWERS[launch.candidate.task]), "key": bash(launch.client_key) if launch.client_key else "",
     }  # fmt: skip
 
 

@@ -83,7 +83,6 @@ def _families(gathered: Gathered) -> Iterator[Problem]:
 
 
 def _types(value: object) -> Iterator[str]:
-    """The GGML types in a mixture."""
     for key, part in value.items() if isinstance(value, dict) else ():
         for one in part if isinstance(part, list) else [part]:
             if isinstance(one, dict):
