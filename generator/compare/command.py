@@ -68,7 +68,7 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
             yield Unlike(name, _text(value), None if mine is None else _text(mine))
     for key, (name, mine) in ours.items():
         implied = key in (*ELSEWHERE, *OF_THE_MODEL, *_BY_ITSELF) or _pinned(plan, key) is not None
-        if not implied and mine != "auto" and not _same(mine, usual.get(key), synonyms):
+        if not implied and mine != "auto" and not _same(mine, usual.get(key, "off"), synonyms):
             yield Unlike(name, None, _text(mine))
 
 
