@@ -20,7 +20,7 @@ from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Text, is_option
 from generator.verify.launches import Launch, of_config
-from generator.verify.restated import DEVICES, ELSEWHERE, OF_THE_MODEL, OTHER_NAMES, Restated, defaults_of, settings_of
+from generator.verify.restated import ELSEWHERE, OF_THE_MODEL, OTHER_NAMES, Restated, defaults_of, settings_of
 from generator.verify.values import number
 from generator.verify.verdict import START
 
@@ -54,7 +54,7 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
     theirs, ours = said.meant(launch), said.meant(both) | said.in_file(planned.spelled.config)
     file, offline = (known.syntax.get("config") or {}).get("flag", ""), (planned.facts.get("offline") or {}).get("env", {})
     hardware = [gate for gate in gates(book, known.engine) if str(gate.entry.get("write")).startswith("hardware")]
-    for name in ("", "model", "hf_repo", "hf_file", "api_key", file, *offline, *(DEVICES if planned.devices else ())):
+    for name in ("", "model", "hf_repo", "hf_file", "api_key", file, *offline, *((known.facts.get("visible") or ()) if planned.devices else ())):
         theirs.pop(said.key(name), None)
         ours.pop(said.key(name), None)
     usual = {setting: _word(value) for setting, value in defaults_of(planned.engine, {}).items()}

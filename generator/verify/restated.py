@@ -45,7 +45,6 @@ _LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_siz
 OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
 _SIZES = {"M": 1e6, "B": 1e9, "T": 1e12}
-DEVICES = ("CUDA_VISIBLEDEVICES", "HIP_VISIBLEDEVICES", "NVIDIA_VISIBLEDEVICES")
 
 
 class Restated(NamedTuple):
@@ -189,7 +188,7 @@ class _Command:
         self.extra[name] = one.added_to(self.extra.get(name))
 
     def _variable(self, name: str, value: Text) -> None:
-        if name in DEVICES and re.fullmatch(r"\d+(,\d+)*", value.text):
+        if name in (self.known.facts.get("visible") or ()) and re.fullmatch(r"\d+(,\d+)*", value.text):
             self.data["hardware"].pop("gpus_per_node", None)
             self.data["hardware"]["devices"] = [int(number) for number in value.text.split(",")]
             return
@@ -310,7 +309,6 @@ class _Command:
         architecture, entry = context.model.architecture, self.engine.spelling("quantization") or {}
         own, word, dtype = context.spec.pin.get("quantization") or context.model.own_method, self.given.get("quantization"), self.given.get("dtype")
         if own is not None and dtype is not None:  # the method says its own type only where it has none of another
-            self.data.setdefault("deploy", {})
             self.extra["dtype"] = dtype.text
         if own is None and word is not None:
             own = {str(there): here for here, there in (entry.get("values") or {}).items()}.get(word.text, word.text)
