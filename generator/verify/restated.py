@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from posixpath import basename
 from typing import Any, NamedTuple
@@ -17,7 +16,6 @@ from generator.errors import InputError, Place, Problem, fold
 from generator.facts.engine import Engine, resolve_engine
 from generator.quantity import version_key
 from generator.readers.boundary import lies_in
-from generator.readers.json_text import parse
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
 from generator.spec.deployment import is_path, schema
@@ -43,6 +41,7 @@ ELSEWHERE = {
 _LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
 """Settings that follow from others in the files of a plan, or that no file may hold."""
 OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
+_IMAGES = re.compile(r"\W*image\W+(\d+)\W*")
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
 _SIZES = {"M": 1e6, "B": 1e9, "T": 1e12}
 
@@ -132,19 +131,10 @@ class _Command:
             self._no(one.name, value, "a variable decides its value")
         elif setting and not one.inner and "member" not in entry:
             self._setting(setting, entry, value, one)
-        elif setting == "max_images" and (count := number(self._member(one, "image"))) is not None:
-            self._setting(setting, entry, Text(str(int(count)), value.place), one)
+        elif setting == "max_images" and (found := _IMAGES.fullmatch(f"{one.inner} {value.text}")):
+            self._setting(setting, entry, value._replace(text=found[1]), one)
         else:
             self._extra(one)
-
-    @staticmethod
-    def _member(one: Argument, member: str) -> str:
-        if one.inner:
-            return one.last.text if one.inner == member else ""
-        with suppress(InputError):
-            data = parse(one.last.text, "", strict=False)
-            return str(data.get(member, "")) if isinstance(data, dict) and set(data) == {member} else ""
-        return one.last.text.removeprefix(f"{member}=")
 
     def _setting(self, setting: str, entry: Mapping[str, Any], value: Text, one: Argument) -> None:
         if setting == "api_key":
@@ -270,12 +260,10 @@ class _Command:
     def _of_library(self, text: str) -> str:
         """The catalogue's model of a name such as `qwen3:8b-q8_0`, with its type of weights pinned; the name itself where none is known."""
         name, _, tag = text.partition(":")
-        size, *words = tag.split("-")
-        models = [model for model in self.book.section("models") if fold(basename(model)).startswith(fold(name + size))]
-        types = [method for word in words if (method := f"gguf-{word.lower()}") in self.book.section("methods")]
-        if models and size:
-            self.data["pin"]["quantization"] = types[-1] if types else self.engine.facts["untyped"]["type"]
-        return min(models, key=len) if models and size else text
+        models = [model for model in self.book.section("models") if tag and fold(basename(model)).startswith(fold(name + tag.split("-")[0]))]
+        if models:
+            self.data["pin"]["quantization"] = self._method_in(tag) or self.engine.facts["untyped"]["type"]
+        return min(models, key=len, default=text)
 
     def _method_in(self, name: str) -> str | None:
         """The method of the weights that a file or repository is named after, with or without its tag."""
