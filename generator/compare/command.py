@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from generator.decide.decision import decide
 from generator.decide.gates import gates
-from generator.errors import InputError, Place
+from generator.errors import Place
 from generator.plan import Plan
 from generator.readers.document import Document
-from generator.readers.json_text import parse
 from generator.render.launch import launch_of
 from generator.render.words import expected
 from generator.rulebook.book import RuleBook
 from generator.spec.words import spec_of
+from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Text
+from generator.verify.finding import Text, is_option
 from generator.verify.launches import Launch, of_config
-from generator.verify.restated import DEVICES, ELSEWHERE, OF_THE_MODEL, OTHER_NAMES, Argument, Restated, arguments, defaults_of, settings_of
+from generator.verify.restated import ELSEWHERE, OF_THE_MODEL, OTHER_NAMES, Restated, defaults_of, settings_of
 from generator.verify.values import number
 from generator.verify.verdict import START
 
@@ -55,7 +54,7 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
     theirs, ours = said.meant(launch), said.meant(both) | said.in_file(planned.spelled.config)
     file, offline = (known.syntax.get("config") or {}).get("flag", ""), (planned.facts.get("offline") or {}).get("env", {})
     hardware = [gate for gate in gates(book, known.engine) if str(gate.entry.get("write")).startswith("hardware")]
-    for name in ("", "model", "hf_repo", "hf_file", "api_key", file, *offline, *(DEVICES if planned.devices else ())):
+    for name in ("", "model", "hf_repo", "hf_file", "api_key", file, *offline, *((known.facts.get("visible") or ()) if planned.devices else ())):
         theirs.pop(said.key(name), None)
         ours.pop(said.key(name), None)
     usual = {setting: _word(value) for setting, value in defaults_of(planned.engine, {}).items()}
@@ -63,13 +62,13 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
         mine, pinned = ours.pop(key, ("", None))[1], _pinned(plan, key) or usual.get(key)
         if any(gate.holds(name.lstrip("-")) for gate in hardware):
             continue  # the machines follow from the spec
-        size = key in said.numbers and (number(str(value)) is None or (value == "0" and OTHER_NAMES.get(key, key) == "max_model_len"))
+        size = key in said.numbers and (number(str(value)) is None or (str(value) == "0" and OTHER_NAMES.get(key, key) == "max_model_len"))
         found_by_itself = value == "auto" or size or (mine is None and key in _BY_ITSELF)
         if not found_by_itself and not _same(pinned if mine is None else mine, value, synonyms):
             yield Unlike(name, _text(value), None if mine is None else _text(mine))
     for key, (name, mine) in ours.items():
         implied = key in (*ELSEWHERE, *OF_THE_MODEL, *_BY_ITSELF) or _pinned(plan, key) is not None
-        if not implied and mine != "auto" and not _same(mine, usual.get(key), synonyms):
+        if not implied and mine != "auto" and not _same(mine, usual.get(key, "off"), synonyms):
             yield Unlike(name, None, _text(mine))
 
 
@@ -103,8 +102,8 @@ def added(found: Iterable[Unlike], known: Catalogue, book: RuleBook) -> Iterator
     """The names in `extra_args` of options that a plan adds and a spec can leave out (`NAME: false`)."""
     for one in found:
         name = one.name.removeprefix("--")
-        taken = one.name.startswith("--") or known.takes_value(name)
-        if one.theirs is None and taken and not any(gate.refuses(name, False) for gate in gates(book, known.engine)):
+        sayable = name != one.name or known.takes_value(name)
+        if one.theirs is None and sayable and not any(gate.refuses(name, False) for gate in gates(book, known.engine)):
             yield name
 
 
@@ -133,31 +132,13 @@ class _Said:
         found: dict[str, tuple[str, Any]] = {} if launch.model is None else {"": ("", launch.model.text)}
         found |= {self.key(name): (name, value.text) for name, value in launch.env.items()}
         found |= {self.key(name): (name, [value.text for value in values]) for name, values in launch.parameters.items()}
-        for one in arguments(launch, self.known):
-            if not isinstance(one, Argument):
-                found.setdefault("", ("", one.text))
-                continue
-            key, value = self.key(one.option.name), _data(one)
-            before = found.get(key, ("", None))[1]
-            if one.inner:
-                target = value_of = dict(before) if isinstance(before, Mapping) else {}
-                *outer, last = one.inner.split(".")
-                for part in outer:
-                    target = target.setdefault(part, {})
-                target[last] = value
-                value = value_of
-            elif one.option.repeatable:
-                value = [*(before if isinstance(before, list) else []), value]
-            found[key] = (one.option.name, value)
+        for one in arguments(launch.words, self.known):
+            if isinstance(one, Argument):
+                key = self.key(one.option.name)
+                found[key] = one.option.name, one.added_to(found.get(key, ("", None))[1])
+            elif not is_option(one.word.text):
+                found.setdefault("", ("", one.word.text))
         return found
-
-
-def _data(one: Argument) -> Any:
-    texts = [value.text for value in one.values]
-    if one.option.kind.startswith("json") or one.inner:
-        with suppress(InputError):
-            return parse(texts[0], "", strict=False)
-    return texts if len(texts) > 1 else texts[0]
 
 
 def _same(ours: Any, theirs: Any, synonyms: Mapping[str, str]) -> bool:
@@ -166,9 +147,9 @@ def _same(ours: Any, theirs: Any, synonyms: Mapping[str, str]) -> bool:
     if isinstance(ours, list) and isinstance(theirs, list):
         return len(ours) == len(theirs) and all(_same(mine, value, synonyms) for mine, value in zip(ours, theirs, strict=True))
     first, second = number(str(ours)), number(str(theirs))
-    texts = [synonyms.get(str(value), str(value)) for value in (ours, theirs)]
+    texts = [synonyms.get(_text(value), _text(value)) for value in (ours, theirs)]
     return first == second if first is not None and second is not None else texts[0] == texts[1]
 
 
 def _text(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(map(str, value)) if isinstance(value, list) else str(_word(value))

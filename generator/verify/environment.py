@@ -9,7 +9,6 @@ from generator.quantity import version_key
 from generator.verify.catalogue import Catalogue, Option, limits_of
 from generator.verify.finding import Finding, Text
 from generator.verify.modelfile import ModelfileError, read_with_lines
-from generator.verify.semantics import Given
 from generator.verify.values import wrong_text
 
 
@@ -31,14 +30,6 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
         elif prefix and name.startswith(prefix) and not name.startswith(f"{prefix}NO_"):
             near = did_you_mean(name, known.env)
             yield Finding("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
-
-
-def check_twice(env: Mapping[str, Text], given: Given, known: Catalogue) -> Iterator[Finding]:
-    """A finding for each variable that says another value than the option of the command line, which counts."""
-    for name, value in env.items():
-        word, shown = given.get(known.env[name].name, (value, name)) if name in known.env else (value, name)
-        if word.text != value.text and word.known and value.known and known.env[name].kind != "switch":
-            yield Finding("set-twice", f"{name} says {value.text}, but {shown} {word.text} counts: remove one of them", value.place, "warning")
 
 
 def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]:

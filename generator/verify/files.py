@@ -18,7 +18,7 @@ from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.containers import in_compose, in_kubernetes, is_compose, is_kubernetes
 from generator.verify.engine_yaml import check_config
-from generator.verify.environment import check_env, check_modelfile, check_twice
+from generator.verify.environment import check_env, check_modelfile
 from generator.verify.finding import Finding
 from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile
 from generator.verify.semantics import check_together, given_options
@@ -119,7 +119,7 @@ class _Check:
         given = given_options(launch.words, launch.env, known)
         model = served_model(launch, given, known, self.folder, self.book, self.asked.model)
         argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known)
-        found = (*argv, *env, *check_twice(launch.env, given, known), *check_together(given, known, model))
+        found = (*argv, *env, *check_together(given, known, model))
         self.add(known, found)
         self.judge(launch, known, found)
 

@@ -5,8 +5,7 @@ Floor 6, pure. What a command leaves out is pinned as the engine's own default (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from posixpath import basename
 from typing import Any, NamedTuple
@@ -17,13 +16,12 @@ from generator.errors import InputError, Place, Problem, fold
 from generator.facts.engine import Engine, resolve_engine
 from generator.quantity import version_key
 from generator.readers.boundary import lies_in
-from generator.readers.json_text import parse
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
 from generator.spec.deployment import is_path, schema
 from generator.spec.secrets import is_secret_name
 from generator.spec.words import spec_of
-from generator.verify.argv import find
+from generator.verify.argv import Argument, Stray, arguments, find
 from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text, is_option
 from generator.verify.launches import Launch
@@ -43,9 +41,9 @@ ELSEWHERE = {
 _LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
 """Settings that follow from others in the files of a plan, or that no file may hold."""
 OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
+_IMAGES = re.compile(r"\W*image\W+(\d+)\W*")
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
 _SIZES = {"M": 1e6, "B": 1e9, "T": 1e12}
-DEVICES = ("CUDA_VISIBLEDEVICES", "HIP_VISIBLEDEVICES", "NVIDIA_VISIBLEDEVICES")
 
 
 class Restated(NamedTuple):
@@ -54,33 +52,6 @@ class Restated(NamedTuple):
     data: dict[str, Any]
     unsaid: list[Finding]
     given: dict[str, Text]
-
-
-class Argument(NamedTuple):
-    """An option as a command gives it, under the name of its catalogue entry; `inner` is a key inside its JSON value."""
-
-    option: Option
-    name: str
-    inner: str
-    values: list[Text]
-
-
-def arguments(launch: Launch, known: Catalogue) -> Iterator[Argument | Text]:
-    """The options of a command with their values, and its other words."""
-    rest = list(launch.words)
-    while rest:
-        word = rest.pop(0)
-        name, equals, joined = word.text.partition("=")
-        option = find(name, known)[0] if is_option(word.text) else None
-        if option is None:
-            yield word
-            continue
-        values = [Text(joined, word.place, word.known)] if equals else []
-        most = len(rest) if option.nargs in ("*", "+") else option.nargs if isinstance(option.nargs, int) else int(option.kind != "switch")
-        while not equals and len(values) < most and rest and not is_option(rest[0].text):
-            values.append(rest.pop(0))
-        inner = name.partition(".")[2] if name not in option.names else ""
-        yield Argument(option, name, inner, values or [Text("off" if name in option.off else "on", word.place)])
 
 
 def restated(launch: Launch, known: Catalogue, hardware: Mapping[str, Any], model: str | None, folder: Path, book: RuleBook) -> Restated:
@@ -116,6 +87,11 @@ def defaults_of(engine: Engine, facts: Mapping[str, object]) -> dict[str, Any]:
     return found
 
 
+def _given(option: Option, name: str, *values: Text) -> Argument:
+    """A variable or parameter as if it were an option."""
+    return Argument(option, name, "", list(values), values[-1], [])
+
+
 class _Command:
     def __init__(self, launch: Launch, known: Catalogue, hardware: Mapping[str, Any], folder: Path, book: RuleBook) -> None:
         self.launch, self.known, self.folder, self.book = launch, known, folder, book
@@ -129,15 +105,16 @@ class _Command:
     def restated(self, model: str | None) -> Restated:
         if self.launch.model is not None:
             self.given["model"] = self.launch.model
-        for one in arguments(self.launch, self.known):
-            if isinstance(one, Argument):
+        for one in arguments(self.launch.words, self.known):
+            if not isinstance(one, Stray):
                 self._argument(one)
-            elif self.launch.positionals and "model" not in self.given and not is_option(one.text):
-                self.given["model"] = one
+            elif self.launch.positionals and "model" not in self.given and not is_option(one.word.text):
+                self.given["model"] = one.word
         for name, value in self.launch.env.items():
             self._variable(name, value)
         for name, values in self.launch.parameters.items():
-            one = Argument(Option(name, (name,), str(self.known.facts["parameters"].get(name, {}).get("type", "string"))), name, "", values)
+            kind = str(self.known.facts["parameters"].get(name, {}).get("type", "string"))
+            one = _given(Option(name, (name,), kind), name, *values)
             setting, entry = self.settings.get(name, ("", {}))
             self._setting(setting, entry, values[-1], one) if setting else self._extra(one)
         self._model(model)
@@ -149,24 +126,15 @@ class _Command:
 
     def _argument(self, one: Argument) -> None:
         setting, entry = self.settings.get(one.option.name, ("", {}))
-        value = one.values[-1]
+        value = one.last
         if not value.known:
             self._no(one.name, value, "a variable decides its value")
         elif setting and not one.inner and "member" not in entry:
             self._setting(setting, entry, value, one)
-        elif setting == "max_images" and (count := number(self._member(one, "image"))) is not None:
-            self._setting(setting, entry, Text(str(int(count)), value.place), one)
+        elif setting == "max_images" and (found := _IMAGES.fullmatch(f"{one.inner} {value.text}")):
+            self._setting(setting, entry, value._replace(text=found[1]), one)
         else:
             self._extra(one)
-
-    @staticmethod
-    def _member(one: Argument, member: str) -> str:
-        if one.inner:
-            return one.values[-1].text if one.inner == member else ""
-        with suppress(InputError):
-            data = parse(one.values[-1].text, "", strict=False)
-            return str(data.get(member, "")) if isinstance(data, dict) and set(data) == {member} else ""
-        return one.values[-1].text.removeprefix(f"{member}=")
 
     def _setting(self, setting: str, entry: Mapping[str, Any], value: Text, one: Argument) -> None:
         if setting == "api_key":
@@ -205,47 +173,25 @@ class _Command:
     def _extra(self, one: Argument) -> None:
         name = one.option.name.lstrip("-")
         if gate := next((gate for gate in gates(self.book, self.engine.name) if gate.refuses(name)), None):
-            self._no(one.name, one.values[-1], str(gate.entry["because"]))
+            self._no(one.name, one.last, str(gate.entry["because"]))
             return
-        value = self._literal(one)
-        if one.inner:
-            known, *inner = self.extra.get(name, {}), *one.inner.split(".")
-            target = self.extra[name] = known if isinstance(known, dict) else {}
-            for part in inner[:-1]:
-                target = target.setdefault(part, {})
-            target[inner[-1]] = value
-        elif one.option.repeatable and name in self.extra:
-            self.extra[name] = [*(self.extra[name] if isinstance(self.extra[name], list) else [self.extra[name]]), value]
-        else:
-            self.extra[name] = value
-
-    def _literal(self, one: Argument) -> object:
-        kind, texts = one.option.kind, [value.text for value in one.values]
-        if kind == "switch":
-            return texts[-1] != "off"
-        if len(texts) > 1 or one.option.nargs in ("+", "*"):
-            return texts
-        if kind.startswith("json") or one.inner:
-            with suppress(InputError):
-                return parse(texts[0], "", strict=False)
-        figure = number(texts[0])
-        return texts[0] if kind not in ("int", "uint", "float", "size") or figure is None else int(figure) if figure == int(figure) else figure
+        self.extra[name] = one.added_to(self.extra.get(name))
 
     def _variable(self, name: str, value: Text) -> None:
-        if name in DEVICES and re.fullmatch(r"\d+(,\d+)*", value.text):
+        if name in (self.known.facts.get("visible") or ()) and re.fullmatch(r"\d+(,\d+)*", value.text):
             self.data["hardware"].pop("gpus_per_node", None)
             self.data["hardware"]["devices"] = [int(number) for number in value.text.split(",")]
             return
         option = self.known.env.get(name)
         if option is not None and (setting := self.settings.get(name) or self.settings.get(option.name)):
             if value.known:
-                self._setting(*setting, value, Argument(option, name, "", [value]))
+                self._setting(*setting, value, _given(option, name, value))
             else:
                 self._no(name, value, "a variable decides its value")
         elif not value.known or is_secret_name(name) or any(gate.holds_variable(name) and not gate.warns for gate in gates(self.book, self.engine.name)):
             self._no(name, value, "it stays in the environment where the server is started")
         elif option is not None and option.name.startswith("--"):
-            self._extra(Argument(option, name, "", [value]))
+            self._extra(_given(option, name, value))
         else:
             self.data.setdefault("deploy", {}).setdefault("env", {})[name] = value.text
 
@@ -314,12 +260,10 @@ class _Command:
     def _of_library(self, text: str) -> str:
         """The catalogue's model of a name such as `qwen3:8b-q8_0`, with its type of weights pinned; the name itself where none is known."""
         name, _, tag = text.partition(":")
-        size, *words = tag.split("-")
-        models = [model for model in self.book.section("models") if fold(basename(model)).startswith(fold(name + size))]
-        types = [method for word in words if (method := f"gguf-{word.lower()}") in self.book.section("methods")]
-        if models and size:
-            self.data["pin"]["quantization"] = types[-1] if types else self.engine.facts["untyped"]["type"]
-        return min(models, key=len) if models and size else text
+        models = [model for model in self.book.section("models") if tag and fold(basename(model)).startswith(fold(name + tag.split("-")[0]))]
+        if models:
+            self.data["pin"]["quantization"] = self._method_in(tag) or self.engine.facts["untyped"]["type"]
+        return min(models, key=len, default=text)
 
     def _method_in(self, name: str) -> str | None:
         """The method of the weights that a file or repository is named after, with or without its tag."""
@@ -353,7 +297,6 @@ class _Command:
         architecture, entry = context.model.architecture, self.engine.spelling("quantization") or {}
         own, word, dtype = context.spec.pin.get("quantization") or context.model.own_method, self.given.get("quantization"), self.given.get("dtype")
         if own is not None and dtype is not None:  # the method says its own type only where it has none of another
-            self.data.setdefault("deploy", {})
             self.extra["dtype"] = dtype.text
         if own is None and word is not None:
             own = {str(there): here for here, there in (entry.get("values") or {}).items()}.get(word.text, word.text)

@@ -5,13 +5,12 @@ Floor 6, pure."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
 from generator.errors import Place
-from generator.verify.argv import find
+from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Finding, Text, is_option
+from generator.verify.finding import Finding, Text
 from generator.verify.values import number
 
 Given = dict[str, tuple[Text, str]]
@@ -79,11 +78,7 @@ def given_options(words: Sequence[Text], env: Mapping[str, Text], known: Catalog
         option = known.env.get(name)
         if option is not None and not (option.kind == "switch" and value.text.lower() in ("", "0", "false", "off", "disabled")):
             given[option.name] = value, name
-    for word, after in zip_longest(words, words[1:]):
-        name, equals, joined = word.text.partition("=")
-        option = (known.taken.get(name) or find(name, known)[0]) if is_option(word.text) else None
-        if option is not None and option.kind == "switch":
-            given[option.name] = Text("off" if name in option.off else "on", word.place), option.name
-        elif option is not None:
-            given[option.name] = Text(joined, word.place, word.known) if equals else after or Text("", word.place, False), option.name
+    for one in arguments(words, known):
+        if isinstance(one, Argument):
+            given[one.option.name] = (one.values[0] if one.values else one.last), one.option.name
     return given

@@ -12,7 +12,7 @@ from generator.verify.catalogue import Option
 
 _INT = re.compile(r"-?\d+\Z")
 _FLOAT = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
-_SIZE = re.compile(r"(-1|\d+(\.\d+)?[kKmMgGtT]?i?)\Z")
+_SIZE = re.compile(r"(-1|\d+|\d+(\.\d+)?[kKmMgGtT]i?)\Z")
 _DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)\Z")
 _GO_BOOL = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -14,6 +16,9 @@ from commands import KINDS, Command, broken, commands
 
 LEAST = 0.92
 """Share of the broken copies of a kind that are found."""
+
+MOST_CPU = 8
+"""CPU of a hundred files against that of importing four libraries: two seconds where that takes a quarter of one."""
 
 
 def test_enough_are_public_and_held_out() -> None:
@@ -61,3 +66,20 @@ def test_the_plan_of_a_command_says_the_same(tmp_path: Path) -> None:
             short.append(f"{command.engine} {command.entry['address']}: {otherwise or 'no plan'}")
     print(f"\nthe same argv: {same[False]} of {count[False]} in view, {same[True]} of {count[True]} held out", *short, sep="\n")
     assert all(same[held] >= 0.9 * count[held] for held in (False, True))
+
+
+def cpu(*words: str) -> float:
+    """Seconds of CPU of a Python process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *words], check=False, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_a_hundred_files_are_quick(tmp_path: Path) -> None:
+    for i, command in enumerate(commands()[:100]):
+        (tmp_path / f"{i}-{command.entry['name']}").write_text(command.entry["text"], encoding="utf-8")
+    imports = min(cpu("-c", "import click, yaml, jinja2, jsonschema") for _ in range(3))
+    took = min(cpu("-m", "generator", "verify", str(tmp_path), "--quiet") for _ in range(2))
+    print(f"\n100 files: {took:.2f} s of CPU, {took / imports:.1f} times the imports")
+    assert took < MOST_CPU * imports
