@@ -170,7 +170,7 @@ def table(merged: Schema) -> Schema:
         "places": {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean", "array"], "items": SCALAR}},
     }
     properties = {
-        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn", "quantize"]},
+        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn", "quantize", "fits"]},
         "asks": {**TEXT, "description": "The question that the table answers."},
         "hit": {
             "enum": ["collect", "first", "unique"],
@@ -195,7 +195,7 @@ def cases(merged: Schema) -> Schema:
     candidate = mapping(choice, description="Words of the choice (a list: one of them); null: nothing fits.") | {"type": ["object", "null"]}
     exactly = {"type": "array", "items": ID, "uniqueItems": True}
     rows = mapping(
-        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "quantize", "warn", "prefer", "reject")}
+        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "quantize", "warn", "prefer", "reject", "fits")}
     )
     expect = mapping(
         {

@@ -19,6 +19,7 @@ from generator.errors import BAD_INPUT, CANNOT_WRITE, DONE, USAGE, GenDeployErro
 COMMANDS = {
     "generate": "plan each spec and write its files (the main job and the default command)",
     "plan": "decide and estimate, write nothing",
+    "fits": "list the models that run on a GPU, best first",
     "quantize": "write only the job that produces the weights of a plan",
     "lock": "look up models on the hub, and record commits, files and sizes",
     "explain": "explain the decision, row by row, with sources",
