@@ -466,12 +466,27 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "engines": {**WORDS, "description": "The only engines with kernels for it; every method is refused with another."}, "source": SOURCE,
         }
     )  # fmt: skip
+    ask = mapping(
+        {
+            "command": {**WORDS, "minItems": 1, "description": "The tool and its arguments."},
+            "vendor": {"enum": ["nvidia", "amd", "intel", "apple"]},
+            "device": {**TEXT, "description": "Where a card begins in the answer: a regular expression."},
+            "name": {**TEXT, "description": "Its first group is the card's name."},
+            "memory": {**TEXT, "description": "Its first group is the card's memory."},
+            "capability": {**TEXT, "description": "Its first group is the card's compute capability."},
+            "bytes": {**SOME, "maximum": 10**10, "description": "Bytes of one of what `memory` counts."},
+            "within": {**NUMBER, "description": "A card whose memory differs by more than this share from what its name says was rebuilt."},
+            "least_gib": {**NUMBER, "description": "Less memory is a processor's own graphics."},
+        },
+        ("command", "vendor", "device", "name", "memory", "bytes"),
+        "A tool that names the cards of a machine.",
+    )
     gpu_names = mapping(
         {
             "front": {**WORDS, "description": "Words before a card's name that tell no card from another."},
             "anywhere": {**WORDS, "description": "Words in a card's name that tell no card from another."},
             "elsewhere": {**WORDS, "description": "Names of accelerators, or their beginnings, that no engine of the catalogue serves."},
-            "use": {**TEXT, "description": "What serves them."}, "source": SOURCE,
+            "use": {**TEXT, "description": "What serves them."}, "ask": ask, "source": SOURCE,
         }
     )  # fmt: skip
     row = {"$ref": "#/$defs/row"}
