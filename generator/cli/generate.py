@@ -9,12 +9,12 @@ import click
 
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
-from generator.cli.output import refused, report, say, say_errors, tell
+from generator.cli.output import progress, refused, report, say, say_errors, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
 from generator.report.edits import WAYS_OUT, edit
-from generator.report.summary import headline, warning_lines
+from generator.report.summary import Warnings, headline, warning_lines
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
@@ -32,6 +32,8 @@ class Job(NamedTuple):
     prune: bool
     quiet: bool
     verbose: bool
+    warned: Warnings | None
+    """Collects the warnings of several specs."""
 
 
 @click.command("generate")
@@ -50,7 +52,7 @@ def command(
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     specs, out, whole = options.corpus(specs, out)
-    job = Job(load(rules), out, all_engines, force, prune, quiet, verbose)
+    job = Job(load(rules), out, all_engines, force, prune, quiet, verbose, Warnings() if len(specs) > 1 else None)
     options.check_engine(engine, job.book)
     found, errors = options.read_specs(specs, engine)
     code, results = say_errors(errors), []
@@ -58,7 +60,7 @@ def command(
         from generator.cli.lock import looked_up  # imported lazily: most models are known
 
         found, code = looked_up(found, job.book, code)
-    for spec in found:
+    for spec in progress(found, "specs"):
         try:
             one, result = _one(spec, job)
             code = max(code, one)
@@ -67,6 +69,8 @@ def command(
             say(error.problems)
             _tell_edits(error, out / spec.name, verbose)
             code = max(code, error.exit_code)
+    for line in job.warned.lines() if job.warned is not None else ():
+        tell(line)
     if results:
         write_run(job.out, made_by(job.book))
     if whole and not errors:
@@ -95,8 +99,11 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
     report(f"{result.folder}: {state}")
-    for line in warning_lines(outcome.plan, job.verbose):
-        tell(line)
+    if job.warned is not None and not job.verbose:
+        job.warned.add(outcome.plan)
+    else:
+        for line in warning_lines(outcome.plan, job.verbose, spec.name if job.warned is not None else ""):
+            tell(line)
     return DONE, result
 
 

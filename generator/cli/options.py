@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,14 @@ import click
 
 from generator.cli.output import say, say_errors
 from generator.errors import GenDeployError, InputError, Place, Problem, UsageError, did_you_mean
+from generator.readers.document import MAX_SPEC_BYTES, Document, decode, parse_yaml
 from generator.rulebook.book import RuleBook
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
 from generator.spec.deployment import read_spec as spec_of
 
+STDIN = Path("stdin")
+"""Stands for the file of a spec that comes by standard input (`-`)."""
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -73,17 +77,25 @@ def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...],
 
 
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
-    """A spec from a file, with `--engine` overriding its pins; raises `InputError` with all its problems.
+    """A spec from a file (`-`: standard input), with `--engine` overriding its pins; raises `InputError` with all its problems.
 
     A pinned version belongs to the pinned engine: with another engine it is dropped."""
     if path.name == project.FILE:
         message = "this is a project file, not a spec; `gen-deploy` without arguments works on all its specs"
         raise InputError(Problem("project-file", message, Place(str(path))))
-    spec = spec_of(path)
+    spec = spec_of(STDIN, _stdin()) if str(path) == "-" else spec_of(path)
     if not engine or spec.pin.get("engine") == engine:
         return spec
     kept = {key: value for key, value in spec.pin.items() if key != "engine_version"}
     return replace(spec, pin={**kept, "engine": engine})
+
+
+def _stdin() -> Document:
+    """The document that comes by standard input; raises `InputError` for one that no file may be either."""
+    raw = sys.stdin.buffer.read(MAX_SPEC_BYTES + 1) if sys.stdin is not None else b""
+    if len(raw) > MAX_SPEC_BYTES:
+        raise InputError(Problem("too-large", f"more than {MAX_SPEC_BYTES} bytes are not read", Place(str(STDIN))))
+    return parse_yaml(decode(raw, str(STDIN)), str(STDIN))
 
 
 def check_engine(engine: str | None, book: RuleBook) -> None:

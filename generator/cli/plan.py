@@ -12,7 +12,7 @@ from generator.cli.output import refused, show, show_json, tell
 from generator.decide.decision import decide
 from generator.errors import DONE, NOTHING_FITS
 from generator.render.plan_json import as_json as plan_json
-from generator.report.summary import summary
+from generator.report.summary import Warnings, summary
 from generator.rulebook.book import load
 from generator.spec.deployment import DeploymentSpec
 
@@ -28,7 +28,7 @@ def command(
     asked = sweeps.concurrencies(sweep) if sweep is not None else []
     book = load(rules)
     paid = sweeps.Prices(prices, book) if prices else None
-    objects, texts = [], []
+    objects, texts, warned = [], [], Warnings()
 
     def one(spec: DeploymentSpec) -> int:
         outcome = decide(spec, book)
@@ -39,13 +39,14 @@ def command(
             tell(refused(outcome))
             return NOTHING_FITS
         if not as_json and not quiet:
-            lines = [summary(outcome.plan, book, all_engines=all_engines), *sweeps.cost_lines(outcome, paid)]
+            lines = [summary(outcome.plan, all_engines, warnings=len(specs) == 1), *sweeps.cost_lines(outcome, paid)]
             texts.append("\n".join([*lines, *(sweeps.sweep_lines(outcome, asked) if asked else ())]))
+            warned.add(outcome.plan)
         return DONE
 
     code = options.each_spec(specs, engine, book, one)
     if as_json and (objects or len(specs) > 1):
         show_json(objects if len(specs) > 1 else objects[0])
     if texts:
-        show("\n".join(texts))
+        show("\n".join([*texts, *(warned.lines() if len(specs) > 1 else ())]))
     return code

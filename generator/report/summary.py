@@ -10,7 +10,6 @@ from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
 from generator.report.job import job_lines
 from generator.report.speed import concurrency_text, ranged, speed_lines
-from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
 
 if TYPE_CHECKING:
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 
 OBJECTIVES = {"objective.tpot_ratio": "tpot_ms", "objective.ttft_ratio": "ttft_ms"}
 """The names of the objective ratios that rows read, each with the speed figure it is based on."""
+
+NAMED = 3
+"""Specs that a warning of several names."""
 
 MOST = 6
 """Lines of a refusal; `explain` prints all."""
@@ -37,9 +39,9 @@ def chosen_line(candidate: Candidate) -> str:
     return printable(line)
 
 
-def summary(plan: Plan, book: RuleBook, all_engines: bool = False) -> str:
+def summary(plan: Plan, all_engines: bool = False, warnings: bool = True) -> str:
     """The choice with its memory, the runners-up, and the warnings."""
-    return printable("\n".join(_lines(plan, all_engines)))
+    return printable("\n".join(_lines(plan, all_engines, warnings)))
 
 
 def headline(plan: Plan, candidate: Candidate) -> str:
@@ -53,7 +55,7 @@ def headline(plan: Plan, candidate: Candidate) -> str:
     return chosen_line(candidate) + (f" · misses {' and '.join(missed)}{_max_concurrency(candidate)}" if missed else "")
 
 
-def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
+def _lines(plan: Plan, all_engines: bool, warnings: bool) -> Iterator[str]:
     if plan.choice is None:
         yield refusal(plan, plan.name)
         return
@@ -76,14 +78,35 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
     others = plan.alternatives if all_engines else plan.alternatives[:3]
     for other in others:
         yield f"  or {chosen_line(other)}"
-    for line in warning_lines(plan, verbose=False):
+    for line in warning_lines(plan, verbose=False) if warnings else ():
         yield f"  {line}"
 
 
-def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
-    """The warnings of a plan; with `verbose` the facts each row read."""
+class Warnings:
+    """The warnings of many specs: each row once, with the specs that it is about."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+        self._names: dict[str, list[str]] = {}
+
+    def add(self, plan: Plan) -> None:
+        """The warnings of one more plan."""
+        for warning in plan.warnings:
+            self._texts[warning.row] = warning.because if warning.row in self._texts else because_of(warning, plan.choice)
+            self._names.setdefault(warning.row, []).append(plan.name)
+
+    def lines(self) -> Iterator[str]:
+        """One line for each row: the spec's name, or how many specs, of which three are named."""
+        for row, names in self._names.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            several = f" ({len(names)} specs: {', '.join(names[:NAMED])}{more})" if len(names) > 1 else ""
+            yield printable(f"{'' if several else names[0] + ': '}warning[{row}]: {self._texts[row]}{several}")
+
+
+def warning_lines(plan: Plan, verbose: bool, name: str = "") -> Iterator[str]:
+    """The warnings of a plan, each after `name` where there are several; with `verbose` the facts each row read."""
     for warning in plan.warnings:
-        yield printable(f"warning[{warning.row}]: {because_of(warning, plan.choice)}")
+        yield printable(f"{name and name + ': '}warning[{warning.row}]: {because_of(warning, plan.choice)}")
         if verbose:
             for name, read in warning.read.items():
                 yield printable(f"    {name} = {read.value!r} ({read.source})")

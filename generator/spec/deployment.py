@@ -261,9 +261,10 @@ def whole(value: object, rule: Schema) -> Any:
     return value
 
 
-def read_spec(path: Path) -> DeploymentSpec:
-    """A spec from its file; in a project, the files it names must be inside. Raises `InputError` with all its problems."""
-    spec, problems = from_document(read_yaml(path), path)
+def read_spec(path: Path, document: Document | None = None) -> DeploymentSpec:
+    """A spec from its file, or from a document in its place; in a project, the files it names must be inside. Raises `InputError` with all
+    its problems."""
+    spec, problems = from_document(document or read_yaml(path), path)
     if spec is None:
         raise InputError(problems)
     from generator.spec.project import bounds, lock_path  # imported lazily: the public API may not need a project
