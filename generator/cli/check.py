@@ -8,7 +8,7 @@ import click
 
 from generator.cli import options
 from generator.cli.files import decided, rendered
-from generator.cli.output import refused, say_errors, show, tell
+from generator.cli.output import progress, refused, say_errors, show, show_json, tell
 from generator.disk.written import Finding, compare, orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
 from generator.report.edits import WAYS_OUT, drift, edit
@@ -28,8 +28,10 @@ MEANING = {
 @click.command("check")
 @options.some_specs_argument
 @options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
-@options.options(options.quiet_option, options.verbose_option)
-def command(specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool) -> int:
+@options.options(options.json_option, options.quiet_option, options.verbose_option)
+def command(
+    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, as_json: bool, quiet: bool, verbose: bool
+) -> int:
     """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
@@ -37,22 +39,26 @@ def command(specs: tuple[Path, ...], out: Path | None, rules: str, engine: str |
     book = load(rules)
     options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
-    kinds: set[str] = set()
+    rows: list[dict[str, str]] = []
 
     def one(spec: DeploymentSpec) -> int:
         code, findings = _one(spec, book, out, all_engines)
-        kinds.update(finding.kind for finding in findings)
-        for finding in findings:
+        rows.extend({"spec": spec.name, "path": str(out / spec.name / finding.path), "kind": finding.kind} for finding in findings)
+        for finding in findings if not as_json else ():
             _show(out / spec.name, finding, quiet, verbose)
-        if not findings and code == DONE and not quiet:
+        if not findings and code == DONE and not (quiet or as_json):
             show(f"{out / spec.name}: as generated")
         return code
 
-    code = max([say_errors(errors), *(options.attempt(one, spec) for spec in found)])
+    code = max([say_errors(errors), *(options.attempt(one, spec) for spec in progress(found, "specs"))])
     if whole and not errors:
         for name in orphans(out, [spec.name for spec in found]):
-            show(f"{out / name}: stale; no spec has this name (--prune on the main job removes it)")
-            kinds.add("stale")
+            rows.append({"spec": name, "path": str(out / name), "kind": "stale"})
+            if not as_json:
+                show(f"{out / name}: stale; no spec has this name (--prune on the main job removes it)")
+    kinds = {row["kind"] for row in rows}
+    if as_json:
+        show_json({"specs": [spec.name for spec in found], "findings": rows})
     if "edited" in kinds and not quiet:
         tell(WAYS_OUT)
     if kinds - {"edited"} and not quiet:

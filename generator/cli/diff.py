@@ -49,10 +49,10 @@ class Asked(NamedTuple):
 @prices_option
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="The output format.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if a decision or a setting changes.")
-@options.verbose_option
+@options.options(options.json_option, options.verbose_option)
 def command(
     words: tuple[str, ...], rules: str | None, rules_from: str | None, rules_to: str | None, plans: bool, grid: bool, prices: Path | None,
-    form: str, exit_code: bool, verbose: bool,
+    form: str, exit_code: bool, as_json: bool, verbose: bool,
 ) -> int:  # fmt: skip
     """Show which decisions a rule change affects, for a corpus of specs.
 
@@ -77,7 +77,7 @@ def command(
             result, problems = compared_plans(pair, plans_in(Path(pair[0])), plans_in(Path(pair[1])), asked.paid(load())), []
         else:
             result, problems = _commits(words[0], words[1:], rules, plans, asked)
-    show(report(result, form, verbose))
+    show(report(result, "json" if as_json else form, verbose))
     say(problems)
     code = BAD_INPUT if any(problem.severity == "error" for problem in problems) else DONE
     return max(code, DIFFERENCES) if exit_code and result.decisive else code

@@ -9,12 +9,13 @@ import click
 
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
-from generator.cli.output import progress, refused, report, say, say_errors, tell
+from generator.cli.output import progress, refused, report, say, say_errors, show_json, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
+from generator.plan import Plan
 from generator.report.edits import WAYS_OUT, edit
-from generator.report.summary import Warnings, headline, warning_lines
+from generator.report.summary import Warnings, because_of, headline, warning_lines
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
@@ -43,28 +44,29 @@ class Job(NamedTuple):
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option("--prune", is_flag=True, help="Remove generated files that are no longer needed.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if files were written or removed, or are not yet in git (for hooks).")
-@options.options(options.quiet_option, options.verbose_option)
+@options.options(options.json_option, options.quiet_option, options.verbose_option)
 def command(
     specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool,
-    locked: bool, force: bool, prune: bool, exit_code: bool, quiet: bool, verbose: bool,
+    locked: bool, force: bool, prune: bool, exit_code: bool, as_json: bool, quiet: bool, verbose: bool,
 ) -> int:  # fmt: skip
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     specs, out, whole = options.corpus(specs, out)
-    job = Job(load(rules), out, all_engines, force, prune, quiet, verbose, Warnings() if len(specs) > 1 else None)
+    job = Job(load(rules), out, all_engines, force, prune, quiet or as_json, verbose, Warnings() if len(specs) > 1 else None)
     options.check_engine(engine, job.book)
     found, errors = options.read_specs(specs, engine)
-    code, results = say_errors(errors), []
+    code, results, done = say_errors(errors), [], list[dict[str, object]]()
     if not locked:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
 
         found, code = looked_up(found, job.book, code)
     for spec in progress(found, "specs"):
         try:
-            one, result = _one(spec, job)
+            one, result, plan = _one(spec, job)
             code = max(code, one)
             results += [result] if result else []
+            done += [written_json(plan, result)] if plan and result else []
         except GenDeployError as error:
             say(error.problems)
             _tell_edits(error, out / spec.name, verbose)
@@ -75,24 +77,34 @@ def command(
         write_run(job.out, made_by(job.book))
     if whole and not errors:
         results += _orphaned(job, [spec.name for spec in found])
+    if as_json:
+        show_json({"specs": done})
     if exit_code and code == DONE:
         return _changed(results, out)
     return code
 
 
-def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
+def written_json(plan: Plan, result: WriteResult) -> dict[str, object]:
+    """What the main job did for a spec, as plain data: the choice, the paths below its folder by what became of them, and the warnings."""
+    assert plan.choice is not None  # files are of a choice
+    paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
+    warnings = [{"id": warning.row, "because": because_of(warning, plan.choice)} for warning in plan.warnings]
+    return {"name": plan.name, "folder": str(result.folder), "choice": plan.choice.id, **paths, "warnings": warnings}
+
+
+def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None, Plan | None]:
     outcome, code = decided(spec, job.book)
     if outcome is None:
-        return code, None
+        return code, None, None
     if outcome.plan.choice is None:
         tell(refused(outcome))
-        return NOTHING_FITS, None
+        return NOTHING_FITS, None, None
     files = rendered(outcome, job.book, job.out, job.all_engines)
     result = write_spec(job.out, spec.name, files, spec=spec.file, force=job.force, prune=job.prune)
     for path in result.edited:
         tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
     if job.quiet:
-        return DONE, result
+        return DONE, result, outcome.plan
     for candidate in candidates(outcome, job.all_engines):
         report(f"{result.folder}/{candidate.engine}: {headline(outcome.plan, candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
@@ -104,7 +116,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
     else:
         for line in warning_lines(outcome.plan, job.verbose, spec.name if job.warned is not None else ""):
             tell(line)
-    return DONE, result
+    return DONE, result, outcome.plan
 
 
 def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:

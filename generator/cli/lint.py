@@ -30,14 +30,14 @@ MONTHS = 12
     "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources last read longer ago than this are stale."
 )
 @click.option("--no-cases", is_flag=True, help="Skip the check that cases and examples reach each row.")
-@options.options(options.verbose_option)
-def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -> int:
+@options.options(options.json_option, options.verbose_option)
+def command(rules: str, kind: str, months: int, no_cases: bool, as_json: bool, verbose: bool) -> int:
     """Check a rule set by proof: unreachable rows, gaps, overlaps, stale sources; exit 1 on errors."""
     try:
         found = lint(rules, date.today(), months, no_cases)
     except InputError as error:
         found = list(error.problems)
-    text = as_format(found, kind, verbose)
+    text = as_format(found, "json" if as_json else kind, verbose)
     if text:
         show(text)
     return BAD_INPUT if any(p.severity == "error" for p in found) else DONE

@@ -19,7 +19,7 @@ def command(kind: str, word: str, rules: str, as_json: bool) -> int:
     """List the catalogue of the rule set, or what has WORD in its name."""
     rows = rows_of(kind, load(rules), word)
     if as_json:
-        show_json(rows)
+        show_json(rows, versioned=False)
     else:
         show(table(rows, KINDS[kind]))
     return DONE

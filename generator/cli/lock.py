@@ -43,15 +43,19 @@ def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, a
     code = say_errors(errors)
     if listing:
         return max(code, _list(found, book, as_json))
+    locks = []
     for path, group in by_lock(found).items():
         try:
-            after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and not errors, quiet=quiet)
+            after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and not errors, quiet=quiet or as_json)
         except GenDeployError as error:
             say(error.problems)
             code = max(code, error.exit_code)
             continue
-        if not quiet:
+        locks.append({"path": os.path.relpath(path), "repositories": {name: one.commit for name, one in after.repositories.items()}, "changed": changed})
+        if not (quiet or as_json):
             show(f"{os.path.relpath(path)}: {len(after.repositories)} repositories{'' if changed else ', unchanged'}")
+    if as_json:
+        show_json({"locks": locks})
     return code
 
 
@@ -83,7 +87,7 @@ def look_up(
     start = replace(before, path=path, choices={} if fresh else before.choices)
     filling = Filling(connect(), book, start, fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
     mine = with_choices(filling.fill(specs), specs, book)
-    if fresh:
+    if fresh and not quiet:
         _show_changes(specs, mine, book)
     needed = filling.needed(specs)
 
@@ -180,7 +184,7 @@ def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int
     if problems:
         raise InputError(problems)
     if as_json:
-        show_json(list(rows.values()))
+        show_json(list(rows.values()), versioned=False)
         return DONE
     for name in dict.fromkeys(repository for repository, _ in rows):
         mine = [row for row in rows.values() if row["repository"] == name]

@@ -16,5 +16,5 @@ def command(name: str) -> int:
     known = schemas.names()
     if name not in known:
         raise UsageError(Problem("unknown-schema", f"no schema {name!r}{did_you_mean(name, known)} (one of {', '.join(known)})"))
-    show_json(schemas.schema(name))
+    show_json(schemas.schema(name), versioned=False)
     return DONE

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from generator.cli import options
-from generator.cli.output import say, show, tell
+from generator.cli.output import say, show, show_json, tell
 from generator.errors import BAD_INPUT, DONE, Cap, Place
 from generator.rulebook.book import load
 from generator.verify.files import Asked
@@ -32,7 +31,7 @@ def command(paths: tuple[Path, ...], engine: str | None, version: str | None, st
     kept = [f for f in report.findings if cap.passes(f.problem)]
     if as_json:
         rest = [Finding(p.code, p.message, p.place or Place(""), p.severity) for p in cap.rest()]
-        show(json.dumps({"findings": [f.as_json() for f in (*kept, *rest)], "files": files, "checked": sorted(set(report.checked))}, indent=2))
+        show_json({"findings": [f.as_json() for f in (*kept, *rest)], "files": files, "checked": sorted(set(report.checked))})
     else:
         for problem in (*(finding.problem for finding in kept), *cap.rest()):
             show(str(problem))

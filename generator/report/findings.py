@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from generator.errors import Place, Problem, capped
 from generator.report.workflow import command
 
+SCHEMA_VERSION = 1
 FORMATS = ("text", "json", "github", "sarif")
 LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
 SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -39,7 +40,7 @@ def _json(found: Sequence[Problem]) -> str:
     rows = [{**_place(p)._asdict(), "code": p.code, "severity": p.severity, "message": p.message} for p in capped(found)]
     for row in rows:
         row["file"] = row.pop("path")
-    return json.dumps({"findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
+    return json.dumps({"schema_version": SCHEMA_VERSION, "findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
 
 
 def _github(found: Sequence[Problem]) -> str:
