@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from output_schemas import outputs  # noqa: E402
 
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
@@ -864,6 +866,7 @@ def schemas() -> dict[str, Schema]:
         "hubs": hubs(),
         "families": families(),
         "registry": registry(),
+        **outputs(),
     }
 
 

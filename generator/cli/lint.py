@@ -10,7 +10,7 @@ import click
 from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import reached
 from generator.cli import options
-from generator.cli.output import show
+from generator.cli.output import progress, show
 from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem
 from generator.readers.document import read_yaml
 from generator.report.findings import FORMATS, as_format
@@ -63,11 +63,11 @@ def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Probl
     """The rows that cases and examples reach; None if a shipped set has no cases (an installed wheel)."""
     book = RuleBook(sections_of(gathered.merged))
     try:
-        cases = cases_run(path, book)
+        cases = cases_run(path, book, progress)
     except GenDeployError as error:
         return None, list(error.problems)
     seen = [result.observed for result in cases]
-    seen += [one for _, one in examples_seen(example_files(path, project.find(Path())), book)]
+    seen += [one for _, one in examples_seen(progress(example_files(path, project.find(Path())), "examples"), book)]
     if without_cases(path):
         return None, []
     return Reached(reached(seen), len(seen)), []

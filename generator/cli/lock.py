@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.output import say, say_errors, show, show_json, tell
+from generator.cli.output import progress, say, say_errors, show, show_json, tell
 from generator.decide.decision import decide
 from generator.decide.kept import choice_of
 from generator.disk.lock_file import write_lock
@@ -85,7 +85,7 @@ def look_up(
 
     before = specs[0].lock or EMPTY
     start = replace(before, path=path, choices={} if fresh else before.choices)
-    filling = Filling(connect(), book, start, fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
+    filling = Filling(connect(), book, start, fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"), progress)
     mine = with_choices(filling.fill(specs), specs, book)
     if fresh and not quiet:
         _show_changes(specs, mine, book)
@@ -105,7 +105,7 @@ def look_up(
 def with_choices(lock: Lock, specs: Sequence[DeploymentSpec], book: RuleBook) -> Lock:
     """The lock with what each spec chooses. Of a spec that has no choice, none is recorded."""
     choices: dict[str, Choice] = {}
-    for spec in specs:
+    for spec in progress(specs, "choices"):
         try:
             outcome = decide(replace(spec, lock=lock), book)
         except GenDeployError:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from generator.cli.output import say, say_errors
+from generator.cli.output import progress, say, say_errors
 from generator.errors import GenDeployError, InputError, Place, Problem, UsageError, did_you_mean
 from generator.readers.document import MAX_SPEC_BYTES, Document, decode, parse_yaml
 from generator.rulebook.book import RuleBook
@@ -109,7 +109,7 @@ def each_spec(paths: Iterable[Path], engine: str | None, book: RuleBook, work: C
     """Do the work of a command on every valid spec; returns the highest exit code. The problems of each are printed."""
     check_engine(engine, book)
     found, errors = read_specs(paths, engine)
-    return max([say_errors(errors), *(attempt(work, spec) for spec in found)])
+    return max([say_errors(errors), *(attempt(work, spec) for spec in progress(found, "specs"))])
 
 
 def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:

@@ -12,7 +12,7 @@ from generator.cases.corpus import example_files, examples_seen, without_cases
 from generator.cases.observed import reached
 from generator.cases.update import flow, mendable, updated
 from generator.cli import options
-from generator.cli.output import show, show_json, tell
+from generator.cli.output import progress, show, show_json, tell
 from generator.errors import BAD_INPUT, DONE, Problem, UsageError, WriteError
 from generator.readers.resources import shown
 from generator.rulebook.book import RuleBook, load
@@ -35,7 +35,7 @@ def command(paths: tuple[Path, ...], rules: str, words: tuple[str, ...], coverag
         raise UsageError(Problem("no-such-file", f"{missing} does not exist"))
     book = load(rules)
     files = paths or case_files(find(rules))
-    results = [run(case, book) for case in chosen(read_cases(files), words)]
+    results = [run(case, book) for case in progress(chosen(read_cases(files), words), "cases")]
     if update:
         _update(results)
         results = [run(case, book) for case in chosen(read_cases(files), words)]

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from command import run
 
 from generator.cli.main import COMMANDS, cli
-from command import run
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = b"model: Qwen/Qwen3-8B\nhardware: {gpu: RTX4090-24GB}\n"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import HubServer
+from jsonschema import Draft202012Validator
 from repositories import TINY, awq, gguf_repo, model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -255,3 +256,13 @@ def test_a_template_without_tools_gets_no_parser_of_tools(server: HubServer, run
     (work / "spec.yaml").write_text(SPEC + "workload: {profile: agent}\n")
     assert run("spec.yaml", "-o", "out").returncode == 0
     assert ("tool-call-parser" in (work / "out/spec/vllm/config.yaml").read_text()) is parser
+
+
+def test_what_was_locked_as_json(run: Run) -> None:
+    for name, words in (("lock-json", ("lock",)), ("lock-list-json", ("lock", "--list"))):
+        said = run(*words, "spec.yaml", "--json")
+        data = json.loads(said.stdout)
+        schema = json.loads(run("schema", name).stdout)
+        assert not list(Draft202012Validator(schema).iter_errors(data))
+        assert data, said.stderr
+    assert [row["repository"] for row in data][0].startswith("acme/")
