@@ -595,6 +595,15 @@ def engine(merged: Schema) -> Schema:
             {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
             "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
+        "library": mapping({"type": TEXT, "source": SOURCE}, ("type", "source"), "Names without a repository: the type of weights that they mean."),
+        "defaults": {
+            "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",
+            "type": "array",
+            "items": mapping(
+                {"set": {"type": "object", "minProperties": 1}, "since": VERSION, "until": VERSION, "when": {"type": "object"}, "source": SOURCE},
+                ("set", "source"),
+            ),
+        },
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,
@@ -771,7 +780,8 @@ def families() -> Schema:
         "text": (TEXT, "The model_type of the language model inside a multimodal one."),
         "tower": (
             {"enum": [
-                "plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "merged-patches", "downsampled", "resampled", "resampler",
+                "plain", "rotary", "pooled", "shuffled", "pooled-patches", "deepstack", "merger", "plain-merger", "merged-patches", "downsampled", "resampled",
+                "resampler",
                 "perception", "conformer", "gated-conformer",
             ]},
             "This is the model_type of a vision or audio tower, built like this.",

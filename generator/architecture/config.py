@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
-from generator.architecture.audio import audio_tower
 from generator.architecture.experts import Experts, read_experts
 from generator.architecture.families import Families, Family, family_of
 from generator.architecture.fields import MAX_LAYERS, Fields
@@ -19,7 +18,7 @@ from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
 from generator.architecture.stacks import STACKS, Context, hybrid_blocks
 from generator.architecture.unloaded import unloaded
-from generator.architecture.vision import tower
+from generator.architecture.vision import audio_tower, tower
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.quantity import ceil_to
 
@@ -47,7 +46,7 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
-    seen = tower(outer, context.hidden, 2 * context.width, families) + audio_tower(outer, context.hidden, families)
+    seen = tower(outer, context.hidden, context.width, families) + audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
     yarn = yarn_context(fields, family)
     dim, rows = rotary(fields, family, stack, max(context.tokens, yarn))

@@ -10,7 +10,7 @@ from generator.architecture.attention import compressed, grouped, latent
 from generator.architecture.experts import Experts, dense, mixture, sparse_layers
 from generator.architecture.families import Family
 from generator.architecture.fields import MAX_LAYERS, Fields
-from generator.architecture.linear import KINDS, mamba2
+from generator.architecture.linear import linear
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
 from generator.architecture.streams import mixed_streams, ngram_layers
@@ -93,7 +93,7 @@ def standard(context: Context) -> Stack:
     for (word, own), layers in _split([(word, own_values(fields, i)) for i, word in enumerate(types)]):
         some = replace(context, fields=fields.changed(own))
         if word == LINEAR or family.linear_beside:
-            parts, cache = KINDS[family.linear](some.fields, context.hidden)
+            parts, cache = linear(family.linear, some.fields, context.hidden)
             stack.add(parts, layers, cache)
         if word != LINEAR:
             (_latent if family.stack == "latent" else _grouped)(some, stack, word, layers)
@@ -171,7 +171,7 @@ def mixers(context: Context) -> Stack:
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
     for word, layers in _split(wanted):
         if word == "mamba":
-            parts, cache = mamba2(fields, context.hidden, "mixer")
+            parts, cache = linear("mamba-2", fields, context.hidden, "mixer.")
             stack.add(parts, layers, cache)
         elif word == "attention":
             stack.add(grouped(full, context.hidden, context.family, fields), layers, full.cache)

@@ -13,6 +13,7 @@ from generator.cli.output import progress, refused, report, say, say_errors, sho
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
+from generator.facts.locked import unknown
 from generator.plan import Plan
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import Warnings, because_of, headline, warning_lines
@@ -57,10 +58,11 @@ def command(
     options.check_engine(engine, job.book)
     found, errors = options.read_specs(specs, engine)
     code, results, done = say_errors(errors), [], list[dict[str, object]]()
-    if not locked:
+    missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
+    if missing:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
 
-        found, code = looked_up(found, job.book, code)
+        found, code = looked_up(found, missing, job.book, code)
     for spec in progress(found, "specs"):
         try:
             one, result, plan = _one(spec, job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import sys
 import warnings
@@ -42,9 +41,6 @@ COMMANDS = {
     "help": "show what a command does and takes",
 }
 """Subcommands with their descriptions, in the order of the help."""
-
-GARBAGE = (100_000, 50, 50)
-"""Threshold of the garbage collector: plans are large trees without cycles, and its scans take a seventh of the time."""
 
 OPTIONS = ("-h", "--help", "--version", "--completion")
 COMPLETE = "_GEN_DEPLOY_COMPLETE"
@@ -122,7 +118,6 @@ def _in_project() -> bool:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code; no error ever shows a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
-    gc.set_threshold(*GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that cannot show a character

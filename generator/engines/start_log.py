@@ -7,7 +7,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+from generator.readers.document import read_yaml
+from generator.readers.resources import folder
 
 OFTEN, SELDOM = 1_000, 100
 """Lines that are kept for a word with a figure on its line, and for one that only tells the engine or its version."""
@@ -53,15 +57,13 @@ class Logged:
         if term not in self.figures or value < self.figures[term].value:
             self.figures[term] = Figure(value, line)
 
-    def read(self, line: Line, figures: Sequence[Row]) -> None:
-        """Keep what the line says by these rows."""
-        for term, keep, pattern in figures:
+    def read(self, line: Line, log: LogLines) -> None:
+        """Keep the figures and settings that a line states, and the first version that one names."""
+        for term, keep, pattern in log.figures:
             if found := pattern.search(line.text):
                 keep(self, term, gib_of(found[1], found[2] if pattern.groups > 1 else "GiB"), line.number)
-
-    def seen(self, line: str, version: re.Pattern[str]) -> None:
-        """Keep the first version that a line names."""
-        if self.version is None and (found := version.search(line)):
+        self.take(line.text, log.lists.get("settings", {}))
+        if self.version is None and (found := log.patterns["version"].search(line.text)):
             self.version = found[1]
 
     def take(self, text: str, settings: Mapping[str, re.Pattern[str]]) -> None:
@@ -76,19 +78,57 @@ Row = tuple[str, Callable[[Logged, str, float, int], None], re.Pattern[str]]
 """A term, `Logged.most` or `Logged.least`, and the pattern of its number and, where it is printed, its unit."""
 
 
-class LogParser(NamedTuple):
-    """A reader of one engine's start-up logs.
+class LogLines(NamedTuple):
+    """What one engine's log is searched for, as `rules/start_logs.yaml` says.
 
     One of `words` stands on every line that it looks for; with how many such lines are kept. Only this engine writes lines with one of `own`.
     """
 
     words: Mapping[str, int]
     own: Sequence[re.Pattern[str]]
+    figures: Sequence[Row]
+    patterns: Mapping[str, re.Pattern[str]]
+    lists: Mapping[str, Mapping[str, re.Pattern[str]]]
+
+
+class LogParser(NamedTuple):
+    """A reader of one engine's start-up logs."""
+
+    lines: LogLines
     parse: Callable[[Sequence[Line]], Logged]
+
+    @property
+    def words(self) -> Mapping[str, int]:
+        """The words of its lines; with how many lines of each are kept."""
+        return self.lines.words
 
     def mentions(self, lines: Sequence[Line]) -> int:
         """How many lines only this engine writes."""
-        return sum(1 for _, line in lines if any(pattern.search(line) for pattern in self.own))
+        return sum(1 for _, line in lines if any(pattern.search(line) for pattern in self.lines.own))
+
+
+@lru_cache(1)
+def _said() -> Mapping[str, Mapping[str, Any]]:
+    found: Mapping[str, Mapping[str, Any]] = read_yaml(folder("rules") / "start_logs.yaml").data
+    return found
+
+
+def log_lines(engine: str) -> LogLines:
+    """What a log of an engine is searched for."""
+    said = _said()[engine]
+
+    def compiled(text: str) -> re.Pattern[str]:
+        for word, meaning in said.get("short", {}).items():
+            text = text.replace(f"<{word}>", meaning)
+        return re.compile(text)
+
+    figures = [(one["term"], Logged.least if "keep" in one else Logged.most, compiled(one["pattern"])) for one in said.get("figures", ())]
+    lists = {name: {key: compiled(text) for key, text in one.items()} for name, one in said.items() if isinstance(one, Mapping) and name != "short"}
+    patterns = lists.pop("patterns")
+    groups = {**{name: [pattern] for name, pattern in patterns.items()}, **{name: [*one.values()] for name, one in lists.items()}}
+    own = [pattern for name in said["own"] for pattern in (groups[name] if name != "figures" else (row[2] for row in figures))]
+    words = {**dict.fromkeys(said["often"], OFTEN), **dict.fromkeys(said.get("seldom", ()), SELDOM)}
+    return LogLines(words, own, figures, patterns, lists)
 
 
 _UNITS = {"b": 2**-30, "kb": 2**-20, "kib": 2**-20, "mb": 2**-10, "mib": 2**-10, "gb": 1.0, "gib": 1.0, "tib": 1024.0}

@@ -10,8 +10,8 @@ import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
@@ -19,6 +19,7 @@ from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.readers.resources import folder as shipped
 from generator.readers.resources import shown
+from generator.record import dataclass
 from generator.rulebook.rulesets import SHIPPED, layers
 from generator.spec import requires
 
@@ -73,16 +74,8 @@ class Project:
 
     def _files_below(self, readable: Sequence[str]) -> Iterator[str]:
         """Files below the literal parts of the globs, as paths relative to the folder; symlinked folders are skipped."""
-        roots: set[str] = set()
-        for glob in self.specs:
-            fixed: list[str] = []
-            for part in PurePosixPath(glob).parts[:-1]:
-                if is_glob(part):
-                    break
-                fixed.append(part)
-            roots.add("/".join(fixed))
         seen = 0
-        for root in sorted(roots):
+        for root in sorted({"/".join(takewhile(lambda part: not is_glob(part), PurePosixPath(glob).parts[:-1])) for glob in self.specs}):
             if not lies_in(self.folder / root, readable):
                 raise self._outside(root)
             for at, folders, files in os.walk(self.folder / root):
@@ -151,39 +144,29 @@ def parse(text: str, name: str, folder: Path, past: bool = False) -> Project:
     required = () if past else requires.problems(document)
     if any(problem.code == requires.CODE for problem in required):  # what another version reads is not this one's to judge
         raise InputError(required)
-    problems = [*required, *_unknown(document), *_specs(document), *_folder(document, "out", required=True), *_folder(document, "rules")]
+    problems = [*required, *_problems(document)]
     if problems:
         raise InputError(sorted(problems, key=lambda p: (p.place.line, p.place.column) if p.place else (0, 0)))
     specs = data["specs"] if isinstance(data["specs"], list) else [data["specs"]]
     return Project(folder, tuple(str(PurePosixPath(s)) for s in specs), str(PurePosixPath(data["out"])), data.get("rules"), document)
 
 
-def _unknown(document: Document) -> Iterator[Problem]:
+def _problems(document: Document) -> Iterator[Problem]:
+    """What is wrong with the keys, and with the paths under them."""
     for key in document.data:
         if key not in KEYS:
             yield Problem("unknown-key", f"{key!r} is not a known key{did_you_mean(key, KEYS)}", document.place((key,), key=True))
-
-
-def _specs(document: Document) -> Iterator[Problem]:
-    value = document.data.get("specs")
-    if value is None:
-        yield Problem("missing-key", "'specs' is missing: the globs of your specs", document.place())
-        return
-    listed = value if isinstance(value, list) else [value]
-    if not listed:
-        yield Problem("bad-value", "specs: needs at least one glob", document.place(("specs",)))
-    for i, glob in enumerate(listed):
-        place = document.place(("specs", i)) if isinstance(value, list) else document.place(("specs",))
-        yield from _path_problem("specs", glob, place, below=True)
-
-
-def _folder(document: Document, key: str, required: bool = False) -> Iterator[Problem]:
-    value = document.data.get(key)
-    if value is None:
-        if required or key in document.data:
-            yield Problem("missing-key", f"{key!r} is missing", document.place())
-        return
-    yield from _path_problem(key, value, document.place((key,)), below=key == "out")
+    for key, means in (("specs", ": the globs of your specs"), ("out", ""), ("rules", "")):
+        value = document.data.get(key)
+        if value is None:
+            if key != "rules" or key in document.data:
+                yield Problem("missing-key", f"{key!r} is missing{means}", document.place())
+            continue
+        several = key == "specs" and isinstance(value, list)
+        if several and not value:
+            yield Problem("bad-value", "specs: needs at least one glob", document.place(("specs",)))
+        for i, one in enumerate(value if several else [value]):
+            yield from _path_problem(key, one, document.place((key, i) if several else (key,)), below=key != "rules")
 
 
 def _path_problem(key: str, value: object, place: Place, below: bool) -> Iterator[Problem]:
@@ -246,38 +229,19 @@ def inside(path: str, folder: str) -> bool:
 
 def matches(glob: str, path: str) -> bool:
     """Whether a path matches a glob: `**` is any number of folders; `*` and `?` match within a name and skip hidden files."""
-    states = {0}
-    tests = _tests(glob)
-    parts = path.split("/")
-    for i, part in enumerate(parts):
-        after: set[int] = set()
-        for at in _skipping(states, tests):
-            if at < len(tests):
-                test = tests[at]
-                if test is None:
-                    after |= {at} if not part.startswith(".") else set()
-                    if at in after and at == len(tests) - 1 and i == len(parts) - 1:
-                        return True  # a final `**` matches every file below
-                elif test(part):
-                    after.add(at + 1)
-        states = after
+    states, tests = {0}, _tests(glob)
+    for part in path.split("/"):
+        states |= {at + 1 for at in states if tests[at : at + 1] == (None,)}  # a `**` that matches no folder
+        after = ((at, test) for at in states for test in tests[at : at + 1] if (test(part) if test else not part.startswith(".")))
+        states = {at + 1 if test else at for at, test in after}
     return len(tests) in states
-
-
-def _skipping(states: set[int], tests: tuple[Callable[[str], object] | None, ...]) -> set[int]:
-    """These states of a glob, and those after a `**` that matches no folder."""
-    found = set(states)
-    for at in sorted(states):
-        while at < len(tests) and tests[at] is None:
-            at += 1
-            found.add(at)
-    return found
 
 
 @lru_cache(256)
 def _tests(glob: str) -> tuple[Callable[[str], object] | None, ...]:
-    """A test for each name in a glob; None for `**`."""
-    return tuple(None if part == "**" else _test(part) for part in PurePosixPath(glob).parts)
+    """A test for each name in a glob; None for `**`, which stands once where several follow one another, and before a `*` at the end."""
+    parts = [*PurePosixPath(glob).parts, *(["*"] if PurePosixPath(glob).name == "**" else [])]
+    return tuple(None if part == "**" else _test(part) for part, before in zip(parts, ["", *parts], strict=False) if not part == before == "**")
 
 
 def _test(part: str) -> Callable[[str], object]:

@@ -19,6 +19,7 @@ from generator.architecture.config import from_config
 from generator.architecture.families import ABOUT, Family, family_of, family_of_gguf
 from generator.architecture.gguf import from_gguf
 from generator.architecture.stacks import STACKS
+from generator.architecture.tables import tables
 from generator.cli import main
 from generator.readers.gguf_header import read_gguf
 from generator.rulebook.book import load
@@ -36,8 +37,11 @@ TRAITS = SCHEMA["properties"]["families"]["additionalProperties"]["properties"]
 def test_the_schema_and_the_code_have_the_same_words() -> None:
     assert {field.name for field in dataclasses.fields(Family)} | set(ABOUT) == set(TRAITS)
     assert set(TRAITS["stack"]["enum"]) == set(STACKS)
-    told = {*vision._OWN, *vision._TELLING.values(), "plain", "rotary", "pooled", "shuffled", "pooled-patches", "conformer", "gated-conformer"}
-    assert set(TRAITS["tower"]["enum"]) == told
+    kinds = {name: table["is"] for name, table in tables().items()}
+    assert set(TRAITS["tower"]["enum"]) == {name for name, kind in kinds.items() if kind in ("tower", "audio tower")} >= {*vision._TELLING.values()}
+    assert set(TRAITS["linear"]["enum"]) == {name for name, kind in kinds.items() if kind == "state"}
+    projectors = {f"{word} projector" for word in (*TRAITS["projector"]["enum"], *vision._WITH_PROJECTOR)}
+    assert projectors == {name for name, kind in kinds.items() if kind == "projector"}
 
 
 def test_no_family_is_named_in_code() -> None:

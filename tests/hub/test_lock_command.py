@@ -265,4 +265,4 @@ def test_what_was_locked_as_json(run: Run) -> None:
         schema = json.loads(run("schema", name).stdout)
         assert not list(Draft202012Validator(schema).iter_errors(data))
         assert data, said.stderr
-    assert [row["repository"] for row in data][0].startswith("acme/")
+    assert next(row["repository"] for row in data).startswith("acme/")

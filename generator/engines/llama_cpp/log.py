@@ -7,33 +7,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import OFTEN, SELDOM, Figure, Line, Logged, LogParser, gib_of
+from generator.engines.start_log import Figure, Line, Logged, LogParser, gib_of, log_lines
 
-_BUFFER = re.compile(r"\b(\w[\w.]{0,40}):\s+(\S{1,40})\s+(?:(model|KV|compute|RS)\s+)?buffer size\s*=\s*([\d.]+)\s*MiB")
-_WINDOWED = re.compile(r"creating\s+(non-)?SWA KV cache")
-_SLOTS = {
-    "slots": re.compile(r"\bn_(?:seq_max|slots|parallel)\s*= (\d{1,6})\b"),
-    "cells": re.compile(r"llama_context: n_ctx\s*= (\d{1,12})\b"),
-    "own": re.compile(r"\b(?:n_ctx_seq|n_ctx_slot|new slot,? n_ctx(?:_slot)?)\s*= (\d{1,12})\b"),
-    "batch": re.compile(r"llama_context: n_ubatch\s*= (\d{1,9})\b"),
-    "shared": re.compile(r"\bkv_unified\s*= '?(true|false)\b"),
-}
-"""`server-context.cpp`: a server without `--parallel` has four slots that share one cache, each of the whole context."""
-_CELLS = re.compile(r"\bllama_kv_cache\w{0,20}: size =\s*([\d.]+) MiB \(\s*(\d{1,12}) cells,\s*\d+ layers,\s*(\d{1,6})(?:/\s*(\d{1,6}))? seqs\)")
-_BUILD = re.compile(r"(?:\bbuild:\s*|\bbuild_info:\s*b|\bbuild\s*=\s*|\bversion:\s*)(\d{3,6})\b")
-_BREAKDOWN = re.compile(
-    r"\|\s*-\s*(\w[\w-]{0,40})[^|]{0,120}\|\s*(?:(\d{1,9}) =\s*\d+ \+ \(\s*)?(\d{1,9}) =\s*(\d{1,9}) \+\s*(\d{1,9}) \+\s*(\d{1,9})"
-    r"(?:\s*\) \+\s*(-?\d{1,20})\b)?"
-)
-"""A device of `common_memory_breakdown_print` (`common/fit.cpp`): total = free + (self = model + context + compute) + unaccounted."""
-_BESIDE = re.compile(r"\b(?:memory usage of (mmproj|MTP context)) is ([\d.]+) MiB")
-_OLLAMA = re.compile(r'msg="(model weights|kv cache|compute graph)"\s+(?:backend=\S{1,40} )?(?:device|buffer|buffer_type)=(\S{1,40})\s+size="([\d.]+) (\w+)"')
-_EXPECTED = re.compile(r'\bmemory\.(required\.kv|weights\.total|graph\.full)="([\d.]+) (\w+)"')
-"""What Ollama before 0.11 expected (`llm/memory.go`); its runner of then logged llama.cpp's lines, or nothing."""
-_OLLAMA_VERSION = re.compile(r"\(version (\d+(?:\.\d+){1,3})\)")
-_OLLAMA_SLOTS = {"slots": re.compile(r"(?:\bParallel:|--parallel )(\d{1,6})\b"), "cells": re.compile(r"(?:\bKvSize:|--ctx-size )(\d{1,9})\b")}
-_OFFLOADED = re.compile(r"offloaded (\d{1,5})/(\d{1,5}) layers to GPU")
-
+LOG = log_lines("llama.cpp")
 _TERMS = {
     "model": "weights", "KV": "kv_cache", "RS": "kv_cache", "compute": "activations",
     "model weights": "weights", "kv cache": "kv_cache", "compute graph": "activations",
@@ -46,48 +22,41 @@ _ROUGH = "rounded"
 _Sizes = dict[tuple[str, str], tuple[float, int]]  # by term and kind: GiB, and the line
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
-_WORDS = {
-    **dict.fromkeys(("buffer size", "SWA KV cache", "llama_context: ", " cells,", "memory", "|   - ", "layers to GPU", " device="), OFTEN),
-    **dict.fromkeys((" buffer=", " buffer_type=", "Parallel:", "new slot", "n_slots", "n_parallel"), OFTEN),
-    **dict.fromkeys(("build", "version", "ollama runner"), SELDOM),
-}
-
-
 def parse(lines: Sequence[Line]) -> Logged:
     """A log of either; the device with the most memory counts, its last figures (a fit tries several)."""
     ollama = any(word in line for _, line in lines for word in _OLLAMA_SAYS)
     logged = Logged("ollama") if ollama else Logged("llama.cpp", also=("ollama",))
     sizes, whole, said, probes = dict[str, _Sizes](), _Sizes(), dict[str, str](), dict[str, str]()
-    cache = ""
+    cache, patterns = "", LOG.patterns
     for number, line in lines:
-        if found := _WINDOWED.search(line):
+        if found := patterns["windowed"].search(line):
             cache = "full" if found[1] else "sliding"
-        if (found := _BUFFER.search(line)) and (found[3] or "load_tensors" in found[1]):
+        if (found := patterns["buffer"].search(line)) and (found[3] or "load_tensors" in found[1]):
             what = found[3] or "model"
             cache = "" if what == "model" else cache
             kind = f"{found[1]}/{what}/{cache if what == 'KV' else ''}"
             sizes.setdefault(found[2], {})[_TERMS[what], kind] = (gib_of(found[4], "MiB"), number)
-        elif found := _OLLAMA.search(line):
+        elif found := patterns["ollama"].search(line):
             sizes.setdefault(found[2], {})[_TERMS[found[1]], _ROUGH] = (gib_of(found[3], found[4]), number)
-        elif found := _BREAKDOWN.search(line):
+        elif found := patterns["breakdown"].search(line):
             probes[found[1]] = _device(found, number, sizes.setdefault(found[1], {}), logged)
-        for found in _EXPECTED.finditer(line):
+        for found in patterns["expected"].finditer(line):
             whole[_TERMS[found[1]], "expected"] = (gib_of(found[2], found[3]), number)
-        if found := _CELLS.search(line):
+        if found := patterns["cells"].search(line):
             whole["kv_cache", f"size/{cache}"] = (gib_of(found[1], "MiB"), number)
             said.setdefault("slots", found[3])
             said.setdefault("in_cache", found[2])
             said.setdefault("streams", found[4] or "1")
-        if ollama and (found := _OLLAMA_VERSION.search(line)):
+        if ollama and (found := patterns["ollama_version"].search(line)):
             logged.version = found[1]
-        elif not ollama and logged.version is None and (found := _BUILD.search(line)):
+        elif not ollama and logged.version is None and (found := patterns["build"].search(line)):
             logged.version = f"b{found[1]}"
-        for name, pattern in (*_SLOTS.items(), *(_OLLAMA_SLOTS.items() if ollama else ())):
+        for name, pattern in (*LOG.lists["slots"].items(), *(LOG.lists["ollama_slots"].items() if ollama else ())):
             if found := pattern.search(line):
                 said[name] = found[1]
-        if (found := _OFFLOADED.search(line)) and int(found[1]) < int(found[2]):
+        if (found := patterns["offloaded"].search(line)) and int(found[1]) < int(found[2]):
             logged.notes.append(f"only {found[1]} of {found[2]} layers are on the GPU")
-        if found := _BESIDE.search(line):
+        if found := patterns["beside"].search(line):
             logged.notes.append(f"the {found[1]} takes {gib_of(found[2], 'MiB'):.2f} GiB more, by the server's own estimate")
     in_host = {term for name, terms in sizes.items() if name.startswith(_HOST) for term, kind in terms if kind != _ROUGH}
     for name, terms in sizes.items():  # what Ollama expected, and rounded tables, give way to what was allocated; a table has one row for the host
@@ -157,4 +126,4 @@ def _fullest(sizes: dict[str, _Sizes], whole: _Sizes, logged: Logged) -> None:
                 logged.figures[term] = figure._replace(value=figure.value + size) if figure else Figure(size, line)
 
 
-PARSER = LogParser(_WORDS, (_BUFFER, _OLLAMA, _BREAKDOWN, _EXPECTED, _CELLS, *_SLOTS.values()), parse)
+PARSER = LogParser(LOG, parse)

@@ -1,0 +1,102 @@
+"""Layers and towers as `rules/parts.json` has them: sizes by the keys of a config, and matrices by those sizes.
+
+Floor 3; reads that file. A length is a sum of products of sizes and whole numbers (`inner + 2 * groups * state`); the schema `parts`
+says what else a size can be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+from generator.architecture.fields import MAX_WIDTH, Fields
+from generator.architecture.parts import Part, biased
+from generator.architecture.shape import Role
+from generator.readers.resources import folder
+
+Said = str | list[str] | dict[str, Any]
+"""A size as the file has it; the schema says which keys stand together."""
+
+
+@lru_cache(1)
+def tables() -> Mapping[str, dict[str, Any]]:
+    """Every table by its name."""
+    found: Mapping[str, dict[str, Any]] = json.loads((folder("rules") / "parts.json").read_bytes())
+    return found
+
+
+class Sizes(dict[str, int]):
+    """The sizes of a table, from a config and from those given."""
+
+    def __init__(self, name: str, fields: Fields, given: Mapping[str, int]) -> None:
+        super().__init__(given)
+        self._fields, self._said = fields, _said(name)
+        for one in self._said:
+            self[one]
+
+    def __missing__(self, name: str) -> int:
+        self[name] = found = self._read(self._said[name])
+        return found
+
+    def length(self, text: object) -> int:
+        """A sum of products, of sizes and whole numbers; one too long for a matrix is an error."""
+        return sum(prod(self._factor(word) for word in term.split(" * ")) for term in str(text).split(" + "))
+
+    def _factor(self, word: str) -> int:
+        return int(word) if word.lstrip("-").isdigit() else self[word]
+
+    def _read(self, said: Said) -> int:
+        """One size; `InputError` for a key that is missing or has an impossible value."""
+        fields = self._fields
+        if isinstance(said, str):
+            return self.length(said)
+        if isinstance(said, list):
+            return fields.integer(*said)
+        if "if" in said and not self[said["if"]]:
+            return 0
+        high, default = said.get("high", MAX_WIDTH), said.get("default")
+        if "flag" in said:
+            return int(fields.flag(*said["flag"], default=bool(default)))
+        if "word" in said:
+            return int(fields.word(said["word"]) == said["is"])
+        if "none" in said:
+            return int(not self[said["none"]])
+        if "most" in said:
+            return max(map(self.length, said["most"]))
+        if "count" in said:
+            return len(fields.sequence(said["count"], int) or ())
+        if "list" in said:
+            return int((fields.integers(said["list"], 2, 1, high) or said["default"])[said["at"]])
+        if "ratio" in said:
+            ratio, of = fields.number(said["ratio"], said.get("low", 0.1), said.get("high", 64), said["default"]), self.length(said["of"])
+            found = of / ratio**2 if said.get("inverse_square") else of * ratio
+            return round(found) if said.get("rounded") else int(found)
+        if "over" in said:
+            return self.length(said["of"]) // max(1, self.length(said["over"]))
+        return fields.integer(*said["keys"], low=said.get("low", 1), high=high, default=None if default is None else self.length(default))
+
+
+def _said(name: str) -> dict[str, Said]:
+    """The sizes of a table over those of the one that it is `like`."""
+    table = tables()[name]
+    return {**(_said(table["like"]) if "like" in table else {}), **table.get("sizes", {})}
+
+
+def parts_of(name: str, sizes: Sizes, role: Role, module: str = "", prefix: str = "") -> list[Part]:
+    """The matrices of a table, with biases; `module` and `prefix` go before the names of modules and of matrices."""
+    table = tables()[name]
+    return [part for row in table.get("parts") or tables()[table["like"]]["parts"] for part in _row(row, sizes, role, module, prefix)]
+
+
+def _row(row: Mapping[str, Any], sizes: Sizes, role: Role, module: str, prefix: str) -> Iterable[Part]:
+    if "like" in row:
+        return parts_of(row["like"], sizes, role, module, prefix)
+    if "if" in row and not sizes[row["if"]]:
+        return ()
+    part = Part(
+        prefix + row["name"], row.get("role", role), sizes.length(row["rows"]), sizes.length(row.get("columns", 1)), row.get("shard", "replicated"),
+        module + row["module"] if "module" in row else "", sizes.length(row.get("count", 1)), linear="module" in row and not row.get("wide"),
+    )  # fmt: skip
+    return biased(part, bool(sizes.length(row.get("bias", 0))))
