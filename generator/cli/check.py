@@ -12,7 +12,7 @@ from generator.cli.output import progress, refused, say_errors, show, show_json,
 from generator.disk.written import Finding, compare, orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
 from generator.report.edits import WAYS_OUT, drift, edit
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 MEANING = {
@@ -27,17 +27,15 @@ MEANING = {
 
 @click.command("check")
 @options.some_specs_argument
-@options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
+@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option)
 @options.options(options.json_option, options.quiet_option, options.verbose_option)
 def command(
-    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, as_json: bool, quiet: bool, verbose: bool
+    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool, as_json: bool, quiet: bool, verbose: bool
 ) -> int:
     """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     specs, out, whole = options.corpus(specs, out)
-    book = load(rules)
-    options.check_engine(engine, book)
     found, errors = options.read_specs(specs, engine)
     rows: list[dict[str, str]] = []
 

@@ -9,9 +9,8 @@ import contextlib
 import os
 import re
 import shutil
-import signal
 import subprocess
-import threading
+import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +27,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 SECONDS = 10
 MOST = 1 << 16
-"""Bytes of an answer that are read."""
+"""Bytes of an answer; a longer one is none."""
 LONGEST = 100
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 
@@ -63,31 +62,17 @@ def detected(book: RuleBook) -> dict[str, object]:
 
 def answer(command: list[str]) -> str:
     """What a tool prints in its time; empty where it is not installed, fails, or says nothing."""
-    path = shutil.which(command[0])
+    path, env = shutil.which(command[0]), {**os.environ, "LC_ALL": "C"}
     if path is None:
         return ""
-    try:
-        tool = subprocess.Popen(
-            [path, *command[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "LC_ALL": "C"},
-            start_new_session=True,
-        )  # fmt: skip
-    except OSError:
-        return ""
-
-    def stop() -> None:
-        with contextlib.suppress(OSError, AttributeError):  # Windows has no groups
-            os.killpg(tool.pid, signal.SIGKILL)
-        tool.kill()
-
-    timer = threading.Timer(SECONDS, stop)
-    timer.start()
-    with tool:
-        text = tool.stdout.read(MOST) if tool.stdout else b""
-        if len(text) == MOST:
-            stop()
-        failed = tool.wait()
-        timer.cancel()
-    return "" if failed else text.decode("utf-8", "replace").replace("\r", "")
+    with tempfile.TemporaryFile() as file:  # a pipe would be held open by what a stopped tool has started
+        try:
+            subprocess.run([path, *command[1:]], stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.DEVNULL, env=env, timeout=SECONDS, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        file.seek(0)
+        text = file.read(MOST)
+    return "" if len(text) == MOST else text.decode("utf-8", "replace").replace("\r", "")
 
 
 def cards_in(text: str, ask: Ask) -> Iterator[Card]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import click
 
@@ -12,16 +11,15 @@ from generator.cli import options
 from generator.cli.output import progress, show, show_json, tell
 from generator.decide.decision import best_of_ready
 from generator.decide.prefer import Ranked, order_of
-from generator.errors import DONE, NOTHING_FITS, InputError, Problem, did_you_mean, fail, fold
+from generator.errors import DONE, NOTHING_FITS, InputError, did_you_mean, fail, fold
 from generator.facts.gpu import resolve_gpu
-from generator.hub.lock import EMPTY, read_lock
+from generator.hub.lock import EMPTY
 from generator.quantity import gib
-from generator.readers.document import Document
 from generator.render.plan_json import figure
 from generator.report.catalogue import table
-from generator.rulebook.book import load
-from generator.spec import project
-from generator.spec.deployment import DeploymentSpec, ModelRequest, from_document
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import ModelRequest
+from generator.spec.words import machine, spec_of
 
 COLUMNS = ("model", "engine", "quantization", "max_model_len", "memory_gib", "output_tokens_per_second", "loss_percent")
 SHOWN = 20
@@ -31,20 +29,20 @@ SHOWN = 20
 @click.command("fits")
 @click.argument("gpu", required=False)
 @click.argument("word", default="")
-@click.option("--gpus", type=click.IntRange(1, 72), default=1, show_default=True, help="How many of them the machine has.")
+@options.gpus_option
 @click.option("--goal", metavar="GOAL", help="What counts: balanced, quality, throughput, latency or cost; default: by the profile.")
 @click.option("--profile", metavar="PROFILE", default="dev", show_default=True, help="The workload: chat, batch, rag, agent, code, or dev for a single user.")
 @click.option("--min-context", metavar="TOKENS", help="Only models that hold so many tokens, such as 32k.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help=f"At most N models; default: the first {SHOWN}, with --json all.")
-@options.options(options.rules_option, options.json_option)
+@options.options(options.book_option, options.json_option)
 def command(
-    gpu: str | None, word: str, gpus: int, goal: str | None, profile: str, min_context: str | None, limit: int | None, rules: str, as_json: bool
-) -> int:
+    gpu: str | None, word: str, gpus: str | None, goal: str | None, profile: str, min_context: str | None, limit: int | None, book: RuleBook,
+    as_json: bool,
+) -> int:  # fmt: skip
     """List the models of the catalogue and the lock that run on GPU, best first, each as `plan` would deploy it for one user.
 
     WORD: only models that have it in their name. Without GPU, this machine. Models whose weights would have to be quantized first are left out.
     The table `fits` of the rules is the order."""
-    book = load(rules)
     if "fits" not in book.tables:
         raise fail("missing-table", f"the rule set {book.name!r} has no table `fits`, which orders the models")
     if gpu is None:
@@ -52,18 +50,18 @@ def command(
 
         hardware: Mapping[str, object] = detected(book)
     else:
-        hardware = {"gpu": gpu, "gpus_per_node": gpus}
+        hardware = machine(gpu, gpus)
     workload = {"profile": profile, **({"goal": goal} if goal else {}), **({"max_context": min_context} if min_context else {})}
-    models, asked = book.section("models"), _asked(hardware, workload)
-    try:
-        resolve_gpu(asked, book)
-    except InputError as error:
-        raise InputError(problem._replace(place=None) for problem in error.problems) from None
-    lock = asked.lock or EMPTY
+    asked = spec_of({"name": "fits", "model": "any", "hardware": hardware, "workload": workload})
+    asked = replace(asked, lock=asked.lock and replace(asked.lock, choices={}))
+    resolve_gpu(asked, book)
+    models, lock = book.section("models"), asked.lock or EMPTY
     names = sorted({*models, *(name for name, one in lock.repositories.items() if one.config and not one.weights and "@" not in name)})
     named = [name for name in names if fold(word) in fold(name)]
     if not named:
-        raise fail("unknown-model", f"no model has {word!r} in its name{did_you_mean(word, [name.rpartition('/')[2] for name in names])}")
+        near = did_you_mean(word, [name.rpartition("/")[2] for name in names])
+        more = f"`gen-deploy lock -m {word if '/' in word else 'OWNER/MODEL'} -g {gpu or 'GPU'!r}` adds one of the model hub"
+        raise fail("unknown-model", f"no model of catalogue or lock has {word!r} in its name{near}; {more}")
     found: list[tuple[str, Ranked]] = []
     for name in progress(named, "models"):
         try:
@@ -84,16 +82,6 @@ def command(
         tell(f"error[nothing-fits]: none of {len(named)} models runs there as published")
         return NOTHING_FITS
     return DONE
-
-
-def _asked(hardware: Mapping[str, object], workload: Mapping[str, object]) -> DeploymentSpec:
-    """The spec of this machine and workload, with the lock of the project; raises `InputError` for a word that a spec may not have there."""
-    data = {"name": "fits", "model": "any", "hardware": hardware, "workload": workload}
-    spec, problems = from_document(Document("fits", data, {}, {}), Path("fits"))
-    if spec is None:
-        raise InputError(Problem(problem.code, problem.message) for problem in problems)
-    path = project.lock_path(Path())
-    return replace(spec, lock=replace(read_lock(path), choices={}) if path.is_file() else None)
 
 
 def _row(model: str, best: Ranked) -> dict[str, object]:

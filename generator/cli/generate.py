@@ -16,8 +16,8 @@ from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, In
 from generator.facts.locked import unknown
 from generator.plan import Plan
 from generator.report.edits import WAYS_OUT, edit
-from generator.report.summary import Warnings, because_of, headline, warning_lines
-from generator.rulebook.book import RuleBook, load
+from generator.report.summary import Warnings, because_of, headline
+from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 SHOWN = 5
@@ -34,28 +34,26 @@ class Job(NamedTuple):
     prune: bool
     quiet: bool
     verbose: bool
-    warned: Warnings | None
-    """Collects the warnings of several specs."""
+    warned: Warnings
 
 
 @click.command("generate")
 @options.some_specs_argument
-@options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
+@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option)
 @click.option("--locked", is_flag=True, help="Never ask the model hub: what catalogue and lock lack is an error.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option("--prune", is_flag=True, help="Remove generated files that are no longer needed.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if files were written or removed, or are not yet in git (for hooks).")
 @options.options(options.json_option, options.quiet_option, options.verbose_option)
 def command(
-    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool,
+    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool,
     locked: bool, force: bool, prune: bool, exit_code: bool, as_json: bool, quiet: bool, verbose: bool,
 ) -> int:  # fmt: skip
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     specs, out, whole = options.corpus(specs, out)
-    job = Job(load(rules), out, all_engines, force, prune, quiet or as_json, verbose, Warnings() if len(specs) > 1 else None)
-    options.check_engine(engine, job.book)
+    job = Job(book, out, all_engines, force, prune, quiet or as_json, verbose, Warnings(verbose))
     found, errors = options.read_specs(specs, engine)
     code, results, done = say_errors(errors), [], list[dict[str, object]]()
     missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
@@ -73,7 +71,7 @@ def command(
             say(error.problems)
             _tell_edits(error, out / spec.name, verbose)
             code = max(code, error.exit_code)
-    for line in job.warned.lines() if job.warned is not None else ():
+    for line in job.warned.lines():
         tell(line)
     if results:
         write_run(job.out, made_by(job.book))
@@ -113,11 +111,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None, Plan 
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
     report(f"{result.folder}: {state}")
-    if job.warned is not None and not job.verbose:
-        job.warned.add(outcome.plan)
-    else:
-        for line in warning_lines(outcome.plan, job.verbose, spec.name if job.warned is not None else ""):
-            tell(line)
+    job.warned.add(outcome.plan)
     return DONE, result, outcome.plan
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,15 @@ import yaml
 
 from generator import __version__
 from generator.cli import options
+from generator.cli.detect import detected
 from generator.cli.output import say, show
 from generator.compare.command import added
 from generator.compare.command import unlike as differences
 from generator.decide.decision import decide
-from generator.errors import DONE, InputError, Place, Problem, WriteError
+from generator.errors import DONE, InputError, Place, Problem, UsageError, WriteError
 from generator.readers.resources import folder as resources
 from generator.render.words import comment
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec.words import machine, spec_of
 from generator.verify.files import MAX_BYTES, STDIN, Asked, check_file, check_text
 from generator.verify.restated import restated
@@ -29,32 +31,39 @@ PROJECT = {
     ".github/workflows/gen-deploy.yml": ("workflow.yaml", "the review of pull requests"),
 }
 """Files of `--project`: path, template and description."""
+HARDWARE = re.compile(r"^hardware:\n(?:  .*\n)+", re.MULTILINE)
+"""The section of the starter spec that `--detect` replaces."""
 
 
 @click.command("init")
 @click.argument("path", default="spec.yaml", type=click.Path(path_type=Path))
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A launch file (`-`: standard input) to say as a spec.")
 @options.words_options
+@click.option("--detect", is_flag=True, help="Ask this machine for its cards, by the tools of their makers.")
 @click.option("--engine", metavar="ENGINE", help="The engine, if the launch file does not name it.")
 @click.option("--engine-version", "version", metavar="VERSION", help="Its version, if the launch file does not pin it.")
-@options.rules_option
+@options.book_option
 @click.option("--project", is_flag=True, help="Write gen-deploy.yaml, .pre-commit-config.yaml and a workflow instead; nothing is overwritten.")
 @click.option("--force", is_flag=True, help="Overwrite PATH if it exists.")
 def command(
-    path: Path, source: Path | None, model: str | None, gpu: str | None, gpus: str | None, engine: str | None, version: str | None, rules: str,
-    project: bool, force: bool,
+    path: Path, source: Path | None, words: options.Words, detect: bool, engine: str | None, version: str | None, book: RuleBook, project: bool,
+    force: bool,
 ) -> int:  # fmt: skip
-    """Write a spec to PATH (default: spec.yaml): a commented one to start from, of a model on a GPU (-m, -g), or of a launch file (--from)."""
+    """Write a spec to PATH (default: spec.yaml): a commented one to start from, of a model on a GPU (-m, -g), or of a launch file (--from).
+
+    With --detect, for the machine that this runs on."""
     if project:
         return _project()
+    if detect and words.gpu:
+        raise UsageError(Problem("usage", "--detect asks this machine for its GPUs: leave --gpu out"))
+    hardware = detected(book) if detect else machine(words.gpu, words.gpus) if words.gpu else None
     if source is not None:
-        hardware = machine(gpu, gpus) if gpu else None
-        text = spec_of_file(source, Asked(engine, version, None, model), hardware, load(rules))
-    elif model or gpu:
-        spec = options.from_words((), model, gpu, gpus, engine)
-        text = _yaml(spec.document.data if spec else {})
+        text = spec_of_file(source, Asked(engine, version, None, words.model), hardware, book)
+    elif any(words):
+        text = _yaml(spec_of({"model": words.model, "hardware": hardware}).document.data if detect else words.spec(engine).document.data)
     else:
         text = (resources("templates") / "starter.yaml").read_text(encoding="utf-8")
+        text = HARDWARE.sub(_yaml({"hardware": hardware}), text) if hardware else text
     if not _written(path, text, force):
         raise WriteError(Problem("exists", f"{path} already exists (--force overwrites it)"))
     show(f"{path}: edit it, then `gen-deploy {path} -o out`")

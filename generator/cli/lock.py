@@ -22,23 +22,24 @@ from generator.quantity import gib
 from generator.render.compose import image_of
 from generator.render.launch import launch_of
 from generator.report.summary import chosen_line
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
 
 
 @click.command("lock")
-@options.options(options.some_specs_argument, options.rules_option)
+@options.some_specs_argument
+@options.words_options
+@options.book_option
 @click.option("--upgrade", is_flag=True, help="Ask again for what the lock has; says which decisions change.")
 @click.option("--list", "listing", is_flag=True, help="Do not ask the hub: list the files that a site without network must bring, with sizes and digests.")
 @options.options(options.json_option, options.quiet_option)
-def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
-    """Look up the models that the specs name, and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.
+def command(specs: tuple[Path, ...], words: options.Words, book: RuleBook, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
+    """Look up the models that the specs name, or one for a GPU (-m MODEL -g GPU), and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.
 
     Without SPEC, all specs of the project file. Weights are never downloaded."""
-    book = load(rules)
-    paths, whole = specs_of(specs)
-    found, errors = options.read_specs(paths)
+    whole = not (specs or any(words))
+    found, errors = options.read_specs(options.corpus((), Path())[0] if whole else specs, words=words)
     code = say_errors(errors)
     if listing:
         return max(code, _list(found, book, as_json))
@@ -56,13 +57,6 @@ def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, a
     if as_json:
         show_json({"locks": locks})
     return code
-
-
-def specs_of(specs: tuple[Path, ...]) -> tuple[tuple[Path, ...], bool]:
-    """The specs of the command line, else those of the project file; and whether these are all of it."""
-    if specs:
-        return specs, False
-    return options.corpus((), Path())[0], True
 
 
 def by_lock(specs: Iterable[DeploymentSpec]) -> dict[Path, list[DeploymentSpec]]:
@@ -102,9 +96,9 @@ def look_up(
 
 
 def with_choices(lock: Lock, specs: Sequence[DeploymentSpec], book: RuleBook) -> Lock:
-    """The lock with what each spec chooses. Of a spec that has no choice, none is recorded."""
+    """The lock with what each spec of a file chooses. Of one that has no choice, none is recorded."""
     choices: dict[str, Choice] = {}
-    for spec in progress(specs, "choices"):
+    for spec in progress([spec for spec in specs if spec.document.name], "choices"):
         try:
             outcome = decide(replace(spec, lock=lock), book)
         except GenDeployError:
@@ -163,7 +157,7 @@ def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int
         repositories = (spec.lock or EMPTY).repositories
         entry = repositories.get(name) or repositories.get(key_of(spec.model, book))
         if entry is None or not entry.files:
-            message = f"the lock has no files of {name!r}: run `gen-deploy lock {spec.document.name}` where there is network"
+            message = f"the lock has no files of {name!r}: run `gen-deploy lock {spec.words}` where there is network"
             problems.append(spec.problem(("model",), "not-locked", message))
             continue
         for file, one in entry.files.items():

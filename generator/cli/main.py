@@ -38,7 +38,6 @@ COMMANDS = {
     "list": "list the catalogue: gpus, models, methods, engines, rules",
     "schema": "print a JSON Schema",
     "init": "write a commented starter spec, or a project file with its hooks and workflow",
-    "help": "show what a command does and takes",
 }
 """Subcommands with their descriptions, in the order of the help."""
 
@@ -94,7 +93,8 @@ def _completion(ctx: click.Context, param: click.Parameter, shell: str | None) -
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`gen-deploy SPEC… -o DIR` is the main job. Exit codes: 0 done, 1 bad input, 2 usage, 3 differences, 4 nothing fits, 5 could not write.",
+    epilog="`gen-deploy SPEC… -o DIR` is the main job; `gen-deploy help COMMAND` says what a command takes. "
+    "Exit codes: 0 done, 1 bad input, 2 usage, 3 differences, 4 nothing fits, 5 could not write.",
 )
 @click.version_option(__version__, prog_name="gen-deploy")
 @click.option(
@@ -156,10 +156,12 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 def _run(words: list[str]) -> int:
     if not words and COMPLETE not in os.environ and _in_project():
         words = ["generate"]
+    helped = words[:1] == ["help"]
+    words = [*words[1:], "--help"] if helped else words
     if words and words[0] not in COMMANDS and words[0].partition("=")[0] not in OPTIONS:
-        near = did_you_mean(words[0], COMMANDS) if words[0].isalpha() and not os.path.lexists(words[0]) else ""
-        if near:
-            say([Problem("usage", f"{words[0]!r} is neither a command nor a file{near}")])
+        near = did_you_mean(words[0], [*COMMANDS, "help"]) if words[0].isalpha() and not os.path.lexists(words[0]) else ""
+        if near or helped:
+            say([Problem("usage", f"{words[0]!r} is {'not a command' if helped else 'neither a command nor a file'}{near}")])
             return USAGE
         words = ["generate", *words]
     if not words and COMPLETE not in os.environ:

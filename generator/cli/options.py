@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 from generator.cli.output import progress, say, say_errors
 from generator.errors import GenDeployError, InputError, Place, Problem, UsageError, did_you_mean
 from generator.readers.document import MAX_SPEC_BYTES, Document, decode, parse_yaml
-from generator.rulebook.book import RuleBook
+from generator.rulebook.book import RuleBook, load
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
 from generator.spec.deployment import read_spec as spec_of
@@ -29,15 +30,30 @@ def _rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str
     return project.rule_set(value, Path())
 
 
+def _book(ctx: click.Context, param: click.Parameter, value: str | None) -> RuleBook:
+    return load(project.rule_set(value, Path()))
+
+
+def _engine(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    known = ctx.params["book"].section("engines") if value is not None else {}
+    if value is not None and value not in known:
+        raise InputError(Problem("unknown-engine", f"--engine: {value!r} is not a known engine{did_you_mean(value, known)} (one of {', '.join(known)})"))
+    return value
+
+
 def _tree_rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
     return project.rule_set(value, Path(), tree=True)
 
 
-rules_option = click.option("--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; default: the project file's, else `default`.")
+RULES = "The rule set; default: the project file's, else `default`."
+rules_option = click.option("--rules", metavar="NAME-OR-DIR", callback=_rules, help=RULES)
+book_option = click.option("--rules", "book", metavar="NAME-OR-DIR", callback=_book, is_eager=True, help=RULES)
+"""The same, read."""
 tree_rules_option = click.option(
     "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; default: the project file's, else ./rules, else `default`."
 )
-engine_option = click.option("--engine", metavar="ENGINE", help="Pin the engine (the same as `pin: {engine: …}`).")
+engine_option = click.option("--engine", metavar="ENGINE", callback=_engine, help="Pin the engine (the same as `pin: {engine: …}`).")
+"""Needs `book_option`."""
 all_engines_option = click.option("--all-engines", is_flag=True, help="Write files for every engine that fits, not only for the best.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
@@ -64,24 +80,29 @@ def options(*found: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def words_options(function: F) -> F:
-    """A model and cards in place of a spec."""
-    return options(_model_option, gpu_option, gpus_option)(function)
+class Words(NamedTuple):
+    """What the command line says in place of a spec."""
+
+    model: str | None = None
+    gpu: str | None = None
+    gpus: str | None = None
+
+    def spec(self, engine: str | None) -> DeploymentSpec:
+        """The spec that they stand for; raises `UsageError` where there are none, or half of them."""
+        if self.model is None or self.gpu is None:
+            missing = "--gpu" if self.model else "--model" if any(self) else "a SPEC, or --model and --gpu in its place"
+            raise UsageError(Problem("usage", f"missing: {missing}"))
+        return pinned_to(spec_of_data({"model": self.model, "hardware": machine(self.gpu, self.gpus)}), engine)
 
 
-def from_words(specs: tuple[Path, ...], model: str | None, gpu: str | None, gpus: str | None, engine: str | None) -> DeploymentSpec | None:
-    """The spec that `--model` and `--gpu` stand for; None where spec files are named.
+def words_options(function: Callable[..., int]) -> Callable[..., int]:
+    """A model and cards in place of a spec: the command gets them as `words`."""
 
-    Raises `UsageError` for neither, both, or half of it."""
-    words = [word for word, said in (("--model", model), ("--gpu", gpu), ("--gpus", gpus)) if said is not None]
-    if specs and words:
-        raise UsageError(Problem("usage", f"a SPEC says its own model and hardware: leave {' and '.join(words)} out"))
-    if specs:
-        return None
-    if model is None or gpu is None:
-        missing = "a SPEC, or --model and --gpu in its place" if not words else "--gpu" if model else "--model"
-        raise UsageError(Problem("usage", f"missing: {missing}"))
-    return pinned_to(spec_of_data({"model": model, "hardware": machine(gpu, gpus)}), engine)
+    @wraps(function)
+    def command(*, model: str | None, gpu: str | None, gpus: str | None, **others: Any) -> int:
+        return function(words=Words(model, gpu, gpus), **others)
+
+    return options(_model_option, gpu_option, gpus_option)(command)
 
 
 def standard_input(limit: int) -> str:
@@ -114,6 +135,14 @@ def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
     return pinned_to(spec_of(STDIN, _stdin()) if str(path) == "-" else spec_of(path), engine)
 
 
+def one_spec(path: Path | None, engine: str | None, words: Words) -> DeploymentSpec:
+    """The spec of a file, or the one that the words stand for; raises `InputError` with all its problems."""
+    found, errors = read_specs([path] if path else [], engine, words)
+    if errors:
+        raise errors[0]
+    return found[0]
+
+
 def pinned_to(spec: DeploymentSpec, engine: str | None) -> DeploymentSpec:
     """The spec with `--engine` in its pins; a pinned version belongs to the pinned engine and goes with it."""
     if not engine or spec.pin.get("engine") == engine:
@@ -130,17 +159,9 @@ def _stdin() -> Document:
     return parse_yaml(decode(raw, str(STDIN)), str(STDIN))
 
 
-def check_engine(engine: str | None, book: RuleBook) -> None:
-    """Raise `InputError` for an `--engine` unknown to the rule set."""
-    known = book.section("engines")
-    if engine is not None and engine not in known:
-        raise InputError(Problem("unknown-engine", f"--engine: {engine!r} is not a known engine{did_you_mean(engine, known)} (one of {', '.join(known)})"))
-
-
-def each_spec(paths: Iterable[Path], engine: str | None, book: RuleBook, work: Callable[[DeploymentSpec], int]) -> int:
+def each_spec(paths: Sequence[Path], engine: str | None, work: Callable[[DeploymentSpec], int], words: Words | None = None) -> int:
     """Do the work of a command on every valid spec; returns the highest exit code. The problems of each are printed."""
-    check_engine(engine, book)
-    found, errors = read_specs(paths, engine)
+    found, errors = read_specs(paths, engine, words)
     return max([say_errors(errors), *(attempt(work, spec) for spec in progress(found, "specs"))])
 
 
@@ -153,10 +174,14 @@ def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:
         return error.exit_code
 
 
-def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:
-    """All valid specs, and the errors of the others.
+def read_specs(paths: Sequence[Path], engine: str | None = None, words: Words | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:
+    """All valid specs, or the one that `words` stand for; and the errors of the others.
 
     Raises `InputError` with all these errors if two specs have the same name: then nothing may be written."""
+    if words is not None and any(words) and paths:
+        raise UsageError(Problem("usage", "a SPEC says its own model and hardware: leave --model, --gpu and --gpus out"))
+    if words is not None and not paths:
+        return [words.spec(engine)], []
     specs: list[DeploymentSpec] = []
     errors: list[InputError] = []
     for path in paths:

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
@@ -106,9 +106,9 @@ def refused(outcome: Outcome) -> str:
     from generator.decide.cures import cures  # only refusals pay for the tries
     from generator.decide.decision import decide
 
-    context = outcome.context
+    context, document = outcome.context, outcome.context.spec.document
     found = cures(context, outcome.plan, lambda spec: decide(spec, context.book).plan)
-    return refusal(outcome.plan, str(context.spec.document.place(("pin",))), list(islice(found, MOST)))
+    return refusal(outcome.plan, str(document.place(("pin",))) if document.name else outcome.plan.name, list(islice(found, MOST)))
 
 
 def tell(text: str) -> None:
@@ -143,6 +143,12 @@ def show_json(data: object, versioned: bool = True) -> None:
     if versioned:
         data = [_versioned(one) for one in data] if isinstance(data, list) else _versioned(data)
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def show_all_json(objects: Sequence[object], several: bool) -> None:
+    """Print what a command says of one spec, or the list for several; nothing for one of which there is nothing to say."""
+    if objects or several:
+        show_json(list(objects) if several else objects[0])
 
 
 def _versioned(data: object) -> object:

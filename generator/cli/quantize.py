@@ -9,7 +9,7 @@ import click
 
 from generator.cli import options
 from generator.cli.files import back_to, rendered_jobs
-from generator.cli.output import refused, say, show, show_json, tell
+from generator.cli.output import refused, say, show, show_all_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import Outcome, decide
 from generator.decide.training import training_job
@@ -22,26 +22,25 @@ from generator.render.files import header_of
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 
 @click.command("quantize")
 @options.specs_argument
-@options.options(options.out_option, options.rules_option, options.engine_option)
+@options.options(options.out_option, options.book_option, options.engine_option)
 @click.option("--job", metavar="JOB", help="Another compression job: qat, distillation, pruning or sparsity, written to DIR/<name>/JOB/.")
 @click.option("--method", metavar="METHOD", help="With --job: the method, if the job has several.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @options.options(options.json_option, options.quiet_option)
 def command(
-    specs: tuple[Path, ...], out: Path, rules: str, engine: str | None, job: str | None, method: str | None, force: bool, as_json: bool, quiet: bool
+    specs: tuple[Path, ...], out: Path, book: RuleBook, engine: str | None, job: str | None, method: str | None, force: bool, as_json: bool, quiet: bool
 ) -> int:
     """Write only the job that produces the weights of each SPEC, into DIR/<name>/quantize/.
 
     The spec pins the method, or the rules choose it. The job is written even if a published checkpoint exists."""
     if method is not None and job is None:
         raise UsageError(Problem("usage", "--method needs --job; for a quantization method use `pin: {quantization: …}` in the spec"))
-    book = load(rules)
     objects: list[dict[str, object] | None] = []
 
     def one(spec: DeploymentSpec) -> int:
@@ -54,9 +53,9 @@ def command(
             objects.append(job_json(outcome.plan.choice.job))
         return code
 
-    code = options.each_spec(specs, engine, book, one)
-    if as_json and (objects or len(specs) > 1):
-        show_json(objects if len(specs) > 1 else objects[0])
+    code = options.each_spec(specs, engine, one)
+    if as_json:
+        show_all_json(objects, several=len(specs) > 1)
     return code
 
 

@@ -132,7 +132,9 @@ def _with(spec: DeploymentSpec, part: str, key: str, value: object) -> Attempt:
 
 def _without(spec: DeploymentSpec, part: str, key: str) -> Iterator[Attempt]:
     if key in getattr(spec, part):
-        yield f"{part} without {key}", _laid(spec, part, {name: value for name, value in getattr(spec, part).items() if name != key})
+        option = key == "engine" and key not in (spec.document.data.get("pin") or {})
+        left_out = "--engine left out" if option else f"{part} without {key}"
+        yield left_out, _laid(spec, part, {name: value for name, value in getattr(spec, part).items() if name != key})
 
 
 def _with_hardware(spec: DeploymentSpec, key: str, value: int) -> Attempt:

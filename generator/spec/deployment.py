@@ -143,6 +143,12 @@ class DeploymentSpec:
         """The spec's file."""
         return self.folder / Path(self.document.name).name
 
+    @property
+    def words(self) -> str:
+        """The spec as the command line names it: its file, or the words that stand in its place."""
+        gpus, gpu = self.hardware.gpus_per_node, self.hardware.gpu
+        return self.document.name or f'-m {self.model.id} -g "{f"{gpus}x " if gpus > 1 else ""}{gpu}"'
+
     def problem(self, path: KeyPath, code: str, message: str, key: bool = False) -> Problem:
         """A problem at a part of this spec."""
         return Problem(code, message, self.document.place(path, key))

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from command import run
 
 from generator.cli import detect
 from generator.errors import InputError
@@ -135,6 +137,30 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 def test_what_the_tools_print(machine: Machine, name: str, text: str, hardware: dict[str, object]) -> None:
     machine(name, text, "exit 9" if "has failed" in text else "")
     assert detect.detected(load("default")) == hardware
+
+
+def test_init_writes_the_spec_of_this_machine(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    machine("nvidia-smi", NVIDIA_4090 + NVIDIA_3060 * 2)
+    cards = {"gpus": [{"gpu": "RTX4090-24GB", "count": 1}, {"gpu": "RTX3060-12GB", "count": 2}], "host_memory_gib": 62}
+    assert run("init", "--detect").code == 0
+    text = Path("spec.yaml").read_text(encoding="utf-8")
+    starter = run("init", "starter.yaml") and Path("starter.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text) == {**yaml.safe_load(starter), "hardware": cards}
+    assert text.partition("hardware:")[0] == starter.partition("hardware:")[0]  # with its comments
+    assert run("init", "--detect", "-m", "Qwen/Qwen3-8B", "own.yaml").code == 0
+    assert yaml.safe_load(Path("own.yaml").read_text(encoding="utf-8")) == {"model": "Qwen/Qwen3-8B", "hardware": cards}
+    assert run("plan", "spec.yaml", "own.yaml", "--quiet").code == 0
+    said = run("init", "--detect", "-g", "T4")
+    assert (said.code, said.err) == (2, "error[usage]: --detect asks this machine for its GPUs: leave --gpu out\n")
+
+
+def test_init_from_a_launch_file_on_this_machine(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    machine("nvidia-smi", NVIDIA_4090)
+    Path("run.sh").write_text("vllm serve Qwen/Qwen3-8B-AWQ --max-model-len 8192\n", encoding="utf-8")
+    assert run("init", "--from", "run.sh", "--detect").code == 0
+    assert yaml.safe_load(Path("spec.yaml").read_text(encoding="utf-8"))["hardware"] == {"gpu": "RTX4090-24GB", "host_memory_gib": 62}
 
 
 def test_a_machine_without_tools_is_its_processor(machine: Machine) -> None:

@@ -77,12 +77,13 @@ def test_goals_and_filters() -> None:
     ("words", "code", "says"),
     [
         (("rtx4091",), 1, "error[unknown-gpu]: 'rtx4091' is not a known GPU; did you mean 'RTX4090-24GB'?"),
-        (("RTX4090-24GB", "qwem"), 1, "error[unknown-model]: no model has 'qwem' in its name"),
+        (("RTX4090-24GB", "qwem"), 1, "error[unknown-model]: no model of catalogue or lock has 'qwem' in its name; did you mean"),
         (("RTX4090-24GB", "--goal", "fast"), 1, "error[unknown-value]"),
         (("RTX4090-24GB", "--min-context", "much"), 1, "error["),
         (("RTX4090-24GB", "deepseek-v3"), 4, "error[nothing-fits]"),
         (("RTX4090-24GB", "--rules", "handbook"), 1, "has no table `fits`"),
-        (("RTX4090-24GB", "--gpus", "0"), 2, "error[usage]"),
+        (("RTX4090-24GB", "acme/foo"), 1, "`gen-deploy lock -m acme/foo -g 'RTX4090-24GB'` adds one"),
+        (("RTX4090-24GB", "--gpus", "0"), 1, "error[wrong-type]"),
     ],
     ids=str,
 )
@@ -92,6 +93,11 @@ def test_what_does_not_work(words: tuple[str, ...], code: int, says: str) -> Non
     assert said.out == ""
     if code == 4:
         assert run("fits", *words, "--json").json == []
+
+
+def test_cards_in_one_word() -> None:
+    rows = run("fits", "2x RTX 3090", "llama-3.3-70b", "--json").json
+    assert rows == run("fits", "RTX3090-24GB", "llama-3.3-70b", "--gpus", "2", "--json").json != []
 
 
 def test_without_a_gpu_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

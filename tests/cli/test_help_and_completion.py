@@ -21,6 +21,7 @@ SPEC = b"model: Qwen/Qwen3-8B\nhardware: {gpu: RTX4090-24GB}\n"
 def test_help_of_every_command_is_its_own() -> None:
     assert "  fits " in run("help").out
     assert run("help").out == run("--help").out
+    assert run("help").out.count("\n  rules ") == 1
     for name in COMMANDS:
         assert run("help", name).out == run(name, "--help").out, name
     assert run("help", "rules", "show").out == run("rules", "show", "--help").out
@@ -29,7 +30,7 @@ def test_help_of_every_command_is_its_own() -> None:
 def test_help_of_no_command() -> None:
     said = run("help", "plam")
     assert (said.code, said.out, said.err) == (2, "", "error[usage]: 'plam' is not a command; did you mean 'plan'?\n")
-    assert run("help", "plan", "x").code == 2
+    assert run("help", "./plan.yaml").code == 2
 
 
 @pytest.mark.parametrize(("word", "meant"), [("plna", "plan"), ("chek", "check"), ("Explain", "explain"), ("fit", "fits")])
@@ -52,6 +53,18 @@ def test_a_spec_by_standard_input(words: tuple[str, ...], tmp_path: Path, monkey
         assert said.code == code, said
         assert says in said.err
     assert not Path("out").exists() or (Path("out") / "stdin" / "plan.json").exists()
+
+
+def test_words_in_place_of_a_spec_are_named_in_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in ("plan", "explain"):
+        said = run(command, "-m", "acme/foo", "-g", "2x RTX 3090")
+        assert said.code == 1
+        assert '`gen-deploy lock -m acme/foo -g "2x RTX 3090"` looks it up' in said.err
+    said = run("plan", "-m", "deepseek-ai/DeepSeek-V3.1", "-g", "RTX 4090")
+    assert (said.code, said.err.splitlines()[0]) == (4, "deepseek-v3-1: error[nothing-fits]: no candidate can be deployed")
+    said = run("plan", "-m", "Qwen/Qwen3-8B", "-g", "V100-32GB", "--engine", "sglang")
+    assert "works with --engine left out" in said.err
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

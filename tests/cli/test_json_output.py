@@ -14,7 +14,7 @@ from generator.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "tests" / "data" / "logs"
-NOT_DATA = {"help", "init", "schema"}
+NOT_DATA = {"init", "schema"}
 """Commands whose result is a text, or files, or a schema."""
 
 

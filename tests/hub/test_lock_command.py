@@ -258,6 +258,16 @@ def test_a_template_without_tools_gets_no_parser_of_tools(server: HubServer, run
     assert ("tool-call-parser" in (work / "out/spec/vllm/config.yaml").read_text()) is parser
 
 
+def test_a_model_named_on_the_command_line(run: Run, work: Path) -> None:
+    words = ("-m", "acme/tiny", "-g", "RTX4090-24GB")
+    said = run("plan", *words)
+    assert said.returncode == 1 and f'`gen-deploy lock {words[0]} {words[1]} -g "{words[3]}"`' in said.stderr
+    assert run("lock", *words).returncode == 0
+    kept = json.loads((work / "gen-deploy.lock").read_text())
+    assert "acme/tiny" in kept["repositories"] and not kept.get("choices")
+    assert run("plan", *words).returncode == 0
+
+
 def test_what_was_locked_as_json(run: Run) -> None:
     for name, words in (("lock-json", ("lock",)), ("lock-list-json", ("lock", "--list"))):
         said = run(*words, "spec.yaml", "--json")
