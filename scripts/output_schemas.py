@@ -156,7 +156,11 @@ def outputs() -> dict[str, Schema]:
             },
         ),
         "verify-json": printed(
-            "gen-deploy verify --json: findings about launch files", {"findings": many(FINDING), "files": COUNT, "checked": many(TEXT)}
+            "gen-deploy verify --json: findings about launch files, and the verdict on each server of them",
+            {
+                "findings": many(FINDING), "files": COUNT, "checked": many(TEXT),
+                "verdicts": many(thing({"file": TEXT, "line": COUNT, "column": COUNT, "fits": {"type": ["boolean", "null"]}, "memory": OBJECT, "command": MAYBE})),
+            },
         ),
         "lock-json": printed(
             "gen-deploy lock --json: the locks that were written",

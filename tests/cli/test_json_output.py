@@ -97,6 +97,9 @@ def test_files_and_logs(specs: Path) -> None:
     assert run("specs-one.yaml", "-o", "out", "--quiet").code == 0
     data = valid("verify-json", run("verify", "out", "--json").json)
     assert data["files"] > 1
+    Path("run.sh").write_text("vllm serve Qwen/Qwen3-32B-AWQ --max-model-len 131072 --tensor-parallel-size 2\n", encoding="utf-8")
+    (verdict,) = valid("verify-json", run("verify", "run.sh", "--gpu", "2x RTX 3090", "--json").json)["verdicts"]
+    assert (verdict["file"], verdict["fits"]) == ("run.sh", False)
     logs = sorted(LOGS.glob("vllm*.log"))[:2]
     assert [one["log"] for one in valid("calibrate-json", run("calibrate", *logs, "--spec", "specs-one.yaml", "--json").json)] == [log.name for log in logs]
     Path("made.yaml").write_text("model: Qwen/Qwen3-8B\nhardware: {gpu: A100-80GB}\npin: {quantization: gptq}\n", encoding="utf-8")
