@@ -159,7 +159,9 @@ def outputs() -> dict[str, Schema]:
             "gen-deploy verify --json: findings about launch files, and the verdict on each server of them",
             {
                 "findings": many(FINDING), "files": COUNT, "checked": many(TEXT),
-                "verdicts": many(thing({"file": TEXT, "line": COUNT, "column": COUNT, "fits": {"type": ["boolean", "null"]}, "memory": OBJECT, "command": MAYBE})),
+                "verdicts": many(
+                    thing({"file": TEXT, "line": COUNT, "column": COUNT, "fits": {"type": ["boolean", "null"]}, "memory": OBJECT, "command": MAYBE})
+                ),
             },
         ),
         "lock-json": printed(

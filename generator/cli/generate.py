@@ -9,12 +9,12 @@ import click
 
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
-from generator.cli.output import progress, refused, report, say, say_errors, show_json, tell
+from generator.cli.output import chosen, progress, report, say, show_json, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
-from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
+from generator.errors import DIFFERENCES, DONE, GenDeployError, InputError
 from generator.facts.locked import unknown
-from generator.plan import Plan
+from generator.plan import Candidate, Plan
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import Warnings, because_of, headline
 from generator.rulebook.book import RuleBook
@@ -52,10 +52,8 @@ def command(
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
-    specs, out, whole = options.corpus(specs, out)
-    job = Job(book, out, all_engines, force, prune, quiet or as_json, verbose, Warnings(verbose))
-    found, errors = options.read_specs(specs, engine)
-    code, results, done = say_errors(errors), [], list[dict[str, object]]()
+    found, folder, whole, code = options.corpus(specs, out, engine)
+    job, results, done = Job(book, folder, all_engines, force, prune, quiet or as_json, verbose, Warnings(verbose)), [], list[dict[str, object]]()
     missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
     if missing:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
@@ -63,48 +61,43 @@ def command(
         found, code = looked_up(found, missing, job.book, code)
     for spec in progress(found, "specs"):
         try:
-            one, result, plan = _one(spec, job)
-            code = max(code, one)
-            results += [result] if result else []
-            done += [written_json(plan, result)] if plan and result else []
+            result, data = _one(spec, job)
+            results.append(result)
+            done.append(data)
         except GenDeployError as error:
             say(error.problems)
-            _tell_edits(error, out / spec.name, verbose)
+            _tell_edits(error, folder / spec.name, verbose)
             code = max(code, error.exit_code)
     for line in job.warned.lines():
         tell(line)
     if results:
         write_run(job.out, made_by(job.book))
-    if whole and not errors:
+    if whole:
         results += _orphaned(job, [spec.name for spec in found])
     if as_json:
         show_json({"specs": done})
     if exit_code and code == DONE:
-        return _changed(results, out)
+        return _changed(results, folder)
     return code
 
 
-def written_json(plan: Plan, result: WriteResult) -> dict[str, object]:
+def written_json(plan: Plan, choice: Candidate, result: WriteResult) -> dict[str, object]:
     """What the main job did for a spec, as plain data: the choice, the paths below its folder by what became of them, and the warnings."""
-    assert plan.choice is not None  # files are of a choice
     paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
-    warnings = [{"id": warning.row, "because": because_of(warning, plan.choice)} for warning in plan.warnings]
-    return {"name": plan.name, "folder": str(result.folder), "choice": plan.choice.id, **paths, "warnings": warnings}
+    warnings = [{"id": warning.row, "because": because_of(warning, choice)} for warning in plan.warnings]
+    return {"name": plan.name, "folder": str(result.folder), "choice": choice.id, **paths, "warnings": warnings}
 
 
-def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None, Plan | None]:
-    outcome, code = decided(spec, job.book)
-    if outcome is None:
-        return code, None, None
-    if outcome.plan.choice is None:
-        tell(refused(outcome))
-        return NOTHING_FITS, None, None
+def _one(spec: DeploymentSpec, job: Job) -> tuple[WriteResult, dict[str, object]]:
+    outcome = decided(spec, job.book)
+    choice = chosen(outcome)
     files = rendered(outcome, job.book, job.out, job.all_engines)
     result = write_spec(job.out, spec.name, files, spec=spec.file, force=job.force, prune=job.prune)
     for path in result.edited:
         tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
+    data = written_json(outcome.plan, choice, result)
     if job.quiet:
-        return DONE, result, outcome.plan
+        return result, data
     for candidate in candidates(outcome, job.all_engines):
         report(f"{result.folder}/{candidate.engine}: {headline(outcome.plan, candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
@@ -112,7 +105,7 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None, Plan 
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
     report(f"{result.folder}: {state}")
     job.warned.add(outcome.plan)
-    return DONE, result, outcome.plan
+    return result, data
 
 
 def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:

@@ -39,14 +39,17 @@ def command(specs: tuple[Path, ...], words: options.Words, book: RuleBook, upgra
 
     Without SPEC, all specs of the project file. Weights are never downloaded."""
     whole = not (specs or any(words))
-    found, errors = options.read_specs(options.corpus((), Path())[0] if whole else specs, words=words)
-    code = say_errors(errors)
+    if whole:
+        found, _, _, code = options.corpus((), Path())
+    else:
+        found, errors = options.read_specs(specs, words=words)
+        code = say_errors(errors)
     if listing:
         return max(code, _list(found, book, as_json))
     locks = []
     for path, group in by_lock(found).items():
         try:
-            after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and not errors, quiet=quiet or as_json)
+            after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and code == DONE, quiet=quiet or as_json)
         except GenDeployError as error:
             say(error.problems)
             code = max(code, error.exit_code)

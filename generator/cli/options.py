@@ -26,12 +26,15 @@ STDIN = Path("stdin")
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def _rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
-    return project.rule_set(value, Path())
+def _rules_option(name: str, tree: bool = False) -> Callable[[F], F]:
+    """`--rules`: the name of the set, or as `book` the set itself; with `tree` a `./rules` counts too."""
 
+    def found(ctx: click.Context, param: click.Parameter, value: str | None) -> str | RuleBook:
+        rules = project.rule_set(value, Path(), tree)
+        return load(rules) if name == "book" else rules
 
-def _book(ctx: click.Context, param: click.Parameter, value: str | None) -> RuleBook:
-    return load(project.rule_set(value, Path()))
+    default = f"default: the project file's, {'else ./rules, ' if tree else ''}else `default`."
+    return click.option("--rules", name, metavar="NAME-OR-DIR", callback=found, is_eager=True, help=f"The rule set; {default}")
 
 
 def _engine(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -41,17 +44,7 @@ def _engine(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     return value
 
 
-def _tree_rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
-    return project.rule_set(value, Path(), tree=True)
-
-
-RULES = "The rule set; default: the project file's, else `default`."
-rules_option = click.option("--rules", metavar="NAME-OR-DIR", callback=_rules, help=RULES)
-book_option = click.option("--rules", "book", metavar="NAME-OR-DIR", callback=_book, is_eager=True, help=RULES)
-"""The same, read."""
-tree_rules_option = click.option(
-    "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; default: the project file's, else ./rules, else `default`."
-)
+rules_option, book_option, tree_rules_option = _rules_option("rules"), _rules_option("book"), _rules_option("rules", tree=True)
 engine_option = click.option("--engine", metavar="ENGINE", callback=_engine, help="Pin the engine (the same as `pin: {engine: …}`).")
 """Needs `book_option`."""
 all_engines_option = click.option("--all-engines", is_flag=True, help="Write files for every engine that fits, not only for the best.")
@@ -110,21 +103,29 @@ def standard_input(limit: int) -> str:
     return sys.stdin.buffer.read(limit).decode("utf-8", "replace")
 
 
-def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...], Path, bool]:
-    """The specs and the output folder of a command, by default from the project file; and whether these are all specs of the project.
+class Corpus(NamedTuple):
+    """The valid specs of a command and its output folder, whether these are all specs of the project, and the exit code of the others."""
+
+    specs: list[DeploymentSpec]
+    out: Path
+    whole: bool
+    code: int
+
+
+def corpus(paths: tuple[Path, ...], out: Path | None, engine: str | None = None) -> Corpus:
+    """The specs and the output folder of a command, by default from the project file; the problems of specs are printed.
 
     Raises `UsageError` if neither names them."""
-    if specs and out is not None:
-        return specs, out, False
-    found = project.find(Path())
-    if found is None:
-        missing = "SPEC" if not specs else "--out DIR"
-        raise UsageError(Problem("usage", f"{missing} is missing, and there is no project file {project.FILE}"))
-    if specs:
-        return specs, found.out_folder, False
-    if out is None:
-        return tuple(found.spec_files()), found.out_folder, True
-    return tuple(found.spec_files()), out, out.resolve() == (found.folder / found.out).resolve()
+    whole = False
+    if not paths or out is None:
+        found = project.find(Path())
+        if found is None:
+            raise UsageError(Problem("usage", f"{'--out DIR' if paths else 'SPEC'} is missing, and there is no project file {project.FILE}"))
+        out = found.out_folder if out is None else out
+        whole = not paths and out.resolve() == (found.folder / found.out).resolve()
+        paths = paths or tuple(found.spec_files())
+    specs, errors = read_specs(paths, engine)
+    return Corpus(specs, out, whole and not errors, say_errors(errors))
 
 
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:

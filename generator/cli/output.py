@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import click
 
-from generator.errors import DONE, Cap, GenDeployError, Problem, capped
+from generator.errors import DONE, Cap, GenDeployError, NothingFits, Problem, capped
 from generator.report.summary import MOST, refusal
 
 if TYPE_CHECKING:
     from generator.decide.decision import Outcome
+    from generator.plan import Candidate
 
 
 CAP = "generator.cap"
@@ -101,14 +102,18 @@ def say_errors(errors: Iterable[GenDeployError]) -> int:
     return code
 
 
-def refused(outcome: Outcome) -> str:
-    """The reasons why nothing fits, at the pins of the spec or its start, and what to write so that something does."""
+def chosen(outcome: Outcome) -> Candidate:
+    """The choice. Without one, prints why nothing fits, at the pins of the spec or its start, and what to write so that something does;
+    raises `NothingFits`."""
+    if outcome.plan.choice is not None:
+        return outcome.plan.choice
     from generator.decide.cures import cures  # only refusals pay for the tries
     from generator.decide.decision import decide
 
     context, document = outcome.context, outcome.context.spec.document
     found = cures(context, outcome.plan, lambda spec: decide(spec, context.book).plan)
-    return refusal(outcome.plan, str(document.place(("pin",))) if document.name else outcome.plan.name, list(islice(found, MOST)))
+    tell(refusal(outcome.plan, str(document.place(("pin",))) if document.name else outcome.plan.name, list(islice(found, MOST))))
+    raise NothingFits(())
 
 
 def tell(text: str) -> None:

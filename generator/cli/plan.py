@@ -8,9 +8,9 @@ import click
 
 from generator.cli import options
 from generator.cli import sweep as sweeps
-from generator.cli.output import refused, show, show_all_json, tell
+from generator.cli.output import chosen, show, show_all_json
 from generator.decide.decision import decide
-from generator.errors import DONE, NOTHING_FITS
+from generator.errors import DONE
 from generator.render.plan_json import as_json as plan_json
 from generator.report.summary import Warnings, summary
 from generator.rulebook.book import RuleBook
@@ -36,10 +36,7 @@ def command(
         if as_json:
             extra = {"sweep": sweeps.sweep_json(outcome, asked)} if asked else {}
             objects.append({**plan_json(outcome.plan), **extra, **({"cost": sweeps.cost_of(outcome, paid)} if paid else {})})
-        choice = outcome.plan.choice
-        if choice is None:
-            tell(refused(outcome))
-            return NOTHING_FITS
+        choice = chosen(outcome)
         if not as_json and not quiet:
             lines = [summary(outcome.plan, choice, all_engines), *sweeps.cost_lines(outcome, paid)]
             texts.append("\n".join([*lines, *(sweeps.sweep_lines(outcome, asked) if asked else ())]))

@@ -10,14 +10,13 @@ import click
 
 from generator.cli import options
 from generator.cli.files import check_versions
-from generator.cli.output import show, show_all_json, tell
+from generator.cli.output import chosen, show, show_all_json
 from generator.compare.upgrade import broken, changes
 from generator.decide.decision import Outcome, decide
-from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
+from generator.errors import DIFFERENCES, DONE
 from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.render.templates import render
-from generator.report.summary import refusal
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -37,10 +36,9 @@ def command(specs: tuple[Path, ...], version: str, book: RuleBook, engine: str |
 
     def one(spec: DeploymentSpec) -> int:
         result, code = _one(spec, version, book)
-        if result is not None:
-            results.append(result)
-            if not as_json and (code != DONE or not quiet):
-                show(render("upgrade.j2", **result).rstrip("\n"))
+        results.append(result)
+        if not as_json and (code != DONE or not quiet):
+            show(render("upgrade.j2", **result).rstrip("\n"))
         return code
 
     code = options.each_spec(specs, engine, one)
@@ -49,12 +47,9 @@ def command(specs: tuple[Path, ...], version: str, book: RuleBook, engine: str |
     return code
 
 
-def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade | None, int]:
+def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade, int]:
     now = decide(spec, book)
-    choice = now.plan.choice
-    if choice is None:
-        tell(refusal(now.plan, spec.document.name))
-        return None, NOTHING_FITS
+    choice = chosen(now)
     check_versions(spec, [choice], book)
     check_versions(spec, [replace(choice, engine_version=version)], book)
     then = decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "engine_version": version}), book)

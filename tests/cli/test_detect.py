@@ -145,7 +145,8 @@ def test_init_writes_the_spec_of_this_machine(machine: Machine, tmp_path: Path, 
     cards = {"gpus": [{"gpu": "RTX4090-24GB", "count": 1}, {"gpu": "RTX3060-12GB", "count": 2}], "host_memory_gib": 62}
     assert run("init", "--detect").code == 0
     text = Path("spec.yaml").read_text(encoding="utf-8")
-    starter = run("init", "starter.yaml") and Path("starter.yaml").read_text(encoding="utf-8")
+    run("init", "starter.yaml")
+    starter = Path("starter.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(text) == {**yaml.safe_load(starter), "hardware": cards}
     assert text.partition("hardware:")[0] == starter.partition("hardware:")[0]  # with its comments
     assert run("init", "--detect", "-m", "Qwen/Qwen3-8B", "own.yaml").code == 0
