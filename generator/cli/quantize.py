@@ -51,8 +51,8 @@ def command(
         if not (quiet or as_json):
             counts = f"{result.folder}: {len(result.written)} written, {len(result.unchanged)} unchanged"
             show("\n".join([f"{result.folder / found.folder}: {found.what}", *(f"  {line}" for line in found.needs), counts]))
-            for note in found.notes:
-                tell(f"note: {note}")
+        for note in found.notes if not quiet else ():
+            tell(f"note: {note}")
         return DONE
 
     code = options.each_spec(specs, engine, one)
