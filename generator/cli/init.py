@@ -13,7 +13,7 @@ import yaml
 from generator import __version__
 from generator.cli import options
 from generator.cli.detect import detected
-from generator.cli.output import say, show
+from generator.cli.output import say, show, show_json
 from generator.compare.command import added
 from generator.compare.command import unlike as differences
 from generator.decide.decision import decide
@@ -45,28 +45,34 @@ HARDWARE = re.compile(r"^hardware:\n(?:  .*\n)+", re.MULTILINE)
 @options.book_option
 @click.option("--project", is_flag=True, help="Write gen-deploy.yaml, .pre-commit-config.yaml and a workflow instead; nothing is overwritten.")
 @click.option("--force", is_flag=True, help="Overwrite PATH if it exists.")
+@options.json_option
 def command(
     path: Path, source: Path | None, words: options.Words, detect: bool, engine: str | None, version: str | None, book: RuleBook, project: bool,
-    force: bool,
+    force: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Write a spec to PATH (default: spec.yaml): a commented one to start from, of a model on a GPU (-m, -g), or of a launch file (--from).
 
     With --detect, for the machine that this runs on."""
     if project:
-        return _project()
+        return _project(as_json)
     if detect and words.gpu:
         raise UsageError(Problem("usage", "--detect asks this machine for its GPUs: leave --gpu out"))
     hardware = detected(book) if detect else machine(words.gpu, words.gpus) if words.gpu else None
     if source is not None:
         text = spec_of_file(source, Asked(engine, version, None, words.model), hardware, book)
     elif any(words):
-        text = _yaml(spec_of({"model": words.model, "hardware": hardware}).document.data if detect else words.spec(engine).document.data)
+        if not detect:
+            words.spec(engine)  # where a half is missing
+        text = _yaml(spec_of({"model": words.model, "hardware": hardware, **({"pin": {"engine": engine}} if engine else {})}).document.data)
     else:
         text = (resources("templates") / "starter.yaml").read_text(encoding="utf-8")
         text = HARDWARE.sub(_yaml({"hardware": hardware}), text) if hardware else text
     if not _written(path, text, force):
         raise WriteError(Problem("exists", f"{path} already exists (--force overwrites it)"))
-    show(f"{path}: edit it, then `gen-deploy {path} -o out`")
+    if as_json:
+        show_json({"written": [str(path)]})
+    else:
+        show(f"{path}: edit it, then `gen-deploy {path} -o out`")
     return DONE
 
 
@@ -105,10 +111,15 @@ def _yaml(data: Mapping[str, object]) -> str:
     return "".join(yaml.safe_dump({key: data[key]}, sort_keys=False, width=140, allow_unicode=True) for key in order if data.get(key))
 
 
-def _project() -> int:
+def _project(as_json: bool) -> int:
+    written = []
     for name, (template, what) in PROJECT.items():
         text = (resources("templates") / "project" / template).read_text(encoding="utf-8").replace("{version}", __version__)
-        show(f"{name}: {what}" if _written(Path(name), text, force=False) else f"{name}: already exists; not changed")
+        written += [name] if _written(Path(name), text, force=False) else []
+        if not as_json:
+            show(f"{name}: {what if name in written else 'already exists; not changed'}")
+    if as_json:
+        show_json({"written": written})
     return DONE
 
 

@@ -11,6 +11,7 @@ from generator.rulebook import schemas
 
 @click.command("schema")
 @click.argument("name", default="spec")
+@click.option("--json", is_flag=True, expose_value=False, hidden=True)
 def command(name: str) -> int:
     """Print a JSON Schema: the spec's, or NAME."""
     known = schemas.names()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from command import run
 from jsonschema import Draft202012Validator
 
@@ -14,8 +15,8 @@ from generator.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "tests" / "data" / "logs"
-NOT_DATA = {"init", "schema"}
-"""Commands whose result is a text, or files, or a schema."""
+NOT_DATA = {"schema"}
+"""Commands whose result is a schema."""
 
 
 def valid(name: str, data: Any) -> Any:
@@ -79,7 +80,7 @@ def test_rules(specs: Path) -> None:
     Path("own/cases/a.yaml").write_text(
         "- id: a\n  given: {model: Qwen/Qwen3-8B, hardware: {gpu: RTX4090-24GB}}\n  expect: {choice: {engine: ollama}}\n", encoding="utf-8"
     )
-    said = run("test", "--json", "--coverage")
+    said = run("test", "--json")
     data = valid("test-json", said.json)
     assert (said.code, data["failed"]) == (1, 1)
     assert valid("rules-json", run("rules", "show", "--json").json)["ruleset"]["name"] == "own"
@@ -109,6 +110,16 @@ def test_files_and_logs(specs: Path) -> None:
 def test_the_catalogue() -> None:
     for kind in ("gpus", "models", "methods", "engines", "rules"):
         assert valid("list-json", run("list", kind, "--json").json)
+
+
+def test_starting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = run("init", "own.yaml", "-m", "Qwen/Qwen3-8B", "-g", "2x RTX 3090", "--engine", "sglang", "--json")
+    assert valid("init-json", said.json)["written"] == ["own.yaml"]
+    hardware = {"gpu": "RTX 3090", "gpus_per_node": 2}
+    assert yaml.safe_load(Path("own.yaml").read_text(encoding="utf-8")) == {"model": "Qwen/Qwen3-8B", "hardware": hardware, "pin": {"engine": "sglang"}}
+    assert len(valid("init-json", run("init", "--project", "--json").json)["written"]) == 3
+    assert run("schema", "--json").json == run("schema").json
 
 
 def test_every_command_has_a_schema() -> None:
