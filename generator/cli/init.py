@@ -40,7 +40,7 @@ HARDWARE = re.compile(r"^hardware:\n(?:  .*\n)+", re.MULTILINE)
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A launch file (`-`: standard input) to say as a spec.")
 @options.words_options
 @click.option("--detect", is_flag=True, help="Ask this machine for its cards, by the tools of their makers.")
-@click.option("--engine", metavar="ENGINE", help="The engine, if the launch file does not name it.")
+@click.option("--engine", metavar="ENGINE", callback=options.known_engine, help="The engine, if the launch file does not name it.")
 @click.option("--engine-version", "version", metavar="VERSION", help="Its version, if the launch file does not pin it.")
 @options.book_option
 @click.option("--project", is_flag=True, help="Write gen-deploy.yaml, .pre-commit-config.yaml and a workflow instead; nothing is overwritten.")

@@ -37,7 +37,8 @@ def _rules_option(name: str, tree: bool = False) -> Callable[[F], F]:
     return click.option("--rules", name, metavar="NAME-OR-DIR", callback=found, is_eager=True, help=f"The rule set; {default}")
 
 
-def _engine(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def known_engine(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The callback of `--engine`, which stands beside `book_option`; raises `InputError` for an engine that the rule set lacks."""
     known = ctx.params["book"].section("engines") if value is not None else {}
     if value is not None and value not in known:
         raise InputError(Problem("unknown-engine", f"--engine: {value!r} is not a known engine{did_you_mean(value, known)} (one of {', '.join(known)})"))
@@ -45,8 +46,7 @@ def _engine(ctx: click.Context, param: click.Parameter, value: str | None) -> st
 
 
 rules_option, book_option, tree_rules_option = _rules_option("rules"), _rules_option("book"), _rules_option("rules", tree=True)
-engine_option = click.option("--engine", metavar="ENGINE", callback=_engine, help="Pin the engine (the same as `pin: {engine: …}`).")
-"""Needs `book_option`."""
+engine_option = click.option("--engine", metavar="ENGINE", callback=known_engine, help="Pin the engine (the same as `pin: {engine: …}`).")
 all_engines_option = click.option("--all-engines", is_flag=True, help="Write files for every engine that fits, not only for the best.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")

@@ -18,7 +18,7 @@ from generator.verify.folder import check_paths
 
 @click.command("verify")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@click.option("--engine", metavar="ENGINE", help="The engine, if the files do not name it.")
+@click.option("--engine", metavar="ENGINE", callback=options.known_engine, help="The engine, if the files do not name it.")
 @click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; default: the version that the files pin.")
 @options.gpu_option
 @click.option("--model", metavar="ID", help="The catalogue's name of the model, if the command hides it.")

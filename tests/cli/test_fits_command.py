@@ -21,9 +21,9 @@ KEYS = ["model", "engine", "quantization", "max_model_len", "memory_gib", "outpu
 
 @pytest.mark.parametrize(("gpu", "gpus"), [("RTX4090-24GB", 1), ("RTX3090-24GB", 2), ("H100-80GB", 1), ("M3-Max-128GB", 1), ("cpu", 1)], ids=str)
 def test_each_model_is_deployed_as_plan_would(gpu: str, gpus: int, tmp_path: Path) -> None:
-    rows = {row["model"]: row for row in run("fits", gpu, "--gpus", str(gpus), "--json").json}
     planned = 0
     for model in SAMPLE:
+        rows = {row["model"]: row for row in run("fits", gpu, model, "--gpus", str(gpus), "--json").json}
         spec = tmp_path / "spec.yaml"
         spec.write_text(
             yaml.safe_dump({"model": model, "hardware": {"gpu": gpu, "gpus_per_node": gpus}, "workload": {"profile": "dev"}}), encoding="utf-8"
@@ -42,9 +42,12 @@ def test_each_model_is_deployed_as_plan_would(gpu: str, gpus: int, tmp_path: Pat
     assert planned >= 2
 
 
-def test_best_first_as_the_rules_say() -> None:
+def test_best_first_as_the_rules_say_and_quickly() -> None:
+    """At most 15 ms for each model of the catalogue, all of them read the first time, on a machine that may be twice as busy."""
     book = load("default")
+    began = time.process_time()
     rows = run("fits", "rtx 4090", "--json").json
+    assert (time.process_time() - began) / len(book.section("models")) < 0.015 * 2
     assert all(list(row) == KEYS for row in rows)
     assert len({row["model"] for row in rows}) == len(rows) > 100
     names = [row["model"] for row in rows]
@@ -67,8 +70,8 @@ def test_goals_and_filters() -> None:
     assert all(row["max_model_len"] >= 131072 for row in long)
     assert len(long) < len(fast)
     assert run("fits", "RTX4090-24GB", "qwen3", "--min-context", "128k", "--limit", "2", "--json").json == long[:2]
-    assert len(run("fits", "RTX4090-24GB", "--limit", "3").out.splitlines()) == 4
-    said = run("fits", "RTX4090-24GB")
+    assert len(run("fits", "RTX4090-24GB", "qwen3", "--limit", "3").out.splitlines()) == 4
+    said = run("fits", "RTX4090-24GB", "qwen")
     assert len(said.out.splitlines()) == 21
     assert "more run on it (--limit " in said.err
 
@@ -112,11 +115,3 @@ def test_models_of_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Path("gen-deploy.lock").write_text(text_of(lock), encoding="utf-8")
     (row,) = run("fits", "H100-80GB", "own-8b", "--json").json
     assert row["model"] == "acme/own-8b"
-
-
-def test_processor_time_of_a_model() -> None:
-    """At most 15 ms for each model of the catalogue, all of them read the first time, on a machine that may be twice as busy."""
-    models = len(load("default").section("models"))
-    began = time.process_time()
-    assert run("fits", "RTX4090-24GB", "--json").code == 0
-    assert (time.process_time() - began) / models < 0.015 * 2

@@ -11,7 +11,7 @@ import pytest
 
 pty = pytest.importorskip("pty")
 ROOT = Path(__file__).resolve().parents[2]
-LONG = ("fits", "RTX4090-24GB", "--json")
+LONG = ("fits", "RTX4090-24GB", "qwen", "--json")
 
 
 def on_terminal(*words: str, cwd: Path, **env: str) -> tuple[str, str]:
