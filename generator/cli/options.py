@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -190,13 +190,14 @@ def read_specs(paths: Sequence[Path], engine: str | None = None, words: Words | 
             specs.append(read_spec(path, engine))
         except InputError as error:
             errors.append(error)
-    named: dict[str, DeploymentSpec] = {}
-    twice = []
-    for spec in specs:
-        if spec.name in named:
-            other = named[spec.name].document.name
-            twice.append(Problem("duplicate-name", f"{other} has the name {spec.name!r} too; each name is an output folder", spec.document.place(("name",))))
-        named.setdefault(spec.name, spec)
-    if twice:
-        raise InputError([*(problem for error in errors for problem in error.problems), *twice])
+    if same := twice(specs):
+        raise InputError([*(problem for error in errors for problem in error.problems), *same])
     return specs, errors
+
+
+def twice(specs: Iterable[DeploymentSpec]) -> list[Problem]:
+    """A problem for each spec that has the name of one before it."""
+    named: dict[str, DeploymentSpec] = {}
+    same = [spec for spec in specs if named.setdefault(spec.name, spec) is not spec]
+    message = "{} has the name {!r} too; each name is an output folder"
+    return [spec.problem(("name",), "duplicate-name", message.format(named[spec.name].document.name, spec.name)) for spec in same]
