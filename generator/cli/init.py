@@ -124,13 +124,11 @@ def _project(as_json: bool) -> int:
 
 
 def _written(path: Path, text: str, force: bool) -> bool:
-    """Write a file; False if it exists already. Raises `WriteError` if the file system refuses."""
+    """Write a file; False if it exists already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         return False
-    except OSError as error:
-        raise WriteError(Problem("cannot-write", f"{path}: {error.strerror}")) from None
     return True

@@ -133,8 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         return DONE
     except OSError as error:
         close_stdout()
-        where = f"{error.filename}: " if error.filename else ""
-        say([Problem("system", f"{where}{error.strerror or error}")])  # a full disk under stdout, a deleted working directory
+        what = error.strerror or str(error)
+        say([Problem("cannot-write", f"{error.filename}: {what}") if error.filename else Problem("system", what)])  # such as a full disk under stdout
         return BAD_INPUT if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else CANNOT_WRITE
     except OverflowError as error:
         if "timestamp" not in str(error):

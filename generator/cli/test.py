@@ -12,7 +12,7 @@ from generator.cases.corpus import without_cases
 from generator.cases.update import flow, mendable, updated
 from generator.cli import options
 from generator.cli.output import progress, show, show_json, tell
-from generator.errors import BAD_INPUT, DONE, Problem, UsageError, WriteError
+from generator.errors import BAD_INPUT, DONE, Problem, UsageError
 from generator.readers.resources import shown
 from generator.rulebook.book import load
 from generator.rulebook.rulesets import find
@@ -63,10 +63,7 @@ def _update(results: list[Result]) -> None:
                 old = _expected(result.case, one.path)
                 tell(f"{one.place}: {result.case.id}: {'.'.join(map(str, one.path))}: {flow(old)} -> {flow(one.got)}")
     for path, found in by_file.items():
-        try:
-            path.write_text(updated(path.read_text(encoding="utf-8"), found), encoding="utf-8")
-        except OSError as error:
-            raise WriteError(Problem("cannot-write", f"{path}: {error.strerror}")) from None
+        path.write_text(updated(path.read_text(encoding="utf-8"), found), encoding="utf-8")
         tell(f"{shown(path)}: {len(found)} case{'' if len(found) == 1 else 's'} brought up to date")
 
 
