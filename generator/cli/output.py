@@ -111,8 +111,10 @@ def chosen(outcome: Outcome) -> Candidate:
     from generator.decide.decision import decide
 
     context, document = outcome.context, outcome.context.spec.document
-    found = cures(context, outcome.plan, lambda spec: decide(spec, context.book).plan)
-    tell(refusal(outcome.plan, str(document.place(("pin",))) if document.name else outcome.plan.name, list(islice(found, MOST))))
+    found = list(islice(cures(context, outcome.plan, lambda spec: decide(spec, context.book).plan), MOST))
+    tell(refusal(outcome.plan, str(document.place(("pin",))) if document.name else outcome.plan.name, found))
+    if found and not document.name:
+        tell(f"  (`gen-deploy init {context.spec.words}` writes a spec, which takes such words)")
     raise NothingFits(())
 
 

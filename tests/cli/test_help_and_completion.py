@@ -63,6 +63,7 @@ def test_words_in_place_of_a_spec_are_named_in_what_is_said(tmp_path: Path, monk
         assert '`gen-deploy lock -m acme/foo -g "2x RTX 3090"` looks it up' in said.err
     said = run("plan", "-m", "deepseek-ai/DeepSeek-V3.1", "-g", "RTX 4090")
     assert (said.code, said.err.splitlines()[0]) == (4, "deepseek-v3-1: error[nothing-fits]: no candidate can be deployed")
+    assert said.err.splitlines()[-1] == '  (`gen-deploy init -m deepseek-ai/DeepSeek-V3.1 -g "RTX 4090"` writes a spec, which takes such words)'
     said = run("plan", "-m", "Qwen/Qwen3-8B", "-g", "V100-32GB", "--engine", "sglang")
     assert "works with --engine left out" in said.err
 
