@@ -53,26 +53,33 @@ class Side:
 
     def path(self, name: str) -> Path:
         """A file of this side, exported and readable if it exists."""
-        self.fetch([name])
+        if self.commit is not None:
+            self._export([name] if name in self.entries else [])
         return self.files / name
 
-    def fetch(self, names: list[str], heads: bool = False) -> None:
-        """Export these files of the commit (`heads`: only their headers), as far as it has them, in one batch."""
-        fresh = [self.entries[name] for name in names if name in self.entries and name not in self.exported]
-        self.exported.update(entry.path for entry in fresh)
-        if fresh:
-            with _commit_paths(self):
-                export(self.repo, fresh, self.files, self.entries, heads)
+    def fetch(self, names: list[str]) -> None:
+        """Export these files, as far as they exist, in one batch."""
+        if self.commit is not None:
+            self._export([name for name in names if name in self.entries])
 
     def folder(self, name: str, ending: str = "") -> Path:
         """A folder (or file) of this side with its contents, or only the files with this ending."""
-        self.fetch([p for p in self.entries if (not name or p == name or p.startswith(f"{name}/")) and p.endswith(ending)])
+        if self.commit is not None:
+            inside = [p for p in self.entries if not name or p == name or p.startswith(f"{name}/")]
+            self._export([path for path in inside if path.endswith(ending)])
         return self.files / name
 
     def submodule(self, name: str) -> str | None:
         """The submodule that a path lies in, if any."""
         modules = [e.path for e in self.entries.values() if e.mode == SUBMODULE]
         return next((path for path in modules if name == path or name.startswith(f"{path}/")), None)
+
+    def _export(self, paths: list[str], heads: bool = False) -> None:
+        fresh = [self.entries[path] for path in paths if path not in self.exported]
+        self.exported.update(paths)
+        if fresh:
+            with _commit_paths(self):
+                export(self.repo, fresh, self.files, self.entries, heads)
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of this path."""
@@ -191,11 +198,11 @@ class Side:
         if self.commit is not None:
             small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
             beside = [f"{path}/{QUANT_FILE}", _join(posixpath.dirname(path), QUANT_FILE)] if key == "config" else []
-            self.fetch([*small, *beside])
+            self._export([one for one in (*small, *beside) if one in self.entries])
             if any(one in self.entries for one in small):
                 beside = []  # where git keeps the config, a commit without this file has none
             weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
-            self.fetch(weights, heads=True)
+            self._export([one for one in weights if one in self.entries], heads=True)
             for one in (*small, *weights, *beside):
                 self._copy_untracked(one)
         return self.files / path
