@@ -23,7 +23,7 @@ SAMPLES: dict[str, list[Value]] = {
     "path": ["/x"],
     "bool": [True, False],
 }
-SAMPLES |= {"switch": [True, False], "null": [True], "duration": ["5m"], "list": [("sql=/adapters/sql", "chat=my-org/chat")]}
+SAMPLES |= {"switch": [True, False], "null": [True], "duration": ["5m"], "list": [("sql=/adapters/sql", "chat=my-org/chat")]}  # type: ignore[list-item]
 BY_NAME: dict[str, list[Value]] = {
     "cuda_graphs": ["0"],
     "gpu_layers": ["all", "auto", 33, -1],
