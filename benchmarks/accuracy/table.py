@@ -3,7 +3,7 @@
     python benchmarks/accuracy/table.py            # write docs/accuracy.md
     python benchmarks/accuracy/table.py --check    # exit 3 where the page is out of date
 
-Nothing but tests/data/memory/starts.yaml, the configs of tests/data/configs and the shipped rules goes into it.
+Nothing but tests/data/memory/starts.yaml and shared.yaml, the configs of tests/data/configs and the shipped rules goes into it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "sizing"))
+import shared  # noqa: E402
 from starts import facts, not_understood, pinned_start, planned, sized, starts  # noqa: E402
 
 from generator.quantity import GB, gib  # noqa: E402
@@ -131,7 +132,7 @@ def page() -> str:
         what = f"[{start['config'].partition('__')[2]}]({row['source']})"
         card = f"{start.get('gpu', 'not logged')}{split}"
         lines.append(f"| {what} | vLLM {start.get('engine_version', '')} | {card} | {' | '.join(cells)} | {row['thumb']:.1f} |")
-    lines += ["", *NOTES, ""]
+    lines += ["", *shared.section(), "", *NOTES, ""]
     return "\n".join(lines)
 
 
