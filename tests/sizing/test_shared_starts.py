@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks" / "accuracy"))
-import shared  # noqa: E402
+import shared
 
-from generator.rulebook.book import load  # noqa: E402
+from generator.rulebook.book import load
 
 ROWS = shared.read()
 KEYS = {"id", "source", "spec", "logged", "missing", "note", "apart", "holdout"}
