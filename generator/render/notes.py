@@ -32,7 +32,7 @@ def notes(launch: Launch) -> Iterator[str]:
     if launch.request_name != launch.served:
         yield (
             f"{title} {launch.engine.version} does not support a served name: clients request {code(launch.request_name)}, "
-            f"not for {code(launch.served)}."
+            f"not {code(launch.served)}."
         )
     if launch.copies > 1:
         ports = f"{launch.first_port} to {launch.first_port + launch.copies - 1}"
