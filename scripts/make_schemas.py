@@ -417,6 +417,12 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "tokenizer_mode": by_engine,
             "tool_template": {**by_engine, "description": "The chat template of the engine's own that its documentation gives for this model's tool calls."},
             "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
+            "task": {"enum": ["generate", "embed", "rerank", "classify"], "description": "What its server does; generate where it is not said."},
+            "drafts": by_name(
+                mapping({"id": TEXT, "tokens": SOME, "billion": NUMBER, "shares_cache": FLAG, "source": SOURCE}, ("source",)),
+                "What drafts for it, by method: the repository, tokens that its makers or a recipe propose, parameters beside those that it shares.",
+            ),
+            "overrides": by_name({"type": "object"}, "By task, what a command must say in place of its config.json."),
             "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
             "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
@@ -508,13 +514,14 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
 def engine(merged: Schema) -> Schema:
     """How an engine is started, and how it spells each setting."""
     verified = {"enum": ["parser", "source", "docs", "inferred"]}
-    kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "secret", "path", "duration", "null"]}
+    kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "list", "secret", "path", "duration", "null"]}
     spelling = mapping(
         {
-            "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
+            "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "command", "config", "env", "modelfile"]}, "positional": FLAG,
             "type": kinds, "choices": SCALARS, "values": {"type": "object", "additionalProperties": {"type": [*SCALAR["type"], "null"]}}, "negated": TEXT,
             "text": {**TEXT, "description": "What is written where the setting is on."},
             "member": {**TEXT, "description": "The value goes under this key of a JSON text."},
+            "rope_key": {**TEXT, "description": "The key of config.json by which this version reads how positions are stretched."},
             "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
             "also": WORDS, "same": {**WORDS, "description": "Options that a command may say it by."},
             "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
@@ -535,7 +542,8 @@ def engine(merged: Schema) -> Schema:
     seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME, "start_period_s": SOME}
     container = mapping(
         {
-            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT, "shm_gib": COUNT,
+            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT,
+            "compile_cache": TEXT, "shm_gib": COUNT,
             "probe": {"type": ["string", "array"], "minLength": 1, "minItems": 1, "items": TEXT},
             "health_check": mapping({**seconds, "source": SOURCE}, tuple(seconds)),
             "ulimits": {"type": "object", "additionalProperties": {"type": "integer", "minimum": -1}}, "source": SOURCE,
@@ -575,6 +583,17 @@ def engine(merged: Schema) -> Schema:
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
         "file_address": mapping({"base": TEXT, "env": WORDS, "kept": TEXT, "source": SOURCE}, ("base", "env", "kept", "source")),
+        "tasks": mapping(
+            {task: mapping({"since": VERSION, "request": TEXT, "source": SOURCE}, ("request", "source")) for task in ("embed", "rerank", "classify")},
+            (), "What it serves besides generation: since which version, and the path of a request.",
+        ),
+        "speculative": by_name(
+            mapping({"word": TEXT, "since": VERSION, "source": SOURCE}, ("word", "source")),
+            "Methods of speculative decoding, each with the engine's word for it and the first version that has it.",
+        ),
+        "attention_ranks": mapping(
+            {"since": VERSION, "source": SOURCE}, ("since", "source"), "The first version with attention in data-parallel ranks and shared experts.",
+        ),
         "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
@@ -588,6 +607,22 @@ def engine(merged: Schema) -> Schema:
             {"type": TEXT, "library": {**FLAG, "description": "Names without a repository are of its own library."}, "source": SOURCE},
             ("type", "source"), "The type of weights that a name without one counts as.",
         ),
+        "whole_prompts": mapping(
+            {"until": VERSION, "models": WORDS, "source": SOURCE}, ("until", "models", "source"),
+            "Before this version, and of these model_types with images, a prompt is read in one step.",
+        ),
+        "profiled_as": {
+            "description": "Hardware (vendor, compute capability below) and models (with states) whose memory is profiled as in an older version: the "
+            "thresholds that are as there. Where several hold, the last counts.",
+            "type": "array",
+            "items": mapping(
+                {
+                    "vendor": TEXT, "below": {"type": "number"}, "hybrid": {"const": True}, "since": VERSION, "until": VERSION, "as": VERSION,
+                    "numbers": WORDS, "source": SOURCE,
+                },
+                ("since", "as", "numbers", "source"),
+            ),
+        },
         "defaults": {
             "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",
             "type": "array",
@@ -768,7 +803,10 @@ def families() -> Schema:
         "shared_gate": (FLAG, "The shared expert has a gate."),
         "mrope": (FLAG, "The rotary table covers multimodal positions."),
         "context_scaled": (FLAG, "max_position_embeddings already has the rope scaling in it."),
+        "encoder": (FLAG, "Its attention looks both ways: it generates nothing, and no engine keeps a cache for it."),
         "positions": ({"enum": ["rotary", "learned", "none"]}, "How positions are told."),
+        "yarn_original": (SOME, "Tokens that the makers' settings for YaRN count their factor from, if that is less than the model's context."),
+        "positions_offset": (COUNT, "Positions of its table that no token of a text has."),
         "windows": (
             {"enum": ["", "everywhere", "chunked"]},
             "What sliding_window says without layer_types and sliding_window_pattern: nothing, that every layer has it; chunked: windows are chunks.",
