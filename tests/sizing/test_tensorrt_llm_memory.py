@@ -38,6 +38,7 @@ def held(row: dict[str, Any]) -> list[float]:
     """Errors of the sequences that a pool holds, in %; a whole number was counted, so the middle between it and the next."""
     book = load("default")
     model, layout = shape_of(row["model"], book), Layout(row["tensor_parallel"])
+    assert model is not None
     gpu = book.section("gpus")[row["gpu"]]
     device = Device(int(gpu["capacity_gib"] * GIB), compute_capability=10.3 if row["gpu"].startswith("GB") else 9.0)
     weights = weight_bytes(model, book.section("methods")[row["method"]], layout)

@@ -132,6 +132,7 @@ def test_process_on_a_cpu(start: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", DATA["caches"], ids=lambda row: row["id"])
 def test_tokens_of_a_logged_pool(row: dict[str, Any]) -> None:
     model, layout = shape_of(row["model"], book()), Layout(row.get("tensor_parallel", 1))
+    assert model is not None
     cost = cache_cost(model, layout, row.get("kv_bits", 16), "vllm", batched_tokens=8192)
     held = cost.tokens_in(int(row["pool_gib"] * GIB), row["max_model_len"])
     assert abs(percent(held, row["tokens"])) <= 6, f"{held:,} told, {row['tokens']:,} logged, {row['source']}"
