@@ -5,17 +5,21 @@ from __future__ import annotations
 from math import ceil, log2
 from typing import TYPE_CHECKING
 
+from generator.decide.beside import adapter_files, adapter_rank, adapter_slots
 from generator.decide.consider import Pair
 from generator.decide.context import Context
+from generator.decide.extension import overrides_of
 from generator.decide.fit import Fitted, longest_input
 from generator.decide.job_weights import MADE
 from generator.decide.offload import host_tenths
+from generator.decide.speculative import config_of, speculation_for, word_of
+from generator.facts.engine import Engine
 from generator.quantity import gib
 from generator.rulebook.table import Facts
 from generator.spec.deployment import is_path
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.decide.vocabulary import FitNames, JobNames, TargetNames
+    from generator.decide.vocabulary import BesideNames, FitNames, JobNames, TargetNames
 
 NO_JOB: JobNames = {"quantize.fits_gpu": None, "quantize.fits_host": None}
 
@@ -49,7 +53,27 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
         "tokenizer_mode": mode if engine.takes("tokenizer_mode", mode) else None,
+        **_beside_names(context, engine),
+        "config.overrides": overrides_of(engine, context.model, context.task, context.extension),
         "reasoning.parser": engine.takes("reasoning_parser", context.model.reasoning_parser.get(engine.name)),
+    }
+
+
+def _beside_names(context: Context, engine: Engine) -> BesideNames:
+    """What is loaded beside the model, as settings say it."""
+    found, adapters = speculation_for(context, engine), context.spec.serve.get("adapters") or {}
+    return {
+        "speculative.config": found and config_of(engine, found),
+        "speculative.word": found and word_of(engine, found.method),
+        "speculative.draft": found and found.model,
+        "speculative.draft_gguf": found and found.gguf,
+        "speculative.draft_file": found and found.file,
+        "speculative.tokens": found and found.tokens,
+        "speculative.verified": found and found.tokens + 1,
+        "adapters.modules": tuple(f"{name}={place}" for name, place in adapters.items()),
+        "adapters.files": adapter_files(context.spec),
+        "adapters.rank": adapter_rank(context),
+        "adapters.slots": adapter_slots(context),
     }
 
 

@@ -46,6 +46,11 @@ class Engine:
         since = (entry.get("words_since") or {}).get(word)
         return since is None or version_key(self.version) >= version_key(since)
 
+    def serves(self, task: str) -> bool:
+        """Whether this version has a server for a task."""
+        entry = {"generate": {}, **(self.facts.get("tasks") or {})}.get(task)
+        return entry is not None and version_key(self.version) >= version_key(entry.get("since", "0"))
+
     def against(self, setting: str, facts: Facts) -> Iterator[tuple[str, object]]:
         """The names and cells of `accepted_when` for which the engine does not take a setting that it has a word for."""
         for name, cell in ((self.spelling(setting) or {}).get("accepted_when") or {}).items():

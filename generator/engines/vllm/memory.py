@@ -58,12 +58,16 @@ def _sampled_entries(architecture: ModelArchitecture, load: Load) -> int:
 def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
     """max(c·S·V + B + T·h·2 + base, T·2·(3·I/tp + n·h)) + W + E, or the encoder's own peak, in bytes; S·V is not divided by tp.
 
-    c `sampler_bytes`, B the Triton sampler's scratch of one row per multiprocessor, W the workspace of the experts, E the encoder's results,
-    which stay while the model runs. A later pipeline stage also keeps the two tensors that it receives (T·h·2 each): with pp 2 the log says
-    2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`)."""
+    c `sampler_bytes` (with speculative decoding, `verify_bytes` for each verified row besides), B the Triton sampler's scratch of one row per
+    multiprocessor, W the workspace of the experts, E the encoder's results, which stay while the model runs. A later pipeline stage also keeps
+    the two tensors that it receives (T·h·2 each): with pp 2 the log says 2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`). A
+    rank of data-parallel attention also gathers the hidden states of all ranks for the experts, and what they return (`vllm-moe-chunks`)."""
     tokens = load.batched_tokens
     hidden = hidden_bytes(architecture, tokens)
-    workspace = moe_workspace(architecture, layout, tokens)
+    gathered: float = tokens
+    if layout.data_parallel > 1:  # each rank meets the tokens of all
+        gathered = smallest(tokens * layout.data_parallel, numbers("vllm.moe_chunk_tokens"))
+    workspace = moe_workspace(architecture, layout, gathered)
     multiprocessors = device.multiprocessors or numbers("vllm.multiprocessors_unknown")
     sampler = (
         numbers("vllm.sampler_bytes") * _sampled_entries(architecture, load)
@@ -71,6 +75,8 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
         + hidden
         + numbers("vllm.activation_base_gib") * GIB
     )
+    if load.verified > 1:
+        sampler += numbers("vllm.verify_bytes") * _sampled_entries(architecture, load) * load.verified
     mlp_copies, hidden_copies = numbers("vllm.forward_mlp_copies"), numbers("vllm.forward_hidden_copies")
     forward = forward_bytes(architecture, layout, tokens, mlp_copies, hidden_copies)
     indexed = [group.index_bytes / group.stride for group in architecture.caches if group.kind == "latent" and group.index_bytes]
@@ -81,6 +87,8 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
     peak = (forward if device.vendor == "cpu" else largest(part("sampler", sampler), forward)) + workspace
     if layout.pipeline_parallel > 1:
         peak += part("received", 2 * hidden)
+    if layout.data_parallel > 1:
+        peak += part("dispatched", 2 * hidden * layout.data_parallel)
     if indexed:
         peak += part("indexer", numbers("vllm.indexer_contexts") * load.max_model_len * largest(*indexed, 0))
     if architecture.multimodal:
@@ -127,7 +135,7 @@ def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device
     On a CPU it is the process itself; the sampler's state is not resident when the pool is sized."""
     if device.vendor == "cpu":
         return whole(numbers("vllm.cpu_process_gib") * GIB)
-    if layout.tensor_parallel > 1:
+    if layout.ranks > 1:
         fast = numbers("vllm.fast_allreduce_capability") <= device.compute_capability < numbers("vllm.fast_allreduce_below")
         size = numbers("vllm.non_torch_tp_fast_gib" if fast else "vllm.non_torch_tp_gib")
     elif layout.pipeline_parallel > 1:
