@@ -5,7 +5,7 @@ Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tens
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from generator.architecture.fields import Fields
 from generator.architecture.ignore import Modules, inner
@@ -93,47 +93,40 @@ def _all_but(storage: Storage, skipped: Modules, lm_head: bool = False) -> Calla
     return decides
 
 
-def _group(fields: Fields, default: int = 128) -> int:
-    """`group_size`, 0 if the whole row is one group (-1)."""
-    size = fields.integer("group_size", "q_group_size", low=-1, default=default)
-    return max(0, size)
+def _summary(method: str, layout: str, storage: Storage, desc_act: bool = False, fp8_cache: bool = False) -> CheckpointQuantization:
+    return CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, storage.block, desc_act, fp8_cache=fp8_cache)
+
+
+def _grouped(fields: Fields, bits: int, zeros: bool, default: int = 128) -> Storage:
+    """Whole numbers of so many bits, a scale for each `group_size` (-1: for each row), with or without zero points."""
+    group = max(0, fields.integer("group_size", "q_group_size", low=-1, default=default))
+    return Storage(bits, group, None, not group, 16, bits if zeros else 0)
 
 
 def _awq(fields: Fields, text: Fields) -> Scheme:
     bits = fields.integer("bits", "w_bit", high=16, default=4)
-    group, zero = _group(fields), fields.flag("zero_point", default=True)
-    storage = Storage(bits, group, None, not group, 16, bits if zero else 0)
-    summary = CheckpointQuantization("awq", "awq", bits, group or None, zero_point=zero)
-    return Scheme(summary, _all_but(storage, _skipped(fields)))
+    storage = _grouped(fields, bits, fields.flag("zero_point", default=True))
+    return Scheme(_summary("awq", "awq", storage), _all_but(storage, _skipped(fields)))
 
 
 def _gptq(fields: Fields, text: Fields) -> Scheme:
-    bits, group = fields.integer("bits", high=16), _group(fields)
-    symmetric, order = fields.flag("sym", default=True), fields.flag("desc_act")
     # engines drop the stored zero points of symmetric checkpoints when they repack the weights
-    storage = Storage(bits, group, None, not group, 16, 0 if symmetric else bits)
+    storage = _grouped(fields, fields.integer("bits", high=16), not fields.flag("sym", default=True))
     dynamic = fields.child("dynamic")
     names = [f"re:{k[2:]}" for k in dynamic.values if isinstance(k, str) and k.startswith("-:")] if dynamic else []
     skipped = Modules([*names, *(fields.sequence("modules_to_not_convert", str) or [])], fields.place)
-    summary = CheckpointQuantization("gptq", "gptq", bits, group or None, None, order, not symmetric)
-    return Scheme(summary, _all_but(storage, skipped, fields.flag("lm_head")))
+    return Scheme(_summary("gptq", "gptq", storage, fields.flag("desc_act")), _all_but(storage, skipped, fields.flag("lm_head")))
 
 
 def _fp8(fields: Fields, text: Fields) -> Scheme:
     block = fields.integers("weight_block_size", 2, 1)
-    if block:
-        pair = (block[0], block[1])
-        storage = Storage(8, block=pair, scale_bits=32)
-        summary = CheckpointQuantization("fp8-block", "fp8", 8, block=pair)
-    else:
-        storage, summary = _FP8, CheckpointQuantization("fp8", "fp8", 8)
+    storage = Storage(8, block=(block[0], block[1]), scale_bits=32) if block else _FP8
     listed = _listed(fields)
     if listed:  # experts of another precision in an FP8 checkpoint; the ignore list applies to them
         base = _all_but(storage, Modules([]))
         method, least, _ = min(listed.values(), key=lambda one: one[1].bits)
-        summary = CheckpointQuantization(method, f"fp8-{method}", least.bits, least.group_size or None)
-        return Scheme(summary, lambda name: _lookup(listed, name) or base(name))
-    base = _all_but(storage, _skipped(fields))
+        return Scheme(_summary(method, f"fp8-{method}", replace(least, block=None)), lambda name: _lookup(listed, name) or base(name))
+    base, summary = _all_but(storage, _skipped(fields)), _summary("fp8-block" if block else "fp8", "fp8", storage)
     if text.word("expert_dtype") == "fp4":
         return Scheme(summary, lambda name: _MXFP4 if ".experts." in name else base(name))
     return Scheme(summary, base)
@@ -141,17 +134,16 @@ def _fp8(fields: Fields, text: Fields) -> Scheme:
 
 def _mxfp4(fields: Fields, text: Fields) -> Scheme:
     skipped = _skipped(fields)
-    summary = CheckpointQuantization("mxfp4", "mxfp4", 4, 32)
-    return Scheme(summary, lambda name: _MXFP4 if ".experts" in name and name not in skipped else None)
+    return Scheme(_summary("mxfp4", "mxfp4", _MXFP4), lambda name: _MXFP4 if ".experts" in name and name not in skipped else None)
 
 
 def _bitsandbytes(fields: Fields, text: Fields) -> Scheme:
     skipped = _skipped(fields, "llm_int8_skip_modules", "modules_to_not_convert")
     if fields.flag("load_in_8bit", "_load_in_8bit"):
-        return Scheme(CheckpointQuantization("bitsandbytes", "bitsandbytes", 8), _all_but(_INT8, skipped))
-    double = fields.flag("bnb_4bit_use_double_quant")
-    storage = Storage(4, 64, scale_bits=8 if double else 32)
-    return Scheme(CheckpointQuantization("bitsandbytes", "bitsandbytes", 4, 64), _all_but(storage, skipped))
+        storage = _INT8
+    else:
+        storage = Storage(4, 64, scale_bits=8 if fields.flag("bnb_4bit_use_double_quant") else 32)
+    return Scheme(_summary("bitsandbytes", "bitsandbytes", storage), _all_but(storage, skipped))
 
 
 def _compressed(fields: Fields, text: Fields) -> Scheme:
@@ -185,30 +177,25 @@ def _compressed(fields: Fields, text: Fields) -> Scheme:
         return None
 
     _, storage, method = min(rules, key=lambda rule: rule[1].bits)
-    zero = storage.zero_bits > 0
     sparse = fields.child("sparsity_config")
     pruned = (sparse is not None and sparse.word("format").lower() not in ("", "dense")) or fields.word("format") == "marlin-24"
     layout = "sparse-2-4" if pruned else "compressed-tensors"
-    summary = CheckpointQuantization(
-        method, layout, storage.bits, storage.group_size or None, storage.block, zero_point=zero, fp8_cache=_fp8_cache(fields)
-    )
-    return Scheme(summary, decides)
+    return Scheme(_summary(method, layout, storage, fp8_cache=_fp8_cache(fields)), decides)
 
 
 def _weights(weights: Fields, form: str) -> tuple[Storage, str]:
     """Storage and method of one `weights` entry of compressed-tensors."""
     bits, kind = weights.integer("num_bits", high=16), weights.word("type", default="int")
-    group = weights.integer("group_size", low=-1, default=0)
-    group = max(0, group)
     block = weights.integers("block_structure", 2, 1) if weights.word("strategy") == "block" else None
+    symmetric = kind == "float" or weights.flag("symmetric", default=True)
+    storage = _grouped(weights, bits, not symmetric, 0)
+    group = storage.group_size
     if kind == "float" and bits == 4:
         return (_MXFP4, "mxfp4") if group == 32 or "mxfp4" in form else (_NVFP4, "nvfp4")
     if kind == "float":
         if block:
             return Storage(8, block=(block[0], block[1]), scale_bits=32), "fp8-block"
         return (Storage(8, group, scale_bits=8), "fp8") if group else (_FP8, "fp8")
-    symmetric = weights.flag("symmetric", default=True)
-    storage = Storage(bits, group, None, not group, 16, 0 if symmetric else bits)
     if bits == 8:
         return storage, "int8"
     return storage, "gptq" if symmetric else "awq"
@@ -221,7 +208,7 @@ def _modelopt(fields: Fields, text: Fields) -> Scheme | None:
     if listed:
         method, storage, _ = min(listed.values(), key=lambda one: one[1].bits)
         layout = _MIXED_LAYOUTS.get(frozenset(one[2] for one in listed.values()) - {"modelopt"}, "modelopt-mixed-other")
-        summary = CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, fp8_cache=_fp8_cache(inside))
+        summary = _summary(method, layout, replace(storage, block=None), fp8_cache=_fp8_cache(inside))
         skipped = _skipped(inside)
         return Scheme(summary, lambda name: None if skipped and name in skipped else _lookup(listed, name))
     if not algorithm and not fields.word("quant_method"):
@@ -230,8 +217,7 @@ def _modelopt(fields: Fields, text: Fields) -> Scheme | None:
         why = "needs quantized_layers, which say how each module is quantized" if algorithm == _MIXED else "is not known"
         raise fail("unknown-quantization", f"model config: {inside.where}quant_algo {algorithm[:40]!r} {why}", fields.place)
     method, storage, layout = _ALGORITHMS[algorithm]
-    summary = CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, storage.block, fp8_cache=_fp8_cache(inside))
-    return Scheme(summary, _all_but(storage, _skipped(inside)))
+    return Scheme(_summary(method, layout, storage, fp8_cache=_fp8_cache(inside)), _all_but(storage, _skipped(inside)))
 
 
 def _fp8_cache(fields: Fields) -> bool:
