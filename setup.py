@@ -1,13 +1,23 @@
-"""The build's one step of its own: `rules/` and `templates/` go into the package, compiled ones beside them."""
+"""The build's own steps: `rules/` and `templates/` go into the package, compiled ones beside them, and equal sources give equal bytes.
+
+With SOURCE_DATE_EPOCH (seconds since 1970) two builds of one commit are the same files, wheel and sdist, whatever the checkout's times and modes."""
 
 from __future__ import annotations
 
+import gzip
+import io
+import os
+import re
 import shutil
 import sys
+import tarfile
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 ROOT = Path(__file__).resolve().parent
 
@@ -33,6 +43,49 @@ class BuildPy(build_py):
         for name in SHIPPED:
             compile_to(package / "compiled" / name, name)
         compile_templates(package / "compiled" / "templates")
+        for file in package.rglob("*"):
+            file.chmod(0o755 if file.is_dir() else 0o644)  # whatever the umask of the checkout
 
 
-setup(cmdclass={"build_py": BuildPy})
+class Sdist(sdist):
+    """The archive with its members sorted, of one time and no owner."""
+
+    def make_archive(self, *args: Any, **options: Any) -> str:
+        """The archive's path; written again where SOURCE_DATE_EPOCH is set."""
+        made = Path(super().make_archive(*args, **options))
+        epoch = os.environ.get("SOURCE_DATE_EPOCH")
+        if epoch and made.name.endswith(".tar.gz"):
+            made.write_bytes(repacked(made, int(epoch)))
+        return str(made)
+
+
+def repacked(archive: Path, time: int) -> bytes:
+    """A `.tar.gz` again, the same wherever and whenever it is made."""
+    packed = io.BytesIO()
+    with (
+        tarfile.open(archive) as old,
+        gzip.GzipFile(filename="", mode="wb", fileobj=packed, mtime=time) as raw,
+        tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as new,
+    ):
+        for member in sorted(old.getmembers(), key=lambda one: one.name):
+            run = member.isdir() or member.mode & 0o100
+            plain = tarfile.TarInfo(member.name)
+            plain.type, plain.size, plain.mtime, plain.mode = member.type, member.size, time, 0o755 if run else 0o644
+            new.addfile(plain, old.extractfile(member))
+    return packed.getvalue()
+
+
+def described() -> str:
+    """README.md for a page elsewhere: its links lead to the files of this version."""
+    version = re.search(r'__version__ = "(.+)"', (ROOT / "generator/__init__.py").read_text(encoding="utf-8"))
+    home = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    assert version is not None
+    return re.sub(r"\]\((?![a-z]+:|#)", f"]({home}/blob/v{version[1]}/", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+os.umask(0o022)  # modes are bytes of a wheel
+setup(
+    cmdclass={"build_py": BuildPy, "sdist": Sdist},
+    long_description=described(),
+    long_description_content_type="text/markdown",
+)

@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     severity: str = "error"
 
     def __str__(self) -> str:
-        where = f"{self.place}: " if self.place else ""
+        where = f"{self.place}: " if self.place and self.place.path else ""
         return one_line(f"{where}{self.severity}[{self.code}]: {self.message}")
 
 

@@ -5,11 +5,12 @@ Floor 5, pure. Everything later reads these types, or the object that `render/pl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.facts.job import Job
 from generator.facts.quality import UNMEASURED, Quality
+from generator.record import dataclass
 from generator.sizing.footprint import Footprint
 from generator.sizing.term import MemoryTerm
 from generator.throughput.shapes import Speed

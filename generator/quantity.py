@@ -1,12 +1,15 @@
-"""Units. GiB is 2**30 bytes (what drivers and engines print), GB is 10**9 (what is on the box). Floor 0: imports nothing of the project."""
+"""Units: GiB is 2**30 bytes (what drivers and engines print), GB is 10**9 (what is on the box). Floor 0: imports nothing of the project."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
 from functools import lru_cache
+from typing import TypeVar
 
 MIB = 1 << 20
 GIB = 1 << 30
 GB = 10**9
+Thing = TypeVar("Thing")
 
 
 def gib(size: float) -> float:
@@ -41,3 +44,11 @@ def version_key(version: str) -> tuple[int, ...]:
     numbers = [int("".join(c for c in part if c.isdigit()) or 0) for part in main.split(".")]
     numbers += [0] * (4 - len(numbers))
     return (*numbers, 0 if suffix else 1, int("".join(c for c in suffix if c.isdigit()) or 0))
+
+
+def grouped(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[list[Thing]]:
+    """Things that share a key, in their order."""
+    groups: dict[Hashable, list[Thing]] = {}
+    for one in things:
+        groups.setdefault(key(one), []).append(one)
+    return list(groups.values())

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -15,7 +19,6 @@ from generator.cli.files import candidates
 from generator.decide.decision import decide
 from generator.plan import Candidate
 from generator.quantity import gib
-from generator.report.summary import chosen_line
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import read_spec
 
@@ -34,7 +37,7 @@ def main() -> int:
             "docs/rules.md": {"tables": tables(book), "thresholds": thresholds(book), "names": names(book)},
             "docs/decisions.md": {"worked": worked(book)},
             "docs/engines.md": {"engines": engines(book), "evidence": evidence(book), "settings": settings(book)},
-            "README.md": {"sample": sample(book)},
+            "README.md": {"verify-answer": verify_answer(), "sample": sample()},
             "docs/quantize.md": {"quantizers": quantizers(book)},
             "examples/README.md": {"examples": examples(book)},
         }
@@ -184,29 +187,33 @@ def spelled(engine: Mapping[str, Any], name: str) -> str | None:
     return None
 
 
-def sample(book: RuleBook) -> str:
-    """A spec of the examples and what becomes of it: the line that is printed, and the files in short."""
-    path = ROOT / "examples/t4-chat.yaml"
-    files = ROOT / "examples/out/t4-chat"
-    outcome = decide(read_spec(path), book)
-    choice = outcome.plan.choice
-    assert choice is not None
-    written = sorted(p.relative_to(files).as_posix() for p in files.rglob("*") if p.is_file())
-    folder = f"out/{outcome.plan.name}"
-    script = (files / choice.engine / "serve.sh").read_text().partition("args=(")
-    config = (files / choice.engine / "config.yaml").read_text()
-    parts = [
-        fenced("yaml", path.read_text()),
-        fenced(
-            "console",
-            f"$ gen-deploy examples/t4-chat.yaml -o out\n{folder}/{choice.engine}: {chosen_line(choice)}\n"
-            f"{folder}: {len(written)} written, 0 unchanged\n",
-        ),
-        "It writes " + ", ".join(f"`{name}`" for name in written) + ". The end of `serve.sh`, and `config.yaml`:",
-        fenced("bash", script[1] + script[2]),
-        fenced("yaml", config),
-    ]
-    return "\n\n".join(parts)
+FAILED = "vllm serve Qwen/Qwen3-32B-AWQ --max-model-len 131072"
+"""A command that people meet the tool with: two 3090 hold the weights, not this context."""
+
+
+def verify_answer() -> str:
+    """A command that failed, and what `verify` says of it. Without the answer where `verify` does not take standard input yet."""
+    done = gen_deploy("verify", "-", "--gpu", "2x RTX 3090", pasted=FAILED + "\n")
+    said = done.stdout + done.stderr if done.returncode != 2 else ""
+    return fenced("console", f'# {FAILED}\n$ pbpaste | gen-deploy verify - --gpu "2x RTX 3090"\n{said}')
+
+
+def sample() -> str:
+    """A spec of the examples and what the main job prints for it, warnings included."""
+    path = "examples/t4-chat.yaml"
+    with TemporaryDirectory() as folder:
+        shutil.copytree(ROOT / "examples", f"{folder}/examples", ignore=shutil.ignore_patterns("out"))
+        done = gen_deploy(path, "-o", "out", folder=folder)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout + done.stderr
+    return "\n\n".join([fenced("yaml", (ROOT / path).read_text()), fenced("console", f"$ gen-deploy {path} -o out\n{said}")])
+
+
+def gen_deploy(*words: str, folder: str | Path = ROOT, pasted: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A run of the command in a folder."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    run = [sys.executable, "-m", "generator", *words]
+    return subprocess.run(run, cwd=folder, env=environment, input=pasted, capture_output=True, text=True, check=False)
 
 
 def fenced(language: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Generate `docs/handbook.md` and the README's excerpt: the handbook's models and GPUs by its own rules and by the default rules.
+"""Generate `docs/handbook.md`: the handbook's models and GPUs by its own rules and by the default rules.
 
 The handbook's method stands in the plan of the default rules too, as a runner-up or with the rows that reject it: that is the reason given.
 """
@@ -37,13 +37,14 @@ class Cell(NamedTuple):
 
 
 def main() -> int:
-    """Write both documents."""
+    """Write what has changed."""
     handbook, default = load("handbook"), load("default")
     cells = [cell(model, gpu, handbook, default) for model in MODELS for gpu in GPUS]
     differ = sum(1 for one in cells if one.why)
     return put(
         {
             "docs/handbook.md": {
+                "glance": table(("", *GPUS), ((model, *(short(c) for c in cells if c.model == model)) for model in MODELS)),
                 "models": table(("the handbook's word", "planned by the default rules as"), meanings(cells)),
                 "decisions": table(
                     ("model", "GPU", "handbook", "default rules", "context × sequences", "GiB in use:", "of:", "why they differ"),
@@ -51,7 +52,6 @@ def main() -> int:
                 ),
                 "count": f"Of {len(cells)} decisions {differ} differ in the number of bits or say that nothing fits; {len(cells) - differ} agree.",
             },
-            "README.md": {"handbook": table(("", *GPUS), ((model, *(short(c) for c in cells if c.model == model)) for model in MODELS))},
         }
     )
 
@@ -139,7 +139,7 @@ def agreement(one: Cell) -> str:
 
 
 def short(one: Cell) -> str:
-    """A cell of the README's table."""
+    """A cell of the table at the top."""
     ours = one.ours.method if one.ours else "nothing fits"
     return f"{ours} ({one.theirs.method})"
 

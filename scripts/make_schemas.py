@@ -578,6 +578,15 @@ def engine(merged: Schema) -> Schema:
             {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
             "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
+        "library": mapping({"type": TEXT, "source": SOURCE}, ("type", "source"), "Names without a repository: the type of weights that they mean."),
+        "defaults": {
+            "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",
+            "type": "array",
+            "items": mapping(
+                {"set": {"type": "object", "minProperties": 1}, "since": VERSION, "until": VERSION, "when": {"type": "object"}, "source": SOURCE},
+                ("set", "source"),
+            ),
+        },
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,

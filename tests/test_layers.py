@@ -17,6 +17,7 @@ FLOORS: dict[str, int] = {
     # 0: imports nothing of the project but its own floor; files and bytes in, with budgets and positions
     "generator.errors": 0,
     "generator.quantity": 0,
+    "generator.record": 0,
     "generator.readers": 0,
     # 1: rule sets, read through `readers`
     "generator.rulebook": 1,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 
@@ -21,7 +24,10 @@ from generator.rulebook.rulesets import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware:\n  gpu: A100-80GB\n"
-SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "generator", "rules", "templates")
+SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "generator", "rules", "templates")
+EPOCH = "1796083200"
+MOST = 1_230_000
+"""Bytes of the wheel. Two fifths are Python, a quarter the YAML of the rules, a sixth their compiled form."""
 
 pytestmark = pytest.mark.slow
 
@@ -34,26 +40,36 @@ def new_setuptools() -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the checkout."""
-    folder = tmp_path_factory.mktemp("build")
+def built(folder: Path, umask: int = 0o022, **environment: str) -> dict[str, Path]:
+    """Wheel and sdist by their suffix, built from a copy of the checkout."""
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"), copy_function=shutil.copyfile)
         else:
-            (folder / "source").mkdir(exist_ok=True)
-            shutil.copy(source, folder / "source")
+            (folder / "source").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, folder / "source" / name)
     stale = folder / "source" / "build" / "lib" / "generator" / "rules"
     stale.mkdir(parents=True)
     (stale / "left-by-an-earlier-build.yaml").write_text("")
     options = ["--no-isolation"] if new_setuptools() else []
-    command = [sys.executable, "-m", "build", "--wheel", *options, "--outdir", str(folder / "dist"), str(folder / "source")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "build", "--wheel", "--sdist", *options, "--outdir", str(folder / "dist"), str(folder / "source")]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, umask=umask, env=environment)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    (found,) = (folder / "dist").glob("*.whl")
-    return found
+    return {path.suffix: path for path in (folder / "dist").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Wheel and sdist of the checkout."""
+    return built(tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="module")
+def wheel(first: dict[str, Path]) -> Path:
+    """The wheel."""
+    return first[".whl"]
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +89,39 @@ def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+def test_two_builds_are_the_same_bytes(first: dict[str, Path], tmp_path: Path) -> None:
+    """With files of other times and modes, another folder and another order of dictionaries."""
+    (tmp_path / "elsewhere").mkdir()
+    second = built(tmp_path / "elsewhere", umask=0o077, PYTHONHASHSEED="7", TZ="Asia/Tokyo")
+    assert set(first) == set(second) == {".whl", ".gz"}
+    for suffix, path in first.items():
+        assert path.name == second[suffix].name
+        assert sha256(path.read_bytes()).hexdigest() == sha256(second[suffix].read_bytes()).hexdigest(), suffix
+
+
+def test_no_file_is_in_the_wheel_twice(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names: dict[str, str] = {}
+        for name in archive.namelist():
+            data = archive.read(name)
+            if len(data) > 500:
+                assert (twin := names.setdefault(sha256(data).hexdigest(), name)) == name, f"{name} is {twin}"
+    assert wheel.stat().st_size < MOST
+
+
+def test_the_page_at_an_index_links_to_this_version(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        found = archive.read(f"gen_deploy-{__version__}.dist-info/METADATA").decode()
+    head, _, page = found.partition("\n\n")
+    home = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert links and all(link.startswith(("https://", "#")) for link in links)
+    assert f"{home}/blob/v{__version__}/docs/spec.md" in links
+    for line in ("Author: the gen-deploy authors", "License-Expression: Apache-2.0", "License-File: LICENSE", "Description-Content-Type: text/markdown"):
+        assert line in head.splitlines()
+    assert all(re.search(f"^{field}: ", head, re.MULTILINE) for field in ("Summary", "Keywords", "Classifier", "Project-URL", "Requires-Python"))
+
+
 def test_one_package_at_top_level(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
@@ -90,8 +139,9 @@ def test_everything_is_inside(installed: Path) -> None:
     programs = {Path("generator") / p.relative_to(ROOT) for p in (ROOT / "templates").rglob("*.py")}  # written as they are, never imported
     assert {p.relative_to(installed) for p in package.rglob("*.py")} == modules | compiled | programs
     assert (package / "py.typed").is_file()
-    for ruleset in SHIPPED:
-        assert {p.stem for p in (package / "compiled" / ruleset).iterdir()} == {"index", *SECTIONS}
+    whole, *others = ({p.stem for p in (package / "compiled" / ruleset).iterdir()} for ruleset in SHIPPED)
+    assert whole == {"index", *SECTIONS}
+    assert all(other < whole for other in others)  # what is as in the first is not there again
 
 
 def test_it_is_the_wheel_that_runs(installed: Path, tmp_path: Path) -> None:

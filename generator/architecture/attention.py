@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from generator.architecture.families import Family
 from generator.architecture.fields import Fields
 from generator.architecture.parts import Part, biased, vector
 from generator.architecture.shape import CacheGroup
 from generator.architecture.tables import Sizes, parts_of
+from generator.record import dataclass
 
 INDEX_BYTES = 132
 """Bytes per token and layer of a sparse-attention indexer: 128 FP8 values and an fp32 scale (vLLM, SGLang)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from generator.architecture.families import Family
 from generator.architecture.fields import Fields
 from generator.architecture.parts import Part, biased, vector
 from generator.architecture.shape import Role
+from generator.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ Floor 3, pure. The section `families` of the rules has an entry for each `model_
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from generator.record import dataclass
 
 Families = Mapping[str, Mapping[str, Any]]
 """The section: entries by `model_type`, as the schema `families` has them."""

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from math import prod
 
 from generator.architecture.shape import Matrix, Role, Shard, Stored
 from generator.readers.gguf_header import GgufTensor
+from generator.record import dataclass
 
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)\Z")
 _STATE = ("ssm_", "time_mix_", "channel_mix_", "shortconv.")

@@ -17,10 +17,11 @@ serves GGUF mixtures and safetensors alike:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from generator.architecture.shape import Matrix, Role, Shard, Storage
+from generator.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tens
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from generator.architecture.fields import Fields
 from generator.architecture.ignore import Modules, inner
 from generator.architecture.shape import CheckpointQuantization, Storage
 from generator.errors import fail
+from generator.record import dataclass
 
 _NVFP4 = Storage(4, 16, scale_bits=8)
 _MXFP4 = Storage(4, 32, scale_bits=8)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from generator.record import dataclass
 
 Role = Literal[
     "embedding", "lm_head", "norm", "router", "attention", "linear_attention",

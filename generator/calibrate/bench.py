@@ -5,10 +5,10 @@ Floor 7; reads the results that it is given. Results of `vllm bench serve`, of `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
@@ -21,6 +21,7 @@ from generator.plan import Candidate
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse
 from generator.render.plan_json import bounds, figure
+from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.throughput.estimate import LOCAL, Calibration, Setting, estimate
 from generator.throughput.shapes import Demand, Range, Speed
@@ -35,8 +36,7 @@ MOST_AT_ONCE, MOST_TOKENS = 65536, 1e7
 """Above these a figure is no concurrency, or no length of a request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(NamedTuple):
     """A figure: the estimate with its band beside the measurement."""
 
     name: str
@@ -55,8 +55,7 @@ class Compared:
         return self.estimated.low <= self.measured <= self.estimated.high
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
+class Fitted(NamedTuple):
     """The threshold that would bring estimate and measurement together."""
 
     threshold: str
@@ -157,44 +156,33 @@ def refit(result: Result, candidate: Candidate, outcome: Outcome) -> Fitted | No
     low, high = was / FARTHEST, was * FARTHEST
     for _ in range(HALVINGS):
         middle = (low * high) ** 0.5
-        if (at(middle) < target) is higher_is_slower:
-            low = middle
-        else:
-            high = middle
+        low, high = (middle, high) if (at(middle) < target) is higher_is_slower else (low, middle)
     value = (low * high) ** 0.5
     if not 1.01 / FARTHEST < value / was < FARTHEST / 1.01:
         return None
     return Fitted(name, was, figure(value))
 
 
-def lines(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> Iterator[str]:
-    """The comparison for a terminal."""
-    yield f"{name}: {candidate.id}, {result.concurrency} at once, {result.input_tokens:.0f} tokens in and {result.output_tokens:.0f} out"
-    yield f"  {'figure':<36}{'estimated':>10}{'band':>22}{'measured':>12}{'measured/estimated':>20}"
-    for one in found:
-        band = f"{figure(one.estimated.low):g} to {figure(one.estimated.high):g}"
-        outside = "" if one.within else "  outside the band"
-        yield f"  {f'{one.name} ({one.unit})':<36}{figure(one.estimated.value):>10g}{band:>22}{figure(one.measured):>12g}{one.ratio:>20.2f}{outside}"
-    yield f"  bands from: {speed.basis}"
-    if fitted is not None:
-        yield f"  measured: {fitted.threshold} = {fitted.value:g} (was {fitted.was:g})"
-    elif found:
-        yield f"  no factor within {FARTHEST:g} times of the present one gives what was measured: another load, other hardware, or another model?"
+def text(data: Mapping[str, object], result: Result, found: list[Compared]) -> str:
+    """The comparison for a terminal, of its plain data."""
+    figures = [{**_as_json(one), "shown": figure(one.measured), "exact": one.ratio} for one in found]
+    tokens = (result.input_tokens, result.output_tokens)
+    return render("calibrate/bench.j2", **{**data, "figures": figures}, tokens=tokens, farthest=FARTHEST)
 
 
 def as_json(name: str, candidate: Candidate, result: Result, found: list[Compared], speed: Speed, fitted: Fitted | None) -> dict[str, object]:
     """The comparison as plain data."""
-    figures = [
-        {
-            "name": one.name, "unit": one.unit, "estimated": figure(one.estimated.value), "error_band": bounds(one.estimated),
-            "measured": one.measured, "ratio": round(one.ratio, 3), "within": one.within,
-        }
-        for one in found
-    ]  # fmt: skip
     return {
         "result": name, "candidate": candidate.id, "concurrency": result.concurrency, "input_tokens": figure(result.input_tokens),
-        "output_tokens": figure(result.output_tokens), "figures": figures, "basis": speed.basis,
-        "factor": fitted and {"threshold": fitted.threshold, "was": fitted.was, "value": fitted.value},
+        "output_tokens": figure(result.output_tokens), "figures": list(map(_as_json, found)), "basis": speed.basis,
+        "factor": fitted and fitted._asdict(),
+    }  # fmt: skip
+
+
+def _as_json(one: Compared) -> dict[str, object]:
+    return {
+        "name": one.name, "unit": one.unit, "estimated": figure(one.estimated.value), "error_band": bounds(one.estimated),
+        "measured": one.measured, "ratio": round(one.ratio, 3), "within": one.within,
     }  # fmt: skip
 
 

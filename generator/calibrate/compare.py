@@ -5,7 +5,7 @@ Floor 7, pure but for the files that the spec names."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 from generator.decide.context import numbers_of
@@ -15,6 +15,7 @@ from generator.engines.start_log import Logged
 from generator.errors import Problem, UsageError
 from generator.plan import Candidate
 from generator.quantity import GIB, gib
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Device, Fixed, Layout, Load
 from generator.spec.deployment import DeploymentSpec

@@ -1,65 +1,31 @@
-"""A comparison for a reader at a terminal, and as plain data. Floor 7, pure."""
+"""A comparison for a reader at a terminal, and as plain data. Floor 7, pure; the wording is in `templates/calibrate/`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from generator.calibrate.compare import Comparison, Line
+from generator.calibrate.compare import Comparison
 from generator.calibrate.measure import Measured
 from generator.engines import ENGINES
 from generator.errors import printable
+from generator.render.templates import render
 
 
 def text(name: str, found: Comparison, measured: Sequence[Measured]) -> str:
     """The table of one log, what is off, and the constants that would be measured from it."""
-    return "\n".join(printable(line) for line in _lines(name, found, measured)) + "\n"
-
-
-def _lines(name: str, found: Comparison, measured: Sequence[Measured]) -> Iterator[str]:
     logged, candidate = found.logged, found.candidate
-    yield f"{name}: {logged.engine} {logged.version or '(no version logged)'}, sized as {candidate.id} with {_settings(found)}"
-    for note in (*found.differing, *logged.notes):
-        yield f"  note: {note}"
-    yield f"  {'term':<18}{'predicted':>12}{'logged':>12}{'difference':>12}{'%':>9}  line"
-    for line in found.lines:
-        yield f"  {line.label:<18}{_number(line, line.predicted):>12}" + (
-            f"{_number(line, line.logged):>12}{_number(line, line.difference, '+'):>12}{line.percent or 0.0:>+9.1f}  {line.at}"
-            if line.logged is not None
-            else f"{'-':>12}"
-        )
-    if missing := [line.label for line in found.lines if line.logged is None and line.predicted]:
-        yield f"  not in the log: {', '.join(missing)}"
-    if found.assumed:
-        yield f"  in neither the log nor the spec, so as planned: {', '.join(found.assumed)}"
-    if found.off is None and found.pool is None:
-        yield "  no term is off by more than the tolerance"
-    for line in filter(None, (found.off, found.pool)):
-        way = "too much" if (line.difference or 0) > 0 else "too little"
-        yield f"  off: {line.label}, {_number(line, abs(line.difference or 0))} {line.unit} {way} predicted{_rest(found) if line is found.pool else ''}"
-    for one in measured:
-        yield f"  measured: {one.threshold} = {one.value:.6g} {one.unit} (was {one.was:.6g}), from {one.label}"
-
-
-def _rest(found: Comparison) -> str:
-    """How much of a cache that is off no term of the log explains, and where it must be."""
-    if not found.unexplained or ENGINES[found.candidate.engine].cache.by_layer:
-        return ""
-    split = ("weights", "runtime") if "consumed" in found.logged.figures else ()
-    hidden = [line.label for line in found.lines if line.logged is None and not line.term.startswith("kv") and line.term not in split]
-    where = f"; the rest is in what it does not state: {', '.join(hidden)}" if hidden else ", and it states every term"
-    return f": the terms of the log leave {abs(found.unexplained):.2f} GiB of that unexplained{where}"
-
-
-def _settings(found: Comparison) -> str:
-    c = found.candidate
-    words = f"context {c.max_model_len}, {c.max_num_seqs} sequences, {c.max_num_batched_tokens} tokens a step"
-    return words + (f", fraction {c.gpu_memory_utilization:g}" if c.gpu_memory_utilization not in (None, 1.0) else "")
-
-
-def _number(line: Line, value: float | None, sign: str = "") -> str:
-    if value is None:
-        return "-"
-    return f"{value:{sign},.0f}" if line.unit == "tokens" else f"{value:{sign}.2f}"
+    unstated = [line for line in found.lines if line.logged is None]
+    summed = ("weights", "runtime") if "consumed" in logged.figures else ()  # the log states their sum
+    worst, pool = (line and {**line._asdict(), "difference": line.difference} for line in (found.off, found.pool))
+    return printable(render(
+        "calibrate/log.j2", name=name, engine=logged.engine, version=logged.version, fraction=candidate.gpu_memory_utilization or 1.0,
+        candidate={key: getattr(candidate, key) for key in ("id", "max_model_len", "max_num_seqs", "max_num_batched_tokens")},
+        notes=[*found.differing, *logged.notes], assumed=found.assumed, worst=worst, pool=pool,
+        lines=[{**line._asdict(), "difference": line.difference, "percent": line.percent} for line in found.lines],
+        missing=[line.label for line in unstated if line.predicted],
+        hidden=[line.label for line in unstated if not line.term.startswith("kv") and line.term not in summed],
+        unexplained=0.0 if ENGINES[candidate.engine].cache.by_layer else found.unexplained, measured=[one._asdict() for one in measured],
+    ))  # fmt: skip
 
 
 def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str, object]:

@@ -6,7 +6,7 @@ its own folder. Files named by a case's spec are in `files/` beside the case fil
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from generator.hub.lock import read_lock
 from generator.readers.boundary import checkout, lies_in, readable_from
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.resources import shown
+from generator.record import dataclass
 from generator.rulebook.renamed import all_renamed
 from generator.rulebook.rulesets import CASES, MAX_RULE_BYTES, root_of
 from generator.rulebook.schemas import problems_of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from math import isclose
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from generator.cases.case import Case
 from generator.cases.observed import Observed, observe
@@ -84,24 +84,16 @@ def _unequal(case: Case, part: str, got: Mapping[str, object]) -> Iterator[Diffe
 
 def _rows(case: Case, seen: Observed, book: RuleBook) -> Iterator[Difference]:
     """Rows: exactly these (`rows`), at least these (`warnings`, `trace`), none of these (`no_warnings`)."""
-    expect = case.expect
-    for table, rows in (expect.get("rows") or {}).items():
+    for path, table, wanted in _named(case.expect):
         got = seen.rows[table]
-        if set(rows) != got:
+        if path[0] == "rows" and set(wanted) != got:
             ordered = [row.id for row in book.tables[table].rows if row.id in got]
-            yield Difference(case, ("rows", table), f"rows of {table}: {_sets(set(rows), got)}", ordered)
-    least: dict[tuple[str, ...], tuple[str, Iterable[str] | None]] = {("warnings",): ("warn", expect.get("warnings"))}
-    least |= {("trace", table): (table, rows) for table, rows in (expect.get("trace") or {}).items()}
-    for path, (table, wanted) in least.items():
-        left = [row for row in wanted or () if row in seen.rows[table]]
-        for row in wanted or ():
-            if row not in left:
-                yield Difference(case, path, f"row {row!r} of {table} is not involved", left)
-    unwanted = expect.get("no_warnings") or ()
-    left = [row for row in unwanted if row not in seen.rows["warn"]]
-    for row in unwanted:
-        if row not in left:
-            yield Difference(case, ("no_warnings",), f"row {row!r} of warn is involved", left)
+            yield Difference(case, path, f"rows of {table}: {_sets(set(wanted), got)}", ordered)
+        elif path[0] in ("warnings", "trace", "no_warnings"):
+            involved = path[0] != "no_warnings"
+            left = [row for row in wanted if (row in got) is involved]
+            for row in (row for row in wanted if row not in left):
+                yield Difference(case, path, f"row {row!r} of {table} is {'not ' if involved else ''}involved", left)
 
 
 def _rejected(case: Case, seen: Observed) -> Iterator[Difference]:
@@ -130,17 +122,19 @@ def _choice(case: Case, wanted: Mapping[str, object] | None, got: Mapping[str, o
 
 def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
     """Unknown rows: a misspelt name must not make a case pass."""
-    expect = case.expect
-    named: list[tuple[tuple[str, ...], str, Iterable[str]]] = [
-        (("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items()
-    ]
-    named += [((part,), "warn", expect.get(part) or ()) for part in ("warnings", "no_warnings")]
-    named += [((part, table), table, rows) for part in ("rows", "trace") for table, rows in (expect.get(part) or {}).items()]
-    for path, table, rows in named:
+    for path, table, rows in _named(case.expect):
         known = {row.id for row in book.tables[table].rows}
         for i, row in enumerate(rows):
             if row not in known:
                 yield Difference(case, (*path, i), f"{table} has no row {row!r}{did_you_mean(row, known)}", mendable=False)
+
+
+def _named(expect: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, list[str]]]:
+    """The rows that a case names, with the path of the expectation and their table."""
+    yield from ((("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items())
+    for part in ("rows", "trace"):
+        yield from (((part, table), table, rows) for table, rows in (expect.get(part) or {}).items())
+    yield from (((part,), "warn", expect[part]) for part in ("warnings", "no_warnings") if expect.get(part))
 
 
 def _one_of(wanted: object, got: object) -> bool:
@@ -156,12 +150,8 @@ def _equal(wanted: object, got: object) -> bool:
 
 
 def _sets(wanted: set[str], got: set[str]) -> str:
-    parts = []
-    if got - wanted:
-        parts.append(f"not expected {', '.join(sorted(got - wanted))}")
-    if wanted - got:
-        parts.append(f"missing {', '.join(sorted(wanted - got))}")
-    return "; ".join(parts)
+    parts = (("not expected", got - wanted), ("missing", wanted - got))
+    return "; ".join(f"{what} {', '.join(sorted(rows))}" for what, rows in parts if rows)
 
 
 def _shown(value: object) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, Problem
 from generator.plan import Rejection
+from generator.record import dataclass
 from generator.render.plan_json import as_json
 from generator.rulebook.book import RuleBook
 from generator.rulebook.rules_check import HITS

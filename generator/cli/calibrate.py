@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from generator.calibrate import bench, report
-from generator.calibrate.compare import Comparison, compare
+from generator.calibrate.compare import compare
 from generator.calibrate.logs import read_log
 from generator.calibrate.measure import Measured, measure
 from generator.calibrate.overlay import overlay
@@ -40,70 +40,64 @@ def command(logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, 
     spec = options.read_spec(spec_file)
     if bool(logs) is bool(results):
         raise UsageError(Problem("usage", "give either start-up logs (LOG...) or benchmark results (--bench), not both"))
-    if results:
-        return _bench(results, spec, book, folder, rules, as_json, quiet)
-    found: list[tuple[Path, Comparison, tuple[Measured, ...]]] = []
-    for path in logs:
-        comparison = compare(read_log(path), spec, book)
-        found.append((path, comparison, measure(comparison, book)))
+    objects, texts, overlay_files = _benchmarks(results, spec, book, rules) if results else _start_logs(logs, spec, book, rules)
     if as_json:
-        objects = [report.data(path.name, comparison, measured) for path, comparison, measured in found]
         show_json(objects[0] if len(objects) == 1 else objects)
     elif not quiet:
-        show("\n".join(report.text(path.name, comparison, measured).rstrip("\n") for path, comparison, measured in found))
+        show(printable("".join(texts).rstrip("\n")))
     if folder is not None:
-        _write(folder, found, book, rules)
+        _write_files(folder, overlay_files())
     return DONE
 
 
-def _write(folder: Path, found: list[tuple[Path, Comparison, tuple[Measured, ...]]], book: RuleBook, base: str) -> None:
-    """The overlay of all logs; if two logs measure the same constant, the larger value counts, since it reserves more."""
-    engines = {comparison.logged.engine for _, comparison, _ in found}
-    versions = {comparison.logged.version for _, comparison, _ in found}
-    if len(engines) > 1 or len(versions) > 1:
-        raise UsageError(Problem("several-engines", "--write takes logs of a single engine version; write the others into separate rule sets"))
-    measured: dict[str, Measured] = {}
-    for _, _, ones in found:
-        for one in ones:
+Found = tuple[list[dict[str, object]], list[str], Callable[[], Mapping[str, str]]]
+"""What was compared, as data and as text, and the files of the overlay with what was measured."""
+
+
+def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, rules: str) -> Found:
+    """Compare each log with the plan of the spec; if two logs measure the same constant, the larger value counts, since it reserves more."""
+    compared = [(path, compare(read_log(path), spec, book)) for path in logs]
+    found = [(path, comparison, measure(comparison, book)) for path, comparison in compared]
+
+    def files() -> Mapping[str, str]:
+        versions = {(comparison.logged.engine, comparison.logged.version) for _, comparison in compared}
+        if len(versions) > 1:
+            raise UsageError(Problem("several-engines", "--write takes logs of a single engine version; write the others into separate rule sets"))
+        measured: dict[str, Measured] = {}
+        for one in (one for _, _, ones in found for one in ones):
             if one.threshold not in measured or one.value > measured[one.threshold].value:
                 measured[one.threshold] = one
-    if not measured:
-        tell("nothing to write: all constants agree with the logs")
-        return
-    logs = [(printable(path.name), comparison.logged.date or last_written(path)) for path, comparison, _ in found]
-    files = overlay(book, _base(base), versions.pop(), list(measured.values()), logs)
-    _write_files(folder, files)
+        if not measured:
+            tell("nothing to write: all constants agree with the logs")
+            return {}
+        dated = [(printable(path.name), comparison.logged.date or last_written(path)) for path, comparison in compared]
+        return overlay(book, _base(rules), versions.pop()[1], list(measured.values()), dated)
+
+    named = [(path.name, comparison, ones) for path, comparison, ones in found]
+    return [report.data(*one) for one in named], [report.text(*one) for one in named], files
 
 
-def _bench(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, folder: Path | None, rules: str, json_wanted: bool, quiet: bool) -> int:
-    """Compare each result with the plan of the spec; with `folder`, write the factor of the single result."""
+def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, rules: str) -> Found:
+    """Compare each result with the plan of the spec; the overlay has the factor of the single result."""
     outcome = decide(spec, book)
-    objects = []
-    texts: list[str] = []
-    fitted: bench.Fitted | None = None
+    objects, texts, fitted = list[dict[str, object]](), list[str](), list[bench.Fitted | None]()
     for path in results:
         result = bench.read_result(path)
         candidate = bench.measured_candidate(result, outcome)
         found, speed = bench.compare(result, candidate, outcome)
-        fitted = bench.refit(result, candidate, outcome)
-        objects.append(bench.as_json(path.name, candidate, result, found, speed, fitted))
-        texts += bench.lines(path.name, candidate, result, found, speed, fitted)
-    if json_wanted:
-        show_json(objects[0] if len(objects) == 1 else objects)
-    elif not quiet:
-        show(printable("\n".join(texts)))
-    if folder is not None:
+        fitted.append(bench.refit(result, candidate, outcome))
+        objects.append(bench.as_json(path.name, candidate, result, found, speed, fitted[-1]))
+        texts.append(bench.text(objects[-1], result, found))
+
+    def files() -> Mapping[str, str]:
         if len(results) > 1:
             raise UsageError(Problem("several-results", "--write takes one result; write each of the others into its own rule set"))
-        _write_factor(folder, fitted, book, rules, results[0])
-    return DONE
+        if fitted[0] is None:
+            tell("nothing to write: the result has neither time per token nor throughput, or no plausible factor explains them")
+            return {}
+        return bench.overlay(book, _base(rules), fitted[0], printable(results[0].name), last_written(results[0]))
 
-
-def _write_factor(folder: Path, fitted: bench.Fitted | None, book: RuleBook, rules: str, result: Path) -> None:
-    if fitted is None:
-        tell("nothing to write: the result has neither time per token nor throughput, or no plausible factor explains them")
-        return
-    _write_files(folder, bench.overlay(book, _base(rules), fitted, printable(result.name), last_written(result)))
+    return objects, texts, files
 
 
 def _base(rules: str) -> str:
@@ -118,7 +112,9 @@ def last_written(path: Path) -> str:
 
 
 def _write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files of a new rule set into an empty or new folder; raises `WriteError` otherwise."""
+    """Write the files of a new rule set, if any, into an empty or new folder; raises `WriteError` otherwise."""
+    if not files:
+        return
     try:
         if folder.is_dir() and any(folder.iterdir()):
             raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from generator.cli import pool
 from generator.cli.revisions import LOCKED, Side
@@ -15,6 +15,7 @@ from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.totals import totals
 from generator.errors import InputError, Problem
+from generator.record import dataclass
 from generator.report.speed import Price
 from generator.rulebook.book import SECTIONS, RuleBook
 from generator.spec.deployment import DeploymentSpec

@@ -13,6 +13,7 @@ from generator.cli.output import refused, report, say, say_errors, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
+from generator.facts.locked import unknown
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import headline, warning_lines
 from generator.rulebook.book import RuleBook, load
@@ -54,10 +55,11 @@ def command(
     options.check_engine(engine, job.book)
     found, errors = options.read_specs(specs, engine)
     code, results = say_errors(errors), []
-    if not locked:
+    missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
+    if missing:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
 
-        found, code = looked_up(found, job.book, code)
+        found, code = looked_up(found, missing, job.book, code)
     for spec in found:
         try:
             one, result = _one(spec, job)

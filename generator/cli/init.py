@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import yaml
 
 from generator import __version__
-from generator.cli.output import show
-from generator.errors import DONE, Problem, WriteError
-from generator.readers.resources import folder
+from generator.cli import options
+from generator.cli.output import say, show
+from generator.compare.command import added
+from generator.compare.command import unlike as differences
+from generator.decide.decision import decide
+from generator.errors import DONE, InputError, Place, Problem, WriteError
+from generator.readers.resources import folder as resources
+from generator.render.words import comment
+from generator.rulebook.book import RuleBook, load
+from generator.spec.words import machine, spec_of
+from generator.verify.files import MAX_BYTES, STDIN, Asked, check_file, check_text
+from generator.verify.restated import restated
 
 PROJECT = {
     "gen-deploy.yaml": ("gen-deploy.yaml", "the project file: name your specs in it"),
@@ -21,22 +33,72 @@ PROJECT = {
 
 @click.command("init")
 @click.argument("path", default="spec.yaml", type=click.Path(path_type=Path))
+@click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A launch file (`-`: standard input) to say as a spec.")
+@options.words_options
+@click.option("--engine", metavar="ENGINE", help="The engine, if the launch file does not name it.")
+@click.option("--engine-version", "version", metavar="VERSION", help="Its version, if the launch file does not pin it.")
+@options.rules_option
 @click.option("--project", is_flag=True, help="Write gen-deploy.yaml, .pre-commit-config.yaml and a workflow instead; nothing is overwritten.")
 @click.option("--force", is_flag=True, help="Overwrite PATH if it exists.")
-def command(path: Path, project: bool, force: bool) -> int:
-    """Write a commented starter spec to PATH (default: spec.yaml)."""
+def command(
+    path: Path, source: Path | None, model: str | None, gpu: str | None, gpus: str | None, engine: str | None, version: str | None, rules: str,
+    project: bool, force: bool,
+) -> int:  # fmt: skip
+    """Write a spec to PATH (default: spec.yaml): a commented one to start from, of a model on a GPU (-m, -g), or of a launch file (--from)."""
     if project:
         return _project()
-    text = (folder("templates") / "starter.yaml").read_text(encoding="utf-8")
+    if source is not None:
+        hardware = machine(gpu, gpus) if gpu else None
+        text = spec_of_file(source, Asked(engine, version, None, model), hardware, load(rules))
+    elif model or gpu:
+        spec = options.from_words((), model, gpu, gpus, engine)
+        text = _yaml(spec.document.data if spec else {})
+    else:
+        text = (resources("templates") / "starter.yaml").read_text(encoding="utf-8")
     if not _written(path, text, force):
         raise WriteError(Problem("exists", f"{path} already exists (--force overwrites it)"))
     show(f"{path}: edit it, then `gen-deploy {path} -o out`")
     return DONE
 
 
+def spec_of_file(source: Path, asked: Asked, hardware: Mapping[str, object] | None, book: RuleBook) -> str:
+    """The spec of the server that a launch file starts; what it cannot say, and what its plan says otherwise, is told.
+
+    Raises `InputError` for a file that starts no server or several, and for a model or machine that is not known."""
+    stdin = str(source) == STDIN
+    report = check_text(STDIN, options.standard_input(MAX_BYTES), book, asked) if stdin else check_file(source, book, asked)
+    if len(report.servers) != 1:
+        count = len(report.servers) or "no"
+        raise InputError(Problem("nothing-to-check", f"a spec is one server, and this file starts {count} that is known", Place(str(source))))
+    launch, known = report.servers[0]
+    folder = Path() if stdin else source.parent
+    if hardware is None:
+        raise InputError(Problem("missing-key", "a launch file does not say its GPUs: name them with --gpu", Place(str(source))))
+    known = replace(known, version=known.checked_as)
+    said = restated(launch, known, hardware, asked.model, folder, book)
+    plan = decide(spec_of(said.data, folder), book).plan
+    if plan.choice:  # what the plan adds is left out again, where a spec can say that
+        extra = said.data.setdefault("deploy", {}).setdefault("extra_args", {}).setdefault(known.engine, {})
+        extra |= dict.fromkeys(added(differences(launch, known, plan, book), known.engine, book), False)
+        plan = decide(spec_of(said.data, folder), book).plan
+    left = {finding.message.split()[0] for finding in said.unsaid}
+    say(finding.problem for finding in said.unsaid)
+    for one in differences(launch, known, plan, book) if plan.choice else ():
+        if one.name not in left:
+            say([Problem("unlike", str(one), Place(str(source)), "warning")])
+    if plan.choice is None:
+        say([Problem("nothing-fits", "the command does not fit this machine: `gen-deploy verify --gpu` says why", Place(str(source)), "warning")])
+    return f"# What {comment(source.name)} says, by `gen-deploy init --from`: pins hold each of its settings.\n{_yaml(said.data)}"
+
+
+def _yaml(data: Mapping[str, object]) -> str:
+    order = ("model", "hardware", "workload", "serve", "pin", "deploy")
+    return "".join(yaml.safe_dump({key: data[key]}, sort_keys=False, width=140, allow_unicode=True) for key in order if data.get(key))
+
+
 def _project() -> int:
     for name, (template, what) in PROJECT.items():
-        text = (folder("templates") / "project" / template).read_text(encoding="utf-8").replace("{version}", __version__)
+        text = (resources("templates") / "project" / template).read_text(encoding="utf-8").replace("{version}", __version__)
         show(f"{name}: {what}" if _written(Path(name), text, force=False) else f"{name}: already exists; not changed")
     return DONE
 

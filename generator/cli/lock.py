@@ -17,7 +17,6 @@ from generator.decide.kept import choice_of
 from generator.disk.lock_file import write_lock
 from generator.errors import DONE, GenDeployError, InputError, Problem
 from generator.facts.locked import key_of
-from generator.facts.model_names import understood
 from generator.hub.lock import EMPTY, Choice, Lock
 from generator.quantity import gib
 from generator.render.compose import image_of
@@ -31,7 +30,7 @@ from generator.spec.deployment import DeploymentSpec
 @click.command("lock")
 @options.options(options.some_specs_argument, options.rules_option)
 @click.option("--upgrade", is_flag=True, help="Ask again for what the lock has; says which decisions change.")
-@click.option("--list", "listing", is_flag=True, help="Ask nobody: list the files that a site without network must bring, with sizes and digests.")
+@click.option("--list", "listing", is_flag=True, help="Do not ask the hub: list the files that a site without network must bring, with sizes and digests.")
 @options.options(options.json_option, options.quiet_option)
 def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
     """Look up the models that the specs name, and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.
@@ -112,10 +111,9 @@ def with_choices(lock: Lock, specs: Sequence[DeploymentSpec], book: RuleBook) ->
     return replace(lock, choices={**lock.choices, **choices})
 
 
-def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tuple[list[DeploymentSpec], int]:
-    """The specs with what was looked up of models that neither catalogue nor lock has, if the client is installed; and the exit code."""
-    missing = [spec for spec in specs if "/" in spec.model.id and unknown(spec, book)]
-    if not missing or find_spec("huggingface_hub") is None or os.environ.get("HF_HUB_OFFLINE"):
+def looked_up(specs: Sequence[DeploymentSpec], missing: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tuple[list[DeploymentSpec], int]:
+    """The specs with what was looked up for those whose models neither catalogue nor lock has, if the client is installed; and the exit code."""
+    if find_spec("huggingface_hub") is None or os.environ.get("HF_HUB_OFFLINE"):
         return list(specs), code
     locks: dict[Path, Lock] = {}
     for path, group in by_lock(missing).items():
@@ -129,17 +127,6 @@ def looked_up(specs: Sequence[DeploymentSpec], book: RuleBook, code: int) -> tup
             continue
         tell(f"looked up {', '.join(sorted({spec.model.id for spec in group}))} on the model hub; recorded in {os.path.relpath(path)}")
     return [replace(spec, lock=locks.get(project.lock_path(spec.folder), spec.lock)) for spec in specs], code
-
-
-def unknown(spec: DeploymentSpec, book: RuleBook) -> bool:
-    """Whether a spec's model is in neither catalogue nor lock, and no file of its own stands for it."""
-    try:
-        model = understood(spec, book).model
-    except InputError:
-        return False  # the decision says what is wrong
-    key = key_of(model, book)
-    given = model.config or model.gguf or model.parameters or model.elsewhere or model.path
-    return not given and key not in (spec.lock or EMPTY).repositories and key.partition("@")[0] not in book.section("models") and not book.fallback("model")
 
 
 def _show_changes(specs: Sequence[DeploymentSpec], lock: Lock, book: RuleBook) -> None:

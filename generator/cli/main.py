@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import sys
 import warnings
 from importlib import import_module
@@ -35,9 +34,6 @@ COMMANDS = {
     "init": "write a commented starter spec, or a project file with its hooks and workflow",
 }
 """Subcommands with their descriptions, in the order of the help."""
-
-GARBAGE = (100_000, 50, 50)
-"""Threshold of the garbage collector: plans are large trees without cycles, and its scans take a seventh of the time."""
 
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C stopped."""
@@ -86,7 +82,6 @@ def _in_project() -> bool:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and return the exit code; no error ever shows a traceback."""
     words = list(sys.argv[1:] if argv is None else argv)
-    gc.set_threshold(*GARBAGE)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for terminals that cannot show a character

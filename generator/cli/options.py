@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,8 @@ from generator.rulebook.book import RuleBook
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
 from generator.spec.deployment import read_spec as spec_of
+from generator.spec.words import machine
+from generator.spec.words import spec_of as spec_of_data
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -38,6 +41,9 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say more.")
 specs_argument = click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="SPEC...")
 some_specs_argument = click.argument("specs", nargs=-1, type=click.Path(path_type=Path), metavar="[SPEC...]")
+_model_option = click.option("-m", "--model", metavar="ID", help="A model of the catalogue or the lock, in place of a spec.")
+gpu_option = click.option("-g", "--gpu", metavar="NAME", help='The GPU: a name such as RTX4090-24GB, or with a number "2x RTX 3090".')
+gpus_option = click.option("--gpus", metavar="N|auto", help="How many GPUs of that name (default: 1).")
 some_out_option = click.option(
     "-o", "--out", type=click.Path(path_type=Path), metavar="DIR", help="Output folder; files go to DIR/<name>/; default: the project file's `out`."
 )
@@ -53,6 +59,31 @@ def options(*found: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def words_options(function: F) -> F:
+    """A model and cards in place of a spec."""
+    return options(_model_option, gpu_option, gpus_option)(function)
+
+
+def from_words(specs: tuple[Path, ...], model: str | None, gpu: str | None, gpus: str | None, engine: str | None) -> DeploymentSpec | None:
+    """The spec that `--model` and `--gpu` stand for; None where spec files are named.
+
+    Raises `UsageError` for neither, both, or half of it."""
+    words = [word for word, said in (("--model", model), ("--gpu", gpu), ("--gpus", gpus)) if said is not None]
+    if specs and words:
+        raise UsageError(Problem("usage", f"a SPEC says its own model and hardware: leave {' and '.join(words)} out"))
+    if specs:
+        return None
+    if model is None or gpu is None:
+        missing = "a SPEC, or --model and --gpu in its place" if not words else "--gpu" if model else "--model"
+        raise UsageError(Problem("usage", f"missing: {missing}"))
+    return pinned_to(spec_of_data({"model": model, "hardware": machine(gpu, gpus)}), engine)
+
+
+def standard_input(limit: int) -> str:
+    """At most so many bytes of standard input, as text."""
+    return sys.stdin.buffer.read(limit).decode("utf-8", "replace")
 
 
 def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...], Path, bool]:
@@ -73,13 +104,15 @@ def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...],
 
 
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
-    """A spec from a file, with `--engine` overriding its pins; raises `InputError` with all its problems.
-
-    A pinned version belongs to the pinned engine: with another engine it is dropped."""
+    """A spec from a file, with `--engine` overriding its pins; raises `InputError` with all its problems."""
     if path.name == project.FILE:
         message = "this is a project file, not a spec; `gen-deploy` without arguments works on all its specs"
         raise InputError(Problem("project-file", message, Place(str(path))))
-    spec = spec_of(path)
+    return pinned_to(spec_of(path), engine)
+
+
+def pinned_to(spec: DeploymentSpec, engine: str | None) -> DeploymentSpec:
+    """The spec with `--engine` in its pins; a pinned version belongs to the pinned engine and goes with it."""
     if not engine or spec.pin.get("engine") == engine:
         return spec
     kept = {key: value for key, value in spec.pin.items() if key != "engine_version"}

@@ -18,15 +18,18 @@ from generator.spec.deployment import DeploymentSpec
 
 
 @click.command("plan")
-@options.specs_argument
+@options.some_specs_argument
+@options.words_options
 @options.options(options.rules_option, options.engine_option, options.all_engines_option)
 @options.options(sweeps.sweep_option, sweeps.prices_option, options.json_option, options.quiet_option)
 def command(
-    specs: tuple[Path, ...], rules: str, engine: str | None, all_engines: bool, sweep: str | None, prices: Path | None, as_json: bool, quiet: bool
-) -> int:
-    """Decide each SPEC and print the choice with its memory and speed; write nothing."""
+    specs: tuple[Path, ...], model: str | None, gpu: str | None, gpus: str | None, rules: str, engine: str | None, all_engines: bool,
+    sweep: str | None, prices: Path | None, as_json: bool, quiet: bool,
+) -> int:  # fmt: skip
+    """Decide each SPEC, or a model on a GPU (-m MODEL -g GPU), and print the choice with its memory and speed; write nothing."""
+    options.check_engine(engine, book := load(rules))
+    spec = options.from_words(specs, model, gpu, gpus, engine)
     asked = sweeps.concurrencies(sweep) if sweep is not None else []
-    book = load(rules)
     paid = sweeps.Prices(prices, book) if prices else None
     objects, texts = [], []
 
@@ -43,7 +46,7 @@ def command(
             texts.append("\n".join([*lines, *(sweeps.sweep_lines(outcome, asked) if asked else ())]))
         return DONE
 
-    code = options.each_spec(specs, engine, book, one)
+    code = options.attempt(one, spec) if spec is not None else options.each_spec(specs, engine, book, one)
     if as_json and (objects or len(specs) > 1):
         show_json(objects if len(specs) > 1 else objects[0])
     if texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +16,8 @@ from generator.decide.training import training_job
 from generator.disk.write import write_spec
 from generator.errors import DONE, NOTHING_FITS, Problem, UsageError
 from generator.facts.job import job_json, needs_json
-from generator.plan import Plan
+from generator.plan import Candidate
+from generator.render.artifact import Artifact
 from generator.render.files import header_of
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
@@ -64,41 +66,38 @@ def _one(spec: DeploymentSpec, outcome: Outcome, book: RuleBook, out: Path, forc
         tell(refused(outcome))
         return NOTHING_FITS
     if choice.job is None:
-        say([Problem("nothing-to-make", nothing_to_make(outcome.plan), spec.document.place(("pin",)))])
+        say([Problem("nothing-to-make", _nothing_to_make(choice), spec.document.place(("pin",)))])
         return NOTHING_FITS
-    files = rendered_jobs(outcome, book, out)
+    what = f"for {chosen_line(choice)}"
+    _write(spec, out, rendered_jobs(outcome, book, out), (choice.job.folder, what, job_lines(choice.job)), force, quiet)
+    published = outcome.context.model.checkpoints.get(choice.method)
+    if published is not None and not quiet:
+        tell(f"note: {published.id} already holds {choice.method} weights; the main job would load them")
+    return DONE
+
+
+def _write(spec: DeploymentSpec, out: Path, files: Sequence[Artifact], told: tuple[str, str, Iterable[str]], force: bool, quiet: bool) -> None:
+    """Write the files of a job; `told` are its folder, what it is, and what it needs in lines."""
     result = write_spec(out, spec.name, files, spec=spec.file, force=force, partial=True)
     if not quiet:
-        show(f"{result.folder / choice.job.folder}: for {chosen_line(choice)}")
-        for line in job_lines(choice.job):
-            show(f"  {line}")
-        show(f"{result.folder}: {len(result.written)} written, {len(result.unchanged)} unchanged")
-        published = outcome.context.model.checkpoints.get(choice.method)
-        if published is not None:
-            tell(f"note: {published.id} already holds {choice.method} weights; the main job would load them")
-    return DONE
+        folder, what, lines = told
+        counts = f"{result.folder}: {len(result.written)} written, {len(result.unchanged)} unchanged"
+        show("\n".join([f"{result.folder / folder}: {what}", *(f"  {line}" for line in lines), counts]))
 
 
 def _trained(spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path, force: bool, quiet: bool) -> dict[str, object]:
     """Write a training or pruning job; returns its data for `--json`."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out), spec.deploy.get("env"))
-    result = write_spec(out, spec.name, files, spec=spec.file, force=force, partial=True)
-    if not quiet:
-        show(f"{result.folder / found.name}: {found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}")
-        for line in needs_lines(found.needs, found.gpus):
-            show(f"  {line}")
-        show(f"{result.folder}: {len(result.written)} written, {len(result.unchanged)} unchanged")
+    what = f"{found.entry['title']}, {found.method}, with {found.facts['library']} {found.facts['version']}"
+    _write(spec, out, files, (found.name, what, needs_lines(found.needs, found.gpus)), force, quiet)
     for note in found.notes:
         tell(f"note: {note}")
     return {"job": found.name, "method": found.method, "library": found.facts["library"], "version": found.facts["version"],
         "gpus": found.gpus, "needs": needs_json(found.needs), "notes": list(found.notes)}  # fmt: skip
 
 
-def nothing_to_make(plan: Plan) -> str:
-    """The message for a plan without a job: its weights exist."""
-    choice = plan.choice
-    assert choice is not None
+def _nothing_to_make(choice: Candidate) -> str:
     how = {"native": "the published weights", "given": "the model's own weights", "named": "the checkpoint that the spec names"}
     return (
         f"the plan is {choice.engine} with {choice.method}, which loads {how.get(choice.origin, choice.origin + ' weights')}; "

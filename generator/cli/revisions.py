@@ -9,7 +9,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +20,7 @@ from generator.hub.lock import Lock, entries_of, read_lock
 from generator.readers.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
 from generator.readers.boundary import readable_from
 from generator.readers.document import decode, parse_yaml, read_bytes, read_yaml
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook, load, sections_of
 from generator.rulebook.rulesets import SHIPPED, put_together
 from generator.spec import project as projects

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
 import click
 
 from generator.cli import options
 from generator.cli.files import check_versions
 from generator.cli.output import show, show_json, tell
-from generator.compare.upgrade import Change, broken, changes
+from generator.compare.upgrade import broken, changes
 from generator.decide.decision import Outcome, decide
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
 from generator.render.files import artifacts
 from generator.render.launch import launch_of
+from generator.render.templates import render
 from generator.report.summary import refusal
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
 BACK = "../../.."
 
-Upgrade = TypedDict("Upgrade", {
-    "name": str, "spec": str, "engine": str, "from": str, "to": str, "breaks": list[dict[str, object]], "decision": dict[str, str] | None,
-    "changes": list[dict[str, str | None]], "rejected": list[dict[str, str]],
-})  # fmt: skip
+Upgrade = dict[str, Any]
+"""The effect on one spec, as plain data."""
 
 
 @click.command("upgrade-check")
@@ -42,7 +41,7 @@ def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | Non
         if result is not None:
             results.append(result)
             if not as_json and (code != DONE or not quiet):
-                _print(result)
+                show(render("upgrade.j2", **result).rstrip("\n"))
         return code
 
     code = options.each_spec(specs, engine, book, one)
@@ -73,7 +72,7 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade | 
         return result, DIFFERENCES
     old, new = launch_of(now.plan, choice, book, BACK), launch_of(then.plan, then.plan.choice, book, BACK)
     differing = changes(old, new)
-    result["changes"] = [{"word": change.word, "old": change.old, "new": change.new} for change in differing]
+    result["changes"] = [change._asdict() for change in differing]
     return result, DIFFERENCES if breaks or differing or result["decision"] else DONE
 
 
@@ -83,19 +82,3 @@ def _decision(now: Outcome, then: Outcome) -> dict[str, str] | None:
     if old is None or new is None or old.id == new.id:
         return None
     return {"old": old.id, "new": new.id}
-
-
-def _print(result: Upgrade) -> None:
-    show(f"{result['name']}: {result['engine']} {result['from']} -> {result['to']}")
-    for data in result["breaks"]:
-        show(f"  {data['file']}:{data['line']}: {'breaks' if data['severity'] == 'error' else 'warns'}[{data['code']}]: {data['message']}")
-    if result["decision"]:
-        show(f"  another decision: {result['decision']['old']} -> {result['decision']['new']}")
-    for change in result["changes"]:
-        show(f"  {Change(str(change['word']), change['old'], change['new'])}")
-    for reason in result["rejected"]:
-        show(f"  with {result['to']} it is rejected: {reason['id']}: {reason['because']}")
-    if not (result["breaks"] or result["decision"] or result["changes"] or result["rejected"]):
-        show("  nothing changes")
-
-

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from generator.cli import options
-from generator.cli.output import say, show, tell
+from generator.cli.output import say, show, show_json, tell
 from generator.errors import BAD_INPUT, DONE, Cap, Place
 from generator.rulebook.book import load
-from generator.verify.files import Asked
+from generator.spec.words import machine
+from generator.verify.files import MAX_BYTES, STDIN, Asked
 from generator.verify.finding import Finding
 from generator.verify.folder import check_paths
 
@@ -20,22 +20,34 @@ from generator.verify.folder import check_paths
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
 @click.option("--engine", metavar="ENGINE", help="The engine, if the files do not name it.")
 @click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; default: the version that the files pin.")
+@options.gpu_option
+@click.option("--model", metavar="ID", help="The catalogue's name of the model, if the command hides it.")
 @click.option("--strict", is_flag=True, help="Exit 1 on warnings as well.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
-def command(paths: tuple[Path, ...], engine: str | None, version: str | None, strict: bool, rules: str, as_json: bool, quiet: bool) -> int:
-    """Check every flag, choice, type and key of launch files: scripts, Compose, Kubernetes, an engine's YAML, Modelfiles."""
+def command(
+    paths: tuple[Path, ...], engine: str | None, version: str | None, gpu: str | None, model: str | None, strict: bool, rules: str, as_json: bool,
+    quiet: bool,
+) -> int:  # fmt: skip
+    """Check every flag, choice, type and key of launch files (`-`: of a command on standard input), and with --gpu whether they start there.
+
+    Files: scripts, Compose, Kubernetes, Slurm, systemd, Quadlet, an engine's YAML, Modelfiles."""
     book = load(rules)
     options.check_engine(engine, book)
-    report, files, problems = check_paths(paths, book, Asked(engine, version))
+    asked = Asked(engine, version, machine(gpu) if gpu else None, model)
+    report, files, problems = check_paths(paths, book, asked, options.standard_input(MAX_BYTES) if Path(STDIN) in paths else "")
     bad = [f for f in report.findings if f.severity == "error" or (strict and f.severity == "warning")]
     cap = Cap()
     kept = [f for f in report.findings if cap.passes(f.problem)]
     if as_json:
         rest = [Finding(p.code, p.message, p.place or Place(""), p.severity) for p in cap.rest()]
-        show(json.dumps({"findings": [f.as_json() for f in (*kept, *rest)], "files": files, "checked": sorted(set(report.checked))}, indent=2))
+        whole = {"findings": [f.as_json() for f in (*kept, *rest)], "files": files, "checked": sorted(set(report.checked))}
+        show_json({**whole, "verdicts": [verdict.as_json() for verdict in report.verdicts]})
     else:
         for problem in (*(finding.problem for finding in kept), *cap.rest()):
             show(str(problem))
+        for verdict in report.verdicts:
+            if verdict.command:
+                show(f"as it should be:\n  {verdict.command}")
     say(problems)
     if not quiet and not as_json and report.checked:
         found = f"{len(report.findings)} finding{'s' if len(report.findings) != 1 else ''}" if report.findings else "clean"

@@ -19,9 +19,9 @@ def causes(old: Outcome, new: Outcome) -> tuple[Cause, ...]:
     one, other = old.plan.choice, new.plan.choice
     found: list[Cause] = []
     if one is not None and (other is None or other.id != one.id):
-        found += _against_old_choice(one, old, new)
+        found += _ruled_out(one, old, new)
     if other is not None and (one is None or other.id != one.id) and not found:
-        found += _for_new_choice(other, old, new)
+        found += _ruled_out(other, new, old, before=True)
     if one is not None and other is not None and other.id != one.id and not found:
         found += _preferred(one, other, old, new)
     if not found:
@@ -34,32 +34,20 @@ def against(one: Candidate, new: Outcome) -> tuple[Cause, ...]:
     other = new.plan.choice
     if other is not None and other.id == one.id:
         return ()
-    return tuple(_against_old_choice(one, new, new)) or (tuple(_preferred(one, other, new, new)) if other is not None else ())
+    return tuple(_ruled_out(one, new, new)) or (tuple(_preferred(one, other, new, new)) if other is not None else ())
 
 
-def _against_old_choice(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
-    """Causes why the old choice is no longer possible."""
-    facts = next((r.facts for r in old.ranked if r.candidate.id == candidate.id), old.plan.facts)
-    reasons = _reasons(candidate, new)
-    if reasons is None:
-        if all(r.candidate.id != candidate.id for r in new.ranked):
-            yield Cause("consider", "", "considers", f"{candidate.id} is no longer a candidate")
-        return
-    for reason in reasons:
-        yield _rejects(reason, "rejects", candidate, facts, old.context.book, new.context.book)
-
-
-def _for_new_choice(candidate: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
-    """Causes why the new choice was not possible before."""
-    reasons = _reasons(candidate, old)
-    if reasons is None:
-        if all(r.candidate.id != candidate.id for r in old.ranked):
-            yield Cause("consider", "", "considers", f"{candidate.id} is a new candidate")
-        return
-    facts = next((r.facts for r in new.ranked if r.candidate.id == candidate.id), new.plan.facts)
-    for reason in reasons:
-        cause = _rejects(reason, "no-longer-rejects", candidate, facts, new.context.book, old.context.book)
-        yield Cause(cause.table, cause.row, cause.did, cause.what, tuple(Move(m.key, m.new, m.old) for m in cause.read), cause.because, cause.at)
+def _ruled_out(candidate: Candidate, here: Outcome, there: Outcome, before: bool = False) -> Iterator[Cause]:
+    """Causes why the choice of one outcome is not possible in the other one: no longer, or not `before`."""
+    reasons, book = _reasons(candidate, there), here.context.book
+    if reasons is None and all(r.candidate.id != candidate.id for r in there.ranked):
+        yield Cause("consider", "", "considers", f"{candidate.id} is {'a new' if before else 'no longer a'} candidate")
+    facts = next((r.facts for r in here.ranked if r.candidate.id == candidate.id), here.plan.facts)
+    for reason in reasons or ():
+        mine = {name: book.threshold(name)["value"] if name in book.thresholds else _plain(facts.get(name)) for name in reason.read}
+        sides = [(name, mine[name], _plain(read.value)) for name, read in reason.read.items()]
+        read = tuple(Move(name, *((theirs, ours) if before else (ours, theirs))) for name, ours, theirs in sides)
+        yield Cause("reject", reason.row, "no-longer-rejects" if before else "rejects", candidate.id, read, reason.because, reason.at)
 
 
 def _reasons(candidate: Candidate, outcome: Outcome) -> tuple[Reason, ...] | None:
@@ -74,14 +62,6 @@ def _reasons(candidate: Candidate, outcome: Outcome) -> tuple[Reason, ...] | Non
     if any(r.candidate.id == candidate.id for r in outcome.ranked):
         return None
     return whole
-
-
-def _rejects(reason: Reason, did: str, candidate: Candidate, facts: Mapping[str, object], old: RuleBook, new: RuleBook) -> Cause:
-    read = tuple(
-        Move(name, old.threshold(name)["value"] if name in old.thresholds else _plain(facts.get(name)), _plain(r.value))
-        for name, r in reason.read.items()
-    )
-    return Cause("reject", reason.row, did, candidate.id, read, reason.because, reason.at)
 
 
 def _plain(value: object) -> object:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from generator.compare.model import Coverage, Edit
 from generator.rulebook.book import RuleBook
-from generator.rulebook.table import LABELS, SPEC, Row, Test
+from generator.rulebook.table import LABELS, SPEC, Row, Test, bounds_of
 
 Seen = tuple[tuple[bool | None, ...], ...]
 """For each probe and each of its cells, whether a spec matches it; None for a label that it does not have."""
@@ -41,8 +41,7 @@ def _rows(edit: Edit, book: RuleBook) -> Iterator[Row]:
     """The row of an edit, or the rows with a cell that reads its threshold."""
     for name, table in book.tables.items():
         for row in table.rows:
-            bounds = [bound for cell in row.when.values() if isinstance(cell, dict) for bound in cell.values()]
-            if (edit.section == f"tables/{name}" and row.id == edit.name) or (edit.section == "thresholds" and edit.name in bounds):
+            if (edit.section == f"tables/{name}" and row.id == edit.name) or (edit.section == "thresholds" and edit.name in bounds_of(row)):
                 yield row
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
 from generator.compare.model import Edit, Move
+from generator.quantity import grouped
 from generator.rulebook.book import SECTIONS, RuleBook
 from generator.rulebook.rules_check import words_of
 
@@ -33,19 +34,17 @@ def edits(old: RuleBook, new: RuleBook) -> list[Edit]:
         found += _entries(section, one, other)
     for section in SECTIONS:
         if section not in ("policy", "sources"):
-            found += _entries(section, _by_name(section, old.section(section)), _by_name(section, new.section(section)))
+            found += _entries(section, _by_name(old.section(section)), _by_name(new.section(section)))
     found += _entries("sources", old.section("sources"), new.section("sources"))
     return found
 
 
-def _by_name(section: str, data: object) -> Data:
+def _by_name(data: object) -> Data:
     """A section as entries by name; rows of published quality by method."""
     if isinstance(data, Mapping):
         return data
-    grouped: dict[str, list[object]] = {}
-    for row in data if isinstance(data, list) else ():
-        grouped.setdefault(str(row.get("method")), []).append(row)
-    return grouped
+    rows = grouped(data if isinstance(data, list) else (), lambda row: str(row.get("method")))
+    return {str(same[0].get("method")): same for same in rows}
 
 
 def _entries(section: str, before: Data, after: Data) -> Iterator[Edit]:
@@ -87,7 +86,9 @@ def _leaves(path: str, one: object, other: object) -> Iterator[Move]:
                 yield from _leaves(f"{path}.{key}" if path else str(key), (one or {}).get(key), (other or {}).get(key))
         return
     if _named(one) and _named(other):
-        yield from _items(path, one, other)
+        before, after = _keyed(one), _keyed(other)
+        for key in dict.fromkeys([*before, *after]):
+            yield from _leaves(f"{path}[{key}]", before.get(key), after.get(key))
         return
     yield Move(path, one, other)
 
@@ -96,29 +97,17 @@ def _named(value: object) -> TypeGuard[list[Data]]:
     return isinstance(value, list) and bool(value) and all(isinstance(row, Mapping) for row in value)
 
 
-def _items(path: str, one: Sequence[Data], other: Sequence[Data]) -> Iterator[Move]:
-    """Compare lists of mappings item by item, matched by `since` version or by position."""
-
-    def keyed(rows: Sequence[Data]) -> dict[str, Data]:
-        return {str(row.get("since", i)): row for i, row in enumerate(rows)}
-
-    before, after = keyed(one), keyed(other)
-    for key in dict.fromkeys([*before, *after]):
-        yield from _leaves(f"{path}[{key}]", before.get(key), after.get(key))
+def _keyed(rows: Sequence[Data]) -> dict[str, Data]:
+    """The items of a list by `since` version or by position."""
+    return {str(row.get("since", i)): row for i, row in enumerate(rows)}
 
 
 def _rows(table: str, before: Data, after: Data) -> Iterator[Edit]:
     section = f"tables/{table}"
-    one = {row["id"]: row for row in before["rows"]}
-    other = {row["id"]: row for row in after["rows"]}
-    yield from _entries(section, {k: _bare(v) for k, v in one.items()}, {k: _bare(v) for k, v in other.items()})
+    one, other = ({row["id"]: {key: value for key, value in row.items() if key != "index"} for row in rows["rows"]} for rows in (before, after))
+    yield from _entries(section, one, other)
     if table == "prefer":
         yield from _moved(section, [k for k in one if k in other], [k for k in other if k in one], other)
-
-
-def _bare(row: Data) -> Data:
-    """A row without its index, which changes when other rows are added or removed; its position is kept, but is not an edit."""
-    return {key: value for key, value in row.items() if key != "index"}
 
 
 def _moved(section: str, before: Sequence[str], after: Sequence[str], rows: Data) -> Iterator[Edit]:
@@ -160,7 +149,9 @@ def laid_over(base: RuleBook, other: RuleBook, chosen: Iterable[Edit]) -> RuleBo
         elif edit.section == "ruleset":
             policy["ruleset"] = {**source["ruleset"], "name": policy["ruleset"]["name"]}
         else:
-            sections[edit.section] = _with_fact(edit.section, sections[edit.section], other.section(edit.section), edit.name)
+            mine, theirs = _by_name(sections[edit.section]), _by_name(other.section(edit.section))
+            laid: Data = _with_entry(mine, theirs, edit.name)
+            sections[edit.section] = laid if mine is sections[edit.section] else [row for rows in laid.values() for row in rows]
     sections["policy"] = _completed(policy, source, base.section("policy"))
     return RuleBook(sections)
 
@@ -179,12 +170,6 @@ def _completed(policy: Data, *others: Data) -> dict[str, object]:
 def _with_entry(mine: Data, theirs: Data, name: str) -> dict[str, object]:
     kept = {key: value for key, value in mine.items() if key != name or name in theirs}
     return {**kept, name: theirs[name]} if name in theirs else kept
-
-
-def _with_fact(section: str, mine: Data | list[Data], theirs: Any, name: str) -> object:
-    if isinstance(mine, Mapping):
-        return _with_entry(mine, theirs, name)
-    return [*(row for row in mine if str(row.get("method")) != name), *(row for row in theirs if str(row.get("method")) == name)]
 
 
 def _with_row(mine: Sequence[Data], theirs: Sequence[Data], name: str) -> list[Data]:

@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from generator.compare.model import LEVELS, Change
+from generator.quantity import grouped
 
 LISTED = 5
 """Changes of one cause that are told one by one; more are told together."""
 
-
-class Group(NamedTuple):
-    """Changes with one cause, most severe first: the same edits of the rules, else the same row, else an edited spec."""
-
-    changes: tuple[Change, ...]
-
-    @property
-    def large(self) -> bool:
-        """Whether its changes are told together."""
-        return len(self.changes) > LISTED
-
-    def outcomes(self) -> list[tuple[Change, tuple[str, ...]]]:
-        """The different outcomes, most frequent first within a level: an example of each, and the names of its specs."""
-        found: dict[tuple[object, ...], list[Change]] = {}
-        for change in self.changes:
-            same = () if change.old != change.new else (str(change.moves[:1]),)
-            found.setdefault((LEVELS.index(change.level), change.old, change.new, *same), []).append(change)
-        ordered = sorted(found.values(), key=lambda changes: (LEVELS.index(changes[0].level), -len(changes)))
-        return [(changes[0], tuple(change.name for change in changes)) for changes in ordered]
+Group = Sequence[Change]
+"""Changes with one cause, most severe first: the same edits of the rules, else the same row, else an edited spec."""
 
 
-def groups(changes: Iterable[Change]) -> list[Group]:
+def groups(changes: Sequence[Change]) -> list[list[Change]]:
     """The changes by cause; the order is that of the most severe change of each."""
-    found: dict[tuple[object, ...], list[Change]] = {}
-    for change in changes:
-        found.setdefault(_cause(change), []).append(change)
-    return [Group(tuple(same)) for same in found.values()]
+    return grouped(changes, _cause)
 
 
-def as_told(changes: Iterable[Change]) -> list[Group]:
+def as_told(changes: Sequence[Change]) -> list[list[Change]]:
     """The large groups, and each other change on its own, in the order of the changes."""
-    every = list(changes)
-    large = {_cause(group.changes[0]): group for group in groups(every) if group.large}
-    alone = [change for change in every if _cause(change) not in large]
-    return sorted([*large.values(), *(Group((change,)) for change in alone)], key=lambda group: every.index(group.changes[0]))
+    told = [part for group in groups(changes) for part in ([group] if len(group) > LISTED else [[change] for change in group])]
+    return sorted(told, key=lambda group: changes.index(group[0]))
+
+
+def outcomes(group: Group) -> list[list[Change]]:
+    """The changes of a group by outcome, the most frequent first within a level."""
+    alike = grouped(group, lambda change: (change.level, change.old, change.new, str(change.moves[:1]) if change.old == change.new else ""))
+    return sorted(alike, key=lambda changes: (LEVELS.index(changes[0].level), -len(changes)))
 
 
 def _cause(change: Change) -> tuple[object, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from generator.record import dataclass
 
 LEVELS = (
     "no-longer-fits", "now-fits", "engine", "method", "gpus", "settings", "figures", "warnings", "wording",

@@ -10,7 +10,7 @@ from generator.compare.causes import causes
 from generator.compare.coverage import Probe, Seen, seen
 from generator.compare.edits import laid_over
 from generator.compare.files import file_diffs, texts_of
-from generator.compare.model import Change, Edit, FileDiff, Kept, Move
+from generator.compare.model import Change, Edit, Kept, Move
 from generator.compare.stored import Stored, by_tool, kept
 from generator.compare.totals import Figures, figures
 from generator.compare.view import View, decisive, level, moves, other_moves, view, view_of_json, words
@@ -90,27 +90,18 @@ def change(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side) -> 
     if one.problem is not None and other.problem is not None:
         return None
     found = level(one.view, other.view)
-    if found is None:
-        return _unplanned(spec, path, by, one, other)
+    if found is None:  # nothing fits on one side, and on the other the spec cannot even be planned, or they agree
+        unplanned = (one.problem is None) is not (other.problem is None)
+        return Change(spec.name, path, "warnings", by, None, None, problem=other.problem or one.problem) if unplanned else None
     old_choice, new_choice = (one.view or {}).get("choice"), (other.view or {}).get("choice")
     told: list[Move] = []
     if old_choice and new_choice:
         told = moves(old_choice, new_choice) or other_moves(one.view or {}, other.view or {})
-    both = one.outcome is not None and other.outcome is not None
-    why = causes(one.outcome, other.outcome) if both and one.outcome and other.outcome and by == "rules" else ()
-    diffs: tuple[FileDiff, ...] = ()
-    if decisive(found):
-        diffs = file_diffs(texts_of(one.outcome), texts_of(other.outcome))
+    why = causes(one.outcome, other.outcome) if one.outcome and other.outcome and by == "rules" else ()
+    diffs = file_diffs(texts_of(one.outcome), texts_of(other.outcome)) if decisive(found) else ()
     return Change(
         spec.name, path, found, by, words(old_choice), words(new_choice), tuple(told), why, (), diffs, other.problem or one.problem
     )
-
-
-def _unplanned(spec: DeploymentSpec, path: str, by: str, one: Side, other: Side) -> Change | None:
-    """Nothing fits on one side, and on the other the spec cannot even be planned."""
-    if (one.problem is None) is (other.problem is None):
-        return None
-    return Change(spec.name, path, "warnings", by, None, None, problem=other.problem or one.problem)
 
 
 def relevant(edit: Edit, spec: DeploymentSpec, old: RuleBook, new: RuleBook) -> bool:

@@ -5,8 +5,9 @@ Floor 7, pure: from two launches to changes."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from generator.quantity import grouped
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.words import expected
@@ -15,43 +16,26 @@ from generator.verify.files import Asked, check_text
 from generator.verify.finding import Finding
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One changed option: old and new value, None if absent; `--flag: ` is a switch."""
 
     word: str
     old: str | None
     new: str | None
 
-    def __str__(self) -> str:
-        if self.old is None:
-            return f"+ {self.word} {self.new}".rstrip()
-        if self.new is None:
-            return f"- {self.word} {self.old}".rstrip()
-        return f"~ {self.word} {self.old} -> {self.new}"
-
 
 def changes(old: Launch, new: Launch) -> list[Change]:
     """The options of a deployment that differ between two versions: command line, file, environment, Modelfile."""
     before, after = _words(old), _words(new)
-    return [
-        Change(word, before.get(word), after.get(word))
-        for word in [*before, *(w for w in after if w not in before)]
-        if before.get(word) != after.get(word)
-    ]
+    both = [Change(word, before.get(word), after.get(word)) for word in dict.fromkeys([*before, *after])]
+    return [change for change in both if change.old != change.new]
 
 
 def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook) -> list[Finding]:
     """The findings of the new version in the files of the old one."""
-    asked = Asked(engine, version)
-    found = [
-        finding
-        for file in files
-        if file.path.startswith(f"{engine}/")
-        for finding in check_text(file.path, file.text, book, asked).findings
-    ]
-    seen: set[tuple[str, str]] = set()
-    return [f for f in found if (f.code, f.message) not in seen and not seen.add((f.code, f.message))]  # type: ignore[func-returns-value]
+    ours, asked = [file for file in files if file.path.startswith(f"{engine}/")], Asked(engine, version)
+    found = [finding for file in ours for finding in check_text(file.path, file.text, book, asked).findings]
+    return [same[0] for same in grouped(found, lambda one: (one.code, one.message))]
 
 
 def _words(launch: Launch) -> dict[str, str]:

@@ -34,11 +34,5 @@ def counts(spec: DeploymentSpec, book: RuleBook) -> Iterator[int]:
     """Powers of two up to the usual size of a node, from what the pins need on."""
     most = int(book.number("gpus.auto_most")) if "gpus.auto_most" in book.thresholds else 1
     needed = int(spec.pin.get("tensor_parallel") or 1) * int(spec.pin.get("pipeline_parallel") or 1)
-    count = 1
-    while count < most and count * spec.hardware.nodes < needed:
-        count *= 2
-    while True:
-        yield count
-        count *= 2
-        if count > most:
-            return
+    powers = [1 << n for n in range(most.bit_length())]
+    yield from [count for count in powers if count * spec.hardware.nodes >= needed] or [1 << (most - 1).bit_length()]

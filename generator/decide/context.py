@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from generator.facts.model_names import understood
 from generator.facts.workload import Workload, resolve_workload
 from generator.plan import Read, Reason, Trace
 from generator.readers.problems import in_order
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row, cell_words
@@ -163,15 +164,14 @@ def reads(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleB
     return found
 
 
-def _reason(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> Reason:
-    """One row that matched; a row that only reads a cell of a matrix brings that cell's source."""
-    source = row.source or next((sources[name] for name in row.when if sources.get(name)), None)
-    return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
-
-
 def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> tuple[Reason, ...]:
-    """Reasons of the rows of a table that are decided at this stage."""
-    return tuple([_reason(row, facts, sources, book) for row in book.tables[table].matching(facts, stage)])
+    """Reasons of the rows of a table that are decided at this stage; a row that only reads a cell of a matrix brings that cell's source."""
+
+    def reason(row: Row) -> Reason:
+        source = row.source or next((sources[name] for name in row.when if sources.get(name)), None)
+        return Reason(row.id, row.because, source, Reads(row, facts, sources, book), row.at)
+
+    return tuple(map(reason, book.tables[table].matching(facts, stage)))
 
 
 @remembered

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from math import ceil
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from generator.decide.automatic import counts
 from generator.decide.context import Context
@@ -19,7 +19,7 @@ from generator.facts.registry import standing
 from generator.plan import Candidate, Plan
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
-from generator.spec.deployment import DeploymentSpec
+from generator.spec.deployment import DeploymentSpec, HardwareRequest
 
 
 class Cure(NamedTuple):
@@ -30,6 +30,7 @@ class Cure(NamedTuple):
 
 
 Attempt = tuple[str, DeploymentSpec]
+Whole = TypeVar("Whole", DeploymentSpec, HardwareRequest)
 
 
 def cures(context: Context, plan: Plan, decide: Callable[[DeploymentSpec], Plan]) -> Iterator[Cure]:
@@ -56,23 +57,22 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
     spec, book = context.spec, context.book
     read = {name for rejection in plan.rejected for reason in rejection.reasons for name in reason.read}
     if "trust_remote_code" in read:
-        yield False, iter([("deploy: {trust_remote_code: true}", replace(spec, deploy={**spec.deploy, "trust_remote_code": True}))])
+        yield False, iter([("deploy: {trust_remote_code: true}", _with(spec, "deploy", "trust_remote_code", True)[1])])
     if read & {"engine.too_old", "engine.dropped"}:
         yield False, _version(context)
     yield False, _objectives(spec, plan)
     if read & {"memory.headroom", "context.beyond_model", "context.beyond_engine", "context.too_short", "load.held_share"}:
         yield False, _context(context)
         yield True, _fewer(context)
-        yield False, _without_pin(spec, "max_num_seqs")
+        yield False, _without(spec, "pin", "max_num_seqs")
     if "memory.headroom" in read:
         yield True, _more_gpus(spec, book)
         yield True, _host_memory(spec, book)
     if "quality.over_limit" in read:
-        less = {key: value for key, value in spec.workload.items() if key != "max_quality_loss_percent"}
-        yield False, iter([("workload without max_quality_loss_percent", replace(spec, workload=less))])
+        yield False, _without(spec, "workload", "max_quality_loss_percent")
     for key in spec.pin:
         if key not in ("max_num_seqs", "max_model_len"):
-            yield False, _without_pin(spec, key)
+            yield False, _without(spec, "pin", key)
     yield False, _checkpoints(spec, book)
 
 
@@ -82,21 +82,21 @@ def _version(context: Context) -> Iterator[Attempt]:
     versions = book.section("engines")[name]["versions"] if isinstance(name, str) else ()
     for version in sorted(versions, key=version_key, reverse=True):
         if standing(book, resolve_engine(str(name), version, book), context.model) == "loads":
-            yield f'pin: {{engine_version: "{version}"}}', replace(spec, pin={**spec.pin, "engine_version": version})
+            yield f'pin: {{engine_version: "{version}"}}', _with(spec, "pin", "engine_version", version)[1]
             return
 
 
 def _objectives(spec: DeploymentSpec, plan: Plan) -> Iterator[Attempt]:
     """The load that keeps the objectives, else the objective that is kept."""
-    held = [r.candidate.performance.within_objectives or 0 for r in plan.rejected if r.candidate.performance is not None]
+    estimates = [r.candidate.performance for r in plan.rejected if r.candidate.performance is not None]
+    held = [one.within_objectives or 0 for one in estimates]
     if max(held, default=0):
-        yield _with_workload(spec, "concurrency", max(held))
+        yield _with(spec, "workload", "concurrency", max(held))
     for key in ("ttft_ms", "tpot_ms"):
-        speeds = [r.candidate.performance.speed for r in plan.rejected if r.candidate.performance is not None]
-        found = [speed.ttft_ms if key == "ttft_ms" else speed.tpot_ms for speed in speeds if speed is not None]
+        found = [getattr(one.speed, key) for one in estimates if one.speed is not None]
         values = [one.value for one in found if one is not None]
         if key in spec.workload and values:
-            yield _with_workload(spec, key, _rounded_up(min(values)))
+            yield _with(spec, "workload", key, _rounded_up(min(values)))
 
 
 def _rounded_up(value: float) -> int:
@@ -115,10 +115,7 @@ def _context(context: Context) -> Iterator[Attempt]:
         asked //= 2
         tries.add(asked)
     for length in sorted(tries, reverse=True):
-        if pinned is None:
-            yield _with_workload(spec, "max_context", length)
-        else:
-            yield f"pin: {{max_model_len: {length}}}", replace(spec, pin={**spec.pin, "max_model_len": length})
+        yield _with(spec, "workload", "max_context", length) if pinned is None else _with(spec, "pin", "max_model_len", length)
 
 
 def _fewer(context: Context) -> Iterator[Attempt]:
@@ -126,35 +123,37 @@ def _fewer(context: Context) -> Iterator[Attempt]:
     load = context.workload.concurrency or 1
     while load > 1:
         load //= 2
-        yield _with_workload(context.spec, "concurrency", load)
+        yield _with(context.spec, "workload", "concurrency", load)
 
 
-def _with_workload(spec: DeploymentSpec, key: str, value: int) -> Attempt:
-    return f"workload: {{{key}: {value}}}", replace(spec, workload={**spec.workload, key: value})
+def _with(spec: DeploymentSpec, part: str, key: str, value: object) -> Attempt:
+    return f"{part}: {{{key}: {value}}}", _laid(spec, part, {**getattr(spec, part), key: value})
 
 
-def _without_pin(spec: DeploymentSpec, key: str) -> Iterator[Attempt]:
-    if key in spec.pin:
-        yield f"pin without {key}", replace(spec, pin={name: value for name, value in spec.pin.items() if name != key})
+def _without(spec: DeploymentSpec, part: str, key: str) -> Iterator[Attempt]:
+    if key in getattr(spec, part):
+        yield f"{part} without {key}", _laid(spec, part, {name: value for name, value in getattr(spec, part).items() if name != key})
+
+
+def _with_hardware(spec: DeploymentSpec, key: str, value: int) -> Attempt:
+    return f"hardware: {{{key}: {value}}}", replace(spec, hardware=_laid(spec.hardware, key, value))
+
+
+def _laid(whole: Whole, key: str, value: Any) -> Whole:
+    return replace(whole, **{key: value})
 
 
 def _more_gpus(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
-    if spec.hardware.gpus or spec.hardware.devices or spec.hardware.mig:
-        return
-    for count in counts(spec, book):
-        if count > spec.hardware.gpus_per_node:
-            yield f"hardware: {{gpus_per_node: {count}}}", replace(spec, hardware=replace(spec.hardware, gpus_per_node=count))
-    for nodes in (2 * spec.hardware.nodes, 4 * spec.hardware.nodes):
-        yield f"hardware: {{nodes: {nodes}}}", replace(spec, hardware=replace(spec.hardware, nodes=nodes))
+    hardware = spec.hardware
+    if not (hardware.gpus or hardware.devices or hardware.mig):
+        yield from (_with_hardware(spec, "gpus_per_node", count) for count in counts(spec, book) if count > hardware.gpus_per_node)
+        yield from (_with_hardware(spec, "nodes", times * hardware.nodes) for times in (2, 4))
 
 
 def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
     """RAM of the host, for engines that keep layers or experts in it."""
-    most, size = book.number("host.most_memory_gib"), 16
-    while size <= most:
-        if size > (spec.hardware.host_memory_gib or 0):
-            yield f"hardware: {{host_memory_gib: {size}}}", replace(spec, hardware=replace(spec.hardware, host_memory_gib=float(size)))
-        size *= 2
+    sizes = (1 << power for power in range(4, int(book.number("host.most_memory_gib")).bit_length()))
+    return (_with_hardware(spec, "host_memory_gib", size) for size in sizes if size > (spec.hardware.host_memory_gib or 0))
 
 
 def _checkpoints(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:

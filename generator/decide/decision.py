@@ -5,7 +5,6 @@ Floor 5, pure but for the files that the spec names."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -30,6 +29,8 @@ from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
 from generator.plan import Candidate, Plan, Reason, Rejection, Trace, Value, changed
+from generator.quantity import grouped
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
 from generator.sizing.footprint import Layout, Load
@@ -266,9 +267,7 @@ class _Decision:
             max_num_batched_tokens=fitted.load.batched_tokens, gpu_memory_utilization=fitted.fraction, memory=fitted.footprint,
             kv_cache=fitted.kv_cache,
         )  # fmt: skip
-        if fitted.gpu_layers is not None:
-            return self.speeds.estimated(found)
-        return self.speeds.estimated(found) if fitted.fits and self.eager else found
+        return self.speeds.estimated(found) if fitted.gpu_layers is not None or (fitted.fits and self.eager) else found
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Value], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":
@@ -353,15 +352,9 @@ class _Decision:
 
     def _dropped(self) -> Iterator[Trace]:
         """How many candidates each reject row dropped."""
-        counts: dict[str, int] = {}
-        first: dict[str, Reason] = {}
-        for rejection in self.rejected:
-            for reason in rejection.reasons:
-                counts[reason.row] = counts.get(reason.row, 0) + 1
-                first.setdefault(reason.row, reason)
-        for row, count in counts.items():
-            reason = first[row]
-            yield Trace("reject", row, {"dropped": count}, reason.read, reason.because, reason.source, reason.at)
+        for same in grouped((reason for rejection in self.rejected for reason in rejection.reasons), lambda reason: reason.row):
+            row, because, source, read, at = same[0]
+            yield Trace("reject", row, {"dropped": len(same)}, read, because, source, at)
 
     def _preferred(self, order: Order, contests: Contests) -> Iterator[Trace]:
         for step in order.steps:

@@ -5,14 +5,14 @@ Floor 5, pure. Which tool, and what it looks at, is said by the rows of `quantiz
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context
-from generator.decide.settings import values_of
+from generator.decide.settings import collected
 from generator.facts.engine import Engine
 from generator.plan import Value
+from generator.record import dataclass
 from generator.rulebook.table import Facts, Row
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -58,7 +58,7 @@ def values_for(context: Context, engine: Engine, method: str, names: Facts) -> M
     book = context.book
     if "quantize" not in book.tables or (context.model.config is None and not gguf_source(context)):
         return None
-    values = values_of("quantize", names, book, engine.version)
+    values = collected("quantize", names, {}, book, engine.version)[0]
     name = str(asked(context).get("tool") or values.get("quantize_tool") or "")
     tool = book.section("quantizers").get(name)
     if tool is None or not _makes(tool, name, method, book.section("methods")[method], context):

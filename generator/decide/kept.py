@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generator.decide.context import reasons
 from generator.errors import InputError
@@ -27,7 +27,7 @@ DECISION = {
 }  # fmt: skip
 """What a lock records of a candidate, by the names that pins have, and the candidate's fields."""
 
-SETTINGS = ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization", "cpu_experts")
+SETTINGS = {name: name for name in ("max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization", "cpu_experts")}
 """What was fitted; it stays where the decision does."""
 
 
@@ -39,17 +39,12 @@ def question_of(spec: DeploymentSpec) -> str:
 
 def choice_of(spec: DeploymentSpec, candidate: Candidate, image: str | None) -> Choice:
     """What a lock records of the choice for a spec."""
-    return Choice(question_of(spec), _decision(candidate), _settings(candidate), image)
+    return Choice(question_of(spec), _said(candidate, DECISION), _said(candidate, SETTINGS), image)
 
 
-def _decision(candidate: Candidate) -> dict[str, str | int]:
-    found = {key: getattr(candidate, name) for key, name in DECISION.items()}
+def _said(candidate: Candidate, fields: Mapping[str, str]) -> dict[str, Any]:
+    found = {key: getattr(candidate, name) for key, name in fields.items()}
     return {key: value for key, value in found.items() if value is not None}
-
-
-def _settings(candidate: Candidate) -> dict[str, str | int | float | bool]:
-    found = {name: getattr(candidate, name) for name in SETTINGS}
-    return {name: value for name, value in found.items() if value is not None}
 
 
 def held(spec: DeploymentSpec, free: Outcome, choice: Choice, decided: Callable[[Mapping[str, object]], Outcome]) -> Outcome:
@@ -59,11 +54,11 @@ def held(spec: DeploymentSpec, free: Outcome, choice: Choice, decided: Callable[
     if choice.question not in ("", question_of(spec)):
         return free
     found = free.plan.choice
-    if found is not None and _decision(found) == choice.decision and _settings(found) == choice.settings:
+    if found is not None and _said(found, DECISION) == choice.decision and _said(found, SETTINGS) == choice.settings:
         return _with_image(free, choice)
     try:
         kept = decided(choice.decision)
-        if _same(kept, choice) and _settings(_chosen(kept)) != choice.settings:
+        if _same(kept, choice) and _said(_chosen(kept), SETTINGS) != choice.settings:
             kept = max(decided({**choice.decision, **choice.settings}), kept, key=lambda one: _same(one, choice))
     except InputError as error:
         return _warned(free, "refused", error.problems[0].message)
@@ -71,7 +66,7 @@ def held(spec: DeploymentSpec, free: Outcome, choice: Choice, decided: Callable[
         rows = {reason.row for rejection in kept.plan.rejected for reason in rejection.reasons}
         return _warned(free, "refused", ", ".join(sorted(rows)) or "its weights are not to be had")
     kept = _with_image(kept, choice)
-    if found is None or _decision(found) == choice.decision:
+    if found is None or _said(found, DECISION) == choice.decision:
         return kept
     others = tuple(one for one in free.plan.alternatives if one.id != _chosen(kept).id)
     kept = replace(kept, plan=replace(kept.plan, alternatives=(found, *others)))
@@ -84,7 +79,7 @@ def _chosen(outcome: Outcome) -> Candidate:
 
 
 def _same(outcome: Outcome, choice: Choice) -> bool:
-    return outcome.plan.choice is not None and _decision(outcome.plan.choice) == choice.decision
+    return outcome.plan.choice is not None and _said(outcome.plan.choice, DECISION) == choice.decision
 
 
 def _with_image(outcome: Outcome, choice: Choice) -> Outcome:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
+from generator.quantity import grouped
 from generator.rulebook.table import Facts, Rank, Row, Table
 
 if TYPE_CHECKING:
@@ -62,9 +63,9 @@ class Contests:
 
     def order(self, found: Sequence[Ranked]) -> Order:
         """All candidates, best first."""
-        layouts = _groups(found, lambda one: (one.candidate.engine, one.candidate.method))
+        layouts = grouped(found, lambda one: (one.candidate.engine, one.candidate.method))
         winners = [self.best("layouts", group) for group in layouts]
-        firsts = [self.best("methods", group) for group in _groups([one for one, _ in winners], lambda one: one.candidate.engine)]
+        firsts = [self.best("methods", group) for group in grouped([one for one, _ in winners], lambda one: one.candidate.engine)]
         if not firsts:
             return Order([], 0, [])
         first, last = self.best("engines", [one for one, _ in firsts])
@@ -229,14 +230,6 @@ def _contest(one: Ranked, other: Ranked) -> str:
     """The contest in which two candidates meet."""
     a, b = one.candidate, other.candidate
     return "engines" if a.engine != b.engine else "methods" if a.method != b.method else "layouts"
-
-
-def _groups(found: Sequence[Ranked], key: Callable[[Ranked], object]) -> list[list[Ranked]]:
-    """Candidates that share a key, in their order."""
-    groups: dict[object, list[Ranked]] = {}
-    for one in found:
-        groups.setdefault(key(one), []).append(one)
-    return list(groups.values())
 
 
 def extremes(best_first: Sequence[Ranked], figures: Sequence[Facts | None]) -> Iterator[int]:

@@ -11,7 +11,7 @@ from generator.facts.engine import Engine
 from generator.plan import Trace, Value
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import LAYOUT, Facts, Row
+from generator.rulebook.table import LAYOUT, Facts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import Sources
@@ -31,17 +31,18 @@ class _Values(dict[str, Value]):
 
 
 def collected(table: str, facts: Facts, sources: Sources, book: RuleBook, version: str | None) -> tuple[Values, list[Trace]]:
-    """Everything that the matching rows of a `collect` table set, and a step of the trace for each."""
-    values = _Values(table)
-    steps = _rows(table, facts, book, version, values)
-    return values, [trace_of(table, row, {"set": did}, facts, sources, book) for row, did in steps]
-
-
-def values_of(table: str, facts: Facts, book: RuleBook, version: str | None) -> Values:
-    """The same without the trace."""
-    values = _Values(table)
-    _rows(table, facts, book, version, values)
-    return values
+    """Everything that the matching rows of a `collect` table set, and a step of the trace for each; rows that differ on a key are an error."""
+    values, trace, set_by = _Values(table), list[Trace](), dict[str, str]()
+    for row in book.tables[table].rows:
+        if not row.matches(facts):
+            continue
+        did = {key: value for key, word in row.set.items() if (value := set_value(word, facts, book, version)) is not None}
+        for key, value in did.items():
+            if key in values and values[key] != value:
+                raise fail("rules-conflict", f"rows {set_by[key]!r} and {row.id!r} of `{table}` both set {key}: {values[key]!r} and {value!r}")
+            values[key], set_by[key] = value, row.id
+        trace.append(trace_of(table, row, {"set": did}, facts, sources, book))
+    return values, trace
 
 
 @remembered
@@ -53,29 +54,10 @@ def fit_reads(book: RuleBook) -> tuple[str, ...]:
 @remembered
 def fit_base(context: Context, version: str, read: tuple[object, ...]) -> Mapping[str, Value]:
     """What the `fit` rows set for an engine's version, by the values of `fit_reads`: many candidates have the same."""
-    base = values_of("fit", dict(zip(fit_reads(context.book), read, strict=True)), context.book, version)
+    base = collected("fit", dict(zip(fit_reads(context.book), read, strict=True)), {}, context.book, version)[0]
     if context.pinned("enforce_eager") is not None:
         base["enforce_eager"] = context.pinned("enforce_eager")
     return base
-
-
-def _rows(table: str, facts: Facts, book: RuleBook, version: str | None, values: Values) -> list[tuple[Row, Values]]:
-    """The matching rows with what each sets; two rows that differ on one key are an error."""
-    set_by: dict[str, str] = {}
-    found = []
-    for row in book.tables[table].rows:
-        if not row.matches(facts):
-            continue
-        did: Values = {}
-        for key, word in row.set.items():
-            value = set_value(word, facts, book, version)
-            if value is None:
-                continue
-            if key in values and values[key] != value:
-                raise fail("rules-conflict", f"rows {set_by[key]!r} and {row.id!r} of `{table}` both set {key}: {values[key]!r} and {value!r}")
-            values[key], set_by[key], did[key] = value, row.id, value
-        found.append((row, did))
-    return found
 
 
 def emitted(facts: Facts, sources: Sources, book: RuleBook, engine: Engine) -> tuple[Values, list[Trace]]:
@@ -83,7 +65,7 @@ def emitted(facts: Facts, sources: Sources, book: RuleBook, engine: Engine) -> t
     values, trace = collected("settings", facts, sources, book, engine.version)
     for key in values:
         if not engine.has(key):
-            raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no word for it")
+            raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no option for it")
         for name, cell in engine.against(key, facts):
             raise fail("not-accepted", f"the rules set {key!r} for {engine.name} {engine.version}, which takes it only where {name} is {cell!r}")
     return values, trace

@@ -5,7 +5,6 @@ Floor 5, pure. Unlike the jobs that make weights for a plan, these are asked for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
@@ -15,6 +14,7 @@ from generator.facts.engine import resolve_engine, support_of
 from generator.facts.job import WEIGHTS, Needs
 from generator.facts.model import shape_of
 from generator.quantize.training import least_gpus, training_needs
+from generator.record import dataclass
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import TrainingJob as Entry
@@ -156,4 +156,4 @@ def _notes(context: Context, facts: TrainingMethod, found: Needs, needs: Callabl
     if not facts["engines"]:
         yield f"{facts['note']}: the result is as large and as slow as before"
     if facts["proven"] != "run":
-        yield "nobody here has run this to its end; its words were checked against the library's own"
+        yield "this job has not been run to its end here; its option names were checked against the library"

@@ -7,12 +7,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from generator.errors import InputError, Problem, UsageError, fail, printable
 from generator.readers.binary import copy_header
+from generator.record import dataclass
 
 TIMEOUT_S = 120
 MAX_REF = 250

@@ -14,7 +14,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -37,6 +36,7 @@ from generator.disk.written import (
     sha256,
 )  # fmt: skip
 from generator.errors import Problem, WriteError, printable
+from generator.record import dataclass
 from generator.render.artifact import Artifact
 from generator.render.seal import is_seal, sealed_itself
 
@@ -203,8 +203,6 @@ def _refuse_another(folder: Path, old: Recorded, spec: Path | None) -> None:
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
     """Lock `out` (created if missing) for a single run; other runs wait for a while, then give up."""
-    from filelock import FileLock, Timeout  # imported lazily: a run without changes needs no lock
-
     made = make_folders(out)
     end = time.monotonic() + LOCK_WAIT_S
     try:
@@ -212,8 +210,8 @@ def locked(out: Path) -> Iterator[None]:
             stack.enter_context(held())  # writing takes milliseconds: signals wait for it, but not for the lock
             while True:
                 try:
-                    stack.enter_context(FileLock(out / LOCK, timeout=0, fallback_to_soft=False))
-                except Timeout:
+                    stack.enter_context(_exclusive(out / LOCK))
+                except BlockingIOError:
                     if time.monotonic() > end:
                         raise refused("locked", f"another gen-deploy is writing into {out}") from None
                     stack.close()  # pending signals arrive here
@@ -228,6 +226,30 @@ def locked(out: Path) -> Iterator[None]:
     except BaseException:
         _remove_empty(made)
         raise
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file; raises `BlockingIOError` while another run holds it, `OSError` where the file system has no locks."""
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock  # filelock does the same, and takes as long to import as a decision
+    except ImportError:
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(path, timeout=0, fallback_to_soft=False):
+                yield
+        except Timeout:
+            raise BlockingIOError from None
+        return
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        flock(handle, LOCK_EX | LOCK_NB)
+        if os.fstat(handle).st_nlink == 0:  # its holder removed it meanwhile
+            raise BlockingIOError
+        yield
+    finally:
+        os.close(handle)
 
 
 def _remove_quietly(path: Path) -> None:

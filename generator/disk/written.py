@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from generator.errors import InputError, Problem, WriteError
 from generator.readers.binary import READING
 from generator.readers.document import decode
 from generator.readers.json_text import parse_object
+from generator.record import dataclass
 from generator.render.artifact import Artifact
 from generator.render.seal import sealed_itself
 

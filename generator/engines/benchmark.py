@@ -5,8 +5,9 @@ Floor 4, pure. Imported lazily, by `bench.sh` and by `calibrate --bench`."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
+
+from generator.record import dataclass
 
 Word = TypeVar("Word")
 """A word of a command line; the renderer has more than text."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from generator.quantity import version_key
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook, file_format
 from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered

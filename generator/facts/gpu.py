@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
 from generator.errors import InputError, did_you_mean
 from generator.facts.gpu_names import card_of, served_elsewhere, sizes_of
 from generator.quantity import GIB
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import first_source
 from generator.sizing.footprint import Device

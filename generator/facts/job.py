@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from generator.quantity import gib
+from generator.record import dataclass
 
 FOLDER = "quantize"
 """The folder of a job's files, beside those of the engines."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,15 +16,16 @@ from generator.architecture.config import from_config
 from generator.architecture.gguf_tensors import folded
 from generator.architecture.quantization import with_quant_file
 from generator.architecture.shape import ModelArchitecture
-from generator.errors import Place, fold
+from generator.errors import InputError, Place, fold
 from generator.facts.model import Checkpoint, published
-from generator.hub.lock import Lock, Repository, Weights
-from generator.hub.tensors import bytes_of
+from generator.facts.model_names import understood
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec, ModelRequest
 
 if TYPE_CHECKING:  # every start would pay for building the types
+    from generator.hub.lock import Lock, Repository, Weights
     from generator.rulebook.sections import Model as Entry
 
 _INHERITED = ("family", "tags", "tool_call_parser", "reasoning_parser", "tokenizer_mode", "min_version")
@@ -50,6 +51,18 @@ def key_of(request: ModelRequest, book: RuleBook) -> str:
     return f"{name}@{request.revision}" if request.revision and not request.form else name
 
 
+def unknown(spec: DeploymentSpec, book: RuleBook) -> bool:
+    """Whether a spec's model is in neither catalogue nor lock, and no file of its own stands for it."""
+    try:
+        model = understood(spec, book).model
+    except InputError:
+        return False  # the decision says what is wrong
+    key = key_of(model, book)
+    given = model.config or model.gguf or model.parameters or model.elsewhere or model.path
+    listed = key.partition("@")[0] in book.section("models") or (spec.lock is not None and key in spec.lock.repositories)
+    return not given and not listed and not book.fallback("model")
+
+
 def locked_of(spec: DeploymentSpec, listed: Entry, book: RuleBook) -> Locked | None:
     """What the lock says of a spec's model; None where it does not have it. `listed` is the catalogue's entry (empty: it has none)."""
     key, lock = key_of(spec.model, book), spec.lock
@@ -58,6 +71,8 @@ def locked_of(spec: DeploymentSpec, listed: Entry, book: RuleBook) -> Locked | N
 
 
 def _locked(found: Repository, name: str, lock: Lock, listed: Entry, book: RuleBook) -> Locked:
+    from generator.hub.tensors import bytes_of  # imported lazily: many specs have no lock
+
     models, place = book.section("models"), Place(str(lock.path))
     base = next((models[one] for one in found.base_model if one in models), cast("Entry", {}))
     known: Any = {key: value for key, value in base.items() if key in _INHERITED} | dict(listed)

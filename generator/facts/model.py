@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from generator.errors import InputError, Place, Problem, did_you_mean, fail, fol
 from generator.facts.hubs import names_on
 from generator.facts.model_names import unknown_model
 from generator.quantity import GIB
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import first_source

@@ -15,7 +15,7 @@ from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec, is_path
 
 GGUF = "gguf"
-"""The pin that means any GGUF type that is to be had."""
+"""The pin that means any GGUF type that is published."""
 HOSTS = ("hf.co/", "huggingface.co/", "modelscope.cn/")
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from generator.errors import Place, fail
 from generator.readers.document import decode, read_bytes
 from generator.readers.gguf_header import GgufArray, GgufHeader, Value
 from generator.readers.json_text import parse_object
+from generator.record import dataclass
 from generator.rulebook.schema_check import Schema, accepts
 from generator.rulebook.schemas import schema
 

@@ -6,12 +6,12 @@ config.json like any other, so that bytes on disk, bytes on the GPU and the igno
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.config import from_config
 from generator.architecture.families import Families
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
+from generator.record import dataclass
 from generator.sizing.tensors import scales_of
 
 if TYPE_CHECKING:  # every start would pay for building the types

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from types import MappingProxyType
 from generator.errors import Place, fail
 from generator.quantity import ceil_to
 from generator.readers.binary import MAX_HEADER_BYTES, Opened, Reader
+from generator.record import dataclass
 
 MAX_PAIRS = 4096
 MAX_TENSORS = 65_536

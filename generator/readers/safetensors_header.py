@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import TypeGuard
@@ -16,6 +15,7 @@ from generator.errors import Place, fail
 from generator.readers.binary import MAX_HEADER_BYTES, Opened, Reader
 from generator.readers.document import decode, read_bytes
 from generator.readers.json_text import parse_object
+from generator.record import dataclass
 
 MAX_INDEX_BYTES = 64 << 20
 MAX_TENSORS = 1 << 20

@@ -27,7 +27,7 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], boo
             for word in [word for word in words if spelling.same(word.lstrip("-"), name)]:
                 del words[word]
         option, _ = find(f"--{name}", known)
-        if value is False and option is not None and option.kind == "switch":
+        if value is False and option is not None:
             if not option.off:
                 continue  # expressed by omission
             name, value = option.off[-1].lstrip("-"), True

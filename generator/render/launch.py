@@ -5,7 +5,6 @@ Floor 6, pure. Script, Compose file, smoke test and PLAN.md all read this, so th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from posixpath import basename
 from typing import Any
@@ -15,6 +14,7 @@ from generator.facts.engine import Engine, resolve_engine
 from generator.facts.hubs import way_of
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
+from generator.record import dataclass
 from generator.render.seal import draft
 from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
 from generator.render.weights import Weights, weights_of

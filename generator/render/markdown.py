@@ -7,6 +7,9 @@ from functools import lru_cache
 
 from generator.render.words import comment
 
+MOST_WORD = 60
+"""Characters of a value in short form."""
+
 _SPECIAL = re.compile(r"([\\`*{}\[\]<>#|~&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9]))")
 
 _TAKEN = re.compile(r"@|://|mailto:|xmpp:|www\.|#\d|GH-\d|:[a-z0-9_+-]+:|^ |  | $", re.IGNORECASE)
@@ -50,3 +53,21 @@ def number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+
+
+def short(thing: object) -> str:
+    """A value in short form: at most `MOST_WORD` characters on one line."""
+    match thing:
+        case None:
+            return "nothing"
+        case bool():
+            return "yes" if thing else "no"
+        case float():
+            return f"{thing:.4g}"
+        case dict():
+            text = "{" + ", ".join(f"{k}: {short(v)}" for k, v in thing.items()) + "}"
+        case list() | tuple():
+            text = "[" + ", ".join(map(short, thing)) + "]"
+        case _:
+            text = " ".join(str(thing).split())
+    return text if len(text) <= MOST_WORD else text[: MOST_WORD - 1] + "…"

@@ -5,12 +5,12 @@ Floor 6, pure. All values from a spec are assignments at the top of the script, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from posixpath import basename, normpath
 
 from generator.errors import fail
 from generator.facts.job import WEIGHTS, Job
 from generator.plan import Plan
+from generator.record import dataclass
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.script import array, exported, same_exports

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.readers.resources import folder
-from generator.render.markdown import cell, code, md, number, quiet
+from generator.render.markdown import cell, code, md, number, quiet, short
 from generator.render.words import comment
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def _environment() -> Environment:
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )
-    environment.filters |= {"comment": comment, "md": md, "code": code, "cell": cell, "quiet": quiet, "number": number, "figure": "{:,g}".format}
+    environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short)}
+    environment.filters |= {"figure": "{:,g}".format, "exact": "{:,.12g}".format}
     return environment
 
 
@@ -55,3 +56,8 @@ def compile_to(target: Path) -> None:
 def render(template: str, /, **values: object) -> str:
     """The text of a template with plain values (str, int, float, list, dict) filled in."""
     return _environment().get_template(template).render(values)
+
+
+def phrase(template: str, macro: str, /, *values: object) -> str:
+    """What a macro of a template says of plain values."""
+    return str(getattr(_environment().get_template(template).module, macro)(*values))

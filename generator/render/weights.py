@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from posixpath import basename, dirname, normpath
 
 from generator.plan import Candidate, Plan
+from generator.record import dataclass
 from generator.render.words import Beside, Home, Word
 from generator.spec.deployment import is_path
 

@@ -4,22 +4,23 @@ Floor 7, pure. Every value may come from a pull request."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import zip_longest
 from typing import Any
 
-from generator.compare.groups import Group, as_told
+from generator.compare.groups import LISTED, Group, as_told, groups, outcomes
 from generator.compare.model import LEVELS, Comparison
 from generator.errors import one_line, printable
-from generator.render.markdown import cell
+from generator.render.markdown import cell, short
 from generator.render.templates import render
 from generator.report import diff_words as words
-from generator.report.diff_json import as_json
+from generator.report.diff_words import plain, said
 from generator.report.workflow import command
 
 FORMATS = ("text", "markdown", "json", "github")
+SCHEMA_VERSION = 1
 MARKER = "<!-- gen-deploy diff -->"
 """How the comment is found again."""
 MOST_BYTES = 60_000
@@ -33,7 +34,7 @@ MOST_LINES = 60
 def report(result: Comparison, form: str, verbose: bool = False) -> str:
     """A comparison in one of `FORMATS`, without the last line end."""
     if form == "json":
-        return as_json(result)
+        return json.dumps(data_of(result), indent=2, ensure_ascii=False, default=str)
     if form == "github":
         return "\n".join(workflow_commands(result))
     if form == "markdown":
@@ -41,36 +42,49 @@ def report(result: Comparison, form: str, verbose: bool = False) -> str:
     return render("diff/text.j2", **_each_on_one_line(view(result, verbose)), verbose=verbose).rstrip("\n")
 
 
+def data_of(result: Comparison, unit: str = "spec") -> dict[str, Any]:
+    """A comparison as plain data, for JSON."""
+    data: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "verdict": words.verdict(result, unit), **plain(result)}
+    data |= {"changed": len({change.spec for change in result.decisive}), "edits_traced": data.pop("traced")}
+    data["groups"] = [
+        {"edits": list(one[0].edits), "cause": words.cause_of(one, result), "specs": [change.name for change in one]}
+        for one in groups(result.decisive)
+    ]
+    covered = {one["edit"]: one for one in data.pop("coverage")}
+    data["changes"] = [{**plain(change), "decisive": change.decisive} for change in result.changes]
+    data["edits"] = [{**plain(e), "id": e.id, "changes": result.affected(e), "coverage": covered.get(e.id)} for e in result.edits]
+    data["grid"] = data_of(result.grid, words.GRID) if result.grid else None
+    return data
+
+
 def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
     """What the templates read; `every` change on its own, or only those of decisions, many with one cause together."""
-    told = [Group((change,)) for change in result.changes] if every else as_told(result.decisive)
+    told = [[change] for change in result.changes] if every else as_told(result.decisive)
     return {
-        "verdict": words.verdict(result, unit), "old": asdict(result.old), "new": asdict(result.new),
+        "verdict": words.verdict(result, unit), "old": plain(result.old), "new": plain(result.new), "tool": plain(result.tool),
         "changed": [_group(group, result, every) for group in told],
-        "edits": [
-            {"words": words.edit_words(edit), "at": edit.at, "authority": words.authority(edit), "effect": words.effect(edit, result)} for edit in result.edits
-        ],
+        "edits": [{"words": said("edit", e), "at": e.at, "authority": said("authority", e), "effect": words.effect(e, result)} for e in result.edits],
         "others": words.others_line(result), "files": words.files_line(result), "kept": words.kept_lines(result),
-        "tool": result.tool._asdict() if result.tool else None,
-        "diffs": [{"name": change.name, "files": [file._asdict() for file in change.files]} for change in result.changes],
+        "diffs": [{"name": change.name, "files": plain(change.files)} for change in result.changes],
         "grid": view(result.grid, every, words.GRID) if result.grid else None,
     }  # fmt: skip
 
 
 def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
     """Changes that are told together."""
-    first, cause = group.changes[0], words.cause_of(group, result) if group.large else ""
-    outcomes = [
-        {"count": len(names), "names": names, "listed": words.listed(map(words.value, names)), "head": words.headline(change),
+    first, large = group[0], len(group) > LISTED
+    told = [([change.name for change in same], same[0]) for same in outcomes(group)]
+    shown = [
+        {"count": len(names), "names": names, "listed": said("listed", list(map(short, names))), "head": said("headline", change),
          "cause": next(iter(words.cause_lines(change, result, 1)), "")}
-        for change, names in group.outcomes()
+        for names, change in told
     ]  # fmt: skip
     becauses = [" ".join(cause.because.split()) for cause in first.causes]
     return {
-        "count": len(group.changes), "large": group.large, "by": first.by, "cause": cause,
-        "name": words.value(first.name), "head": words.headline(first, every),
+        "count": len(group), "large": large, "by": first.by, "cause": words.cause_of(group, result) if large else "",
+        "name": short(first.name), "head": said("headline", first, every), "outcomes": shown,
         "causes": [{"line": line, "because": because} for line, because in zip_longest(words.cause_lines(first, result), becauses, fillvalue="")],
-        "moved": words.moved(first.moves, whole=True) if None not in (first.old, first.new) and first.old != first.new else "", "outcomes": outcomes,
+        "moved": said("moved", first.moves, True) if None not in (first.old, first.new) and first.old != first.new else "",
     }  # fmt: skip
 
 
@@ -108,10 +122,10 @@ def markdown(result: Comparison, verbose: bool = False) -> str:
 
 def _files(result: Comparison) -> Iterator[str]:
     changes = [change for change in result.changes if change.files]
-    if (line := words.files_line(result)) is not None:
+    if line := words.files_line(result):
         yield f"\n{line[0].upper()}{line[1:]}."
     for change in changes:
-        title = f"{plain(change.name)}: {'1 file' if len(change.files) == 1 else f'{len(change.files)} files'}"
+        title = f"{escaped(change.name)}: {'1 file' if len(change.files) == 1 else f'{len(change.files)} files'}"
         blocks = []
         for file in change.files:
             longest = max((len(run) for line in file.lines for run in re.findall("`+", line)), default=0)
@@ -120,7 +134,7 @@ def _files(result: Comparison) -> Iterator[str]:
         yield "\n".join(["", f"<details><summary>{title}</summary>", *blocks, "", "</details>"])
 
 
-def plain(text: str) -> str:
+def escaped(text: str) -> str:
     """Text of a summary, with markup, mentions, references and addresses escaped."""
     text = printable(text).replace("\n", " ").replace("&", "&amp;").replace("<", "&lt;")
     text = re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
@@ -130,15 +144,15 @@ def plain(text: str) -> str:
 def workflow_commands(result: Comparison) -> Iterator[str]:
     """Annotations at the edited lines of the rules, and at the changed specs; the verdict comes last."""
     for group in as_told(result.decisive):
-        change = group.changes[0]
+        change = group[0]
         kind = "error" if change.level == LEVELS[0] else "warning"
-        more = [f"and {len(group.changes) - 1} more specs, {words.cause_of(group, result)}"] if group.large else []
-        message = "\n".join([f"{change.name}: {words.headline(change)}", *words.cause_lines(change, result), *more])
+        more = [f"and {len(group) - 1} more specs, {words.cause_of(group, result)}"] if len(group) > LISTED else []
+        message = "\n".join([f"{change.name}: {said('headline', change)}", *words.cause_lines(change, result), *more])
         yield command(kind, message, file=change.spec, line="1", title="gen-deploy diff")
     for edit in result.edits:
         file, _, line = edit.at.rpartition(":")
         place = {"file": file, "line": line} if file and line.isdigit() else {}
-        yield command("notice", f"{words.edit_words(edit)}: {words.effect(edit, result)}", **place, title="rules edited")
+        yield command("notice", f"{said('edit', edit)}: {words.effect(edit, result)}", **place, title="rules edited")
     if result.grid is not None:
         yield command("notice", words.verdict(result.grid, words.GRID), title="gen-deploy diff, grid")
     for line in words.kept_lines(result):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from generator.errors import printable
@@ -18,7 +17,9 @@ To discard it, run again with --force."""
 
 def unified(old: bytes | str | None, new: bytes | str | None, old_name: str, new_name: str) -> list[str]:
     """The unified diff of two texts, without line ends; control characters are shown escaped."""
-    found = difflib.unified_diff(_lines(old), _lines(new), old_name, new_name, lineterm="")
+    from difflib import unified_diff  # imported lazily: few runs find edits
+
+    found = unified_diff(_lines(old), _lines(new), old_name, new_name, lineterm="")
     return [printable(line.expandtabs(4)) if line.isascii() else printable(line) for line in found]
 
 

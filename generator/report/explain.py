@@ -4,24 +4,21 @@ Floor 7, pure; the wording is in `templates/explain/`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
 from generator.errors import printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection
-from generator.quantity import gib
+from generator.quantity import gib, grouped
+from generator.render.plan_json import memory_json
+from generator.render.plan_md import TERMS, bar
 from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
 from generator.sizing.term import MemoryTerm
 
 Data = dict[str, Any]
-
-BAR = 60
-"""Width of the memory bar in characters."""
-
-TERMS = {"weights": "█", "kv_cache": "▓", "activations": "▒", "cuda_graphs": "░", "runtime": "▚"}
 
 
 def explain(plan: Plan, book: RuleBook, why_not: str | None = None, lost_by: Callable[[Candidate], Row | None] = lambda _: None) -> str:
@@ -49,14 +46,12 @@ def _decision(plan: Plan, book: RuleBook) -> Data:
 def _memory(candidate: Candidate | None, book: RuleBook) -> Data | None:
     """The fullest GPU as a stacked bar, and each term with its formula, inputs and source."""
     memory = candidate.memory if candidate is not None else None
-    if candidate is None or memory is None or not memory.capacity:
+    drawn = bar(memory_json(memory))
+    if candidate is None or memory is None or drawn is None:
         return None
-    cells, done = "", 0
-    for name, mark in TERMS.items():
-        done += getattr(memory, name)
-        cells += mark * (min(BAR, round(done / memory.capacity * BAR)) - len(cells))
-    terms = [{**_term(term, book), "mark": TERMS[term.name]} for term in candidate.terms]
-    return {"bar": cells.ljust(BAR, "·"), "total": gib(memory.total), "capacity": gib(memory.capacity), "terms": terms}
+    marks = {name: mark for name, _, mark in TERMS}
+    terms = [{**_term(term, book), "mark": marks[term.name]} for term in candidate.terms]
+    return {"bar": drawn["cells"], "total": gib(memory.total), "capacity": gib(memory.capacity), "terms": terms}
 
 
 def _term(term: MemoryTerm, book: RuleBook) -> Data:
@@ -117,14 +112,16 @@ def _value(value: object) -> str:
             return str(value)
 
 
+def _pair(rejection: Rejection) -> tuple[str, str]:
+    return rejection.candidate.engine, rejection.candidate.method
+
+
 def _rejected(rejections: Sequence[Rejection]) -> list[Data]:
     """The rows against each engine and method, and how many candidates that are."""
-    groups: dict[tuple[str, str], list[Rejection]] = {}
-    for rejection in rejections:
-        groups.setdefault((rejection.candidate.engine, rejection.candidate.method), []).append(rejection)
+    of_pairs = sorted(grouped(rejections, _pair), key=lambda found: _pair(found[0]))
     return [
-        {"name": "/".join(pair), "count": len(found), "rows": ", ".join(dict.fromkeys(reason.row for one in found for reason in one.reasons))}
-        for pair, found in sorted(groups.items())
+        {"name": "/".join(_pair(found[0])), "count": len(found), "rows": ", ".join(dict.fromkeys(reason.row for one in found for reason in one.reasons))}
+        for found in of_pairs
     ]  # fmt: skip
 
 
@@ -143,7 +140,7 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str, lost_by: Callable[[Candida
     rejected = [
         {"id": first.candidate.id, "sized": _sized(first.candidate), "others": [one.candidate.id for one in others],
          "rows": [_reason(reason, book) for reason in first.reasons]}
-        for first, *others in _alike(one for one in plan.rejected if asked(one.candidate))
+        for first, *others in grouped((one for one in plan.rejected if asked(one.candidate)), _alike)
     ]  # fmt: skip
     chosen = choice and {"id": choice.id, "described": described(choice)}
     return {"wanted": wanted, "choice": chosen, "chosen": choice is not None and asked(choice), "lower": lower, "rejected": rejected}
@@ -155,10 +152,6 @@ def _faster(candidate: Candidate, choice: Candidate | None) -> float | None:
     return one.output_tokens_per_second.value / other.output_tokens_per_second.value if one is not None and other is not None else None
 
 
-def _alike(found: Iterable[Rejection]) -> list[list[Rejection]]:
-    """Rejections grouped by equal rows and equal values read."""
-    groups: dict[str, list[Rejection]] = {}
-    for rejection in found:
-        key = repr([(reason.row, sorted((n, str(r.value)) for n, r in reason.read.items())) for reason in rejection.reasons])
-        groups.setdefault(key, []).append(rejection)
-    return list(groups.values())
+def _alike(rejection: Rejection) -> str:
+    """Equal for rejections by equal rows that read equal values."""
+    return repr([(reason.row, sorted((n, str(r.value)) for n, r in reason.read.items())) for reason in rejection.reasons])

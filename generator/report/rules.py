@@ -14,7 +14,7 @@ from generator.rulebook.renamed import today
 from generator.rulebook.rules_check import words_of
 
 PARTS = ("when", "otherwise", "set", "rank", "beyond", "unbeaten", "order")
-SHOWN = ("table", "id", "when", "otherwise", "set", "rank", "beyond", "unbeaten", "order", "because", "source", "at", "digest")
+"""What a row does."""
 
 
 def row_data(gathered: Gathered, table: str, row: Mapping[str, object]) -> dict[str, object]:
@@ -26,15 +26,10 @@ def row_data(gathered: Gathered, table: str, row: Mapping[str, object]) -> dict[
 def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, object]:
     """One threshold or fact as plain data, with its digest and its history."""
     entry = gathered.merged[section][name]
-    place = str(gathered.place(section, name))
-    readers = {"read_by": _readers(gathered, name)} if section in ("thresholds", "names") else {}
-    own = {"at": place, "digest": digest(entry), "origin": origin(gathered, section, name)}
-    return {"section": section, "id": name, **entry, **readers, **own}
-
-
-def _readers(gathered: Gathered, name: str) -> list[str]:
-    """Rows that name a threshold or a name, as table/row."""
-    return [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in words_of(row)]
+    readers = [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in words_of(row)]
+    read = {"read_by": readers} if section in ("thresholds", "names") else {}
+    own = {"at": str(gathered.place(section, name)), "digest": digest(entry), "origin": origin(gathered, section, name)}
+    return {"section": section, "id": name, **entry, **read, **own}
 
 
 def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, object]]:
@@ -80,38 +75,25 @@ def changes(gathered: Gathered) -> list[dict[str, object]]:
 
 def whole(gathered: Gathered, with_origin: bool) -> str:
     """Every row of the effective set, table by table, optionally with origins."""
-    merged = gathered.merged
-    tables = [
-        {"name": name, "hit": one["hit"], "asks": one.get("asks", ""),
-         "rows": [{"id": row["id"], "does": _does(row), "history": _history(gathered, name, row["id"]) if with_origin else []} for row in one["rows"]]}
-        for name, one in merged["tables"].items()
-    ]  # fmt: skip
-    steps = [{"section": section, "id": name, "history": _history(gathered, section, name)} for section, name in gathered.steps] if with_origin else []
-    facts = [one for one in steps if len(one["history"]) > 1 and one["section"] not in (*merged["tables"], "thresholds")]
-    off = [{"section": section, "id": name, "place": steps[-1].place} for (section, name), steps in gathered.steps.items() if steps[-1].action == "off"]
-    thresholds = [{"id": name, "value": _number(one), "history": _history(gathered, "thresholds", name)} for name, one in merged["thresholds"].items()]
+    merged, tables = gathered.merged, gathered.merged["tables"]
+
+    def entry(section: str, name: str, **more: object) -> dict[str, object]:
+        return {"section": section, "id": name, "origin": origin(gathered, section, name) if with_origin else [], **more}
+
     return printable(render(
         "rules/set.j2", name=merged["ruleset"].get("name", ""), digest=merged["ruleset"]["digest"], layers=[name for name, _ in gathered.layers],
-        tables=tables, with_origin=with_origin, thresholds=thresholds, facts=facts, off=off,
+        tables=[
+            {"name": name, "hit": one["hit"], "asks": one.get("asks", ""), "rows": [entry(name, row["id"], does=_does(row)) for row in one["rows"]]}
+            for name, one in tables.items()
+        ],
+        with_origin=with_origin, thresholds=[entry("thresholds", name, threshold=one) for name, one in merged["thresholds"].items()],
+        facts=[entry(*key) for key, steps in gathered.steps.items() if len(steps) > 1 and key[0] not in (*tables, "thresholds")],
+        off=[entry(*key, place=str(steps[-1].place)) for key, steps in gathered.steps.items() if steps[-1].action == "off"],
     )).rstrip("\n")  # fmt: skip
 
 
-def _number(threshold: Mapping[str, Any]) -> str:
-    value = threshold["value"] if "value" in threshold else f"{len(threshold['by_version'])} values by version"
-    return f"{value} {threshold.get('unit', '')}".rstrip()
-
-
-def _history(gathered: Gathered, section: str, name: str) -> list[str]:
-    return [
-        f"{step.action} by {step.layer} at {step.place}{f' (replaced digest: {step.below})' if step.below and step.action == 'replaced' else ''}"
-        for step in gathered.steps[section, name]
-    ]
-
-
 def _does(row: Mapping[str, object]) -> str:
-    parts = [f"when {flow(row['when'])}"] if row.get("when") else []
-    parts += [f"{key} {flow(row[key])}" for key in ("set", "rank", "beyond", "unbeaten", "order") if key in row]
-    return "; ".join(parts) or "always"
+    return "; ".join(f"{key} {flow(row[key])}" for key in PARTS if key != "otherwise" and row.get(key)) or "always"
 
 
 def flow(value: object) -> str:
@@ -127,19 +109,11 @@ def flow(value: object) -> str:
 
 def one(gathered: Gathered, data: Mapping[str, Any], with_origin: bool, cases: Sequence[str] | None, examples: Sequence[str]) -> str:
     """One row, threshold or fact as text."""
-    section = data.get("table") or data["section"]
     hidden = ("table", "section", "id", "source", "at", "digest", "origin", "replaces", "config")
-    named = data.get("source")
-    sources = [(name, gathered.merged["sources"].get(name, {})) for name in ([named] if isinstance(named, str) else named or [])]
+    named = data.get("source") or []
     return printable(render(
-        "rules/one.j2", section=section, id=data["id"], digest=data["digest"], at=data["at"],
-        values=[[key, flow(value)] for key, value in data.items() if key not in hidden],
-        sources=[["source", f"{name}: {entry.get('title', '')}{_where(entry)} (read {entry.get('read', '?')})"] for name, entry in sources],
-        history=[["origin", line] for line in (_history(gathered, section, data["id"]) if with_origin else [])],
-        found=[] if cases is None else [["cases", ", ".join(cases) or "none"], ["examples", ", ".join(examples) or "none"]],
+        "rules/one.j2", section=data.get("table") or data["section"], id=data["id"], digest=data["digest"], at=data["at"],
+        values={key: flow(value) for key, value in data.items() if key not in hidden},
+        sources=[{"name": name, **gathered.merged["sources"].get(name, {})} for name in ([named] if isinstance(named, str) else named)],
+        origin=data["origin"] if with_origin else [], cases=cases, examples=examples,
     )).rstrip("\n")  # fmt: skip
-
-
-def _where(source: Mapping[str, object]) -> str:
-    where = source.get("url", source.get("where", ""))
-    return f"; {where}" if where else ""

@@ -193,14 +193,18 @@ def load(name_or_dir: str = "default") -> RuleBook:
     return RuleBook(compiled_now()) if found is None else RuleBook(None, found, compiled_now)
 
 
-def sections_of(merged: dict[str, object]) -> dict[str, object]:
-    """The compiled sections of a rule set."""
+def sections_of(merged: dict[str, Any]) -> dict[str, object]:
+    """The compiled sections of a rule set; of sources only what is shown with a plan or a list (`rules show` reads the YAML)."""
     sections = {name: merged[name] for name in SECTIONS if name != "policy"}
+    sections["sources"] = {key: {name: one[name] for name in ("title", "url", "read") if name in one} for key, one in merged["sources"].items()}
     return {"policy": {name: merged[name] for name in POLICY}, **sections}
 
 
 def compile_to(target: Path, name: str) -> None:
-    """Compile a shipped rule set into a folder (wheel build), with its form checked; raises `InputError` for its problems."""
-    path = find(name)
-    if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False))):
+    """Compile a shipped rule set into a folder (wheel build), with its form checked; raises `InputError` for its problems.
+
+    What it shares with the first one, if that lies beside it, is not written again."""
+    path, first = find(name), target.parent / SHIPPED[0]
+    like = first if first != target and first.is_dir() else None
+    if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False)), like):
         raise fail("cannot-write", f"cannot write the compiled rules to {target}")

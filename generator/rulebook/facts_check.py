@@ -4,7 +4,7 @@ Floor 1. The schemas check the form of each file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from generator.errors import Problem, did_you_mean
 from generator.rulebook.matrix import ABOUT, EVERY, matrix_rows, spans
@@ -33,23 +33,20 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
     for section, needed in NEEDED.items():
         for name, entry in merged[section].items():
             if "like" not in entry or entry["like"] in merged[section]:
-                yield from _missing_keys(gathered, (section, name), name, entry, needed)
+                yield from _missing(gathered, section, name, entry, needed)
     for name, entry in merged["engines"].items():
-        yield from _missing_keys(gathered, ("engines", name), f"the container of {name}", entry.get("container") or {}, CONTAINER)
+        yield from _missing(gathered, "engines", name, entry.get("container") or {}, CONTAINER, repr(f"the container of {name}"))
         yield from _spellings(gathered, name, entry)
     for name, entry in merged["gpus"].items():
-        yield from _known(gathered, ("gpus", name), entry.get("architecture"), "architecture", merged["architectures"])
+        yield from _known(gathered, "gpus", name, "architecture", entry.get("architecture"))
         if entry.get("vendor") != "cpu" and entry.get("capacity_gib") is None:
-            yield from _missing_keys(gathered, ("gpus", name), name, entry, ("memory_gb",))
+            yield from _missing(gathered, "gpus", name, entry, ("memory_gb",))
     for name, entry in merged["architectures"].items():
-        yield from _known(gathered, ("architectures", name), entry.get("like"), "architecture", merged["architectures"])
-        for word in (entry.get("speed") or {}).values():
-            yield from _known(gathered, ("architectures", name), word, "threshold", merged["thresholds"])
+        yield from _known(gathered, "architectures", name, "architecture", entry.get("like"))
+        yield from _known(gathered, "architectures", name, "threshold", *(entry.get("speed") or {}).values())
     for name, entry in merged["methods"].items():
-        if entry.get("family") == "gguf" and not entry.get("gguf"):
-            yield Problem("missing-key", f"{name!r} lacks the key gguf", gathered.place("methods", name))
-        for word in _types(entry.get("gguf") or {}):
-            yield from _known(gathered, ("methods", name), word, "ggml_type", merged["ggml_types"])
+        yield from _missing(gathered, "methods", name, {}, ("gguf",) if entry.get("family") == "gguf" and not entry.get("gguf") else ())
+        yield from _known(gathered, "methods", name, "ggml_type", *_types(entry.get("gguf") or {}))
     for kind, name in (merged["ruleset"].get("fallback") or {}).items():
         if name not in merged.get(f"{kind}s", {}):
             near = did_you_mean(str(name), merged.get(f"{kind}s", {}))
@@ -58,23 +55,25 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
     yield from _families(gathered)
 
 
-def _missing_keys(gathered: Gathered, key: tuple[str, str], name: str, entry: Data, needed: tuple[str, ...]) -> Iterator[Problem]:
+def _missing(gathered: Gathered, section: str, name: str, entry: Data, needed: Iterable[str], what: str = "") -> Iterator[Problem]:
     for one in needed:
         if entry.get(one) is None:
-            yield Problem("missing-key", f"{name!r} lacks the key {one}", gathered.place(*key))
+            yield Problem("missing-key", f"{what or repr(name)} lacks the key {one}", gathered.place(section, name))
 
 
-def _known(gathered: Gathered, key: tuple[str, str], word: object, kind: str, known: Data) -> Iterator[Problem]:
-    if word is not None and word not in known:
-        yield Problem(f"unknown-{kind.replace('_', '-')}", f"{word!r} is no {kind.replace('_', ' ')}{did_you_mean(str(word), known)}", gathered.place(*key))
+def _known(gathered: Gathered, section: str, name: str, kind: str, *words: object) -> Iterator[Problem]:
+    known: Data = gathered.merged["families" if kind == "family" else f"{kind}s"]
+    for word in words:
+        if word is not None and word not in known:
+            message = f"{word!r} is no {kind.replace('_', ' ')}{did_you_mean(str(word), known)}"
+            yield Problem(f"unknown-{kind.replace('_', '-')}", message, gathered.place(section, name))
 
 
 def _families(gathered: Gathered) -> Iterator[Problem]:
     """The families that an entry takes over or wraps are there, and none is like itself."""
     families = gathered.merged["families"]
     for name, entry in families.items():
-        for key in ("like", "text"):
-            yield from _known(gathered, ("families", name), entry.get(key), "family", families)
+        yield from _known(gathered, "families", name, "family", entry.get("like"), entry.get("text"))
         seen, at = [name], entry.get("like")
         while at in families and at not in seen:
             seen.append(at)
@@ -107,8 +106,7 @@ def _spellings(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
                 lacks = (["flag"] if not one.keys() & {"flag", "positional"} else []) + (["key"] if whole and "key" not in one else [])
             if setting == "kv_cache_dtype" and "choices" in one and "auto" not in [*one["choices"], *(one.get("values") or {})]:
                 lacks.append("values.auto")
-            for key in lacks:
-                yield Problem("missing-key", f"{setting!r} of {name} lacks the key {key}", gathered.place("engines", name))
+            yield from _missing(gathered, "engines", name, {}, lacks, f"{setting!r} of {name}")
 
 
 def _matrices(gathered: Gathered) -> Iterator[Problem]:

@@ -13,7 +13,7 @@ from operator import or_
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from generator.errors import Place, Problem, did_you_mean
-from generator.readers.document import Document
+from generator.readers.document import Document, KeyPath
 from generator.rulebook.renamed import all_renamed, covered, renamed
 from generator.rulebook.table import LABELS
 
@@ -75,6 +75,12 @@ class Gathered:
     def place(self, section: str, name: str) -> Place:
         """The current place of an entry: its last addition, replacement or change."""
         return self.steps[section, name][-1].place
+
+    def own_rows(self) -> Iterator[tuple[str, Row, Place]]:
+        """The rows of the topmost layer, each with its table and its place."""
+        own = self.own
+        for name, table in self.merged["tables"].items():
+            yield from ((name, row, place) for row in table["rows"] if (place := self.in_row(row)).path in own)
 
     def in_row(self, row: Data | Row, *path: str | int, key: bool = False) -> Place:
         """The place of a part of a row."""
@@ -197,11 +203,7 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
     table = tables.setdefault(name, {"hit": data.get("hit", "collect"), "asks": "", "rows": [], "at": str(document.place(("table",)))})
     table |= {key: data[key] for key in ("hit", "asks") if key in data}
     rows: list[Data] = table["rows"]
-    known = {row["id"] for row in rows}
-    off = [renamed("rows", gone, known, document.place(("off", i))) for i, gone in enumerate(data.get("off") or [])]
-    for i, gone in enumerate(off):
-        yield from _switch(gathered, layer, (name, gone), known, document.place(("off", i)))
-    rows[:] = [row for row in rows if row["id"] not in off]
+    yield from _switched_off(gathered, layer, document, name, ("off",), data.get("off") or ())
     at = {row["id"]: i for i, row in enumerate(rows)}
     for i, row in enumerate(data.get("rows") or []):
         place = document.place(("rows", i))
@@ -224,35 +226,31 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
 
 
 def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:
-    """`off: {thresholds: [name], gpus: [name], …}`; what is off is as if no layer had it, but its words stay known."""
+    """`off: {thresholds: [name], gpus: [name], …}`."""
     for section, gone in document.data["off"].items():
-        place = document.place(("off", section), key=True)
-        if section in gathered.merged["tables"]:
-            rows: list[Data] = gathered.merged["tables"][section]["rows"]
-            known = {row["id"] for row in rows}
-            gone = [renamed("rows", name, known, document.place(("off", section, i))) for i, name in enumerate(gone)]
-            for i, name in enumerate(gone):
-                yield from _switch(gathered, layer, (section, name), known, document.place(("off", section, i)))
-            rows[:] = [row for row in rows if row["id"] not in gone]
-        elif section in SWITCHABLE:
-            entries = gathered.merged[section]
-            if section == "thresholds":
-                gone = [renamed(section, name, entries, document.place(("off", section, i))) for i, name in enumerate(gone)]
-            for i, name in enumerate(gone):
-                yield from _switch(gathered, layer, (section, name), entries, document.place(("off", section, i)))
-                if name in entries:
-                    gathered.merged["off"].setdefault(section, {})[name] = entries.pop(name)
+        if section in SWITCHABLE or section in gathered.merged["tables"]:
+            yield from _switched_off(gathered, layer, document, section, ("off", section), gone)
         else:
-            words = (*SWITCHABLE, *gathered.merged["tables"])
+            words, place = (*SWITCHABLE, *gathered.merged["tables"]), document.place(("off", section), key=True)
             yield Problem("unknown-key", f"{section!r} cannot be switched off{did_you_mean(section, words)}", place)
 
 
-def _switch(gathered: Gathered, layer: str, key: Key, known: Iterable[str], place: Place) -> Iterator[Problem]:
-    section, name = key
-    if name in known:
-        gathered.steps.setdefault(key, []).append(Step(layer, "off", place))
-        return
-    if section not in SWITCHABLE and covered(name, place):
-        return
-    kind = "threshold" if section == "thresholds" else section.rstrip("s") if section in SWITCHABLE else "row"
-    yield Problem(f"unknown-{kind}", f"cannot switch off the unknown {kind} {name!r}{did_you_mean(str(name), known)}", place)
+def _switched_off(gathered: Gathered, layer: str, document: Document, section: str, path: KeyPath, names: Iterable[str]) -> Iterator[Problem]:
+    """Take rows of a table, or entries of a section, away: what is off is as if no layer had it, but its words stay known."""
+    table = gathered.merged["tables"].get(section)
+    left: Data = gathered.merged[section] if table is None else {row["id"]: row for row in table["rows"]}
+    known = set(left)
+    kind = "row" if table is not None else "threshold" if section == "thresholds" else section.rstrip("s")
+    for i, name in enumerate(names):
+        place = document.place((*path, i))
+        if kind in ("row", "threshold"):
+            name = renamed(f"{kind}s", name, known, place)
+        if name in known:
+            gathered.steps.setdefault((section, name), []).append(Step(layer, "off", place))
+            gone = left.pop(name, None)
+            if table is None and gone is not None:
+                gathered.merged["off"].setdefault(section, {})[name] = gone
+        elif kind != "row" or not covered(name, place):
+            yield Problem(f"unknown-{kind}", f"cannot switch off the unknown {kind} {name!r}{did_you_mean(str(name), known)}", place)
+    if table is not None:
+        table["rows"][:] = left.values()

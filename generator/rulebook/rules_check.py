@@ -12,7 +12,7 @@ from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import KeyPath
 from generator.rulebook.facts_check import fact_problems
 from generator.rulebook.overlay import Data, Gathered
-from generator.rulebook.table import COMPARISONS, ESTIMATES, LABELS, STAGES, UNCERTAINTY
+from generator.rulebook.table import COMPARISONS, ESTIMATES, LABELS, STAGES, UNCERTAINTY, bounds_of
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Row
@@ -57,8 +57,7 @@ def _vocabulary(gathered: Gathered, known: Data) -> Iterator[Problem]:
 
 def words_of(row: Row) -> set[str]:
     """All words of a row that may be names, thresholds or settings."""
-    cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
-    written = [*(row.get("rank") or {}).values(), *(row.get("set") or {}).values(), *(bound for cell in cells for bound in cell.values())]
+    written = [*(row.get("rank") or {}).values(), *(row.get("set") or {}).values(), *bounds_of(row)]
     return {*(row.get("when") or {}), *(row.get("order") or {}), *(row.get("set") or {}), *(word for word in written if isinstance(word, str))}
 
 

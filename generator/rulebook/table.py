@@ -144,6 +144,12 @@ def _one_of(words: frozenset[object]) -> Test:
     return test
 
 
+def bounds_of(row: typed.Row | Row) -> set[str]:
+    """The thresholds that the cells of a row name."""
+    when = (row.when if isinstance(row, Row) else row.get("when")) or {}
+    return {bound for cell in when.values() if isinstance(cell, dict) for bound in cell.values() if isinstance(bound, str)}
+
+
 def names_read(row: typed.Row) -> set[str]:
     """The names that a row of checked data reads: by its cells, and those that it ranks, orders or compares by."""
     compared = [name for names in (row.get("unbeaten") or {}).values() for name in names]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.architecture.shape import ModelArchitecture, Stored
 from generator.quantity import ceil_div
+from generator.record import dataclass
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Role, Stored
+from generator.record import dataclass
 from generator.sizing.gguf_overrides import Override, read_overrides
 
 if TYPE_CHECKING:  # every start would pay for building the types

@@ -5,10 +5,10 @@ Floor 3, pure. Engines refuse to start where these do not divide (sources in `ru
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from generator.architecture.shape import Matrix, ModelArchitecture
+from generator.record import dataclass
 
 NOT_PADDED: Mapping[int, int] = MappingProxyType({})
 

@@ -6,10 +6,9 @@ be left over, smaller ones come out of segments of 20 MiB (source `pytorch-cachi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import MIB, ceil_div, ceil_to
+from generator.record import dataclass
 
 _SMALLEST = 512
 _LARGE_SEGMENT, _LARGE, _STEP = 20 * MIB, 10 * MIB, 2 * MIB

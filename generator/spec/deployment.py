@@ -8,7 +8,7 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -18,6 +18,7 @@ from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import folder
+from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
 from generator.rulebook.schema_check import Schema, accepts
 from generator.spec.secrets import secret_problems
@@ -266,12 +267,20 @@ def read_spec(path: Path) -> DeploymentSpec:
     spec, problems = from_document(read_yaml(path), path)
     if spec is None:
         raise InputError(problems)
-    from generator.spec.project import bounds, lock_path  # imported lazily: the public API may not need a project
+    from generator.spec.project import bounds  # imported lazily: the public API may not need a project
 
-    path = lock_path(path.parent)
-    if path.is_file():
-        from generator.hub.lock import read_lock  # imported lazily: many specs have no lock
-
-        spec = replace(spec, lock=read_lock(path))
+    spec = with_lock(spec)
     files = spec.model.config or spec.model.gguf or spec.quantize
     return replace(spec, within=bounds(spec.folder)) if files else spec
+
+
+def with_lock(spec: DeploymentSpec) -> DeploymentSpec:
+    """The spec with what the lock of its folder says, if there is one."""
+    from generator.spec.project import lock_path  # imported lazily: the public API may not need a project
+
+    path = lock_path(spec.folder)
+    if not path.is_file():
+        return spec
+    from generator.hub.lock import read_lock  # imported lazily: many specs have no lock
+
+    return replace(spec, lock=read_lock(path))

@@ -10,7 +10,6 @@ import fnmatch
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.readers.resources import folder as shipped
 from generator.readers.resources import shown
+from generator.record import dataclass
 from generator.rulebook.rulesets import SHIPPED, layers
 from generator.spec import requires
 

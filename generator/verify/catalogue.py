@@ -5,10 +5,11 @@ Floor 6, pure: reads the `flags` section of a rule set, which no other code load
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from generator.quantity import version_key
+from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 

@@ -71,7 +71,7 @@ def _problem(name: str, value: object, known: Catalogue, spec: DeploymentSpec) -
     option, problem = find(f"--{name}", known)
     if problem is not None and (option is None or problem.severity == "error" or problem.code == "abbreviated-flag"):
         return problem.code, problem.message
-    if option is None or (value is False and option.kind == "switch"):
+    if option is None or value is False:  # the plan's own word is left out
         return None
     if isinstance(value, list) and option.nargs is None and (option.repeatable or len(value) == 1):
         option = replace(option, nargs="+")

@@ -5,9 +5,11 @@ Floor 6. Reads the file, and the config.json of a model that lies beside it."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from generator.errors import Place
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
@@ -18,9 +20,12 @@ from generator.verify.containers import in_compose, in_kubernetes, is_compose, i
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
 from generator.verify.finding import Finding
-from generator.verify.launches import Launch, in_script, names_a_server
+from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile
 from generator.verify.semantics import check_together, given_options
 from generator.verify.served import served_model
+
+if TYPE_CHECKING:
+    from generator.verify.verdict import Verdict
 
 MAX_BYTES = 4 << 20
 SCRIPTS = (".sh", ".bash", ".sbatch", ".slurm", ".txt", ".service", ".container", "")
@@ -29,21 +34,26 @@ _HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
 
 @dataclass
 class Report:
-    """The result for a file: the number of servers and configurations checked, their versions, and the findings."""
+    """The result for a file: the number of servers and configurations checked, their versions, the findings, what a machine says, and the servers."""
 
     checked: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    servers: list[tuple[Launch, Catalogue]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """The user's engine and version, for files that do not name them."""
+    """The user's engine and version, for files that do not name them; the machine to judge for (a spec's hardware), and the model."""
 
     engine: str | None = None
     version: str | None = None
+    hardware: Mapping[str, Any] | None = None
+    model: str | None = None
 
 
 NOBODY = Asked()
+STDIN = "-"
 
 
 def check_file(path: Path, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
@@ -55,13 +65,15 @@ def check_file(path: Path, book: RuleBook, asked: Asked = NOBODY, told: Asked = 
 
 
 def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told: Asked = NOBODY) -> Report:
-    """The report of a file's text; the name determines the kind of file."""
-    path, check = Path(name), _Check(name, book, header(text, book), asked, told)
+    """The report of a file's text; the name determines the kind of file, of standard input (`-`) the text does."""
+    path, check = Path(_kind(text) if name == STDIN else name), _Check(name, book, header(text, book), asked, told)
     if _is_modelfile(path, text):
         engine = next(name for name, facts in book.section("flags").items() if "parameters" in facts)
         if asked.engine in (None, engine):
             known = check.known(engine)
-            check.add(known, check_modelfile(text, name, known))
+            check.add(known, found := list(check_modelfile(text, name, known)))
+            if not any(finding.code == "modelfile" for finding in found):
+                check.judge(of_modelfile(text, name, engine), known, found)
     elif path.suffix in (".yaml", ".yml", ".json"):
         for document in documents(text, name):
             check.yaml(document)
@@ -76,6 +88,7 @@ class _Check:
 
     def __init__(self, name: str, book: RuleBook, said: Asked, asked: Asked, told: Asked) -> None:
         self.name, self.book, self.said, self.asked, self.told = name, book, said, asked, told
+        self.folder = Path() if name == STDIN else Path(name).parent
         self.report = Report()
 
     def yaml(self, document: Document) -> None:
@@ -88,7 +101,10 @@ class _Check:
             found = in_kubernetes(document, self.book, wanted)
         elif engine is not None and engine in self.book.section("flags") and Path(self.name).suffix != ".json":
             known = self.known(engine)
-            self.add(known, check_config(document, known))
+            self.add(known, wrong := list(check_config(document, known)))
+            launch = of_config(document, engine)
+            if known.syntax.get("config") and (self.asked.model or any(word.text in ("--model", "--model-path") for word in launch.words)):
+                self.judge(launch, known, wrong)
             return
         else:
             return
@@ -102,9 +118,33 @@ class _Check:
         known = self.known(launch.engine, launch.version)
         given = given_options(launch.words, launch.env, known)
         asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
-        model = served_model(launch, given, known, Path(self.name).parent, self.book) if asks else {}
+        model = served_model(launch, given, known, self.folder, self.book) if asks else {}
         argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known)
-        self.add(known, (*argv, *env, *check_together(given, known, model)))
+        found = (*argv, *env, *check_together(given, known, model))
+        self.add(known, found)
+        self.judge(launch, known, found)
+
+    def judge(self, launch: Launch, known: Catalogue, found: Sequence[Finding]) -> None:
+        """What the machine that the user asks about makes of a server; without one only the command as it should be, where words are wrong."""
+        launch = self._with_config(launch, known)
+        self.report.servers.append((launch, known))
+        if self.asked.hardware is None and not any(finding.severity == "error" for finding in found):
+            return
+        from generator.verify.verdict import judged  # imported lazily: only wrong words, or a machine, need it
+
+        verdict = judged(launch, known, found, self.asked.hardware, self.asked.model, self.folder, self.book)
+        self.report.verdicts.append(verdict)
+        self.report.findings += verdict.findings
+
+    def _with_config(self, launch: Launch, known: Catalogue) -> Launch:
+        """The server with the options of its configuration file, where that lies beside the launch file."""
+        flag = (known.syntax.get("config") or {}).get("flag")
+        named = next((value for word, value in pairwise(launch.words) if word.text == flag), None)
+        path = self.folder / Path(named.text).name if named is not None else None
+        if path is None or self.name == STDIN or not path.is_file():
+            return launch
+        document = parse_yaml(decode(read_bytes(path, MAX_BYTES), str(path)), str(path))
+        return replace(launch, words=[*launch.words, *of_config(document, launch.engine).words])
 
     def add(self, known: Catalogue, found: Iterable[Finding]) -> None:
         """Report what was checked as which version, and what was found."""
@@ -139,6 +179,13 @@ def documents(text: str, name: str) -> Iterator[Document]:
         if any(line.strip() and not line.lstrip().startswith("#") for line in part):
             yield parse_yaml("\n" * start + "\n".join(part), name)
         start = end + 1 if end < len(lines) and lines[end].rstrip() == "---" else end
+
+
+def _kind(text: str) -> str:
+    """A file name such as texts of this kind have."""
+    if re.search(r"^\[(Service|Container)\]", text, re.MULTILINE):
+        return "x.container" if "[Container]" in text else "x.service"
+    return "x.yaml" if re.match(r"(\s*(#.*)?\n|---.*\n)*[\w-]+:(\s|$)", text) else "x.sh" if not text.lstrip().upper().startswith("FROM ") else "x"
 
 
 def _is_modelfile(path: Path, text: str) -> bool:

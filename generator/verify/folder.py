@@ -11,20 +11,20 @@ from pathlib import Path
 from generator.errors import InputError, Place, Problem
 from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
-from generator.verify.files import SCRIPTS, Asked, Report, check_file
+from generator.verify.files import SCRIPTS, STDIN, Asked, Report, check_file, check_text
 
 SUFFIXES = (*SCRIPTS, ".yaml", ".yml")
 SKIPPED = ("PLAN.md", "manifest.json", "plan.json", "README.md")
 _MAX_FILES = 10_000
 
 
-def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked) -> tuple[Report, int, list[Problem]]:
-    """The findings under some paths, the number of files checked, and the problems of unreadable files."""
+def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked, stdin: str = "") -> tuple[Report, int, list[Problem]]:
+    """The findings under some paths (`-`: in the text of `stdin`), the number of files checked, and the problems of unreadable files."""
     whole, files = Report(), 0
     problems: list[Problem] = []
     for path, inside in _files(paths):
         try:
-            report = check_file(path, book, asked, told_by_folder(path))
+            report = check_text(STDIN, stdin, book, asked) if str(path) == STDIN else check_file(path, book, asked, told_by_folder(path))
         except InputError as error:
             if not inside or path.suffix in (".yaml", ".yml"):
                 problems += error.problems
@@ -34,6 +34,7 @@ def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked) -> tuple[Re
         files += bool(report.checked)
         whole.checked += report.checked
         whole.findings += report.findings
+        whole.verdicts += report.verdicts
     if not files and not problems:
         problems.append(Problem("nothing-to-check", _nothing(asked), Place(str(paths[0]))))
     whole.findings.sort(key=lambda finding: (finding.place, finding.code))

@@ -11,8 +11,10 @@ from itertools import pairwise
 from posixpath import basename
 
 from generator.errors import Place
+from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
+from generator.verify.modelfile import read_with_lines
 from generator.verify.shell_words import SHELLS, read_script
 
 _VERSION = re.compile(r"(?:^|[-v])(b\d{3,}|\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+|-rc\d+)?)(?=$|[^0-9.])")
@@ -23,7 +25,9 @@ _SCRIPT = re.compile(r"-[a-z]*c\Z")
 
 @dataclass
 class Launch:
-    """A server started by a file. `version` is the one named in the file, None if there is none."""
+    """A server started by a file. `version` is the one named in the file, None if there is none.
+
+    `model` and `parameters` are those of a Modelfile."""
 
     engine: str
     version: str | None
@@ -31,6 +35,8 @@ class Launch:
     positionals: int
     env: Mapping[str, Text] = field(default_factory=dict)
     place: Text | None = None
+    model: Text | None = None
+    parameters: Mapping[str, list[Text]] = field(default_factory=dict)
 
 
 def in_script(text: str, name: str, book: RuleBook, start: Place | None = None) -> Iterator[Launch]:
@@ -86,6 +92,36 @@ def _command(words: Sequence[Text], book: RuleBook) -> Launch | None:
             if len(words) >= len(pattern) and all(_same(p, w.text) for p, w in zip(pattern, words, strict=False)):
                 return Launch(engine, None, list(words[len(pattern) :]), command["positionals"], {}, words[0])
     return None
+
+
+def of_config(document: Document, engine: str) -> Launch:
+    """The server that an engine's own YAML file configures: its keys as options."""
+    words = []
+    for path, value in _leaves(document.data, ()):
+        place, name = document.place(path), "--" + ".".join(map(str, path))
+        texts = [str(one) for one in value] if isinstance(value, list) else [] if value is True else [str(value)]
+        words += [Text(name, place), *(Text(text, place) for text in texts)] if value is not False else []
+    return Launch(engine, None, words, 0, {}, Text("", document.place()))
+
+
+def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    if isinstance(data, Mapping):
+        for key, value in data.items():
+            yield from _leaves(value, (*path, key))
+    else:
+        yield path, data
+
+
+def of_modelfile(text: str, name: str, engine: str) -> Launch:
+    """The model that a Modelfile describes; raises `ModelfileError`."""
+    model, parameters = None, dict[str, list[Text]]()
+    for line, command in read_with_lines(text):
+        value = Text(command.value, Place(name, line))
+        if command.word == "PARAMETER":
+            parameters.setdefault(command.name, []).append(value)
+        elif command.word == "FROM":
+            model = model or value
+    return Launch(engine, None, [], 0, {}, model, model, parameters)
 
 
 def names_a_server(text: str, book: RuleBook) -> bool:

@@ -30,7 +30,7 @@ from generator.compare.model import (
     in_order,
 )
 from generator.report.diff import FORMATS, MARKER, MOST_BYTES, MOST_LINES, report
-from generator.report.diff_words import cell_words
+from generator.report.diff_words import said
 
 GOLDEN = Path(__file__).with_name("golden")
 FLOOR = Move("headroom.floor", 0.02, 0.06)
@@ -246,7 +246,7 @@ def test_the_sum_comes_first() -> None:
     ],
 )  # fmt: skip
 def test_cells_in_words(cell: object, words: str) -> None:
-    assert cell_words("x", cell) == words
+    assert said("cell", "x", cell) == words
 
 
 def test_text_is_capped_too() -> None:

@@ -309,11 +309,11 @@ def sections(text: str) -> dict[str, str]:
     comment, _, rest = page.partition("-->\n")
     if not comment.startswith("<!-- ") or re.search(r"--!?>|<!--", comment[4:] + rest):
         raise ValueError(f"a comment of its own: {page[:200]!r}")
-    parts = re.split(r"<h2>(.*?)</h2>", rest)
+    parts = re.split(r"<(?:h2|summary)>(.*?)</(?:h2|summary)>", rest)
     return {"": parts[0], **dict(zip(parts[1::2], parts[2::2], strict=True))}
 
 
-LOOSE = "Before you run it"
+LOOSE = "What may go wrong"
 """The section that may hold other warnings with another text: there only the form is looked at."""
 
 WHY = "Why"

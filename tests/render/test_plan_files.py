@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,26 @@ from typing import Any
 import cmarkgfm
 import pytest
 import yaml
+from cmarkgfm.cmark import Options
 from hypothesis import given
 from hypothesis import strategies as st
 from render_plans import book, candidate, engines, plan
 
 from generator.cli.main import main
 from generator.errors import GenDeployError
-from generator.plan import Plan, Read, Reason, Rejection, Trace
+from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
 from generator.readers.document import parse_yaml
 from generator.render.files import artifacts
 from generator.render.markdown import cell, code, md, quiet
 from generator.render.plan_file import kept
 from generator.render.plan_md import bar
+from generator.render.seal import sealed_itself
 from generator.render.words import comment
 from generator.render.yaml_text import block
 from generator.report.explain import explain
 from generator.verify.data import difference, same_words, same_yaml
 
+ROOT = Path(__file__).resolve().parents[2]
 PLAIN = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 DATA = st.recursive(
     st.none()
@@ -200,6 +204,39 @@ def test_the_page_says_what_was_decided() -> None:
         "The rule of thumb",
     ):
         assert part in page, part
+
+
+ONE_SCREEN = 45
+"""Lines of the page before its first fold, for one engine whose weights exist."""
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "examples/out").glob("*/PLAN.md")), ids=lambda page: page.parent.name)
+def test_the_page_is_one_screen_and_the_rest_is_folded(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    shown, _, rest = text.partition("\n## Details\n")
+    job = re.search(r"^## Produce.*?(?=^## )", shown, re.MULTILINE | re.DOTALL)
+    assert len(shown.splitlines()) - len(job[0].splitlines() if job else ()) <= ONE_SCREEN
+    heads = re.findall(r"^## (.+)$", shown, re.MULTILINE)
+    assert [head for head in heads if not head.startswith("Produce")] == ["What it needs", "Do this first", "What may go wrong", "Run it"]
+    html_text = cmarkgfm.github_flavored_markdown_to_html(rest, options=Options.CMARK_OPT_UNSAFE)
+    assert rest.count("<details>") == rest.count("</details>") == html_text.count("<details>") == html_text.count("</details>")
+    for fold in ("Settings", "Memory of the fullest GPU, term by term", "Estimated speed", "Why"):
+        assert f"<summary>{fold}</summary>" in html_text, fold
+    assert html_text.count("<table>") >= rest.count("<details>")
+    assert sealed_itself(page.read_bytes())
+
+
+def test_the_download_is_as_looked_up_else_about_the_weights() -> None:
+    def download(one: Candidate, **spec: Any) -> str:
+        made = plan(one, **spec)
+        page = next(a.text for a in artifacts(made, [one], book()) if a.path == "PLAN.md")
+        return next((line for line in page.splitlines() if "Download and disk" in line), "")
+
+    one = candidate("vllm")
+    assert "about 30 GiB of weights" in download(one)  # 15 GiB on each of two GPUs
+    assert "**: 14.50 GiB of weights" in download(replace(one, download=int(14.5 * 2**30)))
+    for origin in ("made", "online"):
+        assert not download(replace(one, origin=origin))
 
 
 def test_the_page_of_a_plan_without_a_choice() -> None:

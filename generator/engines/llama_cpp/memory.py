@@ -13,11 +13,10 @@ slot, and the mask is as wide as one of them; Ollama has one for all (`--kv-unif
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from generator.architecture.shape import ModelArchitecture
 from generator.engines.llama_cpp.graph import layer_width
 from generator.quantity import GIB, MIB, ceil_to
+from generator.record import dataclass
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import FLOAT, HALF
 from generator.sizing.term import largest, part, smallest, whole

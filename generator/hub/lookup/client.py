@@ -11,7 +11,6 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -19,6 +18,7 @@ from generator.errors import fail
 from generator.hub.lock import MAX_BYTES, LockedFile
 from generator.readers.binary import Opened
 from generator.readers.document import read_bytes
+from generator.record import dataclass
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -19,12 +19,10 @@ def catalogue_findings(gathered: Gathered) -> Iterator[Problem]:
     engines, methods, gpus = list(_engines(merged)), list(_methods(merged)), list(_gpus(merged))
 
     def unmet(name: str) -> Iterator[Problem]:
-        for row in merged["tables"][name]["rows"]:
-            place = gathered.in_row(row, "when", key=True)
-            if place.path not in gathered.own or not rows.boxes(name, row):
-                continue
+        for row in (row for table, row, _ in gathered.own_rows() if table == name and rows.boxes(name, row)):
             tests = {key: cell_test(cell, rows.space.bound) for key, cell in (row.get("when") or {}).items()}
             if not _met(tests, engines, methods, gpus):
+                place = gathered.in_row(row, "when", key=True)
                 yield Problem("unreachable-row", f"no engine, method and GPU of the catalogue matches all cells of {row['id']!r}", place)
 
     for name in merged["tables"]:

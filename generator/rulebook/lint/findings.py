@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 
 from generator.errors import Place, Problem
+from generator.record import dataclass
 from generator.rulebook.lint.age import age_findings
 from generator.rulebook.lint.catalogue import catalogue_findings
 from generator.rulebook.lint.facts import fact_findings
 from generator.rulebook.lint.layers import layer_findings
 from generator.rulebook.lint.tables import table_findings
 from generator.rulebook.lint.unused import unused_findings
-from generator.rulebook.overlay import Data, Gathered
-from generator.rulebook.table import names_read
+from generator.rulebook.overlay import Gathered
+from generator.rulebook.table import bounds_of, names_read
 
 SEVERITIES = ("error", "warning", "note")
 
@@ -53,29 +53,16 @@ def in_order(found: Iterable[Problem]) -> list[Problem]:
 
 
 def _row_sources(gathered: Gathered) -> Iterator[Problem]:
-    """Rows without a source that read no fact with a source."""
+    """Rows without a source that read no fact with a source, and no threshold, which has its own."""
     bring = {"support", "kv_cache", "quality", "engines", "models", "gpus", "methods", "architectures"}
-    names = gathered.merged["names"]
-    for name, table in gathered.merged["tables"].items():
-        for row in table["rows"]:
-            place = gathered.in_row(row)
-            if row.get("source") is not None or place.path not in gathered.own:
-                continue
-            read = names_read(row)
-            if not any(names[one].get("origin") in bring for one in read) and not _cites(row, gathered):
-                yield Problem("no-source", f"row {row['id']!r} of `{name}` names no source", place, "warning")
-
-
-def _cites(row: Data, gathered: Gathered) -> bool:
-    """Whether a row's numbers are thresholds, which have their own sources."""
-    cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
-    return any(isinstance(bound, str) and bound in gathered.merged["thresholds"] for cell in cells for bound in cell.values())
+    names, thresholds = gathered.merged["names"], gathered.merged["thresholds"]
+    for table, row, place in gathered.own_rows():
+        cited = any(names[one].get("origin") in bring for one in names_read(row)) or any(bound in thresholds for bound in bounds_of(row))
+        if row.get("source") is None and not cited:
+            yield Problem("no-source", f"row {row['id']!r} of `{table}` names no source", place, "warning")
 
 
 def _not_reached(gathered: Gathered, reached: Reached) -> Iterator[Problem]:
-    for name, table in gathered.merged["tables"].items():
-        for row in table["rows"]:
-            place = gathered.in_row(row)
-            if place.path in gathered.own and (name, row["id"]) not in reached.rows:
-                message = f"no case and no example reaches the row {row['id']!r} of `{name}` ({reached.looked_at} checked)"
-                yield Problem("not-reached", message, place)
+    for table, row, place in gathered.own_rows():
+        if (table, row["id"]) not in reached.rows:
+            yield Problem("not-reached", f"no case and no example reaches the row {row['id']!r} of `{table}` ({reached.looked_at} checked)", place)

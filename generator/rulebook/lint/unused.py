@@ -13,7 +13,7 @@ from generator.errors import Problem
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.overlay import Gathered
 from generator.rulebook.rules_check import cited
-from generator.rulebook.table import names_read
+from generator.rulebook.table import bounds_of, names_read
 
 _WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 _PATTERN = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
@@ -62,8 +62,7 @@ def unused_findings(gathered: Gathered, beside: Iterable[object] = (), shared: b
     bounds, written, keys, read = set[str](), set[str](), set[str](), set[str]()
     for row in (row for one in data if isinstance(one, dict) and "table" in one for row in one.get("rows") or ()):
         read |= names_read(row)
-        cells = [cell for cell in (row.get("when") or {}).values() if isinstance(cell, dict)]
-        bounds |= {bound for cell in cells for bound in cell.values() if isinstance(bound, str)}
+        bounds |= bounds_of(row)
         written |= {value for value in (row.get("set") or {}).values() if isinstance(value, str)}
         keys |= set(row.get("set") or {})
     written |= {word for entry in gathered.merged["architectures"].values() for word in (entry.get("speed") or {}).values()}
