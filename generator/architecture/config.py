@@ -12,11 +12,12 @@ from typing import Literal
 from generator.architecture.experts import Experts, read_experts
 from generator.architecture.families import Families, Family, family_of
 from generator.architecture.fields import MAX_LAYERS, Fields
-from generator.architecture.parts import Collector, Part, vector
+from generator.architecture.parts import Collector, matrix
 from generator.architecture.positions import max_context, rotary, yarn_context
 from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
 from generator.architecture.stacks import STACKS, Context, hybrid_blocks
+from generator.architecture.tables import Sizes, numbers_of, parts_of
 from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import audio_tower, tower
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
@@ -114,32 +115,18 @@ def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None)
 
 def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None) -> list[Matrix]:
     """Input and output embeddings and the last norm, in the pipeline stages that hold them."""
-    fields, hidden, last = context.fields, context.hidden, context.layers - 1
-    rows = fields.integer("embedding_size", default=vocab)
-    found = [Matrix("token_embd", "embedding", rows, hidden, 1, "vocab")]
-    if not tied:
-        storage = scheme("lm_head", None) if scheme else None
-        head = Matrix("output", "lm_head", vocab, hidden, 1, "vocab", "column", storage is not None, last, last)
-        found.append(replace(head, storage=storage))
-    if context.family.lm_head_bias or fields.flag("lm_head_bias"):
-        found.append(Matrix("output.bias", "lm_head", vocab, 1, 1, "vocab", layer_first=last, layer_last=last))
-    if context.family.positions == "learned":
-        found.append(Matrix("position_embd", "embedding", max(1, context.tokens), hidden, 1))
-    norms = [vector("output_norm", "norm", hidden)]
-    if context.family.norm_bias:
-        norms.append(vector("output_norm.bias", "norm", hidden))
-    if context.family.stack == "compressed":
-        streams = fields.integer("hc_mult", high=64, default=1)
-        norms.append(Part("hc_head_fn", "other", streams, 2 * streams * hidden, linear=False))
-    found += [Matrix(p.name, p.role, p.rows, p.columns, 1, layer_first=last, layer_last=last) for p in norms]
-    per_layer = fields.integer("hidden_size_per_layer_input", low=0, default=0)
-    if per_layer:
-        width = per_layer * context.layers
-        rows = fields.integer("vocab_size_per_layer_input", default=vocab)
-        found.append(Matrix("per_layer_token_embd", "embedding", rows, width, 1, "vocab"))
-        found.append(Matrix("per_layer_model_proj", "other", width, hidden, 1))
-        found.append(Matrix("per_layer_proj_norm", "norm", per_layer, 1, 1))
-    return found
+    family, last = context.family, context.layers - 1
+    given = {
+        **numbers_of(family), "hidden": context.hidden, "vocab": vocab, "tokens": context.tokens, "layers": context.layers,
+        "learned": family.positions == "learned", "compressed": family.stack == "compressed",
+    }  # fmt: skip
+    tables = (("before the layers", 0), ("after the layers", last))
+    found = [matrix(part, [layer], None, False) for name, layer in tables for part in parts_of(name, Sizes(name, context.fields, given), "other")]
+    if tied:
+        return found
+    storage = scheme("lm_head", None) if scheme else None
+    head = Matrix("output", "lm_head", vocab, context.hidden, 1, "vocab", quantizable=storage is not None, layer_first=last, layer_last=last, storage=storage)
+    return [found[0], head, *found[1:]]
 
 
 def _summary(scheme: Scheme | None, matrices: list[Matrix]) -> CheckpointQuantization | None:

@@ -6,14 +6,13 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from generator.architecture.attention import compressed, grouped, latent
+from generator.architecture.attention import compressed, grouped, latent, linear
 from generator.architecture.experts import Experts, dense, mixture, sparse_layers
 from generator.architecture.families import Family
 from generator.architecture.fields import MAX_LAYERS, Fields
-from generator.architecture.linear import linear
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
-from generator.architecture.streams import mixed_streams, ngram_layers
+from generator.architecture.tables import Sizes, parts_of
 from generator.architecture.windows import LINEAR, head_counts, heads_of, layer_types, own_values, window_of
 from generator.quantity import ceil_to
 
@@ -101,7 +100,7 @@ def standard(context: Context) -> Stack:
         raise fields.problem("layer_types", "names no layer with attention, which is not understood")
     stack.add(_norms(context), list(range(context.layers)))
     _feed_forward(context, stack)
-    for parts, layers in (*mixed_streams(fields, context.hidden, context.layers), *ngram_layers(fields, context.hidden, context.layers)):
+    for parts, layers in (*_mixed_streams(fields, context.hidden, context.layers), *_ngram_layers(fields, context.hidden, context.layers)):
         stack.add(parts, layers)
     return stack
 
@@ -150,12 +149,25 @@ def _indexed(fields: Fields, layers: list[int]) -> list[int]:
 def _sparse_index(fields: Fields, hidden: int) -> tuple[list[Part], int]:
     """Query and key projections of that indexer; its keys, one of `indexer_compress_ratio` tokens, are cached in 16 bits."""
     sparse = fields.child("sparse_attention_config") or fields
-    heads, dim = sparse.integer("sparse_num_index_heads", "indexer_n_heads"), sparse.integer("sparse_index_dim", "indexer_head_dim")
-    parts = [
-        Part("indexer.attn_q_b", "attention", heads * dim, hidden, "replicated", "self_attn.index_q_proj"),
-        Part("indexer.attn_k", "attention", dim, hidden, "replicated", "self_attn.index_k_proj"),
-    ]
-    return parts, 2 * dim // fields.integer("indexer_compress_ratio", high=1024, default=1)
+    sizes = Sizes("sparse indexer", sparse, {"hidden": hidden})
+    return parts_of("sparse indexer", sizes, "attention", "self_attn"), 2 * sizes["dim"] // fields.integer("indexer_compress_ratio", high=1024, default=1)
+
+
+def _mixed_streams(fields: Fields, hidden: int, layers: int) -> list[tuple[list[Part], list[int]]]:
+    """Around attention and the feed-forward layer `hc_count` streams become one, by a gate of low rank, and the output goes to each."""
+    if not fields.has("hc_count"):
+        return []
+    sizes = Sizes("streams", fields, {"hidden": hidden})
+    read, write = parts_of("streams", sizes, "other"), parts_of("streams out", sizes, "other")
+    return [([*read, *write] * 2, list(range(layers))), (read, [layers - 1])]  # the last streams are read once more
+
+
+def _ngram_layers(fields: Fields, hidden: int, layers: int) -> list[tuple[list[Part], list[int]]]:
+    """In `ple_layer_ids` (from 1 on) a token adds the rows of its last n-grams: a table, key and value projections, a short convolution."""
+    chosen = [layer - 1 for layer in fields.sequence("ple_layer_ids", int) or ()]
+    if any(not 0 <= layer < layers for layer in chosen):
+        raise fields.problem("ple_layer_ids", f"must name layers from 1 to {layers}")
+    return [(parts_of("n-grams", Sizes("n-grams", fields, {"hidden": hidden}), "other"), chosen)] if chosen else []
 
 
 BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
@@ -171,7 +183,7 @@ def mixers(context: Context) -> Stack:
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
     for word, layers in _split(wanted):
         if word == "mamba":
-            parts, cache = linear("mamba-2", fields, context.hidden, "mixer.")
+            parts, cache = linear("mamba-2", fields, context.hidden, "mixer")
             stack.add(parts, layers, cache)
         elif word == "attention":
             stack.add(grouped(full, context.hidden, context.family, fields), layers, full.cache)
@@ -210,11 +222,8 @@ def compressed_layers(context: Context) -> Stack:
     for ratio, layers in _split(ratios[: context.layers]):
         parts, caches = compressed(fields, context.hidden, ratio)
         stack.add(parts, layers, *caches)
-    streams = fields.integer("hc_mult", high=64, default=1)
-    everywhere = _norms(context)
-    for name in ("hc_attn_fn", "hc_ffn_fn"):  # fp32: twice the columns of 16-bit values
-        everywhere.append(Part(name, "other", (2 + streams) * streams, 2 * streams * context.hidden, linear=False))
-    stack.add(everywhere, list(range(context.layers)))
+    mixing = parts_of("hyper-connections", Sizes("hyper-connections", fields, {"hidden": context.hidden}), "other")
+    stack.add(_norms(context) + mixing, list(range(context.layers)))
     if context.experts is None:
         raise fields.missing("n_routed_experts")
     stack.add(mixture(context.experts, context.hidden, context.family), list(range(context.layers)))
@@ -240,17 +249,10 @@ def shared_kv(context: Context) -> Stack:
         heads = replace(heads_of(some, head_counts(some, context.family, hidden), context.family, word, context.tokens), own_kv=own)
         parts = grouped(heads, hidden, context.family, fields)
         stack.add(parts, layers, *([heads.cache] if own else []))
-    everywhere = _norms(context)
     experts = context.experts if fields.flag("enable_moe_block") else None
-    if experts:
-        everywhere += mixture(experts, hidden, context.family)
-        everywhere += [vector(f"ffn_moe_norm_{i}", "norm", hidden) for i in range(4)]
-    per_layer = fields.integer("hidden_size_per_layer_input", low=0, default=0)
-    if per_layer:
-        everywhere.append(Part("inp_gate", "other", per_layer, hidden, module="per_layer_input_gate"))
-        everywhere.append(Part("proj", "other", hidden, per_layer, module="per_layer_projection"))
-        everywhere.append(vector("post_norm", "norm", hidden))
-    stack.add(everywhere, list(range(context.layers)))
+    sizes = Sizes("per-layer input", fields, {"hidden": hidden, "moe": experts is not None})
+    mixed = mixture(experts, hidden, context.family) if experts else []
+    stack.add(_norms(context) + mixed + parts_of("per-layer input", sizes, "other"), list(range(context.layers)))
     wide = 2 if fields.flag("use_double_wide_mlp") else 1
     stack.add(dense(context.width, hidden, context.family, fields), list(range(first_shared)))
     late = list(range(first_shared, context.layers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from generator.architecture.attention import Heads
+from generator.architecture.experts import Experts
+from generator.architecture.families import Family
 from generator.architecture.fields import Fields
 from generator.architecture.tables import Sizes, parts_of, tables
 from generator.errors import InputError
@@ -22,7 +26,13 @@ GIVEN = {
     "part": {"hidden", "query", "lora", "dim", "ratio", "width", "gate_head", "gate_full"},
 }  # fmt: skip
 """Sizes that the code brings, by what a table is."""
-MORE = {"kimi-delta": {"whole_layer", "whole_gate"}}
+HEADS = {field.name for kind in (Heads, Family, Experts) for field in dataclasses.fields(kind)}
+"""What a table of attention or of a feed-forward layer reads of heads, traits and experts."""
+MORE = {
+    "kimi-delta": {"whole_layer", "whole_gate"}, "grouped": {*HEADS, "own_value", "norm_head", "norm_full"}, "feed-forward": HEADS,
+    "experts": {*HEADS, "inner"}, "experts' surroundings": {*HEADS, "inner"}, "per-layer input": {"moe"},
+    "before the layers": {"vocab", "tokens", "layers", "learned"}, "after the layers": {*HEADS, "vocab", "compressed"},
+}  # fmt: skip
 READ = {"conv_values", "ssm_values", "rank", "rope", "window", "dim", "lora"}
 """Sizes that the code reads."""
 SHARED = {"block", "conformer block", "streams out"}
@@ -34,7 +44,7 @@ def words(said: object) -> Iterator[str]:
     if isinstance(said, str):
         yield from (word for word in re.split(r" [*+] ", said) if not word.lstrip("-").isdigit())
     elif isinstance(said, dict):
-        for key in ("rows", "columns", "count", "bias", "of", "over", "default", "if", "none"):
+        for key in ("rows", "columns", "count", "heads", "bias", "of", "over", "default", "if", "none"):
             if key in said and not (key == "count" and "rows" not in said) and (key != "default" or "keys" in said):
                 yield from words(said[key])
         for one in said.get("most", ()):
