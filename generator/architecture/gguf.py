@@ -15,19 +15,10 @@ from generator.architecture.gguf_caches import caches
 from generator.architecture.gguf_keys import MAX_TOKENS, Keys
 from generator.architecture.gguf_tensors import LayerTensors, folded, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
-from generator.readers.gguf_header import GgufHeader
-
-FILE_TYPES = {
-    0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",
-    13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k", 19: "iq2_xxs", 20: "iq2_xs",
-    21: "q2_k_s", 22: "iq3_xs", 23: "iq3_xxs", 24: "iq1_s", 25: "iq4_nl", 26: "iq3_s", 27: "iq3_m", 28: "iq2_s",
-    29: "iq2_m", 30: "iq4_xs", 31: "iq1_m", 32: "bf16", 36: "tq1_0", 37: "tq2_0", 38: "mxfp4", 39: "nvfp4",
-}  # fmt: skip
-"""`general.file_type` -> the suffix after `gguf-` in a method's name (`enum llama_ftype` of llama.cpp's llama.h)."""
+from generator.readers.gguf_header import GgufHeader, gguf_names
 
 _DYNAMIC = re.compile(r"(?<![a-z0-9])(ud-i?q[0-9][a-z0-9_]*)(?=[.\s-]|\Z)")
 _GUESSED = 1024
-_USUAL = {"q4_K": "q4_k_m", "q5_K": "q5_k_m", "q3_K": "q3_k_m"}
 
 
 def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] = ()) -> ModelArchitecture:
@@ -81,11 +72,11 @@ def _gguf_type(header: GgufHeader, methods: Collection[str]) -> str | None:
         dynamic = _DYNAMIC.search(name.lower())
         if dynamic and f"gguf-{dynamic[1]}" in methods:
             return f"gguf-{dynamic[1]}"
-    said = header.metadata.get("general.file_type")
-    if type(said) is int and said & ~_GUESSED in FILE_TYPES:
-        return "gguf-" + FILE_TYPES[said & ~_GUESSED]
+    said, names = header.metadata.get("general.file_type"), gguf_names()
+    if type(said) is int and (word := names["file_types"].get(str(said & ~_GUESSED))):
+        return f"gguf-{word}"
     main = _bytes_by_type(header).most_common(1)
-    return "gguf-" + _USUAL.get(main[0][0], main[0][0].lower()) if main else None
+    return "gguf-" + names["usual"].get(main[0][0], main[0][0].lower()) if main else None
 
 
 def _bytes_by_type(header: GgufHeader) -> Counter[str]:

@@ -198,4 +198,4 @@ def test_any_other_bytes_are_an_input_error_or_read(
 
 
 def test_types_used_here_are_known() -> None:
-    assert all(module.GGML_TYPES[t[0]][1:] == t[1:] for t in (F32, Q4_K))
+    assert all(module.gguf_names()["tensor_types"][str(t[0])][1:] == [*t[1:]] for t in (F32, Q4_K))
