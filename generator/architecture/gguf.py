@@ -15,7 +15,8 @@ from generator.architecture.gguf_caches import caches
 from generator.architecture.gguf_keys import MAX_TOKENS, Keys
 from generator.architecture.gguf_tensors import LayerTensors, folded, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
-from generator.readers.gguf_header import GgufHeader, gguf_names
+from generator.readers.gguf_header import GgufHeader
+from generator.readers.resources import shipped
 
 _DYNAMIC = re.compile(r"(?<![a-z0-9])(ud-i?q[0-9][a-z0-9_]*)(?=[.\s-]|\Z)")
 _GUESSED = 1024
@@ -72,7 +73,7 @@ def _gguf_type(header: GgufHeader, methods: Collection[str]) -> str | None:
         dynamic = _DYNAMIC.search(name.lower())
         if dynamic and f"gguf-{dynamic[1]}" in methods:
             return f"gguf-{dynamic[1]}"
-    said, names = header.metadata.get("general.file_type"), gguf_names()
+    said, names = header.metadata.get("general.file_type"), shipped("gguf.json")
     if type(said) is int and (word := names["file_types"].get(str(said & ~_GUESSED))):
         return f"gguf-{word}"
     main = _bytes_by_type(header).most_common(1)

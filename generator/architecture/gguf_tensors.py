@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from math import prod
-from typing import cast
 
 from generator.architecture.shape import Matrix, Role, Shard, Stored
 from generator.quantity import runs
-from generator.readers.gguf_header import GgufTensor, gguf_names, split_name
+from generator.readers.gguf_header import GgufTensor, split_name
+from generator.readers.resources import shipped
 from generator.record import dataclass
 
 _SHARED = ("attn_qkv", "attn_gate", "attn_qkv.bias", "attn_gate.bias")
@@ -81,7 +81,8 @@ def _matrices(word: str, role: Role, shape: tuple[int, ...], layers: list[int]) 
 def role_of(word: str) -> Role:
     """The role of a tensor by its name."""
     base = word.removesuffix(".bias")
-    return cast("Role", next((one["role"] for one in gguf_names()["roles"] if re.search(one["pattern"], base)), "other"))
+    found: Role = next((one["role"] for one in shipped("gguf.json")["roles"] if re.search(one["pattern"], base)), "other")
+    return found
 
 
 def _shard(word: str, role: Role) -> tuple[Shard, bool]:

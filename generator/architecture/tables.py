@@ -5,7 +5,6 @@ says what else a size can be."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
@@ -15,17 +14,16 @@ from typing import Any
 from generator.architecture.fields import MAX_WIDTH, Fields
 from generator.architecture.parts import Part, biased
 from generator.architecture.shape import Role
-from generator.readers.resources import folder
+from generator.readers.resources import shipped
 
 NONE: Mapping[str, str] = MappingProxyType({})
 Said = str | list[str] | dict[str, Any]
 """A size as the file has it; the schema says which keys stand together."""
 
 
-@lru_cache(1)
 def tables() -> Mapping[str, dict[str, Any]]:
     """Every table by its name."""
-    found: Mapping[str, dict[str, Any]] = json.loads((folder("rules") / "parts.json").read_bytes())
+    found: Mapping[str, dict[str, Any]] = shipped("parts.json")
     return found
 
 

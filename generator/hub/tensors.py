@@ -13,7 +13,8 @@ from math import prod
 
 from generator.errors import Place, fail
 from generator.quantity import ranges
-from generator.readers.gguf_header import MAX_TENSORS, GgufTensor, gguf_names, split_name
+from generator.readers.gguf_header import MAX_TENSORS, GgufTensor, split_name
+from generator.readers.resources import shipped
 from generator.readers.safetensors_header import DTYPE_BITS, SafetensorsTensor
 
 MAX_GROUPS = 5_000
@@ -53,7 +54,7 @@ def gguf_folded(tensors: Iterable[GgufTensor]) -> tuple[str, ...]:
 def gguf_unfolded(groups: Sequence[str], place: Place) -> tuple[GgufTensor, ...]:
     """The tensors of the groups; raises `InputError` for a line that is not one, and for more tensors than a file may have."""
     found: list[GgufTensor] = []
-    blocks = {name: (values, size) for name, values, size in gguf_names()["tensor_types"].values()}
+    blocks = {name: (values, size) for name, values, size in shipped("gguf.json")["tensor_types"].values()}
     for line in groups[:MAX_GROUPS]:
         group = _LAYERS.fullmatch(line)
         if group is None or group["type"] not in blocks:

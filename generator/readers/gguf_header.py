@@ -5,20 +5,17 @@ ggml-org/ggml). All counts and sizes in the header are checked against budgets a
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypedDict
 
 from generator.errors import Place, fail
 from generator.quantity import ceil_to
 from generator.readers.binary import MAX_HEADER_BYTES, Opened, Reader
-from generator.readers.resources import folder
+from generator.readers.resources import shipped
 from generator.record import dataclass
 
 MAX_PAIRS = 4096
@@ -36,23 +33,6 @@ _NUMBERS = {number: struct.Struct(f"<{letter}") for number, letter in zip((0, 1,
 
 _BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z", re.DOTALL)
-
-
-class GgufNames(TypedDict):
-    """`rules/gguf.json`: numbers of tensor types with name, values and bytes of a block (source `lcpp-ggml-common`), numbers of file types
-    (`enum llama_ftype` of llama.cpp's llama.h), the file type that a tensor type usually stands for, and the roles of tensors by their name."""
-
-    tensor_types: dict[str, tuple[str, int, int]]
-    file_types: dict[str, str]
-    usual: dict[str, str]
-    roles: list[dict[str, str]]
-
-
-@lru_cache(1)
-def gguf_names() -> GgufNames:
-    """What numbers and names in GGUF files mean."""
-    data: GgufNames = json.loads((folder("rules") / "gguf.json").read_bytes())
-    return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +208,7 @@ def _array(reader: Reader, key: str) -> GgufArray:
 
 def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ...]:
     tensors: list[GgufTensor] = []
-    types = gguf_names()["tensor_types"]
+    types = shipped("gguf.json")["tensor_types"]
     spans: list[tuple[int, int]] = []
     for _ in range(count):
         name = _name(reader)

@@ -5,7 +5,6 @@ Floor 2, pure except for reading the schema. Defaults that depend on the profile
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
@@ -17,7 +16,7 @@ from generator.errors import InputError, Problem
 from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
-from generator.readers.resources import folder
+from generator.readers.resources import shipped
 from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
 from generator.rulebook.schema_check import Schema, accepts
@@ -151,7 +150,7 @@ class DeploymentSpec:
 @lru_cache(1)
 def schema() -> Schema:
     """The JSON Schema of a spec, with references resolved."""
-    data = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
+    data = shipped("schemas/spec.json")
     return {key: _inlined(part, data["$defs"]) for key, part in data.items() if key != "$defs"}
 
 

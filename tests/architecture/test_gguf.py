@@ -13,7 +13,8 @@ from shipped_families import from_gguf
 
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.errors import InputError
-from generator.readers.gguf_header import GgufHeader, GgufTensor, gguf_names, read_gguf
+from generator.readers.gguf_header import GgufHeader, GgufTensor, read_gguf
+from generator.readers.resources import shipped
 from generator.sizing.gguf import stored_sizes
 
 Kind = tuple[int, int, int]
@@ -162,7 +163,7 @@ def test_no_tensors_at_all() -> None:
 
 def test_numbers_and_names_have_the_form_that_the_schema_says() -> None:
     schema = json.loads((ROOT / "rules/schemas/gguf.json").read_text(encoding="utf-8"))
-    names = gguf_names()
+    names = shipped("gguf.json")
     Draft202012Validator(schema).validate(names)
     assert len(set(names["file_types"].values())) == len(names["file_types"])
 
