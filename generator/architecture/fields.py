@@ -57,7 +57,11 @@ class Fields:
 
     def _first(self, keys: tuple[str, ...]) -> tuple[str, object]:
         """The first of `keys` that has a value, and the value; None where none has one."""
-        return next(((key, value) for key in keys if (value := self.values.get(key)) is not None), ("", None))
+        for key in keys:
+            value = self.values.get(key)
+            if value is not None:
+                return key, value
+        return "", None
 
     def integer(self, *keys: str, low: int = 1, high: int = MAX_WIDTH, default: int | None = None) -> int:
         """The first of `keys` that has a value, as a whole number between `low` and `high`."""

@@ -28,9 +28,8 @@ def tables() -> Mapping[str, dict[str, Any]]:
 
 
 @lru_cache(1024)
-def _terms(text: str) -> tuple[tuple[str | int, ...], ...]:
-    words = (term.split(" * ") for term in text.split(" + "))
-    return tuple(tuple(int(word) if word.lstrip("-").isdigit() else word for word in term) for term in words)
+def _terms(text: str) -> tuple[list[str], ...]:
+    return tuple(term.split(" * ") for term in text.split(" + "))
 
 
 class Sizes(dict[str, int]):
@@ -43,12 +42,14 @@ class Sizes(dict[str, int]):
             self[one]
 
     def __missing__(self, name: str) -> int:
-        self[name] = found = self._read(self._said[name])
+        self[name] = found = self._read(self._said[name]) if name in self._said else int(name)
         return found
 
-    def length(self, text: object) -> int:
-        """A sum of products, of sizes and whole numbers; one too long for a matrix is an error."""
-        return sum([prod([self[factor] if isinstance(factor, str) else factor for factor in term]) for term in _terms(str(text))])
+    def length(self, said: str | int) -> int:
+        """A sum of products, of sizes and whole numbers."""
+        if isinstance(said, int):
+            return said
+        return self[said] if said in self else sum([prod([self[word] for word in term]) for term in _terms(said)])
 
     def _read(self, said: Said) -> int:
         """One size; `InputError` for a key that is missing or has an impossible value."""
