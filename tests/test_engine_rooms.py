@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import generator
 from generator.engines import ENGINES, benchmarks, log_parsers
+from generator.engines.benchmark import BenchLoad, ServerBench
+from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook, load
 
 ROOT = Path(generator.__file__).resolve().parent
@@ -47,6 +50,13 @@ def test_no_engine_is_named_outside_its_room() -> None:
     }
     assert {one for one in found if one[0] not in EXCEPT} == set()
     assert {module for module, _ in found} == EXCEPT
+
+
+def test_what_rooms_read_has_the_form_that_the_schema_says() -> None:
+    Draft202012Validator(shipped("schemas/engines.json")).validate(shipped("engines.json"))
+    load_words = {f"{{{name}}}" for name in (*BenchLoad._fields, "model")}
+    words = {word for own in benchmarks().values() if isinstance(own, ServerBench) for word in own.words if word.startswith("{")}
+    assert words and words <= load_words
 
 
 @pytest.mark.parametrize("engine", ENGINES)

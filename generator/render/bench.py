@@ -31,8 +31,8 @@ def bench(launch: Launch, header: str) -> Artifact:
     body = {"model": launch.request_name, "max_tokens": workload["output_tokens"], "temperature": 0, "ignore_eos": True}
     text = templates.render(
         "bench.sh.j2", header=header, what=summary(launch), title=str(launch.facts["title"]), engine=launch.engine.name,
-        program=str(words[0]) if words else "curl", args=args, appends=own is not None and own.APPENDS,
-        prints=own is not None and own.PRINTS, cards=launch, seal=launch.seal, sealed=[], exports=exported(env),
+        program=str(words[0]) if words else "curl", args=args, appends=own is not None and own.appends,
+        prints=own is not None and own.prints, cards=launch, seal=launch.seal, sealed=[], exports=exported(env),
         key=bash(key) if key else "", base_url=bash(launch.base_url), head=_head(body), words=workload["input_tokens"],
         input_tokens=workload["input_tokens"], output_tokens=workload["output_tokens"], concurrency=concurrency, requests=requests,
         answer_s=launch.facts["smoke"]["answer_s"], result=RESULT,

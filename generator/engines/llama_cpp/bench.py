@@ -8,8 +8,7 @@ from typing import Any
 from generator.engines.benchmark import BenchLoad, Result, Word, figure_of
 from generator.errors import Place, fail
 
-BACKENDS = ("llama-bench",)
-PRINTS, APPENDS = True, False
+backends, prints, appends = ("llama-bench",), True, False
 
 
 def command(load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[Word | str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import ceil
 
 from generator.quantity import ceil_to
-from generator.sizing.cache import CacheCost, CacheRules
+from generator.sizing.cache import CacheCost
 
 
 class PagedCache(CacheCost):
@@ -76,6 +76,3 @@ class PagedCache(CacheCost):
             held = min(kept.window - 1 + self.batched_tokens, tokens)
             size += ceil_to(kept.layers, group) * kept.per_token * (ceil_to(held, block) + block)
         return size + (ceil_to(self.state_layers, group) * self._state_page(block) if self.state_layers else 0.0)
-
-
-CACHE = CacheRules(PagedCache, block=16, chunked_keeps_all=True, state_bits=16)
