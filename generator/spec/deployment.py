@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from generator.errors import InputError, Problem
 from generator.readers.boundary import WAY_OUT, lies_in
@@ -27,24 +27,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 HUGGING_FACE = "huggingface"
-
-
-class Deploy(TypedDict, total=False):
-    """The spec's deploy section; `env` by variable, `extra_args` by engine and option."""
-
-    targets: list[str]
-    served_name: str
-    host: str
-    port: int
-    image: str
-    env: dict[str, str]
-    cache_dir: str
-    api_key_from: str
-    trust_remote_code: bool
-    namespace: str
-    replicas: int
-    allow_unknown: bool
-    extra_args: dict[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -112,7 +94,7 @@ class DeploymentSpec:
     hardware: HardwareRequest
     workload: Mapping[str, Any]
     pin: Mapping[str, Any]
-    deploy: Deploy
+    deploy: Mapping[str, Any]
     document: Document
     folder: Path
     quantize: Mapping[str, Any] | None = None
@@ -204,7 +186,7 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     return (
         DeploymentSpec(
             name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
-            data.get("pin") or {}, data.get("deploy") or Deploy(), document, path.parent,
+            data.get("pin") or {}, data.get("deploy") or {}, document, path.parent,
             data.get("quantize"), data.get("labels") or {}, data.get("serve") or {},
         ),
         [],
