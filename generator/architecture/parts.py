@@ -1,18 +1,8 @@
 """The parts of one layer, and the merging of equal parts of many layers into the matrices of an architecture.
 
-Floor 3, pure. Names are llama.cpp's tensor names, without layer number and `.weight`, so that one architecture
-serves GGUF mixtures and safetensors alike:
-
-    token_embd, output, output_norm                            outside of the layers
-    attn_q attn_k attn_v attn_output, attn_qkv (fused)         attention; attn_q_norm attn_k_norm attn_sinks beside them
-    attn_q_a attn_q_b attn_kv_a_mqa attn_kv_b                  latent attention; indexer.* its sparse selection
-    attn_norm ffn_norm post_attention_norm post_ffw_norm       norms as wide as the hidden state
-    ffn_gate ffn_up ffn_down (fused: ffn_up of twice the rows) dense feed-forward layers
-    ffn_gate_inp exp_probs_b, ffn_{gate,up,down}_exps          router, experts (count: layers x experts)
-    ffn_{gate,up,down}_shexp                                   shared experts, all of a layer together
-    ssm_in ssm_out ssm_conv1d ssm_a ssm_d ssm_dt.bias ...      Mamba and linear attention
-    v.*                                                        vision tower and projector
-    NAME.bias                                                  the bias of NAME"""
+Floor 3, pure. Names are llama.cpp's tensor names, without layer number and `.weight` (`rules/parts.json` has them), so that one
+architecture serves GGUF mixtures and safetensors alike; `ffn_…_exps` are all experts of a layer, `ffn_…_shexp` its shared ones, `v.…` the
+vision tower, NAME.bias the bias of NAME."""
 
 from __future__ import annotations
 
