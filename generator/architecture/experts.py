@@ -8,6 +8,7 @@ from generator.architecture.families import Family
 from generator.architecture.fields import Fields
 from generator.architecture.parts import Part
 from generator.architecture.tables import Sizes, numbers_of, parts_of
+from generator.architecture.windows import marked
 from generator.record import dataclass
 
 
@@ -80,26 +81,9 @@ def _shared_width(fields: Fields, width: int) -> int:
 
 def sparse_layers(fields: Fields, layers: int) -> list[bool]:
     """For each layer whether its feed-forward part is a mixture of experts."""
-    kinds = fields.sequence("mlp_layer_types", str, layers)
-    if kinds is not None:
-        return [kind == "sparse" for kind in kinds[:layers]]
-    moe_layers = fields.sequence("moe_layers", int)
-    if moe_layers is not None:
-        chosen_layers = set(moe_layers)
-        return [i in chosen_layers for i in range(layers)]
-    listed = fields.values.get("moe_layers_enum")
-    if isinstance(listed, str):  # "3,4,5"
-        words = set(listed.replace(" ", "").split(","))
-        return [str(i) in words for i in range(layers)]
-    if isinstance(fields.values.get("moe_layer_freq"), list):
-        chosen = fields.integers("moe_layer_freq", layers) or []
-        return [bool(value) for value in chosen[:layers]]
-    if fields.has("interleave_moe_layer_step"):
-        step = fields.integer("interleave_moe_layer_step", low=0, high=4096)
-        return [step > 0 and (i + 1) % step == 0 for i in range(layers)]
-    if fields.has("expert_layer_period"):  # Jamba
-        period, offset = fields.integer("expert_layer_period", high=4096), fields.integer("expert_layer_offset", low=0, high=4096, default=0)
-        return [i % period == offset for i in range(layers)]
+    found = marked("mixtures", fields, layers)
+    if found is not None:
+        return found
     first = fields.integer("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers", low=0, default=0)
     step = fields.integer("decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", low=1, high=4096, default=1)
     skipped = set(fields.sequence("mlp_only_layers", int) or ())

@@ -18,6 +18,7 @@ from generator.architecture.families import Family
 from generator.architecture.fields import Fields
 from generator.architecture.tables import Sizes, parts_of, tables
 from generator.errors import InputError
+from generator.readers.resources import shipped
 from generator.rulebook.book import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,11 @@ def test_the_tables_have_the_form_that_the_schema_says() -> None:
     schema = json.loads((ROOT / "rules/schemas/parts.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     assert [error.message for error in Draft202012Validator(schema).iter_errors(tables())] == []
+
+
+@pytest.mark.parametrize("name", ["layers", "typical"])
+def test_tables_beside_them_have_the_form_that_their_schema_says(name: str) -> None:
+    Draft202012Validator(shipped(f"schemas/{name}.json")).validate(shipped(f"{name}.json"))
 
 
 def test_every_table_has_a_source() -> None:
