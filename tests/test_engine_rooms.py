@@ -78,8 +78,8 @@ def test_every_engine_has_a_room_and_facts(book: RuleBook) -> None:
 
 
 def test_every_parser_of_logs_knows_words_of_its_own() -> None:
-    assert [parser.mentions([]) for parser in log_parsers()] == [0, 0, 0, 0]
-    assert all(parser.words for parser in log_parsers())
+    assert [parser.LOG.mentions([]) for parser in log_parsers()] == [0, 0, 0, 0]
+    assert all(parser.LOG.words for parser in log_parsers())
 
 
 def test_a_plan_and_its_files_need_no_log(tmp_path: Path) -> None:

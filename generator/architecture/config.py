@@ -91,7 +91,6 @@ def _read(outer: Fields, families: Families) -> tuple[Fields, Fields, str, Famil
 
 
 def _context(fields: Fields, family: Family) -> Context:
-    """Sizes that every stack reads."""
     if family.stack == "mixers":
         layers = len(hybrid_blocks(fields))
         if layers > MAX_LAYERS:

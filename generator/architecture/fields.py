@@ -139,7 +139,6 @@ def _alike(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    """A value for messages, shortened."""
     try:
         text = repr(value)
     except ValueError:  # an integer with more digits than Python prints

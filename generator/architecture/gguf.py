@@ -11,8 +11,8 @@ from math import prod
 from typing import Literal
 
 from generator.architecture.families import Families, family_of_gguf
-from generator.architecture.gguf_caches import caches
-from generator.architecture.gguf_keys import MAX_TOKENS, Keys
+from generator.architecture.fields import MAX_TOKENS
+from generator.architecture.gguf_caches import Keys, caches
 from generator.architecture.gguf_tensors import LayerTensors, folded, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
 from generator.readers.gguf_header import GgufHeader
@@ -31,7 +31,7 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     keys = Keys(header)
     if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
         raise keys.unknown("this is a vision projector (mmproj); name the language model's file instead")
-    if keys.false("attention.causal"):
+    if keys.value("attention.causal") is False:
         raise keys.unknown("this is an encoder, which does not generate text")
     predicting = keys.integer("nextn_predict_layers", 0, high=keys.layers)
     main_layers = keys.layers - predicting
@@ -46,7 +46,7 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
     experts = keys.integer("expert_count", 0)
     kind = _gguf_type(header, methods)
-    model_type, family = family_of_gguf(families, keys.arch, keys.counts)
+    model_type, family = family_of_gguf(families, keys.arch, lambda key: bool(keys.value(key)))
     return ModelArchitecture(
         model_type=model_type, layers=main_layers, hidden_size=hidden,
         intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0), vocab_size=embedding.rows,
@@ -61,7 +61,6 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
 
 
 def _width(tensors: LayerTensors, word: str) -> int:
-    """The widest input of the matrices of this name."""
     return max((m.columns for m in tensors.matrices if m.name == word), default=0)
 
 

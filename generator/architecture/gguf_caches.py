@@ -1,4 +1,4 @@
-"""The cache of each layer of a GGUF model, as llama.cpp allocates it.
+"""The keys of a GGUF file's metadata, and the cache of each layer as llama.cpp allocates it by them.
 
 Floor 3, pure. The sliding-window layers come from the file if it names them; else from llama.cpp's default
 for the architecture (`gguf_windows` of its family). Without either, a window is an error."""
@@ -9,9 +9,79 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from generator.architecture.families import Family
-from generator.architecture.gguf_keys import Keys
+from generator.architecture.fields import MAX_LAYERS, MAX_TOKENS, MAX_WIDTH
 from generator.architecture.gguf_tensors import LayerTensors
 from generator.architecture.shape import CacheGroup
+from generator.errors import InputError, Place, fail
+from generator.readers.gguf_header import GgufArray, GgufHeader, Value
+
+
+class Keys:
+    """The keys of `header` that begin with its architecture's name."""
+
+    __slots__ = ("arch", "layers", "name", "values")
+
+    def __init__(self, header: GgufHeader) -> None:
+        self.name = header.name
+        self.values = header.metadata
+        arch = header.metadata.get("general.architecture")
+        if not isinstance(arch, str) or not arch:
+            raise fail("unknown-architecture", "general.architecture is missing, so this is not a model", Place(header.name))
+        self.arch = arch
+        self.layers = self.integer("block_count", low=1, high=MAX_LAYERS)
+
+    def unknown(self, message: str) -> InputError:
+        """An error for an unsupported architecture, with the reason."""
+        return fail("unknown-architecture", f"GGUF architecture {self.arch!r}: {message}", Place(self.name))
+
+    def wrong(self, key: str, value: Value) -> InputError:
+        """An error for an impossible value of a known key."""
+        shown = "an array" if isinstance(value, GgufArray) else repr(value)[:40]
+        return fail("gguf-corrupt", f"{self.arch}.{key} cannot be {shown}", Place(self.name))
+
+    def value(self, key: str) -> Value | None:
+        """The value of one of the architecture's keys."""
+        return self.values.get(f"{self.arch}.{key}")
+
+    def has(self, key: str) -> bool:
+        """Whether the key exists."""
+        return self.value(key) is not None
+
+    def _whole(self, key: str, value: Value, low: int, high: int) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise self.wrong(key, value)
+        return value
+
+    def integer(self, key: str, default: int | None = None, low: int = 0, high: int = MAX_WIDTH) -> int:
+        """A whole number; for an array its maximum. Without a default the key must exist."""
+        value = self.value(key)
+        if value is None:
+            if default is None:
+                raise self.unknown(f"the key {self.arch}.{key} is missing")
+            return default
+        if isinstance(value, GgufArray):
+            return max(self.per_layer(key, 0, low, high))
+        return self._whole(key, value, low, high)
+
+    def per_layer(self, key: str, default: int, low: int = 0, high: int = MAX_WIDTH) -> list[int]:
+        """A whole number for each layer, from one number or an array with one item per layer."""
+        value = self.value(key)
+        if value is None:
+            return [default] * self.layers
+        if not isinstance(value, GgufArray):
+            return [self._whole(key, value, low, high)] * self.layers
+        if value.items is None or len(value.items) < self.layers:
+            raise self.wrong(key, value)
+        return [self._whole(key, item, low, high) for item in value.items[: self.layers]]
+
+    def flags(self, key: str) -> list[bool] | None:
+        """True or false for each layer, or None if the key is missing or not an array."""
+        value = self.value(key)
+        if not isinstance(value, GgufArray):
+            return None
+        if value.items is None or len(value.items) < self.layers:
+            raise self.wrong(key, value)
+        return [bool(item) for item in value.items[: self.layers]]
 
 
 def caches(keys: Keys, tensors: LayerTensors, main_layers: int, family: Family) -> tuple[CacheGroup, ...]:
@@ -48,7 +118,6 @@ def _attends(tensors: LayerTensors, layer: int) -> bool:
 
 
 def _lengths(keys: Keys, suffix: str = "") -> tuple[int, int]:
-    """Values of one key and of one value vector."""
     heads = keys.integer("attention.head_count", low=1)
     even = max(1, keys.integer("embedding_length", low=1) // heads)
     key = keys.integer("attention.key_length", even, low=1)
@@ -99,7 +168,7 @@ def _sliding(keys: Keys, main_layers: int, family: Family) -> tuple[list[int], b
     """The window of each layer, in tokens (0: full attention), and whether the windows are fixed chunks."""
     known = family.gguf_windows
     default = known if isinstance(known, Mapping) else {}
-    window = keys.integer("attention.sliding_window", default.get("size", 0), high=1 << 32)
+    window = keys.integer("attention.sliding_window", default.get("size", 0), high=MAX_TOKENS)
     if not window or known == "none" or main_layers != default.get("layers", main_layers):
         return [0] * keys.layers, False
     window = default.get("fixed_size", window)

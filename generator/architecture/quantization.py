@@ -79,7 +79,6 @@ def read_quantization(config: Fields, text: Fields) -> Scheme | None:
 
 
 def _skipped(fields: Fields, *keys: str) -> Modules:
-    """The modules kept in 16 bits."""
     lists = keys or ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules")
     return Modules([name for key in lists for name in fields.sequence(key, str) or ()], fields.place)
 
@@ -233,7 +232,6 @@ def _fp8_cache(fields: Fields) -> bool:
 
 
 def _listed(fields: Fields) -> dict[str, Stored]:
-    """`quantized_layers`: the algorithm of each module."""
     child = fields.child("quantized_layers")
     found: dict[str, Stored] = {}
     for name, entry in child.values.items() if child else ():

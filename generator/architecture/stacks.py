@@ -70,7 +70,6 @@ def _norms(context: Context) -> list[Part]:
 
 
 def _feed_forward(context: Context, stack: Stack) -> None:
-    """Dense layers and mixtures."""
     experts = context.experts
     sparse = sparse_layers(context.fields, context.layers) if experts else [False] * context.layers
     if context.family.twin_layers:

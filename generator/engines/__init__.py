@@ -56,7 +56,7 @@ def cache_cost(
 
 def log_parsers() -> tuple[LogParser, ...]:
     """The readers of start-up logs."""
-    return tuple(_module(engine, "log").PARSER for engine in ("vllm", "sglang", "llama.cpp", "tensorrt-llm"))
+    return tuple(_module(engine, "log") for engine in ("vllm", "sglang", "llama.cpp", "tensorrt-llm"))
 
 
 def benchmarks() -> Mapping[str, Benchmark]:

@@ -111,7 +111,6 @@ def _largest_layer(architecture: ModelArchitecture) -> int:
 
 
 def _largest_table(architecture: ModelArchitecture) -> int:
-    """Parameters of the larger of embedding and lm_head."""
     return max((m.rows * m.columns for m in architecture.matrices if m.role in ("embedding", "lm_head")), default=0)
 
 

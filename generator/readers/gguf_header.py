@@ -236,7 +236,6 @@ def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ..
 
 
 def _check_spans(reader: Reader, spans: list[tuple[int, int]], alignment: int) -> None:
-    """Check that tensors do not overlap and end within the file."""
     start, previous = ceil_to(reader.position, alignment), 0
     for begin, end in sorted(spans):
         if begin < previous:

@@ -154,12 +154,10 @@ def _tensor(reader: Reader, key: str, record: object) -> tuple[SafetensorsTensor
 
 
 def _counts(value: object) -> TypeGuard[list[int]]:
-    """Whether `value` is a list of plausible whole numbers."""
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 60 for v in value)
 
 
 def _check_spans(reader: Reader, spans: list[tuple[int, int]], start: int) -> None:
-    """Check that tensors are contiguous and end within the file."""
     previous = 0
     for begin, end in sorted(spans):
         if begin != previous:

@@ -64,7 +64,6 @@ def own_benchmark(launch: Launch, workload: Mapping[str, object], concurrency: i
 
 
 def _head(body: dict[str, object]) -> str:
-    """The data of a request up to its prompt, as one shell word."""
     head = json.dumps(body)[:-1] + ', "prompt": "'
     same_json(head + '"}', {**body, "prompt": ""}, "the request of bench.sh")
     return bash(head)

@@ -204,7 +204,6 @@ def _health(launch: Launch) -> Data:
 
 
 def _create(launch: Launch, image: str) -> Data:
-    """The one-shot service that creates the model in the running server."""
     folder, model = modelfile.inside(launch)
     volumes = [copies.mounted("Modelfile", f"{folder}/Modelfile")]
     if model is not None:

@@ -68,7 +68,6 @@ def _dense(architecture: ModelArchitecture, text: dict[str, Matrix], copies: int
 
 
 def _fused(text: dict[str, Matrix]) -> bool:
-    """Whether gate and up projection are one matrix."""
     up, down = text.get("ffn_up"), text.get("ffn_down")
     return up is not None and down is not None and "ffn_gate" not in text and up.rows == 2 * down.columns
 

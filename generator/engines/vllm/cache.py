@@ -65,7 +65,6 @@ class PagedCache(CacheCost):
         return max((kept.per_token for kept in (*self.full, *self.sliding)), default=0.0)
 
     def _state_page(self, block: int) -> float:
-        """Bytes of the page that one state takes."""
         return max(float(self.state_layer_bytes), block * self._widest)
 
     def _request(self, tokens: int) -> float:

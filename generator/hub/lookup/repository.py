@@ -141,7 +141,6 @@ def _entry(hub: Hub, info: Info) -> Repository:
 
 
 def _json(hub: Hub, info: Info, file: str) -> Mapping[str, object] | None:
-    """A JSON file of a repository; None if it has none."""
     if file not in info.files:
         return None
     name = f"{info.id}/{file}"
