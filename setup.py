@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import re
 import shutil
@@ -35,6 +36,8 @@ class BuildPy(build_py):
         super().run()
         for name in ("rules", "templates"):
             shutil.copytree(ROOT / name, package / name)
+        for file in (package / "rules").rglob("*.json"):
+            file.write_text(json.dumps(json.loads(file.read_bytes()), ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
         sys.path.insert(0, str(ROOT))
         from generator.render.templates import compile_to as compile_templates
         from generator.rulebook.book import compile_to

@@ -98,23 +98,27 @@ def document(title: str, properties: Schema, required: tuple[str, ...], parts: S
     return {**head, **mapping(properties, required), **({"$defs": parts} if parts else {})}
 
 
-def cell(name: str, entry: Schema, merged: Schema) -> Schema:
+def cell(entry: Schema, merged: Schema) -> Schema:
     """The cell of one name, with its words to choose from."""
     unit = f" ({entry['unit']})" if "unit" in entry else ""
     described = f"{entry['meaning']}{unit}. Known per {entry['stage']}; from {entry['origin']}."
-    kind = entry["type"]
-    if kind == "number":
-        bounds = {key: part for key, part in CELL_FORM["properties"].items() if key != "not"}
-        compare = {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": bounds}
-        return {"description": described, "anyOf": [compare, *_one_or_many({"type": "number"})]}
-    if kind == "flag":
+    if entry["type"] == "flag":
         return {"description": described, "enum": [True, False, "unknown"]}
-    words = catalogue_words(merged, entry["from"]) if "from" in entry else entry.get("values")
-    if not words:
-        return {"description": described, "anyOf": _one_or_many({"type": "string"})}
-    open_ended = [{"type": "string"}] if "from" in entry else []
-    one = {"anyOf": [{"enum": words}, *open_ended]} if open_ended else {"enum": words}
-    return {"description": described, "anyOf": _one_or_many(one)}
+    if entry["type"] == "number":
+        return {"description": described, "$ref": "#/$defs/number"}
+    if "from" in entry and catalogue_words(merged, entry["from"]):
+        return {"description": described, "$ref": f"#/$defs/of_{entry['from']}"}
+    return {"description": described, "anyOf": _one_or_many({"enum": entry["values"]} if entry.get("values") else {"type": "string"})}
+
+
+def cell_forms(merged: Schema) -> Schema:
+    """What cells of several names have in common: a number, and the words of each part of the catalogue or others."""
+    bounds = {key: part for key, part in CELL_FORM["properties"].items() if key != "not"}
+    compare = {"type": "object", "additionalProperties": False, "minProperties": 1, "properties": bounds}
+    known = {entry["from"]: catalogue_words(merged, entry["from"]) for entry in merged["names"].values() if "from" in entry}
+    forms = {f"of_{name}": _one_or_many({"$ref": f"#/$defs/word_of_{name}"}) for name, words in known.items() if words}
+    words_of = {f"word_of_{name}": {"anyOf": [{"enum": words}, {"type": "string"}]} for name, words in known.items() if words}
+    return {"number": {"anyOf": [compare, *_one_or_many({"type": "number"})]}, **{name: {"anyOf": form} for name, form in forms.items()}, **words_of}
 
 
 def _one_or_many(one: Schema) -> list[Schema]:
@@ -156,8 +160,9 @@ def table(merged: Schema) -> Schema:
     parts: Schema = {
         "row": row,
         "cell": CELL_FORM,
+        **cell_forms(merged),
         "when": {
-            "description": "All cells must hold.", **mapping({name: cell(name, entry, merged) for name, entry in names.items()}),
+            "description": "All cells must hold.", **mapping({name: cell(entry, merged) for name, entry in names.items()}),
             "patternProperties": {f"^{LABELS}": {"$ref": "#/$defs/cell"}},
         },
         "when_form": by_name(CELL_FORM, "All cells must hold."),

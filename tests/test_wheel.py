@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware:\n  gpu: A100-80GB\n"
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "generator", "rules", "templates")
 EPOCH = "1796083200"
-MOST = 1_230_000
+MOST = 1_250_000
 """Bytes of the wheel. Two fifths are Python, a quarter the YAML of the rules, a sixth their compiled form."""
 
 pytestmark = pytest.mark.slow
@@ -128,11 +129,16 @@ def test_one_package_at_top_level(wheel: Path) -> None:
     assert tops == {"generator", f"gen_deploy-{__version__}.dist-info"}
 
 
+def content(file: Path) -> object:
+    """The bytes of a file, or the data of JSON: the wheel has it without blanks."""
+    return json.loads(file.read_bytes()) if file.suffix == ".json" else file.read_bytes()
+
+
 def test_everything_is_inside(installed: Path) -> None:
     package = installed / "generator"
     for name in ("rules", "templates"):
-        wanted = {p.relative_to(ROOT): p.read_bytes() for p in (ROOT / name).rglob("*") if p.is_file()}
-        assert {p.relative_to(package): p.read_bytes() for p in (package / name).rglob("*") if p.is_file()} == wanted
+        wanted = {p.relative_to(ROOT): content(p) for p in (ROOT / name).rglob("*") if p.is_file()}
+        assert {p.relative_to(package): content(p) for p in (package / name).rglob("*") if p.is_file()} == wanted
     modules = {p.relative_to(ROOT) for p in (ROOT / "generator").rglob("*.py")}
     compiled = {p.relative_to(installed) for p in (package / "compiled" / "templates").iterdir()}
     assert len(compiled) == len(list((ROOT / "templates").rglob("*.j2")))

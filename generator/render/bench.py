@@ -14,7 +14,7 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.script import array, exported, same_exports, summary, takes_key
-from generator.render.words import Ref, Word, bash, expected
+from generator.render.words import Word, bash, expected
 from generator.verify.data import same_json, same_words
 
 RESULT = "bench.json"
@@ -26,7 +26,7 @@ def bench(launch: Launch, header: str) -> Artifact:
     requests = max(count["least_requests"], concurrency * count["rounds"])
     own, words = own_benchmark(launch, workload, concurrency, requests)
     args = array("args", words) if words else ""
-    key = Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None
+    key = launch.api_key if launch.deploy.get("api_key_from") and takes_key(launch) else None
     env: dict[str, Word] = {**launch.hub.get("env", {}), **(launch.deploy.get("env") or {})}  # a benchmark loads the model's tokenizer
     body = {"model": launch.request_name, "max_tokens": workload["output_tokens"], "temperature": 0, "ignore_eos": True}
     text = templates.render(

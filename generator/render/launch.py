@@ -9,7 +9,7 @@ from functools import cached_property
 from posixpath import basename
 from typing import Any
 
-from generator.errors import fold, internal
+from generator.errors import internal
 from generator.facts.engine import Engine, resolve_engine
 from generator.facts.hubs import way_of
 from generator.plan import Candidate, Plan
@@ -266,7 +266,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     engine = resolve_engine(candidate.engine, candidate.engine_version, book)
     hardware = plan.spec["hardware"]
     deploy, per_node = plan.spec.get("deploy") or {}, int(hardware.get("gpus_per_node") or 1)
-    launch = Launch(plan, candidate, engine, deploy, vendor_of(plan, book), per_node, back, book)
+    launch = Launch(plan, candidate, engine, deploy, str(plan.facts["gpu.vendor"]), per_node, back, book)
     if launch.nodes > 1 and not launch.has("nodes"):
         raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")
     if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.variable is None):
@@ -275,14 +275,3 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     if unknown:
         raise internal("no-flag", f"{engine.name} {engine.version} has no spelling for {', '.join(map(repr, unknown))}")
     return launch
-
-
-def vendor_of(plan: Plan, book: RuleBook) -> str:
-    """The GPU vendor: from the rules' facts, else the catalogue, else the spec."""
-    if plan.facts.get("gpu.vendor"):
-        return str(plan.facts["gpu.vendor"])
-    gpu = plan.spec["hardware"]["gpu"]
-    if isinstance(gpu, Mapping):
-        return str(gpu.get("vendor") or "nvidia")
-    names = {fold(name): entry for name, entry in book.section("gpus").items()}
-    return "cpu" if fold(gpu) == "cpu" else str(names.get(fold(gpu), {}).get("vendor") or "nvidia")

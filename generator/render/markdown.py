@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from generator.render.words import comment
@@ -46,6 +47,34 @@ def _span(body: str) -> str:
     fence = "`" * (longest + 1)
     pad = " " if ((body[:1] in ("`", " ") or body[-1:] in ("`", " ")) and body.strip(" ")) or not body else ""  # text of blanks only is kept
     return f"{fence}{pad}{body}{pad}{fence}"
+
+
+def did(entry: Mapping[str, object]) -> str:
+    """What a step of the trace did, in a line: `set a = 1, b = 2; kept 3`."""
+    return "; ".join(f"{name} {said(value)}" for name, value in entry.items() if name not in ("step", "row", "read", "because", "source"))
+
+
+def said(value: object) -> str:
+    """A value that a row read or set, in words."""
+    match value:
+        case None:
+            return "unknown"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}"
+        case dict():
+            return ", ".join(f"{name} = {said(item)}" for name, item in value.items())
+        case list() | tuple() | set() | frozenset():
+            items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+            return ", ".join(map(said, items)) or "nothing"
+        case _:
+            return str(value)
+
+
+def inputs(found: Mapping[str, Mapping[str, float]]) -> str:
+    """The inputs of a formula in a line, in full."""
+    return "; ".join(f"{name} {one['value']:,.12g}" for name, one in found.items())
 
 
 def number(value: object) -> str:

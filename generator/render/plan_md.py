@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from generator.decide.names import is_loopback
 from generator.facts.job import job_json
 from generator.plan import Plan, Rejection
 from generator.render import templates
@@ -40,6 +41,7 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
         "vendor": first.vendor if first else "",
         "gpus": first.gpus if first else 0,
         "bar": bar(data["memory"]),
+        "local": bool(first and first.weights.local),
         "download": None if first and first.weights.local else _download(data),
         "terms": {key: label for key, label, _ in TERMS},
         "settings": [[name, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)] for name, value in settings.items()],
@@ -103,6 +105,7 @@ def _run(launch: Launch, paths: Sequence[str]) -> Data:
     folder = launch.engine.name
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
     return {
-        "title": launch.facts["title"], "name": folder, "version": launch.engine.version, "files": files, "url": launch.base_url,
-        "model": launch.request_name, "image": image_of(launch) if "compose.yaml" in files else None,
+        "title": launch.facts["title"], "name": folder, "version": launch.engine.version, "files": files, "url": f"{launch.base_url}/v1",
+        "nodes": launch.nodes, "loopback": is_loopback(launch.host), "model": launch.request_name,
+        "image": image_of(launch) if "compose.yaml" in files else None,
     }  # fmt: skip

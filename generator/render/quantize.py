@@ -15,14 +15,12 @@ from generator.readers.resources import folder
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize_gguf import quantize_gguf, source_of
-from generator.render.script import exported, same_exports
+from generator.render.script import data_file, exported, same_exports
 from generator.render.seal import draft
 from generator.render.weights import compose_path
 from generator.render.words import comment
-from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import is_path
-from generator.verify.data import same_yaml
 
 IGNORED = "weights/\nweights.*\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"
 """Output of a job, complete or interrupted, is never committed."""
@@ -40,17 +38,17 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
     maker = tool["makes"][job.method]
     recipe = recipe_of(maker, job.ignore, job.group_size)
     data = job_data(job, plan, back)
-    found = [
-        _yaml(job, "job.yaml", header, seal, [f"Read by job.py: the task of {comment(tool['title'])} {job.version}, and the expected result."], data),
-        *([_yaml(job, "recipe.yaml", header, seal, [f"The recipe in {comment(tool['title'])}'s own format."], recipe)] if recipe else []),
+    title = comment(tool["title"])
+    return (
+        data_file(f"{job.folder}/job.yaml", header, seal, [f"Read by job.py: the task of {title} {job.version}, and the expected result."], data),
+        *([data_file(f"{job.folder}/recipe.yaml", header, seal, [f"The recipe in {title}'s own format."], recipe)] if recipe else []),
         Artifact(f"{job.folder}/job.py", program(str(tool["program"]))),
         *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
         Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
         run_script(job.folder, header, seal, f"Makes {job.method} weights", tool, job.needs, reads=("job.yaml", "recipe.yaml") if recipe else ("job.yaml",),
                    env=variables, devices=plan.spec["hardware"].get("devices") or ()),
         ignored,
-    ]
-    return tuple(found)
+    )
 
 
 def jobs(plan: Plan, candidates: Sequence[Candidate], book: RuleBook, header: str, back: str) -> list[Artifact]:
@@ -93,12 +91,6 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
 def beside(path: str, back: str) -> str:
     """A path of the spec, relative to the folder of the job."""
     return path if path.startswith("~/") else compose_path(path, back)[1]
-
-
-def _yaml(job: Job, name: str, header: str, seal: str, notes: list[str], data: Mapping[str, object]) -> Artifact:
-    text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
-    same_yaml(text, data, name)
-    return Artifact(f"{job.folder}/{name}", text)
 
 
 @lru_cache(16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from generator.decide.names import is_loopback
 from generator.render import copies, templates
@@ -132,6 +132,11 @@ def config(launch: Launch, header: str) -> Artifact | None:
     name = launch.config_name
     if name is None:
         return None
-    text = templates.render("data.yaml.j2", header=header, seal=launch.seal, notes=[summary(launch)], body=block(launch.spelled.config))
-    same_yaml(text, launch.spelled.config, name)
-    return Artifact(f"{launch.engine.name}/{name}", text)
+    return data_file(f"{launch.engine.name}/{name}", header, launch.seal, [summary(launch)], launch.spelled.config)
+
+
+def data_file(path: str, header: str, seal: str, notes: Sequence[str], data: Mapping[str, object]) -> Artifact:
+    """A YAML file with notes at its top, verified by parsing it again."""
+    text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
+    same_yaml(text, data, path)
+    return Artifact(path, text)

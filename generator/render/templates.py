@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.readers.resources import folder
-from generator.render.markdown import cell, code, md, number, quiet, short
+from generator.render.markdown import cell, code, did, inputs, md, number, quiet, short
 from generator.render.words import comment
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def _environment() -> Environment:
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )
-    environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short)}
-    environment.filters |= {"figure": "{:,g}".format, "exact": "{:,.12g}".format}
+    environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short, did, inputs)}
+    environment.filters["figure"] = "{:,g}".format
     return environment
 
 

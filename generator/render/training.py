@@ -8,26 +8,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from generator.decide.training import TrainingJob
-from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.quantize import IGNORED, beside, program, run_script
+from generator.render.script import data_file
 from generator.render.seal import draft, sealed
 from generator.render.words import comment
-from generator.render.yaml_text import block
 from generator.spec.deployment import is_path
-from generator.verify.data import same_yaml
 
 
 def training_files(job: TrainingJob, header: str, back: str, env: Mapping[str, str] | None = None) -> tuple[Artifact, ...]:
     """The files of a job, in a folder with its name; `back` leads from that folder to the folder of the spec, `env` are the spec's variables."""
     data, seal = placed(job.data, back), draft(job.data)
     notes = [f"Read by {job.entry['program']}. Paths are relative to this folder.", *(comment(note) for note in job.notes)]
-    text = templates.render("data.yaml.j2", header=header, seal=seal, notes=notes, body=block(data))
-    same_yaml(text, data, "job.yaml")
     shared = job.gpus > 1 and job.facts["memory"]["kind"] == "training"
     names = [str(job.entry["program"]), *job.entry["common"], *(["fsdp2.yaml"] if shared else [])]
     files = (
-        Artifact(f"{job.name}/job.yaml", text),
+        data_file(f"{job.name}/job.yaml", header, seal, notes, data),
         *(Artifact(f"{job.name}/{name}", program(name)) for name in names),
         Artifact(f"{job.name}/requirements.txt", "".join(f"{line}\n" for line in job.facts["requirements"])),
         run_script(

@@ -11,6 +11,7 @@ from typing import Any
 from generator.errors import printable
 from generator.plan import Candidate, Plan, Read, Reason, Rejection
 from generator.quantity import gib, grouped
+from generator.render.markdown import did, said
 from generator.render.plan_json import memory_json
 from generator.render.plan_md import TERMS, bar
 from generator.render.templates import render
@@ -77,11 +78,11 @@ def _sized(candidate: Candidate) -> str:
     )
 
 
-def _row(row: str, because: str, read: Mapping[str, Read], source: str | None, at: str, book: RuleBook, did: Mapping[str, object] | None = None) -> Data:
+def _row(row: str, because: str, read: Mapping[str, Read], source: str | None, at: str, book: RuleBook, done: Mapping[str, object] | None = None) -> Data:
     """A row of a table: what it did, why, what it read, its source and its position."""
     return {
-        "row": row, "did": "; ".join(f"{name} {_value(value)}" for name, value in (did or {}).items()), "because": " ".join(because.split()),
-        "read": [{"name": name, "value": _value(one.value), "source": one.source} for name, one in read.items()],
+        "row": row, "did": did(done or {}), "because": " ".join(because.split()),
+        "read": [{"name": name, "value": said(one.value), "source": one.source} for name, one in read.items()],
         "source": _source(source, book), "at": at,
     }  # fmt: skip
 
@@ -93,23 +94,6 @@ def _reason(reason: Reason, book: RuleBook) -> Data:
 def _source(name: str | None, book: RuleBook) -> str:
     entry = book.source(name) if name else None
     return f"{name}: {' '.join(str(entry.get('title', '')).split())} {entry.get('url', '')}".rstrip() if entry is not None else ""
-
-
-def _value(value: object) -> str:
-    match value:
-        case None:
-            return "unknown"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:.4g}"
-        case dict():
-            return ", ".join(f"{name} = {_value(item)}" for name, item in value.items())
-        case list() | tuple() | set() | frozenset():
-            items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-            return ", ".join(map(_value, items)) or "nothing"
-        case _:
-            return str(value)
 
 
 def _pair(rejection: Rejection) -> tuple[str, str]:

@@ -100,6 +100,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 
+VENDORS = {"A100-80GB": "nvidia", "MI300X-192GB": "amd", "M3-Max-128GB": "apple", "Arc": "intel", "cpu": "cpu"}
+
 
 @functools.lru_cache(1)
 def book() -> RuleBook:
@@ -109,13 +111,7 @@ def book() -> RuleBook:
     for path in sorted((ROOT / "rules/sources").glob("*.yaml")):
         sources |= read_yaml(path).data["sources"]
     flags = {path.stem: read_yaml(path).data for path in sorted((ROOT / "rules/facts/flags").glob("*.yaml"))}
-    gpus = {
-        "A100-80GB": {"vendor": "nvidia"},
-        "MI300X-192GB": {"vendor": "amd"},
-        "M3-Max-128GB": {"vendor": "apple"},
-        "Arc": {"vendor": "intel"},
-    }
-    return RuleBook({"engines": engines, "flags": flags, "sources": sources, "gpus": gpus})
+    return RuleBook({"engines": engines, "flags": flags, "sources": sources})
 
 
 def engines() -> list[str]:
@@ -196,5 +192,6 @@ def plan(
             "rules/default/settings.yaml:3",
         ),
     )
-    base = Plan("chat", "default", "0" * 16, spec, choice, (), (out,), (), trace, cast("SpecNames", {"model.chat": True}))
-    return replace(base, **changes)
+    gpu: Any = (hardware or {}).get("gpu", "A100-80GB")
+    facts = {"model.chat": True, "gpu.vendor": gpu["vendor"] if isinstance(gpu, Mapping) else VENDORS[gpu], **changes.pop("facts", {})}
+    return replace(Plan("chat", "default", "0" * 16, spec, choice, (), (out,), (), trace, cast("SpecNames", facts)), **changes)

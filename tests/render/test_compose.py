@@ -96,7 +96,7 @@ VENDORS = [
     ("M3-Max-128GB", "llama.cpp", None),
     ("cpu", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-b11312"),
     ("Arc", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-intel-b11312"),
-    ("mi300x_192gb", "ollama", "ollama/ollama:0.33.0-rocm"),
+    ("MI300X-192GB", "ollama", "ollama/ollama:0.33.0-rocm"),
 ]
 
 

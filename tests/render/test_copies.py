@@ -218,8 +218,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("gpu", "variable"), [("A100-80GB", "CUDA_VISIBLE_DEVICES"), ("MI300X-192GB", "HIP_VISIBLE_DEVICES")])
 def test_each_copy_has_its_gpus(gpu: str, variable: str) -> None:
-    made = copied(4)
-    made.spec["hardware"]["gpu"] = gpu
+    made = plan(replace(candidate("vllm"), replicas=4), hardware={"gpu": gpu, "gpus_per_node": 8})
     files = {a.path: a.text for a in artifacts(made, [made.choice or candidate("vllm")], book())}
     services = yaml.safe_load(files["vllm/compose.yaml"])["services"]
     names = ["vllm-1", "vllm-2", "vllm-3", "vllm-4"]

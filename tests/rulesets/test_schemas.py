@@ -100,8 +100,11 @@ def test_they_refuse(name: str, text: str) -> None:
 
 
 def test_names_of_rows_are_completed() -> None:
-    when = schema("table")["$defs"]["when"]["properties"]
+    parts = schema("table")["$defs"]
+    when = parts["when"]["properties"]
     vocabulary = read_yaml(ROOT / "rules/vocabulary.yaml", "x", LIMIT).data["names"]
     assert list(when) == list(vocabulary)
     assert all(cell["description"] for cell in when.values())
-    assert "vllm" in json.dumps(when["engine"])
+    assert when["engine"]["$ref"] == "#/$defs/of_engines"
+    assert "word_of_engines" in json.dumps(parts["of_engines"])
+    assert "vllm" in json.dumps(parts["word_of_engines"])
