@@ -69,47 +69,56 @@ def _norms(context: Context) -> list[Part]:
     return norms
 
 
-def _feed_forward(context: Context, stack: Stack) -> None:
-    experts = context.experts
-    sparse = sparse_layers(context.fields, context.layers) if experts else [False] * context.layers
-    if context.family.twin_layers:
-        sparse = [i % 2 == 0 for i in range(context.layers)]
-    some = [i for i, value in enumerate(sparse) if not value or context.family.twin_layers]
-    stack.add(dense(context.width, context.hidden, context.family, context.fields), some)
-    if experts:
-        layers = [i for i, value in enumerate(sparse) if value]
-        family = context.family
-        if context.fields.word("topk_method").endswith("greedy"):  # DeepSeek-V2: no correction bias yet
+def _feed_forward(context: Context, stack: Stack, own_kv: int, beside: bool) -> None:
+    """Dense layers and mixtures; `beside`: each layer has both. Layers from `own_kv` on reuse keys and values."""
+    fields, family, experts, every = context.fields, context.family, context.experts, range(context.layers)
+    if family.twin_layers or family.stack == "shared-kv":
+        sparse, some = [i for i in every if beside or (family.twin_layers and i % 2 == 0)], list(every)
+    else:
+        mixed = sparse_layers(fields, context.layers) if experts else [False] * context.layers
+        sparse, some = [i for i in every if mixed[i]], [i for i in every if not mixed[i]]
+    wide = 2 if fields.flag("use_double_wide_mlp") else 1
+    for factor, layers in ((1, [i for i in some if i < own_kv]), (wide, [i for i in some if i >= own_kv])):
+        stack.add(dense(factor * context.width, context.hidden, family, fields), layers)
+    if experts and sparse:
+        if fields.word("topk_method").endswith("greedy"):  # DeepSeek-V2: no correction bias yet
             family = replace(family, router_bias=False)
-        stack.add(mixture(experts, context.hidden, family), layers)
+        stack.add(mixture(experts, context.hidden, family), sparse)
 
 
 def standard(context: Context) -> Stack:
-    """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer."""
+    """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer.
+
+    The last `num_kv_shared_layers` reuse keys and values of those before them, and may be wider (Gemma 4)."""
     fields, family, stack = context.fields, context.family, Stack()
+    own_kv = context.layers - min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     types = layer_types(fields, family, context.layers)
-    for (word, own), layers in _split([(word, own_values(fields, i)) for i, word in enumerate(types)]):
+    for (word, shares, own), layers in _split([(word, i >= own_kv, own_values(fields, i)) for i, word in enumerate(types)]):
         some = replace(context, fields=fields.changed(own))
         if word == LINEAR or family.linear_beside:
             parts, cache = linear(family.linear, some.fields, context.hidden)
             stack.add(parts, layers, cache)
-        if word != LINEAR:
-            (_latent if family.stack == "latent" else _grouped)(some, stack, word, layers)
+        if word != LINEAR and family.stack == "latent":
+            _latent(some, stack, word, layers)
+        elif word != LINEAR:
+            _grouped(some, stack, word, layers, shares)
     if not stack.heads:
         raise fields.problem("layer_types", "names no layer with attention, which is not understood")
-    stack.add(_norms(context), list(range(context.layers)))
-    _feed_forward(context, stack)
+    beside = bool(context.experts) and family.stack == "shared-kv" and fields.flag("enable_moe_block")
+    sizes = Sizes("per-layer input", fields, {"hidden": context.hidden, "moe": beside})
+    stack.add(_norms(context) + parts_of("per-layer input", sizes, "other"), list(range(context.layers)))
+    _feed_forward(context, stack, own_kv, beside)
     for parts, layers in (*_mixed_streams(fields, context.hidden, context.layers), *_ngram_layers(fields, context.hidden, context.layers)):
         stack.add(parts, layers)
     return stack
 
 
-def _grouped(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
-    """Grouped-query attention of one type, full or over a window."""
+def _grouped(context: Context, stack: Stack, word: str, layers: list[int], shares: bool) -> None:
+    """Grouped-query attention of one type, full or over a window; with keys and values of its own unless it `shares` others'."""
     fields, family = context.fields, context.family
     full = head_counts(fields, family, context.hidden)
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
-    heads = heads_of(fields, full, family, word, context.tokens)
+    heads = replace(heads_of(fields, full, family, word, context.tokens), own_kv=not shares)
     counts = fields.integers("num_attention_heads_per_layer", context.layers, 1) or [heads.query] * context.layers
     indexed = _indexed(fields, layers)
     for (query, index), some in _split([(counts[i], i in indexed) for i in layers], layers):
@@ -117,7 +126,7 @@ def _grouped(context: Context, stack: Stack, word: str, layers: list[int]) -> No
         if index:
             more, size = _sparse_index(fields, context.hidden)
             parts, cache = parts + more, replace(cache, index_bytes=size)
-        stack.add(parts, some, cache)
+        stack.add(parts, some, *([] if shares else [cache]))
 
 
 def _latent(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
@@ -234,31 +243,6 @@ def compressed_layers(context: Context) -> Stack:
     return stack
 
 
-def shared_kv(context: Context) -> Stack:
-    """Wider global layers (Gemma 4), layers that reuse keys and values, and a dense part beside the experts."""
-    fields, stack, hidden = context.fields, Stack(), context.hidden
-    full = head_counts(fields, context.family, hidden)
-    stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
-    shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
-    first_shared = context.layers - shared
-    types = layer_types(fields, context.family, context.layers)
-    kinds = [(word, i < first_shared, own_values(fields, i)) for i, word in enumerate(types)]
-    for (word, own, values), layers in _split(kinds):
-        some = fields.changed(values)
-        heads = replace(heads_of(some, head_counts(some, context.family, hidden), context.family, word, context.tokens), own_kv=own)
-        parts = grouped(heads, hidden, context.family, fields)
-        stack.add(parts, layers, *([heads.cache] if own else []))
-    experts = context.experts if fields.flag("enable_moe_block") else None
-    sizes = Sizes("per-layer input", fields, {"hidden": hidden, "moe": experts is not None})
-    mixed = mixture(experts, hidden, context.family) if experts else []
-    stack.add(_norms(context) + mixed + parts_of("per-layer input", sizes, "other"), list(range(context.layers)))
-    wide = 2 if fields.flag("use_double_wide_mlp") else 1
-    stack.add(dense(context.width, hidden, context.family, fields), list(range(first_shared)))
-    late = list(range(first_shared, context.layers))
-    stack.add(dense(wide * context.width, hidden, context.family, fields), late)
-    return stack
-
-
 def blocks(context: Context) -> Stack:
     """Each block has its own heads and width, or none (Nemotron-NAS)."""
     fields, stack, hidden = context.fields, Stack(), context.hidden
@@ -287,6 +271,4 @@ def blocks(context: Context) -> Stack:
     return stack
 
 
-STACKS = {
-    "grouped": standard, "latent": standard, "mixers": mixers, "compressed": compressed_layers, "shared-kv": shared_kv, "blocks": blocks
-}
+STACKS = {**dict.fromkeys(("grouped", "latent", "shared-kv"), standard), "mixers": mixers, "compressed": compressed_layers, "blocks": blocks}
