@@ -59,12 +59,34 @@ def compose(launch: Launch, header: str) -> Artifact | None:
     if not launch.deploy.get("cache_dir"):
         data["volumes"] = {"cache": {}}
     written = escaped(data)
-    devices = launch.back_end.get("devices", AMD)
-    said = templates.render("compose.notes.j2", launch=launch, takes_key=takes_key(launch), key_shown=key_shown(launch), devices=devices)
-    notes = [summary(launch), *said.splitlines()]
+    notes = [summary(launch), *_notes(launch)]
     text = templates.render("data.yaml.j2", header=header, seal="", notes=notes, body=block(written))
     same_yaml(text, written, "compose.yaml")
     return Artifact(f"{launch.engine.name}/compose.yaml", text)
+
+
+def _notes(launch: Launch) -> list[str]:
+    probe = launch.facts["container"]["probe"]
+    asked = probe if isinstance(probe, str) else probe[0]
+    notes = [
+        "Run: docker compose up -d (a missing env_file means that files of two runs are mixed: run gen-deploy again)",
+        f"The health check assumes {asked} in the image; its start_period covers downloading and loading the weights.",
+    ]
+    if launch.copies > 1:
+        notes.append(f"Once all {launch.copies} copies are healthy, nginx opens their common port.")
+    if launch.deploy.get("api_key_from") and not takes_key(launch):
+        notes += [
+            f"{launch.facts['title']} does not support an API key: {launch.deploy['api_key_from']} is not used.",
+            "Put an authenticating proxy in front.",
+        ]
+    if key_shown(launch):
+        notes.append(f"{launch.facts['title']} accepts the key only as an argument: everyone who can inspect the container can read it.")
+    if launch.vendor == "amd":
+        notes += [
+            f"The group `video` must own {' and '.join(launch.back_end.get('devices', AMD))} on this machine;",
+            "otherwise, write the number of the owning group.",
+        ]
+    return notes
 
 
 def escaped(value: object) -> object:
@@ -174,14 +196,20 @@ def _mounts(launch: Launch) -> list[Data]:
 
 
 def _devices(launch: Launch) -> Data:
-    if launch.vendor == "nvidia":
-        ids = [str(number) for number in sorted(launch.devices)]
-        if launch.slice:
-            ids = [Expand(f"${{MIG_DEVICE:?set MIG_DEVICE to a {launch.slice} slice: its UUID, or card:slice such as 0:1}}")]
-        which: Data = {"device_ids": ids} if ids else {"count": min(launch.gpus, launch.gpus_per_node)}
-        return {"deploy": {"resources": {"reservations": {"devices": [{"driver": "nvidia", **which, "capabilities": ["gpu"]}]}}}}
-    found = {"amd": launch.back_end.get("devices", AMD), "intel": ["/dev/dri"]}.get(launch.vendor)
-    return {"devices": list(found), "group_add": ["video"]} if found else {}
+    match launch.vendor:
+        case "nvidia":
+            ids = [str(number) for number in sorted(launch.devices)]
+            if launch.slice:
+                ids = [Expand(f"${{MIG_DEVICE:?set MIG_DEVICE to a {launch.slice} slice: its UUID, or card:slice such as 0:1}}")]
+            which: Data = {"device_ids": ids} if ids else {"count": min(launch.gpus, launch.gpus_per_node)}
+            gpu = {"driver": "nvidia", **which, "capabilities": ["gpu"]}
+            return {"deploy": {"resources": {"reservations": {"devices": [gpu]}}}}
+        case "amd":
+            return {"devices": list(launch.back_end.get("devices", AMD)), "group_add": ["video"]}
+        case "intel":
+            return {"devices": ["/dev/dri"], "group_add": ["video"]}
+        case _:
+            return {}
 
 
 def _health(launch: Launch) -> Data:
@@ -204,6 +232,7 @@ def _health(launch: Launch) -> Data:
 
 
 def _create(launch: Launch, image: str) -> Data:
+    """The one-shot service that creates the model in the running server."""
     folder, model = modelfile.inside(launch)
     volumes = [copies.mounted("Modelfile", f"{folder}/Modelfile")]
     if model is not None:

@@ -15,20 +15,33 @@ from generator.throughput.shapes import Range, Speed
 SCHEMA_VERSION = 1
 
 
-_CHOICE = (
-    "engine", "engine_version", "back_end", "quantization", "bits", "group_size", "checkpoint", "revision", "gguf_file", "download_gib", "weights",
-    "kv_cache_dtype", "dtype", "tensor_parallel", "pipeline_parallel", "replicas", "max_model_len", "max_num_seqs", "max_num_batched_tokens",
-    "gpu_memory_utilization", "gpu_layers", "cpu_experts", "settings",
-)  # fmt: skip
-"""What `plan --json` says of a candidate: its fields, three of them under other names."""
-
-
 def choice_json(candidate: Candidate) -> dict[str, object]:
     """A candidate as in `plan --json`, without its figures."""
-    own: dict[str, object] = {"quantization": candidate.method, "weights": candidate.origin, "settings": dict(candidate.settings)}
-    if candidate.download:
-        own["download_gib"] = round(gib(candidate.download), 3)
-    return {name: own[name] if name in own else getattr(candidate, name) for name in _CHOICE if name in own or name != "download_gib"}
+    return {
+        "engine": candidate.engine,
+        "engine_version": candidate.engine_version,
+        "back_end": candidate.back_end,
+        "quantization": candidate.method,
+        "bits": candidate.bits,
+        "group_size": candidate.group_size,
+        "checkpoint": candidate.checkpoint,
+        "revision": candidate.revision,
+        "gguf_file": candidate.gguf_file,
+        **({"download_gib": round(gib(candidate.download), 3)} if candidate.download else {}),
+        "weights": candidate.origin,
+        "kv_cache_dtype": candidate.kv_cache_dtype,
+        "dtype": candidate.dtype,
+        "tensor_parallel": candidate.tensor_parallel,
+        "pipeline_parallel": candidate.pipeline_parallel,
+        "replicas": candidate.replicas,
+        "max_model_len": candidate.max_model_len,
+        "max_num_seqs": candidate.max_num_seqs,
+        "max_num_batched_tokens": candidate.max_num_batched_tokens,
+        "gpu_memory_utilization": candidate.gpu_memory_utilization,
+        "gpu_layers": candidate.gpu_layers,
+        "cpu_experts": candidate.cpu_experts,
+        "settings": dict(candidate.settings),
+    }
 
 
 def memory_json(memory: Footprint | None) -> dict[str, float] | None:
