@@ -13,7 +13,7 @@ from typing import Literal
 from generator.architecture.experts import Experts, read_experts
 from generator.architecture.families import Families, Family, family_of
 from generator.architecture.fields import MAX_LAYERS, MAX_TOKENS, Fields
-from generator.architecture.parts import Collector, matrix
+from generator.architecture.parts import collected, matrix
 from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
 from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
@@ -47,12 +47,9 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     context = _context(fields, family)
     stack = STACKS[family.stack](context)
     scheme = read_quantization(outer, fields)
-    collector = Collector(scheme)
-    for parts, layers in stack.parts:
-        collector.add(parts, layers)
     tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
-    matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
+    matrices = _embeddings(context, vocab, tied, scheme) + collected(stack.parts, scheme)
     seen = tower(outer, context.hidden, context.width, families) + audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
     yarn = _yarn_context(fields, family)

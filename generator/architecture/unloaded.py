@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from generator.architecture.attention import compressed, grouped
-from generator.architecture.parts import Collector, Part, StorageOf
+from generator.architecture.parts import Part, StorageOf, collected
 from generator.architecture.quantization import Scheme
 from generator.architecture.shape import Matrix
 from generator.architecture.stacks import BLOCKS, Context, Stack, hybrid_blocks
@@ -37,9 +37,8 @@ def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) 
     found: list[Matrix] = []
     for index in range(count):
         prefix = f"layers.{context.layers + index}." if kept != "module" else f"mtp.layers.{index}."
-        collector = Collector(_below(scheme, prefix) if scheme else None)
-        collector.add(_layer(context, stack, index), [0])
-        found += [*collector.matrices(), *_around(context, vocab if kept == "layer-with-embeddings" else 0)]
+        found += collected([(_layer(context, stack, index), [0])], _below(scheme, prefix) if scheme else None)
+        found += _around(context, vocab if kept == "layer-with-embeddings" else 0)
     return [replace(matrix, shard="replicated") for matrix in found], fields.has(*_COUNTS)
 
 

@@ -37,8 +37,8 @@ _LAWS: Mapping[str, tuple[EngineMemory, type[CacheCost]]] = {
 
 def _room(engine: str, said: Mapping[str, Any]) -> EngineRoom:
     memory, counted = _LAWS[engine]
-    speed = EngineSpeed(**said["speed"])
-    return EngineRoom(memory, CacheRules(counted, **said["cache"]), said["sources"], speed, said.get("pools", {}), said.get("adjustable", {}))
+    made = {"memory": memory, "cache": CacheRules(counted, **said["cache"]), "speed": EngineSpeed(**said["speed"])}
+    return EngineRoom(**{key: value for key, value in said.items() if key != "bench"} | made)
 
 
 ENGINES: Mapping[str, EngineRoom] = MappingProxyType({engine: _room(engine, said) for engine, said in shipped("engines.json").items()})
