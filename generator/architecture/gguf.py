@@ -31,9 +31,9 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     keys = Keys(header)
     if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
         raise keys.unknown("this is a vision projector (mmproj); name the language model's file instead")
-    if keys.value("attention.causal") is False:
+    if keys.values.get("attention.causal") is False:
         raise keys.unknown("this is an encoder, which does not generate text")
-    predicting = keys.integer("nextn_predict_layers", 0, high=keys.layers)
+    predicting = keys.integer("nextn_predict_layers", default=0, high=keys.layers)
     main_layers = keys.layers - predicting
     if not main_layers:
         raise keys.unknown("all its layers are for multi-token prediction")
@@ -42,19 +42,19 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     if embedding is None:
         raise keys.unknown("the tensor token_embd.weight is missing")
     hidden = keys.integer("embedding_length", low=1)
-    heads = keys.integer("attention.head_count", 0)
-    head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
-    experts = keys.integer("expert_count", 0)
+    heads = keys.integer("attention.head_count", default=0)
+    head_dim = keys.integer("attention.key_length", default=hidden // heads if heads else 0)
+    experts = keys.integer("expert_count", default=0)
     kind = _gguf_type(header, methods)
-    model_type, family = family_of_gguf(families, keys.arch, lambda key: bool(keys.value(key)))
+    model_type, family = family_of_gguf(families, keys.arch, lambda key: bool(keys.values.get(key)))
     return ModelArchitecture(
         model_type=model_type, layers=main_layers, hidden_size=hidden,
-        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0), vocab_size=embedding.rows,
-        attention_heads=heads, kv_heads=keys.integer("attention.head_count_kv", heads),
-        head_dim=keys.integer("attention.key_length_mla", head_dim), max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
+        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", default=0), vocab_size=embedding.rows,
+        attention_heads=heads, kv_heads=keys.integer("attention.head_count_kv", default=heads),
+        head_dim=keys.integer("attention.key_length_mla", default=head_dim), max_context=keys.integer("context_length", default=0, high=MAX_TOKENS),
         dtype=_dtype(header), matrices=tensors.matrices, caches=caches(keys, tensors, main_layers, family), experts=experts,
-        experts_per_token=min(experts, keys.integer("expert_used_count", 0)), moe_intermediate_size=_width(tensors, "ffn_down_exps"),
-        tied_embeddings=not any(m.name == "output" for m in tensors.matrices), rotary_dim=keys.integer("rope.dimension_count", head_dim),
+        experts_per_token=min(experts, keys.integer("expert_used_count", default=0)), moe_intermediate_size=_width(tensors, "ffn_down_exps"),
+        tied_embeddings=not any(m.name == "output" for m in tensors.matrices), rotary_dim=keys.integer("rope.dimension_count", default=head_dim),
         quantization=_quantization(header, kind), tensor_bytes=header.tensor_bytes, basis="gguf", gguf_type=kind,
         stored=folded(header.tensors, main_layers),
     )  # fmt: skip

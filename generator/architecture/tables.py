@@ -57,7 +57,7 @@ class Sizes(dict[str, int]):
         if isinstance(said, str):
             return self.length(said)
         if isinstance(said, list):
-            return fields.integer(*said)
+            return fields.integer(*said, low=1)
         if "if" in said and not self[said["if"]]:
             return 0
         high, default = said.get("high", MAX_WIDTH), said.get("default")
