@@ -45,8 +45,9 @@ class Keys(Fields):
 
     def integer(self, *keys: str, low: int = 0, high: int = MAX_WIDTH, default: int | None = None) -> int:
         """A whole number; for an array its maximum. Without a default the key must exist."""
-        if isinstance(self.values.get(keys[0]), GgufArray):
-            return max(self.per_layer(keys[0], 0, low, high))
+        key, value = self._first(keys)
+        if isinstance(value, GgufArray):
+            return max(self.per_layer(key, 0, low, high))
         return super().integer(*keys, low=low, high=high, default=default)
 
     def per_layer(self, key: str, default: int, low: int = 0, high: int = MAX_WIDTH) -> list[int]:
@@ -103,21 +104,13 @@ def _attends(tensors: LayerTensors, layer: int) -> bool:
     return tensors.has(layer, "attn_qkv") and not tensors.stateful(layer)
 
 
-def _lengths(keys: Keys, suffix: str = "") -> tuple[int, int]:
-    heads = keys.integer("attention.head_count", low=1)
-    even = max(1, keys.integer("embedding_length", low=1) // heads)
-    key = keys.integer("attention.key_length", default=even, low=1)
-    value = keys.integer("attention.value_length", default=even, low=1)
-    if suffix:
-        key = keys.integer("attention.key_length" + suffix, default=key, low=1)
-        value = keys.integer("attention.value_length" + suffix, default=value, low=1)
-    return key, value
-
-
 def _attention(keys: Keys, heads: int, window: int, chunked: bool) -> CacheGroup | None:
     if not heads:
         return None
-    key, value = _lengths(keys, "_swa" if window else "")
+    even = max(1, keys.integer("embedding_length", low=1) // keys.integer("attention.head_count", low=1))
+    key, value = (
+        keys.integer(*([f"attention.{word}_length_swa"] if window else []), f"attention.{word}_length", default=even, low=1) for word in ("key", "value")
+    )
     return CacheGroup("sliding" if window else "full", 1, heads, key, value, window, chunked=chunked and window > 0)
 
 
