@@ -90,8 +90,6 @@ def _read(outer: Fields, families: Families) -> tuple[Fields, Fields, str, Famil
 def _context(fields: Fields, family: Family) -> Context:
     if family.stack == "mixers":
         layers = len(hybrid_blocks(fields))
-        if layers > MAX_LAYERS:
-            raise fields.problem("layers_block_type", f"must not have more than {MAX_LAYERS} layers")
     else:
         layers = fields.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers", high=MAX_LAYERS)
     layers *= 2 if family.twin_layers else 1

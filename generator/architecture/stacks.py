@@ -15,6 +15,7 @@ from generator.architecture.shape import CacheGroup
 from generator.architecture.tables import Sizes, parts_of
 from generator.architecture.windows import LINEAR, head_counts, heads_of, layer_types, own_values, window_of
 from generator.quantity import ceil_to
+from generator.readers.resources import shipped
 
 
 @dataclass(frozen=True)
@@ -178,11 +179,6 @@ def _ngram_layers(fields: Fields, hidden: int, layers: int) -> list[tuple[list[P
     return [(parts_of("n-grams", Sizes("n-grams", fields, {"hidden": hidden}), "other"), chosen)] if chosen else []
 
 
-BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
-_MIXERS = {"linear_attention": "mamba", "mamba2": "mamba", "full_attention": "attention", "sparse": "moe", "dense": "mlp"}
-"""Other words for them, as newer versions of Transformers write them."""
-
-
 def mixers(context: Context) -> Stack:
     """One mixer per layer: Mamba-2, attention, a dense feed-forward layer or a mixture of experts."""
     fields, stack = context.fields, Stack()
@@ -207,18 +203,17 @@ def mixers(context: Context) -> Stack:
 
 def hybrid_blocks(fields: Fields) -> list[str]:
     """The mixer of each layer: mamba, attention, mlp or moe."""
-    given = fields.sequence("layers_block_type", str)
-    if given is None:
-        if len(fields.word("hybrid_override_pattern")) > MAX_LAYERS:
-            raise fields.problem("hybrid_override_pattern", f"must not have more than {MAX_LAYERS} layers")
-        given = [BLOCKS.get(c, c) for c in fields.word("hybrid_override_pattern")]
-    given = [_MIXERS.get(word, word) for word in given]
+    words = shipped("layers.json")["mixers"]
+    given = fields.sequence("layers_block_type", str) or list(fields.word("hybrid_override_pattern"))
+    key = "layers_block_type" if fields.has("layers_block_type") else "hybrid_override_pattern"
+    if len(given) > MAX_LAYERS:
+        raise fields.problem(key, f"must not have more than {MAX_LAYERS} layers")
     if not given:
         raise fields.missing("hybrid_override_pattern", "layers_block_type")
-    wrong = next((w for w in given if w not in BLOCKS.values()), None)
+    wrong = next((word for word in given if word not in words), None)
     if wrong is not None:
         raise fields.problem("hybrid_override_pattern", f"names the unknown layer type {wrong[:20]!r}")
-    return given
+    return [words[word] for word in given]
 
 
 def compressed_layers(context: Context) -> Stack:

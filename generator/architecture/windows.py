@@ -14,23 +14,18 @@ from generator.readers.resources import shipped
 FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
 LINEAR = "linear_attention"
 """Layers with a state instead of keys and values."""
-_SPELLINGS = {
-    **dict.fromkeys(("attention", "sparse", "global", "global_attention", "indexed_attention", "minimax_m3_sparse", "hybrid"), FULL),
-    **dict.fromkeys(("sliding", "local", "local_attention", "swa", "sliding_window", "hybrid_sliding"), SLIDING),
-    **dict.fromkeys(("linear", "mamba", "mamba2", "conv", "short_conv", "recurrent", "kda", "gated_delta_net"), LINEAR),
-}
 
 
 def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
     """The attention type of each layer: full, sliding, chunked or linear."""
     given = fields.sequence("layer_types", str, layers)
     if given is not None:
-        words = [_SPELLINGS.get(word, FULL if word.endswith("sparse_attention") else word) for word in given[:layers]]
-        wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR)), None)
+        spelled = shipped("layers.json")["types"]
+        wrong = next((word for word in given[:layers] if word not in spelled and not word.endswith("sparse_attention")), None)
         if wrong is not None:
             message = f"model config: {fields.where}layer_types names the unknown type {wrong[:40]!r}"
             raise fail("unknown-architecture", message, fields.place)
-        return words
+        return [spelled.get(word, FULL) for word in given[:layers]]
     sliding, attending = marked("sliding", fields, layers), marked("attention", fields, layers)
     if sliding is not None:
         return [SLIDING if slides else FULL for slides in sliding]
