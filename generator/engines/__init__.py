@@ -61,12 +61,11 @@ def log_parsers() -> tuple[LogParser, ...]:
 
 def benchmarks() -> Mapping[str, Benchmark]:
     """The benchmarks that engines bring, by engine."""
-    from generator.engines.benchmark import ServerBench
+    from generator.engines.benchmark import Benchmark
 
-    served = {engine: ServerBench(**said["bench"]) for engine, said in shipped("engines.json").items() if "bench" in said}
-    return {**served, "llama.cpp": _module("llama.cpp", "bench")}
+    served = {engine: Benchmark(**said["bench"]) for engine, said in shipped("engines.json").items() if "bench" in said}
+    return {**served, "llama.cpp": _module("llama.cpp", "bench").BENCH}
 
 
 def _module(engine: str, name: str) -> Any:
-    """A module of an engine's room; of its benchmark `Benchmark` says what is in it."""
     return import_module(f"generator.engines.{engine.replace('.', '_').replace('-', '_')}.{name}")

@@ -5,7 +5,7 @@ Floor 4, pure. Imported lazily, by `bench.sh` and by `calibrate --bench`."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from generator.record import dataclass
 
@@ -28,23 +28,11 @@ class BenchLoad(NamedTuple):
     result: str
 
 
-class Benchmark(Protocol):
-    """An engine's benchmark. `backends` are the words by which results name it; `prints`: it measures kernels without a server and prints its
-    result; `appends`: it adds its result to a file that is there."""
+class Benchmark(NamedTuple):
+    """An engine's benchmark, which sends random requests to the running server: its command, with the names of what a load says.
 
-    @property
-    def backends(self) -> Sequence[str]: ...
-    @property
-    def prints(self) -> bool: ...
-    @property
-    def appends(self) -> bool: ...
-
-    def command(self, load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[Word | str]:
-        """The words that start it; empty where it cannot measure this load. `server` are the arguments of the server."""
-
-
-class ServerBench(NamedTuple):
-    """A benchmark that sends random requests to the running server: its command with the names of what a load says."""
+    `backends` are the words by which results name it; `appends`: it adds its result to a file that is there; `prints`: it measures kernels
+    without a server and prints its result."""
 
     backends: Sequence[str]
     words: Sequence[str]
@@ -52,7 +40,7 @@ class ServerBench(NamedTuple):
     prints: bool = False
 
     def command(self, load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[Word | str]:
-        """The words, with code of the model's repository where the server runs it."""
+        """The words that start it; empty where it cannot measure this load. `server` are the arguments of the server."""
         said: dict[str, Word | str] = {**{f"{{{name}}}": str(value) for name, value in load._asdict().items()}, "{model}": model}
         return [said.get(word, word) for word in self.words if word != "--trust-remote-code" or load.settings.get("trust_remote_code")]
 
