@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from generator.errors import Problem
+from generator.readers.resources import folder
 from generator.rulebook.lint.layers import looked_at
 from generator.rulebook.overlay import Gathered
 from generator.rulebook.rules_check import cited
@@ -26,9 +27,9 @@ LEAST = 4
 
 @lru_cache(1)
 def _texts() -> tuple[str, ...]:
-    """The package's modules, lint's own excepted."""
-    package = Path(__file__).resolve().parents[2]
-    return tuple(path.read_text(encoding="utf-8") for path in package.rglob("*.py") if path.parent.name != "lint")
+    """The package's modules, lint's own excepted, and the data that they read."""
+    modules = [path for path in Path(__file__).resolve().parents[2].rglob("*.py") if path.parent.name != "lint"]
+    return tuple(path.read_text(encoding="utf-8") for path in (*modules, *folder("rules").glob("*.json")))
 
 
 @lru_cache(1)
