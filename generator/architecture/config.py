@@ -50,7 +50,8 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collected(stack.parts, scheme)
-    seen = tower(outer, context.hidden, context.width, families) + audio_tower(outer, context.hidden, families)
+    seen, encoder = tower(outer, context.hidden, context.width, families)
+    seen += audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
     yarn = _yarn_context(fields, family)
     dim, rows = _rotary(fields, family, stack, max(context.tokens, yarn))
@@ -59,9 +60,10 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
         model_type=kind, layers=context.layers, hidden_size=context.hidden, intermediate_size=context.width or experts.width,
         vocab_size=vocab, attention_heads=stack.heads, kv_heads=stack.kv_heads, head_dim=stack.head_dim, max_context=context.tokens,
         yarn_context=yarn, dtype=_dtype(outer, fields), matrices=tuple(matrices + seen),
-        caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()), experts=experts.count,
+        caches=() if family.encoder else tuple(replace(cache, layers=count) for cache, count in stack.caches.items()), experts=experts.count,
         experts_per_token=experts.used, moe_intermediate_size=experts.width if experts.count else 0, tied_embeddings=tied,
-        multimodal=bool(seen), rotary_dim=dim, rotary_rows=rows, quantization=_summary(scheme, matrices), unloaded=tuple(idle),
+        multimodal=bool(seen), encoder=encoder, streams=fields.integer("hc_mult", high=64, default=1), rotary_dim=dim, rotary_rows=rows,
+        quantization=_summary(scheme, matrices), unloaded=tuple(idle),
         unloaded_copied=copied, gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
     )  # fmt: skip
 
@@ -161,7 +163,7 @@ def _base(fields: Fields) -> int:
 
 def _max_context(fields: Fields, family: Family) -> int:
     """Tokens of context, rope scaling included; 0 if the config does not say."""
-    base = _base(fields)
+    base = max(0, _base(fields) - family.positions_offset)
     scaling = _scaling(fields)
     if scaling is None or family.context_scaled:
         return base

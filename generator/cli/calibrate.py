@@ -101,7 +101,6 @@ def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook,
 
 
 def _base(rules: str) -> str:
-    """What an overlay extends: a shipped set by its name, another by its folder."""
     return rules if rules in SHIPPED else str(Path(rules).resolve())
 
 

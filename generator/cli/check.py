@@ -74,11 +74,10 @@ def _show(folder: Path, finding: Finding, quiet: bool, verbose: bool) -> None:
     """One finding; manual edits are always shown, changes from regeneration only with -v."""
     name = f"{folder / finding.path}"
     show(f"{name}: {MEANING[finding.kind]}")
+    lines: list[str] = []
     if finding.kind == "edited" and not quiet:
-        lines = list(edit(name, finding.now, finding.found, verbose))
+        lines = edit(name, finding.now, finding.found, verbose)
     elif finding.kind == "differs" and verbose:
-        lines = list(drift(name, finding.now, finding.found, whole=True))
-    else:
-        return
+        lines = drift(name, finding.now, finding.found)
     if lines:
         show("\n".join(lines))

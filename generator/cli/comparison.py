@@ -13,7 +13,7 @@ from generator.compare.edits import edits
 from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
 from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.totals import totals
+from generator.compare.view import totals
 from generator.errors import InputError, Problem
 from generator.record import dataclass
 from generator.report.speed import Price
@@ -102,11 +102,10 @@ def compared(
             book.section(name)
     same = one.digest == other.digest
     found = [] if same else edits(one, other)
-    asked = probes(found, one, other)
     paths = [path for path in corpus.specs if not same or path in corpus.before]
 
     def work(path: str) -> Compared:
-        return compared_spec(corpus.specs[path], corpus.before.get(path, Was()), (other if same else one, other), path, asked, prices)
+        return compared_spec(corpus.specs[path], corpus.before.get(path, Was()), (other if same else one, other), path, prices)
 
     results = dict(zip(paths, pool.each(work, paths), strict=True))
     changes = in_order([change for result in results.values() for change in result.changes])
@@ -117,7 +116,7 @@ def compared(
         RulesName(old_label, one.name, one.digest), RulesName(new_label, other.name, other.digest),
         len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced,
         totals(((names[path], *r.figures) for path, r in results.items()), prices),
-        coverage(asked, {names[path]: r.seen for path, r in results.items()}),
+        coverage(probes(found, one, other), {names[path]: r.facts for path, r in results.items() if r.facts is not None}),
         tool=next((was.stored.tool for was in corpus.before.values() if was.stored is not None), None),
         kept=tuple(r.kept for r in results.values() if r.kept is not None),
     )  # fmt: skip

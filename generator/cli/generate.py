@@ -103,7 +103,6 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
 
 
 def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:
-    """Print the manual edits and how to resolve them."""
     if isinstance(error, EditedError) and error.edits:
         for finding in error.edits:
             tell("\n".join(edit(str(folder / finding.path), finding.now, finding.found, verbose)))

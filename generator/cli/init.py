@@ -12,14 +12,13 @@ import yaml
 from generator import __version__
 from generator.cli import options
 from generator.cli.output import say, show
-from generator.compare.command import added
+from generator.compare.command import plan_of
 from generator.compare.command import unlike as differences
-from generator.decide.decision import decide
 from generator.errors import DONE, InputError, Place, Problem, WriteError
 from generator.readers.resources import folder as resources
 from generator.render.words import comment
 from generator.rulebook.book import RuleBook, load
-from generator.spec.words import machine, spec_of
+from generator.spec.words import machine
 from generator.verify.files import MAX_BYTES, STDIN, Asked, check_file, check_text
 from generator.verify.restated import restated
 
@@ -76,18 +75,19 @@ def spec_of_file(source: Path, asked: Asked, hardware: Mapping[str, object] | No
         raise InputError(Problem("missing-key", "a launch file does not say its GPUs: name them with --gpu", Place(str(source))))
     known = replace(known, version=known.checked_as)
     said = restated(launch, known, hardware, asked.model, folder, book)
-    plan = decide(spec_of(said.data, folder), book).plan
-    if plan.choice:  # what the plan adds is left out again, where a spec can say that
-        extra = said.data.setdefault("deploy", {}).setdefault("extra_args", {}).setdefault(known.engine, {})
-        extra |= dict.fromkeys(added(differences(launch, known, plan, book), known.engine, book), False)
-        plan = decide(spec_of(said.data, folder), book).plan
-    left = {finding.message.split()[0] for finding in said.unsaid}
+    try:
+        plan = plan_of(said, launch, known, folder, book)
+    except InputError:
+        if not any(finding.code == "unknown-model" for finding in said.unsaid):
+            raise
+        plan = None  # of a model that the lock looks up
     say(finding.problem for finding in said.unsaid)
-    for one in differences(launch, known, plan, book) if plan.choice else ():
+    if plan is not None and plan.choice is None:
+        say([Problem("nothing-fits", "the command does not fit this machine: `gen-deploy verify --gpu` says why", Place(str(source)), "warning")])
+    left = {finding.message.split()[0] for finding in said.unsaid}
+    for one in differences(launch, known, plan, book) if plan is not None and plan.choice else ():
         if one.name not in left:
             say([Problem("unlike", str(one), Place(str(source)), "warning")])
-    if plan.choice is None:
-        say([Problem("nothing-fits", "the command does not fit this machine: `gen-deploy verify --gpu` says why", Place(str(source)), "warning")])
     return f"# What {comment(source.name)} says, by `gen-deploy init --from`: pins hold each of its settings.\n{_yaml(said.data)}"
 
 

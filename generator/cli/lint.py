@@ -12,12 +12,11 @@ from generator.cases.observed import reached
 from generator.cli import options
 from generator.cli.output import show
 from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem
-from generator.readers.document import read_yaml
 from generator.report.findings import FORMATS, as_format
 from generator.rulebook.book import RuleBook, sections_of
 from generator.rulebook.lint.findings import Reached, findings, in_order
 from generator.rulebook.overlay import Gathered
-from generator.rulebook.rulesets import MAX_RULE_BYTES, chain, find, gather, root_of
+from generator.rulebook.rulesets import chain, find, gather, root_of
 from generator.spec import project
 
 MONTHS = 12
@@ -49,14 +48,7 @@ def lint(rules: str, today: date, months: int = MONTHS, no_cases: bool = False) 
     gathered = gather(path, trust=False)
     looked, problems = (None, []) if no_cases or gathered.problems else _reached(path, gathered)
     shared = len(chain(path)) == 1 and path.resolve() == root_of(path).resolve() / "default"
-    beside = [read_yaml(file, str(file), MAX_RULE_BYTES).data for file in _beside(path)] if shared else []
-    return in_order([*findings(gathered, today, months, looked, beside, shared), *problems])
-
-
-def _beside(path: Path) -> list[Path]:
-    """The files of the other sets that share facts with this one."""
-    sets = [file.parent for file in root_of(path).glob("*/ruleset.yaml") if file.parent.resolve() != path.resolve()]
-    return [file for one in sets for file in sorted(one.rglob("*.yaml"))]
+    return in_order([*findings(gathered, today, months, looked, shared), *problems])
 
 
 def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Problem]]:

@@ -12,7 +12,7 @@ from generator.cli import options
 from generator.cli.files import check_versions
 from generator.cli.output import show, show_json, tell
 from generator.compare.upgrade import broken, changes
-from generator.decide.decision import Outcome, decide
+from generator.decide.decision import decide
 from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
 from generator.render.files import artifacts
 from generator.render.launch import launch_of
@@ -64,21 +64,14 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade | 
     result: Upgrade = {
         "name": spec.name, "spec": spec.document.name, "engine": choice.engine, "from": choice.engine_version, "to": version,
         "breaks": [finding.as_json() for finding in breaks],
-        "decision": _decision(now, then), "changes": [], "rejected": [],
+        "decision": None, "changes": [], "rejected": [],
     }  # fmt: skip
     if then.plan.choice is None:
         first = then.plan.rejected[0] if then.plan.rejected else None
         result["rejected"] = [{"id": reason.row, "because": reason.because} for reason in (first.reasons if first else ())]
         return result, DIFFERENCES
-    old, new = launch_of(now.plan, choice, book, BACK), launch_of(then.plan, then.plan.choice, book, BACK)
-    differing = changes(old, new)
-    result["changes"] = [change._asdict() for change in differing]
-    return result, DIFFERENCES if breaks or differing or result["decision"] else DONE
-
-
-def _decision(now: Outcome, then: Outcome) -> dict[str, str] | None:
-    """The old and new candidate if the choice changes, else None."""
-    old, new = now.plan.choice, then.plan.choice
-    if old is None or new is None or old.id == new.id:
-        return None
-    return {"old": old.id, "new": new.id}
+    new = then.plan.choice
+    if new.id != choice.id:
+        result["decision"] = {"old": choice.id, "new": new.id}
+    result["changes"] = [change._asdict() for change in changes(launch_of(now.plan, choice, book, BACK), launch_of(then.plan, new, book, BACK))]
+    return result, DIFFERENCES if breaks or result["changes"] or result["decision"] else DONE

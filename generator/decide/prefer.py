@@ -227,7 +227,6 @@ def _beats(its: list[float], mine: list[float], shares: list[float]) -> bool:
 
 
 def _contest(one: Ranked, other: Ranked) -> str:
-    """The contest in which two candidates meet."""
     a, b = one.candidate, other.candidate
     return "engines" if a.engine != b.engine else "methods" if a.method != b.method else "layouts"
 

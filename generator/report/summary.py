@@ -61,7 +61,7 @@ def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
     memory, kv = plan.choice.memory, plan.choice.kv_cache
     if memory is not None and memory.budget:
         terms = [("weights", memory.weights), ("KV cache", memory.kv_cache), ("activations", memory.activations)]
-        terms += [("CUDA graphs", memory.cuda_graphs), ("run-time", memory.runtime)]
+        terms += [("CUDA graphs", memory.cuda_graphs), ("run-time", memory.runtime), ("draft", memory.draft), ("adapters", memory.adapters)]
         shown = ", ".join(f"{name} {gib(size):.2f}" for name, size in terms if size)
         yield f"  memory (GiB, estimated): {shown}; budget {gib(memory.budget):.2f}, free under the workload {memory.headroom:.0%}"
     if kv is not None and kv.tokens:

@@ -202,7 +202,6 @@ def catalogue_words(merged: Data, words_of: str) -> list[str]:
 
 
 def _sources(gathered: Gathered) -> Iterator[Problem]:
-    """Problems of all `source` keys, at any depth."""
     known = gathered.merged["sources"]
     for document in gathered.documents.values():
         for path, word in cited(document.data):

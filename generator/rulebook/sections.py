@@ -50,6 +50,8 @@ Checkpoint = TypedDict("Checkpoint", {
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],
     "parameters_billion": float, "fp16_gb": float, "chat": bool, "gated": bool, "trust_remote_code": bool | str, "revision": str,
+    "task": str, "overrides": dict[str, dict[str, object]],
+    "drafts": dict[str, dict[str, object]],
     "checkpoints": Mapping[str, Checkpoint | list[Checkpoint]], "tool_call_parser": Mapping[str, str], "reasoning_parser": Mapping[str, str], "tags": list[str],
     "tokenizer_mode": Mapping[str, str], "tool_template": Mapping[str, str], "min_version": Mapping[str, str], "source": Source,
 }, total=False)  # fmt: skip
