@@ -1,4 +1,4 @@
-"""`gpus_per_node: auto`: the smallest number of GPUs that meets the spec's objectives.
+"""What a spec leaves to the tool: the smallest number of GPUs that meets the objectives, a draft where it gains.
 
 Floor 5, pure but for the files that a spec names."""
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from generator.rulebook.book import RuleBook
@@ -36,3 +37,16 @@ def counts(spec: DeploymentSpec, book: RuleBook) -> Iterator[int]:
     needed = int(spec.pin.get("tensor_parallel") or 1) * int(spec.pin.get("pipeline_parallel") or 1)
     powers = [1 << n for n in range(most.bit_length())]
     yield from [count for count in powers if count * spec.hardware.nodes >= needed] or [1 << (most - 1).bit_length()]
+
+
+def faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
+    """Of the decisions with and without a draft the one whose choice makes a token sooner; the spec stays as it was written."""
+    choice = drafted.plan.choice
+    if choice is not None and choice.speculative is None:
+        return drafted
+    other = plain()
+    speeds = [one.plan.choice and one.plan.choice.performance and one.plan.choice.performance.speed for one in (drafted, other)]
+    times = [speed.tpot_ms.value if speed else inf for speed in speeds]
+    if choice is not None and times[0] < times[1]:
+        return drafted
+    return replace(other, plan=replace(other.plan, spec={**other.plan.spec, "serve": drafted.plan.spec["serve"]}))

@@ -7,11 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from math import inf
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer, rule_of_thumb
-from generator.decide.automatic import smallest
+from generator.decide.automatic import faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
@@ -69,7 +68,7 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
         return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())
 
     if spec.serve.get("speculative") == "auto":
-        return _faster(within({}), lambda: decide(replace(spec, serve={**spec.serve, "speculative": "off"}), book, thorough, making))
+        return faster(within({}), lambda: decide(replace(spec, serve={**spec.serve, "speculative": "off"}), book, thorough, making))
     choice = spec.lock.choices.get(spec.name) if spec.lock is not None else None
     if choice is None:
         return within({})
@@ -85,19 +84,6 @@ def works(spec: DeploymentSpec, book: RuleBook) -> bool:
     decision = _Decision(resolve(spec, book), first=True)
     decision._pairs(prefer.criteria(book.tables["prefer"], decision.names), making=True)
     return bool(decision.working)
-
-
-def _faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
-    """Of the decisions with and without a draft the one whose choice makes a token sooner; the spec stays as it was written."""
-    choice = drafted.plan.choice
-    if choice is not None and choice.speculative is None:
-        return drafted
-    other = plain()
-    speeds = [one.plan.choice and one.plan.choice.performance and one.plan.choice.performance.speed for one in (drafted, other)]
-    times = [speed.tpot_ms.value if speed else inf for speed in speeds]
-    if choice is not None and times[0] < times[1]:
-        return drafted
-    return replace(other, plan=replace(other.plan, spec={**other.plan.spec, "serve": drafted.plan.spec["serve"]}))
 
 
 def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
