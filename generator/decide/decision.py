@@ -4,13 +4,13 @@ Floor 5, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer, rule_of_thumb
-from generator.decide.automatic import faster, smallest
+from generator.decide.automatic import best, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
@@ -27,7 +27,6 @@ from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
 from generator.decide.speculative import speculation_json
 from generator.decide.weigh import drafting, projector_bytes, served, weights_on_gpu
-from generator.errors import InputError
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
@@ -103,26 +102,8 @@ def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[Deployment
     if spec.hardware.gpus and not spec.hardware.cards:
         from generator.decide.unequal import each_set  # few specs have unequal cards
 
-        return _best(each_set(spec, book), decided)
+        return best(each_set(spec, book), decided)
     return smallest(spec, book, decided) if spec.hardware.gpus_auto else decided(spec)
-
-
-def _best(sets: Iterable[DeploymentSpec], decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
-    """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason. Sets that are
-    too small for what is pinned come to nothing; raises `InputError` where all are."""
-    outcomes, errors = list[Outcome](), list[InputError]()
-    for tried in sets:
-        try:
-            outcomes.append(decided(tried))
-        except InputError as error:
-            errors.append(error)
-    if not outcomes:
-        raise errors[0]
-    works = [one for one in outcomes if one.ranked]
-    if not works:
-        return next((one for one in outcomes if one.plan.rejected), outcomes[0])
-    best = works[0].contests.order([one.ranked[0] for one in works]).best_first[0]
-    return next(one for one in works if one.ranked[0] is best)
 
 
 _NOTHING = Candidate("", "", "", 0.0, None, "", None, None, "", "")
