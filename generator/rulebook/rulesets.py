@@ -1,8 +1,6 @@
 """Rule sets on disk: folders of YAML files, layered, checked and merged.
 
-Floor 1. A file's top-level key names its content: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`, `architectures`, `models`,
-`methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `dtypes`, `engine`, `families`, `ruleset`, `off`. Cases (`cases/`) are beside the
-rules and are not read here."""
+Floor 1. A file's top-level key names its content (`schemas.KINDS`). Cases (`cases/`) are beside the rules and are not read here."""
 
 from __future__ import annotations
 
