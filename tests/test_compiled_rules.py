@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,6 +28,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     real = resources.folder
     monkeypatch.setattr(resources, "folder", lambda name: tmp_path / "compiled" if name == "compiled" else real(name))
     return tmp_path / "compiled"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The compiled set `default`, made once."""
+    target = tmp_path_factory.mktemp("made") / "default"
+    compile_to(target, "default")
+    return target
+
+
+@pytest.fixture
+def filled(made: Path, cache: Path) -> Path:
+    """A folder of compiled sets that has `default`."""
+    shutil.copytree(made, cache / "default")
+    return cache
 
 
 def everything(book: RuleBook) -> dict[str, object]:
@@ -63,21 +79,21 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", DAMAGE)
-def test_a_damaged_cache_is_made_again(what: str, cache: Path) -> None:
+def test_a_damaged_cache_is_made_again(what: str, filled: Path) -> None:
     whole = everything(load())
-    (folder,) = cache.iterdir()
+    (folder,) = filled.iterdir()
     DAMAGE[what](folder)
     assert everything(load()) == whole
-    (folder,) = cache.iterdir()
+    (folder,) = filled.iterdir()
     healed = load()
     assert healed._compiled is not None
     for name in SECTIONS:
         healed._compiled.section(name)
 
 
-def test_a_section_nested_too_deep_is_damage(cache: Path) -> None:
+def test_a_section_nested_too_deep_is_damage(filled: Path) -> None:
     whole = load().section("models")
-    (folder,) = cache.iterdir()
+    (folder,) = filled.iterdir()
     raw = b"[" * 200_000
     index = json.loads((folder / "index.json").read_bytes())
     index["sections"]["models"] = hashlib.sha256(raw).hexdigest()
