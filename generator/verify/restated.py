@@ -114,6 +114,7 @@ class _Command:
             one = _given(self.known.parameters.get(name) or Option(name, (name,), "string"), name, *values)
             setting, entry = self.settings.get(name, ("", {}))
             self._setting(setting, entry, values[-1], one) if setting else self._extra(one)
+        self._ranks()
         self._model(model)
         if (context := self._context()) is not None:
             self._defaults(context)
@@ -137,6 +138,7 @@ class _Command:
         if setting == "api_key":
             self._no(one.name, value, "a secret stands in no file: name its variable, deploy.api_key_from")
         if setting in _LEFT_OUT:
+            self.given[setting] = value
             return
         if setting == "max_num_batched_tokens" and self.engine.has("ubatch_size"):  # the step is the physical batch there
             self._extra(one)
@@ -145,8 +147,11 @@ class _Command:
         if setting in OF_THE_MODEL:
             self.given[setting] = value
             return  # read together, when the model is known
-        path = ELSEWHERE.get(setting) or (("pin", pin) if pin in schema()["properties"]["pin"]["properties"] else None)
+        pins = schema()["properties"]["pin"]["properties"]
+        path = ELSEWHERE.get(setting) or (("pin", pin) if pin in pins else None)
         said = None if path is None or (pin == "max_model_len" and value.text == "0") else self._value(entry, value)
+        if isinstance(said, int) and pins.get(pin, {}).get("type") == "boolean":
+            said = said is True or said > 1  # a number of ranks
         if path is None and one.name in self.launch.env and not one.option.name.startswith("-"):
             self.data.setdefault("deploy", {}).setdefault("env", {})[one.name] = value.text
         elif path is None:
@@ -196,6 +201,20 @@ class _Command:
         self.unsaid.append(Finding("not-in-a-spec", f"{name} is left out: {because}", value.place, "warning"))
 
     # -- what the words mean
+
+    def _ranks(self) -> None:
+        """Data parallelism as ranks of attention that share the experts, where the command says so; else it means copies."""
+        deploy, pin = self.data.get("deploy", {}), self.data["pin"]
+        attention, experts = self.engine.spelling("enable_attention_ranks"), self.given.get("expert_parallel")
+        if deploy.get("replicas", 1) > 1 and (attention["key"] in self.extra if attention else pin.get("expert_parallel")):
+            pin["data_parallel"] = ranks = deploy.pop("replicas")
+            if attention:  # its option counts the GPUs of all ranks
+                pin["tensor_parallel"] = max(1, pin.get("tensor_parallel", 1) // ranks)
+                del self.extra[attention["key"]]
+        whole = pin.get("tensor_parallel", 1) * pin.get("data_parallel", 1)
+        if pin.get("expert_parallel") and experts and (number(experts.text) or whole) != whole:  # some of the ranks only
+            self.extra[(self.engine.spelling("expert_parallel") or {})["key"]] = int(experts.text)
+            del pin["expert_parallel"]
 
     def _context(self) -> Context | None:
         """Model and machine resolved; an unknown model as what its name says it is made of, or as large as it says. None where it says neither."""
