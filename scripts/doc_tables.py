@@ -60,7 +60,7 @@ def tables(book: RuleBook) -> str:
 
 def order(name: str) -> int:
     """Tables in the order in which they are read."""
-    return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`quantize`", "`warn`").index(name)
+    return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`quantize`", "`warn`", "`fits`").index(name)
 
 
 WORKED = ("chat-8xa100", "code-rtx4090", "t4-chat")

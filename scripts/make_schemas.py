@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from output_schemas import outputs  # noqa: E402
 
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
@@ -175,7 +177,7 @@ def table(merged: Schema) -> Schema:
         "places": {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean", "array"], "items": SCALAR}},
     }
     properties = {
-        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn", "quantize"]},
+        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn", "quantize", "fits"]},
         "asks": {**TEXT, "description": "The question that the table answers."},
         "hit": {
             "enum": ["collect", "first", "unique"],
@@ -200,7 +202,7 @@ def cases(merged: Schema) -> Schema:
     candidate = mapping(choice, description="Words of the choice (a list: one of them); null: nothing fits.") | {"type": ["object", "null"]}
     exactly = {"type": "array", "items": ID, "uniqueItems": True}
     rows = mapping(
-        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "quantize", "warn", "prefer", "reject")}
+        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "quantize", "warn", "prefer", "reject", "fits")}
     )
     expect = mapping(
         {
@@ -477,12 +479,27 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "engines": {**WORDS, "description": "The only engines with kernels for it; every method is refused with another."}, "source": SOURCE,
         }
     )  # fmt: skip
+    ask = mapping(
+        {
+            "command": {**WORDS, "minItems": 1, "description": "The tool and its arguments."},
+            "vendor": {"enum": ["nvidia", "amd", "intel", "apple"]},
+            "device": {**TEXT, "description": "Where a card begins in the answer: a regular expression."},
+            "name": {**TEXT, "description": "Its first group is the card's name."},
+            "memory": {**TEXT, "description": "Its first group is the card's memory."},
+            "capability": {**TEXT, "description": "Its first group is the card's compute capability."},
+            "bytes": {**SOME, "maximum": 10**10, "description": "Bytes of one of what `memory` counts."},
+            "within": {**NUMBER, "description": "A card whose memory differs by more than this share from what its name says was rebuilt."},
+            "least_gib": {**NUMBER, "description": "Less memory is a processor's own graphics."},
+        },
+        ("command", "vendor", "device", "name", "memory", "bytes"),
+        "A tool that names the cards of a machine.",
+    )
     gpu_names = mapping(
         {
             "front": {**WORDS, "description": "Words before a card's name that tell no card from another."},
             "anywhere": {**WORDS, "description": "Words in a card's name that tell no card from another."},
             "elsewhere": {**WORDS, "description": "Names of accelerators, or their beginnings, that no engine of the catalogue serves."},
-            "use": {**TEXT, "description": "What serves them."}, "source": SOURCE,
+            "use": {**TEXT, "description": "What serves them."}, "ask": ask, "source": SOURCE,
         }
     )  # fmt: skip
     row = {"$ref": "#/$defs/row"}
@@ -922,6 +939,7 @@ def schemas() -> dict[str, Schema]:
         "hubs": hubs(),
         "families": families(),
         "registry": registry(),
+        **outputs(),
     }
 
 

@@ -132,7 +132,8 @@ def _without(spec: DeploymentSpec, part: str, key: str) -> Iterator[Attempt]:
     section = getattr(spec, part)
     if key in section:
         laid: dict[str, Any] = {part: {name: value for name, value in section.items() if name != key}}
-        yield f"{part} without {key}", replace(spec, **laid)
+        option = key == "engine" and key not in (spec.document.data.get("pin") or {})
+        yield "--engine left out" if option else f"{part} without {key}", replace(spec, **laid)
 
 
 def _more_gpus(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:

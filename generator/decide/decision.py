@@ -91,6 +91,18 @@ def _faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
     return replace(other, plan=replace(other.plan, spec={**other.plan.spec, "serve": drafted.plan.spec["serve"]}))
 
 
+def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
+    """What `decide` chooses where published weights will do, with its speed; None where none of them runs.
+
+    Settings, runners-up and reasons are left out: for a whole catalogue. Raises `InputError` for what is unknown in the spec."""
+    decision = _Decision(resolve(spec, book))
+    found = decision.ordered(making=False)[0].best_first
+    if not found:
+        return None
+    candidate = decision.speeds.estimated(found[0].candidate)
+    return found[0]._replace(candidate=candidate, facts={**found[0].facts, **decision.speeds.names_of(candidate)})
+
+
 def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
     """The outcome for a machine as it is, or for the best of the machines that the spec leaves open."""
     if spec.hardware.gpus and not spec.hardware.cards:
@@ -153,11 +165,15 @@ class _Decision:
         """Whether the spec pins a candidate closely enough that its figures are wanted even if it is rejected."""
         return bool(self.context.spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
 
-    def outcome(self) -> Outcome:
+    def ordered(self, making: bool = True) -> tuple[Order, Contests]:
+        """The candidates that work, best first; without `making`, of weights that exist."""
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
-        self._pairs(rows)
+        self._pairs(rows, making)
         contests = Contests(rows, self.speeds.level, self.speeds.comparable)
-        order = contests.order(self.working)
+        return contests.order(self.working), contests
+
+    def outcome(self) -> Outcome:
+        order, contests = self.ordered()
         finished, steps = self._best_of_engines(order.best_first)
         if finished:
             best, facts = self._shown(finished[0], order.best_first[0]), finished[0].facts
@@ -178,13 +194,13 @@ class _Decision:
 
     # -- candidates
 
-    def _pairs(self, preferences: list[Row]) -> None:
+    def _pairs(self, preferences: list[Row], making: bool) -> None:
         """Weigh every pair. While the rules put weights that a job makes last, they are only looked at where nothing else works."""
         context = self.context
         last = comes_last(preferences) and not (context.thorough or context.making)
-        for pair in pairs(context, making=not last):
+        for pair in pairs(context, making=making and not last):
             self._pair(pair)
-        if self.working or not last or self.everywhere:
+        if self.working or not (making and last) or self.everywhere:
             return
         made = [pair for pair in pairs(context, making=True) if pair.made is not None]
         again = {(pair.engine.name, pair.method) for pair in made}

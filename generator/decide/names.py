@@ -139,12 +139,22 @@ def pair_names(
         "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,
         "support": support,
         "weights.origin": origin,
+        "weights.gated": _gated(context, checkpoint),
         "weights.on_hub": on_hub,
     }
     registry = source_of(book, engine)
     hub = first_source(way_of(engine.facts, elsewhere).get("source"))
     known = {"support": source, "engine.loads_hub": hub, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
     return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
+
+
+def _gated(context: Context, checkpoint: Checkpoint | None) -> bool:
+    """Whether what is loaded asks for a licence: the model's own repository, or one prepared from it, as the lock or the same owner says."""
+    model, lock = context.model, context.spec.lock
+    locked = lock.repositories.get(checkpoint.id) if lock is not None and checkpoint is not None else None
+    if locked is not None:
+        return bool(locked.gated)
+    return model.gated and (checkpoint is None or checkpoint.id.partition("/")[0] == model.id.partition("/")[0])
 
 
 @remembered

@@ -40,7 +40,7 @@ MethodNames = TypedDict("MethodNames", {
 
 _PairNames = TypedDict("_PairNames", {
     "context.beyond_engine": bool, "checkpoint.fp8_cache": bool, "engine.reads_format": bool, "engine.reads_layout": bool,
-    "pair.pinned": bool, "weights.on_hub": bool | None, "support": str, "weights.origin": str,
+    "pair.pinned": bool, "weights.on_hub": bool | None, "support": str, "weights.origin": str, "weights.gated": bool,
 })  # fmt: skip
 
 LayoutNames = TypedDict("LayoutNames", {

@@ -84,7 +84,7 @@ def unknown_model(spec: DeploymentSpec, book: RuleBook) -> Problem:
     known = [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())]
     near = f"; did you mean {' or '.join(map(repr, same))}?" if same else did_you_mean(wanted, short)
     near = next((near.replace(word, model) for word, model in short.items() if not same and repr(word) in near), near) or did_you_mean(wanted, known)
-    asks = f"`gen-deploy lock {spec.document.name}` looks it up on the model hub (needs `pip install 'gen-deploy[hub]'`); "
+    asks = f"`gen-deploy lock {spec.words}` looks it up on the model hub (needs `pip install 'gen-deploy[hub]'`); "
     lookup = asks if "/" in wanted and not is_path(wanted) else ""
     return _problem(spec, "unknown-model", f"{wanted!r} is neither in the catalogue nor in the lock{near}; {lookup}{ways}")
 

@@ -20,7 +20,12 @@ Gpu = TypedDict("Gpu", {
 }, total=False)  # fmt: skip
 """`memory_gib` is only in what a spec says itself."""
 
-GpuNames = TypedDict("GpuNames", {"front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "source": Source}, total=False)
+Ask = TypedDict("Ask", {
+    "command": list[str], "vendor": str, "device": str, "name": str, "memory": str, "capability": str, "bytes": int, "within": float, "least_gib": float,
+}, total=False)  # fmt: skip
+GpuNames = TypedDict("GpuNames", {
+    "front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "ask": Ask, "source": Source,
+}, total=False)  # fmt: skip
 Architecture = TypedDict("Architecture", {
     "vendor": str, "title": str, "compute_capabilities": list[float], "computes": list[str], "back_end": str, "back_ends": Mapping[str, str],
     "speed": Mapping[Literal["compute", "host"], str],
