@@ -52,6 +52,22 @@ def in_span(span: Mapping[str, Any], key: tuple[int, ...]) -> bool:
     return (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
 
 
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """The first and the last of each run of consecutive numbers, in their order."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers as `0-3,8`."""
+    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs(numbers))
+
+
 def grouped(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[list[Thing]]:
     """Things that share a key, in their order."""
     groups: dict[Hashable, list[Thing]] = {}

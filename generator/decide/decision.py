@@ -78,6 +78,15 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
     return held(spec, within({}), choice, within)
 
 
+def works(spec: DeploymentSpec, book: RuleBook) -> bool:
+    """Whether anything works for a spec: the first candidate that does is enough. Raises `InputError` as `decide`."""
+    if spec.hardware.gpus or spec.hardware.gpus_auto or spec.serve.get("speculative") == "auto":
+        return decide(spec, book).plan.choice is not None
+    decision = _Decision(resolve(spec, book), first=True)
+    decision._pairs(prefer.criteria(book.tables["prefer"], decision.names), making=True)
+    return bool(decision.working)
+
+
 def _faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
     """Of the decisions with and without a draft the one whose choice makes a token sooner; the spec stays as it was written."""
     choice = drafted.plan.choice
@@ -146,8 +155,9 @@ class _Case(NamedTuple):
 
 
 class _Decision:
-    def __init__(self, context: Context) -> None:
-        self.context, self.book = context, context.book
+    def __init__(self, context: Context, first: bool = False) -> None:
+        """With `first`, the first candidate that works ends the search."""
+        self.context, self.book, self.first = context, context.book, first
         self.names, self.sources = spec_names(context)
         self.everywhere = reasons("reject", SPEC, self.names, self.sources, self.book)
         self.rejected: list[Rejection] = []
@@ -200,6 +210,8 @@ class _Decision:
         last = comes_last(preferences) and not (context.thorough or context.making)
         for pair in pairs(context, making=making and not last):
             self._pair(pair)
+            if self.first and self.working:
+                return
         if self.working or not (making and last) or self.everywhere:
             return
         made = [pair for pair in pairs(context, making=True) if pair.made is not None]
