@@ -13,7 +13,7 @@ from generator.facts.engine import back_ends_of
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
-from generator.throughput.estimate import LOCAL, Calibration, Setting, band_class
+from generator.throughput.estimate import Calibration, Setting, band_class
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import LocalMachine, packing_of
 from generator.throughput.model import cache_traffic, model_shape
@@ -100,10 +100,10 @@ def _setting(case: Case, book: RuleBook) -> tuple[Setting, float] | None:
     method = book.section("methods")[case.method]
     model = model_shape(shape, method)
     if case.method.startswith("gguf"):
-        from generator.sizing.gguf import gguf_weights
+        from generator.sizing.gguf import gguf_sizes, placed
 
-        size = gguf_weights(shape, method, book.section("ggml_types"), Layout(), cpu=False, exact=0)
-        model = model.weighing(size)
+        parts = placed(gguf_sizes(shape, method, book.section("ggml_types")), shape.layers + 1)
+        model = model._replace(dense_bytes=float(parts.gpu_dense), expert_bytes=float(parts.gpu_experts))
     generation = book.section("architectures")[gpu["architecture"]]
     ends = back_ends_of(book.section("engines")[case.engine], generation)
     hardware = hardware_shape(gpu, generation, method, numbers_of(book, "0"), across=case.nodes > 1, back_end=ends.get(_back_end(case)))
@@ -132,7 +132,7 @@ def predict(one: Prepared, machine: Machine | LocalMachine) -> float:
     """One case: what its benchmark did, in the model's terms."""
     case = one.case
     middle = case.input_tokens + case.output_tokens / 2.0
-    if case.engine in LOCAL or case.group == "vLLM batch 1":
+    if case.metric in ("decode_tps", "prefill_tps"):
         if case.metric == "prefill_tps":
             return case.input_tokens / machine.prefill(case.input_tokens).total
         return 1.0 / machine.decode(1.0, middle).total

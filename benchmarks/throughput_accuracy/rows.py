@@ -153,6 +153,8 @@ def _group(row: dict[str, str]) -> str | None:
     if engine is None or "disagg" in note:
         return None
     if engine == "llama.cpp":
+        if metric in ("tpot", "ttft"):
+            return f"{metric.upper()} llama.cpp"
         if metric not in ("decode_tps", "prefill_tps") or ("backend=Vulkan" in note and "apple" in row["gpu"].lower()):
             return None  # a Mac runs Metal, not Vulkan through a translation
         return "llama.cpp decode" if metric == "decode_tps" else "llama.cpp prefill"

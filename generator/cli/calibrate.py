@@ -17,6 +17,7 @@ from generator.cli import options
 from generator.cli.output import show, show_json, tell
 from generator.decide.decision import decide
 from generator.errors import DONE, Problem, UsageError, WriteError, printable
+from generator.render.yaml_text import block
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec.deployment import DeploymentSpec
@@ -27,8 +28,11 @@ from generator.spec.deployment import DeploymentSpec
 @click.option("--bench", "results", multiple=True, type=click.Path(path_type=Path), metavar="RESULT", help="A benchmark result (bench.sh) instead of logs.")
 @click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="The spec of the deployed server.")
 @click.option("--write", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the measured constants as a rule set into DIR.")
+@click.option("--share", is_flag=True, help="Print the logs as rows of truth data to paste into an issue: no names, no paths.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
-def command(logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, rules: str, as_json: bool, quiet: bool) -> int:
+def command(
+    logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, share: bool, rules: str, as_json: bool, quiet: bool
+) -> int:
     """Compare the memory predicted for SPEC with each LOG, term by term, and report deviations.
 
     LOG is a start-up log of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama, or an excerpt with a figure; its
@@ -38,9 +42,9 @@ def command(logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, 
     if book.sizing != "detailed":
         raise UsageError(Problem("no-terms", f"the rule set {book.name!r} sizes by a rule of thumb and has no terms to compare"))
     spec = options.read_spec(spec_file)
-    if bool(logs) is bool(results):
-        raise UsageError(Problem("usage", "give either start-up logs (LOG...) or benchmark results (--bench), not both"))
-    objects, texts, overlay_files = _benchmarks(results, spec, book, rules) if results else _start_logs(logs, spec, book, rules)
+    if bool(logs) is bool(results) or (share and results):
+        raise UsageError(Problem("usage", "give either start-up logs (LOG...) or benchmark results (--bench, without --share)"))
+    objects, texts, overlay_files = _benchmarks(results, spec, book, rules) if results else _start_logs(logs, spec, book, rules, share)
     if as_json:
         show_json(objects[0] if len(objects) == 1 else objects)
     elif not quiet:
@@ -54,7 +58,7 @@ Found = tuple[list[dict[str, object]], list[str], Callable[[], Mapping[str, str]
 """What was compared, as data and as text, and the files of the overlay with what was measured."""
 
 
-def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, rules: str) -> Found:
+def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, rules: str, share: bool) -> Found:
     """Compare each log with the plan of the spec; if two logs measure the same constant, the larger value counts, since it reserves more."""
     compared = [(path, compare(read_log(path), spec, book)) for path in logs]
     found = [(path, comparison, measure(comparison, book)) for path, comparison in compared]
@@ -73,6 +77,9 @@ def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, ru
         dated = [(printable(path.name), comparison.logged.date or last_written(path)) for path, comparison in compared]
         return overlay(book, _base(rules), versions.pop()[1], list(measured.values()), dated)
 
+    if share:
+        rows = [report.row(comparison) for _, comparison in compared]
+        return rows, [block({"starts": rows})], files
     named = [(path.name, comparison, ones) for path, comparison, ones in found]
     return [report.data(*one) for one in named], [report.text(*one) for one in named], files
 
@@ -111,15 +118,12 @@ def last_written(path: Path) -> str:
 
 
 def _write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files of a new rule set, if any, into an empty or new folder; raises `WriteError` otherwise."""
+    """Write the files of a new rule set, if any, into an empty or new folder; raises `WriteError` or `OSError` otherwise."""
     if not files:
         return
-    try:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
+    if folder.is_dir() and any(folder.iterdir()):
+        raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
     tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 
 from generator.cli import pool
+from generator.cli.options import twice
 from generator.cli.revisions import LOCKED, Side
 from generator.cli.stored import back_to, stored_of
 from generator.compare.coverage import coverage, probes
@@ -54,7 +55,7 @@ class Corpus:
                 specs[path] = new.spec(path)
             except InputError as error:
                 problems += error.problems
-        problems += _twice(specs)
+        problems += twice(specs.values())
         for path in earlier:
             if path in specs:
                 edited = [one != other for one, other in zip(old.bytes_of(path, specs[path]), new.bytes_of(path, specs[path]), strict=True)]
@@ -81,15 +82,6 @@ def _readable(side: Side, path: str) -> DeploymentSpec | None:
         return side.spec(path)
     except InputError:
         return None  # invalid before; only the new version counts
-
-
-def _twice(specs: Mapping[str, DeploymentSpec]) -> list[Problem]:
-    names: dict[str, str] = {}
-    found = []
-    for path, spec in specs.items():
-        if names.setdefault(spec.name, path) != path:
-            found.append(Problem("duplicate-name", f"{names[spec.name]} has the name {spec.name!r} too", spec.document.place(("name",))))
-    return found
 
 
 def compared(

@@ -30,9 +30,9 @@ from generator.spec.grid import grid as grid_of
 @prices_option
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="The output format.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if a decision or a setting changes.")
-@options.verbose_option
+@options.options(options.json_option, options.verbose_option)
 def command(
-    words: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None, form: str, exit_code: bool, verbose: bool
+    words: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None, form: str, exit_code: bool, as_json: bool, verbose: bool
 ) -> int:
     """Show which decisions a rule change affects, for a corpus of specs.
 
@@ -44,7 +44,7 @@ def command(
         raise UsageError(Problem("usage", "name the revisions or folders to compare: BASE, BASE..HEAD or DIR..DIR"))
     pair = _pair(words[0])
     result, problems = _folders(*pair, words[1:], grid, prices) if pair else _commits(words[0], words[1:], rules, grid, prices)
-    show(report(result, form, verbose))
+    show(report(result, "json" if as_json else form, verbose))
     say(problems)
     code = BAD_INPUT if any(problem.severity == "error" for problem in problems) else DONE
     return max(code, DIFFERENCES) if exit_code and result.decisive else code

@@ -10,7 +10,7 @@ from pathlib import Path
 from generator import __version__
 from generator.cli.output import say
 from generator.decide.decision import Outcome, decide
-from generator.errors import BAD_INPUT, InputError, Problem
+from generator.errors import InputError, Problem
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import grouped, version_key
@@ -77,17 +77,13 @@ def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:
     return decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "quantization": choice.method, **layout}), load("default"))
 
 
-def decided(spec: DeploymentSpec, book: RuleBook) -> tuple[Outcome | None, int]:
-    """Decide a spec for writing; prints problems and returns the outcome with the exit code."""
-    try:
-        outcome = decide(spec, book)
-        final = agreed(outcome, spec)
-    except InputError as error:
-        say(error.problems)
-        return None, BAD_INPUT
+def decided(spec: DeploymentSpec, book: RuleBook) -> Outcome:
+    """Decide a spec for writing."""
+    outcome = decide(spec, book)
+    final = agreed(outcome, spec)
     if final is not outcome and final.plan.choice is None and outcome.plan.choice is not None:
         say([Problem("default-rejects", f"{book.name} chose {outcome.plan.choice.id}, which the default rule set rejects", spec.document.place())])
-    return final, 0
+    return final
 
 
 def check_extra(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:

@@ -10,7 +10,7 @@ import click
 from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import reached
 from generator.cli import options
-from generator.cli.output import show
+from generator.cli.output import progress, show
 from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem
 from generator.report.findings import FORMATS, as_format
 from generator.rulebook.book import RuleBook, sections_of
@@ -29,9 +29,14 @@ MONTHS = 12
     "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources last read longer ago than this are stale."
 )
 @click.option("--no-cases", is_flag=True, help="Skip the check that cases and examples reach each row.")
-@options.options(options.verbose_option)
-def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -> int:
+@options.options(options.json_option, options.verbose_option)
+def command(rules: str, kind: str, months: int, no_cases: bool, as_json: bool, verbose: bool) -> int:
     """Check a rule set by proof: unreachable rows, gaps, overlaps, stale sources; exit 1 on errors."""
+    return report_on(rules, "json" if as_json else kind, months, no_cases, verbose)
+
+
+def report_on(rules: str, kind: str = "text", months: int = MONTHS, no_cases: bool = False, verbose: bool = False) -> int:
+    """Print the findings of a rule set; returns the exit code."""
     try:
         found = lint(rules, date.today(), months, no_cases)
     except InputError as error:
@@ -55,11 +60,11 @@ def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Probl
     """The rows that cases and examples reach; None if a shipped set has no cases (an installed wheel)."""
     book = RuleBook(sections_of(gathered.merged))
     try:
-        cases = cases_run(path, book)
+        cases = cases_run(path, book, progress)
     except GenDeployError as error:
         return None, list(error.problems)
     seen = [result.observed for result in cases]
-    seen += [one for _, one in examples_seen(example_files(path, project.find(Path())), book)]
+    seen += [one for _, one in examples_seen(progress(example_files(path, project.find(Path())), "examples"), book)]
     if without_cases(path):
         return None, []
     return Reached(reached(seen), len(seen)), []

@@ -19,7 +19,7 @@ from generator.throughput.estimate import LOCAL, Calibration, Setting, compared,
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, Speed, Split
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames
@@ -30,6 +30,8 @@ NO_NAMES: SpeedNames = {
     "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None,
     "objective.ttft_ratio": None, "objective.tpot_ratio": None, "objective.missed": 0,
 }  # fmt: skip
+MEASURED_DRAFTS = ("mtp", "eagle3")
+NO_MEASUREMENTS = "no measurements of servers for embeddings, reranking or classification"
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
 
@@ -83,7 +85,7 @@ class Speeds:
         if self.calibration is None:
             return changed(candidate, performance=NO_FACTORS)
         setting = self.setting(candidate)
-        unknown = setting.unknown()
+        unknown = setting.unknown() if self.context.task == "generate" else NO_MEASUREMENTS
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
         speed = estimate(setting, self.demand(candidate), self.calibration)
@@ -110,7 +112,8 @@ class Speeds:
     def setting(self, candidate: Candidate) -> Setting:
         """A sized candidate as the speed model sees it."""
         context, engine = self.context, candidate.engine
-        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
+        ranks = candidate.data_parallel
+        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas, data_parallel=ranks)
         footprint, kv_bits = candidate.memory, kv_bits_of(self.context.book, candidate.kv_cache_dtype)
         assert footprint is not None
         method = context.book.section("methods")[candidate.method]
@@ -121,13 +124,29 @@ class Speeds:
         across = layout.gpus > context.spec.hardware.gpus_per_node
         hardware = _hardware(context, candidate.method, engine, candidate.back_end, across)
         traffic = _traffic(context, layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
-        split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
-        return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain", in_host)
+        if ranks > 1:  # each has the attention and its own share of the sequences; the experts are spread over all
+            model = model._replace(dense_bytes=model.dense_bytes * ranks)
+            traffic = traffic.shared(ranks)
+        split = Split(layout.ranks, layout.pipeline_parallel, layout.replicas)
+        packing = packing_of(candidate.method) if local else "plain"
+        return Setting(model, hardware, traffic, split, engine, packing, in_host, self._drafting(candidate))
+
+    def _drafting(self, candidate: Candidate) -> Drafting | None:
+        """What drafts for a candidate, where measurements say how much of it is accepted."""
+        found, footprint = self.context.speculation, candidate.memory
+        if found is None or candidate.speculative is None or footprint is None or found.method not in MEASURED_DRAFTS:
+            return None
+        accepted, model = self.context.book.number(f"speed.accepted.{found.method}"), self.context.model.architecture
+        heads = model.unloaded if found.own else ()
+        routed = sum(m.parameters for m in heads if m.role == "expert") * (1 - model.experts_per_token / max(1, model.experts))
+        read = 1 - routed / found.parameters if found.parameters else 1.0
+        size = footprint.draft * candidate.tensor_parallel * read
+        return Drafting(found.tokens, accepted, size, max(1, sum(one.layers for one in found.caches)))
 
     def demand(self, candidate: Candidate) -> Demand:
         """The workload, and how many typical sequences one replica runs at once: no more than its cap, nor than its cache holds."""
         workload = self.context.workload
-        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate)))
+        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate))) * candidate.data_parallel
         return Demand(workload.concurrency, workload.input_tokens, workload.output_tokens, most)
 
     def places(self, candidate: Candidate) -> float:

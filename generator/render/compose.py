@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from generator.errors import internal
-from generator.quantity import version_key
+from generator.quantity import in_span, version_key
 from generator.render import copies, modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
@@ -41,8 +41,7 @@ def image_of(launch: Launch) -> str | None:
         return launch.candidate.image
     key = version_key(launch.engine.version)
     for row in launch.facts["images"]:
-        since, until = row.get("since"), row.get("until")
-        fits = (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
+        fits = in_span(row, key)
         fits = fits and launch.plan.facts.get("gpu.architecture") in row.get("architectures", (launch.plan.facts.get("gpu.architecture"),))
         fits = fits and launch.candidate.back_end in (None, row.get("back_end", launch.candidate.back_end))
         if row["vendor"] == launch.vendor and fits:
@@ -56,8 +55,9 @@ def compose(launch: Launch, header: str) -> Artifact | None:
     if image is None or launch.nodes > 1:
         return None
     data: Data = {"name": launch.plan.name, "services": services(launch, image)}
-    if not launch.deploy.get("cache_dir"):
-        data["volumes"] = {"cache": {}}
+    named = {"cache": not launch.deploy.get("cache_dir"), "compiled": _compiled(launch)}
+    if any(named.values()):
+        data["volumes"] = {name: {} for name, used in named.items() if used}
     written = escaped(data)
     devices = launch.back_end.get("devices", AMD) if launch.vendor == "amd" else ()
     notes = templates.render("compose-notes.j2", launch=launch, devices=devices).splitlines()
@@ -100,7 +100,7 @@ def services(launch: Launch, image: str) -> Data:
     ports = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
     if launch.copies == 1:
         server["ports"] = ports
-    server["volumes"] = [_cache(launch), *_mounts(launch)]
+    server["volumes"] = [_cache(launch), *_compiled(launch), *_mounts(launch)]
     server |= _devices(launch)
     if inside["shm_gib"]:
         server["shm_size"] = f"{inside['shm_gib']}gb"
@@ -161,12 +161,20 @@ def _cache(launch: Launch) -> Data:
     return _bind(str(folder), target, launch.back, read_only=False) if folder else {"type": "volume", "source": "cache", "target": target}
 
 
+def _compiled(launch: Launch) -> list[Data]:
+    """What the engine compiles at its first start, kept for the next."""
+    target = launch.facts["container"].get("compile_cache")
+    return [{"type": "volume", "source": "compiled", "target": target}] if target and launch.vendor != "cpu" else []
+
+
 def _mounts(launch: Launch) -> list[Data]:
     if launch.creates_model:
         return []
     mounts = []
     if launch.config_name:
         mounts.append(copies.mounted(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
+    places = [*launch.candidate.adapters.values(), str((launch.candidate.speculative or {}).get("model") or "")]
+    mounts += [_bind(place, place, launch.back, read_only=True) for place in dict.fromkeys(filter(is_path, places))]  # where the words say
     if launch.weights.local:
         mounts.append(_bind(*launch.weights.mount, launch.weights.back, read_only=True))
     return mounts

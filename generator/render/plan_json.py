@@ -18,8 +18,8 @@ SCHEMA_VERSION = 1
 
 CHOICE = (
     "engine", "engine_version", "back_end", "quantization", "bits", "group_size", "checkpoint", "revision", "gguf_file", "download_gib", "weights",
-    "kv_cache_dtype", "dtype", "tensor_parallel", "pipeline_parallel", "replicas", "max_model_len", "max_num_seqs", "max_num_batched_tokens",
-    "gpu_memory_utilization", "gpu_layers", "cpu_experts",
+    "kv_cache_dtype", "dtype", "tensor_parallel", "pipeline_parallel", "replicas", "data_parallel", "expert_parallel", "max_model_len", "max_num_seqs",
+    "max_num_batched_tokens", "gpu_memory_utilization", "gpu_layers", "cpu_experts", "task", "speculative",
 )  # fmt: skip
 FIELDS = {"quantization": "method", "download_gib": "download", "weights": "origin"}
 """The fields of a candidate that have other names in JSON."""
@@ -33,14 +33,14 @@ def choice_json(candidate: Candidate) -> dict[str, Any]:
         found["download_gib"] = round(gib(candidate.download), 3)
     else:
         del found["download_gib"]
-    return {**found, "settings": dict(candidate.settings)}
+    return {**found, "adapters": dict(candidate.adapters), "settings": dict(candidate.settings)}
 
 
 def memory_json(memory: Footprint | None) -> dict[str, float] | None:
     """GiB of the fullest GPU, rounded to 0.001."""
     if memory is None:
         return None
-    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "total", "budget", "capacity")
+    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "draft", "adapters", "total", "budget", "capacity")
     figures = {name: round(gib(getattr(memory, name)), 3) for name in names}
     return {**figures, "headroom": round(memory.headroom, 4)}
 
@@ -101,11 +101,14 @@ def figures_json(candidate: Candidate) -> dict[str, object]:
     kv, quality = candidate.kv_cache, candidate.quality
     return {
         "memory": memory_json(candidate.memory),
-        "kv_cache": kv and {"bytes_per_token": kv.bytes_per_token, "tokens": kv.tokens, "max_concurrency": round(kv.max_concurrency, 2)},
+        "kv_cache": kv and {
+            "bytes_per_token": kv.bytes_per_token, "tokens": kv.tokens, "max_concurrency": round(kv.max_concurrency, 2),
+            **({} if kv.cold_tokens is None else {"cold_tokens": kv.cold_tokens}),
+        },
         "performance": performance_json(candidate.performance),
         "quality": {"loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high}, "source": quality.source},
         "rule_of_thumb": dict(candidate.thumb),
-    }
+    }  # fmt: skip
 
 
 def read_json(read: Mapping[str, Read]) -> dict[str, object]:

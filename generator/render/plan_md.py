@@ -23,7 +23,7 @@ BAR = 60
 
 TERMS = (
     ("weights", "weights", "█"), ("kv_cache", "KV cache", "▓"), ("activations", "activations", "▒"), ("cuda_graphs", "CUDA graphs", "░"),
-    ("runtime", "runtime buffers", "▚"),
+    ("runtime", "runtime buffers", "▚"), ("draft", "draft", "▞"), ("adapters", "adapters", "▘"),
 )  # fmt: skip
 
 Data = dict[str, Any]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from generator.errors import Place, Problem, capped, printable
 
+SCHEMA_VERSION = 1
 FORMATS = ("text", "json", "github")
 LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
 
@@ -37,7 +38,7 @@ def _json(found: Sequence[Problem]) -> str:
     rows = [{**_place(p)._asdict(), "code": p.code, "severity": p.severity, "message": p.message} for p in capped(found)]
     for row in rows:
         row["file"] = row.pop("path")
-    return json.dumps({"findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
+    return json.dumps({"schema_version": SCHEMA_VERSION, "findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
 
 
 def _github(found: Sequence[Problem]) -> str:

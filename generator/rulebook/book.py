@@ -194,7 +194,7 @@ def load(name_or_dir: str = "default") -> RuleBook:
 def sections_of(merged: dict[str, Any]) -> dict[str, object]:
     """The compiled sections of a rule set; of sources only what is shown with a plan or a list (`rules show` reads the YAML)."""
     sections = {name: merged[name] for name in SECTIONS if name != "policy"}
-    sections["sources"] = {key: {name: one[name] for name in ("title", "url", "read") if name in one} for key, one in merged["sources"].items()}
+    sections["sources"] = {key: {name: one[name] for name in ("title", "url", "where", "read") if name in one} for key, one in merged["sources"].items()}
     return {"policy": {name: merged[name] for name in POLICY}, **sections}
 
 

@@ -59,9 +59,10 @@ class Bands:
         known = self._known.get(key)
         if known is None:
             wider = 1.0 if found.measured else self._numbers("speed.band.unmeasured") * (self._numbers("speed.band.host") if found.host else 1.0)
+            late = max(wider, self._numbers("speed.band.unmeasured_late")) if metric == "ttft" and not found.measured else wider
             low, high = (self._numbers(f"speed.band.{found.word}.{metric}.{end}") for end in ("low", "high"))
             if min(low, wider) <= 0.0:  # rates are inverses of times
                 raise fail("bad-threshold", f"speed.band.{found.word}.{metric}.low and the factors that widen bands must be above 0")
-            known = self._known[key] = (low / wider, high * wider)
+            known = self._known[key] = (low / wider, high * late)
         other = value if other is None else other
         return Range(value, min(value, other) * known[0], max(value, other) * known[1])

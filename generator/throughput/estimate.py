@@ -9,7 +9,7 @@ from generator.sizing.footprint import Numbers
 from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.local import LocalMachine, Packing
 from generator.throughput.serving import Served, served
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, ModelShape, Speed, Split
 from generator.throughput.steps import Machine
 
 LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
@@ -24,7 +24,7 @@ class Calibration:
 
 class Setting(NamedTuple):
     """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` what of it stays in the
-    host's memory."""
+    host's memory; `drafting` proposes tokens."""
 
     model: ModelShape
     hardware: HardwareShape
@@ -33,6 +33,7 @@ class Setting(NamedTuple):
     engine: str
     packing: Packing = "plain"
     in_host: InHost = InHost()
+    drafting: Drafting | None = None
 
     def unknown(self) -> str | None:
         """Why there is no estimate; None where there can be one."""
@@ -44,9 +45,13 @@ class Setting(NamedTuple):
 
     def machine(self, calibration: Calibration) -> Machine | LocalMachine:
         """What gives the time of a step."""
-        if self.engine in LOCAL:
-            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.numbers, self.in_host)
-        return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.numbers)
+        machine = (
+            LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.numbers, self.in_host)
+            if self.engine in LOCAL
+            else Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.numbers)
+        )
+        machine.drafting = self.drafting
+        return machine
 
 
 class Compared(NamedTuple):
@@ -86,10 +91,11 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     around, values = calibration.bands.around, _values(setting, demand, machine, result)
     # an engine that reads prompts first keeps together what came together, so its band reaches from one way of arriving to the other
     other = result.together if ENGINES[setting.engine].speed.prompts_first else result
+    full = demand.concurrency is not None and result.running < result.asked
     return Speed(
         output_tokens_per_second=around(values.output_tokens_per_second, found, "throughput"),
         ttft_ms=None if values.ttft_ms is None else around(values.ttft_ms, found, "ttft", other.ttft * 1000.0),
-        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0), limit=_limit(result, demand), basis=found.basis,
+        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0), limit="kv-capacity" if full else result.limit, basis=found.basis,
         concurrency=result.running * _busy(setting, demand), gpus=setting.split.gpus, asked=demand.concurrency,
     )  # fmt: skip
 
@@ -101,17 +107,13 @@ def band_class(setting: Setting, running: float) -> Class:
     known = hardware.generation.measured and linked and not hardware.across
     end = hardware.generation.back_end if setting.engine in LOCAL else None
     found = class_of(ENGINES[setting.engine].speed, setting.model.experts > 0, end, running, known)
+    if setting.drafting is not None:
+        found = found._replace(measured=False)
     if hardware.assumed:
         return found._replace(measured=False, host=True)
     if setting.in_host.some:
         return found.beside_host(ENGINES[setting.engine].speed.band, hardware.host_known)
     return found
-
-
-def _limit(result: Served, demand: Demand) -> str:
-    if demand.concurrency is not None and result.running < result.asked:
-        return "kv-capacity"
-    return result.limit
 
 
 def most_within(setting: Setting, demand: Demand, calibration: Calibration, ttft_ms: float | None, tpot_ms: float | None, highest: int) -> int:

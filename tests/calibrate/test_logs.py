@@ -97,6 +97,19 @@ CASES: dict[str, tuple[str, str | None, dict[str, float], dict[str, object]]] = 
         {"weights": 15.0, "runtime": 0.26, "activations": 1.44, "cuda_graphs": 0.23, "kv_cache": 56.21, "kv_tokens": 460496},
         {"gpu_memory_utilization": 0.92},
     ),
+    "vllm-excerpt-glm-5.3-flash-h200.log": (
+        "vllm",
+        None,
+        {"weights": 38.24, "runtime": 1.74, "activations": 4.04, "cuda_graphs": 1.2, "kv_cache": 81.79, "kv_tokens": 7228559, "capacity": 139.8},
+        {"gpu_memory_utilization": 0.9},
+    ),
+    "vllm-excerpt-flash-next-pro6000.log": ("vllm", None, {"consumed": 74.75, "activations": 1.85, "cuda_graphs": 0.28, "kv_cache": 11.76}, {}),
+    "vllm-excerpt-35b-rtx5090.log": (
+        "vllm",
+        "0.24.0",
+        {"kv_cache": 5.98, "kv_tokens": 567978},
+        {"max_model_len": 131072, "max_num_seqs": 1, "max_num_batched_tokens": 8192, "kv_cache_dtype": "fp8"},
+    ),
     "sglang-excerpt-hybrid-2x3090.log": (
         "sglang",
         None,
@@ -128,6 +141,18 @@ CASES: dict[str, tuple[str, str | None, dict[str, float], dict[str, object]]] = 
         None,
         {"weights": 14736 / 1024, "kv_cache": 72 / 1024, "activations": 493 / 1024, "capacity": 15841 / 1024},
         {},
+    ),
+    "llama.cpp-excerpt-probe-8x3090.log": (
+        "llama.cpp",
+        None,
+        {"kv_cache": 296 / 1024, "activations": 1617 / 1024, "capacity": 24123 / 1024},
+        {},
+    ),
+    "ollama-excerpt-gpt-oss-120b-rocm.log": (
+        "ollama",
+        None,
+        {"kv_cache": 9306 / 1024},
+        {"max_num_seqs": 2, "max_model_len": 131072, "max_num_batched_tokens": 1024},
     ),
     "ollama-excerpt-gemma3-780m.log": (
         "ollama",
@@ -193,6 +218,11 @@ def test_a_probe_that_does_not_fit_says_nothing_of_the_weights_until_one_fits() 
     assert first is not None and last is not None
     assert "weights" not in first.figures and "would not fit" in first.notes[0]
     assert last.figures["weights"].value == pytest.approx(6667 / 1024) and not last.notes
+
+
+def test_a_probe_that_fits_some_cards_says_nothing_of_the_weights_of_any() -> None:
+    logged = read_log(LOGS / "llama.cpp-excerpt-probe-8x3090.log")
+    assert "weights" not in logged.figures and "CUDA0: 26252 MiB would not fit" in logged.notes[0]
 
 
 def test_hostile_numbers_in_a_memory_table_are_harmless() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import Figure, Line, Logged, LogParser, gib_of, log_lines
+from generator.engines.start_log import Figure, Line, Logged, gib_of, log_lines
 
 LOG = log_lines("llama.cpp")
 _TERMS = {
@@ -17,17 +17,18 @@ _TERMS = {
 }  # fmt: skip
 """What the engines call the plan's terms."""
 
-_OLLAMA_SAYS = ("source=device.go", "source=sched.go", "ollama runner", "source=routes.go", "source=server.go", 'memory.required.kv="')
 _ROUGH = "rounded"
 _Sizes = dict[tuple[str, str], tuple[float, int]]  # by term and kind: GiB, and the line
 _HOST = ("CPU", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "Host")
 
+
 def parse(lines: Sequence[Line]) -> Logged:
     """A log of either; the device with the most memory counts, its last figures (a fit tries several)."""
-    ollama = any(word in line for _, line in lines for word in _OLLAMA_SAYS)
+    patterns = LOG.patterns
+    ollama = any(patterns["ollama_says"].search(line) for _, line in lines)
     logged = Logged("ollama") if ollama else Logged("llama.cpp", also=("ollama",))
     sizes, whole, said, probes = dict[str, _Sizes](), _Sizes(), dict[str, str](), dict[str, str]()
-    cache, patterns = "", LOG.patterns
+    cache = ""
     for number, line in lines:
         if found := patterns["windowed"].search(line):
             cache = "full" if found[1] else "sliding"
@@ -62,7 +63,11 @@ def parse(lines: Sequence[Line]) -> Logged:
     for name, terms in sizes.items():  # what Ollama expected, and rounded tables, give way to what was allocated; a table has one row for the host
         for term in {term for term, kind in terms if kind != _ROUGH} | (in_host if name.startswith(_HOST) else set()):
             terms.pop((term, _ROUGH), None)
-    logged.notes = list(dict.fromkeys((*logged.notes, *filter(None, probes.values()))))[-10:]  # a log may be hostile
+    if misfits := [note for note in probes.values() if note]:
+        logged.notes.append(misfits[0])
+        for terms in sizes.values():
+            terms.pop(("weights", _ROUGH), None)
+    logged.notes = list(dict.fromkeys(logged.notes))[-10:]  # a log may be hostile
     _fullest(sizes, whole, logged)
     _slots(said, logged)
     return logged
@@ -97,7 +102,6 @@ def _device(found: re.Match[str], number: int, terms: _Sizes, logged: Logged) ->
     for term, size in zip(("weights", "kv_cache", "activations"), found.groups()[3:6], strict=True):
         terms[term, _ROUGH] = (gib_of(size, "MiB"), number)
     if 0 < total < used:
-        del terms["weights", _ROUGH]
         return f"{found[1]}: {used} MiB would not fit {total} MiB: a probe of --fit, whose weights are not those that were loaded"
     return ""
 
@@ -124,6 +128,3 @@ def _fullest(sizes: dict[str, _Sizes], whole: _Sizes, logged: Logged) -> None:
                     logged.notes.append(f"{term}: what Ollama expected before it loaded, not what it allocated")
                 figure = logged.figures.get(term)
                 logged.figures[term] = figure._replace(value=figure.value + size) if figure else Figure(size, line)
-
-
-PARSER = LogParser(LOG, parse)

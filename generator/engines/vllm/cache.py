@@ -2,14 +2,15 @@
 
 Floor 4, pure. Kinds of layers are cut into groups of as many layers as the rarest kind has (the rest of the last group is
 wasted); a state takes a whole page, and the block of attention layers grows until its page is as large (source
-`vllm-profile-0-33`). Layers with chunked attention keep every token."""
+`vllm-profile-0-33`). Layers with chunked attention keep every token. Of compressed attention (DeepSeek-V4) every kind has pages
+of one size, without groups (source `vllm-v4-compressor`)."""
 
 from __future__ import annotations
 
 from math import ceil
 
 from generator.quantity import ceil_to
-from generator.sizing.cache import CacheCost, CacheRules
+from generator.sizing.cache import CacheCost
 
 
 class PagedCache(CacheCost):
@@ -53,7 +54,7 @@ class PagedCache(CacheCost):
         if self.state_layers:
             counts.append(self.state_layers)
         least, most = min(counts, default=1), max(counts, default=1)
-        group = most if most < 1.25 * least else least  # nearly as many: one padded group each
+        group = (most if most < 1.25 * least else least) if self.grouped else 1  # nearly as many: one padded group each
         block = self.block
         per_token = self._widest
         if self.state_layers and per_token:
@@ -65,7 +66,6 @@ class PagedCache(CacheCost):
         return max((kept.per_token for kept in (*self.full, *self.sliding)), default=0.0)
 
     def _state_page(self, block: int) -> float:
-        """Bytes of the page that one state takes."""
         return max(float(self.state_layer_bytes), block * self._widest)
 
     def _request(self, tokens: int) -> float:
@@ -76,6 +76,3 @@ class PagedCache(CacheCost):
             held = min(kept.window - 1 + self.batched_tokens, tokens)
             size += ceil_to(kept.layers, group) * kept.per_token * (ceil_to(held, block) + block)
         return size + (ceil_to(self.state_layers, group) * self._state_page(block) if self.state_layers else 0.0)
-
-
-CACHE = CacheRules(PagedCache, block=16, chunked_keeps_all=True, state_bits=16)

@@ -78,9 +78,10 @@ def _options(document: Document) -> Iterator[Problem]:
     known = {version_key(version) for version in document.data["versions"]}
     for table in TABLES:
         for name, entries in (document.data.get(table) or {}).items():
-            # options of a version after the newest catalogued one may be known already
-            newer = {key for _, one in _listed((), entries) if (key := version_key(str(one.get("since") or "0"))) > max(known)}
-            yield from range_findings(document, (table, name), name, entries, known | newer)
+            # what the newest catalogued version does not have yet, or the oldest no longer had, may be known as well
+            spans = {version_key(str(one[word])) for _, one in _listed((), entries) for word in ("since", "until") if word in one}
+            outside = {key for key in spans if not min(known) <= key <= max(known)}
+            yield from range_findings(document, (table, name), name, entries, known | outside)
 
 
 def _matrix(gathered: Gathered, document: Document) -> Iterator[Problem]:

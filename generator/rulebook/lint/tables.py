@@ -66,7 +66,7 @@ def _proofs(rows: Rows, name: str, found: Sequence[Row]) -> Iterator[Problem]:
         yield from _twice(rows, found)
         if rows.gathered.merged["ruleset"].get("sizing", "detailed") == "detailed":
             yield from _unordered(rows, found)
-    else:
+    elif name != "fits":  # its rows are criteria too, but of models
         yield from _conflicts(rows, name, found)
         yield from _redundant(rows, name, found)
 
