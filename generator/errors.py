@@ -97,6 +97,12 @@ class UsageError(GenDeployError):
     exit_code = USAGE
 
 
+class NothingFits(GenDeployError):
+    """Nothing can be deployed (exit 4); without problems, the reasons are already printed."""
+
+    exit_code = NOTHING_FITS
+
+
 class WriteError(GenDeployError):
     """Files could not be written: permission, full disk, locked, edited by hand (exit 5)."""
 

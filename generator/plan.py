@@ -40,23 +40,24 @@ class Reason(NamedTuple):
 
 
 class KvCache(NamedTuple):
-    """A candidate's KV cache: bytes per token on one GPU, and what it holds: tokens, full-length sequences, the workload's typical ones."""
+    """A candidate's KV cache: bytes per token on one GPU, and what it holds: tokens, full-length sequences, the workload's typical ones.
+
+    `cold_tokens` are those after a first start, which compiles; None where that is the same."""
 
     bytes_per_token: int
     tokens: int
     max_concurrency: float
     typical: float = 0.0
+    cold_tokens: int | None = None
 
 
 class Performance(NamedTuple):
     """A candidate's speed, or the reason for a missing estimate.
 
-    `gpu_hours` are of a million output tokens; `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms`
-    still hold by the estimates, None if the spec has no such objective."""
+    `within_objectives` is the concurrency at which `ttft_ms` and `tpot_ms` still hold by the estimates, None if the spec has no such objective."""
 
     speed: Speed | None = None
     unknown: str | None = None
-    gpu_hours: float | None = None
     within_objectives: int | None = None
 
 
@@ -86,6 +87,8 @@ class Candidate:
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     replicas: int = 1
+    data_parallel: int = 1
+    expert_parallel: bool = False
     kv_cache_dtype: str = "auto"
     max_model_len: int = 0
     max_num_seqs: int = 0
@@ -106,11 +109,19 @@ class Candidate:
     download: int | None = None
     image: str | None = None
     projector: str | None = None
+    task: str = "generate"
+    speculative: Mapping[str, str | int | None] | None = None
+    adapters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def speed(self) -> Speed | None:
+        """The estimate, where there is one."""
+        return self.performance.speed if self.performance else None
 
     @property
     def gpus(self) -> int:
         """GPUs of all replicas."""
-        return self.tensor_parallel * self.pipeline_parallel * self.replicas
+        return self.tensor_parallel * self.pipeline_parallel * self.data_parallel * self.replicas
 
     @property
     def id(self) -> str:
@@ -118,6 +129,8 @@ class Candidate:
         word = f"{self.engine}/{self.method}/tp{self.tensor_parallel}"
         if self.pipeline_parallel > 1:
             word += f"/pp{self.pipeline_parallel}"
+        if self.data_parallel > 1:
+            word += f"/dp{self.data_parallel}"
         return word + (f"/x{self.replicas}" if self.replicas > 1 else "")
 
 

@@ -3,8 +3,8 @@
     python scripts/decisions.py v0.4.0                # since a release, up to the working tree
     python scripts/decisions.py v0.4.0 v0.5.0         # between two commits
 
-Each side plans the grid (rules/grid.yaml of this checkout) with its own code and its own rules, in a temporary folder; `gen-deploy diff`
-compares the plans. So the section also tells what a changed formula or catalogue does, which no comparison of rules can.
+Each side plans the grid (rules/grid.yaml of this checkout) with its own code and its own rules, in a temporary folder, and the plans are
+compared. So the section also tells what a changed formula or catalogue does, which no comparison of rules can.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Any
 
 import yaml
 
-from generator.compare.model import LEVELS, Change, Comparison
-from generator.compare.stored import compared_plans
-from generator.report import diff_words as words
+from generator.compare.model import LEVELS, Change, Comparison, RulesName, in_order
+from generator.compare.view import figures, level, moves, totals, view_of_json, words
+from generator.report import diff_words
 from generator.rulebook.book import load
 from generator.spec.grid import grid
 
@@ -48,23 +48,37 @@ def plans(root: Path, specs: Path) -> dict[str, Any]:
     return {plan["name"]: {**plan, "rejected": {}} for plan in (found if isinstance(found, list) else [found])}
 
 
+def compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> Comparison:
+    """The decisions of two versions, by the names of their specs."""
+    changes, sums = list[Change](), []
+    for name in sorted(old.keys() & new.keys()):
+        one, other = view_of_json(old[name]), view_of_json(new[name])
+        before, after = one["choice"], other["choice"]
+        sums.append((name, figures(one, {}), figures(other, {})))
+        if how := level(one, other):
+            told = tuple(moves(before, after)) if before and after else ()
+            changes.append(Change(name, name, how, "tool", words(before), words(after), told))
+    nothing = RulesName("", "", "")
+    return Comparison(nothing, nothing, len(new), tuple(in_order(changes)), (), totals=totals(sums, {}))
+
+
 def section(result: Comparison, base: str) -> Iterator[str]:
     """The section in Markdown: the sum, then the outcomes of each kind, most frequent first."""
     yield "### Decisions"
     yield ""
-    yield f"Over the grid of {result.specs} deployments, against {base}: {words.verdict(result, 'deployment')}"
+    yield f"Over the grid of {result.specs} deployments, against {base}: {diff_words.verdict(result, 'deployment')}"
     yield ""
     by_level: dict[str, list[Change]] = {}
     for change in result.decisive:
         by_level.setdefault(change.level, []).append(change)
-    for level in (level for level in LEVELS if level in by_level):
-        found = by_level[level]
+    for kind in (kind for kind in LEVELS if kind in by_level):
+        found = by_level[kind]
         counts: dict[str, list[str]] = {}
         for change in found:
             counts.setdefault(_outcome(change), []).append(change.name)
         ordered = sorted(counts.items(), key=lambda pair: -len(pair[1]))
-        yield f"- {len(found)} {words.ONE[level] if len(found) == 1 else words.MANY[level]}:"
-        yield from (f"  - {len(names)} × {outcome} ({words.listed(names, 2)})" for outcome, names in ordered[:MOST_OUTCOMES])
+        yield f"- {diff_words.said('level', kind, len(found))}:"
+        yield from (f"  - {len(names)} × {outcome} ({diff_words.said('listed', names, 2)})" for outcome, names in ordered[:MOST_OUTCOMES])
         if len(ordered) > MOST_OUTCOMES:
             yield f"  - and {sum(len(names) for _, names in ordered[MOST_OUTCOMES:])} more, in other ways"
 
@@ -90,7 +104,7 @@ def main() -> int:
             (folder / "specs" / f"{spec.name}.yaml").write_text(yaml.safe_dump(dict(data), sort_keys=False), encoding="utf-8")
         old = plans(tree(base, folder / "old"), folder / "specs")
         new = plans(tree(head, folder / "new") if head else ROOT, folder / "specs")
-    print("\n".join(section(compared_plans((base, head or "the working tree"), old, new, {}), base)))
+    print("\n".join(section(compared(old, new), base)))
     return 0
 
 

@@ -39,6 +39,7 @@ def main() -> int:
             "docs/engines.md": {"engines": engines(book), "evidence": evidence(book), "settings": settings(book)},
             "README.md": {"verify-answer": verify_answer(), "sample": sample()},
             "docs/quantize.md": {"quantizers": quantizers(book)},
+            "docs/verify.md": {"verify-answer": verify_answer(), "restated": restated()},
             "examples/README.md": {"examples": examples(book)},
         }
     )
@@ -59,7 +60,7 @@ def tables(book: RuleBook) -> str:
 
 def order(name: str) -> int:
     """Tables in the order in which they are read."""
-    return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`quantize`", "`warn`").index(name)
+    return ("`workload`", "`reject`", "`fit`", "`prefer`", "`settings`", "`quantize`", "`warn`", "`fits`").index(name)
 
 
 WORKED = ("chat-8xa100", "code-rtx4090", "t4-chat")
@@ -196,6 +197,18 @@ def verify_answer() -> str:
     done = gen_deploy("verify", "-", "--gpu", "2x RTX 3090", pasted=FAILED + "\n")
     said = done.stdout + done.stderr if done.returncode != 2 else ""
     return fenced("console", f'# {FAILED}\n$ pbpaste | gen-deploy verify - --gpu "2x RTX 3090"\n{said}')
+
+
+def restated() -> str:
+    """A command as a spec, and what of it a spec cannot say."""
+    command = "vllm serve Qwen/Qwen3-8B-AWQ -tp 2 --max-model-len 16k --enable-prefix-caching --hf-token $HF_TOKEN"
+    with TemporaryDirectory() as folder:
+        Path(folder, "serve.sh").write_text(f"{command}\n", encoding="utf-8")
+        done = gen_deploy("init", "chat.yaml", "--from", "serve.sh", "--gpu", "2x RTX 4090", folder=folder)
+        assert done.returncode == 0, done.stderr
+        spec = Path(folder, "chat.yaml").read_text(encoding="utf-8")
+    told = f'$ cat serve.sh\n{command}\n$ gen-deploy init chat.yaml --from serve.sh --gpu "2x RTX 4090"\n{done.stdout}{done.stderr}'
+    return "\n\n".join([fenced("console", told), fenced("yaml", spec)])
 
 
 def sample() -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+from output_schemas import outputs  # noqa: E402
 
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
@@ -175,7 +177,7 @@ def table(merged: Schema) -> Schema:
         "places": {"type": "array", "minItems": 1, "items": {"type": ["string", "number", "boolean", "array"], "items": SCALAR}},
     }
     properties = {
-        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn", "quantize"]},
+        "table": {"enum": ["workload", "reject", "fit", "prefer", "settings", "warn", "quantize", "fits"]},
         "asks": {**TEXT, "description": "The question that the table answers."},
         "hit": {
             "enum": ["collect", "first", "unique"],
@@ -200,7 +202,7 @@ def cases(merged: Schema) -> Schema:
     candidate = mapping(choice, description="Words of the choice (a list: one of them); null: nothing fits.") | {"type": ["object", "null"]}
     exactly = {"type": "array", "items": ID, "uniqueItems": True}
     rows = mapping(
-        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "quantize", "warn", "prefer", "reject")}
+        {name: {**exactly, "description": f"Rows of `{name}`."} for name in ("workload", "fit", "settings", "quantize", "warn", "prefer", "reject", "fits")}
     )
     expect = mapping(
         {
@@ -417,6 +419,12 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "tool_call_parser": by_engine, "reasoning_parser": by_engine, "tokenizer_mode": by_engine,
             "tool_template": {**by_engine, "description": "The chat template of the engine's own that its documentation gives for this model's tool calls."},
             "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
+            "task": {"enum": ["generate", "embed", "rerank", "classify"], "description": "What its server does; generate where it is not said."},
+            "drafts": by_name(
+                mapping({"id": TEXT, "tokens": SOME, "billion": NUMBER, "shares_cache": FLAG, "source": SOURCE}, ("source",)),
+                "What drafts for it, by method: the repository, tokens that its makers or a recipe propose, parameters beside those that it shares.",
+            ),
+            "overrides": by_name({"type": "object"}, "By task, what a command must say in place of its config.json."),
             "tags": {**WORDS, "description": "What it was made for: coding, reasoning, multilingual, vision, …"},
             "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
@@ -471,12 +479,27 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "engines": {**WORDS, "description": "The only engines with kernels for it; every method is refused with another."}, "source": SOURCE,
         }
     )  # fmt: skip
+    ask = mapping(
+        {
+            "command": {**WORDS, "minItems": 1, "description": "The tool and its arguments."},
+            "vendor": {"enum": ["nvidia", "amd", "intel", "apple"]},
+            "device": {**TEXT, "description": "Where a card begins in the answer: a regular expression."},
+            "name": {**TEXT, "description": "Its first group is the card's name."},
+            "memory": {**TEXT, "description": "Its first group is the card's memory."},
+            "capability": {**TEXT, "description": "Its first group is the card's compute capability."},
+            "bytes": {**SOME, "maximum": 10**10, "description": "Bytes of one of what `memory` counts."},
+            "within": {**NUMBER, "description": "A card whose memory differs by more than this share from what its name says was rebuilt."},
+            "least_gib": {**NUMBER, "description": "Less memory is a processor's own graphics."},
+        },
+        ("command", "vendor", "device", "name", "memory", "bytes"),
+        "A tool that names the cards of a machine.",
+    )
     gpu_names = mapping(
         {
             "front": {**WORDS, "description": "Words before a card's name that tell no card from another."},
             "anywhere": {**WORDS, "description": "Words in a card's name that tell no card from another."},
             "elsewhere": {**WORDS, "description": "Names of accelerators, or their beginnings, that no engine of the catalogue serves."},
-            "use": {**TEXT, "description": "What serves them."}, "source": SOURCE,
+            "use": {**TEXT, "description": "What serves them."}, "ask": ask, "source": SOURCE,
         }
     )  # fmt: skip
     row = {"$ref": "#/$defs/row"}
@@ -508,15 +531,17 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
 def engine(merged: Schema) -> Schema:
     """How an engine is started, and how it spells each setting."""
     verified = {"enum": ["parser", "source", "docs", "inferred"]}
-    kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "secret", "path", "duration", "null"]}
+    kinds = {"enum": ["int", "float", "string", "choice", "switch", "bool", "list", "secret", "path", "duration", "null"]}
     spelling = mapping(
         {
-            "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "config", "env", "modelfile"]}, "positional": FLAG,
+            "flag": TEXT, "key": TEXT, "env": TEXT, "parameter": TEXT, "where": {"enum": ["argv", "command", "config", "env", "modelfile"]}, "positional": FLAG,
             "type": kinds, "choices": SCALARS, "values": {"type": "object", "additionalProperties": {"type": [*SCALAR["type"], "null"]}}, "negated": TEXT,
             "text": {**TEXT, "description": "What is written where the setting is on."},
             "member": {**TEXT, "description": "The value goes under this key of a JSON text."},
+            "rope_key": {**TEXT, "description": "The key of config.json by which this version reads how positions are stretched."},
             "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
-            "also": WORDS, "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
+            "also": WORDS, "same": {**WORDS, "description": "Options that a command may say it by."},
+            "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
             "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
         },
@@ -534,7 +559,8 @@ def engine(merged: Schema) -> Schema:
     seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME, "start_period_s": SOME}
     container = mapping(
         {
-            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT, "shm_gib": COUNT,
+            "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT,
+            "compile_cache": TEXT, "shm_gib": COUNT,
             "probe": {"type": ["string", "array"], "minLength": 1, "minItems": 1, "items": TEXT},
             "health_check": mapping({**seconds, "source": SOURCE}, tuple(seconds)),
             "ulimits": {"type": "object", "additionalProperties": {"type": "integer", "minimum": -1}}, "source": SOURCE,
@@ -574,6 +600,17 @@ def engine(merged: Schema) -> Schema:
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
         "file_address": mapping({"base": TEXT, "env": WORDS, "kept": TEXT, "source": SOURCE}, ("base", "env", "kept", "source")),
+        "tasks": mapping(
+            {task: mapping({"since": VERSION, "request": TEXT, "source": SOURCE}, ("request", "source")) for task in ("embed", "rerank", "classify")},
+            (), "What it serves besides generation: since which version, and the path of a request.",
+        ),
+        "speculative": by_name(
+            mapping({"word": TEXT, "since": VERSION, "source": SOURCE}, ("word", "source")),
+            "Methods of speculative decoding, each with the engine's word for it and the first version that has it.",
+        ),
+        "attention_ranks": mapping(
+            {"since": VERSION, "source": SOURCE}, ("since", "source"), "The first version with attention in data-parallel ranks and shared experts.",
+        ),
         "uses_all_gpus": FLAG, "loads_projector": FLAG, "copies": copies, "unread_layouts": WORDS, "config_file": file,
         "yarn": mapping(
             {"multiplied_until": VERSION, "source": SOURCE}, ("multiplied_until", "source"),
@@ -583,7 +620,26 @@ def engine(merged: Schema) -> Schema:
             {"nvidia": VERSION, "amd": VERSION, "source": SOURCE}, ("source",),
             "By GPU vendor the first version that keeps lookup tables of n-grams in the host's memory, where nothing else is asked for.",
         ),
-        "library": mapping({"type": TEXT, "source": SOURCE}, ("type", "source"), "Names without a repository: the type of weights that they mean."),
+        "untyped": mapping(
+            {"type": TEXT, "library": {**FLAG, "description": "Names without a repository are of its own library."}, "source": SOURCE},
+            ("type", "source"), "The type of weights that a name without one counts as.",
+        ),
+        "whole_prompts": mapping(
+            {"until": VERSION, "models": WORDS, "source": SOURCE}, ("until", "models", "source"),
+            "Before this version, and of these model_types with images, a prompt is read in one step.",
+        ),
+        "profiled_as": {
+            "description": "Hardware (vendor, compute capability below) and models (with states) whose memory is profiled as in an older version: the "
+            "thresholds that are as there. Where several hold, the last counts.",
+            "type": "array",
+            "items": mapping(
+                {
+                    "vendor": TEXT, "below": {"type": "number"}, "hybrid": {"const": True}, "since": VERSION, "until": VERSION, "as": VERSION,
+                    "numbers": WORDS, "source": SOURCE,
+                },
+                ("since", "as", "numbers", "source"),
+            ),
+        },
         "defaults": {
             "description": "What it takes where a command says nothing; of the rows that hold, each setting takes the first.",
             "type": "array",
@@ -607,7 +663,8 @@ def flags() -> Schema:
         {
             "names": WORDS, "off": WORDS, "type": TEXT, "choices": SCALARS, "words": SCALARS, "words_since": VERSION, "ambiguous": WORDS,
             "since": VERSION, "until": VERSION, "seen": TEXT, "use": TEXT, "needs": {"type": ["string", "array"], "items": TEXT}, "deprecated": FLAG,
-            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER, "numbers": FLAG,
+            "env": TEXT, "nargs": {"type": ["string", "integer"]}, "least": NUMBER, "most": NUMBER, "above": NUMBER,
+            "or": {**NUMBER, "description": "A number outside the limits that has a meaning of its own."}, "numbers": FLAG,
             "repeatable": FLAG, "note": TEXT, "source": SOURCE,
         }
     )  # fmt: skip
@@ -619,11 +676,17 @@ def flags() -> Schema:
     }
     free = {"type": "object"}
     words_of = {"type": "object", "additionalProperties": {"type": "string"}}
+    refuses = {
+        **mapping({"since": VERSION, "options": WORDS}, ("since", "options")),
+        "description": "Options that the config file refuses, though the command line takes them.",
+    }
     syntax = mapping(
         {
             "underscores": {"enum": ["accepted", "refused", "required", "same"]}, "abbreviations": FLAG, "equals": FLAG, "equals_ignored": WORDS,
             "dotted": FLAG, "env_prefix": TEXT,
-            "config": mapping({"flag": TEXT, "keys": {"enum": ["dashes", "either", "schema"]}, "false": {"enum": ["dropped", "ok"]}}, ("flag", "keys")),
+            "config": mapping(
+                {"flag": TEXT, "keys": {"enum": ["dashes", "either", "schema"]}, "false": {"enum": ["dropped", "ok"]}, "refuses": refuses}, ("flag", "keys")
+            ),
         },
         ("underscores", "abbreviations", "equals"),
     )  # fmt: skip
@@ -632,7 +695,12 @@ def flags() -> Schema:
     pair = mapping(
         {
             "option": TEXT, "with": {**TEXT, "description": "Another option or variable, or model.NAME: a number of the model."}, "values": SCALARS,
-            "forbids": SCALARS, "is": {"enum": ["at-least", "at-most", "below", "divides", "given"]}, "when": WORDS, "unless": WORDS,
+            "forbids": SCALARS, "is": {"enum": ["at-least", "at-most", "below", "divides", "given", "power-of-two", "reads"]},
+            "words": {
+                "type": "object", "additionalProperties": WORDS,
+                "description": "With is: reads, the words of the option by the value of with.",
+            },
+            "when": WORDS, "unless": WORDS,
             "default": {"type": "number"}, "severity": {"enum": ["warning", "error"]}, "because": TEXT, "source": SOURCE,
         },
         ("option", "with", "because"),
@@ -644,6 +712,9 @@ def flags() -> Schema:
         "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
         "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": old_words},
+        "plugins": {**words_of, "description": "An option, and the one that adds words to its choices."},
+        "synonyms": {**words_of, "description": "Values of options that mean the same as another."},
+        "visible": {**WORDS, "description": "Variables that list the GPUs a server sees."},
         "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
         "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
     }  # fmt: skip
@@ -667,7 +738,8 @@ def gates(merged: Schema) -> Schema:
     by_engine = {**mapping(dict.fromkeys(merged["engines"], WORDS)), "description": "By engine: options of its table, keys of its file, parameters."}
     gate = mapping(
         {
-            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]}, "source": SOURCE,
+            "because": TEXT, "write": {**TEXT, "description": "The key of the spec that says it."}, "does": {"enum": ["refuse", "warn"]},
+            "left_out": {**FLAG, "description": "Whether `NAME: false` passes, which leaves the option to the engine's own default."}, "source": SOURCE,
             "options": by_engine, "env": {**WORDS, "description": "Variables of the process; NAME* is every name that begins so."}, "replaces": DIGEST,
         },
         ("because", "source"),
@@ -748,7 +820,10 @@ def families() -> Schema:
         "shared_gate": (FLAG, "The shared expert has a gate."),
         "mrope": (FLAG, "The rotary table covers multimodal positions."),
         "context_scaled": (FLAG, "max_position_embeddings already has the rope scaling in it."),
+        "encoder": (FLAG, "Its attention looks both ways: it generates nothing, and no engine keeps a cache for it."),
         "positions": ({"enum": ["rotary", "learned", "none"]}, "How positions are told."),
+        "yarn_original": (SOME, "Tokens that the makers' settings for YaRN count their factor from, if that is less than the model's context."),
+        "positions_offset": (COUNT, "Positions of its table that no token of a text has."),
         "windows": (
             {"enum": ["", "everywhere", "chunked"]},
             "What sliding_window says without layer_types and sliding_window_pattern: nothing, that every layer has it; chunked: windows are chunks.",
@@ -864,6 +939,7 @@ def schemas() -> dict[str, Schema]:
         "hubs": hubs(),
         "families": families(),
         "registry": registry(),
+        **outputs(),
     }
 
 

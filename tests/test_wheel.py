@@ -192,7 +192,7 @@ def test_the_rules_are_looked_at_without_the_repository(installed: Path, tmp_pat
     done = run(installed, tmp_path, "lint")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 errors" in done.stdout
-    done = run(installed, tmp_path, "test", "--coverage")
+    done = run(installed, tmp_path, "test")
     assert (done.returncode, done.stdout) == (0, "no cases\n")
     assert "not in an installation" in done.stderr
     done = run(installed, tmp_path, "rules", "show", "out-of-memory")

@@ -11,6 +11,8 @@ from generator.record import dataclass
 
 INDEX_BYTES = 132
 """Bytes per token and layer of a sparse-attention indexer: 128 FP8 values and an fp32 scale (vLLM, SGLang)."""
+FP8_BLOCK = 64
+"""Values that share a scale of one byte in an FP8 cache of compressed attention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +112,26 @@ def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], lis
     `ratio` 0 keeps the window only; ratio 4 overlaps its compression windows and has an indexer."""
     sizes = Sizes("compressed", fields, {"hidden": hidden})
     found, dim = parts_of("compressed", sizes, "attention", "attn."), sizes["dim"]
-    caches = [CacheGroup("sliding", 1, 1, dim, 0, sizes["window"])]
+    beside = fields.integer("qk_rope_head_dim") + dim // FP8_BLOCK
+    caches = [CacheGroup("sliding", 1, 1, dim, 0, sizes["window"], fp8_bytes=beside)]
     overlaps = ratio == 4
     if ratio:
         found += _compressor("attn_compressor", hidden, dim, ratio, "attn.compressor.")
-        caches.append(CacheGroup("latent", 1, 1, latent_dim=dim, stride=ratio, index_bytes=INDEX_BYTES if overlaps else 0))
+        index_bytes = INDEX_BYTES if overlaps else 0
+        caches.append(CacheGroup("latent", 1, 1, latent_dim=dim, stride=ratio, index_bytes=index_bytes, fp8_bytes=beside))
+        caches.append(_uncompressed(dim, ratio))
     if overlaps:
         index = Sizes("compressed indexer", fields, {"hidden": hidden, "lora": sizes["lora"]})
         found += parts_of("compressed indexer", index, "attention", "attn.indexer.")
         found += _compressor("indexer.compressor", hidden, index["dim"], ratio, "attn.indexer.compressor.")
+        caches.append(_uncompressed(index["dim"], ratio))
     return found, caches
+
+
+def _uncompressed(dim: int, ratio: int) -> CacheGroup:
+    """Values and scores in fp32 of the tokens that are not compressed yet; overlapping windows have two of each (source `vllm-v4-compressor`)."""
+    overlap = 2 if ratio == 4 else 1
+    return CacheGroup("partial", 1, window=overlap * ratio, index_bytes=4 * 2 * overlap * dim)
 
 
 def _compressor(name: str, hidden: int, dim: int, ratio: int, module: str) -> list[Part]:

@@ -46,7 +46,8 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
     matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
-    seen = tower(outer, context.hidden, context.width, families) + audio_tower(outer, context.hidden, families)
+    seen, encoder = tower(outer, context.hidden, context.width, families)
+    seen += audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
     yarn = yarn_context(fields, family)
     dim, rows = rotary(fields, family, stack, max(context.tokens, yarn))
@@ -55,9 +56,10 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
         model_type=kind, layers=context.layers, hidden_size=context.hidden, intermediate_size=context.width or experts.width,
         vocab_size=vocab, attention_heads=stack.heads, kv_heads=stack.kv_heads, head_dim=stack.head_dim, max_context=context.tokens,
         yarn_context=yarn, dtype=_dtype(outer, fields), matrices=tuple(matrices + seen),
-        caches=tuple(replace(cache, layers=count) for cache, count in stack.caches.items()), experts=experts.count,
+        caches=() if family.encoder else tuple(replace(cache, layers=count) for cache, count in stack.caches.items()), experts=experts.count,
         experts_per_token=experts.used, moe_intermediate_size=experts.width if experts.count else 0, tied_embeddings=tied,
-        multimodal=bool(seen), rotary_dim=dim, rotary_rows=rows, quantization=_summary(scheme, matrices), unloaded=tuple(idle),
+        multimodal=bool(seen), encoder=encoder, streams=fields.integer("hc_mult", high=64, default=1), rotary_dim=dim, rotary_rows=rows,
+        quantization=_summary(scheme, matrices), unloaded=tuple(idle),
         unloaded_copied=copied, gguf_experts=family.gguf_experts if scheme and scheme.summary.method == family.gguf_experts else None,
     )  # fmt: skip
 
@@ -125,6 +127,8 @@ def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None)
         found.append(Matrix("output.bias", "lm_head", vocab, 1, 1, "vocab", layer_first=last, layer_last=last))
     if context.family.positions == "learned":
         found.append(Matrix("position_embd", "embedding", max(1, context.tokens), hidden, 1))
+    if types := fields.integer("type_vocab_size", low=0, default=0):
+        found.append(Matrix("token_types", "embedding", types, hidden, 1))
     norms = [vector("output_norm", "norm", hidden)]
     if context.family.norm_bias:
         norms.append(vector("output_norm.bias", "norm", hidden))

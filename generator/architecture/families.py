@@ -48,7 +48,10 @@ class Family:
     shared_gate: bool = False
     mrope: bool = False
     context_scaled: bool = False
+    encoder: bool = False
     positions: Literal["rotary", "learned", "none"] = "rotary"
+    positions_offset: int = 0
+    yarn_original: int = 0
     windows: Literal["", "everywhere", "chunked"] = ""
     heads: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     halved_width: bool = False

@@ -34,7 +34,7 @@ def _base(fields: Fields) -> int:
 
 def max_context(fields: Fields, family: Family) -> int:
     """Tokens of context, rope scaling included; 0 if the config does not say."""
-    base = _base(fields)
+    base = max(0, _base(fields) - family.positions_offset)
     scaling = _scaling(fields)
     if scaling is None or family.context_scaled:
         return base

@@ -66,13 +66,15 @@ class CacheGroup:
     sliding   keys and values of the last `window` tokens
     latent    one latent vector of `latent_dim` values per token (MLA), not split by tensor parallelism
     state     `state_bytes` per sequence, whatever its length (Mamba, linear attention), split by tp
+    partial   `index_bytes` of each of the last `window` tokens, not yet compressed into a latent vector, not split by tp
 
     `chunked` marks sliding layers with fixed chunks as windows (Llama 4): some engines keep all tokens. `stride` is the number of tokens
     per latent vector. `index_bytes` per token and layer are kept for an indexer (sparse attention), not split. `state_bytes` and the rest
     are of one layer: `state_bytes` counts `conv_values` in 16 bits and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
+    `fp8_bytes` are kept beside the values of a token where these have 8 bits: rotated ones stay in 16, and scales.
     """
 
-    kind: Literal["full", "sliding", "latent", "state"]
+    kind: Literal["full", "sliding", "latent", "state", "partial"]
     layers: int
     kv_heads: int = 0
     key_dim: int = 0
@@ -83,9 +85,26 @@ class CacheGroup:
     chunked: bool = False
     stride: int = 1
     index_bytes: int = 0
+    fp8_bytes: int = 0
     conv_values: int = 0
     ssm_values: int = 0
     ssm_bits: int = 0
+
+
+class Encoder(NamedTuple):
+    """What a vision tower keeps in memory for one patch, in values.
+
+    `tokens` are those of the largest image (0: fewer than any step of an engine), `patches` stand behind one token, and each token has
+    `outputs` vectors of the language model's width. `positions` hidden states are alive while positions are interpolated (0: they are not)."""
+
+    tokens: int
+    patches: int
+    outputs: int
+    positions: int
+    pixels: int
+    hidden: int
+    attention: int
+    mlp: int
 
 
 class Stored(NamedTuple):
@@ -129,7 +148,8 @@ class ModelArchitecture:
     `rotary_rows` are the positions of all rotary tables that an engine precomputes (each row `rotary_dim` values). `unloaded` are
     matrices in the published checkpoint that engines do not load (multi-token prediction layers, unused keys); `unloaded_copied`:
     quantization tools copy them unchanged. `gguf_experts` is the ggml type in which every GGUF of the model has its routed experts, whatever
-    the file's type is called. `in_host` are lookup tables that the engine keeps in host memory."""
+    the file's type is called. `in_host` are lookup tables that the engine keeps in host memory. `encoder` is only known for some towers. `streams`
+    hidden states run side by side (hyper-connections)."""
 
     model_type: str
     layers: int
@@ -148,6 +168,8 @@ class ModelArchitecture:
     moe_intermediate_size: int = 0
     tied_embeddings: bool = False
     multimodal: bool = False
+    encoder: Encoder | None = None
+    streams: int = 1
     rotary_dim: int = 0
     rotary_rows: int = 0
     yarn_context: int = 0
@@ -175,6 +197,11 @@ class ModelArchitecture:
     def mla(self) -> bool:
         """Whether the KV cache holds latent vectors (multi-head latent attention)."""
         return any(c.kind == "latent" for c in self.caches)
+
+    @property
+    def two_way(self) -> bool:
+        """Whether its attention looks both ways, so that there is nothing to cache."""
+        return not self.caches
 
     @property
     def hybrid(self) -> bool:

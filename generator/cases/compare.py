@@ -130,7 +130,6 @@ def _unknown_rows(case: Case, book: RuleBook) -> Iterator[Difference]:
 
 
 def _named(expect: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str, list[str]]]:
-    """The rows that a case names, with the path of the expectation and their table."""
     yield from ((("rejected", word), "reject", rows) for word, rows in (expect.get("rejected") or {}).items())
     for part in ("rows", "trace"):
         yield from (((part, table), table, rows) for table, rows in (expect.get(part) or {}).items())

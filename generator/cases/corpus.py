@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from generator.cases.case import case_files, read_cases
+from generator.cases.case import Case, case_files, read_cases
 from generator.cases.compare import Result, run
 from generator.cases.observed import Observed, observe
 from generator.errors import GenDeployError
@@ -45,6 +45,6 @@ def examples_seen(paths: Iterable[Path], book: RuleBook) -> Iterator[tuple[Path,
         yield path, observe(spec, book)
 
 
-def cases_run(rules: Path, book: RuleBook) -> list[Result]:
-    """Every case of a rule set, run; raises `InputError` for an invalid case."""
-    return [run(case, book) for case in read_cases(case_files(rules))]
+def cases_run(rules: Path, book: RuleBook, watched: Callable[[list[Case], str], Iterable[Case]] = lambda cases, what: cases) -> list[Result]:
+    """Every case of a rule set, run, as `watched` hands them on; raises `InputError` for an invalid case."""
+    return [run(case, book) for case in watched(read_cases(case_files(rules)), "cases")]

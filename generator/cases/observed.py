@@ -38,6 +38,8 @@ class Observed:
         for step in plan.trace:
             found.setdefault(step.step, set()).add(step.row)
         found["reject"] |= {reason.row for rejection in plan.rejected for reason in rejection.reasons}
+        if plan.choice is not None and "fits" in self.outcome.context.book.tables:
+            found["fits"] = {row.id for row in self.outcome.context.book.tables["fits"].rows if row.matches(plan.facts)}
         found["warn"] |= {reason.row for reason in plan.warnings}
         return found
 

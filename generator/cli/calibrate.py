@@ -108,7 +108,6 @@ def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook,
 
 
 def _base(rules: str) -> str:
-    """What an overlay extends: a shipped set by its name, another by its folder."""
     return rules if rules in SHIPPED else str(Path(rules).resolve())
 
 
@@ -119,15 +118,12 @@ def last_written(path: Path) -> str:
 
 
 def _write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the files of a new rule set, if any, into an empty or new folder; raises `WriteError` otherwise."""
+    """Write the files of a new rule set, if any, into an empty or new folder; raises `WriteError` or `OSError` otherwise."""
     if not files:
         return
-    try:
-        if folder.is_dir() and any(folder.iterdir()):
-            raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise WriteError(Problem("cannot-write", f"{folder}: {error.strerror}")) from None
+    if folder.is_dir() and any(folder.iterdir()):
+        raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
     tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")

@@ -8,11 +8,11 @@ import click
 
 from generator.cli import options
 from generator.cli.files import decided, rendered
-from generator.cli.output import refused, say_errors, show, tell
+from generator.cli.output import chosen, progress, show, show_json, tell
 from generator.disk.written import Finding, compare, orphans
-from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
+from generator.errors import DIFFERENCES, DONE
 from generator.report.edits import WAYS_OUT, drift, edit
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 MEANING = {
@@ -27,32 +27,36 @@ MEANING = {
 
 @click.command("check")
 @options.some_specs_argument
-@options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
-@options.options(options.quiet_option, options.verbose_option)
-def command(specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool, quiet: bool, verbose: bool) -> int:
+@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option)
+@options.options(options.json_option, options.quiet_option, options.verbose_option)
+def command(
+    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool, as_json: bool, quiet: bool, verbose: bool
+) -> int:
     """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
-    specs, out, whole = options.corpus(specs, out)
-    book = load(rules)
-    options.check_engine(engine, book)
-    found, errors = options.read_specs(specs, engine)
-    kinds: set[str] = set()
+    found, folder, whole, code = options.corpus(specs, out, engine)
+    rows: list[dict[str, str]] = []
 
     def one(spec: DeploymentSpec) -> int:
-        code, findings = _one(spec, book, out, all_engines)
-        kinds.update(finding.kind for finding in findings)
-        for finding in findings:
-            _show(out / spec.name, finding, quiet, verbose)
-        if not findings and code == DONE and not quiet:
-            show(f"{out / spec.name}: as generated")
-        return code
+        outcome = decided(spec, book)
+        chosen(outcome)
+        findings = compare(folder, spec.name, rendered(outcome, book, folder, all_engines))
+        rows.extend({"spec": spec.name, "path": str(folder / spec.name / finding.path), "kind": finding.kind} for finding in findings)
+        for finding in findings if not as_json else ():
+            _show(folder / spec.name, finding, quiet, verbose)
+        if not (findings or quiet or as_json):
+            show(f"{folder / spec.name}: as generated")
+        return DONE
 
-    code = max([say_errors(errors), *(options.attempt(one, spec) for spec in found)])
-    if whole and not errors:
-        for name in orphans(out, [spec.name for spec in found]):
-            show(f"{out / name}: stale; no spec has this name (--prune on the main job removes it)")
-            kinds.add("stale")
+    code = max([code, *(options.attempt(one, spec) for spec in progress(found, "specs"))])
+    for name in orphans(folder, [spec.name for spec in found]) if whole else ():
+        rows.append({"spec": name, "path": str(folder / name), "kind": "stale"})
+        if not as_json:
+            show(f"{folder / name}: stale; no spec has this name (--prune on the main job removes it)")
+    kinds = {row["kind"] for row in rows}
+    if as_json:
+        show_json({"specs": [spec.name for spec in found], "findings": rows})
     if "edited" in kinds and not quiet:
         tell(WAYS_OUT)
     if kinds - {"edited"} and not quiet:
@@ -60,25 +64,14 @@ def command(specs: tuple[Path, ...], out: Path | None, rules: str, engine: str |
     return max(code, DIFFERENCES) if kinds else code
 
 
-def _one(spec: DeploymentSpec, book: RuleBook, out: Path, all_engines: bool) -> tuple[int, list[Finding]]:
-    outcome, code = decided(spec, book)
-    if outcome is None:
-        return code, []
-    if outcome.plan.choice is None:
-        tell(refused(outcome))
-        return NOTHING_FITS, []
-    return code, compare(out, spec.name, rendered(outcome, book, out, all_engines))
-
-
 def _show(folder: Path, finding: Finding, quiet: bool, verbose: bool) -> None:
     """One finding; manual edits are always shown, changes from regeneration only with -v."""
     name = f"{folder / finding.path}"
     show(f"{name}: {MEANING[finding.kind]}")
+    lines: list[str] = []
     if finding.kind == "edited" and not quiet:
-        lines = list(edit(name, finding.now, finding.found, verbose))
+        lines = edit(name, finding.now, finding.found, verbose)
     elif finding.kind == "differs" and verbose:
-        lines = list(drift(name, finding.now, finding.found, whole=True))
-    else:
-        return
+        lines = drift(name, finding.now, finding.found)
     if lines:
         show("\n".join(lines))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 
 from generator.cli import pool
+from generator.cli.options import twice
 from generator.cli.revisions import LOCKED, Side
 from generator.cli.stored import back_to, stored_of
 from generator.compare.coverage import coverage, probes
@@ -13,7 +14,7 @@ from generator.compare.edits import edits
 from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
 from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.totals import totals
+from generator.compare.view import totals
 from generator.errors import InputError, Problem
 from generator.record import dataclass
 from generator.report.speed import Price
@@ -54,7 +55,7 @@ class Corpus:
                 specs[path] = new.spec(path)
             except InputError as error:
                 problems += error.problems
-        problems += _twice(specs)
+        problems += twice(specs.values())
         for path in earlier:
             if path in specs:
                 edited = [one != other for one, other in zip(old.bytes_of(path, specs[path]), new.bytes_of(path, specs[path]), strict=True)]
@@ -83,15 +84,6 @@ def _readable(side: Side, path: str) -> DeploymentSpec | None:
         return None  # invalid before; only the new version counts
 
 
-def _twice(specs: Mapping[str, DeploymentSpec]) -> list[Problem]:
-    names: dict[str, str] = {}
-    found = []
-    for path, spec in specs.items():
-        if names.setdefault(spec.name, path) != path:
-            found.append(Problem("duplicate-name", f"{names[spec.name]} has the name {spec.name!r} too", spec.document.place(("name",))))
-    return found
-
-
 def compared(
     old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, prices: Mapping[str, Price]
 ) -> tuple[Comparison, list[Problem]]:
@@ -102,11 +94,10 @@ def compared(
             book.section(name)
     same = one.digest == other.digest
     found = [] if same else edits(one, other)
-    asked = probes(found, one, other)
     paths = [path for path in corpus.specs if not same or path in corpus.before]
 
     def work(path: str) -> Compared:
-        return compared_spec(corpus.specs[path], corpus.before.get(path, Was()), (other if same else one, other), path, asked, prices)
+        return compared_spec(corpus.specs[path], corpus.before.get(path, Was()), (other if same else one, other), path, prices)
 
     results = dict(zip(paths, pool.each(work, paths), strict=True))
     changes = in_order([change for result in results.values() for change in result.changes])
@@ -117,7 +108,7 @@ def compared(
         RulesName(old_label, one.name, one.digest), RulesName(new_label, other.name, other.digest),
         len(corpus.specs), tuple(changes), tuple(found), corpus.added, corpus.removed, len(problems), traced,
         totals(((names[path], *r.figures) for path, r in results.items()), prices),
-        coverage(asked, {names[path]: r.seen for path, r in results.items()}),
+        coverage(probes(found, one, other), {names[path]: r.facts for path, r in results.items() if r.facts is not None}),
         tool=next((was.stored.tool for was in corpus.before.values() if was.stored is not None), None),
         kept=tuple(r.kept for r in results.values() if r.kept is not None),
     )  # fmt: skip

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
@@ -13,97 +11,68 @@ from generator.cli import options
 from generator.cli.comparison import Corpus, compared
 from generator.cli.output import say, show
 from generator.cli.revisions import Side, book_of
-from generator.cli.stored import keeps_plans, plans_in, plans_of
 from generator.cli.sweep import Prices, prices_option
 from generator.compare.model import Comparison
-from generator.compare.stored import compared_plans
 from generator.disk import git
 from generator.disk.signals import scratch_folder
 from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
 from generator.report.diff import FORMATS, report
-from generator.report.speed import Price
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec import project
 from generator.spec.grid import grid as grid_of
 
 
-class Asked(NamedTuple):
-    """What to compare besides the decisions of the specs: the built-in grid, and the cost at the user's prices."""
-
-    grid: bool
-    prices: Path | None
-
-    def paid(self, book: RuleBook) -> Mapping[str, Price]:
-        """The prices by the GPU names of a rule set; none without a file."""
-        return Prices(self.prices, book).by_gpu if self.prices else {}
-
-
 @click.command("diff")
 @click.argument("words", nargs=-1, metavar="BASE[..HEAD] [SPEC...]")
 @click.option("--rules", metavar="NAME-OR-DIR", help="The rule set on both sides; default: the one in each side's project file.")
-@click.option("--rules-from", metavar="NAME-OR-DIR", help="Compare this rule set with --rules-to, without git.")
-@click.option("--rules-to", metavar="NAME-OR-DIR", help="See --rules-from; default: the project's rule set.")
-@click.option("--plans", is_flag=True, help="Compare the stored plan.json files, for example of another gen-deploy version.")
 @click.option("--grid", is_flag=True, help="Compare a built-in grid of models, GPUs and profiles too (told apart; --exit-code is about the specs).")
 @prices_option
 @click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True, help="The output format.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if a decision or a setting changes.")
-@options.verbose_option
+@options.options(options.json_option, options.verbose_option)
 def command(
-    words: tuple[str, ...], rules: str | None, rules_from: str | None, rules_to: str | None, plans: bool, grid: bool, prices: Path | None,
-    form: str, exit_code: bool, verbose: bool,
-) -> int:  # fmt: skip
+    words: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None, form: str, exit_code: bool, as_json: bool, verbose: bool
+) -> int:
     """Show which decisions a rule change affects, for a corpus of specs.
 
     BASE and HEAD are commits (default HEAD: the working tree; three dots: since their merge base). DIR..DIR compares two rule
-    sets, or two folders of generated files. Default SPEC: the corpus of the project file. What BASE has committed in its output
-    folder is compared too: another version of gen-deploy may have decided it."""
-    asked = Asked(grid, prices)
-    if grid and plans:
-        raise UsageError(Problem("usage", "--plans compares stored plans, and of the grid none are stored"))
+    sets, without git. Default SPEC: the corpus of the project file. What BASE has committed in its output folder is compared too:
+    another version of gen-deploy may have decided it."""
     project.find(Path())  # its version of gen-deploy
-    if rules_from is not None or rules_to is not None:
-        result, problems = _folders(rules_from, rules_to or rules, words, asked)
-    elif not words:
+    if not words:
         raise UsageError(Problem("usage", "name the revisions or folders to compare: BASE, BASE..HEAD or DIR..DIR"))
-    else:
-        pair = _pair(words[0])
-        if pair is not None and all(map(_is_rules, pair)):
-            result, problems = _folders(*pair, words[1:], asked)
-        elif pair is not None:
-            if words[1:]:
-                raise UsageError(Problem("usage", "--plans compares all stored plans; leave out the specs"))
-            result, problems = compared_plans(pair, plans_in(Path(pair[0])), plans_in(Path(pair[1])), asked.paid(load())), []
-        else:
-            result, problems = _commits(words[0], words[1:], rules, plans, asked)
-    show(report(result, form, verbose))
+    pair = _pair(words[0])
+    result, problems = _folders(*pair, words[1:], grid, prices) if pair else _commits(words[0], words[1:], rules, grid, prices)
+    show(report(result, "json" if as_json else form, verbose))
     say(problems)
     code = BAD_INPUT if any(problem.severity == "error" for problem in problems) else DONE
     return max(code, DIFFERENCES) if exit_code and result.decisive else code
 
 
-def _compared(old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, asked: Asked) -> tuple[Comparison, list[Problem]]:
-    paid = asked.paid(new[1])
+def _compared(
+    old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, grid: bool, prices: Path | None
+) -> tuple[Comparison, list[Problem]]:
+    paid = Prices(prices, new[1]).by_gpu if prices else {}
     result, problems = compared(old, new, corpus, paid)
-    if asked.grid:  # what a rule set does not know of it is only counted
+    if grid:  # what a rule set does not know of it is only counted
         result = replace(result, grid=compared(old, new, Corpus(grid_of(new[1])), paid)[0])
     return result, problems
 
 
 def _pair(text: str) -> tuple[str, str] | None:
-    """Two folders or shipped rule sets, if the argument has the form `DIR..DIR` and not both parts are commits."""
+    """Two rule sets, if the argument has the form `DIR..DIR` and not both parts are commits."""
     at = text.find("..")
     while at >= 0:
         one, other = text[:at], text[at + 2 :]
-        if one and other and any(all(map(kind, (one, other))) for kind in (_is_rules, keeps_plans)):
+        if _is_rules(one) and _is_rules(other):
             return None if _are_commits(one, other) else (one, other)
         at = text.find("..", at + 1)
     return None
 
 
 def _is_rules(name: str) -> bool:
-    return name in SHIPPED or (Path(name) / "ruleset.yaml").is_file()
+    return name in SHIPPED or (name != "" and (Path(name) / "ruleset.yaml").is_file())
 
 
 def _are_commits(*names: str) -> bool:
@@ -114,13 +83,10 @@ def _are_commits(*names: str) -> bool:
         return False
 
 
-def _folders(old: str | None, new: str | None, specs: tuple[str, ...], asked: Asked) -> tuple[Comparison, list[Problem]]:
-    if old is None:
-        raise UsageError(Problem("usage", "--rules-to needs --rules-from"))
-    new = new if new is not None else project.rule_set(None, Path(), tree=True)
-    found, errors = options.read_specs(_paths(specs, asked.grid))
+def _folders(old: str, new: str, specs: tuple[str, ...], grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
+    found, errors = options.read_specs(_paths(specs, grid))
     corpus = Corpus({spec.document.name: spec for spec in found})
-    result, problems = _compared((old, _book(old)), (new, _book(new)), corpus, asked)
+    result, problems = _compared((old, _book(old)), (new, _book(new)), corpus, grid, prices)
     return result, [*(p for error in errors for p in error.problems), *problems]
 
 
@@ -136,14 +102,10 @@ def _paths(specs: tuple[str, ...], optional: bool) -> list[Path]:
 
 
 def _book(name: str) -> RuleBook:
-    if name in SHIPPED:
-        return load(name)
-    if not (Path(name) / "ruleset.yaml").is_file():
-        load(name)  # reports its problems
-    return book_of(Path(name))
+    return load(name) if name in SHIPPED else book_of(Path(name))
 
 
-def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool, asked: Asked) -> tuple[Comparison, list[Problem]]:
+def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
     span = git.parse_range(text)
     repo = git.repository(Path())
     try:
@@ -151,7 +113,7 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool, 
         head = repo.commit(span.head) if span.head is not None else None
     except InputError as error:
         if any(Path(name).is_dir() or name in SHIPPED for name in (span.base, span.head or "")):
-            hint = "DIR..DIR compares two rule sets, or two folders of generated files: both must be"
+            hint = "DIR..DIR compares two rule sets: both must be"
             raise InputError(Problem(p.code, f"{p.message}; {hint}", p.place) for p in error.problems) from None
         raise
     if span.merge_base and head is not None:
@@ -162,13 +124,11 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, plans: bool, 
         folders = [scratch.resolve() / name for name in ("base", "head")]
         old = Side(span.base, repo, folders[0], base, here)
         new = Side(span.head or "the working tree", repo, folders[1] if head else repo.root, head, here)
-        if plans:
-            return compared_plans((old.label, new.label), plans_of(old), plans_of(new), asked.paid(load())), []
         named = [repo.path_of(Path(spec)) for spec in specs]
-        corpus, problems = (Corpus({}), []) if asked.grid and not named and new.project is None else Corpus.of_sides(old, new, named)
+        corpus, problems = (Corpus({}), []) if grid and not named and new.project is None else Corpus.of_sides(old, new, named)
         books = old.book(rules), new.book(rules)
         if rules is None:  # else the committed files answer another question
             corpus, more = corpus.with_stored(old, books[0])
             problems += more
-        result, more = _compared((old.label, books[0]), (new.label, books[1]), corpus, asked)
+        result, more = _compared((old.label, books[0]), (new.label, books[1]), corpus, grid, prices)
         return result, [*problems, *more]

@@ -7,29 +7,29 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.output import show
+from generator.cli.output import show, show_json
 from generator.decide.decision import decide
 from generator.errors import DONE, NOTHING_FITS, Problem, UsageError, did_you_mean
+from generator.render.plan_json import as_json as plan_json
 from generator.report.explain import explain
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 
 
 @click.command("explain")
 @click.argument("spec", type=click.Path(path_type=Path), metavar="SPEC", required=False)
 @options.words_options
 @click.option("--why-not", metavar="ENGINE[/METHOD]", help="Explain why this engine (with this method) was not chosen.")
-@options.options(options.rules_option, options.engine_option)
-def command(
-    spec: Path | None, model: str | None, gpu: str | None, gpus: str | None, why_not: str | None, rules: str, engine: str | None
-) -> int:
+@options.options(options.book_option, options.engine_option, options.json_option)
+def command(spec: Path | None, words: options.Words, why_not: str | None, book: RuleBook, engine: str | None, as_json: bool) -> int:
     """Explain the decision for SPEC, or a model on a GPU (-m MODEL -g GPU), row by row, with sources and file:line."""
-    book = load(rules)
-    options.check_engine(engine, book)
     if why_not is not None:
         _check(why_not, book)
-    found = options.from_words(() if spec is None else (spec,), model, gpu, gpus, engine) or options.read_spec(spec or Path(), engine)
-    outcome = decide(found, book, thorough=why_not is not None)
-    show(explain(outcome.plan, book, why_not, outcome.lost_by).rstrip("\n"))
+    outcome = decide(options.one_spec(spec, engine, words), book, thorough=why_not is not None)
+    text = explain(outcome.plan, book, why_not, outcome.lost_by).rstrip("\n")
+    if as_json:
+        show_json({"plan": plan_json(outcome.plan), "lines": text.split("\n")})
+    else:
+        show(text)
     return DONE if outcome.plan.choice else NOTHING_FITS
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from dataclasses import replace
 from pathlib import Path
 
 from generator import __version__
 from generator.cli.output import say
 from generator.decide.decision import Outcome, decide
-from generator.errors import BAD_INPUT, InputError, Problem
+from generator.errors import InputError, Problem
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
-from generator.quantity import version_key
+from generator.quantity import grouped, version_key
 from generator.render.artifact import Artifact
 from generator.render.files import artifacts, job_files
 from generator.rulebook.book import RuleBook, load
@@ -21,10 +22,7 @@ from generator.spec.deployment import DeploymentSpec
 
 def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
     """The candidates to write files for: the choice, or the best one of each viable engine."""
-    found: list[Candidate] = []
-    for one in outcome.ranked:
-        if one.candidate.engine not in {c.engine for c in found}:
-            found.append(one.candidate)
+    found = [same[0].candidate for same in grouped(outcome.ranked, lambda one: one.candidate.engine)]
     return found if all_engines else found[:1]
 
 
@@ -61,10 +59,9 @@ def check_versions(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook
     for candidate in chosen:
         engine = resolve_engine(candidate.engine, candidate.engine_version, book)
         if not engine.listed:
-            known = list(engine.facts["versions"])
-            after = sorted(known, key=version_key)
-            wanted = version_key(candidate.engine_version)
-            near = [v for v in after if version_key(v) <= wanted][-1:] + [v for v in after if version_key(v) > wanted][:1]
+            known = sorted(engine.facts["versions"], key=version_key)
+            after = bisect_right(known, version_key(candidate.engine_version), key=version_key)
+            near = known[max(0, after - 1) : after + 1]
             message = f"files are written for catalogued versions of {candidate.engine} only; the nearest to {candidate.engine_version!r}: {', '.join(near)}"
             raise InputError(spec.problem(("pin", "engine_version"), "unknown-engine-version", message))
 
@@ -76,27 +73,17 @@ def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:
     choice = outcome.plan.choice
     if choice is None or outcome.context.book.sizing == "detailed":
         return outcome
-    pin = {
-        **spec.pin,
-        "engine": choice.engine,
-        "quantization": choice.method,
-        "tensor_parallel": choice.tensor_parallel,
-        "pipeline_parallel": choice.pipeline_parallel,
-    }
-    return decide(replace(spec, pin=pin), load("default"))
+    layout = {"tensor_parallel": choice.tensor_parallel, "pipeline_parallel": choice.pipeline_parallel}
+    return decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "quantization": choice.method, **layout}), load("default"))
 
 
-def decided(spec: DeploymentSpec, book: RuleBook) -> tuple[Outcome | None, int]:
-    """Decide a spec for writing; prints problems and returns the outcome with the exit code."""
-    try:
-        outcome = decide(spec, book)
-        final = agreed(outcome, spec)
-    except InputError as error:
-        say(error.problems)
-        return None, BAD_INPUT
+def decided(spec: DeploymentSpec, book: RuleBook) -> Outcome:
+    """Decide a spec for writing."""
+    outcome = decide(spec, book)
+    final = agreed(outcome, spec)
     if final is not outcome and final.plan.choice is None and outcome.plan.choice is not None:
         say([Problem("default-rejects", f"{book.name} chose {outcome.plan.choice.id}, which the default rule set rejects", spec.document.place())])
-    return final, 0
+    return final
 
 
 def check_extra(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:

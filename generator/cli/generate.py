@@ -9,14 +9,15 @@ import click
 
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
-from generator.cli.output import refused, report, say, say_errors, tell
+from generator.cli.output import chosen, progress, report, say, show_json, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
-from generator.errors import DIFFERENCES, DONE, NOTHING_FITS, GenDeployError, InputError
+from generator.errors import DIFFERENCES, DONE, GenDeployError, InputError
 from generator.facts.locked import unknown
+from generator.plan import Candidate, Plan
 from generator.report.edits import WAYS_OUT, edit
-from generator.report.summary import headline, warning_lines
-from generator.rulebook.book import RuleBook, load
+from generator.report.summary import Warnings, because_of, headline
+from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 SHOWN = 5
@@ -33,77 +34,81 @@ class Job(NamedTuple):
     prune: bool
     quiet: bool
     verbose: bool
+    warned: Warnings
 
 
 @click.command("generate")
 @options.some_specs_argument
-@options.options(options.some_out_option, options.rules_option, options.engine_option, options.all_engines_option)
+@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option)
 @click.option("--locked", is_flag=True, help="Never ask the model hub: what catalogue and lock lack is an error.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option("--prune", is_flag=True, help="Remove generated files that are no longer needed.")
 @click.option("--exit-code", is_flag=True, help="Exit 3 if files were written or removed, or are not yet in git (for hooks).")
-@options.options(options.quiet_option, options.verbose_option)
+@options.options(options.json_option, options.quiet_option, options.verbose_option)
 def command(
-    specs: tuple[Path, ...], out: Path | None, rules: str, engine: str | None, all_engines: bool,
-    locked: bool, force: bool, prune: bool, exit_code: bool, quiet: bool, verbose: bool,
+    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool,
+    locked: bool, force: bool, prune: bool, exit_code: bool, as_json: bool, quiet: bool, verbose: bool,
 ) -> int:  # fmt: skip
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
-    specs, out, whole = options.corpus(specs, out)
-    job = Job(load(rules), out, all_engines, force, prune, quiet, verbose)
-    options.check_engine(engine, job.book)
-    found, errors = options.read_specs(specs, engine)
-    code, results = say_errors(errors), []
+    found, folder, whole, code = options.corpus(specs, out, engine)
+    job, results, done = Job(book, folder, all_engines, force, prune, quiet or as_json, verbose, Warnings(verbose)), [], list[dict[str, object]]()
     missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
     if missing:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
 
         found, code = looked_up(found, missing, job.book, code)
-    for spec in found:
+    for spec in progress(found, "specs"):
         try:
-            one, result = _one(spec, job)
-            code = max(code, one)
-            results += [result] if result else []
+            result, data = _one(spec, job)
+            results.append(result)
+            done.append(data)
         except GenDeployError as error:
             say(error.problems)
-            _tell_edits(error, out / spec.name, verbose)
+            _tell_edits(error, folder / spec.name, verbose)
             code = max(code, error.exit_code)
+    for line in job.warned.lines():
+        tell(line)
     if results:
         write_run(job.out, made_by(job.book))
-    if whole and not errors:
+    if whole:
         results += _orphaned(job, [spec.name for spec in found])
+    if as_json:
+        show_json({"specs": done})
     if exit_code and code == DONE:
-        return _changed(results, out)
+        return _changed(results, folder)
     return code
 
 
-def _one(spec: DeploymentSpec, job: Job) -> tuple[int, WriteResult | None]:
-    outcome, code = decided(spec, job.book)
-    if outcome is None:
-        return code, None
-    if outcome.plan.choice is None:
-        tell(refused(outcome))
-        return NOTHING_FITS, None
+def written_json(plan: Plan, choice: Candidate, result: WriteResult) -> dict[str, object]:
+    """What the main job did for a spec, as plain data: the choice, the paths below its folder by what became of them, and the warnings."""
+    paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
+    warnings = [{"id": warning.row, "because": because_of(warning, choice)} for warning in plan.warnings]
+    return {"name": plan.name, "folder": str(result.folder), "choice": choice.id, **paths, "warnings": warnings}
+
+
+def _one(spec: DeploymentSpec, job: Job) -> tuple[WriteResult, dict[str, object]]:
+    outcome = decided(spec, job.book)
+    choice = chosen(outcome)
     files = rendered(outcome, job.book, job.out, job.all_engines)
     result = write_spec(job.out, spec.name, files, spec=spec.file, force=job.force, prune=job.prune)
     for path in result.edited:
         tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
+    data = written_json(outcome.plan, choice, result)
     if job.quiet:
-        return DONE, result
+        return result, data
     for candidate in candidates(outcome, job.all_engines):
         report(f"{result.folder}/{candidate.engine}: {headline(outcome.plan, candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
     report(f"{result.folder}: {state}")
-    for line in warning_lines(outcome.plan, job.verbose):
-        tell(line)
-    return DONE, result
+    job.warned.add(outcome.plan)
+    return result, data
 
 
 def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:
-    """Print the manual edits and how to resolve them."""
     if isinstance(error, EditedError) and error.edits:
         for finding in error.edits:
             tell("\n".join(edit(str(folder / finding.path), finding.now, finding.found, verbose)))

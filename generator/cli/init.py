@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +12,14 @@ import yaml
 
 from generator import __version__
 from generator.cli import options
-from generator.cli.output import say, show
-from generator.compare.command import added
+from generator.cli.detect import detected
+from generator.cli.output import say, show, show_json
+from generator.compare.command import plan_of
 from generator.compare.command import unlike as differences
-from generator.decide.decision import decide
-from generator.errors import DONE, InputError, Place, Problem, WriteError
+from generator.errors import DONE, InputError, Place, Problem, UsageError, WriteError
 from generator.readers.resources import folder as resources
 from generator.render.words import comment
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec.words import machine, spec_of
 from generator.verify.files import MAX_BYTES, STDIN, Asked, check_file, check_text
 from generator.verify.restated import restated
@@ -29,35 +30,48 @@ PROJECT = {
     ".github/workflows/gen-deploy.yml": ("workflow.yaml", "the review of pull requests"),
 }
 """Files of `--project`: path, template and description."""
+HARDWARE = re.compile(r"^hardware:\n(?:  .*\n)+", re.MULTILINE)
+"""The section of the starter spec that `--detect` replaces."""
 
 
 @click.command("init")
 @click.argument("path", default="spec.yaml", type=click.Path(path_type=Path))
 @click.option("--from", "source", type=click.Path(path_type=Path), metavar="FILE", help="A launch file (`-`: standard input) to say as a spec.")
 @options.words_options
-@click.option("--engine", metavar="ENGINE", help="The engine, if the launch file does not name it.")
+@click.option("--detect", is_flag=True, help="Ask this machine for its cards, by the tools of their makers.")
+@click.option("--engine", metavar="ENGINE", callback=options.known_engine, help="The engine, if the launch file does not name it.")
 @click.option("--engine-version", "version", metavar="VERSION", help="Its version, if the launch file does not pin it.")
-@options.rules_option
+@options.book_option
 @click.option("--project", is_flag=True, help="Write gen-deploy.yaml, .pre-commit-config.yaml and a workflow instead; nothing is overwritten.")
 @click.option("--force", is_flag=True, help="Overwrite PATH if it exists.")
+@options.json_option
 def command(
-    path: Path, source: Path | None, model: str | None, gpu: str | None, gpus: str | None, engine: str | None, version: str | None, rules: str,
-    project: bool, force: bool,
+    path: Path, source: Path | None, words: options.Words, detect: bool, engine: str | None, version: str | None, book: RuleBook, project: bool,
+    force: bool, as_json: bool,
 ) -> int:  # fmt: skip
-    """Write a spec to PATH (default: spec.yaml): a commented one to start from, of a model on a GPU (-m, -g), or of a launch file (--from)."""
+    """Write a spec to PATH (default: spec.yaml): a commented one to start from, of a model on a GPU (-m, -g), or of a launch file (--from).
+
+    With --detect, for the machine that this runs on."""
     if project:
-        return _project()
+        return _project(as_json)
+    if detect and words.gpu:
+        raise UsageError(Problem("usage", "--detect asks this machine for its GPUs: leave --gpu out"))
+    hardware = detected(book) if detect else machine(words.gpu, words.gpus) if words.gpu else None
     if source is not None:
-        hardware = machine(gpu, gpus) if gpu else None
-        text = spec_of_file(source, Asked(engine, version, None, model), hardware, load(rules))
-    elif model or gpu:
-        spec = options.from_words((), model, gpu, gpus, engine)
-        text = _yaml(spec.document.data if spec else {})
+        text = spec_of_file(source, Asked(engine, version, None, words.model), hardware, book)
+    elif any(words):
+        if not detect:
+            words.spec(engine)  # where a half is missing
+        text = _yaml(spec_of({"model": words.model, "hardware": hardware, **({"pin": {"engine": engine}} if engine else {})}).document.data)
     else:
         text = (resources("templates") / "starter.yaml").read_text(encoding="utf-8")
+        text = HARDWARE.sub(_yaml({"hardware": hardware}), text) if hardware else text
     if not _written(path, text, force):
         raise WriteError(Problem("exists", f"{path} already exists (--force overwrites it)"))
-    show(f"{path}: edit it, then `gen-deploy {path} -o out`")
+    if as_json:
+        show_json({"written": [str(path)]})
+    else:
+        show(f"{path}: edit it, then `gen-deploy {path} -o out`")
     return DONE
 
 
@@ -76,18 +90,19 @@ def spec_of_file(source: Path, asked: Asked, hardware: Mapping[str, object] | No
         raise InputError(Problem("missing-key", "a launch file does not say its GPUs: name them with --gpu", Place(str(source))))
     known = replace(known, version=known.checked_as)
     said = restated(launch, known, hardware, asked.model, folder, book)
-    plan = decide(spec_of(said.data, folder), book).plan
-    if plan.choice:  # what the plan adds is left out again, where a spec can say that
-        extra = said.data.setdefault("deploy", {}).setdefault("extra_args", {}).setdefault(known.engine, {})
-        extra |= dict.fromkeys(added(differences(launch, known, plan, book), known.engine, book), False)
-        plan = decide(spec_of(said.data, folder), book).plan
-    left = {finding.message.split()[0] for finding in said.unsaid}
+    try:
+        plan = plan_of(said, launch, known, folder, book)
+    except InputError:
+        if not any(finding.code == "unknown-model" for finding in said.unsaid):
+            raise
+        plan = None  # of a model that the lock looks up
     say(finding.problem for finding in said.unsaid)
-    for one in differences(launch, known, plan, book) if plan.choice else ():
+    if plan is not None and plan.choice is None:
+        say([Problem("nothing-fits", "the command does not fit this machine: `gen-deploy verify --gpu` says why", Place(str(source)), "warning")])
+    left = {finding.message.split()[0] for finding in said.unsaid}
+    for one in differences(launch, known, plan, book) if plan is not None and plan.choice else ():
         if one.name not in left:
             say([Problem("unlike", str(one), Place(str(source)), "warning")])
-    if plan.choice is None:
-        say([Problem("nothing-fits", "the command does not fit this machine: `gen-deploy verify --gpu` says why", Place(str(source)), "warning")])
     return f"# What {comment(source.name)} says, by `gen-deploy init --from`: pins hold each of its settings.\n{_yaml(said.data)}"
 
 
@@ -96,21 +111,24 @@ def _yaml(data: Mapping[str, object]) -> str:
     return "".join(yaml.safe_dump({key: data[key]}, sort_keys=False, width=140, allow_unicode=True) for key in order if data.get(key))
 
 
-def _project() -> int:
+def _project(as_json: bool) -> int:
+    written = []
     for name, (template, what) in PROJECT.items():
         text = (resources("templates") / "project" / template).read_text(encoding="utf-8").replace("{version}", __version__)
-        show(f"{name}: {what}" if _written(Path(name), text, force=False) else f"{name}: already exists; not changed")
+        written += [name] if _written(Path(name), text, force=False) else []
+        if not as_json:
+            show(f"{name}: {what if name in written else 'already exists; not changed'}")
+    if as_json:
+        show_json({"written": written})
     return DONE
 
 
 def _written(path: Path, text: str, force: bool) -> bool:
-    """Write a file; False if it exists already. Raises `WriteError` if the file system refuses."""
+    """Write a file; False if it exists already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
         return False
-    except OSError as error:
-        raise WriteError(Problem("cannot-write", f"{path}: {error.strerror}")) from None
     return True

@@ -10,14 +10,13 @@ import click
 from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import reached
 from generator.cli import options
-from generator.cli.output import show
+from generator.cli.output import progress, show
 from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem
-from generator.readers.document import read_yaml
 from generator.report.findings import FORMATS, as_format
 from generator.rulebook.book import RuleBook, sections_of
 from generator.rulebook.lint.findings import Reached, findings, in_order
 from generator.rulebook.overlay import Gathered
-from generator.rulebook.rulesets import MAX_RULE_BYTES, chain, find, gather, root_of
+from generator.rulebook.rulesets import chain, find, gather, root_of
 from generator.spec import project
 
 MONTHS = 12
@@ -30,14 +29,14 @@ MONTHS = 12
     "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources last read longer ago than this are stale."
 )
 @click.option("--no-cases", is_flag=True, help="Skip the check that cases and examples reach each row.")
-@options.options(options.verbose_option)
-def command(rules: str, kind: str, months: int, no_cases: bool, verbose: bool) -> int:
+@options.options(options.json_option, options.verbose_option)
+def command(rules: str, kind: str, months: int, no_cases: bool, as_json: bool, verbose: bool) -> int:
     """Check a rule set by proof: unreachable rows, gaps, overlaps, stale sources; exit 1 on errors."""
     try:
         found = lint(rules, date.today(), months, no_cases)
     except InputError as error:
         found = list(error.problems)
-    text = as_format(found, kind, verbose)
+    text = as_format(found, "json" if as_json else kind, verbose)
     if text:
         show(text)
     return BAD_INPUT if any(p.severity == "error" for p in found) else DONE
@@ -49,25 +48,18 @@ def lint(rules: str, today: date, months: int = MONTHS, no_cases: bool = False) 
     gathered = gather(path, trust=False)
     looked, problems = (None, []) if no_cases or gathered.problems else _reached(path, gathered)
     shared = len(chain(path)) == 1 and path.resolve() == root_of(path).resolve() / "default"
-    beside = [read_yaml(file, str(file), MAX_RULE_BYTES).data for file in _beside(path)] if shared else []
-    return in_order([*findings(gathered, today, months, looked, beside, shared), *problems])
-
-
-def _beside(path: Path) -> list[Path]:
-    """The files of the other sets that share facts with this one."""
-    sets = [file.parent for file in root_of(path).glob("*/ruleset.yaml") if file.parent.resolve() != path.resolve()]
-    return [file for one in sets for file in sorted(one.rglob("*.yaml"))]
+    return in_order([*findings(gathered, today, months, looked, shared), *problems])
 
 
 def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Problem]]:
     """The rows that cases and examples reach; None if a shipped set has no cases (an installed wheel)."""
     book = RuleBook(sections_of(gathered.merged))
     try:
-        cases = cases_run(path, book)
+        cases = cases_run(path, book, progress)
     except GenDeployError as error:
         return None, list(error.problems)
     seen = [result.observed for result in cases]
-    seen += [one for _, one in examples_seen(example_files(path, project.find(Path())), book)]
+    seen += [one for _, one in examples_seen(progress(example_files(path, project.find(Path())), "examples"), book)]
     if without_cases(path):
         return None, []
     return Reached(reached(seen), len(seen)), []

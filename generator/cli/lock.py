@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.output import say, say_errors, show, show_json, tell
+from generator.cli.output import progress, say, say_errors, show, show_json, tell
 from generator.decide.decision import decide
 from generator.decide.kept import choice_of
 from generator.disk.lock_file import write_lock
@@ -22,43 +22,44 @@ from generator.quantity import gib
 from generator.render.compose import image_of
 from generator.render.launch import launch_of
 from generator.report.summary import chosen_line
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
 
 
 @click.command("lock")
-@options.options(options.some_specs_argument, options.rules_option)
+@options.some_specs_argument
+@options.words_options
+@options.book_option
 @click.option("--upgrade", is_flag=True, help="Ask again for what the lock has; says which decisions change.")
 @click.option("--list", "listing", is_flag=True, help="Do not ask the hub: list the files that a site without network must bring, with sizes and digests.")
 @options.options(options.json_option, options.quiet_option)
-def command(specs: tuple[Path, ...], rules: str, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
-    """Look up the models that the specs name, and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.
+def command(specs: tuple[Path, ...], words: options.Words, book: RuleBook, upgrade: bool, listing: bool, as_json: bool, quiet: bool) -> int:
+    """Look up the models that the specs name, or one for a GPU (-m MODEL -g GPU), and write gen-deploy.lock: commits, files, exact sizes, prepared checkpoints.
 
     Without SPEC, all specs of the project file. Weights are never downloaded."""
-    book = load(rules)
-    paths, whole = specs_of(specs)
-    found, errors = options.read_specs(paths)
-    code = say_errors(errors)
+    whole = not (specs or any(words))
+    if whole:
+        found, _, _, code = options.corpus((), Path())
+    else:
+        found, errors = options.read_specs(specs, words=words)
+        code = say_errors(errors)
     if listing:
         return max(code, _list(found, book, as_json))
+    locks = []
     for path, group in by_lock(found).items():
         try:
-            after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and not errors, quiet=quiet)
+            after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and code == DONE, quiet=quiet or as_json)
         except GenDeployError as error:
             say(error.problems)
             code = max(code, error.exit_code)
             continue
-        if not quiet:
+        locks.append({"path": os.path.relpath(path), "repositories": {name: one.commit for name, one in after.repositories.items()}, "changed": changed})
+        if not (quiet or as_json):
             show(f"{os.path.relpath(path)}: {len(after.repositories)} repositories{'' if changed else ', unchanged'}")
+    if as_json:
+        show_json({"locks": locks})
     return code
-
-
-def specs_of(specs: tuple[Path, ...]) -> tuple[tuple[Path, ...], bool]:
-    """The specs of the command line, else those of the project file; and whether these are all of it."""
-    if specs:
-        return specs, False
-    return options.corpus((), Path())[0], True
 
 
 def by_lock(specs: Iterable[DeploymentSpec]) -> dict[Path, list[DeploymentSpec]]:
@@ -80,9 +81,9 @@ def look_up(
 
     before = specs[0].lock or EMPTY
     start = replace(before, path=path, choices={} if fresh else before.choices)
-    filling = Filling(connect(), book, start, fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"))
+    filling = Filling(connect(), book, start, fresh, (lambda line: None) if quiet else lambda line: tell(f"note: {line}"), progress)
     mine = with_choices(filling.fill(specs), specs, book)
-    if fresh:
+    if fresh and not quiet:
         _show_changes(specs, mine, book)
     needed = filling.needed(specs)
 
@@ -98,9 +99,9 @@ def look_up(
 
 
 def with_choices(lock: Lock, specs: Sequence[DeploymentSpec], book: RuleBook) -> Lock:
-    """The lock with what each spec chooses. Of a spec that has no choice, none is recorded."""
+    """The lock with what each spec of a file chooses. Of one that has no choice, none is recorded."""
     choices: dict[str, Choice] = {}
-    for spec in specs:
+    for spec in progress([spec for spec in specs if spec.document.name], "choices"):
         try:
             outcome = decide(replace(spec, lock=lock), book)
         except GenDeployError:
@@ -159,7 +160,7 @@ def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int
         repositories = (spec.lock or EMPTY).repositories
         entry = repositories.get(name) or repositories.get(key_of(spec.model, book))
         if entry is None or not entry.files:
-            message = f"the lock has no files of {name!r}: run `gen-deploy lock {spec.document.name}` where there is network"
+            message = f"the lock has no files of {name!r}: run `gen-deploy lock {spec.words}` where there is network"
             problems.append(spec.problem(("model",), "not-locked", message))
             continue
         for file, one in entry.files.items():
@@ -167,7 +168,7 @@ def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int
     if problems:
         raise InputError(problems)
     if as_json:
-        show_json(list(rows.values()))
+        show_json(list(rows.values()), versioned=False)
         return DONE
     for name in dict.fromkeys(repository for repository, _ in rows):
         mine = [row for row in rows.values() if row["repository"] == name]

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import warnings
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from generator import __version__
-from generator.cli.output import close_stdout, say, tell
-from generator.errors import BAD_INPUT, CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem
+from generator.cli.output import close_stdout, say, show, tell
+from generator.errors import BAD_INPUT, CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "generate": "plan each spec and write its files (the main job and the default command)",
     "plan": "decide and estimate, write nothing",
+    "fits": "list the models that run on a GPU, best first",
     "quantize": "write only the job that produces the weights of a plan",
     "lock": "look up models on the hub, and record commits, files and sizes",
     "explain": "explain the decision, row by row, with sources",
@@ -34,6 +40,10 @@ COMMANDS = {
     "init": "write a commented starter spec, or a project file with its hooks and workflow",
 }
 """Subcommands with their descriptions, in the order of the help."""
+
+OPTIONS = ("-h", "--help", "--version", "--completion")
+COMPLETE = "_GEN_DEPLOY_COMPLETE"
+"""The variable by which a shell's completion asks; click's name for it."""
 
 INTERRUPTED = 130
 """The shell's exit code for a program that Ctrl-C stopped."""
@@ -53,18 +63,44 @@ class Commands(click.Group):
         command: click.Command = import_module(f"generator.cli.{cmd_name.replace('-', '_')}").command
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand that the words name; else, for completion, the main job."""
+        return super().resolve_command(ctx, args if args[0] in COMMANDS or not ctx.resilient_parsing else ["generate", *args])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Subcommands and options that begin so, else files: the specs of the main job."""
+        from click.shell_completion import CompletionItem  # imported lazily: only a shell asks
+
+        return super().shell_complete(ctx, incomplete) or [CompletionItem(incomplete, type="file")]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command list of the help, without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:
+    """Print the script that makes a shell complete the words of this command."""
+    if shell is not None and not ctx.resilient_parsing:
+        from click.shell_completion import get_completion_class  # imported lazily: asked once for a shell
+
+        kind = get_completion_class(shell)
+        assert kind is not None  # click has these three
+        show(kind(cli, {}, "gen-deploy", COMPLETE).source())
+        ctx.exit()
+
+
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="`gen-deploy SPEC… -o DIR` is the main job. Exit codes: 0 done, 1 bad input, 2 usage, 3 differences, 4 nothing fits, 5 could not write.",
+    epilog="`gen-deploy SPEC… -o DIR` is the main job; `gen-deploy help COMMAND` says what a command takes. "
+    "Exit codes: 0 done, 1 bad input, 2 usage, 3 differences, 4 nothing fits, 5 could not write.",
 )
 @click.version_option(__version__, prog_name="gen-deploy")
+@click.option(
+    "--completion", type=click.Choice(["bash", "zsh", "fish"]), is_eager=True, expose_value=False, callback=_completion,
+    help='Print a script for the shell: eval "$(gen-deploy --completion bash)".',
+)  # fmt: skip
 def cli() -> None:
     """Write working launch files for open-weight language models: vLLM, SGLang, TGI, TensorRT-LLM, llama.cpp, Ollama."""
 
@@ -97,8 +133,8 @@ def main(argv: list[str] | None = None) -> int:
         return DONE
     except OSError as error:
         close_stdout()
-        where = f"{error.filename}: " if error.filename else ""
-        say([Problem("system", f"{where}{error.strerror or error}")])  # a full disk under stdout, a deleted working directory
+        what = error.strerror or str(error)
+        say([Problem("cannot-write", f"{error.filename}: {what}") if error.filename else Problem("system", what)])  # such as a full disk under stdout
         return BAD_INPUT if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) else CANNOT_WRITE
     except OverflowError as error:
         if "timestamp" not in str(error):
@@ -118,11 +154,17 @@ def _show_warning(message: Warning | str, category: type[Warning], filename: str
 
 
 def _run(words: list[str]) -> int:
-    if not words and _in_project():
+    if not words and COMPLETE not in os.environ and _in_project():
         words = ["generate"]
-    if words and words[0] not in COMMANDS and words[0] not in ("-h", "--help", "--version"):
+    helped = words[:1] == ["help"]
+    words = [*words[1:], "--help"] if helped else words
+    if words and words[0] not in COMMANDS and words[0].partition("=")[0] not in OPTIONS:
+        near = did_you_mean(words[0], [*COMMANDS, "help"]) if words[0].isalpha() and not os.path.lexists(words[0]) else ""
+        if near or helped:
+            say([Problem("usage", f"{words[0]!r} is {'not a command' if helped else 'neither a command nor a file'}{near}")])
+            return USAGE
         words = ["generate", *words]
-    if not words:
+    if not words and COMPLETE not in os.environ:
         with click.Context(cli, info_name="gen-deploy", **cli.context_settings) as context:
             tell(cli.get_help(context))
         return USAGE

@@ -3,38 +3,50 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from generator.cli.output import say, say_errors
+from generator.cli.output import progress, say, say_errors
 from generator.errors import GenDeployError, InputError, Place, Problem, UsageError, did_you_mean
-from generator.rulebook.book import RuleBook
+from generator.readers.document import MAX_SPEC_BYTES, Document, decode, parse_yaml
+from generator.rulebook.book import RuleBook, load
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
 from generator.spec.deployment import read_spec as spec_of
 from generator.spec.words import machine
 from generator.spec.words import spec_of as spec_of_data
 
+STDIN = Path("stdin")
+"""Stands for the file of a spec that comes by standard input (`-`)."""
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def _rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
-    return project.rule_set(value, Path())
+def _rules_option(name: str, tree: bool = False) -> Callable[[F], F]:
+    """`--rules`: the name of the set, or as `book` the set itself; with `tree` a `./rules` counts too."""
+
+    def found(ctx: click.Context, param: click.Parameter, value: str | None) -> str | RuleBook:
+        rules = project.rule_set(value, Path(), tree)
+        return load(rules) if name == "book" else rules
+
+    default = f"default: the project file's, {'else ./rules, ' if tree else ''}else `default`."
+    return click.option("--rules", name, metavar="NAME-OR-DIR", callback=found, is_eager=True, help=f"The rule set; {default}")
 
 
-def _tree_rules(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
-    return project.rule_set(value, Path(), tree=True)
+def known_engine(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """The callback of `--engine`, which stands beside `book_option`; raises `InputError` for an engine that the rule set lacks."""
+    known = ctx.params["book"].section("engines") if value is not None else {}
+    if value is not None and value not in known:
+        raise InputError(Problem("unknown-engine", f"--engine: {value!r} is not a known engine{did_you_mean(value, known)} (one of {', '.join(known)})"))
+    return value
 
 
-rules_option = click.option("--rules", metavar="NAME-OR-DIR", callback=_rules, help="The rule set; default: the project file's, else `default`.")
-tree_rules_option = click.option(
-    "--rules", metavar="NAME-OR-DIR", callback=_tree_rules, help="The rule set; default: the project file's, else ./rules, else `default`."
-)
-engine_option = click.option("--engine", metavar="ENGINE", help="Pin the engine (the same as `pin: {engine: …}`).")
+rules_option, book_option, tree_rules_option = _rules_option("rules"), _rules_option("book"), _rules_option("rules", tree=True)
+engine_option = click.option("--engine", metavar="ENGINE", callback=known_engine, help="Pin the engine (the same as `pin: {engine: …}`).")
 all_engines_option = click.option("--all-engines", is_flag=True, help="Write files for every engine that fits, not only for the best.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
@@ -61,24 +73,29 @@ def options(*found: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def words_options(function: F) -> F:
-    """A model and cards in place of a spec."""
-    return options(_model_option, gpu_option, gpus_option)(function)
+class Words(NamedTuple):
+    """What the command line says in place of a spec."""
+
+    model: str | None = None
+    gpu: str | None = None
+    gpus: str | None = None
+
+    def spec(self, engine: str | None) -> DeploymentSpec:
+        """The spec that they stand for; raises `UsageError` where there are none, or half of them."""
+        if self.model is None or self.gpu is None:
+            missing = "--gpu" if self.model else "--model" if any(self) else "a SPEC, or --model and --gpu in its place"
+            raise UsageError(Problem("usage", f"missing: {missing}"))
+        return pinned_to(spec_of_data({"model": self.model, "hardware": machine(self.gpu, self.gpus)}), engine)
 
 
-def from_words(specs: tuple[Path, ...], model: str | None, gpu: str | None, gpus: str | None, engine: str | None) -> DeploymentSpec | None:
-    """The spec that `--model` and `--gpu` stand for; None where spec files are named.
+def words_options(function: Callable[..., int]) -> Callable[..., int]:
+    """A model and cards in place of a spec: the command gets them as `words`."""
 
-    Raises `UsageError` for neither, both, or half of it."""
-    words = [word for word, said in (("--model", model), ("--gpu", gpu), ("--gpus", gpus)) if said is not None]
-    if specs and words:
-        raise UsageError(Problem("usage", f"a SPEC says its own model and hardware: leave {' and '.join(words)} out"))
-    if specs:
-        return None
-    if model is None or gpu is None:
-        missing = "a SPEC, or --model and --gpu in its place" if not words else "--gpu" if model else "--model"
-        raise UsageError(Problem("usage", f"missing: {missing}"))
-    return pinned_to(spec_of_data({"model": model, "hardware": machine(gpu, gpus)}), engine)
+    @wraps(function)
+    def command(*, model: str | None, gpu: str | None, gpus: str | None, **others: Any) -> int:
+        return function(words=Words(model, gpu, gpus), **others)
+
+    return options(_model_option, gpu_option, gpus_option)(command)
 
 
 def standard_input(limit: int) -> str:
@@ -86,29 +103,45 @@ def standard_input(limit: int) -> str:
     return sys.stdin.buffer.read(limit).decode("utf-8", "replace")
 
 
-def corpus(specs: tuple[Path, ...], out: Path | None) -> tuple[tuple[Path, ...], Path, bool]:
-    """The specs and the output folder of a command, by default from the project file; and whether these are all specs of the project.
+class Corpus(NamedTuple):
+    """The valid specs of a command and its output folder, whether these are all specs of the project, and the exit code of the others."""
+
+    specs: list[DeploymentSpec]
+    out: Path
+    whole: bool
+    code: int
+
+
+def corpus(paths: tuple[Path, ...], out: Path | None, engine: str | None = None) -> Corpus:
+    """The specs and the output folder of a command, by default from the project file; the problems of specs are printed.
 
     Raises `UsageError` if neither names them."""
-    if specs and out is not None:
-        return specs, out, False
-    found = project.find(Path())
-    if found is None:
-        missing = "SPEC" if not specs else "--out DIR"
-        raise UsageError(Problem("usage", f"{missing} is missing, and there is no project file {project.FILE}"))
-    if specs:
-        return specs, found.out_folder, False
-    if out is None:
-        return tuple(found.spec_files()), found.out_folder, True
-    return tuple(found.spec_files()), out, out.resolve() == (found.folder / found.out).resolve()
+    whole = False
+    if not paths or out is None:
+        found = project.find(Path())
+        if found is None:
+            raise UsageError(Problem("usage", f"{'--out DIR' if paths else 'SPEC'} is missing, and there is no project file {project.FILE}"))
+        out = found.out_folder if out is None else out
+        whole = not paths and out.resolve() == (found.folder / found.out).resolve()
+        paths = paths or tuple(found.spec_files())
+    specs, errors = read_specs(paths, engine)
+    return Corpus(specs, out, whole and not errors, say_errors(errors))
 
 
 def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
-    """A spec from a file, with `--engine` overriding its pins; raises `InputError` with all its problems."""
+    """A spec from a file (`-`: standard input), with `--engine` overriding its pins; raises `InputError` with all its problems."""
     if path.name == project.FILE:
         message = "this is a project file, not a spec; `gen-deploy` without arguments works on all its specs"
         raise InputError(Problem("project-file", message, Place(str(path))))
-    return pinned_to(spec_of(path), engine)
+    return pinned_to(spec_of(STDIN, _stdin()) if str(path) == "-" else spec_of(path), engine)
+
+
+def one_spec(path: Path | None, engine: str | None, words: Words) -> DeploymentSpec:
+    """The spec of a file, or the one that the words stand for; raises `InputError` with all its problems."""
+    found, errors = read_specs([path] if path else [], engine, words)
+    if errors:
+        raise errors[0]
+    return found[0]
 
 
 def pinned_to(spec: DeploymentSpec, engine: str | None) -> DeploymentSpec:
@@ -119,18 +152,18 @@ def pinned_to(spec: DeploymentSpec, engine: str | None) -> DeploymentSpec:
     return replace(spec, pin={**kept, "engine": engine})
 
 
-def check_engine(engine: str | None, book: RuleBook) -> None:
-    """Raise `InputError` for an `--engine` unknown to the rule set."""
-    known = book.section("engines")
-    if engine is not None and engine not in known:
-        raise InputError(Problem("unknown-engine", f"--engine: {engine!r} is not a known engine{did_you_mean(engine, known)} (one of {', '.join(known)})"))
+def _stdin() -> Document:
+    """The document that comes by standard input; raises `InputError` for one that no file may be either."""
+    raw = sys.stdin.buffer.read(MAX_SPEC_BYTES + 1) if sys.stdin is not None else b""
+    if len(raw) > MAX_SPEC_BYTES:
+        raise InputError(Problem("too-large", f"more than {MAX_SPEC_BYTES} bytes are not read", Place(str(STDIN))))
+    return parse_yaml(decode(raw, str(STDIN)), str(STDIN))
 
 
-def each_spec(paths: Iterable[Path], engine: str | None, book: RuleBook, work: Callable[[DeploymentSpec], int]) -> int:
+def each_spec(paths: Sequence[Path], engine: str | None, work: Callable[[DeploymentSpec], int], words: Words | None = None) -> int:
     """Do the work of a command on every valid spec; returns the highest exit code. The problems of each are printed."""
-    check_engine(engine, book)
-    found, errors = read_specs(paths, engine)
-    return max([say_errors(errors), *(attempt(work, spec) for spec in found)])
+    found, errors = read_specs(paths, engine, words)
+    return max([say_errors(errors), *(attempt(work, spec) for spec in progress(found, "specs"))])
 
 
 def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:
@@ -142,10 +175,14 @@ def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:
         return error.exit_code
 
 
-def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:
-    """All valid specs, and the errors of the others.
+def read_specs(paths: Sequence[Path], engine: str | None = None, words: Words | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:
+    """All valid specs, or the one that `words` stand for; and the errors of the others.
 
     Raises `InputError` with all these errors if two specs have the same name: then nothing may be written."""
+    if words is not None and any(words) and paths:
+        raise UsageError(Problem("usage", "a SPEC says its own model and hardware: leave --model, --gpu and --gpus out"))
+    if words is not None and not paths:
+        return [words.spec(engine)], []
     specs: list[DeploymentSpec] = []
     errors: list[InputError] = []
     for path in paths:
@@ -153,13 +190,14 @@ def read_specs(paths: Iterable[Path], engine: str | None = None) -> tuple[list[D
             specs.append(read_spec(path, engine))
         except InputError as error:
             errors.append(error)
-    named: dict[str, DeploymentSpec] = {}
-    twice = []
-    for spec in specs:
-        if spec.name in named:
-            other = named[spec.name].document.name
-            twice.append(Problem("duplicate-name", f"{other} has the name {spec.name!r} too; each name is an output folder", spec.document.place(("name",))))
-        named.setdefault(spec.name, spec)
-    if twice:
-        raise InputError([*(problem for error in errors for problem in error.problems), *twice])
+    if same := twice(specs):
+        raise InputError([*(problem for error in errors for problem in error.problems), *same])
     return specs, errors
+
+
+def twice(specs: Iterable[DeploymentSpec]) -> list[Problem]:
+    """A problem for each spec that has the name of one before it."""
+    named: dict[str, DeploymentSpec] = {}
+    same = [spec for spec in specs if named.setdefault(spec.name, spec) is not spec]
+    message = "{} has the name {!r} too; each name is an output folder"
+    return [spec.problem(("name",), "duplicate-name", message.format(named[spec.name].document.name, spec.name)) for spec in same]

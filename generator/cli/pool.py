@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from generator.cli.output import progress
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -25,13 +27,13 @@ def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Resu
     global _work
     processes = min(processors(), len(items) // WORTH)
     if processes < 2 or sys.platform != "linux":
-        return [function(item) for item in items]
+        return [function(item) for item in progress(items, "decisions")]
     _work = lambda index: function(items[index])  # noqa: E731
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # only this process handles them and ends the others
     try:
         with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            return list(pool.imap(_one, range(len(items)), chunksize=4))
+            return list(progress(pool.imap(_one, range(len(items)), chunksize=4), "decisions", len(items)))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _work = None

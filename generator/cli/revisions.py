@@ -4,10 +4,8 @@ Floor 8. Files of a commit are exported to a temporary folder; the checkout is o
 
 from __future__ import annotations
 
-import hashlib
 import posixpath
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field, replace
 from functools import cached_property
@@ -17,12 +15,11 @@ from generator.disk.git import SUBMODULE, Entry, Repo, export
 from generator.errors import InputError, did_you_mean, fail
 from generator.facts.config_file import QUANT_FILE
 from generator.hub.lock import Lock, entries_of, read_lock
-from generator.readers.binary import LFS_POINTER, MAX_HEADER_BYTES, MAX_POINTER_BYTES, copy_header, header_pieces, open_regular
 from generator.readers.boundary import readable_from
-from generator.readers.document import decode, parse_yaml, read_bytes, read_yaml
+from generator.readers.document import MAX_CONFIG_BYTES, decode, parse_yaml, read_bytes, read_yaml
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook, load, sections_of
-from generator.rulebook.rulesets import SHIPPED, put_together
+from generator.rulebook.rulesets import SHIPPED, extended_by, put_together
 from generator.spec import project as projects
 from generator.spec.deployment import DeploymentSpec, from_document
 from generator.spec.project import Project
@@ -30,7 +27,7 @@ from generator.spec.project import Project
 MODEL_FILES = ("config", "gguf", "safetensors")
 LOCKED = 1
 """Where the lock stands in `Side.bytes_of`."""
-_PART = re.compile(r"[0-9]{5}-of-[0-9]{5}\.gguf$")
+WEIGHTS = (".gguf", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -53,33 +50,26 @@ class Side:
 
     def path(self, name: str) -> Path:
         """A file of this side, exported and readable if it exists."""
-        if self.commit is not None:
-            self._export([name] if name in self.entries else [])
+        self.fetch([name])
         return self.files / name
 
-    def fetch(self, names: list[str]) -> None:
-        """Export these files, as far as they exist, in one batch."""
-        if self.commit is not None:
-            self._export([name for name in names if name in self.entries])
+    def fetch(self, names: Iterable[str]) -> None:
+        """Export these files of a commit, as far as they exist, in one batch."""
+        fresh = [name for name in names if name in self.entries and name not in self.exported]
+        self.exported.update(fresh)
+        if fresh:
+            with _commit_paths(self):
+                export(self.repo, [self.entries[name] for name in fresh], self.files, self.entries)
 
     def folder(self, name: str, ending: str = "") -> Path:
         """A folder (or file) of this side with its contents, or only the files with this ending."""
-        if self.commit is not None:
-            inside = [p for p in self.entries if not name or p == name or p.startswith(f"{name}/")]
-            self._export([path for path in inside if path.endswith(ending)])
+        self.fetch(p for p in self.entries if p.endswith(ending) and (not name or p == name or p.startswith(f"{name}/")))
         return self.files / name
 
     def submodule(self, name: str) -> str | None:
         """The submodule that a path lies in, if any."""
         modules = [e.path for e in self.entries.values() if e.mode == SUBMODULE]
         return next((path for path in modules if name == path or name.startswith(f"{path}/")), None)
-
-    def _export(self, paths: list[str], heads: bool = False) -> None:
-        fresh = [self.entries[path] for path in paths if path not in self.exported]
-        self.exported.update(paths)
-        if fresh:
-            with _commit_paths(self):
-                export(self.repo, fresh, self.files, self.entries, heads)
 
     def holds(self, name: str) -> bool:
         """Whether there is a file of this path."""
@@ -133,7 +123,7 @@ class Side:
 
     def _book(self, folder: str, name: str, named: str | None) -> RuleBook:
         if folder.startswith("../"):
-            raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; compare folders with --rules-from and --rules-to")
+            raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; DIR..DIR compares rule sets of any folder")
         if not self.holds(_join(folder, "ruleset.yaml")):
             near = [_relative(Path(p).parent, Path()) for p in self.entries if p.endswith("/ruleset.yaml")]
             module = self.submodule(folder)
@@ -147,7 +137,7 @@ class Side:
                 seen.add(at)
                 beside = posixpath.dirname(at)
                 self.folder(beside if self.holds(_join(beside, "vocabulary.yaml")) else at, ".yaml")
-                extends = _extends(read_yaml(self.path(_join(at, "ruleset.yaml"))).data)
+                extends = extended_by(read_yaml(self.path(_join(at, "ruleset.yaml"))).data)
                 if not isinstance(extends, str) or extends in SHIPPED:
                     break
                 at = _join(at, extends)
@@ -184,7 +174,7 @@ class Side:
         return read_lock(self.path(path), path) if self.holds(path) else None
 
     def _model_file(self, key: str, name: str, spec: DeploymentSpec) -> Path | None:
-        """A file named by a spec, readable: from the commit (weights: header only), or from the working tree if it is not in git.
+        """A file named by a spec, readable: from the commit, or from the working tree if it is not in git; weights always from there.
 
         None if the spec names none, or one outside the repository."""
         written = getattr(spec.model, key)
@@ -196,81 +186,41 @@ class Side:
                 return None
             raise fail("outside-repository", f"{path!r} is not inside the repository")
         if self.commit is not None:
+            folder = posixpath.dirname(path)
             small = [path, f"{path}/config.json"] if key == "config" else [path] if path.endswith(".json") else []
-            beside = [f"{path}/{QUANT_FILE}", _join(posixpath.dirname(path), QUANT_FILE)] if key == "config" else []
-            self._export([one for one in (*small, *beside) if one in self.entries])
+            beside = [f"{path}/{QUANT_FILE}", _join(folder, QUANT_FILE)] if key == "config" else []
+            self.fetch([*small, *beside])
             if any(one in self.entries for one in small):
                 beside = []  # where git keeps the config, a commit without this file has none
-            weights = [] if key == "config" else [one for one in self._beside(path) if one not in small]
-            self._export([one for one in weights if one in self.entries], heads=True)
-            for one in (*small, *weights, *beside):
-                self._copy_untracked(one)
+            here = self.repo.root / folder
+            weights = [_join(folder, one.name) for one in here.iterdir() if one.suffix in WEIGHTS] if key != "config" and here.is_dir() else []
+            for one in (*small, *beside, *weights):
+                if one not in self.exported and not (self.files / one).exists() and (self.repo.root / one).exists():
+                    (self.files / one).parent.mkdir(parents=True, exist_ok=True)
+                    (self.files / one).symlink_to(self.repo.root / one)
         return self.files / path
 
-    def _beside(self, path: str) -> list[str]:
-        """A weights file with the other files of its set: parts of a split GGUF, or the shards of an index."""
-        folder, stem = posixpath.dirname(path), _PART.sub("", path)
-        if path.endswith(".json"):
-            stem, ending = f"{folder}/" if folder else "", ".safetensors"
-        elif stem == path:
-            return [path]
-        else:
-            ending = ".gguf"
-        here = self.repo.root / folder
-        known = {*self.entries, *(_join(folder, one.name) for one in (here.iterdir() if here.is_dir() else ()))}
-        return sorted(one for one in known if one.startswith(stem) and one.endswith(ending) and "/" not in one.removeprefix(f"{folder}/"))
-
-    def _copy_untracked(self, name: str) -> None:
-        """Fetch a file that is not in git from the working tree, and a Git LFS file from the LFS store, or from the working tree if fetched."""
-        inside, here = self.files / name, self.repo.root / name
-        if name not in self.entries:
-            if not inside.exists() and here.exists():
-                inside.parent.mkdir(parents=True, exist_ok=True)
-                inside.symlink_to(here)
-            return
-        pointer = inside.read_bytes() if not inside.is_symlink() and inside.stat().st_size <= MAX_POINTER_BYTES else b""
-        if pointer.startswith(LFS_POINTER):
-            kept, size = self.repo.lfs(pointer)
-            found = next((one for one in (kept, here) if size and one.is_file() and one.stat().st_size == size), None)
-            if found is not None:
-                with found.open("rb") as file:
-                    copy_header(file, inside, size)
-
     def bytes_of(self, name: str, spec: DeploymentSpec) -> list[bytes]:
-        """A spec's bytes, what its lock says of it, and digests of its model files (weights: header only), to detect edits."""
-        found = [_digest(self.path(name)), entries_of(self._lock(name), spec.model.id, spec.name)]
+        """A spec's bytes, what its lock says of it, and the bytes of its configs and indexes, to detect edits."""
+        found = [_content(self.path(name)), entries_of(self._lock(name), spec.model.id, spec.name)]
         for key in MODEL_FILES:
             try:
                 path = self._model_file(key, name, spec)
             except InputError:
                 path = None
-            found.append(_digest(path, weights=key != "config" and path is not None and path.suffix != ".json"))
-            if key == "config" and path is not None:
-                found.append(_digest(path / QUANT_FILE if path.is_dir() else path.with_name(QUANT_FILE)))
+            small = None if path is None or path.suffix in WEIGHTS else path
+            found += map(_content, (small, small / QUANT_FILE, small.with_name(QUANT_FILE)) if small else (None, None, None))
         return found
 
 
-def _digest(path: Path | None, weights: bool = False) -> bytes:
-    """A hash of the bytes of a file that a decision reads; empty if it is unreadable."""
+def _content(path: Path | None) -> bytes:
+    """The bytes of a file that a decision reads; none if it is unreadable."""
     if path is None:
         return b""
-    digest = hashlib.sha256()
     try:
-        file, size = open_regular(path / "config.json" if path.is_dir() else path, "")
-        with file:
-            digest.update(b"%d" % size)
-            for piece in header_pieces(file) if weights else (file.read(MAX_HEADER_BYTES),):
-                digest.update(piece)
-    except (InputError, OSError):
+        return read_bytes(path / "config.json" if path.is_dir() else path, MAX_CONFIG_BYTES)
+    except InputError:
         return b""
-    return digest.digest()
-
-
-def _extends(data: object) -> object:
-    """The rule set that a `ruleset.yaml` extends, if any: a top-level key, or beside its name."""
-    data = data if isinstance(data, dict) else {}
-    inner = data.get("ruleset")
-    return data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
 
 
 def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:

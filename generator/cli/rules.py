@@ -35,7 +35,7 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
         raise InputError(gathered.problems)
     if name is None:
         if as_json:
-            rows = [report.row_data(gathered, table, row) for table, one in gathered.merged["tables"].items() for row in one["rows"]]
+            rows = [report.row_data(gathered, table, row) for table, row in gathered.rows()]
             show_json({"ruleset": gathered.merged["ruleset"], "rows": rows, "changes": report.changes(gathered)})
         else:
             show(report.whole(gathered, origin))
@@ -60,6 +60,5 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
 
 
 def _seen(path: Path, book: RuleBook) -> tuple[list[tuple[str, Observed]], list[tuple[str, Observed]]]:
-    """The cases and the examples of a set, decided, each with its name."""
     cases = [(result.case.id, result.observed) for result in cases_run(path, book)]
     return cases, [(file.stem, seen) for file, seen in examples_seen(example_files(path, project.find(Path())), book)]

@@ -11,10 +11,11 @@ from generator.rulebook import schemas
 
 @click.command("schema")
 @click.argument("name", default="spec")
+@click.option("--json", is_flag=True, expose_value=False, hidden=True)
 def command(name: str) -> int:
     """Print a JSON Schema: the spec's, or NAME."""
     known = schemas.names()
     if name not in known:
         raise UsageError(Problem("unknown-schema", f"no schema {name!r}{did_you_mean(name, known)} (one of {', '.join(known)})"))
-    show_json(schemas.schema(name))
+    show_json(schemas.schema(name), versioned=False)
     return DONE

@@ -1,21 +1,21 @@
-"""Stored plans: of an output folder, and of the output folder that a base has committed. Floor 8."""
+"""What a base has committed in its output folder: plans and launch files. Floor 8."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from generator import __version__
 from generator.cli.revisions import Side
 from generator.compare.files import LEFT_OUT
 from generator.compare.model import Tool
-from generator.compare.stored import Plans, Stored
+from generator.compare.stored import Stored
 from generator.disk.write import RUN
 from generator.disk.written import MANIFEST
-from generator.errors import InputError, Place, Problem, fail
-from generator.readers.document import MAX_CONFIG_BYTES, read_bytes
+from generator.errors import Place, Problem
+from generator.readers.document import MAX_CONFIG_BYTES
 from generator.readers.json_text import parse_or_none
 from generator.render.plan_json import SCHEMA_VERSION
 from generator.rulebook.book import RuleBook
@@ -26,33 +26,14 @@ MAX_FILES_BYTES = 4 << 20
 """The committed files of one spec that are compared at most."""
 
 
-def keeps_plans(folder: str) -> bool:
-    """Whether a folder holds generated files."""
-    return any(Path(folder).glob("*/plan.json"))
-
-
-def plans_in(folder: Path) -> Plans:
-    """The plans stored in an output folder, by spec name; raises `InputError` for an invalid plan."""
-    return _all({str(path): read_bytes(path, MAX_CONFIG_BYTES) for path in sorted(folder.glob("*/plan.json"))}, str(folder))
-
-
-def plans_of(side: Side) -> Plans:
-    """The plans stored in a project's output folder; raises `InputError` without a project file or plans."""
-    if side.project is None:
-        raise InputError(Problem("no-project", f"{side.label} has no project file that names the output folder"))
-    if side.commit is None:
-        return plans_in(side.project.out_folder)
-    return _all(_committed(side), f"{side.label}:{side.out}")
-
-
 def stored_of(side: Side, book: RuleBook) -> tuple[dict[str, Stored], list[Problem]]:
     """What a commit has in its output folder, by spec name; with a warning for each plan that cannot be read.
 
     Nothing where the project's own rules do not decide what is written (they size by a rule of thumb)."""
     if side.project is None or book.sizing != "detailed":
         return {}, []
-    plans, problems = _plans(_committed(side))
-    problems = [problem._replace(severity="warning") for problem in problems]
+    kept = [path for path in side.entries if path.endswith("/plan.json") and posixpath.dirname(posixpath.dirname(path)) == side.out]
+    plans, problems = _plans(_contents(side, kept), side.label)
     made = parse_or_none(_contents(side, [f"{side.out}/{RUN}"]).get(f"{side.out}/{RUN}", b""))
     made = made if isinstance(made, dict) else {}
     version, rules = str(made.get("generator") or "").removeprefix("gen-deploy ") or None, made.get("rules")
@@ -74,40 +55,25 @@ def _texts(side: Side, name: str) -> dict[str, str]:
     return {path.removeprefix(folder): raw.decode("utf-8", "replace") for path, raw in _contents(side, paths).items()}
 
 
-def _committed(side: Side) -> Mapping[str, bytes]:
-    """The files `NAME/plan.json` in the output folder of a commit, by their path with the commit."""
-    kept = [path for path in side.entries if path.endswith("/plan.json") and posixpath.dirname(posixpath.dirname(path)) == side.out]
-    return {f"{side.label}:{path}": raw for path, raw in _contents(side, kept).items()}
-
-
 def _contents(side: Side, paths: list[str]) -> dict[str, bytes]:
     known = {path: side.entries[path].sha for path in paths if path in side.entries}
     raw = side.repo.contents(known.values())
     return {path: raw[sha] for path, sha in known.items()}
 
 
-def _all(files: Mapping[str, bytes], where: str) -> Plans:
-    """The plans of these files; raises `InputError` where one is none, or where there are none."""
-    found, problems = _plans(files)
-    if problems:
-        raise InputError(problems)
-    if not found:
-        raise fail("no-plans", f"{where} contains no plans (files NAME/plan.json)")
-    return found
-
-
-def _plans(files: Mapping[str, bytes]) -> tuple[Plans, list[Problem]]:
-    """The plans of these files by the folder that each is in, and what is wrong with the others."""
+def _plans(files: Mapping[str, bytes], label: str) -> tuple[dict[str, Mapping[str, object]], list[Problem]]:
+    """The plans of a commit's files by the folder that each is in, and a warning for each of the others."""
     found: dict[str, Mapping[str, object]] = {}
     problems = []
-    for name, raw in files.items():
+    for path, raw in files.items():
+        place = Place(f"{label}:{path}", 1, 1)
         data = parse_or_none(raw) if len(raw) <= MAX_CONFIG_BYTES else None
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:
             message = f"schema_version is {version}, but this gen-deploy reads {SCHEMA_VERSION}: compare with the gen-deploy version that wrote the plan"
-            problems.append(Problem("unknown-schema", message, Place(name, 1, 1)))
+            problems.append(Problem("unknown-schema", message, place, "warning"))
         elif isinstance(data, dict) and accepts(schema("plan"), data):
-            found[PurePosixPath(name).parent.name] = data
+            found[PurePosixPath(path).parent.name] = data
         else:
-            problems.append(Problem("no-plan", "not a plan written by gen-deploy", Place(name, 1, 1)))
+            problems.append(Problem("no-plan", "not a plan written by gen-deploy", place, "warning"))
     return found, problems

@@ -10,15 +10,14 @@ import click
 
 from generator.cli import options
 from generator.cli.files import check_versions
-from generator.cli.output import show, show_json, tell
+from generator.cli.output import chosen, show, show_all_json
 from generator.compare.upgrade import broken, changes
-from generator.decide.decision import Outcome, decide
-from generator.errors import DIFFERENCES, DONE, NOTHING_FITS
+from generator.decide.decision import decide
+from generator.errors import DIFFERENCES, DONE
 from generator.render.files import artifacts
 from generator.render.launch import launch_of
 from generator.render.templates import render
-from generator.report.summary import refusal
-from generator.rulebook.book import RuleBook, load
+from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
 BACK = "../../.."
@@ -30,32 +29,27 @@ Upgrade = dict[str, Any]
 @click.command("upgrade-check")
 @options.specs_argument
 @click.option("--engine-version", "version", required=True, metavar="VERSION", help="The target version.")
-@options.options(options.rules_option, options.engine_option, options.json_option, options.quiet_option)
-def command(specs: tuple[Path, ...], version: str, rules: str, engine: str | None, as_json: bool, quiet: bool) -> int:
+@options.options(options.book_option, options.engine_option, options.json_option, options.quiet_option)
+def command(specs: tuple[Path, ...], version: str, book: RuleBook, engine: str | None, as_json: bool, quiet: bool) -> int:
     """Plan each SPEC with its current version and with VERSION, and compare the command lines; exit 3 if anything differs or breaks."""
-    book = load(rules)
     results: list[Upgrade] = []
 
     def one(spec: DeploymentSpec) -> int:
         result, code = _one(spec, version, book)
-        if result is not None:
-            results.append(result)
-            if not as_json and (code != DONE or not quiet):
-                show(render("upgrade.j2", **result).rstrip("\n"))
+        results.append(result)
+        if not as_json and (code != DONE or not quiet):
+            show(render("upgrade.j2", **result).rstrip("\n"))
         return code
 
-    code = options.each_spec(specs, engine, book, one)
+    code = options.each_spec(specs, engine, one)
     if as_json:
-        show_json(results[0] if len(specs) == 1 and results else results)
+        show_all_json(results, several=len(specs) > 1 or not results)
     return code
 
 
-def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade | None, int]:
+def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade, int]:
     now = decide(spec, book)
-    choice = now.plan.choice
-    if choice is None:
-        tell(refusal(now.plan, spec.document.name))
-        return None, NOTHING_FITS
+    choice = chosen(now)
     check_versions(spec, [choice], book)
     check_versions(spec, [replace(choice, engine_version=version)], book)
     then = decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "engine_version": version}), book)
@@ -64,21 +58,14 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade | 
     result: Upgrade = {
         "name": spec.name, "spec": spec.document.name, "engine": choice.engine, "from": choice.engine_version, "to": version,
         "breaks": [finding.as_json() for finding in breaks],
-        "decision": _decision(now, then), "changes": [], "rejected": [],
+        "decision": None, "changes": [], "rejected": [],
     }  # fmt: skip
     if then.plan.choice is None:
         first = then.plan.rejected[0] if then.plan.rejected else None
         result["rejected"] = [{"id": reason.row, "because": reason.because} for reason in (first.reasons if first else ())]
         return result, DIFFERENCES
-    old, new = launch_of(now.plan, choice, book, BACK), launch_of(then.plan, then.plan.choice, book, BACK)
-    differing = changes(old, new)
-    result["changes"] = [change._asdict() for change in differing]
-    return result, DIFFERENCES if breaks or differing or result["decision"] else DONE
-
-
-def _decision(now: Outcome, then: Outcome) -> dict[str, str] | None:
-    """The old and new candidate if the choice changes, else None."""
-    old, new = now.plan.choice, then.plan.choice
-    if old is None or new is None or old.id == new.id:
-        return None
-    return {"old": old.id, "new": new.id}
+    new = then.plan.choice
+    if new.id != choice.id:
+        result["decision"] = {"old": choice.id, "new": new.id}
+    result["changes"] = [change._asdict() for change in changes(launch_of(now.plan, choice, book, BACK), launch_of(then.plan, new, book, BACK))]
+    return result, DIFFERENCES if breaks or result["changes"] or result["decision"] else DONE

@@ -9,7 +9,7 @@ import click
 from generator.cli import options
 from generator.cli.output import say, show, show_json, tell
 from generator.errors import BAD_INPUT, DONE, Cap, Place
-from generator.rulebook.book import load
+from generator.rulebook.book import RuleBook
 from generator.spec.words import machine
 from generator.verify.files import MAX_BYTES, STDIN, Asked
 from generator.verify.finding import Finding
@@ -18,21 +18,19 @@ from generator.verify.folder import check_paths
 
 @click.command("verify")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
-@click.option("--engine", metavar="ENGINE", help="The engine, if the files do not name it.")
+@click.option("--engine", metavar="ENGINE", callback=options.known_engine, help="The engine, if the files do not name it.")
 @click.option("--engine-version", "version", metavar="VERSION", help="The version to check against; default: the version that the files pin.")
 @options.gpu_option
 @click.option("--model", metavar="ID", help="The catalogue's name of the model, if the command hides it.")
 @click.option("--strict", is_flag=True, help="Exit 1 on warnings as well.")
-@options.options(options.rules_option, options.json_option, options.quiet_option)
+@options.options(options.book_option, options.json_option, options.quiet_option)
 def command(
-    paths: tuple[Path, ...], engine: str | None, version: str | None, gpu: str | None, model: str | None, strict: bool, rules: str, as_json: bool,
+    paths: tuple[Path, ...], engine: str | None, version: str | None, gpu: str | None, model: str | None, strict: bool, book: RuleBook, as_json: bool,
     quiet: bool,
 ) -> int:  # fmt: skip
     """Check every flag, choice, type and key of launch files (`-`: of a command on standard input), and with --gpu whether they start there.
 
     Files: scripts, Compose, Kubernetes, Slurm, systemd, Quadlet, an engine's YAML, Modelfiles."""
-    book = load(rules)
-    options.check_engine(engine, book)
     asked = Asked(engine, version, machine(gpu) if gpu else None, model)
     report, files, problems = check_paths(paths, book, asked, options.standard_input(MAX_BYTES) if Path(STDIN) in paths else "")
     bad = [f for f in report.findings if f.severity == "error" or (strict and f.severity == "warning")]

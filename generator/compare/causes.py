@@ -69,7 +69,6 @@ def _plain(value: object) -> object:
 
 
 def _preferred(one: Candidate, other: Candidate, old: Outcome, new: Outcome) -> Iterator[Cause]:
-    """The criterion that ranks the new choice first."""
     row = _deciding_criterion(one, other, new)
     if row is None:
         return
@@ -84,7 +83,6 @@ def _preferred(one: Candidate, other: Candidate, old: Outcome, new: Outcome) -> 
 
 
 def _deciding_criterion(one: Candidate, other: Candidate, outcome: Outcome) -> Row | None:
-    """The first criterion by which two candidates of an outcome differ."""
     known = {r.candidate.id: r for r in outcome.ranked}
     if one.id not in known or other.id not in known:
         return None
@@ -119,7 +117,6 @@ def moved_words(old: Mapping[str, object], new: Mapping[str, object], keys: set[
 
 
 def _numbers(row: Row, keys: set[str], old: RuleBook, new: RuleBook) -> Iterator[Move]:
-    """The thresholds that a row sets these keys to, before and after."""
     for key in sorted(keys):
         word = row.set.get(key)
         if isinstance(word, str) and (word in new.thresholds or word in old.thresholds):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from generator.compare.model import Coverage, Edit
 from generator.rulebook.book import RuleBook
-from generator.rulebook.table import LABELS, SPEC, Row, Test, bounds_of
-
-Seen = tuple[tuple[bool | None, ...], ...]
-"""For each probe and each of its cells, whether a spec matches it; None for a label that it does not have."""
+from generator.rulebook.table import LABELS, SPEC, Facts, Row, Test, bounds_of
 
 
 class Probe(NamedTuple):
@@ -45,21 +42,17 @@ def _rows(edit: Edit, book: RuleBook) -> Iterator[Row]:
                 yield row
 
 
-def seen(found: Iterable[Probe], facts: Mapping[str, object]) -> Seen:
-    """What a spec, by the names that it gives the rules, says to the probes."""
-    return tuple(tuple(_matches(name, probe.tests[name], facts.get(name)) for name in probe.cells) for probe in found)
-
-
-def _matches(name: str, tests: Iterable[Test], fact: object) -> bool | None:
-    return None if fact is None and name.startswith(LABELS) else any(test(fact) for test in tests)
-
-
-def coverage(found: Sequence[Probe], specs: Mapping[str, Seen | None]) -> tuple[Coverage, ...]:
-    """The coverage of each probe over the specs by name; None for a spec that cannot be planned."""
+def coverage(found: Iterable[Probe], specs: Mapping[str, Facts]) -> tuple[Coverage, ...]:
+    """The coverage of each probe over the specs, each with the names that it gives the rules."""
     covered = []
-    for i, probe in enumerate(found):
-        rows = {name: dict(zip(probe.cells, one[i], strict=True)) for name, one in specs.items() if one is not None}
+    for probe in found:
+        rows = {spec: {name: _matches(name, tests, facts.get(name)) for name, tests in probe.tests.items()} for spec, facts in specs.items()}
         unset = [name for name in probe.cells if all(row[name] is None for row in rows.values())]
         cells = tuple((name, cell) for name, cell in probe.cells.items() if name not in unset)
         covered.append(Coverage(probe.edit, cells, tuple(spec for spec, row in rows.items() if all(row[name] for name, _ in cells)), tuple(unset)))
     return tuple(covered)
+
+
+def _matches(name: str, tests: Iterable[Test], fact: object) -> bool | None:
+    """Whether a spec matches a cell; None for a label that it does not have."""
+    return None if fact is None and name.startswith(LABELS) else any(test(fact) for test in tests)

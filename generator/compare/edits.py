@@ -70,7 +70,6 @@ def _edit(section: str, name: str, one: object, other: object) -> Iterator[Edit]
 
 
 def _source(source: object) -> str | None:
-    """A source's key; of several sources, the first ones."""
     if isinstance(source, list):
         more = f" and {len(source) - 2} more" if len(source) > 2 else ""
         return ", ".join(map(str, source[:2])) + more
@@ -98,7 +97,6 @@ def _named(value: object) -> TypeGuard[list[Data]]:
 
 
 def _keyed(rows: Sequence[Data]) -> dict[str, Data]:
-    """The items of a list by `since` version or by position."""
     return {str(row.get("since", i)): row for i, row in enumerate(rows)}
 
 
@@ -122,7 +120,6 @@ def _moved(section: str, before: Sequence[str], after: Sequence[str], rows: Data
 
 
 def _longest(one: Sequence[str], other: Sequence[str]) -> list[str]:
-    """The longest common subsequence of two orders of the same names."""
     place = {name: i for i, name in enumerate(other)}
     best: list[list[str]] = []
     for name in one:
@@ -173,7 +170,6 @@ def _with_entry(mine: Data, theirs: Data, name: str) -> dict[str, object]:
 
 
 def _with_row(mine: Sequence[Data], theirs: Sequence[Data], name: str) -> list[Data]:
-    """My rows with the named row replaced by theirs, at their position."""
     rows = [row for row in mine if row["id"] != name]
     ids = [row["id"] for row in theirs]
     if name not in ids:

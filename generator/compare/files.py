@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
 from generator.compare.model import FileDiff
 from generator.decide.decision import Outcome
-from generator.errors import GenDeployError, printable
+from generator.errors import GenDeployError
 from generator.render.files import artifacts
+from generator.report.edits import unified
 
 LEFT_OUT = ("plan.json", "PLAN.md")
 """Excluded files: they contain the rule set's digest and figures and always change; decisions are compared instead."""
@@ -23,14 +23,12 @@ def file_diffs(one: Mapping[str, str], other: Mapping[str, str]) -> tuple[FileDi
         before, after = one.get(path), other.get(path)
         if before == after:
             continue
-        lines = list(difflib.unified_diff((before or "").splitlines(), (after or "").splitlines(), path, path, lineterm=""))
+        lines = unified(before, after, path, path)
         state = "new" if before is None else "gone" if after is None else "changed"
         added = sum(line.startswith("+") for line in lines[2:])
         removed = sum(line.startswith("-") for line in lines[2:])
-        shown = [printable(line) for line in lines[:MOST_LINES]]
-        if len(lines) > MOST_LINES:
-            shown.append(f"… {len(lines) - MOST_LINES} lines more")
-        found.append(FileDiff(path, state, tuple(shown), added, removed))
+        more = [f"… {len(lines) - MOST_LINES} lines more"] if len(lines) > MOST_LINES else []
+        found.append(FileDiff(path, state, (*lines[:MOST_LINES], *more), added, removed))
     return tuple(found)
 
 

@@ -7,17 +7,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from generator.compare.causes import causes
-from generator.compare.coverage import Probe, Seen, seen
 from generator.compare.edits import laid_over
 from generator.compare.files import file_diffs, texts_of
 from generator.compare.model import Change, Edit, Kept, Move
 from generator.compare.stored import Stored, by_tool, kept
-from generator.compare.totals import Figures, figures
-from generator.compare.view import View, decisive, level, moves, other_moves, view, view_of_json, words
+from generator.compare.view import Figures, View, decisive, figures, level, moves, other_moves, view, view_of_json, words
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
 from generator.report.speed import Price
 from generator.rulebook.book import RuleBook
+from generator.rulebook.table import Facts
 from generator.spec.deployment import DeploymentSpec
 
 
@@ -39,19 +38,18 @@ def side(spec: DeploymentSpec, book: RuleBook) -> Side:
 
 
 def _inside(spec: DeploymentSpec, problem: Problem) -> str:
-    """The file of a problem, if it is not the spec itself."""
     return f"{problem.place.path}: " if problem.place is not None and problem.place.path != spec.document.name else ""
 
 
 class Compared(NamedTuple):
-    """The comparison of one spec: its changes, why it cannot be planned now, its figures before and after, what it says to the probes.
+    """The comparison of one spec: its changes, why it cannot be planned now, its figures before and after, the names that it gives the rules.
 
     `kept` is what its lock keeps, or cannot keep."""
 
     changes: tuple[Change, ...]
     problem: str | None
     figures: tuple[Figures, Figures]
-    seen: Seen | None
+    facts: Facts | None
     kept: Kept | None
 
 
@@ -63,7 +61,7 @@ class Was(NamedTuple):
     stored: Stored | None = None
 
 
-def compared(spec: DeploymentSpec, base: Was, books: tuple[RuleBook, RuleBook], path: str, probes: Sequence[Probe], prices: Mapping[str, Price]) -> Compared:
+def compared(spec: DeploymentSpec, base: Was, books: tuple[RuleBook, RuleBook], path: str, prices: Mapping[str, Price]) -> Compared:
     """A spec under the old and the new rules; its old version is compared under the new rules, what is committed for that with the old rules."""
     before, edited, stored = base
     same = books[0] is books[1]
@@ -80,7 +78,7 @@ def compared(spec: DeploymentSpec, base: Was, books: tuple[RuleBook, RuleBook], 
     return Compared(
         found, None if same else new.problem,
         (figures(view_of_json(stored.plan) if stored else first.view, prices), figures(new.view, prices)),
-        seen(probes, outcome.plan.facts) if outcome else None,
+        outcome.plan.facts if outcome else None,
         kept(spec.name, stored, first.view, new.outcome, any(one.decisive for one in found)),
     )  # fmt: skip
 
@@ -140,7 +138,6 @@ _books: dict[tuple[int, int, str, str], RuleBook] = {}
 
 
 def _book(base: RuleBook, other: RuleBook, edit: Edit) -> RuleBook:
-    """`base` with one edit applied, built once."""
     key = (id(base), id(other), edit.section, edit.name)
     if key not in _books:
         _books[key] = laid_over(base, other, [edit])

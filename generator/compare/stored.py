@@ -1,24 +1,19 @@
-"""Decisions that are stored as files: those that a base has committed against what is decided now, and two folders of them.
+"""Decisions that a base has committed, against what is decided now.
 
 Floor 7, pure; the texts of committed files are read when they are asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from generator.compare.causes import MOST, against
 from generator.compare.files import file_diffs, texts_of
-from generator.compare.model import Cause, Change, Comparison, Kept, RulesName, Tool, in_order
-from generator.compare.totals import figures, totals
-from generator.compare.view import LAYOUT, View, decisive, level, moves, other_moves, pairs, view_of_json, words
+from generator.compare.model import Cause, Change, Kept, Tool
+from generator.compare.view import LAYOUT, View, decisive, level, moves, other_moves, view_of_json, words
 from generator.decide.decision import Outcome
 from generator.plan import Candidate
 from generator.render.plan_file import plain
-from generator.report.speed import Price
-
-Plans = Mapping[str, View]
-"""Stored plans by spec name."""
 
 
 class Stored(NamedTuple):
@@ -90,34 +85,3 @@ def kept(name: str, stored: Stored | None, before: View | None, now: Outcome | N
         return Kept(name, state, says, warning.row in told, None)
     choice = stored.plan["choice"]
     return Kept(name, state, says, False, file_diffs(_comparable(stored, choice), texts_of(now, stored.back)))
-
-
-def compared_plans(labels: tuple[str, str], old: Plans, new: Plans, prices: Mapping[str, Price]) -> Comparison:
-    """Compare two folders of stored plans; of rows, only how many candidates each rejects."""
-    changes: list[Change] = []
-    sums = []
-    for name in sorted(old.keys() & new.keys()):
-        one, other = view_of_json(old[name]), view_of_json(new[name])
-        changes += _of_plans(name, one, other)
-        sums.append((name, figures(one, prices), figures(other, prices)))
-    names = [_rules_name(label, plans) for label, plans in zip(labels, (old, new), strict=True)]
-    added, removed = tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys()))
-    return Comparison(names[0], names[1], len(new), tuple(in_order(changes)), (), added, removed, totals=totals(sums, prices))
-
-
-def _of_plans(name: str, one: View, other: View) -> Iterator[Change]:
-    """The change between two stored plans, if any."""
-    how = level(one, other)
-    if how is None:
-        return
-    before, after = one["choice"], other["choice"]
-    told = (moves(before, after) or other_moves(one, other)) if before and after else []
-    counts = pairs(one["rejected"], other["rejected"])
-    why = tuple(Cause("reject", row, "rejects", f"{old or 0} → {new or 0} candidates") for row, old, new in counts if old != new)
-    yield Change(name, f"{name}/plan.json", how, "rules", words(before), words(after), tuple(told), why[:MOST])
-
-
-def _rules_name(label: str, plans: Plans) -> RulesName:
-    rules = [plan.get("rules") or {} for plan in plans.values()]
-    digests = sorted({str(r.get("digest")) for r in rules})
-    return RulesName(label, ", ".join(sorted({str(r.get("name")) for r in rules})), digests[0] if len(digests) == 1 else "several digests")

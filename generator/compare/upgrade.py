@@ -39,18 +39,8 @@ def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook)
 
 
 def _words(launch: Launch) -> dict[str, str]:
-    """Every value of a launch by its option."""
-    found: dict[str, str] = {}
-    last = ""
-    for word in launch.words():
-        text = expected(word)
-        if isinstance(word, str) and word.startswith("--"):
-            last = text
-            found[last] = ""
-        elif last:
-            found[last] = f"{found[last]} {text}".strip()
-        else:
-            found["model"] = text
+    positional, flags = launch.options()
+    found = {flag: " ".join(map(expected, values or ())) for flag, values in {**({"model": positional} if positional else {}), **flags}.items()}
     found |= {f"{key}:": value for key, value in _flat(launch.spelled.config).items()}
     found |= {f"{name}=": expected(value) for name, value in launch.env().items()}
     found |= {f"PARAMETER {name}": " ".join(values) for name, values in launch.spelled.parameters.items()}

@@ -1,13 +1,15 @@
-"""The comparable form of a plan: plain data, identical for a new decision and for a stored `plan.json`. Floor 7, pure."""
+"""The comparable form of a plan, and what all plans come to: plain data, identical for a new decision and for a stored `plan.json`. Floor 7, pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from math import prod
+from typing import Any, NamedTuple
 
-from generator.compare.model import DECISIVE, LEVELS, Move
+from generator.compare.model import DECISIVE, LEVELS, Move, Totals
 from generator.plan import Plan
 from generator.render.plan_file import kept
+from generator.report.speed import Price
 
 View = Mapping[str, Any]
 
@@ -15,6 +17,8 @@ LAYOUT = ("tensor_parallel", "pipeline_parallel", "replicas")
 METHOD = ("quantization", "checkpoint", "gguf_file", "bits", "group_size", "weights", "revision")
 ENGINE = ("engine", "engine_version", "back_end")
 FIGURES = ("memory", "kv_cache", "performance", "quality")
+MISSED = "objective-missed"
+"""The warning of a choice that misses an objective of its spec."""
 
 
 def view(plan: Plan) -> View:
@@ -29,15 +33,11 @@ def view_of_json(data: View) -> View:
         "choice": choice,
         "gpu": ((data.get("spec") or {}).get("hardware") or {}).get("gpu"),
         **{name: data.get(name) for name in (*FIGURES, "rule_of_thumb") if choice},
-        "alternatives": [_alternative(entry) for entry in data.get("alternatives") or []],
+        "alternatives": [f"{words(one)} · context {one.get('max_model_len')} × {one.get('max_num_seqs')}" for one in data.get("alternatives") or []],
         "rejected": data.get("rejected") or {},
         "warnings": data.get("warnings") or [],
         "trace": data.get("trace") or [],
     }
-
-
-def _alternative(entry: View) -> str:
-    return f"{words(entry)} · context {entry.get('max_model_len')} × {entry.get('max_num_seqs')}"
 
 
 def level(old: View | None, new: View | None) -> str | None:
@@ -114,3 +114,42 @@ def words(choice: View | None) -> str | None:
     if choice.get("replicas", 1) > 1:
         parts.append(f"{choice['replicas']} replicas")
     return " · ".join(parts)
+
+
+class Figures(NamedTuple):
+    """One decision: its GPUs, its quality loss in percent, whether it misses an objective, and its cost per hour; None if unknown."""
+
+    gpus: int = 0
+    loss: float | None = None
+    missed: bool = False
+    cost: float | None = None
+
+
+def figures(plan: View | None, prices: Mapping[str, Price]) -> Figures:
+    """The figures of a plan; nothing where nothing fits."""
+    choice = (plan or {}).get("choice")
+    if plan is None or not choice:
+        return Figures()
+    gpu = plan.get("gpu")
+    gpus = 0 if gpu == "cpu" else prod(choice.get(key) or 1 for key in LAYOUT)
+    price = prices.get(gpu) if isinstance(gpu, str) else None
+    loss = ((plan.get("quality") or {}).get("loss_percent") or {}).get("value")
+    missed = any(warning.get("id") == MISSED for warning in plan.get("warnings") or [])
+    return Figures(gpus, loss, missed, price["per_gpu_hour"] * gpus if price else None)
+
+
+def totals(found: Iterable[tuple[str, Figures, Figures]], prices: Mapping[str, Price]) -> Totals:
+    """The sums over the specs, each with its name and its figures before and after; one file of prices has one currency."""
+    rows = list(found)
+    losses = [[(figure.loss, name) for name, *both in rows if (figure := both[side]).loss is not None] for side in (0, 1)]
+    priced = [(old.cost, new.cost) for _, old, new in rows if old.cost is not None or new.cost is not None]
+    worst = [max(side, key=lambda pair: pair[0] or 0.0, default=(None, "")) for side in losses]
+    return Totals(
+        gpus=(sum(old.gpus for _, old, _ in rows), sum(new.gpus for _, _, new in rows)),
+        loss=(worst[0][0], worst[1][0]),
+        worst=worst[1][1],
+        missed=tuple(name for name, old, new in rows if new.missed and not old.missed),
+        cost=(sum(old or 0.0 for old, _ in priced), sum(new or 0.0 for _, new in priced)) if priced else None,
+        priced=len(priced),
+        currency=next((price["currency"] for price in prices.values()), ""),
+    )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.job_weights import Made
     from generator.decide.vocabulary import Names
 
-TERMS = ("weights", "kv_cache", "activations", "cuda_graphs", "runtime")
+TERMS = ("weights", "kv_cache", "activations", "cuda_graphs", "runtime", "draft", "adapters")
 
 
 def terms_of(context: Context, candidate: Candidate, facts: Names, made: Made | None) -> tuple[MemoryTerm, ...]:
@@ -76,14 +76,17 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
     engine_facts = resolve_engine(engine, candidate.engine_version, context.book)
     context = served(context, engine_facts)
     law, numbers = ENGINES[engine].memory, _sourced(context, candidate)
-    shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, bool(facts.get("expert_parallel")), candidate.replicas)
+    shape = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, candidate.expert_parallel, candidate.replicas, candidate.data_parallel)
     kv_bits = kv_bits_of(context.book, candidate.kv_cache_dtype)
     plain = Load(candidate.max_model_len, candidate.max_num_seqs, candidate.max_num_batched_tokens, kv_bits, bool(facts.get("enforce_eager")))
     architecture = watched(context.model.architecture)
     layout = watched(shape)
     load = watched(plain, {"batched_tokens": "max_num_batched_tokens"})
     device = watched(context.gpu.device)
+    more = {name: leaf(name, size) for name in TERMS[5:] if (size := getattr(memory, name))}
     weights = leaf("weights", memory.weights)
+    for size in more.values():
+        weights += size
     checkpoint = None if made is not None else weights_of(context, engine_facts, candidate.method)[0]
     projector = 0 if context.gpu.sizes else projector_bytes(context, engine_facts, checkpoint)  # of unequal cards the fullest may be without it
     parts = parts_on_gpu(context, candidate.method, shape, memory.weights - projector, checkpoint, made)
@@ -106,11 +109,11 @@ def _terms(context: Context, candidate: Candidate, facts: Names, made: Made | No
             cache = of_layers(part("cells", cache), on_gpu[0], architecture.layers, on_gpu[1])
     else:
         fraction = leaf("gpu_memory_utilization", candidate.gpu_memory_utilization or 0.0)
-        told = [leaf(name, size) if size else 0 for name, size in zip(TERMS[2:], fixed[:3], strict=True)]
+        told = [leaf(name, size) if size else 0 for name, size in zip(TERMS[2:5], fixed[:3], strict=True)]
         beside = Fixed(told[0], told[1], told[2], fixed.loaded)
         cache = part("budget", law.budget(device, weights, beside, fraction, numbers)) - weights - beside.total
-    named: dict[str, float] = dict(zip(TERMS, (sum(leaf(role, size) for role, size in parts.items()), cache, *fixed[:3]), strict=True))
-    return {name: cast(Term, term if isinstance(term, Term) else leaf(name, term)) for name, term in named.items()}
+    named: dict[str, float] = dict(zip(TERMS[:5], (sum(leaf(role, size) for role, size in parts.items()), cache, *fixed[:3]), strict=True))
+    return {name: cast(Term, term if isinstance(term, Term) else leaf(name, term)) for name, term in {**named, **more}.items()}
 
 
 def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers: int) -> tuple[int, int] | None:
@@ -125,8 +128,10 @@ def _cached_layers(context: Context, candidate: Candidate, facts: Names, layers:
 
 def _sourced(context: Context, candidate: Candidate) -> Callable[[str], float]:
     """Thresholds as terms: the symbol is the threshold's name without its engine's, the source is that of the version."""
-    numbers, book, version = numbers_of(context.book, candidate.engine_version), context.book, candidate.engine_version
-    return lambda name: leaf(name.partition(".")[2], numbers(name), book.threshold(name, version).get("source"))
+    book, version = context.book, candidate.engine_version
+    older = resolve_engine(candidate.engine, version, book).older_numbers(context.gpu.device, context.model.architecture)
+    numbers, versions = numbers_of(book, version, older), dict(older)
+    return lambda name: leaf(name.partition(".")[2], numbers(name), book.threshold(name, versions.get(name, version)).get("source"))
 
 
 def _watched(cost: CacheCost) -> CacheCost:

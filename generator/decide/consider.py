@@ -95,7 +95,7 @@ def suited(context: Context, pair: Pair, layout: Layout) -> Pair:
 
     for size in group_sizes(context, made, pair.method):
         tried = made_of(context, pair.method, made.values, size)
-        if tried is not None and divides(tried, layout.tensor_parallel, size, layout.expert_parallel):
+        if tried is not None and divides(tried, layout.ranks, size, layout.expert_parallel):
             return pair._replace(checkpoint=checkpoint_of(tried, pair.method), made=tried)
     return pair
 
@@ -141,6 +141,10 @@ def layouts(context: Context, engine: Engine) -> list[Layout]:
     per_node, nodes = hardware.gpus_per_node, hardware.nodes
     tensor, pipeline = context.pinned("tensor_parallel"), context.pinned("pipeline_parallel")
     fixed = context.spec.deploy.get("replicas") or context.pinned("replicas")
+    attention = int(context.pinned("data_parallel") or 1)
+    if attention > 1:  # ranks of attention: as pinned, on all GPUs that they leave each
+        ways = int(tensor or max(1, per_node * nodes // attention))
+        return [Layout(ways, int(pipeline or 1), bool(context.pinned("expert_parallel")), fixed or 1, attention)]
     gguf = "gguf" in engine.facts["formats"]
     shapes: list[tuple[int, int]] = []
     if (tensor is not None or pipeline is not None) and not context.gpu.sizes:
@@ -161,14 +165,15 @@ def layouts(context: Context, engine: Engine) -> list[Layout]:
         most = max(1, per_node // (t * p))
         copied = engine.has("data_parallel") or "copies" in engine.facts
         counts = {fixed} if fixed else {1, most} if copied else {1}
-        found += [Layout(t, p, expert_parallel=False, replicas=replicas) for replicas in sorted(counts)]
+        whole = bool(context.pinned("expert_parallel")) and t > 1
+        found += [Layout(t, p, expert_parallel=whole, replicas=replicas) for replicas in sorted(counts)]
     return found
 
 
 def stages(context: Context, engine: Engine) -> Iterator[Layout]:
     """Pipelines within a node, for when no other way works: weights that do not divide, or odd numbers of GPUs."""
     per_node = context.spec.hardware.gpus_per_node
-    if "gguf" in engine.facts["formats"] or context.gpu.sizes or context.spec.pin.keys() & {"tensor_parallel", "pipeline_parallel"}:
+    if "gguf" in engine.facts["formats"] or context.gpu.sizes or context.spec.pin.keys() & {"tensor_parallel", "pipeline_parallel", "data_parallel"}:
         return
     for t in _parts(per_node):
         for p in range(2, per_node // t + 1):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
+from generator.decide.extension import Extension, extended, extension_of
 from generator.decide.pins import check_back_end, check_pins, with_todays_methods
+from generator.decide.speculative import Speculation, speculation_of
 from generator.errors import InputError, Problem, fail
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
@@ -29,7 +31,8 @@ class Context:
 
     `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
     With `making`, a method's weights are made by a job even where they can be had. `kept` is what the lock chose, by the names of pins: the
-    decision stays within it, and rules still read only what the spec pins. `memo` holds what the decision has worked out."""
+    decision stays within it, and rules still read only what the spec pins. `extension` is a longer context by YaRN,
+    `speculation` what drafts tokens. `memo` holds what the decision has worked out."""
 
     spec: DeploymentSpec
     book: RuleBook
@@ -40,12 +43,19 @@ class Context:
     thorough: bool = False
     making: bool = False
     kept: Mapping[str, object] = field(default_factory=dict)
+    extension: Extension | None = None
+    speculation: Speculation | None = None
     memo: dict[object, object] = field(default_factory=dict)
 
     @property
     def gpus(self) -> int:
         """GPUs of the whole spec."""
         return self.spec.hardware.gpus_per_node * self.spec.hardware.nodes
+
+    @property
+    def task(self) -> str:
+        """What the server does: generate, embed, rerank or classify."""
+        return str(self.spec.serve.get("task") or self.model.task)
 
     def pinned(self, key: str) -> Any:
         """What the spec pins under a key, else what the lock chose, or None."""
@@ -66,10 +76,14 @@ def resolve(
     spec = with_todays_methods(spec, book)
     known = _all_or_errors(lambda: resolve_gpu(spec, book), lambda: (s := understood(spec, book), resolve_model(s, book)), lambda: check_pins(spec, book))
     gpu, (spec, model) = known[:2]
+    extension = extension_of(spec, model, book.number("context.stretched_most") if "context_extension" in spec.serve else 1.0)
+    if extension is not None:
+        model = extended(model, extension)
     check_back_end(spec, book, gpu)
-    defaults, trace = _defaults(spec, book)
+    defaults, trace = _defaults(spec, book, str(spec.serve.get("task") or model.task))
     workload = resolve_workload(spec, defaults, model.architecture.max_context)
-    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {})
+    speculation = speculation_of(spec, model, book)
+    return Context(spec, book, model, gpu, workload, trace, thorough, making or spec.quantize is not None, kept or {}, extension, speculation)
 
 
 def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:
@@ -86,9 +100,11 @@ def _all_or_errors(*steps: Callable[[], Any]) -> list[Any]:
     return done
 
 
-def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, object], tuple[Trace, ...]]:
-    """The workload's defaults, row by row: the profile first, since the other rows read it."""
+def _defaults(spec: DeploymentSpec, book: RuleBook, task: str) -> tuple[dict[str, object], tuple[Trace, ...]]:
+    """The workload's defaults, row by row: the profile first, since the other rows read it. Where nothing is generated, an answer is one token."""
     values: dict[str, object] = {key: spec.workload[key] for key in ("profile", "goal") if key in spec.workload}
+    fixed = {"output_tokens": 1} if task != "generate" else {}
+    values |= fixed
     trace: list[Trace] = []
     rows = book.tables["workload"].rows
     for _ in range(2):
@@ -98,7 +114,7 @@ def _defaults(spec: DeploymentSpec, book: RuleBook) -> tuple[dict[str, object], 
                 continue
             did = {key: set_value(value, {}, book, None) for key, value in row.set.items()}
             values |= {key: value for key, value in did.items() if key not in values}
-            shown = {key: value for key, value in did.items() if key not in spec.workload}
+            shown = {key: value for key, value in did.items() if key not in spec.workload and key not in fixed}
             if shown:
                 trace.append(trace_of("workload", row, {"set": shown}, facts, {}, book))
     for key in ("profile", "goal", "concurrency", "input_tokens", "output_tokens", "max_context"):
@@ -124,44 +140,36 @@ def trace_of(step: str, row: Row, did: Mapping[str, object], facts: Facts, sourc
 
 
 class Reads(Mapping[str, Read]):
-    """What a row read, put together when somebody looks: of thousands of reasons, few are shown."""
+    """What a row read: the facts of its cells, and the thresholds that they name, each with its source.
 
-    __slots__ = ("_found", "_from")
+    It is put together when somebody looks: of thousands of reasons, few are shown."""
 
     def __init__(self, row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> None:
-        self._from = (row, facts, sources, book)
-        self._found: dict[str, Read] | None = None
+        self._row, self._facts, self._sources, self._book = row, facts, sources, book
 
+    @cached_property
     def _all(self) -> dict[str, Read]:
-        if self._found is None:
-            self._found = reads(*self._from)
-        return self._found
+        book, found = self._book, dict[str, Read]()
+        for name, cell in self._row.when.items():
+            value = self._facts.get(name)
+            if isinstance(value, frozenset):  # of a set, the words that the cell asks for
+                value &= cell_words(cell)
+            found[name] = Read(value, self._sources.get(name) or (book.names.get(name) or {}).get("origin"))
+            if isinstance(cell, dict) and "not" not in cell:
+                for bound in cell.values():
+                    if isinstance(bound, str):
+                        threshold = book.threshold(bound)
+                        found[bound] = Read(threshold["value"], threshold.get("source"))
+        return found
 
     def __getitem__(self, name: str) -> Read:
-        return self._all()[name]
+        return self._all[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
+        return iter(self._all)
 
     def __len__(self) -> int:
-        return len(self._all())
-
-
-def reads(row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> dict[str, Read]:
-    """What a row read: the facts of its cells, and the thresholds that they name, each with its source."""
-    found: dict[str, Read] = {}
-    for name, cell in row.when.items():
-        origin = sources.get(name) or (book.names.get(name) or {}).get("origin")
-        value = facts.get(name)
-        if isinstance(value, frozenset):  # of a set, the words that the cell asks for
-            value &= cell_words(cell)
-        found[name] = Read(value, origin)
-        if isinstance(cell, dict) and "not" not in cell:
-            for bound in cell.values():
-                if isinstance(bound, str):
-                    threshold = book.threshold(bound)
-                    found[bound] = Read(threshold["value"], threshold.get("source"))
-    return found
+        return len(self._all)
 
 
 def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> tuple[Reason, ...]:
@@ -175,9 +183,10 @@ def reasons(table: str, stage: int, facts: Facts, sources: Mapping[str, str | No
 
 
 @remembered
-def numbers_of(book: RuleBook, version: str) -> Numbers:
-    """Thresholds for one engine version, each looked up once."""
-    return cache(lambda name: float(book.number(name, version)))
+def numbers_of(book: RuleBook, version: str, older: tuple[tuple[str, str], ...] = ()) -> Numbers:
+    """Thresholds for one engine version, each looked up once; those of `older` for the version that stands there."""
+    versions = dict(older)
+    return cache(lambda name: float(book.number(name, versions.get(name, version))))
 
 
 def kv_bits_of(book: RuleBook, dtype: str) -> float:

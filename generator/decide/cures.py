@@ -4,12 +4,13 @@ Floor 5, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from math import ceil
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from generator.decide.automatic import counts
 from generator.decide.context import Context
@@ -19,7 +20,7 @@ from generator.facts.registry import standing
 from generator.plan import Candidate, Plan
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
-from generator.spec.deployment import DeploymentSpec, HardwareRequest
+from generator.spec.deployment import DeploymentSpec
 
 
 class Cure(NamedTuple):
@@ -30,7 +31,6 @@ class Cure(NamedTuple):
 
 
 Attempt = tuple[str, DeploymentSpec]
-Whole = TypeVar("Whole", DeploymentSpec, HardwareRequest)
 
 
 def cures(context: Context, plan: Plan, decide: Callable[[DeploymentSpec], Plan]) -> Iterator[Cure]:
@@ -57,7 +57,7 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
     spec, book = context.spec, context.book
     read = {name for rejection in plan.rejected for reason in rejection.reasons for name in reason.read}
     if "trust_remote_code" in read:
-        yield False, iter([("deploy: {trust_remote_code: true}", _with(spec, "deploy", "trust_remote_code", True)[1])])
+        yield False, iter([_with(spec, "deploy", "trust_remote_code", True)])
     if read & {"engine.too_old", "engine.dropped"}:
         yield False, _version(context)
     yield False, _objectives(spec, plan)
@@ -77,30 +77,27 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
 
 
 def _version(context: Context) -> Iterator[Attempt]:
-    """The newest version of the pinned engine that loads the model."""
     spec, book, name = context.spec, context.book, context.pinned("engine")
     versions = book.section("engines")[name]["versions"] if isinstance(name, str) else ()
     for version in sorted(versions, key=version_key, reverse=True):
         if standing(book, resolve_engine(str(name), version, book), context.model) == "loads":
-            yield f'pin: {{engine_version: "{version}"}}', _with(spec, "pin", "engine_version", version)[1]
+            yield _with(spec, "pin", "engine_version", version)
             return
 
 
 def _objectives(spec: DeploymentSpec, plan: Plan) -> Iterator[Attempt]:
     """The load that keeps the objectives, else the objective that is kept."""
-    estimates = [r.candidate.performance for r in plan.rejected if r.candidate.performance is not None]
-    held = [one.within_objectives or 0 for one in estimates]
+    held = [r.candidate.performance.within_objectives or 0 for r in plan.rejected if r.candidate.performance is not None]
+    speeds = [r.candidate.speed for r in plan.rejected if r.candidate.speed is not None]
     if max(held, default=0):
         yield _with(spec, "workload", "concurrency", max(held))
     for key in ("ttft_ms", "tpot_ms"):
-        found = [getattr(one.speed, key) for one in estimates if one.speed is not None]
-        values = [one.value for one in found if one is not None]
+        values = [found.value for speed in speeds if (found := getattr(speed, key)) is not None]
         if key in spec.workload and values:
             yield _with(spec, "workload", key, _rounded_up(min(values)))
 
 
 def _rounded_up(value: float) -> int:
-    """To two figures."""
     step = 10.0 ** max(0, len(str(int(value))) - 2)
     return int(ceil(value / step) * step)
 
@@ -119,7 +116,6 @@ def _context(context: Context) -> Iterator[Attempt]:
 
 
 def _fewer(context: Context) -> Iterator[Attempt]:
-    """A lower load, by halves."""
     load = context.workload.concurrency or 1
     while load > 1:
         load //= 2
@@ -127,33 +123,29 @@ def _fewer(context: Context) -> Iterator[Attempt]:
 
 
 def _with(spec: DeploymentSpec, part: str, key: str, value: object) -> Attempt:
-    return f"{part}: {{{key}: {value}}}", _laid(spec, part, {**getattr(spec, part), key: value})
+    section = getattr(spec, part)
+    laid: dict[str, Any] = {part: {**section, key: value} if isinstance(section, Mapping) else replace(section, **{key: value})}
+    return f"{part}: {{{key}: {json.dumps(value)}}}", replace(spec, **laid)
 
 
 def _without(spec: DeploymentSpec, part: str, key: str) -> Iterator[Attempt]:
-    if key in getattr(spec, part):
-        yield f"{part} without {key}", _laid(spec, part, {name: value for name, value in getattr(spec, part).items() if name != key})
-
-
-def _with_hardware(spec: DeploymentSpec, key: str, value: int) -> Attempt:
-    return f"hardware: {{{key}: {value}}}", replace(spec, hardware=_laid(spec.hardware, key, value))
-
-
-def _laid(whole: Whole, key: str, value: Any) -> Whole:
-    return replace(whole, **{key: value})
+    section = getattr(spec, part)
+    if key in section:
+        laid: dict[str, Any] = {part: {name: value for name, value in section.items() if name != key}}
+        option = key == "engine" and key not in (spec.document.data.get("pin") or {})
+        yield "--engine left out" if option else f"{part} without {key}", replace(spec, **laid)
 
 
 def _more_gpus(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
     hardware = spec.hardware
     if not (hardware.gpus or hardware.devices or hardware.mig):
-        yield from (_with_hardware(spec, "gpus_per_node", count) for count in counts(spec, book) if count > hardware.gpus_per_node)
-        yield from (_with_hardware(spec, "nodes", times * hardware.nodes) for times in (2, 4))
+        yield from (_with(spec, "hardware", "gpus_per_node", count) for count in counts(spec, book) if count > hardware.gpus_per_node)
+        yield from (_with(spec, "hardware", "nodes", times * hardware.nodes) for times in (2, 4))
 
 
 def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
-    """RAM of the host, for engines that keep layers or experts in it."""
     sizes = (1 << power for power in range(4, int(book.number("host.most_memory_gib")).bit_length()))
-    return (_with_hardware(spec, "host_memory_gib", size) for size in sizes if size > (spec.hardware.host_memory_gib or 0))
+    return (_with(spec, "hardware", "host_memory_gib", size) for size in sizes if size > (spec.hardware.host_memory_gib or 0))
 
 
 def _checkpoints(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:

@@ -5,11 +5,14 @@ Floor 5, pure but for the files that the spec names."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer, rule_of_thumb
 from generator.decide.automatic import smallest
+from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
 from generator.decide.context import Context, kv_bits_of, numbers_of, reasons, resolve, shapes_of, trace_of
@@ -23,7 +26,8 @@ from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
-from generator.decide.weigh import projector_bytes, served, weights_on_gpu
+from generator.decide.speculative import speculation_json
+from generator.decide.weigh import drafting, projector_bytes, served, weights_on_gpu
 from generator.errors import InputError
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
@@ -64,12 +68,39 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
     def within(kept: Mapping[str, object]) -> Outcome:
         return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())
 
+    if spec.serve.get("speculative") == "auto":
+        return _faster(within({}), lambda: decide(replace(spec, serve={**spec.serve, "speculative": "off"}), book, thorough, making))
     choice = spec.lock.choices.get(spec.name) if spec.lock is not None else None
     if choice is None:
         return within({})
     from generator.decide.kept import held  # few specs have a lock
 
     return held(spec, within({}), choice, within)
+
+
+def _faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
+    """Of the decisions with and without a draft the one whose choice makes a token sooner; the spec stays as it was written."""
+    choice = drafted.plan.choice
+    if choice is not None and choice.speculative is None:
+        return drafted
+    other = plain()
+    speeds = [one.plan.choice and one.plan.choice.performance and one.plan.choice.performance.speed for one in (drafted, other)]
+    times = [speed.tpot_ms.value if speed else inf for speed in speeds]
+    if choice is not None and times[0] < times[1]:
+        return drafted
+    return replace(other, plan=replace(other.plan, spec={**other.plan.spec, "serve": drafted.plan.spec["serve"]}))
+
+
+def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
+    """What `decide` chooses where published weights will do, with its speed; None where none of them runs.
+
+    Settings, runners-up and reasons are left out: for a whole catalogue. Raises `InputError` for what is unknown in the spec."""
+    decision = _Decision(resolve(spec, book))
+    found = decision.ordered(making=False)[0].best_first
+    if not found:
+        return None
+    candidate = decision.speeds.estimated(found[0].candidate)
+    return found[0]._replace(candidate=candidate, facts={**found[0].facts, **decision.speeds.names_of(candidate)})
 
 
 def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
@@ -134,11 +165,15 @@ class _Decision:
         """Whether the spec pins a candidate closely enough that its figures are wanted even if it is rejected."""
         return bool(self.context.spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
 
-    def outcome(self) -> Outcome:
+    def ordered(self, making: bool = True) -> tuple[Order, Contests]:
+        """The candidates that work, best first; without `making`, of weights that exist."""
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
-        self._pairs(rows)
+        self._pairs(rows, making)
         contests = Contests(rows, self.speeds.level, self.speeds.comparable)
-        order = contests.order(self.working)
+        return contests.order(self.working), contests
+
+    def outcome(self) -> Outcome:
+        order, contests = self.ordered()
         finished, steps = self._best_of_engines(order.best_first)
         if finished:
             best, facts = self._shown(finished[0], order.best_first[0]), finished[0].facts
@@ -159,13 +194,13 @@ class _Decision:
 
     # -- candidates
 
-    def _pairs(self, preferences: list[Row]) -> None:
+    def _pairs(self, preferences: list[Row], making: bool) -> None:
         """Weigh every pair. While the rules put weights that a job makes last, they are only looked at where nothing else works."""
         context = self.context
         last = comes_last(preferences) and not (context.thorough or context.making)
-        for pair in pairs(context, making=not last):
+        for pair in pairs(context, making=making and not last):
             self._pair(pair)
-        if self.working or not last or self.everywhere:
+        if self.working or not (making and last) or self.everywhere:
             return
         made = [pair for pair in pairs(context, making=True) if pair.made is not None]
         again = {(pair.engine.name, pair.method) for pair in made}
@@ -213,6 +248,9 @@ class _Decision:
             download=download_of(self.context, pair),
             projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and self.context.spec.serve.get("images") != 0 else None,
             origin=pair.origin,
+            task=self.context.task,
+            speculative=speculation_json(self.context, pair.engine),
+            adapters=self.context.spec.serve.get("adapters") or {},
             dtype=names["dtype"],
             quality=quality,
         )
@@ -229,6 +267,8 @@ class _Decision:
             "tensor_parallel": layout.tensor_parallel,
             "pipeline_parallel": layout.pipeline_parallel,
             "replicas": layout.replicas,
+            "data_parallel": layout.data_parallel,
+            "expert_parallel": layout.expert_parallel,
         }
         found = (*case.found, *reasons("reject", LAYOUT, facts, case.sources, self.book))
         if found and not self._wants_figures(pair):
@@ -276,15 +316,17 @@ class _Decision:
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
-        numbers = numbers_of(self.book, pair.engine.version)
+        older = pair.engine.older_numbers(self.context.gpu.device, self.context.model.architecture)
+        numbers = numbers_of(self.book, pair.engine.version, older)
         context = served(self.context, pair.engine)
         weights = weights_on_gpu(context, pair.method, layout, pair.checkpoint, pair.made)
         weights += projector_bytes(self.context, pair.engine, pair.checkpoint)
-        bits = kv_bits_of(self.book, kv_dtype)
-        fitted = fit(context, pair.engine.name, layout, weights, base, bits, numbers, self.trials)
+        bits, more = kv_bits_of(self.book, kv_dtype), beside(self.context, pair.engine, pair.method, layout)
+        fitted = fit(context, pair.engine.name, layout, weights + more.total, base, bits, numbers, self.trials)
         if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
-            return partly_offloaded(self.context, pair, layout, base, bits, numbers) or fitted
-        return fitted
+            fitted = partly_offloaded(drafting(self.context, pair.engine), pair, layout, base, bits, numbers, more.total) or fitted
+        apart = more.total and not self.context.gpu.sizes  # of unequal cards the fullest may be without them
+        return fitted._replace(footprint=more.taken_from(fitted.footprint)) if apart else fitted
 
     # -- the best, and why
 
@@ -351,7 +393,6 @@ class _Decision:
         return (*found, *gate_warnings(self.context.spec, engine, candidate.settings, self.book))
 
     def _dropped(self) -> Iterator[Trace]:
-        """How many candidates each reject row dropped."""
         for same in grouped((reason for rejection in self.rejected for reason in rejection.reasons), lambda reason: reason.row):
             row, because, source, read, at = same[0]
             yield Trace("reject", row, {"dropped": len(same)}, read, because, source, at)

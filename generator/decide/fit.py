@@ -13,10 +13,11 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from generator.decide.context import Context
+from generator.decide.speculative import speculation_for
 from generator.engines import ENGINES, cache_cost
 from generator.facts.engine import resolve_engine
 from generator.plan import KvCache
-from generator.quantity import ceil_div
+from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 
@@ -74,7 +75,9 @@ def fit(
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
     last, fits = _lowered(sizer, wish)
-    if not fits and sizer.pinned is None and not sizer.whole:
+    # whoever pins the share has chosen the margin; a smaller file, or the host's memory, is better than none
+    only = context.pinned("quantization") is not None and context.spec.hardware.host_memory_gib is None
+    if not fits and (sizer.pinned is not None or only or not sizer.whole):
         near, fits = _near_miss(sizer, wish)
         last = near if fits else last
     if fits:
@@ -88,7 +91,7 @@ def fit(
         fits=fits,
         asked=wish,
         held=held,
-        replicas=layout.replicas,
+        replicas=layout.servers,
         stretched=sizer.stretched,
     )  # fmt: skip
 
@@ -109,14 +112,16 @@ def _lowered(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
 
 def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
     """The same with all of the card that the driver leaves, no margin, and the smallest steps: the context whole, and a good part of the load."""
-    usual, numbers = sizer.floor, sizer.numbers
+    usual, share, numbers = sizer.floor, sizer.pinned, sizer.numbers
+    if sizer.whole and share is None:
+        sizer.pinned = numbers("llama_cpp.near_miss_share")
     sizer.stretched, sizer.floor = True, numbers("headroom.near_miss")
     if wish.batched > wish.least_batched:
         wish = wish._replace(least_batched=max(min(wish.least_batched, int(numbers("steps.near_miss"))), wish.cap or 0))
     last, fits = _lowered(sizer, wish)
     if fits and last.parts.load.max_model_len == wish.context and last.parts.held >= numbers("load.least_share") * wish.sequences:
         return last, True
-    sizer.stretched, sizer.floor = False, usual
+    sizer.stretched, sizer.floor, sizer.pinned = False, usual, share
     return last, False
 
 
@@ -165,7 +170,8 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
         full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
         others = cost.bytes_for(min(context.workload.tokens, length), held - full) if held > full else 0
         for longer in (limit, *_powers(limit - 1, length)):
-            if cost.bytes_for(longer, full) + others <= room:
+            holds = cost.bytes_for(longer, full) + others <= room
+            if holds and cost.bytes_for(longer, 1) <= room - sizer.cold:  # the first start must not refuse what nobody asked for
                 tried = sizer.size(longer, held, batched, cap, asked)
                 if sizer.fits(tried):
                     return tried
@@ -188,18 +194,26 @@ def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, An
     least_length = length if length_fixed else min(length, workload.tokens)
     cap, least, slots = context.pinned("max_num_seqs"), 1, by_slot(context, engine)
     first = slots and "concurrency" in given and workload.concurrency is not None
-    sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.replicas)
+    sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.servers)
     if cap is not None and slots:
         sequences, least, cap = int(cap), int(cap), None
     elif cap is not None:
         sequences = int(cap) if workload.concurrency is None else min(sequences, int(cap))
-    batched = int(context.pinned("max_num_batched_tokens") or base["max_num_batched_tokens"])
-    if context.pinned("max_num_batched_tokens") is not None:
-        return Wish(length, least_length, sequences, least, batched, batched, cap, first)
-    least_batched = min(batched, int(base["batched_tokens_least"]))
-    if base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
+    pinned = context.pinned("max_num_batched_tokens")
+    batched = int(pinned or base["max_num_batched_tokens"])
+    least_batched = batched if pinned is not None else min(batched, int(base["batched_tokens_least"]))
+    if pinned is None and base.get("batch_covers_input"):
+        batched = least_batched = max(batched, longest_input(context, length))
+    if pinned is None and base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
         batched, least_batched = max(batched, sequences, cap or 0), max(least_batched, least, cap or 0)
     return Wish(length, least_length, sequences, least, batched, least_batched, cap, first)
+
+
+def longest_input(context: Context, length: int) -> int:
+    """Tokens of the longest prompt that leaves room for an answer."""
+    if context.task != "generate":
+        return length
+    return max(1, length - max(1, min(context.workload.output_tokens, length // 2)))
 
 
 def by_slot(context: Context, engine: str) -> bool:
@@ -249,12 +263,16 @@ class _Sizer:
     ) -> None:  # fmt: skip
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
         self.kv_bits, self.eager, self.covers, self.numbers, self.known = kv_bits, eager, covers, numbers, known
-        self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, kv_bits, eager)
+        self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, layout.data_parallel, kv_bits, eager)
         self.whole = by_slot(context, engine)
         self.memory = ENGINES[engine].memory
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device, self.floor = context.gpu.device, numbers("headroom.floor")
         self.stretched = False
+        compiles = ENGINES[engine].cold if not eager and self.device.vendor != "cpu" else None
+        self.cold = int(numbers(compiles) * GIB) if compiles else 0
+        found = speculation_for(context, resolve_engine(engine, context.pinned("engine_version"), context.book))
+        self.verified = 1 if found is None else 1 + found.tokens
 
     def parts(self, length: int, held: int, batched: int, cap: int, asked: tuple[int, int]) -> _Parts:
         """Everything of a trial that does not depend on the weights, which is everything that costs time."""
@@ -262,7 +280,7 @@ class _Sizer:
         found: _Parts | None = self.known.get(key)
         if found is None:
             architecture, tokens = self.context.model.architecture, self.context.workload.tokens
-            load = Load(length, cap, batched, self.kv_bits, self.eager)
+            load = Load(length, cap, batched, self.kv_bits, self.eager, self.verified)
             cost = cache_cost(architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=cap, numbers=self.numbers)
             fixed = self.memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
             if self.whole:
@@ -283,7 +301,7 @@ class _Sizer:
         parts = self.parts(length, min(held, cap), batched, cap, asked or (length, cap))
         memory, fixed = self.memory, parts.fixed
         fraction = self.pinned or memory.fraction_for(self.device, self.weights, fixed, self.numbers, self.stretched)
-        if self.whole and self.pinned:  # whoever pins the share has chosen the margin
+        if self.whole and self.pinned:
             budget = int(self.device.capacity * self.pinned)
         else:
             budget = memory.budget(self.device, self.weights, fixed, fraction, self.numbers)
@@ -310,7 +328,8 @@ class _Sizer:
     def footprint(self, trial: _Trial) -> Footprint:
         """The memory of a trial, term by term."""
         fixed, needed, budget = trial.parts.fixed, trial.parts.kv_needed, trial.budget
-        pool = needed if self.whole else max(0, budget - self.weights - fixed.total)
+        caches = self.context.model.architecture.caches  # without any, the rest stays free
+        pool = needed if self.whole or not caches else max(0, budget - self.weights - fixed.total)
         return Footprint(self.weights, pool, needed, fixed.activations, fixed.cuda_graphs, fixed.runtime, budget, self.device.capacity)
 
     def kv_cache(self, trial: _Trial, footprint: Footprint) -> KvCache:
@@ -318,4 +337,5 @@ class _Sizer:
         load, cost = trial.parts.load, trial.parts.cost
         length = load.max_model_len
         held = length * load.max_num_seqs if self.whole else cost.tokens_in(footprint.kv_cache, length)
-        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0, self.typical(trial))
+        cold = cost.tokens_in(max(0, footprint.kv_cache - self.cold), length) if self.cold else None
+        return KvCache(cost.bytes_per_token, held, held / length if length else 0.0, self.typical(trial), cold)

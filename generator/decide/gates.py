@@ -42,6 +42,10 @@ class Gate(NamedTuple):
             return True
         return any(known.startswith(f"{name}.") for known in self.options)
 
+    def refuses(self, option: str, value: object = None) -> bool:
+        """Whether an option may not be set to a value; `False` leaves it to the engine's own default, which some gates let pass."""
+        return not self.warns and self.holds(option) and not (value is False and self.entry.get("left_out"))
+
     def holds_variable(self, name: str) -> bool:
         """Whether it is about a variable."""
         return name in self.env or any(known.endswith("*") and name.startswith(known[:-1]) for known in self.env)
@@ -95,11 +99,11 @@ def gate_problems(spec: DeploymentSpec, book: RuleBook) -> Iterator[Problem]:
     reading = [spec.pin["engine"]] if spec.pin.get("engine") in known else list(known)
     for engine, options in (spec.deploy.get("extra_args") or {}).items():
         seen: dict[str, str] = {}
-        for option in options if engine in known else ():
+        for option, value in options.items() if engine in known else ():
             path = ("deploy", "extra_args", engine, option)
             words = spellings(book, engine)
             for gate in gates(book, engine):
-                if not gate.warns and gate.holds(option):
+                if gate.refuses(option, value):
                     yield spec.problem(path, "gate", f"extra_args.{engine}.{option}: {_why(gate)}", key=True)
                     break
             first = seen.setdefault(words.options.get(fold(option), fold(option)), option)

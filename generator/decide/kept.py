@@ -91,7 +91,6 @@ def _with_image(outcome: Outcome, choice: Choice) -> Outcome:
 
 
 def _warned(outcome: Outcome, state: str, says: str) -> Outcome:
-    """The outcome with the warnings of the rules about the lock."""
     plan: Plan = outcome.plan
     facts = {**plan.facts, "lock.state": state, "lock.says": says}
     found: tuple[Reason, ...] = tuple(one for one in reasons("warn", SPEC, facts, {}, outcome.context.book) if "lock.state" in one.read)
@@ -99,9 +98,8 @@ def _warned(outcome: Outcome, state: str, says: str) -> Outcome:
 
 
 def _gains(kept: Candidate, newer: Candidate) -> Iterator[str]:
-    """What the newer choice would be, and how it compares."""
     yield f"{newer.engine} {newer.engine_version} with {newer.method} on {newer.gpus} GPU{'s' if newer.gpus != 1 else ''}"
-    one, other = (c.performance.speed if c.performance else None for c in (kept, newer))
+    one, other = kept.speed, newer.speed
     if one is not None and other is not None and one.output_tokens_per_second and other.output_tokens_per_second:
         yield f"{100 * (other.output_tokens_per_second.value / one.output_tokens_per_second.value - 1):+.0f} % output tokens/s"
         if one.tpot_ms and other.tpot_ms:

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from generator.decide.beside import adapter_files
 from generator.decide.context import Context, shapes_of
+from generator.decide.speculative import speculation_for, word_of
 from generator.facts.engine import Engine, back_ends_of, support_of
 from generator.facts.hubs import known_on, way_of
 from generator.facts.model import Checkpoint
@@ -49,6 +51,9 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "output_tokens": workload.output_tokens,
         "max_context": workload.max_context,
         "context.beyond_model": 0 < max(architecture.max_context, architecture.yarn_context) < workload.max_context,
+        "context.extended": context.extension is not None,
+        "context.factor": context.extension and context.extension.factor,
+        "context.original": context.extension and context.extension.original,
         "context.too_short": workload.tokens > workload.max_context,
         "pinned": frozenset(spec.pin),
         "gpu": gpu.name if gpu.listed else None,
@@ -80,7 +85,12 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.mla": architecture.mla,
         "model.hybrid": architecture.hybrid,
         "model.multimodal": architecture.multimodal,
+        "model.encoder": architecture.two_way,
         "serve.images": spec.serve.get("images"),
+        "task": context.task,
+        "speculative": context.speculation.method if context.speculation else "off",
+        "speculative.assumed": context.speculation is not None and context.speculation.assumed,
+        "adapters": len(spec.serve.get("adapters") or ()),
         "model.dtype": architecture.dtype,
         "model.chat": model.chat,
         "model.licence": model.licence,
@@ -129,12 +139,22 @@ def pair_names(
         "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,
         "support": support,
         "weights.origin": origin,
+        "weights.gated": _gated(context, checkpoint),
         "weights.on_hub": on_hub,
     }
     registry = source_of(book, engine)
     hub = first_source(way_of(engine.facts, elsewhere).get("source"))
     known = {"support": source, "engine.loads_hub": hub, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
     return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
+
+
+def _gated(context: Context, checkpoint: Checkpoint | None) -> bool:
+    """Whether what is loaded asks for a licence: the model's own repository, or one prepared from it, as the lock or the same owner says."""
+    model, lock = context.model, context.spec.lock
+    locked = lock.repositories.get(checkpoint.id) if lock is not None and checkpoint is not None else None
+    if locked is not None:
+        return bool(locked.gated)
+    return model.gated and (checkpoint is None or checkpoint.id.partition("/")[0] == model.id.partition("/")[0])
 
 
 @remembered
@@ -170,18 +190,24 @@ def back_end_of(context: Context, engine: Engine) -> str | None:
 def _engine_names(context: Context, engine: Engine) -> EngineNames:
     """What a pair's names say of its engine alone; the same for all its methods."""
     least, loads = context.model.min_version.get(engine.name), standing(context.book, engine, context.model)
+    found = speculation_for(context, engine)
     return {
         "engine": engine.name,
         "engine.back_end": back_end_of(context, engine),
         "engine.status": engine.facts["status"],
         "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],
         "engine.version_listed": engine.listed,
+        "engine.whole_prompts": engine.whole_prompts(context.model.architecture),
         "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
         "engine.too_old": loads == "newer" or (least is not None and version_key(engine.version) < version_key(least)),
         "engine.dropped": loads == "older",
         "engine.lacks_model": loads == "never",
         "engine.needs_remote_code": needs_code(context.book, engine, context.model),
         "engine.pinned": context.spec.pin.get("engine") == engine.name,
+        "engine.speculates": found is None or (word_of(engine, found.method) is not None and (found.same_vocabulary or "gguf" in engine.facts["formats"])),
+        "engine.serves_adapters": engine.has("lora_modules") or (engine.has("lora_files") and adapter_files(context.spec) is not None),
+        "engine.extends_context": engine.has("config_overrides") or engine.has("rope_scaling"),
+        "engine.serves_task": engine.serves(context.task),
         "engine.loads_hub": "refused" not in way_of(engine.facts, context.spec.model.elsewhere),
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),

@@ -50,14 +50,17 @@ class Placement(NamedTuple):
 
 
 def partly_offloaded(
-    context: Context, pair: Pair, layout: Layout, base: Mapping[str, object], kv_bits: float, numbers: Numbers
+    context: Context, pair: Pair, layout: Layout, base: Mapping[str, object], kv_bits: float, numbers: Numbers, beside: int = 0
 ) -> Fitted | None:
-    """The settings nearest to what is asked for that cost few bytes of the host; None where that is no way to run the model."""
+    """The settings nearest to what is asked for that cost few bytes of the host; None where that is no way to run the model.
+
+    `beside` are bytes that the first GPU holds besides."""
     memory, pinned = context.spec.hardware.host_memory_gib, context.pinned("cpu_experts")
     spread = bool(context.gpu.sizes)
     if (memory is None and not pinned and not spread) or not _can(context, pair.engine, layout):
         return None
-    room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers, projector_bytes(context, pair.engine, pair.checkpoint))
+    beside += projector_bytes(context, pair.engine, pair.checkpoint)
+    room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers, beside)
     wish = wish_of(context, pair.engine.name, layout, base, numbers)
     loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
     load, one = loads[-1], room.placed(loads[-1])
@@ -230,7 +233,6 @@ class _Room:
         return _Held(weights, of_layers(cells, layers, self.layers, stages), per_token)
 
     def _cached_in_host(self, load: Load, layers: int) -> int:
-        """Bytes of the cache of the layers that the CPU runs."""
         if layers == self.every:
             return 0
         cells = self._beside(load, False)[2].bytes_for(load.max_model_len, load.max_num_seqs)

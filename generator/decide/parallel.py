@@ -58,7 +58,9 @@ def with_experts(context: Context, engine: Engine, layout: Layout, units: Units)
 
     Whole experts are spread over the GPUs instead, if their number divides."""
     architecture, parts = context.model.architecture, layout.tensor_parallel
-    if parts == 1 or not architecture.experts or architecture.experts % parts or not engine.has("expert_parallel"):
+    if parts == 1 or layout.expert_parallel or context.pinned("expert_parallel") is False:
+        return layout
+    if not architecture.experts or architecture.experts % parts or not engine.has("expert_parallel"):
         return layout
     if _groups(context, layout, units) and _blocks(context, layout, units):
         return layout
@@ -84,6 +86,12 @@ def _blocks(context: Context, layout: Layout, units: Units) -> bool:
     return heads * architecture.head_dim % units.block == 0
 
 
+def _attention_ranks(engine: Engine) -> bool:
+    """Whether this version has attention in data-parallel ranks with shared experts."""
+    entry = engine.facts.get("attention_ranks")
+    return entry is not None and version_key(engine.version) >= version_key(entry["since"])
+
+
 def layout_names(context: Context, engine: Engine, layout: Layout, units: Units) -> LayoutNames:
     """Names of the stage `layout`."""
     architecture, memory = context.model.architecture, context.spec.hardware.host_memory_gib
@@ -99,6 +107,10 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
         "gpus_used": used,
         "gpus_idle": context.gpus - used,
         "expert_parallel": layout.expert_parallel,
+        "data_parallel": layout.data_parallel,
+        "parallel.ranks": layout.ranks,
+        "parallel.experts_divide": not layout.expert_parallel or (architecture.experts > 0 and architecture.experts % layout.ranks == 0),
+        "engine.attention_ranks": _attention_ranks(engine),
         "parallel.heads_divide": not heads or heads % parts == 0,
         "parallel.kv_heads_repeat": bool(kv_heads) and not architecture.mla and kv_heads % parts != 0,
         "parallel.groups_divide": _groups(context, layout, units),

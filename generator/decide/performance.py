@@ -19,7 +19,7 @@ from generator.throughput.estimate import LOCAL, Calibration, Setting, compared,
 from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
 from generator.throughput.model import cache_traffic, model_shape
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, Speed, Split
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames
@@ -30,6 +30,8 @@ NO_NAMES: SpeedNames = {
     "speed.output_tokens_per_second": None, "speed.tpot_ms": None, "speed.ttft_ms": None,
     "objective.ttft_ratio": None, "objective.tpot_ratio": None, "objective.missed": 0,
 }  # fmt: skip
+MEASURED_DRAFTS = ("mtp", "eagle3")
+NO_MEASUREMENTS = "no measurements of servers for embeddings, reranking or classification"
 NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
 
@@ -39,18 +41,31 @@ def calibration_of(book: RuleBook) -> Calibration | None:
     return Calibration(numbers_of(book, "0")) if "speed.bandwidth" in book.thresholds else None
 
 
+@remembered
+def _hardware(context: Context, method: str, engine: str, back_end: str | None, across: bool) -> HardwareShape:
+    gpu, book, numbers = context.gpu, context.book, calibration_of(context.book)
+    assert numbers is not None  # without a speed model nobody asks
+    architecture = book.section("architectures")[gpu.architecture]
+    facts = cast("Gpu", {**gpu.fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
+    return hardware_shape(
+        facts, architecture, book.section("methods")[method], numbers.numbers, interconnect=gpu.interconnect, across=across,
+        host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s,
+        back_end=back_end and back_ends_of(book.section("engines")[engine], architecture)[back_end],
+    )  # fmt: skip
+
+
+@remembered
+def _traffic(context: Context, tensor_parallel: int, pipeline_parallel: int, kv_bits: float, engine: str) -> CacheTraffic:
+    return cache_traffic(cache_cost(context.model.architecture, Layout(tensor_parallel, pipeline_parallel), kv_bits, engine))
+
+
 class Speeds:
     """The speeds of one decision's candidates; what methods and layouts share is kept."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self.calibration = calibration_of(context.book) if context.book.sizing == "detailed" else None
-        self._hardware: dict[tuple[str, bool, str | None], HardwareShape] = {}
-        self._traffic: dict[tuple[int, int, float, str], CacheTraffic] = {}
-        self._known: dict[str, Facts | None] = {}
-        objectives, gpu = context.spec.workload, context.gpu
-        self.gpu = cast("Gpu", {**gpu.fields, "vendor": gpu.vendor, "architecture": gpu.architecture})
-        self.architecture = context.book.section("architectures")[gpu.architecture]
+        objectives = context.spec.workload
         self.ttft, self.tpot = objectives.get("ttft_ms"), objectives.get("tpot_ms")
         self.no_names: SpeedNames = {**NO_NAMES, "objective.missed": 1} if self.ttft or self.tpot else NO_NAMES
 
@@ -70,21 +85,18 @@ class Speeds:
         if self.calibration is None:
             return changed(candidate, performance=NO_FACTORS)
         setting = self.setting(candidate)
-        unknown = setting.unknown()
+        unknown = setting.unknown() if self.context.task == "generate" else NO_MEASUREMENTS
         if unknown:
             return changed(candidate, performance=Performance(unknown=unknown))
         speed = estimate(setting, self.demand(candidate), self.calibration)
         assert speed is not None  # Setting.unknown said so
-        return changed(candidate, performance=Performance(speed, gpu_hours=speed.gpu_hours.value))
+        return changed(candidate, performance=Performance(speed))
 
     def names_of(self, candidate: Candidate) -> SpeedNames:
         """The names that rules may read of a candidate that has been estimated."""
-        found = candidate.performance
-        return self.no_names if found is None or found.speed is None else self.names(found.speed)
-
-    def names(self, speed: Speed) -> SpeedNames:
-        """What rules may read of a speed; steps are tenths of a ratio, so that what is level stays level."""
-        assert self.calibration is not None
+        speed = candidate.speed
+        if speed is None:
+            return self.no_names
         output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
         return {
             "speed.output_tokens_per_second": output,
@@ -100,7 +112,8 @@ class Speeds:
     def setting(self, candidate: Candidate) -> Setting:
         """A sized candidate as the speed model sees it."""
         context, engine = self.context, candidate.engine
-        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas)
+        ranks = candidate.data_parallel
+        layout = Layout(candidate.tensor_parallel, candidate.pipeline_parallel, replicas=candidate.replicas, data_parallel=ranks)
         footprint, kv_bits = candidate.memory, kv_bits_of(self.context.book, candidate.kv_cache_dtype)
         assert footprint is not None
         method = context.book.section("methods")[candidate.method]
@@ -109,25 +122,31 @@ class Speeds:
         local = engine in LOCAL
         model, in_host = read_where(context, candidate, model, float(footprint.weights * layout.gpus)) if local else (model, InHost())
         across = layout.gpus > context.spec.hardware.gpus_per_node
-        back_end = candidate.back_end and back_ends_of(context.book.section("engines")[engine], self.architecture)[candidate.back_end]
-        hardware = self._hardware.get((candidate.method, across, back_end))
-        if hardware is None:
-            assert self.calibration is not None
-            hardware = self._hardware[(candidate.method, across, back_end)] = hardware_shape(
-                self.gpu, self.architecture, method, self.calibration.numbers, interconnect=context.gpu.interconnect, across=across,
-                host_bandwidth=context.spec.hardware.host_bandwidth_gb_per_s, back_end=back_end,
-            )  # fmt: skip
-        key = (layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
-        traffic = self._traffic.get(key)
-        if traffic is None:
-            traffic = self._traffic[key] = cache_traffic(cache_cost(architecture, layout, kv_bits, engine))
-        split = Split(layout.tensor_parallel, layout.pipeline_parallel, layout.replicas)
-        return Setting(model, hardware, traffic, split, engine, packing_of(candidate.method) if local else "plain", in_host)
+        hardware = _hardware(context, candidate.method, engine, candidate.back_end, across)
+        traffic = _traffic(context, layout.tensor_parallel, layout.pipeline_parallel, kv_bits, engine)
+        if ranks > 1:  # each has the attention and its own share of the sequences; the experts are spread over all
+            model = model._replace(dense_bytes=model.dense_bytes * ranks)
+            traffic = traffic.shared(ranks)
+        split = Split(layout.ranks, layout.pipeline_parallel, layout.replicas)
+        packing = packing_of(candidate.method) if local else "plain"
+        return Setting(model, hardware, traffic, split, engine, packing, in_host, self._drafting(candidate))
+
+    def _drafting(self, candidate: Candidate) -> Drafting | None:
+        """What drafts for a candidate, where measurements say how much of it is accepted."""
+        found, footprint = self.context.speculation, candidate.memory
+        if found is None or candidate.speculative is None or footprint is None or found.method not in MEASURED_DRAFTS:
+            return None
+        accepted, model = self.context.book.number(f"speed.accepted.{found.method}"), self.context.model.architecture
+        heads = model.unloaded if found.own else ()
+        routed = sum(m.parameters for m in heads if m.role == "expert") * (1 - model.experts_per_token / max(1, model.experts))
+        read = 1 - routed / found.parameters if found.parameters else 1.0
+        size = footprint.draft * candidate.tensor_parallel * read
+        return Drafting(found.tokens, accepted, size, max(1, sum(one.layers for one in found.caches)))
 
     def demand(self, candidate: Candidate) -> Demand:
         """The workload, and how many typical sequences one replica runs at once: no more than its cap, nor than its cache holds."""
         workload = self.context.workload
-        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate)))
+        most = max(1.0, min(float(candidate.max_num_seqs), typical(candidate))) * candidate.data_parallel
         return Demand(workload.concurrency, workload.input_tokens, workload.output_tokens, most)
 
     def places(self, candidate: Candidate) -> float:
@@ -137,9 +156,7 @@ class Speeds:
 
     def within_objectives(self, candidate: Candidate) -> int | None:
         """The concurrency at which the objectives still hold, up to what the cache holds; None without objectives."""
-        if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot):
-            return None
-        if candidate.performance is None or candidate.performance.speed is None:
+        if self.calibration is None or candidate.memory is None or not (self.ttft or self.tpot) or candidate.speed is None:
             return None
         setting = self.setting(candidate)
         sequences = max(1, int(self.places(candidate)))
@@ -169,18 +186,13 @@ class Speeds:
         return 0.0 if self.calibration is None else self.calibration.numbers(f"speed.compare.{among}{first}")
 
     def comparable(self, one: Ranked) -> Facts | None:
-        """An estimate by which a candidate may be preferred to another, worked out once; None where there is none."""
-        candidate = one.candidate
-        key = candidate.id
-        if key not in self._known:
-            found = self._values(candidate)
-            self._known[key] = None if found is None else dict(zip(NAMES, found, strict=True))
-        return self._known[key]
+        """An estimate by which a candidate may be preferred to another; None where there is none."""
+        found = self._values(one.candidate)
+        return None if found is None else dict(zip(NAMES, found, strict=True))
 
     def _values(self, candidate: Candidate) -> tuple[float, float, float | None] | None:
-        """Tokens/s, milliseconds per token and to the first one."""
         if candidate.performance is not None:
-            speed = candidate.performance.speed
+            speed = candidate.speed
             return speed and (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms.value if speed.ttft_ms else None)
         if candidate.memory is None or self.calibration is None:
             return None

@@ -47,7 +47,7 @@ def check_pins(spec: DeploymentSpec, book: RuleBook) -> None:
     if "engine_version" in pin and "engine" not in pin:
         problems.append(spec.problem(("pin", "engine_version"), "missing-key", "`engine_version` needs `engine`"))
     gpus = spec.hardware.gpus_per_node * spec.hardware.nodes
-    wanted = pin.get("tensor_parallel", 1) * pin.get("pipeline_parallel", 1)
+    wanted = pin.get("tensor_parallel", 1) * pin.get("pipeline_parallel", 1) * pin.get("data_parallel", 1)
     if wanted > gpus:
         key = "tensor_parallel" if "tensor_parallel" in pin else "pipeline_parallel"
         problems.append(spec.problem(("pin", key), "too-few-gpus", f"{wanted} GPUs are pinned, the spec has {gpus}"))

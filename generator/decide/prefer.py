@@ -202,6 +202,16 @@ def criteria(table: Table, facts: Facts) -> list[Row]:
     return [row for row in table.rows if row.matches(facts)]
 
 
+def order_of(table: Table, models: Sequence[Facts]) -> list[int]:
+    """The places of models, best first by the rows of `fits`; level ones in their order. A row that neither ranks nor orders puts what it
+    matches first, another counts among what it matches."""
+    keys = [
+        [(scores(row, [facts])[0] if row.rank or row.order else 0.0) if row.matches(facts) else float(not (row.rank or row.order)) for row in table.rows]
+        for facts in models
+    ]  # fmt: skip
+    return sorted(range(len(models)), key=keys.__getitem__)
+
+
 def scores(row: Row, found: Sequence[Facts]) -> list[float]:
     """How good each candidate is by one exact criterion: lower is better; without a value it comes last."""
     if row.rank is not None:
@@ -227,7 +237,6 @@ def _beats(its: list[float], mine: list[float], shares: list[float]) -> bool:
 
 
 def _contest(one: Ranked, other: Ranked) -> str:
-    """The contest in which two candidates meet."""
     a, b = one.candidate, other.candidate
     return "engines" if a.engine != b.engine else "methods" if a.method != b.method else "layouts"
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from math import ceil, log2
 from typing import TYPE_CHECKING
 
+from generator.decide.beside import adapter_files, adapter_rank, adapter_slots
 from generator.decide.consider import Pair
 from generator.decide.context import Context
-from generator.decide.fit import Fitted
+from generator.decide.extension import overrides_of
+from generator.decide.fit import Fitted, longest_input
 from generator.decide.job_weights import MADE
 from generator.decide.offload import host_tenths
+from generator.decide.speculative import config_of, speculation_for, word_of
+from generator.facts.engine import Engine
 from generator.quantity import gib
 from generator.rulebook.table import Facts
 from generator.spec.deployment import is_path
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.decide.vocabulary import FitNames, JobNames, TargetNames
+    from generator.decide.vocabulary import BesideNames, FitNames, JobNames, TargetNames
 
 NO_JOB: JobNames = {"quantize.fits_gpu": None, "quantize.fits_host": None}
 
@@ -49,7 +53,27 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
         "tokenizer_mode": mode if engine.takes("tokenizer_mode", mode) else None,
+        **_beside_names(context, engine),
+        "config.overrides": overrides_of(engine, context.model, context.task, context.extension),
         "reasoning.parser": engine.takes("reasoning_parser", context.model.reasoning_parser.get(engine.name)),
+    }
+
+
+def _beside_names(context: Context, engine: Engine) -> BesideNames:
+    """What is loaded beside the model, as settings say it."""
+    found, adapters = speculation_for(context, engine), context.spec.serve.get("adapters") or {}
+    return {
+        "speculative.config": found and config_of(engine, found),
+        "speculative.word": found and word_of(engine, found.method),
+        "speculative.draft": found and found.model,
+        "speculative.draft_gguf": found and found.gguf,
+        "speculative.draft_file": found and found.file,
+        "speculative.tokens": found and found.tokens,
+        "speculative.verified": found and found.tokens + 1,
+        "adapters.modules": tuple(f"{name}={place}" for name, place in adapters.items()),
+        "adapters.files": adapter_files(context.spec),
+        "adapters.rank": adapter_rank(context),
+        "adapters.slots": adapter_slots(context),
     }
 
 
@@ -74,12 +98,13 @@ def fit_names(context: Context, fitted: Fitted, kv_dtype: str, kv_support: str) 
         "kv_cache.tokens": fitted.kv_cache.tokens,
         "kv_cache.max_concurrency": fitted.kv_cache.max_concurrency,
         "kv_cache.gib": gib(footprint.kv_cache),
+        "kv_cache.cold_short": fitted.kv_cache.cold_tokens is not None and fitted.kv_cache.cold_tokens < load.max_model_len <= fitted.kv_cache.tokens,
         "max_model_len": load.max_model_len,
         "max_num_seqs": load.max_num_seqs,
         "max_num_batched_tokens": load.batched_tokens,
         "cache_tokens": load.max_model_len * load.max_num_seqs,
         "gpu_memory_utilization": fitted.fraction,
-        "max_input_tokens": max(1, load.max_model_len - max(1, min(context.workload.output_tokens, load.max_model_len // 2))),
+        "max_input_tokens": longest_input(context, load.max_model_len),
         "enforce_eager": load.enforce_eager,
         "context.halvings": halvings(fitted.asked.context, load.max_model_len),
         "sequences.halvings": halvings(fitted.asked.sequences, held) if context.workload.concurrency else 0,

@@ -10,49 +10,67 @@ from typing import TypedDict
 
 SpecNames = TypedDict("SpecNames", {
     "profile": str, "goal": str, "concurrency": int | None, "input_tokens": int, "output_tokens": int, "max_context": int,
-    "context.beyond_model": bool, "context.too_short": bool, "pinned": frozenset[str], "gpu": str | None, "gpu.vendor": str,
-    "gpu.architecture": str, "gpu.computes": frozenset[str], "gpu.bf16": bool, "gpu.capacity_gib": float, "gpu.capacity_basis": str,
-    "gpu.unified": bool, "gpu.interconnect": str, "gpu.listed": bool, "gpu.slice": bool, "gpu.shared": bool, "gpus.unequal": bool,
-    "gpus.left_out": int, "gpus": int, "gpus_per_node": int, "nodes": int, "expose.loopback": bool, "expose.api_key": bool,
-    "model": str | None, "model.tags": frozenset[str] | None, "model.basis": str, "model.billion": float, "model.size_known": bool,
+    "context.beyond_model": bool, "context.extended": bool, "context.factor": float | None, "context.original": int | None,
+    "context.too_short": bool, "pinned": frozenset[str], "gpu": str | None, "gpu.vendor": str, "gpu.architecture": str,
+    "gpu.computes": frozenset[str], "gpu.bf16": bool, "gpu.capacity_gib": float, "gpu.capacity_basis": str, "gpu.unified": bool,
+    "gpu.interconnect": str, "gpu.listed": bool, "gpu.slice": bool, "gpu.shared": bool, "gpus.unequal": bool, "gpus.left_out": int,
+    "gpus": int, "gpus_per_node": int, "nodes": int, "expose.loopback": bool, "expose.api_key": bool, "model": str | None,
+    "model.tags": frozenset[str] | None, "model.basis": str, "model.billion": float, "model.size_known": bool,
     "model.family": str | None, "model.moe": bool, "model.mla": bool, "model.hybrid": bool, "model.multimodal": bool,
-    "serve.images": int | None, "model.dtype": str, "model.chat": bool | None, "model.licence": str | None, "model.gated": bool,
+    "model.encoder": bool, "task": str, "serve.images": int | None, "speculative": str, "speculative.assumed": bool,
+    "adapters": int, "model.dtype": str, "model.chat": bool | None, "model.licence": str | None, "model.gated": bool,
     "model.needs_remote_code": bool, "model.hub": str | None, "model.revision_given": bool, "quantize.act_order": bool,
     "trust_remote_code": bool, "served_name.blanks": bool, "served_name": str, "host": str, "lock.state": str | None,
     "lock.says": str | None,
 })  # fmt: skip
 
 EngineNames = TypedDict("EngineNames", {
-    "engine": str, "engine.back_end": str | None, "engine.status": str, "engine.runs_on_vendor": bool, "engine.version_listed": bool,
-    "engine.below_safe": bool, "engine.too_old": bool, "engine.dropped": bool, "engine.lacks_model": bool, "engine.needs_remote_code": bool,
-    "engine.pinned": bool, "engine.loads_hub": bool, "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
+    "engine": str, "engine.back_end": str | None, "engine.status": str, "engine.runs_on_vendor": bool,
+    "engine.version_listed": bool, "engine.below_safe": bool, "engine.whole_prompts": bool, "engine.too_old": bool, "engine.dropped": bool,
+    "engine.lacks_model": bool, "engine.needs_remote_code": bool, "engine.pinned": bool, "engine.serves_task": bool,
+    "engine.extends_context": bool, "engine.speculates": bool, "engine.serves_adapters": bool, "engine.loads_hub": bool,
+    "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
 })  # fmt: skip
 
 MethodNames = TypedDict("MethodNames", {
-    "method": str, "method.family": str, "method.bits": float, "method.pinned": bool, "method.imatrix": bool, "method.as_published": bool,
-    "dtype": str, "dtype.narrower": bool, "quality.loss": float | None, "quality.loss_steps": int | None, "quality.over_limit": bool | None,
+    "method": str, "method.family": str, "method.bits": float, "method.pinned": bool, "method.imatrix": bool,
+    "method.as_published": bool, "dtype": str, "dtype.narrower": bool, "quality.loss": float | None,
+    "quality.loss_steps": int | None, "quality.over_limit": bool | None,
 })  # fmt: skip
 
 _PairNames = TypedDict("_PairNames", {
     "context.beyond_engine": bool, "checkpoint.fp8_cache": bool, "engine.reads_format": bool, "engine.reads_layout": bool,
-    "pair.pinned": bool, "weights.on_hub": bool | None, "support": str, "weights.origin": str,
+    "pair.pinned": bool, "weights.on_hub": bool | None, "support": str, "weights.origin": str, "weights.gated": bool,
 })  # fmt: skip
 
 LayoutNames = TypedDict("LayoutNames", {
     "tensor_parallel": int, "pipeline_parallel": int, "replicas": int, "gpus_used": int, "gpus_idle": int, "expert_parallel": bool,
+    "data_parallel": int, "parallel.ranks": int, "parallel.experts_divide": bool, "engine.attention_ranks": bool,
     "parallel.heads_divide": bool, "parallel.kv_heads_repeat": bool, "parallel.groups_divide": bool, "parallel.blocks_divide": bool,
-    "tables.fit_host": bool | None, "parallel.layers_enough": bool, "parallel.across_nodes": bool, "engine.splits_tensors": bool, "engine.splits_layers": bool,
-    "engine.replicates": bool, "engine.replicates_apart": bool, "engine.spans_nodes": bool,
+    "tables.fit_host": bool | None, "parallel.layers_enough": bool, "parallel.across_nodes": bool, "engine.splits_tensors": bool,
+    "engine.splits_layers": bool, "engine.replicates": bool, "engine.replicates_apart": bool, "engine.spans_nodes": bool,
 })  # fmt: skip
 
-TargetNames = TypedDict("TargetNames", {
+BesideNames = TypedDict("BesideNames", {
+    "speculative.config": str | None, "speculative.word": str | None, "speculative.draft": str | None,
+    "speculative.draft_gguf": str | None, "speculative.draft_file": str | None, "speculative.tokens": int | None, "speculative.verified": int | None,
+    "adapters.modules": tuple[str, ...], "adapters.files": str | None, "adapters.rank": int, "adapters.slots": int,
+})  # fmt: skip
+
+_TargetNames = TypedDict("_TargetNames", {
     "engine.settings": frozenset[str], "checkpoint": str, "gguf.hub": str | None, "gguf.path": str | None, "gguf.is_local": bool,
     "revision": str | None, "weights.pinned": bool, "has_revision": bool, "port": int, "tool_call_parser": str | None,
-    "reasoning_parser": str | None, "tokenizer_mode": str | None, "reasoning.parser": bool,
+    "reasoning_parser": str | None, "tokenizer_mode": str | None, "reasoning.parser": bool, "config.overrides": str | None,
 })  # fmt: skip
 
+
+class TargetNames(_TargetNames, BesideNames):
+    """What is loaded: names that every layout of a pair has in common."""
+
+
 FitNames = TypedDict("FitNames", {
-    "kv_cache.dtype": str, "kv_cache.support": str, "kv_cache.tokens": int, "kv_cache.max_concurrency": float, "kv_cache.gib": float,
+    "kv_cache.dtype": str, "kv_cache.support": str, "kv_cache.tokens": int, "kv_cache.max_concurrency": float, "kv_cache.cold_short": bool,
+    "kv_cache.gib": float,
     "max_model_len": int, "max_num_seqs": int, "max_num_batched_tokens": int, "cache_tokens": int, "gpu_memory_utilization": float,
     "max_input_tokens": int, "enforce_eager": bool, "gpu_layers": int, "layers.on_cpu": int, "layers.spilled": bool,
     "layers.cpu_tenths": int, "layers.split": str | None, "experts.on_cpu": int, "experts.as_pinned": bool, "offload.host_tenths": int,
@@ -62,8 +80,8 @@ FitNames = TypedDict("FitNames", {
 })  # fmt: skip
 
 SpeedNames = TypedDict("SpeedNames", {
-    "speed.output_tokens_per_second": float | None, "speed.tpot_ms": float | None, "speed.ttft_ms": float | None, "objective.missed": int,
-    "objective.ttft_ratio": float | None, "objective.tpot_ratio": float | None,
+    "speed.output_tokens_per_second": float | None, "speed.tpot_ms": float | None, "speed.ttft_ms": float | None,
+    "objective.missed": int, "objective.ttft_ratio": float | None, "objective.tpot_ratio": float | None,
 })  # fmt: skip
 
 JobNames = TypedDict("JobNames", {

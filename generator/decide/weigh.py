@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from generator.architecture.shape import ModelArchitecture, Stored
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
+from generator.decide.speculative import speculation_for, with_draft
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
 from generator.quantity import version_key
@@ -59,12 +60,30 @@ def served(context: Context, engine: Engine) -> Context:
     if tables and since and version_key(engine.version) >= version_key(since) and not context.gpu.unified:
         rest = tuple(m for m in context.model.architecture.matrices if m.role != "lookup")
         context = _with(context, replace(context.model.architecture, matrices=rest, in_host=tables))
+    context = drafting(context, engine)
+    if context.task != "generate":
+        context = _with(context, _without_output(context.model.architecture))
     if context.spec.serve.get("images") != 0 or not context.model.architecture.multimodal or _frees(engine) != "memory":
         return context
     architecture = context.model.architecture
     kept = tuple(m for m in architecture.matrices if m.role != "vision")
     exact = max(0, architecture.tensor_bytes - _tower_bytes(architecture))
     return _with(context, replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact))
+
+
+def drafting(context: Context, engine: Engine) -> Context:
+    """The context with the caches of what drafts for the model."""
+    found = speculation_for(context, engine)
+    return context if found is None else _with(context, with_draft(context.model.architecture, found, "gguf" not in engine.facts["formats"]))
+
+
+def _without_output(architecture: ModelArchitecture) -> ModelArchitecture:
+    """The architecture without the output head and the sampler, which engines drop where nothing is generated (source `vllm-pooling`)."""
+    head = sum(m.parameters for m in architecture.matrices if m.role == "lm_head")
+    exact = architecture.tensor_bytes - 2 * head
+    return replace(
+        architecture, matrices=tuple(m for m in architecture.matrices if m.role != "lm_head"), vocab_size=0, tensor_bytes=max(0, exact)
+    )
 
 
 def tables_in_host(context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None) -> int:

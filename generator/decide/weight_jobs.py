@@ -20,7 +20,7 @@ from generator.quantize.recipe import ignored, made_architecture, not_said, quan
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.gguf_overrides import read_overrides
-from generator.sizing.split import Cuts, cuts
+from generator.sizing.split import cuts
 from generator.sizing.weights import checkpoint_bytes
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -109,15 +109,10 @@ def group_sizes(context: Context, made: Made, method: str) -> tuple[int, ...]:
 
 def divides(made: Made, tensor_parallel: int, group: int, experts_whole: bool) -> bool:
     """Whether each GPU's share of every matrix that is quantised is whole groups (on one GPU: whether its rows are)."""
-    return _cuts(made).divide(tensor_parallel, group, experts_whole, outputs_too=False) and not any(
-        m.columns % group for m in made.architecture.matrices if m.storage is not None and m.columns > 1
-    )
-
-
-def _cuts(made: Made) -> Cuts:
-    """The lengths that are cut, of what is quantised: what stays wide needs no groups."""
-    kept = tuple(m for m in made.architecture.matrices if m.storage is not None)
-    return cuts(replace(made.architecture, matrices=kept))
+    kept = tuple(m for m in made.architecture.matrices if m.storage is not None)  # what stays wide needs no groups
+    if any(m.columns % group for m in kept if m.columns > 1):
+        return False
+    return cuts(replace(made.architecture, matrices=kept)).divide(tensor_parallel, group, experts_whole, outputs_too=False)
 
 
 def job_of(context: Context, candidate: Candidate, made: Made) -> Job:

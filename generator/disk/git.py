@@ -11,15 +11,12 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from generator.errors import InputError, Problem, UsageError, fail, printable
-from generator.readers.binary import copy_header
 from generator.record import dataclass
 
 TIMEOUT_S = 120
 MAX_REF = 250
 MAX_EXPORT_BYTES = 256 << 20
 """Size limit for one side of a comparison: rules and specs are small; model files do not belong in git."""
-BIG_BYTES = 1 << 20
-OID_LETTERS = 64
 LINK, SUBMODULE = "120000", "160000"
 HARMLESS = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
 """Settings that stop an untrusted repository from making git run commands; the last one guards against a nested repository."""
@@ -78,37 +75,35 @@ class Repo:
 
     def commit(self, ref: str) -> str:
         """The commit of a name; raises `InputError` if the repository has none."""
-        checked_ref(ref)
-        done = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"], self.root, may_fail=True)
-        sha = done.stdout.decode("ascii", "replace").strip()
-        if done.returncode == 0 and sha:
+        if sha := self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{checked_ref(ref)}^{{commit}}"):
             return sha
         raise fail("unknown-commit", f"{ref!r} is not a commit of this repository{self._why_missing(ref)}")
 
+    def _asked(self, *words: str) -> str:
+        """The line that git answers, empty where it cannot."""
+        done = run(words, self.root, may_fail=True)
+        return "" if done.returncode else done.stdout.decode("ascii", "replace").strip()
+
     def _why_missing(self, ref: str) -> str:
-        empty = run(["rev-parse", "--verify", "--quiet", "HEAD"], self.root, may_fail=True).returncode != 0
-        if empty:
+        if not self._asked("rev-parse", "--verify", "--quiet", "HEAD"):
             return ": it has no commits yet"
         if self.shallow:
             return f": a shallow clone lacks older commits (use `git fetch --unshallow`, or fetch-depth: 0 with actions/checkout, then retry {ref!r})"
-        remote = run(["rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{ref}^{{commit}}"], self.root, may_fail=True)
-        if remote.returncode == 0:
+        if self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"origin/{ref}^{{commit}}"):
             return f"; did you mean 'origin/{ref}'?"
         return " (a branch of the remote may have to be fetched first)"
 
     @property
     def shallow(self) -> bool:
         """Whether the clone lacks history."""
-        return run(["rev-parse", "--is-shallow-repository"], self.root, may_fail=True).stdout.strip() == b"true"
+        return self._asked("rev-parse", "--is-shallow-repository") == "true"
 
     def merge_base(self, one: str, other: str) -> str:
         """The merge base of two commits; raises `InputError` if there is none (or none in a shallow clone)."""
-        done = run(["merge-base", one, other], self.root, may_fail=True)
-        sha = done.stdout.decode("ascii", "replace").strip()
-        if done.returncode or not sha:
-            why = ": this is a shallow clone (`git fetch --unshallow`)" if self.shallow else ""
-            raise fail("no-merge-base", f"{one[:12]} and {other[:12]} have no common commit{why}")
-        return sha
+        if sha := self._asked("merge-base", one, other):
+            return sha
+        why = ": this is a shallow clone (`git fetch --unshallow`)" if self.shallow else ""
+        raise fail("no-merge-base", f"{one[:12]} and {other[:12]} have no common commit{why}")
 
     def tree(self, commit: str) -> list[Entry]:
         """Every file of a commit, submodules as one entry each."""
@@ -138,26 +133,6 @@ class Repo:
             found[sha] = raw[end + 1 : end + 1 + size]
             at = end + 1 + size + 1
         return found
-
-    def head(self, sha: str, file: Path) -> None:
-        """Write the header of a weights object as a sparse file of the object's size. Raises `InputError` for a missing object."""
-        size = self.size([sha])
-        command = [*GIT, "-c", f"core.bigFileThreshold={BIG_BYTES}", "cat-file", "blob", sha]  # git then streams the object as well
-        with subprocess.Popen(command, cwd=self.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, **ENVIRONMENT}) as git:
-            assert git.stdout is not None
-            taken = copy_header(git.stdout, file, size)
-            git.kill()
-        if taken == 0 < size:
-            raise fail("missing-object", f"the object {sha[:12]} is not in this repository (a partial clone?)")
-
-    def lfs(self, pointer: bytes) -> tuple[Path, int]:
-        """The path of a pointer's file in the Git LFS store (if fetched), and the file's size."""
-        words = dict(line.split(" ", 1) for line in pointer.decode("utf-8", "replace").splitlines() if " " in line)
-        oid, size = words.get("oid", "").removeprefix("sha256:"), words.get("size", "")
-        if not (len(oid) == OID_LETTERS and oid.isalnum() and size.isdigit()):
-            return self.root / ".git" / "lfs", 0
-        kept = run(["rev-parse", "--git-path", f"lfs/objects/{oid[:2]}/{oid[2:4]}/{oid}"], self.root).stdout
-        return self.root / os.fsdecode(kept.rstrip(b"\n")), int(size)
 
     def size(self, shas: Iterable[str]) -> int:
         """Total bytes of objects, without reading them."""
@@ -191,7 +166,7 @@ def repository(cwd: Path) -> Repo:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace")
         if "not a git repository" in said:
-            raise fail("no-repository", "this folder is not inside a git repository; to compare two folders, use --rules-from and --rules-to")
+            raise fail("no-repository", "this folder is not inside a git repository; DIR..DIR compares two rule sets without it")
         raise fail("git", _last_line(said) or "git cannot read the repository")
     root = os.fsdecode(done.stdout.rstrip(b"\n"))
     if not root:
@@ -199,10 +174,9 @@ def repository(cwd: Path) -> Repo:
     return Repo(Path(root).resolve())
 
 
-def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[str, Entry], heads: bool = False) -> None:
+def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[str, Entry]) -> None:
     """Write files of a tree below `target` (`known`: the whole tree); raises `InputError` for outside links, submodules and too large files.
 
-    With `heads` the files are weights, and only their headers are written.
     A link is written as its target file within the same tree, as a read in the working tree would see it."""
     problems = []
     plain: list[tuple[str, str]] = []
@@ -221,16 +195,13 @@ def export(repo: Repo, entries: Sequence[Entry], target: Path, known: Mapping[st
             plain.append((entry.path, source.sha))
     if problems:
         raise InputError(problems)
-    if not heads and repo.size(sha for _, sha in plain) > MAX_EXPORT_BYTES:
+    if repo.size(sha for _, sha in plain) > MAX_EXPORT_BYTES:
         raise fail("too-large", f"the files to compare take more than {MAX_EXPORT_BYTES >> 20} MiB")
-    found = {} if heads else repo.contents(sha for _, sha in plain)
+    found = repo.contents(sha for _, sha in plain)
     for path, sha in plain:
         file = target / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        if heads:
-            repo.head(sha, file)
-        else:
-            file.write_bytes(found[sha])
+        file.write_bytes(found[sha])
 
 
 def _unsafe(path: str) -> bool:

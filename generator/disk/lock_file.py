@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from generator.disk.placing import replace_file
 from generator.disk.write import locked
 from generator.errors import Problem, WriteError
 from generator.hub.lock import EMPTY, Lock, read_lock, text_of
@@ -22,22 +21,7 @@ def write_lock(path: Path, change: Callable[[Lock], Lock]) -> bool:
             text = text_of(change(read_lock(path) if path.exists() else EMPTY)).encode()
             if path.exists() and path.read_bytes() == text:
                 return False
-            _replace(path, text)
+            replace_file(path, text)
     except OSError as error:
         raise WriteError(Problem("cannot-write", f"{path}: {error.strerror or error}")) from None
     return True
-
-
-def _replace(path: Path, text: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    staged = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        staged.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o644)
-        staged.replace(path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise

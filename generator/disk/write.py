@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from generator.disk.placing import Placed, make_folders
+from generator.disk.placing import Placed, make_folders, replace_file
 from generator.disk.signals import held
 from generator.disk.written import (
     MANIFEST,
@@ -142,17 +142,15 @@ def write_spec(
 
 def write_run(out: Path, made_by: Mapping[str, object]) -> None:
     """Record in `out` what wrote it; raises `WriteError` if another file of that name is there, or the file system refuses."""
-    path, text = out / RUN, json.dumps(made_by, ensure_ascii=False, indent=2) + "\n"
+    path, text = out / RUN, f"{json.dumps(made_by, ensure_ascii=False, indent=2)}\n".encode()
     with reported(out):
         found = content(path)
-        if found == text.encode():
+        if found == text:
             return
         if path.is_symlink() or (found is None and path.exists()) or (found is not None and b'"generator": "gen-deploy' not in found):
             raise refused("foreign-file", f"{path} is not a file of gen-deploy's: move it, or write into another folder")
         with locked(out):
-            staged = out / f"{STAGING}{RUN}"
-            staged.write_text(text, encoding="utf-8")
-            staged.replace(path)
+            replace_file(path, text)
 
 
 def _survey(folder: Path, artifacts: Sequence[Artifact], extra: Mapping[str, object], force: bool, prune: bool, partial: bool) -> _Survey:
@@ -188,7 +186,6 @@ def _relative_to(folder: Path, spec: Path) -> str:
 
 
 def _refuse_another(folder: Path, old: Recorded, spec: Path | None) -> None:
-    """Refuse to overwrite the folder of another existing spec; a moved spec is ignored."""
     if spec is None or old.spec is None or "/" not in old.spec:
         return
     other = folder / old.spec
@@ -258,14 +255,12 @@ def _remove_quietly(path: Path) -> None:
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove empty folders, listed with the innermost last; others stay."""
     for folder in reversed(folders):
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def _remove_staging(folder: Path) -> None:
-    """Remove the staging folders of killed runs."""
     for path in leftovers(folder):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -342,7 +337,6 @@ def _replace(folder: Path, found: _Survey) -> None:
 
 
 def _digests_of(found: _Survey, changed: Collection[str]) -> dict[str, str]:
-    """The digests of generated files that will be replaced or removed."""
     there = {path: data for path, data in found.there.items() if path in changed and data is not None}
     ours = {path: sha256(data) for path, data in there.items() if sha256(data) in found.old.files.get(path, ())}
     return ours | {path: min(found.old.files[path]) for path in found.removed}

@@ -133,7 +133,6 @@ def others(folder: Path, old: Recorded, current: Iterable[str]) -> dict[str, byt
 
 
 def _behind_symlink(folder: Path, path: str) -> bool:
-    """Whether the path of a file contains a symlink: then it is not a generated file."""
     return any((folder / part).is_symlink() for part in (PurePosixPath(path), *PurePosixPath(path).parents))
 
 

@@ -45,7 +45,8 @@ class EngineRoom(NamedTuple):
     """One engine: its memory law, how it keeps a cache, the source key of each account (`weights` where it has its own), its speed.
 
     `pools` are thresholds that its cache reads, by the argument of `cache_cost`. `adjustable` are the thresholds that may explain a
-    term of its start-up log (`calibrate`), the most likely first."""
+    term of its start-up log (`calibrate`), the most likely first. `cold` is the one of what a first start, which compiles, takes from the cache.
+    """
 
     memory: EngineMemory
     cache: CacheRules
@@ -53,3 +54,4 @@ class EngineRoom(NamedTuple):
     speed: EngineSpeed
     pools: Mapping[str, str] = MappingProxyType({})
     adjustable: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    cold: str | None = None

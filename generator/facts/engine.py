@@ -16,6 +16,7 @@ from generator.rulebook.table import Facts, cell_test, first_source
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.architecture.shape import ModelArchitecture
     from generator.rulebook.sections import Architecture
+    from generator.sizing.footprint import Device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +46,11 @@ class Engine:
         since = (entry.get("words_since") or {}).get(word)
         return since is None or version_key(self.version) >= version_key(since)
 
+    def serves(self, task: str) -> bool:
+        """Whether this version has a server for a task."""
+        entry = {"generate": {}, **(self.facts.get("tasks") or {})}.get(task)
+        return entry is not None and version_key(self.version) >= version_key(entry.get("since", "0"))
+
     def against(self, setting: str, facts: Facts) -> Iterator[tuple[str, object]]:
         """The names and cells of `accepted_when` for which the engine does not take a setting that it has a word for."""
         for name, cell in ((self.spelling(setting) or {}).get("accepted_when") or {}).items():
@@ -71,6 +77,23 @@ class Engine:
         until = (self.facts.get("yarn") or {}).get("multiplied_until")
         multiplied = until is not None and version_key(self.version) < version_key(until)
         return (multiplied and architecture.yarn_context) or architecture.max_context
+
+    def whole_prompts(self, architecture: ModelArchitecture) -> bool:
+        """Whether a prompt of this model is read in one step, which then has to hold the longest (`whole_prompts`)."""
+        said = self.facts.get("whole_prompts")
+        if said is None or version_key(self.version) < version_key(said["until"]):
+            return said is not None
+        return architecture.multimodal and architecture.model_type in said["models"]
+
+    def older_numbers(self, device: Device, architecture: ModelArchitecture) -> tuple[tuple[str, str], ...]:
+        """Thresholds of its memory law that are still those of an older version on this hardware or for such a model (`profiled_as`)."""
+        key, found = version_key(self.version), []
+        for entry in self.facts.get("profiled_as", ()):
+            here = device.vendor == entry.get("vendor", device.vendor) and device.compute_capability < entry.get("below", 999)
+            now = version_key(entry["since"]) <= key < version_key(entry.get("until", "9999"))
+            if here and now and architecture.hybrid >= entry.get("hybrid", False):
+                found += [(name, entry["as"]) for name in entry["numbers"]]
+        return tuple(found)
 
     def _look_up(self, setting: str) -> Mapping[str, object] | None:
         key = version_key(self.version)

@@ -68,7 +68,10 @@ class Model:
 
     `billion` is its size in billions of parameters: as stated by the spec or the catalogue, else counted. `config` is its
     config.json as read or catalogued, None where there is none. `listed` is its id in the catalogue, `tags` what its entry says
-    that it was made for (source `model-tags`); None where it is not in it. `tokenizer_code`: its tokenizer too is the repository's code."""
+    that it was made for (source `model-tags`); None where it is not in it; `task` is what its server does. `overrides` are what a command
+    must say in place of its config.json, by task; `yarn_original` the tokens that YaRN's factor counts from (0: its own context), `drafts`
+    what drafts for it, by method.
+    `tokenizer_code`: its tokenizer too is the repository's code."""
 
     id: str
     revision: str | None
@@ -82,6 +85,10 @@ class Model:
     gated: bool = False
     needs_remote_code: bool = False
     tokenizer_code: bool = False
+    task: str = "generate"
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    yarn_original: int = 0
+    drafts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     own_method: str | None = None
     checkpoints: Mapping[str, Checkpoint] = field(default_factory=dict)
     published: Mapping[str, tuple[Checkpoint, ...]] = field(default_factory=dict)
@@ -146,6 +153,10 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
         gated=bool(entry.get("gated")) and not request.path and not ids,
         needs_remote_code=bool(entry.get("trust_remote_code")),
         tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
+        task=entry.get("task", "generate"),
+        overrides=entry.get("overrides") or {},
+        drafts=entry.get("drafts") or {},
+        yarn_original=int(book.section("families").get(architecture.model_type, {}).get("yarn_original", 0)),
         own_method=own,
         checkpoints=_checkpoints(spec, listed, book),
         published=found,

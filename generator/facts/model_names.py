@@ -38,7 +38,7 @@ def understood(spec: DeploymentSpec, book: RuleBook) -> DeploymentSpec:
     name = {fold(there): here for here, there in names_on(book, request.elsewhere).items()}.get(fold(name), name)
     model, methods = book.index("models").get(fold(f"{name}:{tag}" if tag else name)), list[str]()
     if model is None:
-        name, model, methods = _repositories(book).get(fold(name), ("", None, methods))
+        name, model, methods = repositories(book).get(fold(name), ("", None, methods))
     if gguf and (model is None or request.config or request.parameters):
         message = f"{request.path!r} is a GGUF file; of a model that the catalogue does not know, the plan needs its header: `model: {{id: …, gguf: …}}`"
         raise InputError(spec.problem(("model", "path"), "unknown-model", message))
@@ -74,9 +74,9 @@ def unknown_model(spec: DeploymentSpec, book: RuleBook) -> Problem:
     """The error for a name that is not in the catalogue, with the right one where it can be told."""
     wanted, models = spec.model.id, book.section("models")
     tail = fold(basename(normpath(_bare(wanted))).partition(":")[0])
-    repositories = [name for name, _, _ in _repositories(book).values()]
+    listed = [name for name, _, _ in repositories(book).values()]
     # the commonest slip is the name without its maker, or with another one
-    same = next((found for names in (models, repositories) if (found := sorted(n for n in names if fold(n.rpartition("/")[2]) == tail))), [])
+    same = next((found for names in (models, listed) if (found := sorted(n for n in names if fold(n.rpartition("/")[2]) == tail))), [])
     ways = "its config.json, a GGUF file, or its number of parameters would do too: `model: {id: …, config: …}`"
     if same and is_path(wanted):
         ways = f"where the folder holds {same[0]}, write `model: {{id: {same[0]}, path: {wanted}}}`; {ways}"
@@ -84,7 +84,7 @@ def unknown_model(spec: DeploymentSpec, book: RuleBook) -> Problem:
     known = [*models, *(alias for entry in models.values() for alias in entry.get("aliases") or ())]
     near = f"; did you mean {' or '.join(map(repr, same))}?" if same else did_you_mean(wanted, short)
     near = next((near.replace(word, model) for word, model in short.items() if not same and repr(word) in near), near) or did_you_mean(wanted, known)
-    asks = f"`gen-deploy lock {spec.document.name}` looks it up on the model hub (needs `pip install 'gen-deploy[hub]'`); "
+    asks = f"`gen-deploy lock {spec.words}` looks it up on the model hub (needs `pip install 'gen-deploy[hub]'`); "
     lookup = asks if "/" in wanted and not is_path(wanted) else ""
     return _problem(spec, "unknown-model", f"{wanted!r} is neither in the catalogue nor in the lock{near}; {lookup}{ways}")
 
@@ -99,7 +99,7 @@ def _bare(name: str) -> str:
 
 
 @remembered
-def _repositories(book: RuleBook) -> Mapping[str, tuple[str, str, list[str]]]:
+def repositories(book: RuleBook) -> Mapping[str, tuple[str, str, list[str]]]:
     """Each prepared checkpoint by its folded name: its repository, the model that it is of, and the methods that it has."""
     found: dict[str, tuple[str, str, list[str]]] = {}
     for model, entry in book.section("models").items():

@@ -7,10 +7,9 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, BinaryIO
+from typing import BinaryIO
 
 from generator.errors import InputError, Place, fail
 
@@ -42,28 +41,6 @@ def open_regular(path: Path, name: str, what: str = "file", buffering: int = -1)
         os.close(handle)
         raise fail("unreadable", "not a regular file", Place(name))
     return os.fdopen(handle, "rb", buffering=buffering), status.st_size
-
-
-def header_pieces(file: IO[bytes]) -> Iterator[bytes]:
-    """The start of a weights file, in pieces, up to the end of its header: safetensors gives the length; for others the budget applies."""
-    piece = file.read(_STEP)
-    left = MAX_HEADER_BYTES
-    if len(piece) >= 8 and not piece.startswith(b"GGUF"):
-        left = min(left, 8 + int.from_bytes(piece[:8], "little"))
-    while piece and left > 0:
-        yield piece[:left]
-        left -= len(piece)
-        piece = file.read(min(_STEP, left)) if left > 0 else b""
-
-
-def copy_header(source: IO[bytes], target: Path, size: int) -> int:
-    """Write the header of a weights file as a sparse file of this size; returns the number of bytes copied."""
-    with target.open("wb") as file:
-        for piece in header_pieces(source):
-            file.write(piece)
-        taken = file.tell()
-        file.truncate(size)
-    return taken
 
 
 def read_piece(file: BinaryIO, count: int, name: str) -> bytes:

@@ -13,7 +13,7 @@ from generator.engines.benchmark import BenchLoad, Benchmark
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
-from generator.render.script import array, exported, same_exports, summary, takes_key
+from generator.render.script import array, exported, same_exports, summary
 from generator.render.words import Word, bash, expected
 from generator.verify.data import same_json, same_words
 
@@ -26,14 +26,12 @@ def bench(launch: Launch, header: str) -> Artifact:
     requests = max(count["least_requests"], concurrency * count["rounds"])
     own, words = own_benchmark(launch, workload, concurrency, requests)
     args = array("args", words) if words else ""
-    key = launch.api_key if launch.deploy.get("api_key_from") and takes_key(launch) else None
     env: dict[str, Word] = {**launch.hub.get("env", {}), **(launch.deploy.get("env") or {})}  # a benchmark loads the model's tokenizer
     body = {"model": launch.request_name, "max_tokens": workload["output_tokens"], "temperature": 0, "ignore_eos": True}
     text = templates.render(
-        "bench.sh.j2", header=header, what=summary(launch), title=str(launch.facts["title"]), engine=launch.engine.name,
-        program=str(words[0]) if words else "curl", args=args, appends=own is not None and own.APPENDS,
-        prints=own is not None and own.PRINTS, cards=launch, seal=launch.seal, sealed=[], exports=exported(env),
-        key=bash(key) if key else "", base_url=bash(launch.base_url), head=_head(body), words=workload["input_tokens"],
+        "bench.sh.j2", header=header, what=summary(launch), launch=launch, program=str(words[0]) if words else "curl", args=args,
+        appends=own is not None and own.APPENDS, prints=own is not None and own.PRINTS, sealed=[], exports=exported(env),
+        key=bash(launch.client_key) if launch.client_key else "", base_url=bash(launch.base_url), head=_head(body), words=workload["input_tokens"],
         input_tokens=workload["input_tokens"], output_tokens=workload["output_tokens"], concurrency=concurrency, requests=requests,
         answer_s=launch.facts["smoke"]["answer_s"], result=RESULT,
     )  # fmt: skip

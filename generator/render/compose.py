@@ -12,7 +12,7 @@ from generator.quantity import version_key
 from generator.render import copies, modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
-from generator.render.script import key_shown, own_type, summary, takes_key
+from generator.render.script import summary
 from generator.render.seal import FILE
 from generator.render.spelling import entry_of
 from generator.render.weights import compose_path
@@ -56,37 +56,15 @@ def compose(launch: Launch, header: str) -> Artifact | None:
     if image is None or launch.nodes > 1:
         return None
     data: Data = {"name": launch.plan.name, "services": services(launch, image)}
-    if not launch.deploy.get("cache_dir"):
-        data["volumes"] = {"cache": {}}
+    named = {"cache": not launch.deploy.get("cache_dir"), "compiled": _compiled(launch)}
+    if any(named.values()):
+        data["volumes"] = {name: {} for name, used in named.items() if used}
     written = escaped(data)
-    notes = [summary(launch), *_notes(launch)]
-    text = templates.render("data.yaml.j2", header=header, seal="", notes=notes, body=block(written))
+    devices = launch.back_end.get("devices", AMD) if launch.vendor == "amd" else ()
+    notes = templates.render("compose-notes.j2", launch=launch, devices=devices).splitlines()
+    text = templates.render("data.yaml.j2", header=header, seal="", notes=[summary(launch), *notes], body=block(written))
     same_yaml(text, written, "compose.yaml")
     return Artifact(f"{launch.engine.name}/compose.yaml", text)
-
-
-def _notes(launch: Launch) -> list[str]:
-    probe = launch.facts["container"]["probe"]
-    asked = probe if isinstance(probe, str) else probe[0]
-    notes = [
-        "Run: docker compose up -d (a missing env_file means that files of two runs are mixed: run gen-deploy again)",
-        f"The health check assumes {asked} in the image; its start_period covers downloading and loading the weights.",
-    ]
-    if launch.copies > 1:
-        notes.append(f"Once all {launch.copies} copies are healthy, nginx opens their common port.")
-    if launch.deploy.get("api_key_from") and not takes_key(launch):
-        notes += [
-            f"{launch.facts['title']} does not support an API key: {launch.deploy['api_key_from']} is not used.",
-            "Put an authenticating proxy in front.",
-        ]
-    if key_shown(launch):
-        notes.append(f"{launch.facts['title']} accepts the key only as an argument: everyone who can inspect the container can read it.")
-    if launch.vendor == "amd":
-        notes += [
-            f"The group `video` must own {' and '.join(launch.back_end.get('devices', AMD))} on this machine;",
-            "otherwise, write the number of the owning group.",
-        ]
-    return notes
 
 
 def escaped(value: object) -> object:
@@ -123,7 +101,7 @@ def services(launch: Launch, image: str) -> Data:
     ports = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
     if launch.copies == 1:
         server["ports"] = ports
-    server["volumes"] = [_cache(launch), *_mounts(launch)]
+    server["volumes"] = [_cache(launch), *_compiled(launch), *_mounts(launch)]
     server |= _devices(launch)
     if inside["shm_gib"]:
         server["shm_size"] = f"{inside['shm_gib']}gb"
@@ -184,12 +162,20 @@ def _cache(launch: Launch) -> Data:
     return _bind(str(folder), target, launch.back, read_only=False) if folder else {"type": "volume", "source": "cache", "target": target}
 
 
+def _compiled(launch: Launch) -> list[Data]:
+    """What the engine compiles at its first start, kept for the next."""
+    target = launch.facts["container"].get("compile_cache")
+    return [{"type": "volume", "source": "compiled", "target": target}] if target and launch.vendor != "cpu" else []
+
+
 def _mounts(launch: Launch) -> list[Data]:
     if launch.creates_model:
         return []
     mounts = []
     if launch.config_name:
         mounts.append(copies.mounted(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
+    places = [*launch.candidate.adapters.values(), str((launch.candidate.speculative or {}).get("model") or "")]
+    mounts += [_bind(place, place, launch.back, read_only=True) for place in dict.fromkeys(filter(is_path, places))]  # where the words say
     if launch.weights.local:
         mounts.append(_bind(*launch.weights.mount, launch.weights.back, read_only=True))
     return mounts
@@ -240,7 +226,7 @@ def _create(launch: Launch, image: str) -> Data:
     return {
         "image": image,
         "entrypoint": launch.program()[:1],
-        "command": ["create", launch.served, *own_type(launch), "-f", f"{folder}/Modelfile"],
+        "command": launch.create(f"{folder}/Modelfile"),
         "environment": {
             entry_of(launch.engine, "host")["env"]: f"http://{launch.engine.name}:{launch.facts['container']['port']}",
             "NO_PROXY": launch.engine.name,

@@ -10,7 +10,6 @@ from typing import Any
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, LOOPBACK, Launch
-from generator.render.spelling import entry_of
 
 Data = dict[str, Any]
 SCRIPT, COMPOSE = "nginx.conf", "nginx.compose.conf"
@@ -33,22 +32,6 @@ def balancer(launch: Launch, header: str, inside: bool) -> Artifact | None:
         servers=[f"{name}:{port}" for name in _names(launch)] if inside else [f"{LOOPBACK}:{launch.first_port + i}" for i in range(launch.copies)],
     )
     return Artifact(f"{launch.engine.name}/{COMPOSE if inside else SCRIPT}", text)
-
-
-def of_script(launch: Launch) -> Data:
-    """What `serve.sh` needs to start the copies; empty for one server."""
-    if launch.copies == 1:
-        return {}
-    return {
-        "count": launch.copies,
-        "gpus": launch.server_gpus,
-        "variable": launch.variable,
-        "all": ",".join(map(str, launch.devices or range(launch.gpus))),
-        "port": launch.first_port,
-        "port_flag": entry_of(launch.engine, "port")["flag"],
-        "health": launch.facts["health"],
-        "file": SCRIPT,
-    }
 
 
 def of_compose(launch: Launch, server: Data, ports: list[str]) -> Data:
@@ -79,5 +62,4 @@ def mounted(name: str, target: str) -> Data:
 
 
 def _names(launch: Launch) -> list[str]:
-    """The services of the copies."""
     return [f"{launch.engine.name}-{i + 1}" for i in range(launch.copies)]

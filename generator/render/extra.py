@@ -27,8 +27,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], boo
             for word in [word for word in words if spelling.same(word.lstrip("-"), name)]:
                 del words[word]
         option, _ = find(f"--{name}", known)
-        if value is False and option is not None:
-            if not option.off:
+        if value is False and (option is not None or known.takes_value(name)):
+            if option is None or not option.off:
                 continue  # expressed by omission
             name, value = option.off[-1].lstrip("-"), True
         _extra(spelled, known, option, name, value)
@@ -36,6 +36,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], boo
 
 def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: object) -> None:
     said = json.dumps(value) if isinstance(value, dict) else value  # older engines read a mapping only as JSON
+    if option is not None and option.nargs in ("+", "*") and isinstance(said, str):
+        said = said.split()  # several words of one option
     values = [text_of(one) for one in (said if isinstance(said, list) else [said])]
     file, keys = known.syntax.get("config"), known.facts.get("keys")
     if "parameters" in known.facts:
@@ -43,7 +45,7 @@ def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str,
             spelled.env[name] = values[0]
         else:
             spelled.parameters[name] = values
-    elif file and keys is None:
+    elif file and keys is None and (option is None or option.name not in known.refused_by_file):
         spelled.config[name] = said
     elif keys is not None and option is None and ("." in name or name in keys):
         nest(spelled.config, name, value)

@@ -38,7 +38,7 @@ def artifacts(
         if "script" in targets:
             found.append(script(launch, header))
             found.append(balancer(launch, header, inside=False))
-            found.append(bench(launch, header))
+            found.append(bench(launch, header) if launch.candidate.task == "generate" else None)
         found.append(modelfile(launch, header) if launch.creates_model else config(launch, header))
         if "compose" in targets:
             found.append(made := compose(launch, header))

@@ -79,13 +79,12 @@ class Launch:
     @property
     def server_gpus(self) -> int:
         """GPUs of one server."""
-        shape = self.candidate
-        return shape.tensor_parallel * shape.pipeline_parallel * int(shape.settings.get("data_parallel", 1))
+        return self.candidate.gpus // self.copies
 
     @property
     def copies(self) -> int:
         """Number of servers behind one address: the replicas, unless one server runs them by its own data parallelism."""
-        return 1 if "data_parallel" in self.candidate.settings else self.candidate.replicas
+        return 1 if self.candidate.settings.get("data_parallel") == self.candidate.replicas else self.candidate.replicas
 
     @property
     def first_port(self) -> int:
@@ -164,8 +163,13 @@ class Launch:
 
     def words(self, inside: bool = False) -> list[Word]:
         """The arguments, on this machine or inside a container."""
+        positional, flags = self.options(inside)
+        return [*positional, *Spelled(flags).argv()]
+
+    def options(self, inside: bool = False) -> tuple[list[Word], dict[str, list[Word] | None]]:
+        """The same as the words that stand alone, and the values of each option (None for a switch)."""
         if self.creates_model:
-            return []
+            return [], {}
         address = {"host": self.host, "port": self.port}
         if inside:
             address = {"host": "0.0.0.0", "port": self.facts["container"]["port"]}
@@ -182,7 +186,7 @@ class Launch:
         if self.deploy.get("api_key_from") and "api_key_flag" in self.facts:
             flags[self.facts["api_key_flag"]] = [self.api_key]
         check_dashes(self.engine, (*positional, self.served, *(values[0] for values in flags.values() if values), *self.spelled.config.values()))
-        return [*positional, *Spelled(flags).argv()]
+        return positional, flags
 
     def _model(self, inside: bool) -> tuple[list[Word], dict[str, list[Word] | None]]:
         weights = self.weights
@@ -220,6 +224,27 @@ class Launch:
         """The API key, as a reference to its environment variable."""
         name = str(self.deploy["api_key_from"])
         return Ref(name, f"set {name} to the API key for clients")
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether the engine can require an API key."""
+        return "api_key_env" in self.facts or "api_key_flag" in self.facts
+
+    @property
+    def key_shown(self) -> bool:
+        """Whether the key is a command-line argument, because the engine reads no variable for it."""
+        return bool(self.deploy.get("api_key_from")) and self.takes_key and "api_key_env" not in self.facts
+
+    @property
+    def client_key(self) -> Ref | None:
+        """The API key that clients send, if the server requires one."""
+        return self.api_key if self.deploy.get("api_key_from") and self.takes_key else None
+
+    def create(self, modelfile: Word) -> list[Word]:
+        """The words by which a running server makes its model from a Modelfile, quantized if that is the plan's job."""
+        job = self.candidate.job
+        own = ["-q", job.scheme] if job is not None and job.tool == self.engine.name else []
+        return ["create", self.served, *own, "-f", modelfile]
 
     def env(self) -> dict[str, Word]:
         """The environment of both script and container: the engine's, the key by reference, the spec's."""

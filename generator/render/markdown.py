@@ -51,7 +51,7 @@ def _span(body: str) -> str:
 
 def did(entry: Mapping[str, object]) -> str:
     """What a step of the trace did, in a line: `set a = 1, b = 2; kept 3`."""
-    return "; ".join(f"{name} {said(value)}" for name, value in entry.items() if name not in ("step", "row", "read", "because", "source"))
+    return "; ".join(f"{name} {said(value)}" for name, value in entry.items() if name not in ("step", "row", "id", "read", "because", "source", "at"))
 
 
 def said(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from generator.facts.job import job_json
@@ -15,40 +16,31 @@ from generator.throughput.shapes import Range, Speed
 SCHEMA_VERSION = 1
 
 
-def choice_json(candidate: Candidate) -> dict[str, object]:
-    """A candidate as in `plan --json`, without its figures."""
-    return {
-        "engine": candidate.engine,
-        "engine_version": candidate.engine_version,
-        "back_end": candidate.back_end,
-        "quantization": candidate.method,
-        "bits": candidate.bits,
-        "group_size": candidate.group_size,
-        "checkpoint": candidate.checkpoint,
-        "revision": candidate.revision,
-        "gguf_file": candidate.gguf_file,
-        **({"download_gib": round(gib(candidate.download), 3)} if candidate.download else {}),
-        "weights": candidate.origin,
-        "kv_cache_dtype": candidate.kv_cache_dtype,
-        "dtype": candidate.dtype,
-        "tensor_parallel": candidate.tensor_parallel,
-        "pipeline_parallel": candidate.pipeline_parallel,
-        "replicas": candidate.replicas,
-        "max_model_len": candidate.max_model_len,
-        "max_num_seqs": candidate.max_num_seqs,
-        "max_num_batched_tokens": candidate.max_num_batched_tokens,
-        "gpu_memory_utilization": candidate.gpu_memory_utilization,
-        "gpu_layers": candidate.gpu_layers,
-        "cpu_experts": candidate.cpu_experts,
-        "settings": dict(candidate.settings),
-    }
+CHOICE = (
+    "engine", "engine_version", "back_end", "quantization", "bits", "group_size", "checkpoint", "revision", "gguf_file", "download_gib", "weights",
+    "kv_cache_dtype", "dtype", "tensor_parallel", "pipeline_parallel", "replicas", "data_parallel", "expert_parallel", "max_model_len", "max_num_seqs",
+    "max_num_batched_tokens", "gpu_memory_utilization", "gpu_layers", "cpu_experts", "task", "speculative",
+)  # fmt: skip
+FIELDS = {"quantization": "method", "download_gib": "download", "weights": "origin"}
+"""The fields of a candidate that have other names in JSON."""
+_CHOICE = attrgetter(*(FIELDS.get(key, key) for key in CHOICE))
+
+
+def choice_json(candidate: Candidate) -> dict[str, Any]:
+    """A candidate as in `plan --json`, without its figures; the download's size where it was looked up."""
+    found = dict(zip(CHOICE, _CHOICE(candidate), strict=True))
+    if candidate.download:
+        found["download_gib"] = round(gib(candidate.download), 3)
+    else:
+        del found["download_gib"]
+    return {**found, "adapters": dict(candidate.adapters), "settings": dict(candidate.settings)}
 
 
 def memory_json(memory: Footprint | None) -> dict[str, float] | None:
     """GiB of the fullest GPU, rounded to 0.001."""
     if memory is None:
         return None
-    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "total", "budget", "capacity")
+    names = ("weights", "kv_cache", "kv_needed", "activations", "cuda_graphs", "runtime", "draft", "adapters", "total", "budget", "capacity")
     figures = {name: round(gib(getattr(memory, name)), 3) for name in names}
     return {**figures, "headroom": round(memory.headroom, 4)}
 
@@ -62,11 +54,15 @@ def _term_json(term: MemoryTerm) -> dict[str, object]:
     }  # fmt: skip
 
 
-_NO_FIGURES = (
+RANGES = {
+    "output_tokens_per_second": "output_tokens_per_second", "ttft_ms": "ttft_ms", "tpot_ms": "tpot_ms", "per_gpu": "per_gpu", "per_user": "per_user",
+    "gpu_hours_per_million_tokens": "gpu_hours",
+}  # fmt: skip
+"""Figures with a band, by their names in JSON, and the fields of a speed."""
+PERFORMANCE = (
     "output_tokens_per_second", "ttft_ms", "tpot_ms", "basis", "error_band", "per_gpu", "per_user", "limited_by", "concurrency",
-    "max_concurrency_for_objectives", "gpu_hours_per_million_tokens",
+    "max_concurrency_for_objectives", "gpu_hours_per_million_tokens", "unknown",
 )  # fmt: skip
-
 
 NO_FIRST = "no time to first token: the compute speed of this hardware is unknown (give hardware.gpu as a mapping with fp16_tflops)"
 
@@ -75,22 +71,14 @@ def performance_json(performance: Performance | None) -> dict[str, object]:
     """The speed of a candidate; without an estimate every figure is null, and `unknown` gives the reason."""
     speed = performance.speed if performance else None
     if performance is None or speed is None:
-        return {**dict.fromkeys(_NO_FIGURES), "unknown": performance.unknown if performance else "not sized"}
-    output, first, token = speed.output_tokens_per_second, speed.ttft_ms, speed.tpot_ms
-    return {
-        "output_tokens_per_second": figure(output.value),
-        "ttft_ms": figure(first.value) if first else None,
-        "tpot_ms": figure(token.value),
-        "basis": speed.basis,
-        "error_band": speed_bounds(speed),
-        "per_gpu": figure(speed.per_gpu.value),
-        "per_user": figure(speed.per_user.value),
-        "limited_by": speed.limit,
-        "concurrency": round(speed.concurrency),
-        "max_concurrency_for_objectives": performance.within_objectives,
-        "gpu_hours_per_million_tokens": None if performance.gpu_hours is None else figure(performance.gpu_hours),
-        "unknown": None if first else NO_FIRST,
-    }
+        found: dict[str, object] = {"unknown": performance.unknown if performance else "not sized"}
+    else:
+        ranges = {name: getattr(speed, field) for name, field in RANGES.items()}
+        found = {name: one and figure(one.value) for name, one in ranges.items()} | {
+            "basis": speed.basis, "error_band": speed_bounds(speed), "limited_by": speed.limit, "concurrency": round(speed.concurrency),
+            "max_concurrency_for_objectives": performance.within_objectives, "unknown": None if speed.ttft_ms else NO_FIRST,
+        }  # fmt: skip
+    return {key: found.get(key) for key in PERFORMANCE}
 
 
 def figure(value: float) -> float:
@@ -105,11 +93,7 @@ def bounds(found: Range | None) -> list[float] | None:
 
 def speed_bounds(speed: Speed) -> dict[str, list[float] | None]:
     """The bounds of every figure of a speed, by its name in the JSON."""
-    return {
-        "output_tokens_per_second": bounds(speed.output_tokens_per_second), "ttft_ms": bounds(speed.ttft_ms),
-        "tpot_ms": bounds(speed.tpot_ms), "per_gpu": bounds(speed.per_gpu), "per_user": bounds(speed.per_user),
-        "gpu_hours_per_million_tokens": bounds(speed.gpu_hours),
-    }  # fmt: skip
+    return {name: bounds(getattr(speed, field)) for name, field in RANGES.items()}
 
 
 def figures_json(candidate: Candidate) -> dict[str, object]:
@@ -117,11 +101,14 @@ def figures_json(candidate: Candidate) -> dict[str, object]:
     kv, quality = candidate.kv_cache, candidate.quality
     return {
         "memory": memory_json(candidate.memory),
-        "kv_cache": kv and {"bytes_per_token": kv.bytes_per_token, "tokens": kv.tokens, "max_concurrency": round(kv.max_concurrency, 2)},
+        "kv_cache": kv and {
+            "bytes_per_token": kv.bytes_per_token, "tokens": kv.tokens, "max_concurrency": round(kv.max_concurrency, 2),
+            **({} if kv.cold_tokens is None else {"cold_tokens": kv.cold_tokens}),
+        },
         "performance": performance_json(candidate.performance),
         "quality": {"loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high}, "source": quality.source},
         "rule_of_thumb": dict(candidate.thumb),
-    }
+    }  # fmt: skip
 
 
 def read_json(read: Mapping[str, Read]) -> dict[str, object]:

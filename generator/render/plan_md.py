@@ -23,7 +23,7 @@ BAR = 60
 
 TERMS = (
     ("weights", "weights", "█"), ("kv_cache", "KV cache", "▓"), ("activations", "activations", "▒"), ("cuda_graphs", "CUDA graphs", "░"),
-    ("runtime", "runtime buffers", "▚"),
+    ("runtime", "runtime buffers", "▚"), ("draft", "draft", "▞"), ("adapters", "adapters", "▘"),
 )  # fmt: skip
 
 Data = dict[str, Any]
@@ -96,7 +96,6 @@ def rejected(rejections: Iterable[Rejection]) -> list[Data]:
 
 
 def _jobs(launches: Sequence[Launch]) -> list[Data]:
-    """The distinct quantization jobs."""
     found = {job.folder: job for launch in launches if (job := launch.candidate.job) is not None}
     return [{**(job_json(job) or {}), "folder": folder} for folder, job in found.items()]
 

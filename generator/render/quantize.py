@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from generator.facts.job import Job, Needs
 from generator.plan import Candidate, Plan
-from generator.quantity import gib
 from generator.quantize.recipe import recipe_of
 from generator.readers.resources import folder
 from generator.render import templates
@@ -108,18 +107,9 @@ def run_script(
 
     `library` has title, version and package; `reads` are its sealed files; `processes` above 1 are started by accelerate, one per GPU, and
     `needs` is per GPU. `devices` are the cards that the spec names, `env` its variables (a mirror of the hub, a proxy)."""
-    each = f"each of {processes} GPUs" if processes > 1 else "the GPU"
-    parts = [
-        *([f"{gib(needs.gpu_memory):.1f} GiB on {each}"] if needs.gpu_memory else []),
-        f"{gib(needs.host_memory):.0f} GiB of host memory",
-        f"{needs.disk / 1e9:.0f} GB of disk",
-        "time not estimated" if needs.time_class == "unknown" else f"time on one A100: {needs.time_class}",
-    ]
     text = templates.render(
-        "quantize/run.sh.j2", header=header, seal=seal, sealed=list(reads), what=comment(what), library=str(library["title"]),
-        version=str(library["version"]), package=str(library["package"]), needs="; ".join([", ".join(parts[:-1]), parts[-1]]),
-        notes=[comment(note) for note in notes], disk_kib=needs.disk // 1024, disk_gb=f"{needs.disk / 1e9:.0f}", program=program,
-        processes=processes, devices=",".join(map(str, devices)), exports=exported(env or {}),
+        "quantize/run.sh.j2", header=header, seal=seal, sealed=list(reads), what=comment(what), library=library, needs=needs,
+        notes=[comment(note) for note in notes], program=program, processes=processes, devices=",".join(map(str, devices)), exports=exported(env or {}),
     )  # fmt: skip
     same_exports(env or {}, text)
     return Artifact(f"{folder}/run.sh", text, executable=True)

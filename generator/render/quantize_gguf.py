@@ -78,14 +78,11 @@ def quantize_gguf(job: Job, model: ModelSource, header: str, seal: str, env: Map
         names["dataset"] = (calibration.dataset or "") if calibration and not file else ""
     assigned = "\n".join(f"{name}={bash(value)}" for name, value in names.items())
     chosen = array("tensor_types", [*_tensor_types(job)])
+    _check_word(job.scheme)
     text = templates.render(
-        "quantize/gguf.sh.j2", header=header, seal=seal, sealed=[], what=comment(f"{job.scheme} weights of {model.name}"),
-        version=job.version, assigned=assigned, tensor_types=chosen, exports=exported(env or {}), scheme=_word(job.scheme), sixteen=sixteen,
-        folder=WEIGHTS, ollama=ollama, start="gguf" if model.gguf else "folder" if model.local else "hub", trusted=model.trusted,
-        needs_code=model.needs_code, multimodal=model.multimodal and not model.gguf, imatrix=imatrix,
-        chunks=calibration.samples if calibration else 0, tokens=calibration.tokens if calibration else 0, expected_bytes=job.output_bytes,
-        parts=round(1 / job.tolerance), disk_kib=job.needs.disk // 1024, disk_gb=f"{job.needs.disk / 1e9:.1f}",
-        host_gib=f"{job.needs.host_memory / 2**30:.1f}",
+        "quantize/gguf.sh.j2", header=header, seal=seal, sealed=[], what=comment(f"{job.scheme} weights of {model.name}"), job=job, model=model,
+        assigned=assigned, tensor_types=chosen, exports=exported(env or {}), sixteen=sixteen, folder=WEIGHTS, ollama=ollama, imatrix=imatrix,
+        start="gguf" if model.gguf else "folder" if model.local else "hub",
     )  # fmt: skip
     same_words(assigned, [f"{name}={expected(value)}" for name, value in names.items()], text)
     same_exports(env or {}, text)
@@ -99,7 +96,6 @@ def _tensor_types(job: Job) -> list[str]:
     return [word for override in found for word in ("--tensor-type", f"{pattern(override)}={override.type}")]
 
 
-def _word(scheme: str) -> str:
+def _check_word(scheme: str) -> None:
     if not scheme.replace("_", "").isalnum() or not scheme.isascii():
         raise fail("bad-gguf-type", f"{scheme!r} is not a GGUF file type")
-    return scheme

@@ -10,7 +10,7 @@ from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.spelling import entry_of
 from generator.render.weights import host_path
-from generator.render.words import Beside, Ref, Word, bash, comment, expected, plain
+from generator.render.words import Beside, Word, bash, comment, expected, plain
 from generator.render.yaml_text import block
 from generator.spec.deployment import is_path
 from generator.verify.data import same_words, same_yaml
@@ -19,35 +19,16 @@ from generator.verify.data import same_words, same_yaml
 def script(launch: Launch, header: str) -> Artifact:
     """The script of one candidate, verified by parsing its words and exports again."""
     words = [*launch.program(), *launch.words()]
-    create: list[Word] = [*launch.program()[:1], "create", launch.served, *own_type(launch), "-f", Beside("Modelfile")] if launch.creates_model else []
+    create: list[Word] = [*launch.program()[:1], *launch.create(Beside("Modelfile"))] if launch.creates_model else []
     env = host_env(launch)
     made = launch.weights.host if launch.candidate.origin == "made" else None
     args, exports = array("args", words), exported(env)
+    sealed = [name for name in (launch.config_name, "Modelfile" if create else None, copies.SCRIPT if launch.copies > 1 else None) if name]
     text = templates.render(
-        "serve.sh.j2",
-        header=header,
-        what=summary(launch),
-        title=str(launch.facts["title"]),
-        program=str(launch.facts["command"][0]),
-        version=launch.engine.version,
-        version_token=launch.engine.version.removeprefix("b"),
-        version_command=plain(launch.facts["version_command"]),
-        version_package=str(launch.facts.get("version_package") or ""),
-        seal=launch.seal,
-        sealed=[name for name in (launch.config_name, "Modelfile" if create else None, copies.SCRIPT if launch.copies > 1 else None) if name],
-        args=args,
-        exports=exports,
-        cards=launch,
-        multi=_multi(launch),
-        no_key=bool(launch.deploy.get("api_key_from")) and not takes_key(launch),
-        key_shown=key_shown(launch),
-        key_name=str(launch.deploy.get("api_key_from") or ""),
-        loopback=is_loopback(launch.host),
-        create=plain(create),
-        client_host=bash(launch.base_url.removeprefix("http://")),
-        made=bash(made) if made else "",
-        copies=copies.of_script(launch),
-    )
+        "serve.sh.j2", header=header, what=summary(launch), launch=launch, sealed=sealed, version_command=plain(launch.facts["version_command"]),
+        args=args, exports=exports, loopback=is_loopback(launch.host), create=plain(create),
+        client_host=bash(launch.base_url.removeprefix("http://")), made=bash(made) if made else "",
+    )  # fmt: skip
     same_words(args, ["args=(", *map(expected, words), ")"], text)
     same_exports(env, text)
     return Artifact(f"{launch.engine.name}/serve.sh", text, executable=True)
@@ -74,22 +55,6 @@ def same_exports(env: Mapping[str, Word], text: str) -> None:
     same_words("\n".join(exported(env)), [w for name, value in env.items() for w in ("export", f"{name}={expected(value)}")], text)
 
 
-def own_type(launch: Launch) -> list[str]:
-    """The options for `ollama create` to quantize the model, if the plan uses that."""
-    job = launch.candidate.job
-    return ["-q", job.scheme] if job is not None and job.tool == launch.engine.name else []
-
-
-def takes_key(launch: Launch) -> bool:
-    """Whether the engine can require an API key."""
-    return "api_key_env" in launch.facts or "api_key_flag" in launch.facts
-
-
-def key_shown(launch: Launch) -> bool:
-    """Whether the key is a command-line argument, because the engine reads no variable for it."""
-    return bool(launch.deploy.get("api_key_from")) and "api_key_env" not in launch.facts and "api_key_flag" in launch.facts
-
-
 def host_env(launch: Launch) -> dict[str, Word]:
     """The environment of the script: the engine's own, its cache folder, the spec's."""
     env = launch.env()
@@ -111,20 +76,6 @@ def summary(launch: Launch) -> str:
     c = launch.candidate
     gpus = f"{launch.gpus} GPU{'s' if launch.gpus > 1 else ''}" if launch.vendor != "cpu" else "CPU"
     return comment(f"{launch.facts['title']} {launch.engine.version}, {launch.weights.name}, {c.method}, {gpus}")
-
-
-def _multi(launch: Launch) -> dict[str, str | int]:
-    """Additional shell words of a multi-node script; empty for one node."""
-    if launch.nodes < 2:
-        return {}
-    address = entry_of(launch.engine, "head_address")
-    port = address.get("with_port")
-    head = Ref("HEAD_ADDRESS", "set HEAD_ADDRESS to the address of the head node", f":{port}" if port else "")
-    headless = launch.engine.spelling("headless")
-    return {
-        "nodes": launch.nodes, "rank_flag": entry_of(launch.engine, "node_rank")["flag"], "address_flag": address["flag"],
-        "address": bash(head), "headless": headless["flag"] if headless else "",
-    }  # fmt: skip
 
 
 def config(launch: Launch, header: str) -> Artifact | None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from generator.quantity import grouped
 from generator.render import templates
 from generator.render.artifact import Artifact
 
@@ -33,23 +34,17 @@ def draft(data: Mapping[str, object]) -> str:
 
 def sealed(files: Sequence[Artifact], word: str, header: str) -> list[Artifact]:
     """The files with their folder's seal in place of the placeholder `word`, and a seal file for each folder that uses it."""
-    folders: dict[str, list[Artifact]] = {}
-    for file in files:
-        folders.setdefault(file.path.rpartition("/")[0], []).append(file)
     found: list[Artifact] = []
-    for folder, inside in folders.items():
+    for inside in grouped(files, lambda file: file.path.rpartition("/")[0]):
         if not any(word in file.text for file in inside):
             found += inside
             continue
-        seal = _digest(inside, word)
+        texts = [[file.path, file.text.replace(word, "")] for file in sorted(inside, key=lambda file: file.path)]
+        seal = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:LENGTH]
         found += [replace(file, text=file.text.replace(word, seal)) for file in inside]
+        folder = inside[0].path.rpartition("/")[0]
         found.append(Artifact(f"{folder}/{FILE.format(seal)}", templates.render("seal.env.j2", header=header, seal=seal)))
     return found
-
-
-def _digest(files: Sequence[Artifact], word: str) -> str:
-    texts = [[file.path, file.text.replace(word, "")] for file in sorted(files, key=lambda file: file.path)]
-    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:LENGTH]
 
 
 _OWN = re.compile(rb"(.*\n)<!-- sha256 ([0-9a-f]{64}) -->\n", re.DOTALL)

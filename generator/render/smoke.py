@@ -10,10 +10,16 @@ from generator.errors import internal
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
-from generator.render.script import takes_key
-from generator.render.words import Ref, bash
+from generator.render.words import bash
 from generator.verify.data import same_json
 
+ANSWERS = {
+    "generate": r'"(content|text|reasoning_content|reasoning)"[[:space:]]*:[[:space:]]*("([^"\\]|\\.)+")',
+    "embed": r'"(embedding)"[[:space:]]*:[[:space:]]*(\[*-?[0-9])',
+    "rerank": r'"(relevance_score|score)"[[:space:]]*:[[:space:]]*(-?[0-9.e-]+)',
+    "classify": r'"(label|probs)"[[:space:]]*:[[:space:]]*([^,}]+)',
+}
+"""What an answer holds, by task, as bash matches it: the second group is printed."""
 QUESTION = "Say hello in one short sentence."
 
 
@@ -28,19 +34,22 @@ def smoke(launches: Sequence[Launch], header: str) -> Artifact:
 
 
 def _engine(launch: Launch) -> dict[str, str]:
-    """The engine-specific parts, as shell words."""
     path, question = request(launch)
     ready = ("/api/show", {"model": launch.served}) if launch.creates_model else (launch.facts["health"], None)
-    key = (Ref(launch.api_key.name, launch.api_key.hint) if launch.deploy.get("api_key_from") and takes_key(launch) else None)
     return {
         "name": launch.engine.name, "base_url": bash(launch.base_url), "ready_path": bash(ready[0]),
-        "ready_body": _body(ready[1]) if ready[1] else "", "path": bash(path), "body": _body(question), "key": bash(key) if key else "",
+        "ready_body": _body(ready[1]) if ready[1] else "", "path": bash(path), "body": _body(question),
+        "answer": bash(ANSWERS[launch.candidate.task]), "key": bash(launch.client_key) if launch.client_key else "",
     }  # fmt: skip
 
 
 def request(launch: Launch) -> tuple[str, dict[str, object]]:
     """The path and the data of one question: a chat, or a completion for a model that was not tuned for chat."""
-    common = {"model": launch.request_name, "max_tokens": launch.facts["smoke"]["max_tokens"]}
+    task, asked = launch.candidate.task, {"model": launch.request_name}
+    if task != "generate":
+        path = str(launch.facts["tasks"][task]["request"])
+        return path, {**asked, "query": QUESTION, "documents": [QUESTION]} if task == "rerank" else {**asked, "input": QUESTION}
+    common = {**asked, "max_tokens": launch.facts["smoke"]["max_tokens"]}
     if launch.plan.facts.get("model.chat") is False:
         return "/v1/completions", {**common, "prompt": QUESTION}
     return "/v1/chat/completions", {**common, "messages": [{"role": "user", "content": QUESTION}]}

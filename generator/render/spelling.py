@@ -68,12 +68,12 @@ def put(spelled: Spelled, engine: Engine, name: str, value: object) -> None:
         spelled.env[entry["env"]] = text_of(word)
     elif where == "modelfile":
         spelled.parameters[entry["parameter"]] = [text_of(word)]
-    elif where == "config" or takes_file(engine) == "all":
+    elif where == "config" or (where != "command" and takes_file(engine) == "all"):
         for key in (entry["key"], *(flag.lstrip("-") for flag in entry.get("also", ()))):
             nest(spelled.config, key, None if entry["type"] == "null" else word)
     else:
         for flag in (entry["flag"], *entry.get("also", ())):
-            spelled.flags[flag] = None if entry["type"] == "switch" else [text_of(word)]
+            spelled.flags[flag] = None if entry["type"] == "switch" else [text_of(one) for one in (word if isinstance(word, list) else [word])]
 
 
 def check_dashes(engine: Engine, words: Iterable[object]) -> None:
@@ -98,6 +98,8 @@ def _word(engine: Engine, name: str, value: object, entry: Entry) -> object:
         if not isinstance(value, bool):
             raise internal("bad-word", f"{name} of {engine.name} is on or off, not {value!r}")
         return True if value else None
+    if kind == "list":
+        return list(value) if isinstance(value, tuple) else [value]
     words = entry.get("values") or {}
     if value in words:
         value = words[value]

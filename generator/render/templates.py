@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.readers.resources import folder
-from generator.render.markdown import cell, code, did, inputs, md, number, quiet, short
+from generator.render.markdown import cell, code, did, inputs, md, number, quiet, said, short
 from generator.render.words import comment
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _environment() -> Environment:
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )
-    environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short, did, inputs)}
+    environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short, said, did, inputs)}
     environment.filters["figure"] = "{:,g}".format
     return environment
 

@@ -103,7 +103,6 @@ def _json(value: object, line: str) -> str:
 
 
 def _scalar(value: object) -> str:
-    """A scalar, or an empty collection."""
     if type(value) is str:
         return _string(value)
     return "null" if value is None else str(value) if type(value) is int else _encoder("")(value)

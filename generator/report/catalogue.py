@@ -30,12 +30,8 @@ def _rows(kind: str, book: RuleBook) -> list[dict[str, object]]:
             for table in book.tables.values()
             for row in table.rows
         ]
-    make = {"gpus": _gpu, "models": _model, "methods": _method, "engines": _engine}[kind]
-    return [{"name": name, **make(name, book)} for name in book.section(kind)]
-
-
-def _gpu(name: str, book: RuleBook) -> dict[str, object]:
-    return {k: v for k, v in book.section("gpus")[name].items() if k != "at"}
+    entries, make = book.section(kind), {"models": _model, "methods": _method, "engines": _engine}.get(kind)
+    return [{"name": name, **(make(name, book) if make else entries[name])} for name in entries]
 
 
 def _model(name: str, book: RuleBook) -> dict[str, object]:
@@ -49,7 +45,6 @@ def _model(name: str, book: RuleBook) -> dict[str, object]:
 
 
 def _looked_at(entry: Mapping[str, object], book: RuleBook) -> str | None:
-    """The day on which a source of an entry was last read."""
     named = entry.get("source")
     sources = [book.source(str(key)) or {} for key in (named if isinstance(named, list) else [named])]
     return max((str(source["read"]) for source in sources if source.get("read")), default=None)
@@ -84,7 +79,6 @@ def _engine(name: str, book: RuleBook) -> dict[str, object]:
 
 
 def _handbook(entry: Mapping[str, object]) -> Mapping[str, object]:
-    """The handbook's names and figures of a method or an engine."""
     found = entry.get("handbook")
     return found if isinstance(found, Mapping) else {}
 

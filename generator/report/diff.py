@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from generator.compare.groups import LISTED, Group, as_told, groups, outcomes
 from generator.compare.model import LEVELS, Comparison
 from generator.errors import one_line, printable
 from generator.render.markdown import cell, short
 from generator.render.templates import render
 from generator.report import diff_words as words
-from generator.report.diff_words import plain, said
-from generator.report.workflow import command
+from generator.report.diff_words import LISTED, Group, as_told, groups, outcomes, plain, said
+from generator.report.findings import command
 
 FORMATS = ("text", "markdown", "json", "github")
 SCHEMA_VERSION = 1
@@ -71,7 +70,6 @@ def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
 
 
 def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
-    """Changes that are told together."""
     first, large = group[0], len(group) > LISTED
     told = [([change.name for change in same], same[0]) for same in outcomes(group)]
     shown = [

@@ -1,20 +1,25 @@
-"""The phrases of a comparison, shared by its formats; their wording stands in `templates/diff/words.j2`.
+"""The changes of a comparison by their common cause, and its phrases, shared by its formats; their wording stands in `templates/diff/words.j2`.
 
 Floor 7, pure. Nothing here is escaped for a format; every value may come from a pull request."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from generator.compare.groups import Group
 from generator.compare.model import DECISIVE, LEVELS, Change, Comparison, Edit
+from generator.quantity import grouped
 from generator.render.templates import phrase, render
 
 GRID = "deployment"
 """The word for a spec of the grid."""
+LISTED = 5
+"""Changes of one cause that are told one by one; more are told together."""
+
+Group = Sequence[Change]
+"""Changes with one cause, most severe first: the same edits of the rules, else the same row, else an edited spec."""
 
 
 def plain(thing: Any) -> Any:
@@ -97,3 +102,25 @@ def _covered(edit: Edit, result: Comparison, unit: str) -> str:
 def kept_lines(result: Comparison) -> list[str]:
     """What the lock keeps against the rules, and what it cannot keep: a line each, that begins with `kept:`, `kept as before:` or `not kept:`."""
     return [line.strip() for line in render("diff/kept.j2", kept=plain(result.kept)).splitlines() if line.strip()]
+
+
+def groups(changes: Sequence[Change]) -> list[list[Change]]:
+    """The changes by cause; the order is that of the most severe change of each."""
+    return grouped(changes, _cause)
+
+
+def as_told(changes: Sequence[Change]) -> list[list[Change]]:
+    """The large groups, and each other change on its own, in the order of the changes."""
+    told = [part for group in groups(changes) for part in ([group] if len(group) > LISTED else [[change] for change in group])]
+    return sorted(told, key=lambda group: changes.index(group[0]))
+
+
+def outcomes(group: Group) -> list[list[Change]]:
+    """The changes of a group by outcome, the most frequent first within a level."""
+    alike = grouped(group, lambda change: (change.level, change.old, change.new, str(change.moves[:1]) if change.old == change.new else ""))
+    return sorted(alike, key=lambda changes: (LEVELS.index(changes[0].level), -len(changes)))
+
+
+def _cause(change: Change) -> tuple[object, ...]:
+    first = change.causes[0] if change.causes else None
+    return (change.edits,) if change.edits else (change.by, first and (first.table, first.row, first.did))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from generator.errors import printable
 
 MOST_LINES = 40
@@ -23,22 +21,17 @@ def unified(old: bytes | str | None, new: bytes | str | None, old_name: str, new
     return [printable(line.expandtabs(4)) if line.isascii() else printable(line) for line in found]
 
 
-def edit(path: str, now: bytes | None, found: bytes | None, whole: bool = False, indent: str = "    ") -> Iterator[str]:
-    """The manual edit of a file, as a diff from the generated text to the file on disk."""
-    yield from _shown(unified(now, found, f"{path} (generated)", f"{path} (on disk)"), whole, indent)
+def edit(path: str, now: bytes | None, found: bytes | None, whole: bool = False) -> list[str]:
+    """The manual edit of a file, as a diff from the generated text to the file on disk; in part unless `whole`."""
+    lines = unified(now, found, f"{path} (generated)", f"{path} (on disk)")
+    if not whole and len(lines) > MOST_LINES + 1:
+        lines = [*lines[:MOST_LINES], f"… {len(lines) - MOST_LINES} more lines (-v shows all)"]
+    return [f"    {line}" for line in lines]
 
 
-def drift(path: str, now: bytes | None, found: bytes | None, whole: bool = False, indent: str = "    ") -> Iterator[str]:
+def drift(path: str, now: bytes | None, found: bytes | None) -> list[str]:
     """The changes that regeneration would make to a file."""
-    yield from _shown(unified(found, now, f"{path} (on disk)", f"{path} (generated)"), whole, indent)
-
-
-def _shown(lines: list[str], whole: bool, indent: str) -> Iterator[str]:
-    shown = lines if whole or len(lines) <= MOST_LINES + 1 else lines[:MOST_LINES]
-    for line in shown:
-        yield f"{indent}{line}"
-    if len(shown) < len(lines):
-        yield f"{indent}… {len(lines) - len(shown)} more lines (-v shows all)"
+    return [f"    {line}" for line in unified(found, now, f"{path} (on disk)", f"{path} (generated)")]
 
 
 def _lines(text: bytes | str | None) -> list[str]:

@@ -4,20 +4,18 @@ Floor 7, pure; the wording is in `templates/explain/`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
 from generator.errors import printable
-from generator.plan import Candidate, Plan, Read, Reason, Rejection
+from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib, grouped
-from generator.render.markdown import did, said
-from generator.render.plan_json import memory_json
+from generator.render.plan_json import as_json, reason_json
 from generator.render.plan_md import TERMS, bar
 from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
-from generator.sizing.term import MemoryTerm
 
 Data = dict[str, Any]
 
@@ -32,33 +30,16 @@ def explain(plan: Plan, book: RuleBook, why_not: str | None = None, lost_by: Cal
 
 
 def _decision(plan: Plan, book: RuleBook) -> Data:
-    steps: list[Data] = []
-    for name, entries in groupby(plan.trace, key=lambda entry: entry.step):
-        steps.append({"name": name, "rows": [_row(e.row, e.because, e.read, e.source, e.at, book, e.did) for e in entries]})
-    if plan.warnings:
-        steps.append({"name": "warnings", "rows": [_reason(warning, book) for warning in plan.warnings]})
+    data, choice = as_json(plan, rejected=False), plan.choice
+    steps = [{"name": name, "rows": list(rows)} for name, rows in groupby(data["trace"], key=lambda entry: entry["step"])]
+    memory, drawn = choice.memory if choice is not None else None, bar(data["memory"])
     return {
-        "name": plan.name, "choice": plan.choice and described(plan.choice), "rules": f"{plan.rules_name} {plan.rules_digest}",
-        "memory": _memory(plan.choice, book), "steps": steps, "next_best": [{"id": one.id, "sized": _sized(one)} for one in plan.alternatives],
-        "rejected": _rejected(plan.rejected),
+        "name": plan.name, "choice": choice and described(choice), "rules": f"{plan.rules_name} {plan.rules_digest}", "sources": book.section("sources"),
+        "bar": drawn and drawn["cells"], "total": gib(memory.total) if memory else 0.0, "capacity": gib(memory.capacity) if memory else 0.0,
+        "terms": data["memory_terms"], "marks": {name: mark for name, _, mark in TERMS},
+        "steps": [*steps, *([{"name": "warnings", "rows": data["warnings"]}] if plan.warnings else [])],
+        "next_best": [{"id": one.id, "sized": _sized(one)} for one in plan.alternatives], "rejected": _rejected(plan.rejected),
     }  # fmt: skip
-
-
-def _memory(candidate: Candidate | None, book: RuleBook) -> Data | None:
-    """The fullest GPU as a stacked bar, and each term with its formula, inputs and source."""
-    memory = candidate.memory if candidate is not None else None
-    drawn = bar(memory_json(memory))
-    if candidate is None or memory is None or drawn is None:
-        return None
-    marks = {name: mark for name, _, mark in TERMS}
-    terms = [{**_term(term, book), "mark": marks[term.name]} for term in candidate.terms]
-    return {"bar": drawn["cells"], "total": gib(memory.total), "capacity": gib(memory.capacity), "terms": terms}
-
-
-def _term(term: MemoryTerm, book: RuleBook) -> Data:
-    inputs = "; ".join(f"{name} {one.value:.12g}" for name, one in term.inputs.items())
-    parts = [_term(part, book) for part in term.parts]
-    return {"name": term.name, "gib": gib(term.bytes), "formula": term.formula, "inputs": inputs, "source": _source(term.source, book), "parts": parts}
 
 
 def described(candidate: Candidate) -> str:
@@ -76,24 +57,6 @@ def _sized(candidate: Candidate) -> str:
         f"{gib(memory.total):.2f} of {gib(memory.capacity):.2f} GiB of the fullest GPU, "
         f"headroom {memory.headroom:.1%}, context {candidate.max_model_len}, {candidate.max_num_seqs} sequences{share}"
     )
-
-
-def _row(row: str, because: str, read: Mapping[str, Read], source: str | None, at: str, book: RuleBook, done: Mapping[str, object] | None = None) -> Data:
-    """A row of a table: what it did, why, what it read, its source and its position."""
-    return {
-        "row": row, "did": did(done or {}), "because": " ".join(because.split()),
-        "read": [{"name": name, "value": said(one.value), "source": one.source} for name, one in read.items()],
-        "source": _source(source, book), "at": at,
-    }  # fmt: skip
-
-
-def _reason(reason: Reason, book: RuleBook) -> Data:
-    return _row(reason.row, reason.because, reason.read, reason.source, reason.at, book)
-
-
-def _source(name: str | None, book: RuleBook) -> str:
-    entry = book.source(name) if name else None
-    return f"{name}: {' '.join(str(entry.get('title', '')).split())} {entry.get('url', '')}".rstrip() if entry is not None else ""
 
 
 def _pair(rejection: Rejection) -> tuple[str, str]:
@@ -119,20 +82,22 @@ def _why_not(plan: Plan, book: RuleBook, wanted: str, lost_by: Callable[[Candida
     lower = []
     for one in filter(asked, plan.alternatives):
         row = lost_by(one) if choice is not None else None
-        lost = _row(row.id, row.because, {}, row.source, row.at, book) if row is not None else None
+        lost = reason_json(Reason(row.id, row.because, row.source, {}, row.at)) if row is not None else None
         lower.append({"id": one.id, "sized": _sized(one), "faster": _faster(one, choice), "lost_by": lost})
     rejected = [
         {"id": first.candidate.id, "sized": _sized(first.candidate), "others": [one.candidate.id for one in others],
-         "rows": [_reason(reason, book) for reason in first.reasons]}
+         "rows": [reason_json(reason) for reason in first.reasons]}
         for first, *others in grouped((one for one in plan.rejected if asked(one.candidate)), _alike)
     ]  # fmt: skip
     chosen = choice and {"id": choice.id, "described": described(choice)}
-    return {"wanted": wanted, "choice": chosen, "chosen": choice is not None and asked(choice), "lower": lower, "rejected": rejected}
+    return {
+        "wanted": wanted, "choice": chosen, "chosen": choice is not None and asked(choice), "lower": lower, "rejected": rejected,
+        "sources": book.section("sources"),
+    }  # fmt: skip
 
 
 def _faster(candidate: Candidate, choice: Candidate | None) -> float | None:
-    """How the output of a candidate compares with that of the choice, by the estimates."""
-    one, other = (one.performance.speed if one is not None and one.performance else None for one in (candidate, choice))
+    one, other = candidate.speed, choice.speed if choice is not None else None
     return one.output_tokens_per_second.value / other.output_tokens_per_second.value if one is not None and other is not None else None
 
 

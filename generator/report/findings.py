@@ -1,21 +1,20 @@
-"""Findings as text, JSON, GitHub workflow annotations, and SARIF. Floor 7, pure."""
+"""Findings as text, JSON, and GitHub workflow annotations. Floor 7, pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from generator.errors import Place, Problem, capped
-from generator.report.workflow import command
+from generator.errors import Place, Problem, capped, printable
 
-FORMATS = ("text", "json", "github", "sarif")
+SCHEMA_VERSION = 1
+FORMATS = ("text", "json", "github")
 LEVELS = {"error": "error", "warning": "warning", "note": "notice"}
-SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def as_format(found: Sequence[Problem], kind: str, verbose: bool = False) -> str:
     """Findings in one of `FORMATS`, capped per kind. Text hides notes unless `verbose`, and counts them."""
-    return _text(found, verbose) if kind == "text" else {"json": _json, "github": _github, "sarif": _sarif}[kind](found)
+    return _text(found, verbose) if kind == "text" else {"json": _json, "github": _github}[kind](found)
 
 
 def counted(found: Sequence[Problem]) -> dict[str, int]:
@@ -39,11 +38,10 @@ def _json(found: Sequence[Problem]) -> str:
     rows = [{**_place(p)._asdict(), "code": p.code, "severity": p.severity, "message": p.message} for p in capped(found)]
     for row in rows:
         row["file"] = row.pop("path")
-    return json.dumps({"findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
+    return json.dumps({"schema_version": SCHEMA_VERSION, "findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
 
 
 def _github(found: Sequence[Problem]) -> str:
-    """Workflow commands, which GitHub shows next to the lines of a pull request."""
     lines = []
     for problem in capped(found):
         place = _place(problem)
@@ -52,17 +50,15 @@ def _github(found: Sequence[Problem]) -> str:
     return "\n".join(lines)
 
 
-def _sarif(found: Sequence[Problem]) -> str:
-    codes = sorted({p.code for p in found})
-    results = [
-        {"ruleId": p.code, "ruleIndex": codes.index(p.code), "level": p.severity, "message": {"text": p.message}, "locations": [_location(_place(p))]}
-        for p in capped(found)
-    ]
-    driver = {"name": "gen-deploy lint", "rules": [{"id": code} for code in codes]}
-    runs = [{"tool": {"driver": driver}, "results": results}]
-    return json.dumps({"$schema": SARIF, "version": "2.1.0", "runs": runs}, indent=2, ensure_ascii=False)
+def command(kind: str, message: str, **properties: str) -> str:
+    """A workflow command of GitHub Actions: `%`, line ends and, in properties, `:` and `,` are escaped, so that no value starts another one."""
+    told = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{kind} {told}::{_data(message)}"
 
 
-def _location(place: Place) -> dict[str, object]:
-    region = {"startLine": place.line, "startColumn": place.column}
-    return {"physicalLocation": {"artifactLocation": {"uri": place.path}, "region": region}}
+def _data(text: str) -> str:
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

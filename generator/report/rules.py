@@ -26,7 +26,7 @@ def row_data(gathered: Gathered, table: str, row: Mapping[str, object]) -> dict[
 def entry_data(gathered: Gathered, section: str, name: str) -> dict[str, object]:
     """One threshold or fact as plain data, with its digest and its history."""
     entry = gathered.merged[section][name]
-    readers = [f"{table}/{row['id']}" for table, one in gathered.merged["tables"].items() for row in one["rows"] if name in words_of(row)]
+    readers = [f"{table}/{row['id']}" for table, row in gathered.rows() if name in words_of(row)]
     read = {"read_by": readers} if section in ("thresholds", "names") else {}
     own = {"at": str(gathered.place(section, name)), "digest": digest(entry), "origin": origin(gathered, section, name)}
     return {"section": section, "id": name, **entry, **read, **own}
@@ -42,18 +42,13 @@ def origin(gathered: Gathered, section: str, name: str) -> list[dict[str, object
 
 def named(gathered: Gathered, word: str) -> list[dict[str, Any]]:
     """The rows, thresholds, sources and facts with a name (`id` or `table/id`); raises `InputError` if there is none."""
-    known = [row["id"] for one in gathered.merged["tables"].values() for row in one["rows"]] + list(gathered.merged["thresholds"])
+    known = [*(row["id"] for _, row in gathered.rows()), *gathered.merged["thresholds"]]
     table, _, rest = word.rpartition("/")
     if table in gathered.merged["tables"]:
         rest = today(rest, known)
     else:
         word = today(word, known)
-    found = [
-        row_data(gathered, name, row)
-        for name, one in gathered.merged["tables"].items()
-        for row in one["rows"]
-        if row["id"] == (rest if table == name else word)
-    ]
+    found = [row_data(gathered, name, row) for name, row in gathered.rows() if row["id"] == (rest if table == name else word)]
     sections = ("thresholds", "sources", "gpus", "models", "methods", "engines", "names", "settings")
     found += [entry_data(gathered, section, word) for section in sections if word in gathered.merged[section]]
     if not found:

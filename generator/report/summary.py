@@ -10,7 +10,6 @@ from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib
 from generator.report.job import job_lines
 from generator.report.speed import concurrency_text, ranged, speed_lines
-from generator.rulebook.book import RuleBook
 from generator.throughput.shapes import Range
 
 if TYPE_CHECKING:
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
 
 OBJECTIVES = {"objective.tpot_ratio": "tpot_ms", "objective.ttft_ratio": "ttft_ms"}
 """The names of the objective ratios that rows read, each with the speed figure it is based on."""
+
+NAMED = 3
+"""Specs that a warning of several names."""
 
 MOST = 6
 """Lines of a refusal; `explain` prints all."""
@@ -37,9 +39,9 @@ def chosen_line(candidate: Candidate) -> str:
     return printable(line)
 
 
-def summary(plan: Plan, book: RuleBook, all_engines: bool = False) -> str:
-    """The choice with its memory, the runners-up, and the warnings."""
-    return printable("\n".join(_lines(plan, all_engines)))
+def summary(plan: Plan, choice: Candidate, all_engines: bool = False) -> str:
+    """The choice with its memory, and the runners-up."""
+    return printable("\n".join(_lines(plan, choice, all_engines)))
 
 
 def headline(plan: Plan, candidate: Candidate) -> str:
@@ -53,40 +55,51 @@ def headline(plan: Plan, candidate: Candidate) -> str:
     return chosen_line(candidate) + (f" · misses {' and '.join(missed)}{_max_concurrency(candidate)}" if missed else "")
 
 
-def _lines(plan: Plan, all_engines: bool) -> Iterator[str]:
-    if plan.choice is None:
-        yield refusal(plan, plan.name)
-        return
-    yield f"{plan.name}: {headline(plan, plan.choice)}"
-    memory, kv = plan.choice.memory, plan.choice.kv_cache
+def _lines(plan: Plan, choice: Candidate, all_engines: bool) -> Iterator[str]:
+    yield f"{plan.name}: {headline(plan, choice)}"
+    memory, kv = choice.memory, choice.kv_cache
     if memory is not None and memory.budget:
         terms = [("weights", memory.weights), ("KV cache", memory.kv_cache), ("activations", memory.activations)]
-        terms += [("CUDA graphs", memory.cuda_graphs), ("run-time", memory.runtime)]
+        terms += [("CUDA graphs", memory.cuda_graphs), ("run-time", memory.runtime), ("draft", memory.draft), ("adapters", memory.adapters)]
         shown = ", ".join(f"{name} {gib(size):.2f}" for name, size in terms if size)
         yield f"  memory (GiB, estimated): {shown}; budget {gib(memory.budget):.2f}, free under the workload {memory.headroom:.0%}"
     if kv is not None and kv.tokens:
         yield f"  KV cache: {kv.tokens} tokens, {kv.max_concurrency:.1f} full-length sequences"
-    for line in speed_lines(plan.choice.performance, "machine" if plan.facts.get("gpu.vendor") == "cpu" else "GPU"):
+    for line in speed_lines(choice.performance, "machine" if plan.facts.get("gpu.vendor") == "cpu" else "GPU"):
         yield f"  {line}"
-    if plan.choice.job is not None:
-        yield from (f"  {'' if n else 'to quantize: '}{line}" for n, line in enumerate(job_lines(plan.choice.job)))
-    thumb = plan.choice.thumb.get("memory_gb")
+    if choice.job is not None:
+        yield from (f"  {'' if n else 'to quantize: '}{line}" for n, line in enumerate(job_lines(choice.job)))
+    thumb = choice.thumb.get("memory_gb")
     if thumb is not None:
         yield f"  the rule of thumb gives {thumb:g} GB"
     others = plan.alternatives if all_engines else plan.alternatives[:3]
     for other in others:
         yield f"  or {chosen_line(other)}"
-    for line in warning_lines(plan, verbose=False):
-        yield f"  {line}"
 
 
-def warning_lines(plan: Plan, verbose: bool) -> Iterator[str]:
-    """The warnings of a plan; with `verbose` the facts each row read."""
-    for warning in plan.warnings:
-        yield printable(f"warning[{warning.row}]: {because_of(warning, plan.choice)}")
-        if verbose:
-            for name, read in warning.read.items():
-                yield printable(f"    {name} = {read.value!r} ({read.source})")
+class Warnings:
+    """The warnings of a run: equal ones once, with the specs that they are about; with `verbose` all of them, and the facts each row read."""
+
+    def __init__(self, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._texts: dict[tuple[str, ...], str] = {}
+        self._names: dict[tuple[str, ...], list[str]] = {}
+
+    def add(self, plan: Plan) -> None:
+        """The warnings of one more plan."""
+        for warning in plan.warnings:
+            key = (warning.row, warning.because, plan.name if self._verbose else "")
+            self._texts[key] = warning.because if key in self._texts else because_of(warning, plan.choice)
+            if self._verbose:
+                self._texts[key] += "".join(f"\n    {name} = {read.value!r} ({read.source})" for name, read in warning.read.items())
+            self._names.setdefault(key, []).append(plan.name)
+
+    def lines(self) -> Iterator[str]:
+        """One line for each warning: the spec's name, or how many specs, of which three are named."""
+        for key, names in self._names.items():
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            several = f" ({len(names)} specs: {', '.join(names[:NAMED])}{more})" if len(names) > 1 else ""
+            yield printable(f"{'' if several else names[0] + ': '}warning[{key[0]}]: {self._texts[key]}{several}")
 
 
 def because_of(warning: Reason, choice: Candidate | None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from generator.errors import fail, fold
-from generator.quantity import version_key
+from generator.quantity import grouped, version_key
 from generator.readers import resources
 from generator.rulebook import compiled as compiled_rules
 from generator.rulebook.rulesets import SHIPPED, find, fingerprint, layers, put_together
@@ -157,10 +157,8 @@ class RuleBook:
     @cached_property
     def quality(self) -> dict[str, list[typed.Quality]]:
         """Rows of published quality loss by method."""
-        rows: dict[str, list[typed.Quality]] = {}
-        for row in self.section("quality"):
-            rows.setdefault(row["method"], []).append(row)
-        return rows
+        rows: list[typed.Quality] = self.section("quality")
+        return {same[0]["method"]: same for same in grouped(rows, lambda row: row["method"])}
 
     @cached_property
     def tables(self) -> dict[str, Table]:

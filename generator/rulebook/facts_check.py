@@ -83,7 +83,6 @@ def _families(gathered: Gathered) -> Iterator[Problem]:
 
 
 def _types(value: object) -> Iterator[str]:
-    """The GGML types in a mixture."""
     for key, part in value.items() if isinstance(value, dict) else ():
         for one in part if isinstance(part, list) else [part]:
             if isinstance(one, dict):
@@ -100,7 +99,7 @@ def _spellings(gathered: Gathered, name: str, entry: Data) -> Iterator[Problem]:
     for setting, spellings in (entry.get("flags") or {}).items():
         for one in spellings:
             where = one.get("where", "argv")
-            if where != "argv":
+            if where in KEY_OF:
                 lacks = [KEY_OF[where]] if KEY_OF[where] not in one else []
             else:
                 lacks = (["flag"] if not one.keys() & {"flag", "positional"} else []) + (["key"] if whole and "key" not in one else [])

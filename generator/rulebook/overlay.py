@@ -79,8 +79,11 @@ class Gathered:
     def own_rows(self) -> Iterator[tuple[str, Row, Place]]:
         """The rows of the topmost layer, each with its table and its place."""
         own = self.own
-        for name, table in self.merged["tables"].items():
-            yield from ((name, row, place) for row in table["rows"] if (place := self.in_row(row)).path in own)
+        return ((table, row, place) for table, row in self.rows() if (place := self.in_row(row)).path in own)
+
+    def rows(self) -> Iterator[tuple[str, Row]]:
+        """All rows, each with its table."""
+        return ((name, row) for name, table in self.merged["tables"].items() for row in table["rows"])
 
     def in_row(self, row: Data | Row, *path: str | int, key: bool = False) -> Place:
         """The place of a part of a row."""
@@ -226,7 +229,6 @@ def _table(gathered: Gathered, layer: str, document: Document) -> Iterator[Probl
 
 
 def _off(gathered: Gathered, layer: str, document: Document) -> Iterator[Problem]:
-    """`off: {thresholds: [name], gpus: [name], …}`."""
     for section, gone in document.data["off"].items():
         if section in SWITCHABLE or section in gathered.merged["tables"]:
             yield from _switched_off(gathered, layer, document, section, ("off", section), gone)

@@ -45,24 +45,19 @@ def old_words() -> Mapping[str, Mapping[str, Entry]]:
     return {kind: {old: entry for old, entry in data[kind].items() if now < version_key(entry["gone_in"])} for kind in KINDS}
 
 
-def renamed(kind: str, word: str, known: Collection[str], place: Place | None = None) -> str:
-    """Today's word for a word that is not `known`, with a warning; itself if it was not renamed."""
+def renamed(kind: str, word: str, known: Collection[str], place: Place | None = None, covers: bool = False) -> str:
+    """Today's word for a word that is not `known`, or if it `covers` what says now what it said, with a warning; itself if it was not renamed."""
     entry = None if word in known else old_words()[kind].get(word)
-    if entry is None or "to" not in entry or entry["to"] not in known:
+    new = entry.get("to", entry.get("see", "") if covers else "") if entry else ""
+    if entry is None or new not in known:
         return word
     _warn(kind, word, entry, place)
-    return entry["to"]
+    return new
 
 
 def today(word: str, known: Collection[str]) -> str:
     """The row or threshold that an old word names, or that says now what it said, with a warning; itself if it was not renamed."""
-    for kind in ("rows", "thresholds"):
-        entry = None if word in known else old_words()[kind].get(word)
-        new = entry.get("to", entry.get("see", "")) if entry else ""
-        if entry and new in known:
-            _warn(kind, word, entry, None)
-            return new
-    return word
+    return renamed("thresholds", renamed("rows", word, known, covers=True), known, covers=True)
 
 
 def all_renamed(kind: str, data: Any, known: Collection[str], place: Place) -> Any:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 HITS = {
     "workload": "collect", "reject": "collect", "fit": "collect", "prefer": "first", "settings": "collect", "warn": "collect",
-    "quantize": "collect",
+    "quantize": "collect", "fits": "first",
 }  # fmt: skip
-OPTIONAL = frozenset(("quantize",))
-"""Optional tables: without them the rule set offers no quantization job."""
+OPTIONAL = frozenset(("quantize", "fits"))
+"""Optional tables: without them the rule set offers no quantization job, and orders no models."""
 WORKLOAD_READS = ("profile", "goal")
 READS_UP_TO = {"fit": "layout", "prefer": "spec", "quantize": "pair"}
 """The last stage that a table's `when` may read: `fit` comes before sizing, and a preference is the same for all candidates."""
@@ -81,7 +81,7 @@ def place_at(at: str) -> Place:
 
 def _row(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
     when = row.get("when") or {}
-    if not when and not row.get("otherwise") and table != "prefer":
+    if not when and not row.get("otherwise") and not (table == "prefer" or (table == "fits" and row.keys() & {"rank", "order"})):
         yield Problem("rules-form", f"row {row['id']!r} matches everything; write `otherwise: true`", place())
     for name, cell in when.items():
         yield from _cell(merged, name, cell, place)
@@ -95,8 +95,8 @@ def _row(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
 
 
 def _action(merged: Data, table: str, row: Data, place: At) -> Iterator[Problem]:
-    if table == "prefer":
-        if sum(key in row for key in ("rank", "order", "unbeaten")) != 1:
+    if table in ("prefer", "fits"):
+        if table == "prefer" and sum(key in row for key in ("rank", "order", "unbeaten")) != 1:
             yield Problem("rules-form", f"row {row['id']!r} needs either `rank`, `order` or `unbeaten`", place())
         for direction, names in (row.get("unbeaten") or {}).items():
             for number, name in enumerate(names):
@@ -202,7 +202,6 @@ def catalogue_words(merged: Data, words_of: str) -> list[str]:
 
 
 def _sources(gathered: Gathered) -> Iterator[Problem]:
-    """Problems of all `source` keys, at any depth."""
     known = gathered.merged["sources"]
     for document in gathered.documents.values():
         for path, word in cited(document.data):

@@ -52,18 +52,23 @@ def chain(path: Path) -> list[Path]:
             raise fail("ruleset-loop", f"{shown(path)} extends itself")
         found.insert(0, path)
         document = read_yaml(path / "ruleset.yaml", shown(path / "ruleset.yaml"))
-        data = document.data if isinstance(document.data, dict) else {}
-        inner = data.get("ruleset")
-        parent = data.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
+        parent = extended_by(document.data)
         if parent is None:
             return found
-        at = ("extends",) if "extends" in data else ("ruleset", "extends")
+        at = ("extends",) if "extends" in document.data else ("ruleset", "extends")
         if not isinstance(parent, str):
             raise fail("wrong-type", "`extends` names one rule set", document.place(at))
         try:
             path = find(parent if parent in SHIPPED else str(path / parent), root_of(path))
         except InputError as error:
             raise fail("unknown-ruleset", error.problems[0].message, document.place(at)) from None
+
+
+def extended_by(data: object) -> object:
+    """What a `ruleset.yaml` extends, if anything: a top-level key, or one beside its name."""
+    whole = data if isinstance(data, dict) else {}
+    inner = whole.get("ruleset")
+    return whole.get("extends", inner.get("extends") if isinstance(inner, dict) else None)
 
 
 def layers(path: Path) -> list[list[Path]]:
@@ -180,13 +185,10 @@ def _unchanged(file: Path, name: str, *state: int) -> Document:
 def _form(document: Document) -> Iterator[Problem]:
     from generator.rulebook.schemas import KINDS, kind_of, problems_of
 
-    kind = kind_of(document.data)
-    if kind is not None:
+    if kind := kind_of(document.data):
         yield from problems_of(document, kind)
-        return
-    for key in document.data:
+    elif key := next(iter(document.data), None):
         yield Problem("unknown-key", f"unknown section {key!r}{did_you_mean(key, KINDS)}", document.place((key,), key=True))
-        return
 
 
 def digest_of(merged: Data) -> str:

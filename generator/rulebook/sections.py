@@ -20,7 +20,12 @@ Gpu = TypedDict("Gpu", {
 }, total=False)  # fmt: skip
 """`memory_gib` is only in what a spec says itself."""
 
-GpuNames = TypedDict("GpuNames", {"front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "source": Source}, total=False)
+Ask = TypedDict("Ask", {
+    "command": list[str], "vendor": str, "device": str, "name": str, "memory": str, "capability": str, "bytes": int, "within": float, "least_gib": float,
+}, total=False)  # fmt: skip
+GpuNames = TypedDict("GpuNames", {
+    "front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "ask": Ask, "source": Source,
+}, total=False)  # fmt: skip
 Architecture = TypedDict("Architecture", {
     "vendor": str, "title": str, "compute_capabilities": list[float], "computes": list[str], "back_end": str, "back_ends": Mapping[str, str],
     "speed": Mapping[Literal["compute", "host"], str],
@@ -50,6 +55,8 @@ Checkpoint = TypedDict("Checkpoint", {
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],
     "parameters_billion": float, "fp16_gb": float, "chat": bool, "gated": bool, "trust_remote_code": bool | str, "revision": str,
+    "task": str, "overrides": dict[str, dict[str, object]],
+    "drafts": dict[str, dict[str, object]],
     "checkpoints": Mapping[str, Checkpoint | list[Checkpoint]], "tool_call_parser": Mapping[str, str], "reasoning_parser": Mapping[str, str], "tags": list[str],
     "tokenizer_mode": Mapping[str, str], "tool_template": Mapping[str, str], "min_version": Mapping[str, str], "source": Source,
 }, total=False)  # fmt: skip

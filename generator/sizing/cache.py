@@ -33,6 +33,7 @@ class _Fields(NamedTuple):
     sequences: int
     sliding_tokens: float = 1.0
     state_ratio: float = 0.0
+    grouped: bool = True
 
 
 class CacheCost(_Fields):
@@ -40,6 +41,7 @@ class CacheCost(_Fields):
 
     `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the
     engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's.
+    `grouped`: kinds of layers are cut into groups of equal numbers.
     """
 
     __slots__ = ()
@@ -87,7 +89,8 @@ class CacheRules(NamedTuple):
     """How an engine keeps a cache: `counted` by which class, in blocks of `block` tokens.
 
     `keeps_all`: sliding layers keep every token, too; `chunked_keeps_all`: those with chunked attention do. `by_layer`: a GPU has
-    whole layers, whatever the split. A state has values of `state_bits` and `conv_bits` bits where the model does not say."""
+    whole layers, whatever the split. A state has values of `state_bits` and `conv_bits` bits where the model does not say.
+    `partial`: bytes taken for each byte of values that are not compressed yet (0: they are elsewhere)."""
 
     counted: type[CacheCost]
     block: int = 1
@@ -96,6 +99,7 @@ class CacheRules(NamedTuple):
     by_layer: bool = False
     state_bits: int = 32
     conv_bits: int = 16
+    partial: float = 0.0
 
 
 def cache_cost(
@@ -122,21 +126,28 @@ def cache_cost(
             state_layers += layers
             state_bytes = max(state_bytes, ceil_div(_state(group, rules), ways))
             continue
+        if group.kind == "partial":
+            sliding += [Kept(layers, group.index_bytes * rules.partial, group.window)] if rules.partial else []
+            continue
         per_token = _per_token(group, ways, kv_bits)
         if group.kind == "sliding" and not rules.keeps_all and not (group.chunked and rules.chunked_keeps_all):
             sliding.append(Kept(layers, per_token, group.window))
         else:
             full[per_token] = full.get(per_token, 0) + layers
     kept = tuple([Kept(layers, per_token) for per_token, layers in full.items()])
-    return rules.counted(kept, tuple(sliding), state_layers, state_bytes, rules.block, batched_tokens, sequences, sliding_tokens, state_ratio)
+    grouped = not any(group.kind == "partial" for group in architecture.caches)
+    return rules.counted(
+        kept, tuple(sliding), state_layers, state_bytes, rules.block, batched_tokens, sequences, sliding_tokens, state_ratio, grouped
+    )
 
 
 def _per_token(group: CacheGroup, ways: int, kv_bits: float) -> float:
     """Bytes per token of one layer on one GPU."""
+    beside = group.index_bytes + (group.fp8_bytes if kv_bits == 8 else 0)
     if group.kind == "latent":
-        return (group.latent_dim * kv_bits / 8 + group.index_bytes) / group.stride
+        return (group.latent_dim * kv_bits / 8 + beside) / group.stride
     heads = max(1, ceil_div(group.kv_heads, ways))
-    return heads * (group.key_dim + group.value_dim) * kv_bits / 8 + group.index_bytes
+    return heads * (group.key_dim + group.value_dim) * kv_bits / 8 + beside
 
 
 def _state(group: CacheGroup, rules: CacheRules) -> int:

@@ -11,30 +11,45 @@ Numbers = Callable[[str], float]
 
 
 class Layout(NamedTuple):
-    """How the model is split over GPUs; `replicas` are whole copies of it."""
+    """How the model is split over GPUs; `replicas` are whole copies of it.
+
+    `data_parallel` ranks each have the attention, split `tensor_parallel` ways, and requests of their own; the experts are spread over all."""
 
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
     expert_parallel: bool = False
     replicas: int = 1
+    data_parallel: int = 1
 
     @property
     def gpus(self) -> int:
         """GPUs of one replica."""
-        return self.tensor_parallel * self.pipeline_parallel
+        return self.ranks * self.pipeline_parallel
+
+    @property
+    def ranks(self) -> int:
+        """GPUs that share the experts of a layer."""
+        return self.tensor_parallel * self.data_parallel
+
+    @property
+    def servers(self) -> int:
+        """Ranks and copies that have requests of their own."""
+        return self.data_parallel * self.replicas
 
 
 class Load(NamedTuple):
     """What the engine is asked to hold at once (tokens, sequences).
 
     `batched_tokens` is the engine's step size: `max_num_batched_tokens` of vLLM, `chunked_prefill_size` of
-    SGLang, `max_num_tokens` of TensorRT-LLM, `max_batch_prefill_tokens` of TGI, `ubatch-size` of llama.cpp."""
+    SGLang, `max_num_tokens` of TensorRT-LLM, `max_batch_prefill_tokens` of TGI, `ubatch-size` of llama.cpp. `verified` tokens of a sequence
+    are sampled in a step: more than one with speculative decoding."""
 
     max_model_len: int
     max_num_seqs: int
     batched_tokens: int
     kv_bits: float = 16.0
     enforce_eager: bool = False
+    verified: int = 1
 
 
 class Device(NamedTuple):
@@ -70,8 +85,8 @@ class Fixed(NamedTuple):
 class Footprint(NamedTuple):
     """One GPU's memory under a plan, in bytes.
 
-    `kv_cache` is what the engine will allocate, `kv_needed` what the workload needs of it, `budget` what the
-    engine may use in all, `capacity` what the driver reports."""
+    `draft` and `adapters` are loaded beside the weights. `kv_cache` is what the engine will allocate, `kv_needed` what the workload needs
+    of it, `budget` what the engine may use in all, `capacity` what the driver reports."""
 
     weights: int
     kv_cache: int
@@ -81,16 +96,23 @@ class Footprint(NamedTuple):
     runtime: int
     budget: int
     capacity: int
+    draft: int = 0
+    adapters: int = 0
+
+    @property
+    def loaded(self) -> int:
+        """The model, and what is loaded beside it."""
+        return self.weights + self.draft + self.adapters
 
     @property
     def total(self) -> int:
         """What will be in use once the engine has started."""
-        return self.weights + self.kv_cache + self.activations + self.cuda_graphs + self.runtime
+        return self.loaded + self.kv_cache + self.activations + self.cuda_graphs + self.runtime
 
     @property
     def headroom(self) -> float:
         """What is left of the budget under this workload, as a fraction of the budget (negative: too much)."""
-        return headroom(self.budget, self.weights + self.activations + self.cuda_graphs + self.runtime + self.kv_needed)
+        return headroom(self.budget, self.loaded + self.activations + self.cuda_graphs + self.runtime + self.kv_needed)
 
 
 def free_share(device: Device, numbers: Numbers) -> float:

@@ -35,7 +35,7 @@ def forward_bytes(architecture: ModelArchitecture, layout: Layout, tokens: int, 
     return tokens * HALF * values
 
 
-def moe_workspace(architecture: ModelArchitecture, layout: Layout, tokens: int) -> float:
+def moe_workspace(architecture: ModelArchitecture, layout: Layout, tokens: float) -> float:
     """Bytes that the fused Triton kernel for experts keeps alive: T·k·(max(2·I, h) + I)·2, I the expert width per GPU.
 
     MXFP4 checkpoints run on another kernel, without it (source `vllm-planner-h100-0-19`, gpt-oss-20b)."""
@@ -44,7 +44,7 @@ def moe_workspace(architecture: ModelArchitecture, layout: Layout, tokens: int) 
     quantization = architecture.quantization
     if quantization is not None and quantization.method == "mxfp4":
         return 0.0
-    split = 1 if layout.expert_parallel else layout.tensor_parallel
+    split = 1 if layout.expert_parallel else layout.ranks
     width = architecture.moe_intermediate_size / split
     rows = tokens * architecture.experts_per_token
     return rows * (largest(2 * width, architecture.hidden_size) + width) * HALF

@@ -34,11 +34,12 @@ def allocated(size: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How one pipeline stage is split: tensor parallel ways, whether experts are kept whole, and on which GPUs."""
+    """How one pipeline stage is split: tensor parallel ways, whether experts are kept whole, on which GPUs, and the ways for experts."""
 
     tensor_parallel: int
     expert_parallel: bool
     capability: float = 9.0
+    ranks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ def _tensor(matrices: tuple[Matrix, ...], experts: int) -> Tensor:
 
 def shape_on_gpu(matrix: Matrix, split: Split, kv_rows: int) -> tuple[int, int]:
     """Rows and columns of one matrix on one GPU; `kv_rows` are those of one key or value head."""
-    ways, rows, columns = split.tensor_parallel, matrix.rows, matrix.columns
-    shard = matrix.shard
+    shard, rows, columns = matrix.shard, matrix.rows, matrix.columns
+    ways = max(split.ranks, split.tensor_parallel) if shard == "expert" else split.tensor_parallel
     if ways == 1 or shard in ("replicated", "vocab"):
         return rows, columns
     if shard == "expert":

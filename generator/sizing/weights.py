@@ -128,7 +128,7 @@ def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layo
     default = None if own else method_storage(method)
     stages: list[dict[str, float]] = [{} for _ in range(layout.pipeline_parallel)]
     bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
-    split = Split(layout.tensor_parallel, layout.expert_parallel, capability)
+    split = Split(layout.tensor_parallel, layout.expert_parallel, capability, layout.ranks)
     known, by_split = _tensors_of(architecture)
     sizes = by_split.setdefault(split, {})
     for number, tensor in enumerate(known):
@@ -160,7 +160,7 @@ def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, split: Split, stora
     ways, lead = split.tensor_parallel, tensor.lead
     copies = 1
     if lead.shard == "expert" and architecture.experts:
-        copies = ceil_div(architecture.experts, ways) if split.expert_parallel else architecture.experts
+        copies = ceil_div(architecture.experts, max(ways, split.ranks)) if split.expert_parallel else architecture.experts
     if lead.shard == "vocab":
         rows = ceil_to(lead.rows, lcm(_VOCABULARY_PADDING, ways)) // ways
         return sum(allocated(size) for size in stored(rows, lead.columns, storage))

@@ -143,6 +143,12 @@ class DeploymentSpec:
         """The spec's file."""
         return self.folder / Path(self.document.name).name
 
+    @property
+    def words(self) -> str:
+        """The spec as the command line names it: its file, or the words that stand in its place."""
+        gpus, gpu = self.hardware.gpus_per_node, self.hardware.gpu
+        return self.document.name or f'-m {self.model.id} -g "{f"{gpus}x " if gpus > 1 else ""}{gpu}"'
+
     def problem(self, path: KeyPath, code: str, message: str, key: bool = False) -> Problem:
         """A problem at a part of this spec."""
         return Problem(code, message, self.document.place(path, key))
@@ -262,9 +268,10 @@ def whole(value: object, rule: Schema) -> Any:
     return value
 
 
-def read_spec(path: Path) -> DeploymentSpec:
-    """A spec from its file; in a project, the files it names must be inside. Raises `InputError` with all its problems."""
-    spec, problems = from_document(read_yaml(path), path)
+def read_spec(path: Path, document: Document | None = None) -> DeploymentSpec:
+    """A spec from its file, or from a document in its place; in a project, the files it names must be inside. Raises `InputError` with all
+    its problems."""
+    spec, problems = from_document(document or read_yaml(path), path)
     if spec is None:
         raise InputError(problems)
     from generator.spec.project import bounds  # imported lazily: the public API may not need a project

@@ -9,7 +9,7 @@ from generator.sizing.footprint import Numbers
 from generator.throughput.bands import Bands, Class, class_of
 from generator.throughput.local import LocalMachine, Packing
 from generator.throughput.serving import Served, served
-from generator.throughput.shapes import CacheTraffic, Demand, HardwareShape, InHost, ModelShape, Speed, Split
+from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, ModelShape, Speed, Split
 from generator.throughput.steps import Machine
 
 LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
@@ -24,7 +24,7 @@ class Calibration:
 
 class Setting(NamedTuple):
     """One candidate: model, hardware, cache and split, in an engine; `packing` of a GGUF, `in_host` what of it stays in the
-    host's memory."""
+    host's memory; `drafting` proposes tokens."""
 
     model: ModelShape
     hardware: HardwareShape
@@ -33,6 +33,7 @@ class Setting(NamedTuple):
     engine: str
     packing: Packing = "plain"
     in_host: InHost = InHost()
+    drafting: Drafting | None = None
 
     def unknown(self) -> str | None:
         """Why there is no estimate; None where there can be one."""
@@ -44,9 +45,13 @@ class Setting(NamedTuple):
 
     def machine(self, calibration: Calibration) -> Machine | LocalMachine:
         """What gives the time of a step."""
-        if self.engine in LOCAL:
-            return LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.numbers, self.in_host)
-        return Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.numbers)
+        machine = (
+            LocalMachine(self.model, self.hardware, self.cache, self.split, self.packing, calibration.numbers, self.in_host)
+            if self.engine in LOCAL
+            else Machine(self.model, self.hardware, self.cache, self.split, self.engine, calibration.numbers)
+        )
+        machine.drafting = self.drafting
+        return machine
 
 
 class Compared(NamedTuple):
@@ -101,6 +106,8 @@ def band_class(setting: Setting, running: float) -> Class:
     known = hardware.generation.measured and linked and not hardware.across
     end = hardware.generation.back_end if setting.engine in LOCAL else None
     found = class_of(ENGINES[setting.engine].speed, setting.model.experts > 0, end, running, known)
+    if setting.drafting is not None:
+        found = found._replace(measured=False)
     if hardware.assumed:
         return found._replace(measured=False, host=True)
     if setting.in_host.some:

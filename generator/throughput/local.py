@@ -10,7 +10,7 @@ from math import ceil
 from typing import Literal
 
 from generator.sizing.footprint import Numbers
-from generator.throughput.shapes import CacheTraffic, HardwareShape, InHost, ModelShape, Split
+from generator.throughput.shapes import CacheTraffic, Drafting, HardwareShape, InHost, ModelShape, Split
 from generator.throughput.steps import Step
 
 BACK_ENDS = ("cuda", "cuda_server", "hip", "vulkan", "metal", "sycl", "cpu")
@@ -30,6 +30,8 @@ def packing_of(method: str) -> Packing:
 class LocalMachine:
     """One GGUF on one kind of hardware: what stays the same whatever the load."""
 
+    drafting: Drafting | None = None
+
     def __init__(
         self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, packing: Packing, numbers: Numbers, in_host: InHost
     ) -> None:
@@ -42,12 +44,17 @@ class LocalMachine:
         """seconds of copying a byte of the host's to the GPU"""
         self.flops = _flops(hardware, end, numbers)
         self.first_base, self.first_sequence, self.queue = numbers("speed.local.first_base"), 0.0, numbers("speed.local.queue")
-        self.batch = numbers("speed.local.batch")
+        self.batch, self.verified_experts = numbers("speed.local.batch"), numbers("speed.verified_experts")
 
-    def decode(self, sequences: float, context: float) -> Step:
-        """One token for each of `sequences`; the GPUs work one after the other, so their bytes add up."""
-        cached = sequences * self.cache.bytes_at(context) * self.split.pipeline
-        return Step(self._reading(sequences, cached), self._arithmetic(1.0) * (sequences - 1.0), 0.0, self.layer * self.model.layers, added=True)
+    def decode(self, sequences: float, context: float, tokens: float = 1.0) -> Step:
+        """`tokens` for each of `sequences`; the GPUs work one after the other, so their bytes add up."""
+        cached, rows = sequences * self.cache.bytes_at(context) * self.split.pipeline, sequences * tokens
+        met = sequences * (1.0 + self.verified_experts * (tokens - 1.0))  # neighbouring tokens share experts
+        return Step(self._reading(met, cached), self._arithmetic(1.0) * (rows - 1.0), 0.0, self.layer * self.model.layers, added=True)
+
+    def draft(self, drafting: Drafting) -> Step:
+        """The steps of a draft for one step of the model."""
+        return Step(drafting.tokens * drafting.bytes / self.bandwidth, 0.0, 0.0, drafting.tokens * drafting.layers * self.layer, added=True)
 
     def prefill(self, tokens: float, batch: float = 1.0) -> Step:
         """A prompt alone; what lies in the host's memory is copied, and the GPU does the arithmetic."""

@@ -43,6 +43,16 @@ class Served(NamedTuple):
         return self.step._replace(compute=self.step.compute + self.prompts).limit
 
 
+def _each_token(machine: Machine | LocalMachine, running: float, context: float) -> Step:
+    """The time of a token of each sequence: of a step, or of its share of what a draft lets a step yield."""
+    drafting = machine.drafting
+    if drafting is None:
+        return machine.decode(running, context)
+    verified, draft, more = machine.decode(running, context, drafting.tokens + 1), machine.draft(drafting), drafting.each_step
+    memory, compute, communication, host = ((one + other) / more for one, other in zip(verified[:4], draft[:4], strict=True))
+    return Step(memory, compute, communication, host, verified.added)
+
+
 def served(machine: Machine | LocalMachine, demand: Demand) -> Served:
     """One replica under its share of the load.
 
@@ -53,7 +63,7 @@ def served(machine: Machine | LocalMachine, demand: Demand) -> Served:
     asked = demand.most if demand.concurrency is None else max(1.0, demand.concurrency / machine.split.replicas)
     running = max(1.0, min(asked, demand.most))
     answer = max(1.0, demand.output_tokens)
-    step = machine.decode(running, demand.input_tokens + answer / 2.0)
+    step = _each_token(machine, running, demand.input_tokens + answer / 2.0)
     others = (running - 1.0) * machine.prefill_delay(demand.input_tokens)
     front = machine.first_base + (running - 1.0) * machine.first_sequence
     first = machine.prefill(demand.input_tokens).total + step.total

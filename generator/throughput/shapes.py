@@ -96,6 +96,11 @@ class CacheTraffic(NamedTuple):
             size += per_token * min(context, window)
         return size
 
+    def shared(self, ranks: int) -> CacheTraffic:
+        """The same for a GPU that has one in `ranks` of the sequences."""
+        windows = tuple((per_token / ranks, window) for per_token, window in self.windows)
+        return CacheTraffic(self.per_token / ranks, windows, self.state / ranks)
+
 
 class InHost(NamedTuple):
     """What a GPU leaves in the host's memory: shares of the bytes of everything but experts, of the experts, and of the layers
@@ -109,6 +114,21 @@ class InHost(NamedTuple):
     def some(self) -> bool:
         """Whether a token reads anything of it."""
         return self.dense > 0.0 or self.experts > 0.0
+
+
+class Drafting(NamedTuple):
+    """Speculative decoding: `tokens` that a draft of `bytes` and `layers` proposes for each step, each accepted with the chance `accepted`
+    once those before it were."""
+
+    tokens: int
+    accepted: float
+    bytes: float
+    layers: int
+
+    @property
+    def each_step(self) -> float:
+        """Tokens that a step yields: those that are accepted in a row, and the model's own."""
+        return sum(self.accepted**n for n in range(self.tokens + 1))
 
 
 class Split(NamedTuple):

@@ -9,7 +9,7 @@ from math import log2
 from typing import NamedTuple
 
 from generator.sizing.footprint import Numbers
-from generator.throughput.shapes import CacheTraffic, HardwareShape, ModelShape, Split
+from generator.throughput.shapes import CacheTraffic, Drafting, HardwareShape, ModelShape, Split
 
 HALF = 2.0
 """Bytes of a 16-bit activation; also FLOPs of one multiply-add."""
@@ -44,6 +44,8 @@ class Step(NamedTuple):
 class Machine:
     """One model on one kind of GPU with one split: what stays the same whatever the load."""
 
+    drafting: Drafting | None = None
+
     def __init__(self, model: ModelShape, hardware: HardwareShape, cache: CacheTraffic, split: Split, engine: str, numbers: Numbers) -> None:
         self.model, self.hardware, self.cache, self.split = model, hardware, cache, split
         self.slower, ways, made = numbers(f"speed.engine.{engine}"), split.tensor, hardware.generation
@@ -56,6 +58,7 @@ class Machine:
         share = model.routed_share * 2.0 / ways
         self.expert_seconds = (model.expert_low / self.low + model.expert_full / self.full) * share
         self.attention_seconds = model.attention_flops / self.full / ways
+        self.verified_experts = numbers("speed.verified_experts")
         self.decode_compute, self.expert_bandwidth = numbers("speed.decode_compute"), numbers("speed.expert_bandwidth")
         host_scale = numbers(made.host) if made.host else 1.0
         each = numbers("speed.host_layer") + (numbers("speed.expert_layer") if model.experts else 0.0)
@@ -68,18 +71,26 @@ class Machine:
         self.latency, self.node_latency = numbers("speed.pcie_latency" if pcie else "speed.link_latency"), numbers("speed.node_latency")
         self.link = numbers("speed.node_bandwidth") if self.tensor_across else hardware.link * numbers("speed.link")
 
-    def decode(self, sequences: float, context: float) -> Step:
-        """One token for each of `sequences` (of one replica), with `context` tokens cached each."""
+    def decode(self, sequences: float, context: float, tokens: float = 1.0) -> Step:
+        """`tokens` for each of `sequences` (of one replica), with `context` tokens cached each."""
         model = self.model
         sequences = max(1.0, sequences / self.split.pipeline)
-        weights = model.dense_bytes + model.expert_bytes * model.covered(sequences) / self.expert_bandwidth
+        rows = sequences * tokens
+        met = sequences * (1.0 + self.verified_experts * (tokens - 1.0))  # neighbouring tokens share experts
+        weights = model.dense_bytes + model.expert_bytes * model.covered(met) / self.expert_bandwidth
         # the cache's bytes are of the fullest GPU of one stage; a token passes all stages
         cached = sequences * self.cache.bytes_at(context) * self.split.pipeline
         memory = (weights / self.split.tensor + cached) / self.bandwidth
         each = self.dense_seconds + self.expert_seconds + self.attention_seconds * context
-        compute = sequences * each / self.decode_compute
+        compute = rows * each / self.decode_compute
         host = self.launching + self.each_sequence * sequences
-        return Step(memory * self.slower, compute * self.slower, self.communication(sequences, REDUCTIONS * model.layers) * self.slower, host * self.slower)
+        return Step(memory * self.slower, compute * self.slower, self.communication(rows, REDUCTIONS * model.layers) * self.slower, host * self.slower)
+
+    def draft(self, drafting: Drafting) -> Step:
+        """The steps of a draft for one step of the model: its weights, and the host's work for its layers."""
+        host = drafting.layers * self.launching / max(1, self.model.layers)
+        memory = drafting.bytes / self.split.tensor / self.bandwidth
+        return Step(drafting.tokens * memory * self.slower, 0.0, 0.0, drafting.tokens * host * self.slower)
 
     def prefill(self, tokens: float, batch: float = 1.0) -> Step:
         """A prompt of `tokens` (or `batch` of them at once), alone."""

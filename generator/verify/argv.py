@@ -5,43 +5,110 @@ Floor 6, pure. Warnings: a beginning for a name, underscores for dashes, a repea
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 
-from generator.errors import did_you_mean
+from generator.errors import InputError, did_you_mean
+from generator.readers.json_text import parse
 from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text, is_option
-from generator.verify.values import old_word, wrong_text
+from generator.verify.values import number, old_word, wrong_text
+
+_TRUTHS = ("true", "false")
+
+
+class Stray(NamedTuple):
+    """A word of its own, or an option that the version does not have, with what is most likely its value."""
+
+    word: Text
+    values: list[Text]
+    problems: list[Finding]
+
+
+class Argument(NamedTuple):
+    """An option as a command gives it (`name`); `inner` is a key inside its JSON value, `problems` are those of its spelling."""
+
+    option: Option
+    name: str
+    inner: str
+    values: list[Text]
+    word: Text
+    problems: list[Finding]
+
+    @property
+    def last(self) -> Text:
+        """The value that counts; of a switch `on` or `off`."""
+        return self.values[-1] if self.values else Text("off" if self.name in self.option.off else "on", self.word.place)
+
+    def data(self) -> Any:
+        """What it says: a truth for a switch, a list for several values, else a number, the data of a JSON text, or the text."""
+        option, texts = self.option, [value.text for value in self.values]
+        if option.kind == "switch":
+            return self.last.text != "off"
+        if len(texts) > 1 or option.nargs in ("+", "*"):
+            return texts
+        if option.kind.startswith("json") or self.inner:
+            with suppress(InputError):
+                return parse(self.last.text, "", strict=False)
+        figure = number(self.last.text) if option.kind in ("int", "uint", "float", "size") else None
+        return self.last.text if figure is None else int(figure) if figure == int(figure) else figure
+
+    def added_to(self, before: Any) -> Any:
+        """Its data together with what the same option said before, where that does not lose it."""
+        if self.inner:
+            whole = target = dict(before) if isinstance(before, dict) else {}
+            *outer, last = self.inner.split(".")
+            for part in outer:
+                target = target.setdefault(part, {})
+            target[last] = self.data()
+            return whole
+        if not self.option.repeatable or before is None:
+            return self.data()
+        return [*(before if isinstance(before, list) else [before]), self.data()]
+
+
+def arguments(words: Sequence[Text], known: Catalogue) -> Iterator[Argument | Stray]:
+    """The options of a command with their values, and its other words, as the engine's parser reads them."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not is_option(word.text):
+            yield Stray(word, [], [])
+            continue
+        name, joined, option, problems = _read(word, known)
+        values = [joined] if joined is not None else _values(option, rest)
+        if option is None:
+            yield Stray(word, values, problems)
+        else:
+            yield Argument(option, name, name.partition(".")[2] if name not in option.names else "", values, word, problems)
 
 
 def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
     """Every finding in the arguments of a server, without its command (`vllm serve`)."""
-    rest = list(words)
+    plugins = known.facts.get("plugins") or {}  # an option's words are not all, where a plugin adds to them
+    plugged = {option for option, flag in plugins.items() if any(word.text.partition("=")[0] == flag for word in words)}
     seen: dict[str, Text] = {}
-    while rest:
-        word = rest.pop(0)
-        if not is_option(word.text):
-            positionals -= 1
-            if positionals < 0 and word.known:
-                yield Finding("stray-word", f"{word.text!r} does not belong to any option of {known.title}", word.place)
+    for one in arguments(words, known):
+        yield from one.problems
+        if isinstance(one, Stray):
+            positionals -= not is_option(one.word.text)
+            if positionals < 0 and one.word.known and not is_option(one.word.text):
+                yield Finding("stray-word", f"{one.word.text!r} does not belong to any option of {known.title}", one.word.place)
             continue
-        name, joined, option, problem = _read(word, known)
-        yield from problem
-        if option is None:
-            if rest and joined is None and not is_option(rest[0].text) and rest[0].known:
-                rest.pop(0)  # most likely its value
-            continue
-        inner = name not in option.names and "." in name  # a key inside the value of an option
-        yield from _use(option, name, word, known, seen, name if inner else option.name)
+        option, name = one.option, one.name
+        yield from _use(option, name, one.word, known, seen, name if one.inner else option.name)
         if option.kind == "switch":
-            if joined is not None:
-                yield Finding("no-value", f"{name} takes no value", word.place)
+            if one.values:
+                yield Finding("no-value", f"{name} takes no value", one.last.place)
             continue
-        for value in _values(option, joined, rest):
-            if value.known and not inner and (what := wrong_text(option, value.text)):
+        for value in one.values:
+            what = wrong_text(option, value.text) if value.known and not one.inner else None
+            if what and not (what[0] == "wrong-choice" and option.name in plugged):
                 yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
             if new := old_word(option, value.text):
                 yield Finding("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
-        if joined is None and option.nargs not in ("?", "*") and words[len(words) - len(rest) - 1] is word:
-            yield Finding("needs-value", f"{name} needs a value", word.place)
+        if not one.values and option.nargs not in ("?", "*"):
+            yield Finding("needs-value", f"{name} needs a value", one.word.place)
     yield from _companions(seen, known)
 
 
@@ -106,11 +173,14 @@ def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str
     seen[key] = seen[option.name] = word
 
 
-def _values(option: Option, joined: Text | None, rest: list[Text]) -> list[Text]:
-    """The values of an option, consumed from the words after it."""
-    if joined is not None:
-        return [joined]
-    most = 1 if option.nargs in (None, "?") else option.nargs if isinstance(option.nargs, int) else len(rest)
+def _values(option: Option | None, rest: list[Text]) -> list[Text]:
+    """The values of an option, consumed from the words after it; of an unknown one what is most likely its value."""
+    if option is None:
+        most = int(bool(rest) and rest[0].known)
+    elif option.kind == "switch":
+        most = int(bool(rest) and rest[0].text.lower() in _TRUTHS)
+    else:
+        most = 1 if option.nargs in (None, "?") else option.nargs if isinstance(option.nargs, int) else len(rest)
     found: list[Text] = []
     while rest and len(found) < most and not is_option(rest[0].text):
         found.append(rest.pop(0))

@@ -72,17 +72,36 @@ class Catalogue:
         return "note" if min(listed) < wanted < max(listed) else "warning"
 
     @property
+    def refused_by_file(self) -> frozenset[str]:
+        """The options that the engine takes on its command line only, though its configuration file holds the others."""
+        rule = (self.syntax.get("config") or {}).get("refuses")
+        return frozenset(rule["options"]) if rule and version_key(self.version) >= version_key(rule["since"]) else frozenset()
+
+    def takes_value(self, name: str) -> bool:
+        """Whether a parameter of a Modelfile, or a variable beside it, is no switch: then `NAME: false` leaves it out."""
+        parameters = self.facts.get("parameters") or {}
+        entry = parameters.get(name) or (self.facts.get("env") or {}).get(name) if parameters else None
+        return entry is not None and entry["type"] != "bool"
+
+    @property
     def title(self) -> str:
         """Engine and version for messages."""
         return f"{self.engine} {self.checked_as}"
 
 
+def limits_of(entry: Entry) -> dict[str, float]:
+    """The limits in an entry of facts: `least`, `above`, `most`; `or`, a number outside them that the engine takes."""
+    return {word: entry[word] for word in ("least", "above", "most", "or") if word in entry}
+
+
 def nearest(version: str, known: list[str]) -> str:
-    """The version itself, else the newest one below it, else the oldest."""
+    """The version itself, else the newest below it of its own series (0.20 of 0.20.1), else the oldest of that, else any: newest below, oldest."""
     wanted = version_key(version)
-    same = [v for v in known if version_key(v) == wanted]
+    if same := [v for v in known if version_key(v) == wanted]:
+        return same[0]
+    known = [v for v in known if version_key(v)[:2] == wanted[:2]] or known
     below = [v for v in known if version_key(v) <= wanted]
-    return same[0] if same else max(below, key=version_key) if below else min(known, key=version_key)
+    return max(below, key=version_key) if below else min(known, key=version_key)
 
 
 @remembered
@@ -90,28 +109,31 @@ def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
     """The options of an engine at a version, from the nearest version in the catalogue."""
     facts = book.section("flags")[engine]
     as_version = nearest(version, list(facts["versions"]))
-    newest = max(as_version, version, key=version_key)
-    taken, gone, later = _by_time(facts["options"], newest)
+    at = version_key(version)
+    reached = at if at < min(map(version_key, facts["versions"])) else max(at, version_key(as_version))
+    taken, gone, later = _by_time(facts["options"], at, reached)
     for rule in facts.get("old_words") or ():
         option = taken.get(rule["option"])
-        if option is not None and version_key(newest) >= version_key(rule["since"]):
+        if option is not None and reached >= version_key(rule["since"]):
             taken |= dict.fromkeys(option.names, replace(option, old_words=rule["words"]))
-    env, gone_env, _ = _by_time(facts.get("env") or {}, newest)
+    env, gone_env, _ = _by_time(facts.get("env") or {}, at, reached)
     env |= {option.env: option for option in taken.values() if option.env}
     return Catalogue(engine, version, as_version, facts["syntax"], facts, taken, gone, later, env, gone_env)
 
 
-def _by_time(options: Mapping[str, Entry | list[Entry]], version: str) -> tuple[dict[str, Option], dict[str, Option], dict[str, Option]]:
-    key = version_key(version)
+def _by_time(
+    options: Mapping[str, Entry | list[Entry]], at: tuple[int, ...], reached: tuple[int, ...]
+) -> tuple[dict[str, Option], dict[str, Option], dict[str, Option]]:
+    """Options taken, gone at a version, and new only after the version that its table reaches."""
     taken: dict[str, Option] = {}
     gone: dict[str, Option] = {}
     later: dict[str, Option] = {}
     for name, entries in options.items():
         for entry in entries if isinstance(entries, list) else [entries]:
-            option = _option(name, entry, key)
-            if option.until is not None and key >= version_key(option.until):
+            option = _option(name, entry, reached)
+            if option.until is not None and at >= version_key(option.until):
                 target = gone
-            elif option.since is not None and key < version_key(option.since):
+            elif option.since is not None and reached < version_key(option.since):
                 target = later
             else:
                 target = taken
@@ -129,5 +151,5 @@ def _option(name: str, entry: Entry, key: tuple[int, ...]) -> Option:
     as_written = {word: entry[word] for word in ("nargs", "since", "until", "use", "deprecated", "repeatable", "env", "numbers") if word in entry}
     return Option(
         name, (name, *(entry.get("names") or ()), *off), entry["type"], words=tuple(words) if words else None, needs=tuple(entry.get("needs") or ()),
-        off=off, limits={word: entry[word] for word in ("least", "above", "most") if word in entry}, **as_written,
+        off=off, limits=limits_of(entry), **as_written,
     )  # fmt: skip

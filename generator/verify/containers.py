@@ -35,7 +35,16 @@ def in_compose(document: Document, book: RuleBook, engine: str | None) -> Iterat
     """The servers of a Compose file."""
     for name, service in document.data["services"].items():
         if isinstance(service, Mapping):
-            yield from _container(document, ("services", name), service, ("entrypoint", "command", "environment"), _compose, book, engine)
+            yield from _container(document, ("services", name), _merged(service), ("entrypoint", "command", "environment"), _compose, book, engine)
+
+
+def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
+    """A mapping with what its merge key (`<<`: a mapping, or a list of them) brings in."""
+    bring = data.get("<<")
+    found: dict[str, object] = {}
+    for one in reversed(bring if isinstance(bring, list) else [bring]):
+        found |= _merged(one) if isinstance(one, Mapping) else {}
+    return found | {key: value for key, value in data.items() if key != "<<"}
 
 
 def in_kubernetes(document: Document, book: RuleBook, engine: str | None) -> Iterator[Launch]:
@@ -46,7 +55,7 @@ def in_kubernetes(document: Document, book: RuleBook, engine: str | None) -> Ite
 
 def _containers(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, object]]]:
     if isinstance(value, Mapping):
-        if "image" in value and ("args" in value or "command" in value):
+        if "image" in value and any(key in value for key in ("args", "command", "env")):
             yield path, value
         for key, inner in value.items():
             yield from _containers(inner, (*path, key))
@@ -92,7 +101,7 @@ def _plain(value: object) -> object:
 def _env(document: Document, path: KeyPath, value: object, expand: Expand) -> dict[str, Text]:
     found: dict[str, Text] = {}
     if isinstance(value, Mapping):
-        for name, item in value.items():
+        for name, item in _merged(value).items():
             if item is not None:
                 found[name] = expand(str(_plain(item)), document.place((*path, name)))
     for i, item in enumerate(value if isinstance(value, list) else ()):

@@ -50,6 +50,9 @@ def _option(document: Document, key: str, value: object, known: Catalogue) -> It
         yield problem._replace(place=at, message=problem.message.replace(f"--{key}", key))
     if option is None:
         return
+    if option.name in known.refused_by_file:
+        yield Finding("not-in-file", f"{known.title} refuses {key} in its configuration file: write {option.name} on the command line", at)
+        return
     if option.deprecated:
         yield Finding("deprecated-flag", f"{key} is deprecated in {known.title}: use {option.use}", at, "warning", option.use)
     if value is False and option.kind == "switch" and rules["false"] == "dropped":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from generator.errors import Place, did_you_mean
 from generator.quantity import version_key
-from generator.verify.catalogue import Catalogue, Option
+from generator.verify.catalogue import Catalogue, Option, limits_of
 from generator.verify.finding import Finding, Text
 from generator.verify.modelfile import ModelfileError, read_with_lines
 from generator.verify.values import wrong_text
@@ -53,7 +53,8 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
         elif command.name not in parameters:
             yield Finding("unknown-parameter", f"{known.title} has no parameter {command.name}{_hint(command.name, known)}", place)
         else:
-            option = Option(command.name, (command.name,), parameters[command.name]["type"])
+            entry = parameters[command.name]
+            option = Option(command.name, (command.name,), entry["type"], limits=limits_of(entry))
             if what := wrong_text(option, command.value):
                 yield Finding(what[0], f"{command.name} takes {what[1]}", place)
             if command.name in seen and not parameters[command.name].get("repeatable"):

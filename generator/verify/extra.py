@@ -83,6 +83,8 @@ def _of_modelfile(name: str, value: object, known: Catalogue, spec: DeploymentSp
     """A parameter of the Modelfile, or in capitals a variable of the server."""
     if isinstance(value, dict):
         return "wrong-type", f"{name} takes a value, not a mapping"
+    if value is False and known.takes_value(name):
+        return None  # the plan's own word is left out
     if name.isupper():
         text = str(value).lower() if isinstance(value, bool) else str(value)
         found = next(iter(check_env({name: Text(text, spec.document.place())}, known)), None)

@@ -117,8 +117,7 @@ class _Check:
             return
         known = self.known(launch.engine, launch.version)
         given = given_options(launch.words, launch.env, known)
-        asks = any(rule["with"].startswith("model.") and rule["option"] in given for rule in known.facts.get("together") or ())
-        model = served_model(launch, given, known, self.folder, self.book) if asks else {}
+        model = served_model(launch, given, known, self.folder, self.book, self.asked.model)
         argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known)
         found = (*argv, *env, *check_together(given, known, model))
         self.add(known, found)
@@ -213,4 +212,6 @@ def _commands_of(path: Path, text: str) -> str:
         else:
             out.append("")
         inside = (starts or inside) and line.endswith("\\")
+    if run and not re.search(r"^Exec *=", text, re.MULTILINE):
+        out.append(run)
     return "\n".join(out)

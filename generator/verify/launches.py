@@ -57,7 +57,7 @@ def in_words(words: Sequence[Text], book: RuleBook) -> list[Launch]:
         image = image_of(word.text, book)
         if image is not None and at > 0:
             env |= _container_env(words[:at])
-            entry = _entrypoint(words[:at])
+            entry = _option(words[:at], "--entrypoint")  # empty where it clears the image's own; None where that runs
             rest = [*([entry] if entry and entry.text else []), *words[at + 1 :]]
             found = commands_at(rest, book)
             if not found and entry is None:
@@ -71,15 +71,19 @@ def in_words(words: Sequence[Text], book: RuleBook) -> list[Launch]:
     return []
 
 
-def _entrypoint(words: Sequence[Text]) -> Text | None:
-    """The program of `docker run --entrypoint PROGRAM`, empty where it clears the image's own; None where the image's own runs."""
-    named = (word._replace(text=word.text[13:]) for word in words if word.text.startswith("--entrypoint="))
-    return next((after for word, after in pairwise(words) if word.text == "--entrypoint"), next(named, None))
+def _option(words: Sequence[Text], name: str) -> Text | None:
+    """The value of `NAME VALUE` or `NAME=VALUE`, None without one."""
+    joined = (word._replace(text=word.text.partition("=")[2]) for word in words if word.text.startswith(f"{name}="))
+    return next((after for word, after in pairwise(words) if word.text == name), next(joined, None))
 
 
 def commands_at(words: Sequence[Text], book: RuleBook) -> list[Launch]:
     """The server if the words begin with its command; those in the script of `sh -c SCRIPT`."""
-    if words and basename(words[0].text) in SHELLS and (script := next((w for flag, w in pairwise(words) if _SCRIPT.match(flag.text)), None)):
+    program = basename(words[0].text) if words else ""
+    script = next((w for flag, w in pairwise(words) if _SCRIPT.match(flag.text)), None) if program in SHELLS else None
+    if program == "sbatch":
+        script = _option(words, "--wrap")
+    if script is not None:
         return list(in_script(script.text, script.place.path, book, script.place))
     server = _command(words, book)
     return [] if server is None else [server]

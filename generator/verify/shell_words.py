@@ -15,10 +15,13 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _ARRAY = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\[[@*]\]\}\Z")
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?\Z")
+_BLANK = re.compile(r"<[A-Za-z_](?:[^<>|&;\n]*[^\s<>|&;])?>")  # <your model>
 _PARTS = re.compile(r"(?:\$\([^)]*\)|\S)+")
 _RESERVED = {"if", "then", "elif", "else", "fi", "do", "done", "while", "until", "!", "{", "}"}
 _OPERATORS = ";&|()<>"
 _CLOSING = {"(": ")", "{": "}"}
+_UNIT = "ExecStart="
+_WRITTEN = (".sh", ".bash", ".sbatch", ".slurm", ".service")
 SHELLS = {"sh", "bash", "dash", "zsh"}
 
 
@@ -55,6 +58,7 @@ class _Reader:
         self.arrays: dict[str, list[Text]] = {}
         self.array: tuple[str, list[Text]] | None = None
         self.heredocs: list[str] = []
+        self.written = ""
         self.branches: list[tuple[dict[str, Text], dict[str, list[Text]]]] = []
 
     def place(self) -> Place:
@@ -86,8 +90,10 @@ class _Reader:
             elif c == "#":
                 while self.peek() not in ("", "\n"):
                     self.step()
-            elif c in _OPERATORS:
+            elif c in _OPERATORS and not _BLANK.match(self.text, self.at):
                 self._operator(c)
+            elif self.text.startswith(_UNIT, self.at) and not self.command.words:
+                self.step(len(_UNIT))  # a unit in a here-document
             else:
                 self._word()
         self._end()
@@ -112,10 +118,15 @@ class _Reader:
         if self.peek() in ("", "\n"):
             return
         target, _, _ = self._pieces()
-        if mark in ("<<", "<<-") and not any(word.text.rsplit("/", 1)[-1] in SHELLS for word in self.command.words[:1]):
-            self.heredocs.append(target)  # one that a shell reads is read here as well, as more of the same text
+        if mark in ("<<", "<<-"):
+            self.heredocs.append(target)
+        elif mark.startswith(">"):
+            self.written = target
 
     def _end_line(self) -> None:
+        words = [self.written, *(word.text.rsplit("/", 1)[-1] for word in self.command.words)]
+        if any(word in SHELLS or word.endswith(_WRITTEN) for word in words):
+            self.heredocs = []  # what a shell reads, or a script or unit is made of, is read here as well, as more of the same text
         for mark in self.heredocs:
             while self.at < len(self.text):
                 end = self.text.find("\n", self.at)
@@ -123,7 +134,7 @@ class _Reader:
                 self.step()
                 if line.strip("\t\r") == mark:
                     break
-        self.heredocs = []
+        self.heredocs, self.written = [], ""
         if self.array is None:
             self._end()
 
@@ -187,8 +198,12 @@ class _Reader:
     def _pieces(self) -> tuple[str, bool, bool]:
         """The text of one word, whether it is known, and whether it is entirely unquoted."""
         out, known, bare = "", True, True
-        while (c := self.peek()) and not c.isspace() and c not in _OPERATORS:
-            if c == "\\":
+        while (c := self.peek()) and not c.isspace():
+            if c in _OPERATORS:
+                if not (blank := _BLANK.match(self.text, self.at)):
+                    break
+                out, known = out + self.step(len(blank.group())), False
+            elif c == "\\":
                 self.step()
                 out += "" if self.peek() == "\n" else self.peek()
                 self.step()

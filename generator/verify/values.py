@@ -12,7 +12,7 @@ from generator.verify.catalogue import Option
 
 _INT = re.compile(r"-?\d+\Z")
 _FLOAT = re.compile(r"-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\Z")
-_SIZE = re.compile(r"(-1|\d+(\.\d+)?[kKmMgGtT]?i?)\Z")
+_SIZE = re.compile(r"(-1|\d+|\d+(\.\d+)?[kKmMgGtT]i?)\Z")
 _DURATION = re.compile(r"-?(\d+|(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+)\Z")
 _GO_BOOL = ("1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False")
 
@@ -35,7 +35,7 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
         return "wrong-type", f"{SHAPES[kind][1]}, not {text!r}"
     if kind == "bool" and text not in _GO_BOOL:
         return "wrong-type", f"true or false, not {text!r}"
-    if kind == "json" and not _is_json(text):
+    if (kind == "json" or (kind == "json_or_string" and text.lstrip().startswith("{"))) and not _is_json(text):
         return "wrong-type", f"JSON, not {text!r}"
     if option.limits and (limits := _outside(option.limits, text)):
         return "out-of-range", f"a number {limits}, not {text}"
@@ -76,9 +76,11 @@ def number(text: str) -> float | None:
 def _outside(limits: Mapping[str, float], text: str) -> str | None:
     """The limits of an option, if a number breaks them."""
     value = number(text)
-    if value is None or (limits.get("least", value) <= value <= limits.get("most", value) and value > limits.get("above", value - 1)):
+    inside = value is None or (limits.get("least", value) <= value <= limits.get("most", value) and value > limits.get("above", value - 1))
+    if inside or value == limits.get("or"):
         return None
-    return " and ".join(f"{'' if word == 'above' else 'of at '}{word} {limit:g}" for word, limit in limits.items())
+    shown = {"least": "of at least", "most": "of at most"}
+    return " and ".join(f"{shown.get(word, word)} {limit:g}" for word, limit in limits.items()).replace(" and or", ", or")
 
 
 def _is_word(option: Option, text: str) -> bool:

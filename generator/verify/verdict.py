@@ -16,12 +16,13 @@ from generator.plan import Candidate, Rejection
 from generator.quantity import gib
 from generator.rulebook.book import RuleBook
 from generator.spec.words import spec_of
+from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Finding
 from generator.verify.launches import Launch
-from generator.verify.restated import Argument, Restated, arguments, restated
+from generator.verify.restated import Restated, restated
 
-_START = {"concurrency": 1, "input_tokens": 1, "output_tokens": 1}
+START = {"concurrency": 1, "input_tokens": 1, "output_tokens": 1}
 """What a start must hold: one sequence, as long as the context."""
 _STEP = 1024
 """Tokens: a context that is proposed is a multiple of it."""
@@ -58,7 +59,7 @@ def judged(
         return Verdict(place, [], None, None, corrected(launch, known, found, {}, book))
     try:
         said = restated(launch, known, hardware, model, folder, book)
-        said.data["workload"] = dict(_START)
+        said.data["workload"] = dict(START)
         outcome = decide(spec_of(said.data, folder), book)
     except InputError as error:
         findings = [Finding(problem.code, problem.message, place, problem.severity) for problem in error.problems]
@@ -159,13 +160,13 @@ def corrected(launch: Launch, known: Catalogue, found: Iterable[Finding], change
     set_to = dict(changes)
     secret = (resolve_engine(known.engine, known.version, book).spelling("api_key") or {}).get("flag")
     words = [str(word) for word in book.section("engines")[known.engine]["command"]]
-    for one in arguments(launch, known):
+    for one in arguments(launch.words, known):
         if not isinstance(one, Argument):
-            finding = wrong.get(one.place)
+            finding = wrong.get(one.word.place)
             if finding is None or finding.code not in _DROPPED:
-                words.append(one.text)
+                words += [one.word.text, *(value.text for value in one.values)]
             elif finding.use and finding.use.startswith("-"):
-                words.append(finding.use)
+                words += [finding.use, *(value.text for value in one.values)]
             continue
         name = one.option.name if one.name in one.option.names and one.name not in one.option.off else one.name
         texts = [set_to.pop(name)] if name in set_to else [] if one.option.kind == "switch" else [value.text for value in one.values]

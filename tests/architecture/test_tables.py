@@ -18,12 +18,12 @@ from generator.rulebook.book import load
 
 ROOT = Path(__file__).resolve().parents[2]
 GIVEN = {
-    "tower": {"text_hidden", "text_width"}, "audio tower": {"text_hidden"}, "projector": {"text_hidden", "hidden"}, "state": {"hidden"},
+    "tower": {"text_hidden", "text_width", "image_tokens"}, "audio tower": {"text_hidden"}, "projector": {"text_hidden", "hidden"}, "state": {"hidden"},
     "part": {"hidden", "query", "lora", "dim", "ratio", "width", "gate_head", "gate_full"},
 }  # fmt: skip
 """Sizes that the code brings, by what a table is."""
 MORE = {"kimi-delta": {"whole_layer", "whole_gate"}}
-READ = {"conv_values", "ssm_values", "rank", "rope", "window", "dim", "lora"}
+READ = {"largest_image", "outputs", "interpolated", "patches_of_token", "conv_values", "ssm_values", "rank", "rope", "window", "dim", "lora"}
 """Sizes that the code reads."""
 SHARED = {"block", "conformer block", "streams out"}
 """Tables without sizes of their own, which are read with those of another."""

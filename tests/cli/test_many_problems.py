@@ -65,7 +65,7 @@ def test_specs_that_are_wrong_each_in_the_same_way(here: Path) -> None:
     assert err[-1] == "error[unknown-gpu]: 50 more of this kind in other files"
 
 
-@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
+@pytest.mark.parametrize("form", ["text", "json", "github"])
 def test_findings_of_lint(here: Path, form: str) -> None:
     (here / "ruleset.yaml").write_text("ruleset: {name: ours, extends: default}\n")
     (here / "x.yaml").write_text("thresholds:\n" + "".join(f"  t{i}: {{meaning: x, unit: y, checked: 2026-12-01}}\n" for i in range(500)))

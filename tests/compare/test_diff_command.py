@@ -234,10 +234,9 @@ def test_model_files_that_git_does_not_keep(repo: Path) -> None:
 def test_folders(repo: Path) -> None:
     put(repo, {name.replace("ours/", "theirs/"): text for name, text in OURS.items()})
     edit(repo, "theirs/thresholds.yaml", "value: 100000", "value: 20000")
-    for words in (("ours..theirs",), ("--rules-from", "ours", "--rules-to", "theirs")):
-        code, out, err = run(*words, "--exit-code")
-        assert (code, err) == (3, ""), err
-        assert out.startswith("3 of 6 specs decide differently")
+    code, out, err = run("ours..theirs", "--exit-code")
+    assert (code, err) == (3, ""), err
+    assert out.startswith("3 of 6 specs decide differently")
     assert run("ours..theirs", "specs/chat.yaml")[1].startswith("No decision changes. 1 spec decides as before.")
 
 
@@ -304,60 +303,6 @@ def test_keys_of_another_version_in_the_past(repo: Path) -> None:
     assert told("HEAD")["changed"] == 0
 
 
-def test_plans_of_an_unknown_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    put(tmp_path, {f"{name}/chat/plan.json": f'{{"schema_version": {version}, "choice": null}}' for name, version in (("old", 1), ("new", 2))})
-    code, out, err = run("old..new")
-    assert (code, out) == (1, "")
-    assert err == (
-        "new/chat/plan.json:1:1: error[unknown-schema]: schema_version is 2, but this gen-deploy reads 1:"
-        " compare with the gen-deploy version that wrote the plan\n"
-    )
-
-
-def test_a_fifo_is_no_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    put(tmp_path, {"old/chat/plan.json": '{"schema_version": 1, "choice": null}', "new/other/x": ""})
-    os.mkfifo(tmp_path / "new/other/plan.json")
-    code, out, err = run("old..new")
-    assert (code, out) == (1, "")
-    assert "not a regular file" in err
-
-
-def test_kept_plans(repo: Path) -> None:
-    """Plans of another version of the tool, as far as their files tell: in git, and in two folders."""
-    assert main(["-q"]) == 0
-    commit(repo)
-    path = repo / "deploy/chat/plan.json"
-    plan = json.loads(path.read_text())
-    plan["choice"]["max_num_seqs"] += 1
-    path.write_text(json.dumps(plan))
-    data = told("HEAD", "--plans")
-    assert [(c["name"], c["level"], c["moves"][0]["key"]) for c in data["changes"]] == [("chat", "settings", "max_num_seqs")]
-    (repo / "deploy").rename(repo / "new")
-    git(repo, "checkout", "--quiet", "--", "deploy")
-    code, out, err = run("deploy..new", "--exit-code")
-    assert (code, err) == (3, "")
-    assert out.startswith("1 of 6 specs decides differently: 1 changes settings.")
-
-
-@pytest.mark.parametrize("text", ["\0\1", "[]", '{"schema_version": 1, "choice": "x"}', '{"schema_version": 1, "choice": {"settings": 3}, "trace": [1]}'])
-def test_what_is_no_plan(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    put(tmp_path, {"old/chat/plan.json": text, "new/chat/plan.json": '{"schema_version": 1, "choice": {"engine": "vllm"}}'})
-    code, out, err = run("old..new")
-    assert (code, out) == (1, "")
-    assert "chat/plan.json" in err
-    assert "error[no-plan]" in err
-
-
-def test_plans_are_compared_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    put(tmp_path, {f"{name}/chat/plan.json": '{"schema_version": 1, "choice": null}' for name in ("old", "new")})
-    assert run("old..new")[0] == 0
-    assert run("old..new", "specs/a.yaml")[0] == 2
-
-
 WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "nothing": ((), 2, "name the revisions or folders to compare"),
     "option": (("--upload-pack=touch owned",), 2, "No such option"),
@@ -371,10 +316,7 @@ WRONG: Mapping[str, tuple[tuple[str, ...], int, str]] = {
     "spec outside": (("main", "/etc/passwd"), 1, "not inside the repository"),
     "rules outside": (("main", "--rules", "../../x"), 1, "not inside the repository"),
     "no such rules": (("main", "--rules", "oors"), 1, "main has no rule set 'oors'"),
-    "only rules-to": (("--rules-to", "ours"), 2, "needs --rules-from"),
-    "one folder": (("ours..nope",), 1, "DIR..DIR compares two rule sets, or two folders of generated files"),
-    "no plans": (("main", "--plans"), 1, "main:deploy contains no plans"),
-    "no such folder": (("--rules-from", "nope", "--rules-to", "ours"), 1, "no rule set 'nope'"),
+    "one folder": (("ours..nope",), 1, "DIR..DIR compares two rule sets"),
     "format": (("main", "--format", "html"), 2, "html"),
 }
 
@@ -395,7 +337,7 @@ def test_outside_a_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     code, _, err = run("main", "a.yaml")
     assert code == 1
     assert "not inside a git repository" in err
-    assert "--rules-from" in err
+    assert "DIR..DIR" in err
 
 
 def test_rules_that_are_wrong_name_their_commit(repo: Path) -> None:

@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from repository import ENVIRONMENT, OURS, PROJECT, ROOT, commit, git, put, repository
+from repository import ENVIRONMENT, OURS, PROJECT, ROOT, commit, put, repository
 
 from generator.cli.main import main
-from generator.disk.git import Repo
 
 GIB = 1 << 30
 MIB = 1 << 20
@@ -69,15 +68,15 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return repository(tmp_path / "repo", {**OURS, "gen-deploy.yaml": PROJECT, "specs/own.yaml": SPEC, "models/config.json": json.dumps(CONFIG)})
 
 
-def test_weights_of_the_working_tree_are_not_read(repo: Path) -> None:
-    weights(repo / "models/model.safetensors", 16 * MIB)
+def test_of_weights_only_the_header_is_read(repo: Path) -> None:
     commit(repo)
+    weights(repo / "models/model.safetensors", 16 * MIB)
     small = run(repo, "diff", "HEAD", "--format", "json")
     weights(repo / "models/model.safetensors", 14 * GIB)
     code, most, out, err = run(repo, "diff", "HEAD", "--format", "json")
     assert (code, err) == (small[0], small[3]) == (0, "")
     assert most - small[1] < MEMORY_KB
-    assert [(c["name"], c["by"]) for c in json.loads(out)["changes"]] == [("own", "spec")]
+    assert json.loads(out)["unplanned"] == 0
 
 
 def test_weights_that_git_does_not_keep_are_those_of_the_working_tree(repo: Path) -> None:
@@ -89,46 +88,24 @@ def test_weights_that_git_does_not_keep_are_those_of_the_working_tree(repo: Path
     assert json.loads(out)["unplanned"] == 0
 
 
-def test_of_weights_in_a_commit_only_the_header_is_taken(repo: Path, tmp_path: Path) -> None:
-    baseline = run(repo, "diff", "HEAD", "--format", "json")[1]
-    weights(repo / "models/model.safetensors", 300 * MIB)
+def test_weights_of_a_commit_are_those_of_the_working_tree(repo: Path) -> None:
+    """What they were, the lock records: headers are not taken out of git."""
+    weights(repo / "models/model.safetensors", 16 * MIB)
     commit(repo)
-    sha = git(repo, "rev-parse", "HEAD:models/model.safetensors")
-    Repo(repo).head(sha, tmp_path / "header")
-    taken = (tmp_path / "header").stat()
-    assert taken.st_size == (repo / "models/model.safetensors").stat().st_size
-    assert taken.st_blocks * 512 <= MIB
-    weights(repo / "models/model.safetensors", 302 * MIB)
-    commit(repo)
-    code, most, out, err = run(repo, "diff", "HEAD~1..HEAD", "--format", "json")
-    assert (code, err) == (0, "")
-    assert most - baseline < MEMORY_KB
-    assert [(c["name"], c["by"]) for c in json.loads(out)["changes"]] == [("own", "spec")]
-
-
-def lfs(folder: Path, size: int) -> tuple[str, Path]:
-    """A pointer as Git LFS commits it, and where it keeps the file."""
-    oid = hashlib.sha256(b"weights").hexdigest()
-    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n", folder / ".git/lfs/objects" / oid[:2] / oid[2:4] / oid
-
-
-def test_a_pointer_of_git_lfs_stands_for_the_file_that_was_fetched(repo: Path) -> None:
-    weights(repo / "weights", 16 * MIB)
-    pointer, kept = lfs(repo, (repo / "weights").stat().st_size)
-    put(repo, {"models/model.safetensors": pointer})
-    kept.parent.mkdir(parents=True)
-    (repo / "weights").rename(kept)
-    commit(repo)
+    weights(repo / "models/model.safetensors", 14 * MIB)
     code, out, err = said("diff", "HEAD..HEAD", "--format", "json")
     assert (code, err) == (0, "")
-    assert json.loads(out)["unplanned"] == 0
+    assert (json.loads(out)["unplanned"], json.loads(out)["changes"]) == (0, [])
+
+
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(b'weights').hexdigest()}\nsize {16 * MIB}\n"
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json", "github"])
 @pytest.mark.parametrize("kind", ["missing", "pointer"])
 def test_weights_that_are_not_there(kind: str, form: str, repo: Path) -> None:
     if kind == "pointer":
-        put(repo, {"models/model.safetensors": lfs(repo, 16 * MIB)[0]})
+        put(repo, {"models/model.safetensors": POINTER})
     commit(repo)
     lower = (repo / "ours/thresholds.yaml").read_text().replace("value: 100000", "value: 20000")
     put(repo, {"ours/thresholds.yaml": lower})

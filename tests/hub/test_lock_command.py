@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import HubServer
+from jsonschema import Draft202012Validator
 from repositories import TINY, awq, gguf_repo, model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -255,3 +256,23 @@ def test_a_template_without_tools_gets_no_parser_of_tools(server: HubServer, run
     (work / "spec.yaml").write_text(SPEC + "workload: {profile: agent}\n")
     assert run("spec.yaml", "-o", "out").returncode == 0
     assert ("tool-call-parser" in (work / "out/spec/vllm/config.yaml").read_text()) is parser
+
+
+def test_a_model_named_on_the_command_line(run: Run, work: Path) -> None:
+    words = ("-m", "acme/tiny", "-g", "RTX4090-24GB")
+    said = run("plan", *words)
+    assert said.returncode == 1 and f'`gen-deploy lock {words[0]} {words[1]} -g "{words[3]}"`' in said.stderr
+    assert run("lock", *words).returncode == 0
+    kept = json.loads((work / "gen-deploy.lock").read_text())
+    assert "acme/tiny" in kept["repositories"] and not kept.get("choices")
+    assert run("plan", *words).returncode == 0
+
+
+def test_what_was_locked_as_json(run: Run) -> None:
+    for name, words in (("lock-json", ("lock",)), ("lock-list-json", ("lock", "--list"))):
+        said = run(*words, "spec.yaml", "--json")
+        data = json.loads(said.stdout)
+        schema = json.loads(run("schema", name).stdout)
+        assert not list(Draft202012Validator(schema).iter_errors(data))
+        assert data, said.stderr
+    assert next(row["repository"] for row in data).startswith("acme/")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -76,22 +75,6 @@ def test_json() -> None:
         "severity": "error",
         "message": "no row sets port: 100 %",
     }
-
-
-def test_sarif() -> None:
-    data: dict[str, Any] = json.loads(as_format(FOUND, "sarif"))
-    assert data["version"] == "2.1.0"
-    run = data["runs"][0]
-    ids = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
-    for result, problem in zip(run["results"], FOUND, strict=True):
-        assert ids[result["ruleIndex"]] == result["ruleId"] == problem.code
-        assert result["level"] in ("error", "warning", "note")
-        where = result["locations"][0]["physicalLocation"]
-        assert problem.place is not None
-        assert where == {
-            "artifactLocation": {"uri": problem.place.path},
-            "region": {"startLine": problem.place.line, "startColumn": problem.place.column},
-        }
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -6,7 +6,7 @@ import pytest
 
 from generator.quantity import version_key
 from generator.readers.document import Document
-from generator.rulebook.lint.options import meet, range_findings
+from generator.rulebook.lint.facts import Entry, meet, range_findings
 
 KNOWN = {version_key(version) for version in ("1.0", "1.2", "1.10", "2.0")}
 
@@ -40,6 +40,6 @@ def test_spans_meet(one: dict[str, str], other: dict[str, str], together: bool) 
         ({"since": "0.1", "until": "0.1"}, ["unknown-version", "unknown-version", "empty-range"]),
     ],
 )
-def test_findings(entries: object, codes: list[str]) -> None:
+def test_findings(entries: Entry | list[Entry], codes: list[str]) -> None:
     found = range_findings(Document("flags.yaml", {}, {}, {}), ("options", "--x"), "--x", entries, KNOWN)
     assert [problem.code for problem in found] == codes

@@ -90,7 +90,7 @@ def test_out_stays_inside(project: Path, case: str) -> None:
         (project / name).symlink_to(target)
     (project / "gen-deploy.yaml").write_text(f"specs: [specs/*.yaml]\nout: '{out}'\n")
     before = tree(project.parent)
-    for words in (["-q"], ["check"], ["--force", "--prune"], ["specs/a.yaml"], ["check", "specs/a.yaml"], ["diff", "HEAD", "--plans"]):
+    for words in (["-q"], ["check"], ["--force", "--prune"], ["specs/a.yaml"], ["check", "specs/a.yaml"], ["diff", "HEAD"]):
         code, said = run(*words)
         assert code == 1, words
         if words[0] != "diff":

@@ -23,13 +23,18 @@ SAMPLES: dict[str, list[Value]] = {
     "path": ["/x"],
     "bool": [True, False],
 }
-SAMPLES |= {"switch": [True, False], "null": [True], "duration": ["5m"]}
+SAMPLES |= {"switch": [True, False], "null": [True], "duration": ["5m"], "list": [("sql=/adapters/sql", "chat=my-org/chat")]}  # type: ignore[list-item]
 BY_NAME: dict[str, list[Value]] = {
     "cuda_graphs": ["0"],
     "gpu_layers": ["all", "auto", 33, -1],
     "tool_call_parser": ["hermes"],
     "tokenizer_mode": ["deepseek_v32"],
     "attention_backend": ["FLASH_ATTN"],
+    "speculative_config": ['{"method": "mtp", "num_speculative_tokens": 1}'],
+    "config_overrides": ['{"max_position_embeddings": 131072}'],
+    "speculative_algorithm": ["EAGLE3"],
+    "spec_type": ["draft-mtp", "ngram-mod"],
+    "rope_scaling": ["yarn"],
 }
 
 

@@ -142,11 +142,3 @@ def test_a_tree_with_physics_has_no_others(tree: Path) -> None:
     book = load(str(tree / "default"))
     assert book.number(CONTEXT) == 999
     assert "vllm.reserve_gib" not in book.thresholds
-
-
-def test_lint_looks_at_the_constants_that_the_sets_share(tree: Path) -> None:
-    """One that no formula reads is told; of the shipped ones every one is read."""
-    shutil.copytree(ROOT / "rules/physics", tree / "physics")
-    write(tree, {"physics/own.yaml": OWN.replace(CONTEXT, "own.idle_mib")})
-    found = [problem for problem in lint(str(tree / "default"), TODAY, no_cases=True) if problem.code == "unused-threshold"]
-    assert [str(problem.place).removeprefix(f"{tree}/") for problem in found] == ["physics/own.yaml:2:3"]

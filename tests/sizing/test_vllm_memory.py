@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import statistics
 import timeit
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from memory_rows import SMALL, architecture, data, numbers, percent
+from starts import book, planned
+from starts import sized as sized_plan
 
+from generator.architecture.shape import CacheGroup
+from generator.engines import cache_cost
 from generator.engines.vllm import memory as vllm
+from generator.facts.engine import resolve_engine
+from generator.facts.model import shape_of
 from generator.quantity import GIB
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 
@@ -119,6 +127,38 @@ def test_process_on_a_cpu(start: dict[str, Any]) -> None:
     fraction = vllm.fraction_for(host, weights, fixed, bound)
     assert fraction <= 1 - bound("vllm.cpu_reserve_gib") * GIB / host.capacity
     assert vllm.budget(host, weights, fixed, fraction, bound) == pytest.approx(fraction * host.capacity)
+
+
+@pytest.mark.parametrize("row", DATA["caches"], ids=lambda row: row["id"])
+def test_tokens_of_a_logged_pool(row: dict[str, Any]) -> None:
+    model, layout = shape_of(row["model"], book()), Layout(row.get("tensor_parallel", 1))
+    assert model is not None
+    cost = cache_cost(model, layout, row.get("kv_bits", 16), "vllm", batched_tokens=8192)
+    held = cost.tokens_in(int(row["pool_gib"] * GIB), row["max_model_len"])
+    assert abs(percent(held, row["tokens"])) <= 6, f"{held:,} told, {row['tokens']:,} logged, {row['source']}"
+
+
+@pytest.mark.parametrize("row", DATA["multimodal"], ids=lambda row: row["id"])
+def test_each_term_of_a_multimodal_start(row: dict[str, Any], tmp_path: Path) -> None:
+    memory = sized_plan(planned(row["spec"], tmp_path)).memory
+    assert memory is not None
+    told = {name: getattr(memory, name) / GIB for name in ("activations", "cuda_graphs", "kv_cache")}
+    told["consumed"] = (memory.weights + memory.runtime) / GIB
+    for name, logged in row["logged"].items():
+        assert told[name] == pytest.approx(logged, abs=0.25), name
+
+
+def test_hybrids_keep_the_numbers_of_their_runner() -> None:
+    """Between two releases only models without states run in the newer model runner; AMD has no FlashInfer, old cards the old engine."""
+    engine = {version: resolve_engine("vllm", version, book()) for version in ("0.10.0", "0.24.0", "0.27.1", "0.33.0")}
+    hybrid = replace(SMALL, caches=(CacheGroup("state", 1, state_bytes=1),))
+    older = {version: dict(one.older_numbers(H100, hybrid)) for version, one in engine.items()}
+    assert not older["0.24.0"] and not older["0.33.0"]
+    assert older["0.27.1"]["vllm.graphs_in_budget"] == "0.24.0"
+    assert not engine["0.27.1"].older_numbers(H100, SMALL)
+    assert dict(engine["0.33.0"].older_numbers(Device(GIB, "amd", 9.4), SMALL)) == {"vllm.sampler_bytes": "0.28.0"}
+    assert dict(engine["0.10.0"].older_numbers(Device(GIB, compute_capability=7.5), SMALL))["vllm.multimodal_floor_gib"] == "0.7.3"
+    assert not engine["0.10.0"].older_numbers(Device(GIB, compute_capability=8.0), SMALL)
 
 
 def test_fixed_is_cheap() -> None:

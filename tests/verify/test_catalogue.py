@@ -20,8 +20,10 @@ from generator.verify.catalogue import catalogue
 
 DATA = Path(__file__).parents[1] / "data" / "engine-flags"
 MINORS_OF_VLLM = 24
-FED = {"--tool-call-parser", "--reasoning-parser", "--quantization", "-q", "--kv-cache-dtype", "--dtype"}
-"""Of vLLM: their words are not in the parser but in registries, which the tables take them from."""
+FED = {
+    "--tool-call-parser", "--reasoning-parser", "--quantization", "-q", "--kv-cache-dtype", "--dtype", "--load-format", "--numa", "--reasoning-format",
+}  # fmt: skip
+"""Their words are not in the parser's table but in registries or in what reads them, which the tables take them from."""
 
 
 @functools.cache

@@ -76,7 +76,7 @@ def test_an_upgrade_changes_words(tmp_path: Path, capsys: pytest.CaptureFixture[
     words = {change["word"]: (change["old"], change["new"]) for change in found["changes"]}
     assert words["disable-cuda-graph:"] == ("true", None)
     assert words["disable-decode-cuda-graph:"] == (None, "true")
-    assert [(one["code"], one["severity"]) for one in found["breaks"]] == [("deprecated-flag", "warning")]
+    assert [(one["code"], one["severity"]) for one in found["breaks"]] == [("not-in-file", "error")]
 
 
 def test_an_upgrade_to_an_unknown_version_names_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

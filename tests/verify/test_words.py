@@ -43,23 +43,32 @@ def test_how_sure_a_check_of_an_unlisted_version_is(version: str, sure: str | No
     assert [finding.severity for finding in found] == ([sure] if sure else [])
 
 
-@pytest.mark.parametrize(("gpus", "codes"), [(2, []), (3, ["not-together"])])
+CONFIG = {
+    "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "vocab_size": 100, "max_position_embeddings": 512,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("gpus", "codes"), [(2, []), (8, ["not-together"])])
 @pytest.mark.parametrize("model", ["./model", "model"])
 def test_a_model_that_lies_beside_the_file(tmp_path: Path, model: str, gpus: int, codes: list[str]) -> None:
     (tmp_path / "model").mkdir()
-    config = {
-        "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "vocab_size": 100, "max_position_embeddings": 512,
-    }  # fmt: skip
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "model" / "config.json").write_text(json.dumps(CONFIG))
     text = f"vllm serve {model} -tp {gpus} --max-model-len 512"
     assert [found.code for found in check_text(str(tmp_path / "serve.sh"), text, book()).findings] == codes
 
 
+def test_a_model_that_the_command_hides() -> None:
+    text = 'vllm serve "$MODEL" -tp 3'
+    (doubt,) = check_text("serve.sh", text, book()).findings
+    (sure,) = check_text("serve.sh", text, book(), Asked(model="Qwen/Qwen3-8B-AWQ")).findings
+    assert (doubt.severity, sure.severity) == ("warning", "error")
+
+
 def test_no_file_outside_the_folder_is_read(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "model" / "config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "link").symlink_to(tmp_path / "model")
     for model in ("../model", "link", str(tmp_path / "model")):
-        assert not check_text(str(tmp_path / "here" / "serve.sh"), f"vllm serve {model} -tp 3", book()).findings
+        assert not check_text(str(tmp_path / "here" / "serve.sh"), f"vllm serve {model} -tp 8", book()).findings

@@ -31,6 +31,7 @@ case "$engine" in
     ready_path=/health
     path=/v1/chat/completions
     body='{"model": "deepseek-r1-2x8-h100", "max_tokens": 64, "messages": [{"role": "user", "content": "Say hello in one short sentence."}]}'
+    answer_has='"(content|text|reasoning_content|reasoning)"[[:space:]]*:[[:space:]]*("([^"\\]|\\.)+")'
     ;;
   *)
     echo "smoke.sh: no files for '$engine' here (available: vllm)" >&2
@@ -74,11 +75,10 @@ if ! answer="$(ask -f --max-time 300 --header 'Content-Type: application/json' -
   exit 1
 fi
 
-# The first text that is not empty; reasoning text counts as well.
-text='"(content|text|reasoning_content|reasoning)"[[:space:]]*:[[:space:]]*("([^"\\]|\\.)+")'
-if [[ $answer =~ $text ]]; then
+# The first text that is not empty (reasoning text counts as well), or the first number of an embedding, a rank or a class.
+if [[ $answer =~ $answer_has ]]; then
   printf '%s\n' "${BASH_REMATCH[2]}"
 else
-  printf 'smoke.sh: no text in the answer: %s\n' "$answer" >&2
+  printf 'smoke.sh: nothing usable in the answer: %s\n' "$answer" >&2
   exit 1
 fi

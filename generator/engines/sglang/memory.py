@@ -37,6 +37,8 @@ def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: D
     if not load.enforce_eager:
         captured = smallest(load.max_num_seqs, numbers("sglang.graph_max_sequences"))
         graphs = numbers("sglang.graph_base_gib") * GIB + numbers("sglang.graph_sequence_mib") * MIB * captured
+        if architecture.hybrid:
+            graphs += numbers("sglang.graph_state_gib") * GIB
     runtime = numbers("sglang.context_gib") * GIB
     if layout.gpus > 1:
         runtime += numbers("sglang.nccl_gib") * GIB

@@ -6,7 +6,7 @@ without that temporary cache. The CUDA graphs come after the pool and are in nob
 
 from __future__ import annotations
 
-from math import floor
+from math import floor, log2
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
@@ -28,7 +28,9 @@ def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: D
         graphs = numbers("tensorrt_llm.graph_base_gib") * GIB + FLOAT * captured * architecture.vocab_size
     runtime = numbers("tensorrt_llm.outside_torch_gib")
     if layout.gpus > 1:
-        runtime += numbers("tensorrt_llm.nccl_gib")
+        runtime += numbers("tensorrt_llm.nccl_gib") + numbers("tensorrt_llm.nccl_doubling_gib") * log2(layout.gpus)
+    if device.compute_capability >= numbers("tensorrt_llm.large_context_capability"):
+        runtime += numbers("tensorrt_llm.large_context_gib")
     return Fixed(whole(activations), whole(graphs), whole(runtime * GIB))
 
 

@@ -41,4 +41,4 @@ def fraction_for(device: Device, weights: int, fixed: Fixed, numbers: Numbers, s
     used = weights + fixed.activations + fixed.runtime
     reserve = fixed.cuda_graphs + numbers("tgi.margin_gib") * GIB
     room = (used + (device.capacity - used - reserve) / numbers("tgi.wiggle_room")) / device.capacity
-    return of_card(device, max(0.0, min(numbers("tgi.fraction_ceiling"), floor(room * 100) / 100)))
+    return of_card(device, max(0.0, min(numbers("tgi.fraction_ceiling"), floor(room * 1000) / 1000)))

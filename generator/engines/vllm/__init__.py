@@ -10,6 +10,7 @@ __all__ = ["ROOM", "memory"]
 
 ROOM = EngineRoom(
     memory, CACHE, {"kv_cache": "vllm-profile-0-33", "kv_cache on a CPU": "vllm-cpu-worker"}, EngineSpeed("vllm", "vLLM"),
+    cold="vllm.cold_start_gib",
     adjustable={
         "activations": ("vllm.activation_base_gib", "vllm.sampler_bytes", "vllm.forward_hidden_copies"),
         "cuda_graphs": ("vllm.graph_base_gib", "vllm.graph_layer_mib"),

@@ -2,7 +2,8 @@
 
 Floor 4, pure. Kinds of layers are cut into groups of as many layers as the rarest kind has (the rest of the last group is
 wasted); a state takes a whole page, and the block of attention layers grows until its page is as large (source
-`vllm-profile-0-33`). Layers with chunked attention keep every token."""
+`vllm-profile-0-33`). Layers with chunked attention keep every token. Of compressed attention (DeepSeek-V4) every kind has pages
+of one size, without groups (source `vllm-v4-compressor`)."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ class PagedCache(CacheCost):
         if self.state_layers:
             counts.append(self.state_layers)
         least, most = min(counts, default=1), max(counts, default=1)
-        group = most if most < 1.25 * least else least  # nearly as many: one padded group each
+        group = (most if most < 1.25 * least else least) if self.grouped else 1  # nearly as many: one padded group each
         block = self.block
         per_token = self._widest
         if self.state_layers and per_token:
@@ -78,4 +79,5 @@ class PagedCache(CacheCost):
         return size + (ceil_to(self.state_layers, group) * self._state_page(block) if self.state_layers else 0.0)
 
 
-CACHE = CacheRules(PagedCache, block=16, chunked_keeps_all=True, state_bits=16)
+CACHE = CacheRules(PagedCache, block=16, chunked_keeps_all=True, state_bits=16, partial=1.14)
+"""A block of 4 or 8 uncompressed tokens (32,768 bytes) takes a page of 64 compressed ones (584 each, aligned to 576: 37,440)."""

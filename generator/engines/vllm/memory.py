@@ -19,7 +19,7 @@ from math import ceil, floor
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, ceil_div
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share, of_card, whole_card
-from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
+from generator.sizing.forward import HALF, forward_bytes, hidden_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
 
@@ -27,7 +27,7 @@ def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: D
     """Activations, graphs and runtime, in bytes, of the GPU with the last pipeline stage (it runs the sampler)."""
     return Fixed(
         activations=_activations(architecture, layout, load, device, numbers),
-        cuda_graphs=0 if load.enforce_eager or device.vendor == "cpu" else _graphs(architecture, layout, numbers),
+        cuda_graphs=0 if load.enforce_eager or device.vendor == "cpu" else _graphs(architecture, layout, load, numbers),
         runtime=_runtime(architecture, layout, load, device, numbers),
     )
 
@@ -56,14 +56,18 @@ def _sampled_entries(architecture: ModelArchitecture, load: Load) -> int:
 
 
 def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
-    """max(c·S·V + B + T·h·2 + E + W + base, T·2·(3·I/tp + n·h) + W), in bytes; S·V is replicated, not divided by tp.
+    """max(c·S·V + B + T·h·2 + base, T·2·(3·I/tp + n·h)) + W + E, or the encoder's own peak, in bytes; S·V is not divided by tp.
 
-    c `sampler_bytes`, B the Triton sampler's scratch of one row per multiprocessor, E the encoder cache of a
-    multimodal model (T·h·2), W the workspace of the experts. A later pipeline stage also keeps the two tensors that it
-    receives (T·h·2 each): with pp 2 the log says 2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`)."""
+    c `sampler_bytes` (with speculative decoding, `verify_bytes` for each verified row besides), B the Triton sampler's scratch of one row per
+    multiprocessor, W the workspace of the experts, E the encoder's results, which stay while the model runs. A later pipeline stage also keeps
+    the two tensors that it receives (T·h·2 each): with pp 2 the log says 2.01 GiB where pp 1 says 1.89 (source `vllm-planner-h100-0-19`). A
+    rank of data-parallel attention also gathers the hidden states of all ranks for the experts, and what they return (`vllm-moe-chunks`)."""
     tokens = load.batched_tokens
     hidden = hidden_bytes(architecture, tokens)
-    workspace = moe_workspace(architecture, layout, tokens)
+    gathered: float = tokens
+    if layout.data_parallel > 1:  # each rank meets the tokens of all
+        gathered = smallest(tokens * layout.data_parallel, numbers("vllm.moe_chunk_tokens"))
+    workspace = moe_workspace(architecture, layout, gathered)
     multiprocessors = device.multiprocessors or numbers("vllm.multiprocessors_unknown")
     sampler = (
         numbers("vllm.sampler_bytes") * _sampled_entries(architecture, load)
@@ -71,28 +75,58 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
         + hidden
         + numbers("vllm.activation_base_gib") * GIB
     )
-    if architecture.multimodal:
-        sampler += hidden
+    if load.verified > 1:
+        sampler += numbers("vllm.verify_bytes") * _sampled_entries(architecture, load) * load.verified
     mlp_copies, hidden_copies = numbers("vllm.forward_mlp_copies"), numbers("vllm.forward_hidden_copies")
     forward = forward_bytes(architecture, layout, tokens, mlp_copies, hidden_copies)
+    indexed = [group.index_bytes / group.stride for group in architecture.caches if group.kind == "latent" and group.index_bytes]
+    if architecture.streams > 1 and indexed:  # heads are padded to what the kernel takes, whatever tp is
+        forward += hidden_bytes(architecture, tokens) * hidden_copies * (architecture.streams - 1)
+        forward += tokens * HALF * numbers("vllm.forward_attention_copies") * architecture.attention_heads * architecture.head_dim
     forward, workspace = part("forward", forward), part("experts", workspace)
     peak = (forward if device.vendor == "cpu" else largest(part("sampler", sampler), forward)) + workspace
     if layout.pipeline_parallel > 1:
         peak += part("received", 2 * hidden)
+    if layout.data_parallel > 1:
+        peak += part("dispatched", 2 * hidden * layout.data_parallel)
+    if indexed:
+        peak += part("indexer", numbers("vllm.indexer_contexts") * load.max_model_len * largest(*indexed, 0))
     if architecture.multimodal:
-        peak = largest(peak, numbers("vllm.multimodal_floor_gib") * GIB)
+        kept, encoder = _encoder(architecture, layout, tokens, numbers)
+        peak = largest(peak + kept, encoder, numbers("vllm.multimodal_floor_gib") * GIB)
     return whole(peak)
 
 
-def _graphs(architecture: ModelArchitecture, layout: Layout, numbers: Numbers) -> int:
-    """Captured CUDA graphs: a base and a share per layer of the stage, part of which tensor parallelism divides."""
+def _encoder(architecture: ModelArchitecture, layout: Layout, tokens: int, numbers: Numbers) -> tuple[float, float]:
+    """Results of the encoder's profile run, and its peak, in bytes: over the largest image, or as many images as a step has tokens.
+
+    Patches, their hidden states and the interpolated positions are on every GPU, attention and feed-forward layers are divided by tp
+    (source `vllm-encoder-profile`)."""
+    runs = architecture.encoder
+    if runs is None:
+        return part("encoder_results", hidden_bytes(architecture, tokens)), 0.0
+    tokens = largest(tokens, runs.tokens)
+    cached = largest(tokens, whole(numbers("vllm.video_cache_tokens"))) if runs.positions else tokens
+    layer = 2 * runs.hidden + largest(runs.attention, runs.mlp) / layout.tensor_parallel
+    values = runs.pixels + largest(runs.positions * runs.hidden, layer)
+    results = part("encoder_results", hidden_bytes(architecture, cached) * runs.outputs)
+    return results, part("encoder", tokens * runs.patches * values * HALF)
+
+
+def _graphs(architecture: ModelArchitecture, layout: Layout, load: Load, numbers: Numbers) -> int:
+    """Captured CUDA graphs: a base and a share per layer of the stage, part of which tensor parallelism divides.
+
+    The share grows with the number of batch sizes that are captured: 1, 2, 4, then every eighth up to 256, every sixteenth up to twice
+    `max_num_seqs`, at most 512 (source `vllm-capture-sizes`)."""
     layers = ceil_div(architecture.layers, layout.pipeline_parallel)
     split = numbers("vllm.graph_split_share")
-    size = numbers("vllm.graph_base_gib")
-    size += numbers("vllm.graph_layer_mib") / 1024 * layers * (1 - split + split / layout.tensor_parallel)
+    size, per_layer = numbers("vllm.graph_base_gib"), numbers("vllm.graph_layer_mib") / 1024
     if architecture.experts:
         size += numbers("vllm.graph_moe_gib")
-    return whole(size * GIB)
+    most = numbers("vllm.graph_max_tokens")
+    top = smallest(2 * load.max_num_seqs, most)
+    captured = (smallest(top, most / 2) + top) / (most * 3 / 2)
+    return whole((size + per_layer * layers * (1 - split + split / layout.tensor_parallel) * captured) * GIB)
 
 
 def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, numbers: Numbers) -> int:
@@ -101,8 +135,8 @@ def _runtime(architecture: ModelArchitecture, layout: Layout, load: Load, device
     On a CPU it is the process itself; the sampler's state is not resident when the pool is sized."""
     if device.vendor == "cpu":
         return whole(numbers("vllm.cpu_process_gib") * GIB)
-    if layout.tensor_parallel > 1:
-        fast = device.compute_capability >= numbers("vllm.fast_allreduce_capability")
+    if layout.ranks > 1:
+        fast = numbers("vllm.fast_allreduce_capability") <= device.compute_capability < numbers("vllm.fast_allreduce_below")
         size = numbers("vllm.non_torch_tp_fast_gib" if fast else "vllm.non_torch_tp_gib")
     elif layout.pipeline_parallel > 1:
         size = numbers("vllm.non_torch_pp_gib")

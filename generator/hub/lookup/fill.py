@@ -32,20 +32,21 @@ _ROUNDS = 3
 
 @dataclass
 class Filling:
-    """One run. `fresh` asks again for what the lock has; `note` prints a line."""
+    """One run. `fresh` asks again for what the lock has; `note` prints a line; `watched` hands specs on, and may say how far it is."""
 
     hub: Hub
     book: RuleBook
     lock: Lock
     fresh: bool = False
     note: Callable[[str], None] = print
+    watched: Callable[[list[DeploymentSpec], str], Iterable[DeploymentSpec]] = lambda specs, what: specs
     _infos: dict[str, Info] = field(default_factory=dict)
 
     def fill(self, specs: Iterable[DeploymentSpec]) -> Lock:
         """The lock with all that these specs need; raises `InputError` with every model that cannot be had."""
         specs = [understood(spec, self.book) for spec in specs]
         problems: list[Problem] = []
-        for spec in specs:
+        for spec in self.watched(specs, "models"):
             try:
                 self._models(spec)
             except InputError as error:
@@ -53,7 +54,7 @@ class Filling:
                 problems += [problem._replace(place=problem.place or place) for problem in error.problems]
         if problems:
             raise InputError(in_order(problems))
-        for spec in specs:
+        for spec in self.watched(specs, "weights"):
             self._chosen(spec)
         return self.lock
 

@@ -157,7 +157,6 @@ def _numbers(cuts: list[float], whole: bool) -> Iterable[float | None]:
 
 
 def _words(cell: object) -> Iterable[object]:
-    """The words and limits of a cell."""
     if isinstance(cell, dict):
         return [word for part in cell.values() for word in _words(part)]
     return cell if isinstance(cell, list) else [cell]

@@ -1,36 +1,89 @@
-"""Consistency of facts: overlapping versions of flags and images, unordered values by version, entries without a source. Floor 1, pure."""
+"""Consistency of facts: spans of versions that are empty or overlap, hardware of which nothing is said, entries without a source.
+
+Floor 1, pure. `since` is the first version with an entry, `until` the first without it; both are optional."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations, pairwise
+from typing import Any
 
 from generator.errors import Place, Problem
 from generator.quantity import version_key
 from generator.readers.document import Document, KeyPath
-from generator.rulebook.lint.layers import looked_at
-from generator.rulebook.lint.options import meet, option_findings, range_findings
 from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
 from generator.rulebook.overlay import Data, Gathered
+
+TABLES = ("options", "env", "parameters", "keys")
+"""Parts of an option catalogue with entries for version spans."""
+CITED = (
+    "gpus", "gpu_names", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families", "publishers", "hubs",
+)  # fmt: skip
+"""Sections in which each entry needs a source."""
+
+Entry = Mapping[str, Any]
+Listed = list[tuple[KeyPath, Entry]]
 
 
 def fact_findings(gathered: Gathered, shared: bool = False) -> Iterator[Problem]:
     """All findings for engines, thresholds by version, and sources of facts.
 
     Option catalogues are checked for the set itself, with `shared` also those of the shared facts."""
-    files = looked_at(gathered, shared)
+    files = gathered.own.union(*(files for _, files in gathered.layers[:2])) if shared else gathered.own
     for document in gathered.documents.values():
         data = document.data
-        if not isinstance(data, dict):
-            continue
         if "engine" in data and not data.keys() & {"support", "options"}:
             yield from _engine(document, gathered.merged["engines"].get(data["engine"]) or data)
         if "options" in data and document.name in files:
-            yield from option_findings(document)
+            yield from _options(document)
         for name, entry in (data.get("thresholds") or {}).items():
-            yield from _by_version(document, ("thresholds", name, "by_version"), entry.get("by_version") or ())
+            for (_, one), (at, other) in pairwise(_listed(("thresholds", name, "by_version"), entry.get("by_version") or [])):
+                if version_key(one["since"]) >= version_key(other["since"]):
+                    yield Problem("versions-overlap", f"{name}: {other['since']} does not come after {one['since']}", document.place(at))
         yield from _without_source(document)
         yield from _matrix(gathered, document)
+
+
+def _listed(path: KeyPath, entries: list[Entry] | Entry) -> Listed:
+    return [((*path, i), one) for i, one in enumerate(entries)] if isinstance(entries, list) else [(path, entries)]
+
+
+def meet(one: Entry, other: Entry) -> bool:
+    """Whether two spans have a version in common."""
+
+    def before(a: Entry, b: Entry) -> bool:
+        return "until" in a and "since" in b and version_key(a["until"]) <= version_key(b["since"])
+
+    return not before(one, other) and not before(other, one)
+
+
+def _empty(document: Document, name: str, found: Listed) -> Iterator[Problem]:
+    for at, one in found:
+        if "since" in one and "until" in one and version_key(one["since"]) >= version_key(one["until"]):
+            yield Problem("empty-range", f"{name}: no version lies between {one['since']} and {one['until']}", document.place(at))
+
+
+def range_findings(document: Document, path: KeyPath, name: str, entries: list[Entry] | Entry, known: Collection[tuple[int, ...]]) -> Iterator[Problem]:
+    """Unknown versions, empty spans, and two spellings for the same version. `entries` is one entry or a list of them, at `path`."""
+    found = _listed(path, entries)
+    for at, entry in found:
+        for key in ("since", "until"):
+            if key in entry and version_key(entry[key]) not in known:
+                yield Problem("unknown-version", f"{name}: {key} {entry[key]!r} is not among the engine's versions", document.place((*at, key)))
+    yield from _empty(document, name, found)
+    for (_, one), (at, other) in combinations(found, 2):
+        if meet(one, other):
+            yield Problem("versions-overlap", f"two spellings of {name} apply to the same version", document.place(at))
+
+
+def _options(document: Document) -> Iterator[Problem]:
+    known = {version_key(version) for version in document.data["versions"]}
+    for table in TABLES:
+        for name, entries in (document.data.get(table) or {}).items():
+            # what the newest catalogued version does not have yet, or the oldest no longer had, may be known as well
+            spans = {version_key(str(one[word])) for _, one in _listed((), entries) for word in ("since", "until") if word in one}
+            outside = {key for key in spans if not min(known) <= key <= max(known)}
+            yield from range_findings(document, (table, name), name, entries, known | outside)
 
 
 def _matrix(gathered: Gathered, document: Document) -> Iterator[Problem]:
@@ -43,9 +96,7 @@ def _matrix(gathered: Gathered, document: Document) -> Iterator[Problem]:
         for generation in [one for one in known if not all(cell_of(whole, one, known, version, ()) for version in versions)]:
             message = f"{name}: nothing is said of {generation} at some version of {engine}; `all` is for the rest of the hardware"
             yield Problem("no-cell", message, document.place(path, key=True))
-        for at, one in row:
-            if "since" in one and "until" in one and version_key(one["since"]) >= version_key(one["until"]):
-                yield Problem("empty-range", f"{name}: no version lies between {one['since']} and {one['until']}", document.place(at))
+        yield from _empty(document, name, row)
         for (_, one), (at, other) in combinations(row, 2):
             same = one.get("shape") in (None, other.get("shape")) and any(key in other for key in WHEN) and meet(one, other)
             if same and any(word_of(one, generation, known) and word_of(other, generation, known) for generation in known):
@@ -56,43 +107,27 @@ def _engine(document: Document, engine: Data) -> Iterator[Problem]:
     data, known = document.data, {version_key(v) for v in engine["versions"]}
     for setting, entries in (data.get("flags") or {}).items():
         yield from range_findings(document, ("flags", setting), setting, entries, known)
-    images: dict[str, list[tuple[int, Mapping[str, object]]]] = {}
-    for i, entry in enumerate(data.get("images") or ()):
+    images: dict[str, Listed] = {}
+    for at, entry in _listed(("images",), data.get("images") or []):
         for kind in entry.get("architectures", ("",)):
-            images.setdefault(" ".join(filter(None, (entry["vendor"], entry.get("back_end"), kind))), []).append((i, entry))
+            images.setdefault(" ".join(filter(None, (entry["vendor"], entry.get("back_end"), kind))), []).append((at, entry))
     for vendor, found in images.items():
-        for (_, one), (j, other) in combinations(found, 2):
+        for (_, one), (at, other) in combinations(found, 2):
             if meet(one, other):
-                yield Problem("versions-overlap", f"two images for {vendor} apply to the same version", document.place(("images", j)))
+                yield Problem("versions-overlap", f"two images for {vendor} apply to the same version", document.place(at))
     if "default_version" in data and version_key(data["default_version"]) not in known:
         yield Problem("unknown-version", f"{data['default_version']!r} is not among the versions", document.place(("default_version",)))
-
-
-def _by_version(document: Document, path: KeyPath, rows: Sequence[Mapping[str, object]]) -> Iterator[Problem]:
-    for i in range(1, len(rows)):
-        if version_key(rows[i - 1]["since"]) >= version_key(rows[i]["since"]):
-            yield Problem("versions-overlap", f"{path[1]}: {rows[i]['since']} does not come after {rows[i - 1]['since']}", document.place((*path, i)))
 
 
 def _without_source(document: Document) -> Iterator[Problem]:
     """Entries of facts without a source: each GPU, model, method, cell row and number needs one."""
     data = document.data
-    for section in (
-        "gpus", "gpu_names", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families",
-        "publishers", "hubs",
-    ):  # fmt: skip
-        for name, entry in (data.get(section) or {}).items():
-            if "source" not in entry and not entry.keys() <= {"handbook"}:
-                yield _no_source(name, document.place((section, name), key=True))
-    for i, entry in enumerate(data.get("quality") or ()):
-        if "source" not in entry:
-            yield _no_source(f"row {i + 1}", document.place(("quality", i)))
-    for path, row in matrix_rows(data):
-        if any("source" not in one for _, one in row):
-            yield _no_source(str(path[-1]), document.place(path, key=True))
+    lacking: list[tuple[object, Place]] = []
+    for section in CITED:
+        entries = (data.get(section) or {}).items()
+        lacking += [(name, document.place((section, name), key=True)) for name, one in entries if "source" not in one and not one.keys() <= {"handbook"}]
+    lacking += [(f"row {i + 1}", document.place(("quality", i))) for i, one in enumerate(data.get("quality") or ()) if "source" not in one]
+    lacking += [(path[-1], document.place(path, key=True)) for path, row in matrix_rows(data) if any("source" not in one for _, one in row)]
     if "engine" in data and "source" not in data and (data.keys() & {"title", "options"}):
-        yield _no_source(data["engine"], document.place(("engine",)))
-
-
-def _no_source(what: str, place: Place) -> Problem:
-    return Problem("no-source", f"{what} names no source", place)
+        lacking.append((data["engine"], document.place(("engine",))))
+    yield from (Problem("no-source", f"{what} names no source", place) for what, place in lacking)

@@ -1,4 +1,4 @@
-"""All lint findings of one rule set, in file order. Floor 1, pure except for reading the rule set and the package's modules."""
+"""All lint findings of one rule set, in file order. Floor 1, pure: the caller gives the current day."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from datetime import date
 
 from generator.errors import Place, Problem
 from generator.record import dataclass
-from generator.rulebook.lint.age import age_findings
-from generator.rulebook.lint.catalogue import catalogue_findings
 from generator.rulebook.lint.facts import fact_findings
 from generator.rulebook.lint.layers import layer_findings
 from generator.rulebook.lint.tables import table_findings
-from generator.rulebook.lint.unused import unused_findings
 from generator.rulebook.overlay import Gathered
 from generator.rulebook.table import bounds_of, names_read
 
@@ -27,19 +24,15 @@ class Reached:
     looked_at: int
 
 
-def findings(
-    gathered: Gathered, today: date, months: int, reached: Reached | None = None, beside: Iterable[object] = (), shared: bool = False
-) -> list[Problem]:
+def findings(gathered: Gathered, today: date, months: int, reached: Reached | None = None, shared: bool = False) -> list[Problem]:
     """All findings: only loading errors if the set does not load, else every proof.
 
-    `reached` None skips findings that need cases; `shared` includes the facts shared with the sets `beside` it."""
+    `reached` None skips findings that need cases; `shared` includes the facts that several sets share."""
     found = list(gathered.problems)
     if not found:
         found += table_findings(gathered)
-        found += catalogue_findings(gathered)
         found += fact_findings(gathered, shared)
-        found += age_findings(gathered, today, months)
-        found += unused_findings(gathered, beside, shared)
+        found += _ages(gathered, today, months)
         found += layer_findings(gathered)
         found += _row_sources(gathered)
         if reached is not None:
@@ -50,6 +43,25 @@ def findings(
 def in_order(found: Iterable[Problem]) -> list[Problem]:
     """Findings by file, line and column, each once."""
     return sorted(set(found), key=lambda p: (*(p.place or Place("", 0, 0)), SEVERITIES.index(p.severity), p.code, p.message))
+
+
+def _ages(gathered: Gathered, today: date, months: int) -> Iterator[Problem]:
+    """Sources not read, and thresholds not checked, for `months` months; invalid or future dates."""
+    for section, key in (("sources", "read"), ("thresholds", "checked")):
+        what = section.removesuffix("s")
+        for name, entry in gathered.merged[section].items():
+            where = gathered.place(section, name)
+            place = gathered.documents[where.path].place((section, name, key)) if key in entry else where
+            try:
+                day = date.fromisoformat(str(entry.get(key)))
+            except ValueError:
+                yield Problem("no-date", f"{what} {name!r} lacks the date it was {key} (2026-11-24)", place)
+                continue
+            age = (today.year - day.year) * 12 + today.month - day.month - (today.day < day.day)
+            if day > today:
+                yield Problem("future-date", f"{what} {name!r} was {key} on {day}, which is in the future", place, "warning")
+            elif age >= months:
+                yield Problem(f"stale-{what}", f"{what} {name!r} was last {key} {age} months ago, on {day}", place, "warning")
 
 
 def _row_sources(gathered: Gathered) -> Iterator[Problem]:

@@ -49,11 +49,11 @@ def table_findings(gathered: Gathered) -> Iterator[Problem]:
     """All findings for the tables of a valid rule set."""
     rows = Rows(gathered)
     for name, table in rows.tables.items():
-        yield from within_steps(rows, name, _proofs(rows, name, table["rows"]))
-    yield from within_steps(rows, "workload", _gaps(rows))
+        yield from _within_steps(rows, name, _proofs(rows, name, table["rows"]))
+    yield from _within_steps(rows, "workload", _gaps(rows))
 
 
-def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[Problem]:
+def _within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[Problem]:
     """The findings of a table's proofs, and a final one if they exceed the step limit."""
     rows.space.steps = MOST_STEPS
     try:
@@ -67,10 +67,10 @@ def within_steps(rows: Rows, table: str, proofs: Iterator[Problem]) -> Iterator[
 def _proofs(rows: Rows, name: str, found: Sequence[Row]) -> Iterator[Problem]:
     yield from _unreachable(rows, name, found)
     if name == "prefer":
-        yield from _criteria(rows, found)
+        yield from _twice(rows, found)
         if rows.gathered.merged["ruleset"].get("sizing", "detailed") == "detailed":
             yield from _unordered(rows, found)
-    else:
+    elif name != "fits":  # its rows are criteria too, but of models
         yield from _conflicts(rows, name, found)
         yield from _redundant(rows, name, found)
 
@@ -84,7 +84,6 @@ def _unreachable(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Probl
 
 
 def _conflicts(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
-    """Two rows that can match together but set a key differently."""
     for one, other in combinations([row for row in found if row.get("set")], 2):
         rows.space.spend()
         keys = [key for key in one["set"] if key in other["set"] and not _same(one["set"][key], other["set"][key])]
@@ -130,29 +129,6 @@ def _covers(rows: Rows, table: str, wide: Row, narrow: Row) -> bool:
     return not rows.space.left(rows.boxes(table, narrow), rows.boxes(table, wide))
 
 
-def _criteria(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
-    """A criterion that earlier criteria make redundant."""
-    for i, row in enumerate(found):
-        mine = rows.boxes("prefer", row)
-        if not mine or not rows.own(row):
-            continue
-        before = found[:i]
-        if "rank" in row:
-            (name,) = row["rank"].values()
-            earlier = [r for r in before if name in (r.get("rank") or {}).values() and "beyond" not in r]
-            left = rows.space.left(mine, [box for r in earlier for box in rows.boxes("prefer", r)])
-            if earlier and not left:
-                message = f"{row['id']!r} decides nothing: {earlier[-1]['id']!r} ranks by {name} before it"
-                yield Problem("shadowed-row", message, rows.gathered.in_row(row), "warning")
-            continue
-        if "order" not in row:
-            continue
-        ((name, groups),) = row["order"].items()
-        yield from _twice(rows, row, name, groups)
-        if not _tells(rows, mine, name, groups, before):
-            yield Problem("shadowed-row", f"{row['id']!r} decides nothing: earlier rows order {name} already", rows.gathered.in_row(row), "warning")
-
-
 def _unordered(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
     """Methods that no order places for some goal and hardware: the estimates alone would judge their loss."""
     orders = [row for row in takewhile(lambda row: "beyond" not in row, found) if "method" in (row.get("order") or {})]
@@ -167,26 +143,16 @@ def _unordered(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
             return
 
 
-def _twice(rows: Rows, row: Row, name: str, groups: Sequence[object]) -> Iterator[Problem]:
-    seen: set[object] = set()
-    for i, group in enumerate(groups):
-        for word in group if isinstance(group, list) else [group]:
-            if word in seen:
-                yield Problem("twice-in-order", f"{word!r} appears twice in the order of {row['id']!r}", rows.gathered.in_row(row, "order", name, i))
-            seen.add(word)
-
-
-def _tells(rows: Rows, mine: Sequence[Box], name: str, groups: Sequence[object], before: Sequence[Row]) -> bool:
-    places = _places(groups)
-    words = sorted({*places, *rows.space.words(name)}, key=str)
-    earlier = [(_places(r["order"][name]), rows.boxes("prefer", r)) for r in before if name in (r.get("order") or {})]
-    for one, other in combinations([*words, None], 2):
-        if places.get(one, len(places)) == places.get(other, len(places)):
-            continue
-        told = [box for known, boxes in earlier if known.get(one, len(known)) != known.get(other, len(known)) for box in boxes]
-        if rows.space.left(mine, told):
-            return True
-    return False
+def _twice(rows: Rows, found: Sequence[Row]) -> Iterator[Problem]:
+    for row in found:
+        for name, groups in (row.get("order") or {}).items():
+            seen: set[object] = set()
+            for i, group in enumerate(groups):
+                for word in group if isinstance(group, list) else [group]:
+                    if word in seen:
+                        place = rows.gathered.in_row(row, "order", name, i)
+                        yield Problem("twice-in-order", f"{word!r} appears twice in the order of {row['id']!r}", place)
+                    seen.add(word)
 
 
 def _places(groups: Sequence[object]) -> dict[object, int]:
@@ -194,7 +160,6 @@ def _places(groups: Sequence[object]) -> dict[object, int]:
 
 
 def _gaps(rows: Rows) -> Iterator[Problem]:
-    """Required keys that no row sets for some spec or candidate."""
     profile, goal = ("profile", None), ("goal", None)
     unknown: Values = frozenset({None})
     known = rows.space.known(("profile", "goal"))
