@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -44,6 +44,28 @@ def version_key(version: str) -> tuple[int, ...]:
     numbers = [int("".join(c for c in part if c.isdigit()) or 0) for part in main.split(".")]
     numbers += [0] * (4 - len(numbers))
     return (*numbers, 0 if suffix else 1, int("".join(c for c in suffix if c.isdigit()) or 0))
+
+
+def in_span(span: Mapping[str, Any], key: tuple[int, ...]) -> bool:
+    """Whether a version (its key) lies in a span: from `since` on, and before `until`; both are optional."""
+    since, until = span.get("since"), span.get("until")
+    return (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
+
+
+def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """The first and the last of each run of consecutive numbers, in their order."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers as `0-3,8`."""
+    return ",".join(f"{first}-{last}" if last > first else str(first) for first, last in runs(numbers))
 
 
 def grouped(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[list[Thing]]:

@@ -207,8 +207,8 @@ def restated() -> str:
         done = gen_deploy("init", "chat.yaml", "--from", "serve.sh", "--gpu", "2x RTX 4090", folder=folder)
         assert done.returncode == 0, done.stderr
         spec = Path(folder, "chat.yaml").read_text(encoding="utf-8")
-    told = f'$ cat serve.sh\n{command}\n$ gen-deploy init chat.yaml --from serve.sh --gpu "2x RTX 4090"\n{done.stdout}{done.stderr}'
-    return "\n\n".join([fenced("console", told), fenced("yaml", spec)])
+    told = f'$ gen-deploy init chat.yaml --from serve.sh --gpu "2x RTX 4090"\n{done.stdout}{done.stderr}'
+    return "\n\n".join([fenced("sh", f"# file: serve.sh\n{command}\n"), fenced("console", told), fenced("yaml", spec)])
 
 
 def sample() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,16 +14,17 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
+# commands that tests start would compile each module again, which takes as long as all else that they do
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 USERS = ("GEN_DEPLOY_CACHE", "GEN_DEPLOY_ALLOW_OUTSIDE", "NO_COLOR", "FORCE_COLOR", "HF_TOKEN", "COLUMNS")
 """Variables of the user's that would change what is printed or where things go."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled_rules_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Compiled rules go to a folder of this session, for the tests and for the commands that they start.
-
-    llama.cpp's build stays where it is: its cache is found before, and named.
-    """
+    """Nothing of the user's cache is read or written; llama.cpp's build stays where it is: its cache is found before, and named."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path("~").expanduser() / ".cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GEN_DEPLOY_CACHE", os.environ.get("GEN_DEPLOY_CACHE") or f"{home}/gen-deploy")

@@ -55,7 +55,7 @@ def commands(document: Path) -> Iterator[Command]:
 
 def described(document: Path) -> Iterator[tuple[str, str]]:
     """Files that a document lets the reader write: `title` and text of fenced blocks that begin with `# file: NAME`."""
-    for text in re.findall(r"^```yaml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+    for text in re.findall(r"^```(?:yaml|sh)\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         first, _, rest = text.partition("\n")
         if first.startswith("# file: "):
             yield first.removeprefix("# file: ").strip(), rest

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import generator
 from generator.engines import ENGINES, benchmarks, log_parsers
+from generator.engines.benchmark import BenchLoad
+from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook, load
 
 ROOT = Path(generator.__file__).resolve().parent
@@ -49,6 +52,13 @@ def test_no_engine_is_named_outside_its_room() -> None:
     assert {module for module, _ in found} == EXCEPT
 
 
+def test_what_rooms_read_has_the_form_that_the_schema_says() -> None:
+    Draft202012Validator(shipped("schemas/engines.json")).validate(shipped("engines.json"))
+    load_words = {f"{{{name}}}" for name in (*BenchLoad._fields, "model")}
+    words = {word for own in benchmarks().values() for word in own.words if word.startswith("{")}
+    assert words and words <= load_words
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_a_room_names_is_a_threshold_or_a_source(engine: str, book: RuleBook) -> None:
     room = ENGINES[engine]
@@ -68,8 +78,8 @@ def test_every_engine_has_a_room_and_facts(book: RuleBook) -> None:
 
 
 def test_every_parser_of_logs_knows_words_of_its_own() -> None:
-    assert [parser.mentions([]) for parser in log_parsers()] == [0, 0, 0, 0]
-    assert all(parser.words for parser in log_parsers())
+    assert [parser.LOG.mentions([]) for parser in log_parsers()] == [0, 0, 0, 0]
+    assert all(parser.LOG.words for parser in log_parsers())
 
 
 def test_a_plan_and_its_files_need_no_log(tmp_path: Path) -> None:

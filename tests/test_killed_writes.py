@@ -9,6 +9,7 @@ import pytest
 from killed_writes import Kills
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and bash")
 def test_a_killed_run_leaves_the_old_set_the_new_one_or_one_that_does_not_start(tmp_path: Path) -> None:
     kills = Kills(tmp_path, seed=14)

@@ -26,7 +26,8 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from rows import Known, NotScorable
 
-from generator.engines import cache_cost, llama_cpp
+from generator.engines import ENGINES as ROOMS
+from generator.engines import cache_cost
 from generator.quantity import GIB, MIB
 from generator.sizing.footprint import Device, Layout, Load
 from generator.sizing.gguf import gguf_sizes
@@ -131,7 +132,7 @@ def gguf_server(row: Row, known: Known) -> Iterator[Score]:
     numbers = known.numbers(build, replaced)
     load = Load(row["n_ctx"], 1, row["n_ubatch"])
     stages = gpus if row.get("pipeline_copies", 4) > 1 else 1
-    fixed = llama_cpp.ROOM.memory.fixed(shape, Layout(1, stages), load, Device(24 * GIB), 0, numbers)
+    fixed = ROOMS["llama.cpp"].memory.fixed(shape, Layout(1, stages), load, Device(24 * GIB), 0, numbers)
     latent = " (MLA)" if shape.mla or row.get("arch") == "deepseek2" else ""
     yield Score(f"{engine} compute MiB{latent}", fixed.activations / MIB, on_gpu["compute"][-1])
 

@@ -1,12 +1,15 @@
-"""Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's). Floor 3, pure."""
+"""Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's), and of layers with a state.
+
+Floor 3, pure but for the tables. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the config
+says otherwise."""
 
 from __future__ import annotations
 
 from generator.architecture.families import Family
 from generator.architecture.fields import Fields
-from generator.architecture.parts import Part, biased, vector
+from generator.architecture.parts import Part
 from generator.architecture.shape import CacheGroup
-from generator.architecture.tables import Sizes, parts_of
+from generator.architecture.tables import Sizes, numbers_of, parts_of
 from generator.record import dataclass
 
 INDEX_BYTES = 132
@@ -40,68 +43,35 @@ class Heads:
 def grouped(heads: Heads, hidden: int, family: Family, fields: Fields) -> list[Part]:
     """Query, key, value and output projections, with their biases and norms."""
     flag = fields.flag("attention_bias", "qkv_bias", "add_qkv_bias", "bias", "use_bias", "use_qkv_bias")
-    qkv_bias = flag if family.qkv_bias == "config" else family.qkv_bias
-    if family.qkv_bias is True and fields.has("qkv_bias"):
-        qkv_bias = fields.flag("qkv_bias")
-    out_bias = flag if family.out_bias == "config" else family.out_bias
-    if fields.has("attention_out_bias"):
-        out_bias = fields.flag("attention_out_bias")
-    base = f"{family.attn}." if family.attn else ""
-    query = heads.query * heads.key_dim * (2 if heads.gate else 1)
-    key, value = heads.kv * heads.key_dim, heads.kv * heads.value_dim
-    parts: list[Part] = []
-    if family.fused_qkv:
-        fused = Part("attn_qkv", "attention", query + key + value, hidden, "column", f"{base}qkv_proj", heads=heads.kv)
-        parts += biased(fused, qkv_bias)
-    else:
-        parts += biased(Part("attn_q", "attention", query, hidden, "column", f"{base}q_proj"), qkv_bias)
-        for name, rows in (("k", key), ("v", 0 if heads.value_is_key else value)):
-            if heads.own_kv and rows:
-                parts += biased(Part(f"attn_{name}", "attention", rows, hidden, "column", f"{base}{name}_proj", heads=heads.kv), qkv_bias)
-    out = Part("attn_output", "attention", hidden, heads.query * heads.value_dim, "row", f"{base}o_proj")
-    parts += biased(out, out_bias)
-    if kind := _gated(fields, family):
-        rows = heads.query * (heads.value_dim if kind == "full" else 1)
-        parts.append(Part("attn_gate", "attention", rows, hidden, "column", f"{family.attn}.g_proj"))
-    if heads.sinks:
-        parts.append(vector("attn_sinks", "attention", heads.query, "column"))
-    parts += _qk_norms(heads, family, fields)
-    return parts
+    qkv_bias = fields.flag("qkv_bias", default=True) if family.qkv_bias is True else flag and bool(family.qkv_bias)
+    out_bias = fields.flag("attention_out_bias", default=flag if family.out_bias == "config" else family.out_bias)
+    norm = ("head" if fields.flag("use_qk_norm") else "") if family.qk_norm == "flag" else family.qk_norm
+    given = {
+        **numbers_of(family), **numbers_of(heads), **_gates(fields, family), "hidden": hidden, "qkv_bias": qkv_bias, "out_bias": out_bias,
+        "norm_head": norm == "head", "norm_full": norm == "full", "own_value": heads.own_kv and not heads.value_is_key,
+    }  # fmt: skip
+    return parts_of("grouped", Sizes("grouped", fields, given), "attention", family.attn)
 
 
-_GATES = {**dict.fromkeys(("per-head", "head_wise"), "head"), **dict.fromkeys(("per-element", "element_wise"), "full")}
+_GATES = {"per-head": "head", "head_wise": "head", "per-element": "full", "element_wise": "full"}
 
 
-def _gated(fields: Fields, family: Family) -> str:
-    """How a projection gates the attention's output: by one value a `head`, in `full` width, or not at all."""
+def _gates(fields: Fields, family: Family) -> dict[str, int]:
+    """Whether a projection gates the attention's output: by one value a head, in full width, or neither."""
+    gate: str = "full" if fields.flag("mla_use_output_gate") else family.attn_gate
     if family.attn_gate == "config":
         said = fields.values.get("gating", fields.values.get("gated_attention_proj_granularity_type"))
-        return "head" if said is True or fields.flag("use_head_wise_attn_gate") else _GATES.get(str(said), "")
-    return "full" if fields.flag("mla_use_output_gate") else family.attn_gate
-
-
-def _qk_norms(heads: Heads, family: Family, fields: Fields) -> list[Part]:
-    """Norms of query and key, if the family has them."""
-    norm = family.qk_norm
-    if norm == "flag":
-        norm = "head" if fields.flag("use_qk_norm") else ""
-    if not norm:
-        return []
-    if norm == "full":
-        query = vector("attn_q_norm", "norm", heads.query * heads.key_dim, "column")
-        return [query, vector("attn_k_norm", "norm", heads.kv * heads.key_dim, "column", heads.kv)]
-    parts = [vector("attn_q_norm", "norm", heads.key_dim)]
-    return parts + ([vector("attn_k_norm", "norm", heads.key_dim)] if heads.own_kv else [])
+        gate = "head" if said is True or fields.flag("use_head_wise_attn_gate") else _GATES.get(str(said), "")
+    return {"gate_head": gate == "head", "gate_full": gate == "full"}
 
 
 def latent(fields: Fields, hidden: int, family: Family, indexer: bool) -> tuple[list[Part], CacheGroup, int]:
     """Multi-head latent attention (DeepSeek-V2 and later): parts, cache of one layer, width of the rotary part."""
-    kind, module = _gated(fields, family), f"{family.attn}."
-    sizes = Sizes("latent", fields, {"hidden": hidden, "gate_head": int(kind == "head"), "gate_full": int(kind == "full")})
-    found = parts_of("latent", sizes, "attention", module)
+    sizes = Sizes("latent", fields, {"hidden": hidden, **_gates(fields, family)})
+    found = parts_of("latent", sizes, "attention", family.attn)
     if indexer:
         queries = Sizes("indexer", fields, {"hidden": hidden, "query": sizes["lora"] or hidden})
-        found += parts_of("indexer", queries, "attention", f"{module}indexer.")
+        found += parts_of("indexer", queries, "attention", f"{family.attn}.indexer")
     latent_dim = sizes["rank"] + sizes["rope"]
     return found, CacheGroup("latent", 1, 1, latent_dim=latent_dim, index_bytes=INDEX_BYTES if indexer else 0), sizes["rope"]
 
@@ -111,19 +81,19 @@ def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], lis
 
     `ratio` 0 keeps the window only; ratio 4 overlaps its compression windows and has an indexer."""
     sizes = Sizes("compressed", fields, {"hidden": hidden})
-    found, dim = parts_of("compressed", sizes, "attention", "attn."), sizes["dim"]
+    found, dim = parts_of("compressed", sizes, "attention", "attn"), sizes["dim"]
     beside = fields.integer("qk_rope_head_dim") + dim // FP8_BLOCK
     caches = [CacheGroup("sliding", 1, 1, dim, 0, sizes["window"], fp8_bytes=beside)]
     overlaps = ratio == 4
     if ratio:
-        found += _compressor("attn_compressor", hidden, dim, ratio, "attn.compressor.")
+        found += _compressor("attn_compressor", hidden, dim, ratio, "attn.compressor")
         index_bytes = INDEX_BYTES if overlaps else 0
         caches.append(CacheGroup("latent", 1, 1, latent_dim=dim, stride=ratio, index_bytes=index_bytes, fp8_bytes=beside))
         caches.append(_uncompressed(dim, ratio))
     if overlaps:
         index = Sizes("compressed indexer", fields, {"hidden": hidden, "lora": sizes["lora"]})
-        found += parts_of("compressed indexer", index, "attention", "attn.indexer.")
-        found += _compressor("indexer.compressor", hidden, index["dim"], ratio, "attn.indexer.compressor.")
+        found += parts_of("compressed indexer", index, "attention", "attn.indexer")
+        found += _compressor("indexer.compressor", hidden, index["dim"], ratio, "attn.indexer.compressor")
         caches.append(_uncompressed(index["dim"], ratio))
     return found, caches
 
@@ -136,5 +106,29 @@ def _uncompressed(dim: int, ratio: int) -> CacheGroup:
 
 def _compressor(name: str, hidden: int, dim: int, ratio: int, module: str) -> list[Part]:
     """The pooling of `ratio` tokens into one vector; unquantized (16 bits)."""
-    sizes = Sizes("compressor", Fields({}), {"hidden": hidden, "dim": dim, "ratio": ratio, "width": dim * (2 if ratio == 4 else 1)})
-    return parts_of("compressor", sizes, "attention", module, f"{name}_")
+    sizes = Sizes("compressor", None, {"hidden": hidden, "dim": dim, "ratio": ratio, "width": dim * (2 if ratio == 4 else 1)})
+    return parts_of("compressor", sizes, "attention", module, name + "_{}")
+
+
+_DTYPES = {"float32": 32, "fp32": 32, "bfloat16": 16, "float16": 16, "half": 16}
+_MODULES = {"mamba": "mamba", "mamba-2": "mamba", "delta": "linear_attn", "short-conv": "conv"}
+"""Names of the module in a layer, by the word of the trait `linear`; `self_attn` for the others."""
+
+
+def linear(kind: str, fields: Fields, hidden: int, module: str = "") -> tuple[list[Part], CacheGroup]:
+    """The parts and the cache of one layer, by the word of the trait `linear`.
+
+    Without a short convolution a layer of Kimi delta attention is lightning attention (Ling 2.5). `mamba_ssm_dtype` and
+    `mamba_ssm_cache_dtype` name the precision of the state."""
+    config, given = fields, {"hidden": hidden}
+    if kind == "kimi-delta":
+        config = fields.child("linear_attn_config") or fields
+        given |= {"whole_layer": int(fields.flag("no_kda_lora")), "whole_gate": int(fields.flag("use_full_rank_gate"))}
+        if not config.has("short_conv_kernel_size"):
+            kind, config = "lightning", fields
+    sizes = Sizes(kind, config, given)
+    conv, ssm = sizes["conv_values"], sizes["ssm_values"]
+    bits = _DTYPES.get(fields.word("mamba_ssm_dtype", "mamba_ssm_cache_dtype"), 0)
+    size = 2 * conv + ssm * (bits or 32) // 8
+    found = parts_of(kind, sizes, "linear_attention", module or _MODULES.get(kind, "self_attn"))
+    return found, CacheGroup("state", 1, state_bytes=size, conv_values=conv, ssm_values=ssm, ssm_bits=bits)

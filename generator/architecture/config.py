@@ -1,7 +1,8 @@
 """A model's architecture from its Hugging Face `config.json`.
 
 Floor 3, pure. The rules list the traits of each `model_type` (`families`); an unlisted type is an error, never
-a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request."""
+a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request. The rotary table is
+vLLM's: as long as the scaled context, in the model's dtype."""
 
 from __future__ import annotations
 
@@ -11,16 +12,22 @@ from typing import Literal
 
 from generator.architecture.experts import Experts, read_experts
 from generator.architecture.families import Families, Family, family_of
-from generator.architecture.fields import MAX_LAYERS, Fields
-from generator.architecture.parts import Collector, Part, vector
-from generator.architecture.positions import max_context, rotary, yarn_context
+from generator.architecture.fields import MAX_LAYERS, MAX_TOKENS, Fields
+from generator.architecture.parts import collected, matrix
 from generator.architecture.quantization import Scheme, read_quantization
 from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
-from generator.architecture.stacks import STACKS, Context, hybrid_blocks
+from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
+from generator.architecture.tables import Sizes, numbers_of, parts_of
 from generator.architecture.unloaded import unloaded
 from generator.architecture.vision import audio_tower, tower
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.quantity import ceil_to
+
+_UNSCALED = ("", "default", "su", "longrope", "llama3", "mrope", "proportional", "yarn")
+"""Kinds of rope scaling that `max_position_embeddings` already includes."""
+
+_MULTIMODAL_POSITIONS = 4
+"""vLLM makes the table of multimodal positions four times as long."""
 
 
 class UnknownFamily(InputError):
@@ -40,17 +47,14 @@ def from_config(config: Mapping[str, object], families: Families, place: Place |
     context = _context(fields, family)
     stack = STACKS[family.stack](context)
     scheme = read_quantization(outer, fields)
-    collector = Collector(scheme)
-    for parts, layers in stack.parts:
-        collector.add(parts, layers)
     tied = (outer if outer.has("tie_word_embeddings") else fields).flag("tie_word_embeddings")
     vocab = fields.integer("padded_vocab_size", "vocab_size")
-    matrices = _embeddings(context, vocab, tied, scheme) + collector.matrices()
+    matrices = _embeddings(context, vocab, tied, scheme) + collected(stack.parts, scheme)
     seen, encoder = tower(outer, context.hidden, context.width, families)
     seen += audio_tower(outer, context.hidden, families)
     idle, copied = unloaded(context, stack, scheme, vocab)
-    yarn = yarn_context(fields, family)
-    dim, rows = rotary(fields, family, stack, max(context.tokens, yarn))
+    yarn = _yarn_context(fields, family)
+    dim, rows = _rotary(fields, family, stack, max(context.tokens, yarn))
     experts = context.experts or Experts(0, 0, 0)
     return ModelArchitecture(
         model_type=kind, layers=context.layers, hidden_size=context.hidden, intermediate_size=context.width or experts.width,
@@ -86,18 +90,15 @@ def _read(outer: Fields, families: Families) -> tuple[Fields, Fields, str, Famil
 
 
 def _context(fields: Fields, family: Family) -> Context:
-    """Sizes that every stack reads."""
     if family.stack == "mixers":
         layers = len(hybrid_blocks(fields))
-        if layers > MAX_LAYERS:
-            raise fields.problem("layers_block_type", f"must not have more than {MAX_LAYERS} layers")
     else:
         layers = fields.integer("num_hidden_layers", "num_layers", "n_layer", "n_layers", high=MAX_LAYERS)
     layers *= 2 if family.twin_layers else 1
     hidden = fields.integer("hidden_size", "n_embd", "d_model")
     experts = read_experts(fields)
     width = _width(fields, family, hidden, experts) // (2 if family.halved_width else 1)
-    return Context(fields, family, layers, hidden, width, max_context(fields, family), experts)
+    return Context(fields, family, layers, hidden, width, _max_context(fields, family), experts)
 
 
 def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None) -> int:
@@ -116,34 +117,18 @@ def _width(fields: Fields, family: Family, hidden: int, experts: Experts | None)
 
 def _embeddings(context: Context, vocab: int, tied: bool, scheme: Scheme | None) -> list[Matrix]:
     """Input and output embeddings and the last norm, in the pipeline stages that hold them."""
-    fields, hidden, last = context.fields, context.hidden, context.layers - 1
-    rows = fields.integer("embedding_size", default=vocab)
-    found = [Matrix("token_embd", "embedding", rows, hidden, 1, "vocab")]
-    if not tied:
-        storage = scheme("lm_head", None) if scheme else None
-        head = Matrix("output", "lm_head", vocab, hidden, 1, "vocab", "column", storage is not None, last, last)
-        found.append(replace(head, storage=storage))
-    if context.family.lm_head_bias or fields.flag("lm_head_bias"):
-        found.append(Matrix("output.bias", "lm_head", vocab, 1, 1, "vocab", layer_first=last, layer_last=last))
-    if context.family.positions == "learned":
-        found.append(Matrix("position_embd", "embedding", max(1, context.tokens), hidden, 1))
-    if types := fields.integer("type_vocab_size", low=0, default=0):
-        found.append(Matrix("token_types", "embedding", types, hidden, 1))
-    norms = [vector("output_norm", "norm", hidden)]
-    if context.family.norm_bias:
-        norms.append(vector("output_norm.bias", "norm", hidden))
-    if context.family.stack == "compressed":
-        streams = fields.integer("hc_mult", high=64, default=1)
-        norms.append(Part("hc_head_fn", "other", streams, 2 * streams * hidden, linear=False))
-    found += [Matrix(p.name, p.role, p.rows, p.columns, 1, layer_first=last, layer_last=last) for p in norms]
-    per_layer = fields.integer("hidden_size_per_layer_input", low=0, default=0)
-    if per_layer:
-        width = per_layer * context.layers
-        rows = fields.integer("vocab_size_per_layer_input", default=vocab)
-        found.append(Matrix("per_layer_token_embd", "embedding", rows, width, 1, "vocab"))
-        found.append(Matrix("per_layer_model_proj", "other", width, hidden, 1))
-        found.append(Matrix("per_layer_proj_norm", "norm", per_layer, 1, 1))
-    return found
+    family, last = context.family, context.layers - 1
+    given = {
+        **numbers_of(family), "hidden": context.hidden, "vocab": vocab, "tokens": context.tokens, "layers": context.layers,
+        "learned": family.positions == "learned", "compressed": family.stack == "compressed",
+    }  # fmt: skip
+    tables = (("before the layers", 0), ("after the layers", last))
+    found = [matrix(part, [layer], None, False) for name, layer in tables for part in parts_of(name, Sizes(name, context.fields, given), "other")]
+    if tied:
+        return found
+    storage = scheme("lm_head", None) if scheme else None
+    head = Matrix("output", "lm_head", vocab, context.hidden, 1, "vocab", quantizable=storage is not None, layer_first=last, layer_last=last, storage=storage)
+    return [found[0], head, *found[1:]]
 
 
 def _summary(scheme: Scheme | None, matrices: list[Matrix]) -> CheckpointQuantization | None:
@@ -159,3 +144,60 @@ def _dtype(outer: Fields, fields: Fields) -> Literal["bf16", "fp16", "fp32"]:
     word = fields.word("torch_dtype", "dtype") or outer.word("torch_dtype", "dtype")
     word = word.removeprefix("torch.")
     return "fp16" if word in ("float16", "half") else "fp32" if word == "float32" else "bf16"
+
+
+def _scaling(fields: Fields) -> Fields | None:
+    """`rope_scaling` or `rope_parameters`; where those are kept by kind of layer, of the first kind that is scaled."""
+    found = fields.child("rope_scaling", "rope_parameters")
+    if found is None or found.has("rope_type", "type"):
+        return found
+    kinds = [kind for key, value in found.values.items() if isinstance(value, Mapping) and (kind := found.child(key)) is not None]
+    return next((kind for kind in kinds if kind.has("factor") and kind.has("rope_type", "type")), None)
+
+
+def _base(fields: Fields) -> int:
+    """`max_position_embeddings` in its spellings; 0 where unknown."""
+    names = ("max_position_embeddings", "n_positions", "seq_length", "max_seq_len", "max_sequence_length")
+    return fields.integer(*names, "model_max_length", low=0, high=MAX_TOKENS, default=0)
+
+
+def _max_context(fields: Fields, family: Family) -> int:
+    """Tokens of context, rope scaling included; 0 if the config does not say."""
+    base = max(0, _base(fields) - family.positions_offset)
+    scaling = _scaling(fields)
+    if scaling is None or family.context_scaled:
+        return base
+    if scaling.word("rope_type", "type") in _UNSCALED:
+        return base or _yarn_context(fields, family)
+    return min(MAX_TOKENS, int(base * scaling.number("factor", 0.001, 1e6, 1.0)))
+
+
+def _yarn_context(fields: Fields, family: Family) -> int:
+    """What some engines take for the context under YaRN: the original one times the factor; 0 without YaRN.
+
+    Configs that state the scaled length say the same with both; recipes that only add `rope_scaling` to a config do not."""
+    scaling = _scaling(fields)
+    if scaling is None or family.context_scaled or scaling.word("rope_type", "type") != "yarn":
+        return 0
+    original = scaling.integer("original_max_position_embeddings", low=0, high=MAX_TOKENS, default=0) or _base(fields)
+    return min(MAX_TOKENS, int(original * scaling.number("factor", 0.001, 1e6, 1.0)))
+
+
+def _rotary(fields: Fields, family: Family, stack: Stack, context: int) -> tuple[int, int]:
+    """Width of one rotary row in values, and the total rows of all tables."""
+    if family.positions != "rotary" or fields.flag("alibi") or stack.rotary_dim == 0:
+        return 0, 0
+    parameters = fields.child("rope_parameters")
+    share = fields.number("partial_rotary_factor", 0, 1, 0) or fields.number("rotary_pct", 0, 1, 0)
+    if not share and parameters is not None:
+        share = parameters.number("partial_rotary_factor", 0, 1, 0)
+    dim = stack.rotary_dim or fields.integer("rotary_dim", default=int(stack.head_dim * (share or 1.0)) or 1)
+    rows = context
+    scaling = _scaling(fields)
+    if scaling is not None and scaling.word("rope_type", "type") in ("longrope", "su"):
+        rows += fields.integer("original_max_position_embeddings", low=0, high=MAX_TOKENS, default=0)
+    if family.mrope:
+        rows *= _MULTIMODAL_POSITIONS
+    if fields.has("rope_local_base_freq") or (parameters is not None and parameters.child("sliding_attention")):
+        rows *= 2
+    return dim, rows

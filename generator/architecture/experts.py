@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from generator.architecture.families import Family
 from generator.architecture.fields import Fields
-from generator.architecture.parts import Part, biased, vector
-from generator.architecture.shape import Role
+from generator.architecture.parts import Part
+from generator.architecture.tables import Sizes, numbers_of, parts_of
+from generator.architecture.windows import marked
 from generator.record import dataclass
 
 
@@ -29,47 +30,24 @@ class Experts:
 def dense(width: int, hidden: int, family: Family, fields: Fields) -> list[Part]:
     """A feed-forward layer of `width`."""
     bias = fields.flag("mlp_bias") if family.mlp_bias == "config" else family.mlp_bias
-    return _feed_forward("", "mlp", width, hidden, family, bias, family.ffn)
-
-
-def _feed_forward(suffix: str, role: Role, width: int, hidden: int, family: Family, bias: bool, module: str) -> list[Part]:
-    base = f"{module}." if module else ""
-    parts: list[Part] = []
-    if family.fused_gate_up:
-        parts += biased(Part(f"ffn_up{suffix}", role, 2 * width, hidden, "column", f"{base}gate_up_proj"), bias)
-    else:
-        if family.gated:
-            parts += biased(Part(f"ffn_gate{suffix}", role, width, hidden, "column", f"{base}gate_proj"), bias)
-        parts += biased(Part(f"ffn_up{suffix}", role, width, hidden, "column", f"{base}up_proj"), bias)
-    parts += biased(Part(f"ffn_down{suffix}", role, hidden, width, "row", f"{base}down_proj"), bias)
-    return parts
+    sizes = Sizes("feed-forward", fields, {**numbers_of(family), "width": width, "hidden": hidden, "mlp_bias": bias})
+    return parts_of("feed-forward", sizes, "mlp", family.ffn)
 
 
 def mixture(experts: Experts, hidden: int, family: Family) -> list[Part]:
     """Router, routed experts and shared experts of one layer."""
-    inner = experts.latent or hidden
-    parts: list[Part] = []
-    base = f"{family.experts}.0."
-    gate, up, down = family.expert_names
-    names = (("ffn_gate_exps", gate),) if family.gated else ()
+    names = dict(zip(("gate_proj", "up_proj", "down_proj"), family.expert_names, strict=True))
+    given = {**numbers_of(family), **numbers_of(experts), "hidden": hidden, "inner": experts.latent or hidden}
+    found: list[Part] = []
     for count, width in ((experts.count, experts.width), *experts.others):
-        parts.append(Part("ffn_gate_inp", "router", count, hidden, "replicated", family.router, linear=False))
-        if family.router_bias:
-            parts.append(vector("exp_probs_b", "router", count))
-        for name, module in (*names, ("ffn_up_exps", up)):
-            part = Part(name, "expert", width, inner, "expert", base + module, count)
-            parts += biased(part, family.expert_bias)
-        last = Part("ffn_down_exps", "expert", inner, width, "expert", base + down, count, "row")
-        parts += biased(last, family.expert_bias)
-    if experts.latent:
-        ffn = family.experts.partition(".")[0]
-        parts.append(Part("ffn_latent_down", "other", inner, hidden, "replicated", f"{ffn}.fc1_latent_proj"))
-        parts.append(Part("ffn_latent_up", "other", hidden, inner, "replicated", f"{ffn}.fc2_latent_proj"))
+        sizes = Sizes("experts", None, {**given, "count": count, "width": width})
+        found += parts_of("experts", sizes, "expert", f"{family.experts}.0", words=names)
+    around = Sizes("experts' surroundings", None, given)
+    found += parts_of("experts' surroundings", around, "other", family.experts.partition(".")[0])
     if experts.shared:
-        parts += _feed_forward("_shexp", "shared_expert", experts.shared, hidden, family, False, family.shared)
-        if family.shared_gate:
-            parts.append(Part("ffn_gate_inp_shexp", "router", 1, hidden, module=f"{family.shared}_gate", linear=False))
-    return parts
+        shared = Sizes("feed-forward", None, {**given, "width": experts.shared, "mlp_bias": 0})
+        found += parts_of("feed-forward", shared, "shared_expert", family.shared, "{}_shexp")
+    return found
 
 
 def read_experts(fields: Fields) -> Experts | None:
@@ -103,26 +81,9 @@ def _shared_width(fields: Fields, width: int) -> int:
 
 def sparse_layers(fields: Fields, layers: int) -> list[bool]:
     """For each layer whether its feed-forward part is a mixture of experts."""
-    kinds = fields.sequence("mlp_layer_types", str, layers)
-    if kinds is not None:
-        return [kind == "sparse" for kind in kinds[:layers]]
-    moe_layers = fields.sequence("moe_layers", int)
-    if moe_layers is not None:
-        chosen_layers = set(moe_layers)
-        return [i in chosen_layers for i in range(layers)]
-    listed = fields.values.get("moe_layers_enum")
-    if isinstance(listed, str):  # "3,4,5"
-        words = set(listed.replace(" ", "").split(","))
-        return [str(i) in words for i in range(layers)]
-    if isinstance(fields.values.get("moe_layer_freq"), list):
-        chosen = fields.integers("moe_layer_freq", layers) or []
-        return [bool(value) for value in chosen[:layers]]
-    if fields.has("interleave_moe_layer_step"):
-        step = fields.integer("interleave_moe_layer_step", low=0, high=4096)
-        return [step > 0 and (i + 1) % step == 0 for i in range(layers)]
-    if fields.has("expert_layer_period"):  # Jamba
-        period, offset = fields.integer("expert_layer_period", high=4096), fields.integer("expert_layer_offset", low=0, high=4096, default=0)
-        return [i % period == offset for i in range(layers)]
+    found = marked("mixtures", fields, layers)
+    if found is not None:
+        return found
     first = fields.integer("first_k_dense_replace", "moe_layer_start_index", "num_dense_layers", low=0, default=0)
     step = fields.integer("decoder_sparse_step", "moe_layer_freq", "moe_layer_interval", low=1, high=4096, default=1)
     skipped = set(fields.sequence("mlp_only_layers", int) or ())

@@ -5,7 +5,6 @@ the key's name, never an arithmetic exception."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -54,22 +53,27 @@ class Fields:
 
     def has(self, *keys: str) -> bool:
         """Whether one of `keys` has a value."""
-        return any(self.values.get(k) is not None for k in keys)
+        return self._first(keys)[1] is not None
 
-    def integer(self, *keys: str, low: int = 1, high: int = MAX_WIDTH, default: int | None = None) -> int:
-        """The first of `keys` that has a value, as a whole number between `low` and `high`."""
+    def _first(self, keys: tuple[str, ...]) -> tuple[str, object]:
+        """The first of `keys` that has a value, and the value; None where none has one."""
         for key in keys:
             value = self.values.get(key)
             if value is not None:
-                return self._whole(key, _alike(value), low, high)
+                return key, value
+        return "", None
+
+    def integer(self, *keys: str, low: int = 1, high: int = MAX_WIDTH, default: int | None = None) -> int:
+        """The first of `keys` that has a value, as a whole number between `low` and `high`."""
+        key, value = self._first(keys)
+        if value is not None:
+            return self._whole(key, _alike(value), low, high)
         if default is None:
             raise self.missing(*keys)
         return default
 
     def _whole(self, key: str, value: object, low: int, high: int) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.problem(key, f"must be a whole number, not {_shown(value)}")
-        if isinstance(value, float) and (not math.isfinite(value) or value != int(value)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not (isinstance(value, int) or value.is_integer()):
             raise self.problem(key, f"must be a whole number, not {_shown(value)}")
         if not low <= value <= high:
             raise self.problem(key, f"must lie between {low} and {high}, not {_shown(value)}")
@@ -88,23 +92,17 @@ class Fields:
 
     def flag(self, *keys: str, default: bool = False) -> bool:
         """A truth value."""
-        for key in keys:
-            value = self.values.get(key)
-            if value is not None:
-                if not isinstance(value, bool):
-                    raise self.problem(key, f"must be true or false, not {_shown(value)}")
-                return value
-        return default
+        key, value = self._first(keys)
+        if not isinstance(value, bool | None):
+            raise self.problem(key, f"must be true or false, not {_shown(value)}")
+        return default if value is None else value
 
     def word(self, *keys: str, default: str = "") -> str:
         """A string."""
-        for key in keys:
-            value = self.values.get(key)
-            if value is not None:
-                if not isinstance(value, str):
-                    raise self.problem(key, f"must be a string, not {_shown(value)}")
-                return value
-        return default
+        key, value = self._first(keys)
+        if not isinstance(value, str | None):
+            raise self.problem(key, f"must be a string, not {_shown(value)}")
+        return default if value is None else value
 
     def sequence(self, key: str, kind: type[T], length: int | None = None) -> list[T] | None:
         """A list of `kind` (of `length` items at least), or None if the key has no value."""
@@ -129,13 +127,10 @@ class Fields:
 
     def child(self, *keys: str) -> Fields | None:
         """A nested mapping, or None."""
-        for key in keys:
-            value = self.values.get(key)
-            if value is not None:
-                if not isinstance(value, Mapping):
-                    raise self.problem(key, f"must be a mapping, not {_shown(value)}")
-                return Fields(value, self.place, f"{self.where}{key}.")
-        return None
+        key, value = self._first(keys)
+        if not isinstance(value, Mapping | None):
+            raise self.problem(key, f"must be a mapping, not {_shown(value)}")
+        return None if value is None else Fields(value, self.place, f"{self.where}{key}.")
 
 
 def _alike(value: object) -> object:
@@ -144,7 +139,6 @@ def _alike(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    """A value for messages, shortened."""
     try:
         text = repr(value)
     except ValueError:  # an integer with more digits than Python prints

@@ -11,23 +11,15 @@ from math import prod
 from typing import Literal
 
 from generator.architecture.families import Families, family_of_gguf
-from generator.architecture.gguf_caches import caches
-from generator.architecture.gguf_keys import MAX_TOKENS, Keys
+from generator.architecture.fields import MAX_TOKENS
+from generator.architecture.gguf_caches import Keys, caches
 from generator.architecture.gguf_tensors import LayerTensors, folded, gather
 from generator.architecture.shape import CheckpointQuantization, ModelArchitecture
 from generator.readers.gguf_header import GgufHeader
-
-FILE_TYPES = {
-    0: "f32", 1: "f16", 2: "q4_0", 3: "q4_1", 7: "q8_0", 8: "q5_0", 9: "q5_1", 10: "q2_k", 11: "q3_k_s", 12: "q3_k_m",
-    13: "q3_k_l", 14: "q4_k_s", 15: "q4_k_m", 16: "q5_k_s", 17: "q5_k_m", 18: "q6_k", 19: "iq2_xxs", 20: "iq2_xs",
-    21: "q2_k_s", 22: "iq3_xs", 23: "iq3_xxs", 24: "iq1_s", 25: "iq4_nl", 26: "iq3_s", 27: "iq3_m", 28: "iq2_s",
-    29: "iq2_m", 30: "iq4_xs", 31: "iq1_m", 32: "bf16", 36: "tq1_0", 37: "tq2_0", 38: "mxfp4", 39: "nvfp4",
-}  # fmt: skip
-"""`general.file_type` -> the suffix after `gguf-` in a method's name (`enum llama_ftype` of llama.cpp's llama.h)."""
+from generator.readers.resources import shipped
 
 _DYNAMIC = re.compile(r"(?<![a-z0-9])(ud-i?q[0-9][a-z0-9_]*)(?=[.\s-]|\Z)")
 _GUESSED = 1024
-_USUAL = {"q4_K": "q4_k_m", "q5_K": "q5_k_m", "q3_K": "q3_k_m"}
 
 
 def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] = ()) -> ModelArchitecture:
@@ -39,9 +31,9 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     keys = Keys(header)
     if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
         raise keys.unknown("this is a vision projector (mmproj); name the language model's file instead")
-    if keys.false("attention.causal"):
+    if keys.values.get("attention.causal") is False:
         raise keys.unknown("this is an encoder, which does not generate text")
-    predicting = keys.integer("nextn_predict_layers", 0, high=keys.layers)
+    predicting = keys.integer("nextn_predict_layers", default=0, high=keys.layers)
     main_layers = keys.layers - predicting
     if not main_layers:
         raise keys.unknown("all its layers are for multi-token prediction")
@@ -50,26 +42,25 @@ def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] =
     if embedding is None:
         raise keys.unknown("the tensor token_embd.weight is missing")
     hidden = keys.integer("embedding_length", low=1)
-    heads = keys.integer("attention.head_count", 0)
-    head_dim = keys.integer("attention.key_length", hidden // heads if heads else 0)
-    experts = keys.integer("expert_count", 0)
+    heads = keys.integer("attention.head_count", default=0)
+    head_dim = keys.integer("attention.key_length", default=hidden // heads if heads else 0)
+    experts = keys.integer("expert_count", default=0)
     kind = _gguf_type(header, methods)
-    model_type, family = family_of_gguf(families, keys.arch, keys.counts)
+    model_type, family = family_of_gguf(families, keys.arch, lambda key: bool(keys.values.get(key)))
     return ModelArchitecture(
         model_type=model_type, layers=main_layers, hidden_size=hidden,
-        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", 0), vocab_size=embedding.rows,
-        attention_heads=heads, kv_heads=keys.integer("attention.head_count_kv", heads),
-        head_dim=keys.integer("attention.key_length_mla", head_dim), max_context=keys.integer("context_length", 0, high=MAX_TOKENS),
+        intermediate_size=_width(tensors, "ffn_down") or keys.integer("feed_forward_length", default=0), vocab_size=embedding.rows,
+        attention_heads=heads, kv_heads=keys.integer("attention.head_count_kv", default=heads),
+        head_dim=keys.integer("attention.key_length_mla", default=head_dim), max_context=keys.integer("context_length", default=0, high=MAX_TOKENS),
         dtype=_dtype(header), matrices=tensors.matrices, caches=caches(keys, tensors, main_layers, family), experts=experts,
-        experts_per_token=min(experts, keys.integer("expert_used_count", 0)), moe_intermediate_size=_width(tensors, "ffn_down_exps"),
-        tied_embeddings=not any(m.name == "output" for m in tensors.matrices), rotary_dim=keys.integer("rope.dimension_count", head_dim),
+        experts_per_token=min(experts, keys.integer("expert_used_count", default=0)), moe_intermediate_size=_width(tensors, "ffn_down_exps"),
+        tied_embeddings=not any(m.name == "output" for m in tensors.matrices), rotary_dim=keys.integer("rope.dimension_count", default=head_dim),
         quantization=_quantization(header, kind), tensor_bytes=header.tensor_bytes, basis="gguf", gguf_type=kind,
         stored=folded(header.tensors, main_layers),
     )  # fmt: skip
 
 
 def _width(tensors: LayerTensors, word: str) -> int:
-    """The widest input of the matrices of this name."""
     return max((m.columns for m in tensors.matrices if m.name == word), default=0)
 
 
@@ -81,11 +72,11 @@ def _gguf_type(header: GgufHeader, methods: Collection[str]) -> str | None:
         dynamic = _DYNAMIC.search(name.lower())
         if dynamic and f"gguf-{dynamic[1]}" in methods:
             return f"gguf-{dynamic[1]}"
-    said = header.metadata.get("general.file_type")
-    if type(said) is int and said & ~_GUESSED in FILE_TYPES:
-        return "gguf-" + FILE_TYPES[said & ~_GUESSED]
+    said, names = header.metadata.get("general.file_type"), shipped("gguf.json")
+    if type(said) is int and (word := names["file_types"].get(str(said & ~_GUESSED))):
+        return f"gguf-{word}"
     main = _bytes_by_type(header).most_common(1)
-    return "gguf-" + _USUAL.get(main[0][0], main[0][0].lower()) if main else None
+    return "gguf-" + names["usual"].get(main[0][0], main[0][0].lower()) if main else None
 
 
 def _bytes_by_type(header: GgufHeader) -> Counter[str]:

@@ -1,25 +1,82 @@
-"""The cache of each layer of a GGUF model, as llama.cpp allocates it.
+"""The keys of a GGUF file's metadata, and the cache of each layer as llama.cpp allocates it by them.
 
 Floor 3, pure. The sliding-window layers come from the file if it names them; else from llama.cpp's default
 for the architecture (`gguf_windows` of its family). Without either, a window is an error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from generator.architecture.families import Family
-from generator.architecture.gguf_keys import Keys
+from generator.architecture.fields import MAX_LAYERS, MAX_TOKENS, MAX_WIDTH, Fields
 from generator.architecture.gguf_tensors import LayerTensors
 from generator.architecture.shape import CacheGroup
+from generator.architecture.tables import Sizes
+from generator.errors import InputError, Place, fail
+from generator.readers.gguf_header import GgufArray, GgufHeader
+
+
+class Keys(Fields):
+    """The keys of `header` that begin with its architecture's name, without it; an array has an item for each layer."""
+
+    __slots__ = ("arch", "layers")
+
+    def __init__(self, header: GgufHeader) -> None:
+        arch = header.metadata.get("general.architecture")
+        if not isinstance(arch, str) or not arch:
+            raise fail("unknown-architecture", "general.architecture is missing, so this is not a model", Place(header.name))
+        values = {key.removeprefix(f"{arch}."): value for key, value in header.metadata.items() if key.startswith(f"{arch}.")}
+        super().__init__(values, Place(header.name), f"{arch}.")
+        self.arch = arch
+        self.layers = self.integer("block_count", low=1, high=MAX_LAYERS)
+
+    def unknown(self, message: str) -> InputError:
+        """An error for an unsupported architecture, with the reason."""
+        return fail("unknown-architecture", f"GGUF architecture {self.arch!r}: {message}", self.place)
+
+    def problem(self, key: str, message: str) -> InputError:
+        """An error for an impossible value of a known key."""
+        return fail("gguf-corrupt", f"{self.where}{key} {message}", self.place)
+
+    def missing(self, *keys: str) -> InputError:
+        """An error for missing `keys`."""
+        return self.unknown(f"the key {self.where}{keys[0]} is missing")
+
+    def integer(self, *keys: str, low: int = 0, high: int = MAX_WIDTH, default: int | None = None) -> int:
+        """A whole number; for an array its maximum. Without a default the key must exist."""
+        key, value = self._first(keys)
+        if isinstance(value, GgufArray):
+            return max(self.per_layer(key, 0, low, high))
+        return super().integer(*keys, low=low, high=high, default=default)
+
+    def per_layer(self, key: str, default: int, low: int = 0, high: int = MAX_WIDTH) -> list[int]:
+        """A whole number for each layer, from one number or an array with one item per layer."""
+        items = self._items(key)
+        if items is None:
+            return [self.integer(key, low=low, high=high, default=default)] * self.layers
+        return [self._whole(key, item, low, high) for item in items]
+
+    def flags(self, key: str) -> list[bool] | None:
+        """True or false for each layer, or None if the key is missing or not an array."""
+        items = self._items(key)
+        return None if items is None else list(map(bool, items))
+
+    def _items(self, key: str) -> Sequence[int | float | bool] | None:
+        value = self.values.get(key)
+        if not isinstance(value, GgufArray):
+            return None
+        if value.items is None or len(value.items) < self.layers:
+            raise self.problem(key, "must be an array with an item for each layer")
+        return value.items[: self.layers]
 
 
 def caches(keys: Keys, tensors: LayerTensors, main_layers: int, family: Family) -> tuple[CacheGroup, ...]:
     """Cache groups, equal layers together in the order of their first layer."""
     sliding, chunked = _sliding(keys, main_layers, family)
     counts: dict[CacheGroup, int] = {}
-    kv_heads = keys.per_layer("attention.head_count_kv", keys.integer("attention.head_count", 0))
-    owners = min(keys.layers - keys.integer("attention.shared_kv_layers", 0), family.gguf_own_caches or keys.layers)
+    kv_heads = keys.per_layer("attention.head_count_kv", keys.integer("attention.head_count", default=0))
+    owners = min(keys.layers - keys.integer("attention.shared_kv_layers", default=0), family.gguf_own_caches or keys.layers)
     for layer in range(main_layers):
         found = False
         if tensors.has(layer, "attn_kv_a_mqa"):
@@ -47,22 +104,13 @@ def _attends(tensors: LayerTensors, layer: int) -> bool:
     return tensors.has(layer, "attn_qkv") and not tensors.stateful(layer)
 
 
-def _lengths(keys: Keys, suffix: str = "") -> tuple[int, int]:
-    """Values of one key and of one value vector."""
-    heads = keys.integer("attention.head_count", low=1)
-    even = max(1, keys.integer("embedding_length", low=1) // heads)
-    key = keys.integer("attention.key_length", even, low=1)
-    value = keys.integer("attention.value_length", even, low=1)
-    if suffix:
-        key = keys.integer("attention.key_length" + suffix, key, low=1)
-        value = keys.integer("attention.value_length" + suffix, value, low=1)
-    return key, value
-
-
 def _attention(keys: Keys, heads: int, window: int, chunked: bool) -> CacheGroup | None:
     if not heads:
         return None
-    key, value = _lengths(keys, "_swa" if window else "")
+    even = max(1, keys.integer("embedding_length", low=1) // keys.integer("attention.head_count", low=1))
+    key, value = (
+        keys.integer(*([f"attention.{word}_length_swa"] if window else []), f"attention.{word}_length", default=even, low=1) for word in ("key", "value")
+    )
     return CacheGroup("sliding" if window else "full", 1, heads, key, value, window, chunked=chunked and window > 0)
 
 
@@ -71,35 +119,29 @@ def _latent(keys: Keys, tensors: LayerTensors, heads: int) -> CacheGroup | None:
     if not keys.has("attention.key_length_mla"):
         return _attention(keys, heads, 0, False)
     latent = next(m.rows for m in tensors.matrices if m.name == "attn_kv_a_mqa")
-    index = 2 * keys.integer("attention.indexer.key_length", 0)
+    index = 2 * keys.integer("attention.indexer.key_length", default=0)
     return CacheGroup("latent", 1, 1, latent_dim=latent, index_bytes=index)
+
+
+_STATES = {"shortconv.l_cache": "short-conv in GGUF", "kda.head_dim": "kimi-delta in GGUF", "ssm.state_size": "mamba in GGUF"}
+"""Tables of the sizes of a state, by a key that tells its kind."""
 
 
 def _state(keys: Keys) -> CacheGroup:
     """The state of one sequence; llama.cpp keeps it and the convolution's last inputs in fp32."""
-    if keys.has("shortconv.l_cache"):
-        convolution = keys.integer("embedding_length") * (keys.integer("shortconv.l_cache", low=1) - 1)
-        recurrent = 0
-    elif keys.has("kda.head_dim"):
-        head, heads = keys.integer("kda.head_dim", low=1), keys.integer("attention.head_count", low=1)
-        convolution = 3 * (keys.integer("ssm.conv_kernel", 4, low=1) - 1) * heads * head
-        recurrent = head * head * heads
-    elif keys.has("ssm.state_size"):
-        state, inner = keys.integer("ssm.state_size", low=1), keys.integer("ssm.inner_size", low=1)
-        width = inner + 2 * keys.integer("ssm.group_count", 0) * state
-        convolution = (keys.integer("ssm.conv_kernel", low=1) - 1) * width
-        recurrent = state * inner
-    else:
+    kind = next((kind for key, kind in _STATES.items() if keys.has(key)), None)
+    if kind is None:
         raise keys.unknown("its recurrent layers have no ssm.state_size, shortconv.l_cache or kda.head_dim")
-    size = 4 * (convolution + recurrent)
-    return CacheGroup("state", 1, state_bytes=size, conv_values=convolution, ssm_values=recurrent, ssm_bits=32)
+    sizes = Sizes(kind, keys, {})
+    convolution, recurrent = sizes["conv_values"], sizes["ssm_values"]
+    return CacheGroup("state", 1, state_bytes=4 * (convolution + recurrent), conv_values=convolution, ssm_values=recurrent, ssm_bits=32)
 
 
 def _sliding(keys: Keys, main_layers: int, family: Family) -> tuple[list[int], bool]:
     """The window of each layer, in tokens (0: full attention), and whether the windows are fixed chunks."""
     known = family.gguf_windows
     default = known if isinstance(known, Mapping) else {}
-    window = keys.integer("attention.sliding_window", default.get("size", 0), high=1 << 32)
+    window = keys.integer("attention.sliding_window", default=default.get("size", 0), high=MAX_TOKENS)
     if not window or known == "none" or main_layers != default.get("layers", main_layers):
         return [0] * keys.layers, False
     window = default.get("fixed_size", window)
@@ -107,7 +149,7 @@ def _sliding(keys: Keys, main_layers: int, family: Family) -> tuple[list[int], b
     said = keys.flags("attention.sliding_window_pattern")
     if said is not None:
         return [window if slides else 0 for slides in said], chunked
-    every = keys.integer("attention.sliding_window_pattern", default.get("full_every", -1))
+    every = keys.integer("attention.sliding_window_pattern", default=default.get("full_every", -1))
     if every < 0:
         raise keys.unknown("it has a sliding window, but its sliding layers are unknown (docs/rules-how-to.md: `gguf_windows`)")
     whole = 0 if default.get("full_first") else every - 1

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from math import prod
 
 from generator.architecture.shape import Matrix, Role, Shard, Stored
-from generator.readers.gguf_header import GgufTensor
+from generator.quantity import runs
+from generator.readers.gguf_header import GgufTensor, split_name
+from generator.readers.resources import shipped
 from generator.record import dataclass
 
-_BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)\Z")
-_STATE = ("ssm_", "time_mix_", "channel_mix_", "shortconv.")
+_SHARED = ("attn_qkv", "attn_gate", "attn_qkv.bias", "attn_gate.bias")
+"""Names that layers of linear attention have, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +32,7 @@ class LayerTensors:
 
     def stateful(self, layer: int) -> bool:
         """Whether the layer keeps a state for each sequence (Mamba, linear attention, short convolution)."""
-        return any(w.startswith(_STATE) for w in self.words[layer])
-
-
-def split_name(name: str) -> tuple[int | None, str]:
-    """`blk.3.attn_q.weight` as (3, `attn_q`); tensors outside the layers have None."""
-    found = _BLOCK.match(name)
-    layer, word = (int(found[1]), found[2]) if found else (None, name)
-    return layer, word.removesuffix(".weight")
+        return any(role_of(word) == "linear_attention" for word in self.words[layer])
 
 
 def folded(tensors: Iterable[GgufTensor], main_layers: int) -> tuple[Stored, ...]:
@@ -44,6 +40,7 @@ def folded(tensors: Iterable[GgufTensor], main_layers: int) -> tuple[Stored, ...
     groups: dict[tuple[str, Role, str, int], list[int]] = {}
     for tensor in tensors:
         layer, word = split_name(tensor.name)
+        word = word.removesuffix(".weight")
         role = "mtp" if layer is not None and layer >= main_layers else role_of(word)
         groups.setdefault((word, role, tensor.type, tensor.size), []).extend(() if layer is None else (layer,))
     return tuple(Stored(word, role, tuple(sorted(layers)), kind, size) for (word, role, kind, size), layers in groups.items())
@@ -55,13 +52,15 @@ def gather(tensors: Iterable[GgufTensor], layers: int, main_layers: int) -> Laye
     placed = []
     for tensor in tensors:
         layer, word = split_name(tensor.name)
+        word = word.removesuffix(".weight")
         if layer is not None and layer < layers:
             words[layer].add(word)
         placed.append((layer, word, tensor.shape))
     groups: dict[tuple[str, Role, tuple[int, ...]], list[int]] = {}
     for layer, word, shape in placed:
-        linear = layer is not None and layer < layers and any(w.startswith("ssm_") for w in words[layer])
-        role: Role = "mtp" if layer is not None and layer >= main_layers else role_of(word, linear)
+        role = "mtp" if layer is not None and layer >= main_layers else role_of(word)
+        if role == "attention" and word in _SHARED and layer is not None and any(w.startswith("ssm_") for w in words[layer]):
+            role = "linear_attention"
         groups.setdefault((word, role, shape), []).append(layer or 0)
     matrices = [m for (word, role, shape), at in groups.items() for m in _matrices(word, role, shape, at)]
     return LayerTensors(tuple(frozenset(w) for w in words), tuple(matrices))
@@ -73,43 +72,17 @@ def _matrices(word: str, role: Role, shape: tuple[int, ...], layers: list[int]) 
         rows, columns, many = shape[0], 1, shape[1]
     shard, split_row = _shard(word, role)
     quantizable = min(rows, columns) > 1 and role not in ("norm", "router")
-    for first, last in _runs(layers):
+    for first, last in runs(layers):
         count = many * (last - first + 1)
         yield Matrix(word, role, rows, columns, count, shard, "row" if split_row else "column", quantizable, first, last)
 
 
-def _runs(layers: list[int]) -> Iterator[tuple[int, int]]:
-    """Runs of consecutive numbers."""
-    ordered = sorted(layers)
-    first = previous = ordered[0]
-    for layer in ordered[1:]:
-        if layer != previous + 1:
-            yield first, previous
-            first = layer
-        previous = layer
-    yield first, previous
-
-
-def role_of(word: str, linear_layer: bool = False) -> Role:
-    """The role of a tensor by its name; in layers of linear attention some attention tensors belong to that."""
+@lru_cache(4096)
+def role_of(word: str) -> Role:
+    """The role of a tensor by its name."""
     base = word.removesuffix(".bias")
-    if base.startswith(("v.", "mm.", "a.")):
-        return "vision"
-    if base.endswith("_norm") or "_norm." in base or base == "norm":
-        return "norm"
-    if base.endswith("token_embd") or base in ("position_embd", "token_types"):
-        return "embedding"
-    if base == "output":
-        return "lm_head"
-    if base.startswith(("ffn_gate_inp", "ffn_exp_probs_b", "exp_probs_b")):
-        return "router"
-    if base.startswith("ffn_"):
-        return "expert" if base.endswith("_exps") else "shared_expert" if base.endswith("_shexp") else "mlp"
-    if base.startswith(_STATE):
-        return "linear_attention"
-    if base.startswith(("attn_", "indexer")):
-        return "linear_attention" if linear_layer and base in ("attn_qkv", "attn_gate") else "attention"
-    return "mtp" if base.startswith("nextn.") else "other"
+    found: Role = next((one["role"] for one in shipped("gguf.json")["roles"] if re.search(one["pattern"], base)), "other")
+    return found
 
 
 def _shard(word: str, role: Role) -> tuple[Shard, bool]:

@@ -1,18 +1,8 @@
 """The parts of one layer, and the merging of equal parts of many layers into the matrices of an architecture.
 
-Floor 3, pure. Names are llama.cpp's tensor names, without layer number and `.weight`, so that one architecture
-serves GGUF mixtures and safetensors alike:
-
-    token_embd, output, output_norm                            outside of the layers
-    attn_q attn_k attn_v attn_output, attn_qkv (fused)         attention; attn_q_norm attn_k_norm attn_sinks beside them
-    attn_q_a attn_q_b attn_kv_a_mqa attn_kv_b                  latent attention; indexer.* its sparse selection
-    attn_norm ffn_norm post_attention_norm post_ffw_norm       norms as wide as the hidden state
-    ffn_gate ffn_up ffn_down (fused: ffn_up of twice the rows) dense feed-forward layers
-    ffn_gate_inp exp_probs_b, ffn_{gate,up,down}_exps          router, experts (count: layers x experts)
-    ffn_{gate,up,down}_shexp                                   shared experts, all of a layer together
-    ssm_in ssm_out ssm_conv1d ssm_a ssm_d ssm_dt.bias ...      Mamba and linear attention
-    v.*                                                        vision tower and projector
-    NAME.bias                                                  the bias of NAME"""
+Floor 3, pure. Names are llama.cpp's tensor names, without layer number and `.weight` (`rules/parts.json` has them), so that one
+architecture serves GGUF mixtures and safetensors alike; `ffn_…_exps` are all experts of a layer, `ffn_…_shexp` its shared ones, `v.…` the
+vision tower, NAME.bias the bias of NAME."""
 
 from __future__ import annotations
 
@@ -62,34 +52,27 @@ def biased(part: Part, bias: bool) -> list[Part]:
     return [part, replace(part, name=f"{part.name}.bias", columns=1, shard=shard, linear=False, module="")]
 
 
-class Collector:
-    """Gathers parts by layer and merges equal parts of many layers into matrices."""
-
-    def __init__(self, decides: StorageOf | None) -> None:
-        self._decides = decides
-        self._layers: dict[Part, list[int]] = {}
-
-    def add(self, parts: Iterable[Part], layers: Sequence[int]) -> None:
-        """The same `parts` in each of `layers`."""
+def collected(placed: Iterable[tuple[list[Part], Sequence[int]]], decides: StorageOf | None) -> list[Matrix]:
+    """Equal parts of many layers as matrices; layers with a different storage of a part are separate."""
+    layers: dict[Part, list[int]] = {}
+    for parts, some in placed:
         for part in parts:
-            self._layers.setdefault(part, []).extend(layers)
+            layers.setdefault(part, []).extend(some)
+    return [one for part, some in layers.items() for one in _by_storage(part, some, decides)]
 
-    def matrices(self) -> list[Matrix]:
-        """The matrices of all layers; layers with a different storage of a part are separate."""
-        return [m for part, layers in self._layers.items() for m in self._of(part, layers)]
 
-    def _of(self, part: Part, layers: list[int]) -> Iterable[Matrix]:
-        if self._decides is None or not (part.quantizable or part.role == "lookup"):
-            yield matrix(part, layers, None, part.quantizable)
-            return
-        groups: dict[Storage | None, list[int]] = {}
-        for layer in layers:
-            storage = self._decides(part.module, layer)
-            if part.role == "lookup" and storage is not None and not storage.block:
-                storage = None  # no linear layer: only checkpoints in FP8 blocks have it in FP8, too (source `qwen4-exp-code`)
-            groups.setdefault(storage, []).append(layer)
-        for storage, some in groups.items():
-            yield matrix(part, some, storage, storage is not None)
+def _by_storage(part: Part, layers: list[int], decides: StorageOf | None) -> Iterable[Matrix]:
+    if decides is None or not (part.quantizable or part.role == "lookup"):
+        yield matrix(part, layers, None, part.quantizable)
+        return
+    groups: dict[Storage | None, list[int]] = {}
+    for layer in layers:
+        storage = decides(part.module, layer)
+        if part.role == "lookup" and storage is not None and not storage.block:
+            storage = None  # no linear layer: only checkpoints in FP8 blocks have it in FP8, too (source `qwen4-exp-code`)
+        groups.setdefault(storage, []).append(layer)
+    for storage, some in groups.items():
+        yield matrix(part, some, storage, storage is not None)
 
 
 def matrix(part: Part, layers: Sequence[int], storage: Storage | None, quantizable: bool) -> Matrix:

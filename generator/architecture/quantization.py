@@ -5,39 +5,39 @@ Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tens
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple
 
 from generator.architecture.fields import Fields
 from generator.architecture.ignore import Modules, inner
 from generator.architecture.shape import CheckpointQuantization, Storage
 from generator.errors import fail
+from generator.readers.resources import shipped
 from generator.record import dataclass
 
-_NVFP4 = Storage(4, 16, scale_bits=8)
-_MXFP4 = Storage(4, 32, scale_bits=8)
-_MXFP8 = Storage(8, 32, scale_bits=8)
-_FP8 = Storage(8, channel=True, scale_bits=32)
-_INT8 = Storage(8, channel=True, scale_bits=32)
-
-_FP8_BLOCK = Storage(8, block=(128, 128), scale_bits=32)
-_AWQ = Storage(4, 128, scale_bits=16)
-
-_ALGORITHMS: Mapping[str, tuple[str, Storage, str]] = {
-    "FP8": ("fp8", _FP8, "modelopt"), "FP8_PER_CHANNEL_PER_TOKEN": ("fp8", _FP8, "modelopt-fp8-variant"),
-    "FP8_PB_WO": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"), "FP8_BLOCK_SCALES": ("fp8-block", _FP8_BLOCK, "modelopt-fp8-variant"),
-    "NVFP4": ("nvfp4", _NVFP4, "modelopt"), "W4A16_NVFP4": ("nvfp4", _NVFP4, "modelopt-w4a16"),
-    "NVFP4_AWQ": ("nvfp4", _NVFP4, "modelopt-other"), "MXFP4": ("mxfp4", _MXFP4, "modelopt-other"),
-    "W4A8_MXFP4_FP8": ("mxfp4", _MXFP4, "modelopt-other"), "MXFP8": ("fp8", _MXFP8, "modelopt-mxfp8"),
-    "INT4_AWQ": ("awq", _AWQ, "modelopt"), "W4A16_AWQ": ("awq", _AWQ, "modelopt"), "W4A8_AWQ": ("awq", _AWQ, "modelopt-w4a8"),
-    "INT8_SQ": ("int8", _INT8, "modelopt"), "W8A8_SQ_PER_CHANNEL": ("int8", _INT8, "modelopt"),
-}  # fmt: skip
-"""ModelOpt's names of one algorithm: method, storage, and the layout by which the rules know which engines load it."""
-
+FILE = "quantizations.json"
+"""Storages, ModelOpt's names of algorithms, layouts of its mixed checkpoints, words of `quant_method`."""
 _MIXED = "MIXED_PRECISION"
-_MIXED_LAYOUTS: Mapping[frozenset[str], str] = {
-    frozenset(): "modelopt-mixed",
-    **{frozenset({f"modelopt-{one}"}): f"modelopt-mixed-{one}" for one in ("w4a16", "mxfp8")},
-}
-"""The layout of a mixed checkpoint, by those of its algorithms besides FP8 and NVFP4."""
+
+
+class Stored(NamedTuple):
+    """What one of ModelOpt's algorithms means: a method, a storage, and the layout by which the rules know which engines load it."""
+
+    method: str
+    storage: Storage
+    layout: str
+
+
+@lru_cache(32)
+def _storage(name: str) -> Storage:
+    said = shipped(FILE)["stored"][name]
+    return Storage(**{**said, "block": tuple(said["block"]) if "block" in said else None})
+
+
+def _algorithm(name: str) -> Stored | None:
+    one = shipped(FILE)["modelopt"].get(name.upper())
+    return None if one is None else Stored(one["method"], _storage(one["stored"]), one["layout"])
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,14 @@ def read_quantization(config: Fields, text: Fields) -> Scheme | None:
     method = fields.word("quant_method").lower().replace("_", "-")
     if not method and fields.has("quant_algo"):
         method = "modelopt"
-    reader = _READERS.get(method)
-    if reader is None:
-        message = f"model config: {fields.where}quant_method {method[:40]!r} is unknown (known: {', '.join(sorted(_READERS))})"
+    forms = {word: form for form, words in shipped(FILE)["forms"].items() for word in words}
+    if method not in forms:
+        message = f"model config: {fields.where}quant_method {method[:40]!r} is unknown (known: {', '.join(sorted(forms))})"
         raise fail("unknown-quantization", message, config.place)
-    return reader(fields, text)
+    return _READERS[forms[method]](fields, text)
 
 
 def _skipped(fields: Fields, *keys: str) -> Modules:
-    """The modules kept in 16 bits."""
     lists = keys or ("ignore", "modules_to_not_convert", "ignored_layers", "exclude_modules")
     return Modules([name for key in lists for name in fields.sequence(key, str) or ()], fields.place)
 
@@ -93,65 +92,58 @@ def _all_but(storage: Storage, skipped: Modules, lm_head: bool = False) -> Calla
     return decides
 
 
-def _group(fields: Fields, default: int = 128) -> int:
-    """`group_size`, 0 if the whole row is one group (-1)."""
-    size = fields.integer("group_size", "q_group_size", low=-1, default=default)
-    return max(0, size)
+def _summary(method: str, layout: str, storage: Storage, desc_act: bool = False, fp8_cache: bool = False) -> CheckpointQuantization:
+    return CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, storage.block, desc_act, fp8_cache=fp8_cache)
+
+
+def _grouped(fields: Fields, bits: int, zeros: bool, default: int = 128) -> Storage:
+    """Whole numbers of so many bits, a scale for each `group_size` (-1: for each row), with or without zero points."""
+    group = max(0, fields.integer("group_size", "q_group_size", low=-1, default=default))
+    return Storage(bits, group, None, not group, 16, bits if zeros else 0)
 
 
 def _awq(fields: Fields, text: Fields) -> Scheme:
     bits = fields.integer("bits", "w_bit", high=16, default=4)
-    group, zero = _group(fields), fields.flag("zero_point", default=True)
-    storage = Storage(bits, group, None, not group, 16, bits if zero else 0)
-    summary = CheckpointQuantization("awq", "awq", bits, group or None, zero_point=zero)
-    return Scheme(summary, _all_but(storage, _skipped(fields)))
+    storage = _grouped(fields, bits, fields.flag("zero_point", default=True))
+    return Scheme(_summary("awq", "awq", storage), _all_but(storage, _skipped(fields)))
 
 
 def _gptq(fields: Fields, text: Fields) -> Scheme:
-    bits, group = fields.integer("bits", high=16), _group(fields)
-    symmetric, order = fields.flag("sym", default=True), fields.flag("desc_act")
     # engines drop the stored zero points of symmetric checkpoints when they repack the weights
-    storage = Storage(bits, group, None, not group, 16, 0 if symmetric else bits)
+    storage = _grouped(fields, fields.integer("bits", high=16), not fields.flag("sym", default=True))
     dynamic = fields.child("dynamic")
     names = [f"re:{k[2:]}" for k in dynamic.values if isinstance(k, str) and k.startswith("-:")] if dynamic else []
     skipped = Modules([*names, *(fields.sequence("modules_to_not_convert", str) or [])], fields.place)
-    summary = CheckpointQuantization("gptq", "gptq", bits, group or None, None, order, not symmetric)
-    return Scheme(summary, _all_but(storage, skipped, fields.flag("lm_head")))
+    return Scheme(_summary("gptq", "gptq", storage, fields.flag("desc_act")), _all_but(storage, skipped, fields.flag("lm_head")))
 
 
 def _fp8(fields: Fields, text: Fields) -> Scheme:
     block = fields.integers("weight_block_size", 2, 1)
-    if block:
-        pair = (block[0], block[1])
-        storage = Storage(8, block=pair, scale_bits=32)
-        summary = CheckpointQuantization("fp8-block", "fp8", 8, block=pair)
-    else:
-        storage, summary = _FP8, CheckpointQuantization("fp8", "fp8", 8)
+    storage = Storage(8, block=(block[0], block[1]), scale_bits=32) if block else _storage("fp8")
     listed = _listed(fields)
     if listed:  # experts of another precision in an FP8 checkpoint; the ignore list applies to them
         base = _all_but(storage, Modules([]))
-        method, least, _ = min(listed.values(), key=lambda one: one[1].bits)
-        summary = CheckpointQuantization(method, f"fp8-{method}", least.bits, least.group_size or None)
+        least = min(listed.values(), key=lambda one: one.storage.bits)
+        summary = _summary(least.method, f"fp8-{least.method}", replace(least.storage, block=None))
         return Scheme(summary, lambda name: _lookup(listed, name) or base(name))
-    base = _all_but(storage, _skipped(fields))
+    base, summary = _all_but(storage, _skipped(fields)), _summary("fp8-block" if block else "fp8", "fp8", storage)
     if text.word("expert_dtype") == "fp4":
-        return Scheme(summary, lambda name: _MXFP4 if ".experts." in name else base(name))
+        return Scheme(summary, lambda name: _storage("mxfp4") if ".experts." in name else base(name))
     return Scheme(summary, base)
 
 
 def _mxfp4(fields: Fields, text: Fields) -> Scheme:
-    skipped = _skipped(fields)
-    summary = CheckpointQuantization("mxfp4", "mxfp4", 4, 32)
-    return Scheme(summary, lambda name: _MXFP4 if ".experts" in name and name not in skipped else None)
+    skipped, storage = _skipped(fields), _storage("mxfp4")
+    return Scheme(_summary("mxfp4", "mxfp4", storage), lambda name: storage if ".experts" in name and name not in skipped else None)
 
 
 def _bitsandbytes(fields: Fields, text: Fields) -> Scheme:
     skipped = _skipped(fields, "llm_int8_skip_modules", "modules_to_not_convert")
     if fields.flag("load_in_8bit", "_load_in_8bit"):
-        return Scheme(CheckpointQuantization("bitsandbytes", "bitsandbytes", 8), _all_but(_INT8, skipped))
-    double = fields.flag("bnb_4bit_use_double_quant")
-    storage = Storage(4, 64, scale_bits=8 if double else 32)
-    return Scheme(CheckpointQuantization("bitsandbytes", "bitsandbytes", 4, 64), _all_but(storage, skipped))
+        storage = _storage("int8")
+    else:
+        storage = Storage(4, 64, scale_bits=8 if fields.flag("bnb_4bit_use_double_quant") else 32)
+    return Scheme(_summary("bitsandbytes", "bitsandbytes", storage), _all_but(storage, skipped))
 
 
 def _compressed(fields: Fields, text: Fields) -> Scheme:
@@ -185,30 +177,26 @@ def _compressed(fields: Fields, text: Fields) -> Scheme:
         return None
 
     _, storage, method = min(rules, key=lambda rule: rule[1].bits)
-    zero = storage.zero_bits > 0
     sparse = fields.child("sparsity_config")
     pruned = (sparse is not None and sparse.word("format").lower() not in ("", "dense")) or fields.word("format") == "marlin-24"
     layout = "sparse-2-4" if pruned else "compressed-tensors"
-    summary = CheckpointQuantization(
-        method, layout, storage.bits, storage.group_size or None, storage.block, zero_point=zero, fp8_cache=_fp8_cache(fields)
-    )
-    return Scheme(summary, decides)
+    return Scheme(_summary(method, layout, storage, fp8_cache=_fp8_cache(fields)), decides)
 
 
 def _weights(weights: Fields, form: str) -> tuple[Storage, str]:
     """Storage and method of one `weights` entry of compressed-tensors."""
     bits, kind = weights.integer("num_bits", high=16), weights.word("type", default="int")
-    group = weights.integer("group_size", low=-1, default=0)
-    group = max(0, group)
     block = weights.integers("block_structure", 2, 1) if weights.word("strategy") == "block" else None
+    symmetric = kind == "float" or weights.flag("symmetric", default=True)
+    storage = _grouped(weights, bits, not symmetric, 0)
+    group = storage.group_size
     if kind == "float" and bits == 4:
-        return (_MXFP4, "mxfp4") if group == 32 or "mxfp4" in form else (_NVFP4, "nvfp4")
+        method = "mxfp4" if group == 32 or "mxfp4" in form else "nvfp4"
+        return _storage(method), method
     if kind == "float":
         if block:
             return Storage(8, block=(block[0], block[1]), scale_bits=32), "fp8-block"
-        return (Storage(8, group, scale_bits=8), "fp8") if group else (_FP8, "fp8")
-    symmetric = weights.flag("symmetric", default=True)
-    storage = Storage(bits, group, None, not group, 16, 0 if symmetric else bits)
+        return (Storage(8, group, scale_bits=8), "fp8") if group else (_storage("fp8"), "fp8")
     if bits == 8:
         return storage, "int8"
     return storage, "gptq" if symmetric else "awq"
@@ -219,19 +207,20 @@ def _modelopt(fields: Fields, text: Fields) -> Scheme | None:
     algorithm = (inside.word("quant_algo") or fields.word("quant_algo")).upper()
     listed = _listed(inside)
     if listed:
-        method, storage, _ = min(listed.values(), key=lambda one: one[1].bits)
-        layout = _MIXED_LAYOUTS.get(frozenset(one[2] for one in listed.values()) - {"modelopt"}, "modelopt-mixed-other")
-        summary = CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, fp8_cache=_fp8_cache(inside))
+        least = min(listed.values(), key=lambda one: one.storage.bits)
+        beside = {one.layout for one in listed.values()} - {"modelopt"}
+        layout = shipped(FILE)["mixed"].get(" ".join(sorted(beside)), "modelopt-mixed-other")
+        summary = _summary(least.method, layout, replace(least.storage, block=None), fp8_cache=_fp8_cache(inside))
         skipped = _skipped(inside)
         return Scheme(summary, lambda name: None if skipped and name in skipped else _lookup(listed, name))
     if not algorithm and not fields.word("quant_method"):
         return None  # the file beside a config may say that nothing is quantized
-    if algorithm not in _ALGORITHMS:
+    found = _algorithm(algorithm)
+    if found is None:
         why = "needs quantized_layers, which say how each module is quantized" if algorithm == _MIXED else "is not known"
         raise fail("unknown-quantization", f"model config: {inside.where}quant_algo {algorithm[:40]!r} {why}", fields.place)
-    method, storage, layout = _ALGORITHMS[algorithm]
-    summary = CheckpointQuantization(method, layout, storage.bits, storage.group_size or None, storage.block, fp8_cache=_fp8_cache(inside))
-    return Scheme(summary, _all_but(storage, _skipped(inside)))
+    summary = _summary(found.method, found.layout, found.storage, fp8_cache=_fp8_cache(inside))
+    return Scheme(summary, _all_but(found.storage, _skipped(inside)))
 
 
 def _fp8_cache(fields: Fields) -> bool:
@@ -242,29 +231,26 @@ def _fp8_cache(fields: Fields) -> bool:
     return fields.word("kv_cache_scheme", "kv_cache_quant_algo").upper() == "FP8"
 
 
-def _listed(fields: Fields) -> dict[str, tuple[str, Storage, str]]:
-    """`quantized_layers`: the algorithm of each module."""
+def _listed(fields: Fields) -> dict[str, Stored]:
     child = fields.child("quantized_layers")
-    found: dict[str, tuple[str, Storage, str]] = {}
+    found: dict[str, Stored] = {}
     for name, entry in child.values.items() if child else ():
-        algorithm: object = entry.get("quant_algo") if isinstance(entry, Mapping) else None
-        if not isinstance(name, str) or not isinstance(algorithm, str) or algorithm.upper() not in _ALGORITHMS:
+        algorithm = _algorithm(str(entry.get("quant_algo"))) if isinstance(entry, Mapping) else None
+        if not isinstance(name, str) or algorithm is None:
             raise fields.problem("quantized_layers", "names an unknown algorithm")
-        found[inner(name)] = _ALGORITHMS[algorithm.upper()]
+        found[inner(name)] = algorithm
     return found
 
 
-def _lookup(listed: Mapping[str, tuple[str, Storage, str]], name: str) -> Storage | None:
+def _lookup(listed: Mapping[str, Stored], name: str) -> Storage | None:
     """The storage of a module, or of its closest listed parent."""
     while name:
         if name in listed:
-            return listed[name][1]
+            return listed[name].storage
         name = name.rpartition(".")[0]
     return None
 
 
 _READERS: Mapping[str, Callable[[Fields, Fields], Scheme | None]] = {
-    "awq": _awq, "awq-marlin": _awq, "auto-round": _gptq, "gptq": _gptq, "gptq-marlin": _gptq, "fp8": _fp8, "fbgemm-fp8": _fp8,
-    "mxfp4": _mxfp4, "bitsandbytes": _bitsandbytes, "compressed-tensors": _compressed, "modelopt": _modelopt, "modelopt-fp4": _modelopt,
-    "modelopt-fp8": _modelopt, "modelopt-mixed": _modelopt, "modelopt-mxfp8": _modelopt,
+    "awq": _awq, "gptq": _gptq, "fp8": _fp8, "mxfp4": _mxfp4, "bitsandbytes": _bitsandbytes, "compressed": _compressed, "modelopt": _modelopt,
 }  # fmt: skip

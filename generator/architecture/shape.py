@@ -133,7 +133,6 @@ class CheckpointQuantization:
     group_size: int | None = None
     block: tuple[int, int] | None = None
     desc_act: bool = False
-    zero_point: bool = False
     keeps: frozenset[Role] = frozenset()
     fp8_cache: bool = False
 

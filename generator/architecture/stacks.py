@@ -6,16 +6,16 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from generator.architecture.attention import compressed, grouped, latent
+from generator.architecture.attention import compressed, grouped, latent, linear
 from generator.architecture.experts import Experts, dense, mixture, sparse_layers
 from generator.architecture.families import Family
 from generator.architecture.fields import MAX_LAYERS, Fields
-from generator.architecture.linear import linear
 from generator.architecture.parts import Part, vector
 from generator.architecture.shape import CacheGroup
-from generator.architecture.streams import mixed_streams, ngram_layers
+from generator.architecture.tables import Sizes, parts_of
 from generator.architecture.windows import LINEAR, head_counts, heads_of, layer_types, own_values, window_of
 from generator.quantity import ceil_to
+from generator.readers.resources import shipped
 
 
 @dataclass(frozen=True)
@@ -70,48 +70,56 @@ def _norms(context: Context) -> list[Part]:
     return norms
 
 
-def _feed_forward(context: Context, stack: Stack) -> None:
-    """Dense layers and mixtures."""
-    experts = context.experts
-    sparse = sparse_layers(context.fields, context.layers) if experts else [False] * context.layers
-    if context.family.twin_layers:
-        sparse = [i % 2 == 0 for i in range(context.layers)]
-    some = [i for i, value in enumerate(sparse) if not value or context.family.twin_layers]
-    stack.add(dense(context.width, context.hidden, context.family, context.fields), some)
-    if experts:
-        layers = [i for i, value in enumerate(sparse) if value]
-        family = context.family
-        if context.fields.word("topk_method").endswith("greedy"):  # DeepSeek-V2: no correction bias yet
+def _feed_forward(context: Context, stack: Stack, own_kv: int, beside: bool) -> None:
+    """Dense layers and mixtures; `beside`: each layer has both. Layers from `own_kv` on reuse keys and values."""
+    fields, family, experts, every = context.fields, context.family, context.experts, range(context.layers)
+    if family.twin_layers or family.stack == "shared-kv":
+        sparse, some = [i for i in every if beside or (family.twin_layers and i % 2 == 0)], list(every)
+    else:
+        mixed = sparse_layers(fields, context.layers) if experts else [False] * context.layers
+        sparse, some = [i for i in every if mixed[i]], [i for i in every if not mixed[i]]
+    wide = 2 if fields.flag("use_double_wide_mlp") else 1
+    for factor, layers in ((1, [i for i in some if i < own_kv]), (wide, [i for i in some if i >= own_kv])):
+        stack.add(dense(factor * context.width, context.hidden, family, fields), layers)
+    if experts and sparse:
+        if fields.word("topk_method").endswith("greedy"):  # DeepSeek-V2: no correction bias yet
             family = replace(family, router_bias=False)
-        stack.add(mixture(experts, context.hidden, family), layers)
+        stack.add(mixture(experts, context.hidden, family), sparse)
 
 
 def standard(context: Context) -> Stack:
-    """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer."""
+    """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer.
+
+    The last `num_kv_shared_layers` reuse keys and values of those before them, and may be wider (Gemma 4)."""
     fields, family, stack = context.fields, context.family, Stack()
+    own_kv = context.layers - min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     types = layer_types(fields, family, context.layers)
-    for (word, own), layers in _split([(word, own_values(fields, i)) for i, word in enumerate(types)]):
+    for (word, shares, own), layers in _split([(word, i >= own_kv, own_values(fields, i)) for i, word in enumerate(types)]):
         some = replace(context, fields=fields.changed(own))
         if word == LINEAR or family.linear_beside:
             parts, cache = linear(family.linear, some.fields, context.hidden)
             stack.add(parts, layers, cache)
-        if word != LINEAR:
-            (_latent if family.stack == "latent" else _grouped)(some, stack, word, layers)
+        if word != LINEAR and family.stack == "latent":
+            _latent(some, stack, word, layers)
+        elif word != LINEAR:
+            _grouped(some, stack, word, layers, shares)
     if not stack.heads:
         raise fields.problem("layer_types", "names no layer with attention, which is not understood")
-    stack.add(_norms(context), list(range(context.layers)))
-    _feed_forward(context, stack)
-    for parts, layers in (*mixed_streams(fields, context.hidden, context.layers), *ngram_layers(fields, context.hidden, context.layers)):
+    beside = bool(context.experts) and family.stack == "shared-kv" and fields.flag("enable_moe_block")
+    sizes = Sizes("per-layer input", fields, {"hidden": context.hidden, "moe": beside})
+    stack.add(_norms(context) + parts_of("per-layer input", sizes, "other"), list(range(context.layers)))
+    _feed_forward(context, stack, own_kv, beside)
+    for parts, layers in (*_mixed_streams(fields, context.hidden, context.layers), *_ngram_layers(fields, context.hidden, context.layers)):
         stack.add(parts, layers)
     return stack
 
 
-def _grouped(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
-    """Grouped-query attention of one type, full or over a window."""
+def _grouped(context: Context, stack: Stack, word: str, layers: list[int], shares: bool) -> None:
+    """Grouped-query attention of one type, full or over a window; with keys and values of its own unless it `shares` others'."""
     fields, family = context.fields, context.family
     full = head_counts(fields, family, context.hidden)
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
-    heads = heads_of(fields, full, family, word, context.tokens)
+    heads = replace(heads_of(fields, full, family, word, context.tokens), own_kv=not shares)
     counts = fields.integers("num_attention_heads_per_layer", context.layers, 1) or [heads.query] * context.layers
     indexed = _indexed(fields, layers)
     for (query, index), some in _split([(counts[i], i in indexed) for i in layers], layers):
@@ -119,7 +127,7 @@ def _grouped(context: Context, stack: Stack, word: str, layers: list[int]) -> No
         if index:
             more, size = _sparse_index(fields, context.hidden)
             parts, cache = parts + more, replace(cache, index_bytes=size)
-        stack.add(parts, some, cache)
+        stack.add(parts, some, *([] if shares else [cache]))
 
 
 def _latent(context: Context, stack: Stack, word: str, layers: list[int]) -> None:
@@ -150,17 +158,25 @@ def _indexed(fields: Fields, layers: list[int]) -> list[int]:
 def _sparse_index(fields: Fields, hidden: int) -> tuple[list[Part], int]:
     """Query and key projections of that indexer; its keys, one of `indexer_compress_ratio` tokens, are cached in 16 bits."""
     sparse = fields.child("sparse_attention_config") or fields
-    heads, dim = sparse.integer("sparse_num_index_heads", "indexer_n_heads"), sparse.integer("sparse_index_dim", "indexer_head_dim")
-    parts = [
-        Part("indexer.attn_q_b", "attention", heads * dim, hidden, "replicated", "self_attn.index_q_proj"),
-        Part("indexer.attn_k", "attention", dim, hidden, "replicated", "self_attn.index_k_proj"),
-    ]
-    return parts, 2 * dim // fields.integer("indexer_compress_ratio", high=1024, default=1)
+    sizes = Sizes("sparse indexer", sparse, {"hidden": hidden})
+    return parts_of("sparse indexer", sizes, "attention", "self_attn"), 2 * sizes["dim"] // fields.integer("indexer_compress_ratio", high=1024, default=1)
 
 
-BLOCKS = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
-_MIXERS = {"linear_attention": "mamba", "mamba2": "mamba", "full_attention": "attention", "sparse": "moe", "dense": "mlp"}
-"""Other words for them, as newer versions of Transformers write them."""
+def _mixed_streams(fields: Fields, hidden: int, layers: int) -> list[tuple[list[Part], list[int]]]:
+    """Around attention and the feed-forward layer `hc_count` streams become one, by a gate of low rank, and the output goes to each."""
+    if not fields.has("hc_count"):
+        return []
+    sizes = Sizes("streams", fields, {"hidden": hidden})
+    read, write = parts_of("streams", sizes, "other"), parts_of("streams out", sizes, "other")
+    return [([*read, *write] * 2, list(range(layers))), (read, [layers - 1])]  # the last streams are read once more
+
+
+def _ngram_layers(fields: Fields, hidden: int, layers: int) -> list[tuple[list[Part], list[int]]]:
+    """In `ple_layer_ids` (from 1 on) a token adds the rows of its last n-grams: a table, key and value projections, a short convolution."""
+    chosen = [layer - 1 for layer in fields.sequence("ple_layer_ids", int) or ()]
+    if any(not 0 <= layer < layers for layer in chosen):
+        raise fields.problem("ple_layer_ids", f"must name layers from 1 to {layers}")
+    return [(parts_of("n-grams", Sizes("n-grams", fields, {"hidden": hidden}), "other"), chosen)] if chosen else []
 
 
 def mixers(context: Context) -> Stack:
@@ -171,7 +187,7 @@ def mixers(context: Context) -> Stack:
     stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
     for word, layers in _split(wanted):
         if word == "mamba":
-            parts, cache = linear("mamba-2", fields, context.hidden, "mixer.")
+            parts, cache = linear("mamba-2", fields, context.hidden, "mixer")
             stack.add(parts, layers, cache)
         elif word == "attention":
             stack.add(grouped(full, context.hidden, context.family, fields), layers, full.cache)
@@ -187,18 +203,17 @@ def mixers(context: Context) -> Stack:
 
 def hybrid_blocks(fields: Fields) -> list[str]:
     """The mixer of each layer: mamba, attention, mlp or moe."""
-    given = fields.sequence("layers_block_type", str)
-    if given is None:
-        if len(fields.word("hybrid_override_pattern")) > MAX_LAYERS:
-            raise fields.problem("hybrid_override_pattern", f"must not have more than {MAX_LAYERS} layers")
-        given = [BLOCKS.get(c, c) for c in fields.word("hybrid_override_pattern")]
-    given = [_MIXERS.get(word, word) for word in given]
+    words = shipped("layers.json")["mixers"]
+    given = fields.sequence("layers_block_type", str) or list(fields.word("hybrid_override_pattern"))
+    key = "layers_block_type" if fields.has("layers_block_type") else "hybrid_override_pattern"
+    if len(given) > MAX_LAYERS:
+        raise fields.problem(key, f"must not have more than {MAX_LAYERS} layers")
     if not given:
         raise fields.missing("hybrid_override_pattern", "layers_block_type")
-    wrong = next((w for w in given if w not in BLOCKS.values()), None)
+    wrong = next((word for word in given if word not in words), None)
     if wrong is not None:
         raise fields.problem("hybrid_override_pattern", f"names the unknown layer type {wrong[:20]!r}")
-    return given
+    return [words[word] for word in given]
 
 
 def compressed_layers(context: Context) -> Stack:
@@ -210,11 +225,8 @@ def compressed_layers(context: Context) -> Stack:
     for ratio, layers in _split(ratios[: context.layers]):
         parts, caches = compressed(fields, context.hidden, ratio)
         stack.add(parts, layers, *caches)
-    streams = fields.integer("hc_mult", high=64, default=1)
-    everywhere = _norms(context)
-    for name in ("hc_attn_fn", "hc_ffn_fn"):  # fp32: twice the columns of 16-bit values
-        everywhere.append(Part(name, "other", (2 + streams) * streams, 2 * streams * context.hidden, linear=False))
-    stack.add(everywhere, list(range(context.layers)))
+    mixing = parts_of("hyper-connections", Sizes("hyper-connections", fields, {"hidden": context.hidden}), "other")
+    stack.add(_norms(context) + mixing, list(range(context.layers)))
     if context.experts is None:
         raise fields.missing("n_routed_experts")
     stack.add(mixture(context.experts, context.hidden, context.family), list(range(context.layers)))
@@ -223,38 +235,6 @@ def compressed_layers(context: Context) -> Stack:
     stack.add([table], list(range(hashed)))
     stack.heads, stack.kv_heads = fields.integer("num_attention_heads"), 1
     stack.head_dim, stack.rotary_dim = fields.integer("head_dim"), fields.integer("qk_rope_head_dim")
-    return stack
-
-
-def shared_kv(context: Context) -> Stack:
-    """Wider global layers (Gemma 4), layers that reuse keys and values, and a dense part beside the experts."""
-    fields, stack, hidden = context.fields, Stack(), context.hidden
-    full = head_counts(fields, context.family, hidden)
-    stack.heads, stack.kv_heads, stack.head_dim = full.query, full.kv, full.key_dim
-    shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
-    first_shared = context.layers - shared
-    types = layer_types(fields, context.family, context.layers)
-    kinds = [(word, i < first_shared, own_values(fields, i)) for i, word in enumerate(types)]
-    for (word, own, values), layers in _split(kinds):
-        some = fields.changed(values)
-        heads = replace(heads_of(some, head_counts(some, context.family, hidden), context.family, word, context.tokens), own_kv=own)
-        parts = grouped(heads, hidden, context.family, fields)
-        stack.add(parts, layers, *([heads.cache] if own else []))
-    everywhere = _norms(context)
-    experts = context.experts if fields.flag("enable_moe_block") else None
-    if experts:
-        everywhere += mixture(experts, hidden, context.family)
-        everywhere += [vector(f"ffn_moe_norm_{i}", "norm", hidden) for i in range(4)]
-    per_layer = fields.integer("hidden_size_per_layer_input", low=0, default=0)
-    if per_layer:
-        everywhere.append(Part("inp_gate", "other", per_layer, hidden, module="per_layer_input_gate"))
-        everywhere.append(Part("proj", "other", hidden, per_layer, module="per_layer_projection"))
-        everywhere.append(vector("post_norm", "norm", hidden))
-    stack.add(everywhere, list(range(context.layers)))
-    wide = 2 if fields.flag("use_double_wide_mlp") else 1
-    stack.add(dense(context.width, hidden, context.family, fields), list(range(first_shared)))
-    late = list(range(first_shared, context.layers))
-    stack.add(dense(wide * context.width, hidden, context.family, fields), late)
     return stack
 
 
@@ -286,6 +266,4 @@ def blocks(context: Context) -> Stack:
     return stack
 
 
-STACKS = {
-    "grouped": standard, "latent": standard, "mixers": mixers, "compressed": compressed_layers, "shared-kv": shared_kv, "blocks": blocks
-}
+STACKS = {**dict.fromkeys(("grouped", "latent", "shared-kv"), standard), "mixers": mixers, "compressed": compressed_layers, "blocks": blocks}

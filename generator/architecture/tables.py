@@ -5,47 +5,51 @@ says what else a size can be."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 from generator.architecture.fields import MAX_WIDTH, Fields
 from generator.architecture.parts import Part, biased
 from generator.architecture.shape import Role
-from generator.readers.resources import folder
+from generator.readers.resources import shipped
 
+NONE: Mapping[str, str] = MappingProxyType({})
 Said = str | list[str] | dict[str, Any]
 """A size as the file has it; the schema says which keys stand together."""
 
 
-@lru_cache(1)
 def tables() -> Mapping[str, dict[str, Any]]:
     """Every table by its name."""
-    found: Mapping[str, dict[str, Any]] = json.loads((folder("rules") / "parts.json").read_bytes())
+    found: Mapping[str, dict[str, Any]] = shipped("parts.json")
     return found
+
+
+@lru_cache(1024)
+def _terms(text: str) -> tuple[list[str], ...]:
+    return tuple(term.split(" * ") for term in text.split(" + "))
 
 
 class Sizes(dict[str, int]):
     """The sizes of a table, from a config and from those given."""
 
-    def __init__(self, name: str, fields: Fields, given: Mapping[str, int]) -> None:
+    def __init__(self, name: str, fields: Fields | None, given: Mapping[str, int]) -> None:
         super().__init__(given)
-        self._fields, self._said = fields, _said(name)
+        self._fields, self._said = fields or Fields({}), _said(name)
         for one in self._said:
             self[one]
 
     def __missing__(self, name: str) -> int:
-        self[name] = found = self._read(self._said[name])
+        self[name] = found = self._read(self._said[name]) if name in self._said else int(name)
         return found
 
-    def length(self, text: object) -> int:
-        """A sum of products, of sizes and whole numbers; one too long for a matrix is an error."""
-        return sum(prod(self._factor(word) for word in term.split(" * ")) for term in str(text).split(" + "))
-
-    def _factor(self, word: str) -> int:
-        return int(word) if word.lstrip("-").isdigit() else self[word]
+    def length(self, said: str | int) -> int:
+        """A sum of products, of sizes and whole numbers."""
+        if isinstance(said, int):
+            return said
+        return self[said] if said in self else sum([prod([self[word] for word in term]) for term in _terms(said)])
 
     def _read(self, said: Said) -> int:
         """One size; `InputError` for a key that is missing or has an impossible value."""
@@ -53,7 +57,7 @@ class Sizes(dict[str, int]):
         if isinstance(said, str):
             return self.length(said)
         if isinstance(said, list):
-            return fields.integer(*said)
+            return fields.integer(*said, low=1)
         if "if" in said and not self[said["if"]]:
             return 0
         high, default = said.get("high", MAX_WIDTH), said.get("default")
@@ -78,25 +82,31 @@ class Sizes(dict[str, int]):
         return fields.integer(*said["keys"], low=said.get("low", 1), high=high, default=None if default is None else self.length(default))
 
 
+def numbers_of(thing: object) -> dict[str, int]:
+    """The whole numbers of a dataclass, such as heads or the traits of a family, as sizes; true is 1."""
+    return {name: int(value) for name in thing.__slots__ if isinstance(value := getattr(thing, name), int)}  # type: ignore[attr-defined]
+
+
 def _said(name: str) -> dict[str, Said]:
     """The sizes of a table over those of the one that it is `like`."""
     table = tables()[name]
     return {**(_said(table["like"]) if "like" in table else {}), **table.get("sizes", {})}
 
 
-def parts_of(name: str, sizes: Sizes, role: Role, module: str = "", prefix: str = "") -> list[Part]:
-    """The matrices of a table, with biases; `module` and `prefix` go before the names of modules and of matrices."""
-    table = tables()[name]
-    return [part for row in table.get("parts") or tables()[table["like"]]["parts"] for part in _row(row, sizes, role, module, prefix)]
+def parts_of(name: str, sizes: Sizes, role: Role, module: str = "", form: str = "{}", words: Mapping[str, str] = NONE) -> list[Part]:
+    """The matrices of a table, with biases.
 
-
-def _row(row: Mapping[str, Any], sizes: Sizes, role: Role, module: str, prefix: str) -> Iterable[Part]:
-    if "like" in row:
-        return parts_of(row["like"], sizes, role, module, prefix)
-    if "if" in row and not sizes[row["if"]]:
-        return ()
-    part = Part(
-        prefix + row["name"], row.get("role", role), sizes.length(row["rows"]), sizes.length(row.get("columns", 1)), row.get("shard", "replicated"),
-        module + row["module"] if "module" in row else "", sizes.length(row.get("count", 1)), linear="module" in row and not row.get("wide"),
-    )  # fmt: skip
-    return biased(part, bool(sizes.length(row.get("bias", 0))))
+    `module` is what their modules lie in, `form` what their names are made of; `words` replace names of modules."""
+    table, base, found = tables()[name], f"{module}." if module else "", []
+    for row in table.get("parts") or tables()[table["like"]]["parts"]:
+        if "like" in row:
+            found += parts_of(row["like"], sizes, role, module, form, words)
+        elif "if" not in row or sizes[row["if"]]:
+            part = Part(
+                form.format(row["name"]), row.get("role", role), sizes.length(row["rows"]), sizes.length(row.get("columns", 1)),
+                row.get("shard", "replicated"), base + words.get(row["module"], row["module"]) if "module" in row else "",
+                sizes.length(row.get("count", 1)), row.get("split", "column"), sizes.length(row.get("heads", 0)),
+                linear="module" in row and not row.get("wide"),
+            )  # fmt: skip
+            found += biased(part, bool(sizes.length(row.get("bias", 0))))
+    return found

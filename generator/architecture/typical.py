@@ -8,19 +8,8 @@ from dataclasses import replace
 from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
 from generator.errors import fail
+from generator.readers.resources import shipped
 
-_SHAPES = (
-    # parameters, layers, hidden, heads, kv heads, feed-forward width, vocabulary, tied
-    (0.5e9, 24, 896, 14, 2, 4864, 151936, True),
-    (1.2e9, 16, 2048, 32, 8, 8192, 128256, True),
-    (3.2e9, 28, 3072, 24, 8, 8192, 128256, True),
-    (8.0e9, 32, 4096, 32, 8, 14336, 128256, False),
-    (14.8e9, 40, 5120, 40, 8, 17408, 151936, False),
-    (32.8e9, 64, 5120, 64, 8, 25600, 151936, False),
-    (70.6e9, 80, 8192, 64, 8, 28672, 128256, False),
-    (405.9e9, 126, 16384, 128, 8, 53248, 128256, False),
-)
-"""Published dense models, from Qwen2.5-0.5B to Llama-3.1-405B: the nearest one is scaled."""
 _KIND = "typical"
 """A family without any traits: grouped-query attention and a gated feed-forward layer."""
 
@@ -33,7 +22,9 @@ def typical(parameters: float) -> ModelArchitecture:
         raise fail("bad-model-config", "model: parameters must be a number, such as 7.6e9")
     if not 1e7 <= parameters <= 1e14:
         raise fail("bad-model-config", f"model: parameters must be between 1e7 and 1e14, not {parameters:g}")
-    _, layers, hidden, heads, kv_heads, width, vocab, tied = min(_SHAPES, key=lambda shape: abs(math.log(shape[0] / parameters)))
+    # published dense models, from Qwen2.5-0.5B to Llama-3.1-405B: the nearest one is scaled
+    near = min(shipped("typical.json"), key=lambda shape: abs(math.log(shape["parameters"] / parameters)))
+    layers, hidden, heads, kv_heads, width, vocab, tied = (near[k] for k in ("layers", "hidden", "heads", "kv_heads", "width", "vocab", "tied"))
     embeddings = vocab * hidden * (1 if tied else 2)
     head_dim = 64 if hidden < 2048 else 128
     while hidden > 64 and embeddings > parameters / 2:  # far below the smallest shape: narrower, smaller vocabulary

@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from generator.architecture.attention import compressed, grouped
-from generator.architecture.parts import Collector, Part, StorageOf
+from generator.architecture.parts import Part, StorageOf, collected
 from generator.architecture.quantization import Scheme
 from generator.architecture.shape import Matrix
-from generator.architecture.stacks import BLOCKS, Context, Stack, hybrid_blocks
+from generator.architecture.stacks import Context, Stack, hybrid_blocks
 from generator.architecture.windows import head_counts, heads_of, layer_types
+from generator.readers.resources import shipped
 
 _MOST = 16
 _COUNTS = ("mtp_num_hidden_layers", "num_mtp_layers")
@@ -37,9 +38,8 @@ def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) 
     found: list[Matrix] = []
     for index in range(count):
         prefix = f"layers.{context.layers + index}." if kept != "module" else f"mtp.layers.{index}."
-        collector = Collector(_below(scheme, prefix) if scheme else None)
-        collector.add(_layer(context, stack, index), [0])
-        found += [*collector.matrices(), *_around(context, vocab if kept == "layer-with-embeddings" else 0)]
+        found += collected([(_layer(context, stack, index), [0])], _below(scheme, prefix) if scheme else None)
+        found += _around(context, vocab if kept == "layer-with-embeddings" else 0)
     return [replace(matrix, shard="replicated") for matrix in found], fields.has(*_COUNTS)
 
 
@@ -53,7 +53,9 @@ def _layer(context: Context, stack: Stack, index: int) -> list[Part]:
     fields, kind = context.fields, context.family.stack
     if kind == "mixers":
         blocks = hybrid_blocks(fields)
-        wanted = fields.sequence("mtp_layers_block_type", str) or [BLOCKS.get(c, c) for c in fields.word("mtp_hybrid_override_pattern")]
+        known = shipped("layers.json")["mixers"]
+        said = fields.sequence("mtp_layers_block_type", str) or list(fields.word("mtp_hybrid_override_pattern"))
+        wanted = [known.get(word, word) for word in said]
         return [p for word in wanted if word in blocks for p in _parts_of(stack, blocks.index(word))]
     last = _parts_of(stack, context.layers - 1)
     if kind == "compressed" and context.experts is not None:

@@ -9,36 +9,28 @@ from generator.architecture.attention import Heads
 from generator.architecture.families import Family
 from generator.architecture.fields import MAX_TOKENS, Fields
 from generator.errors import fail
+from generator.readers.resources import shipped
 
 FULL, SLIDING, CHUNKED = "full_attention", "sliding_attention", "chunked_attention"
 LINEAR = "linear_attention"
 """Layers with a state instead of keys and values."""
-_SPELLINGS = {
-    **dict.fromkeys(("attention", "sparse", "global", "global_attention", "indexed_attention", "minimax_m3_sparse", "hybrid"), FULL),
-    **dict.fromkeys(("sliding", "local", "local_attention", "swa", "sliding_window", "hybrid_sliding"), SLIDING),
-    **dict.fromkeys(("linear", "mamba", "mamba2", "conv", "short_conv", "recurrent", "kda", "gated_delta_net"), LINEAR),
-}
 
 
 def layer_types(fields: Fields, family: Family, layers: int) -> list[str]:
     """The attention type of each layer: full, sliding, chunked or linear."""
     given = fields.sequence("layer_types", str, layers)
     if given is not None:
-        words = [_SPELLINGS.get(word, FULL if word.endswith("sparse_attention") else word) for word in given[:layers]]
-        wrong = next((w for w in words if w not in (FULL, SLIDING, CHUNKED, LINEAR)), None)
+        spelled = shipped("layers.json")["types"]
+        wrong = next((word for word in given[:layers] if word not in spelled and not word.endswith("sparse_attention")), None)
         if wrong is not None:
             message = f"model config: {fields.where}layer_types names the unknown type {wrong[:40]!r}"
             raise fail("unknown-architecture", message, fields.place)
-        return words
-    pattern = fields.integers("hybrid_layer_pattern", layers)
-    if pattern is not None:  # MiMo-V2: 1 is sliding
-        return [SLIDING if value else FULL for value in pattern[:layers]]
-    local = fields.sequence("local_layer_ids", int)
-    if local is not None:
-        return [SLIDING if i in set(local) else FULL for i in range(layers)]
-    attending = _attending(fields, layers)
+        return [spelled.get(word, FULL) for word in given[:layers]]
+    sliding, attending = marked("sliding", fields, layers), marked("attention", fields, layers)
+    if sliding is not None:
+        return [SLIDING if slides else FULL for slides in sliding]
     if attending is not None:
-        return [FULL if i in attending else LINEAR for i in range(layers)]
+        return [FULL if attends else LINEAR for attends in attending]
     pattern_word = fields.values.get("sliding_window_pattern")
     if isinstance(pattern_word, str) and pattern_word:  # EXAONE: LLLG
         return [FULL if pattern_word[i % len(pattern_word)] == "G" else SLIDING for i in range(layers)]
@@ -59,25 +51,27 @@ def own_values(fields: Fields, layer: int) -> tuple[tuple[str, int], ...]:
     return tuple((key, entry.integer(key, low=0)) for key in sorted(entry.values)) if entry else ()
 
 
-def _attending(fields: Fields, layers: int) -> set[int] | None:
-    """Layers with attention, in models that keep a state in the others; None without such layers."""
-    config = fields.child("linear_attn_config")
-    if config is not None:
-        return {i - 1 for i in config.sequence("full_attn_layers", int) or ()}
-    if fields.has("full_attn_idxs"):
-        return set(fields.sequence("full_attn_idxs", int) or ())
-    kinds = fields.integers("attn_type_list", layers)
-    if kinds is not None:  # MiniMax-Text-01: 1 is attention
-        return {i for i in range(layers) if kinds[i]}
-    if fields.has("attn_layer_period"):
-        period, offset = fields.integer("attn_layer_period", high=4096), fields.integer("attn_layer_offset", low=0, high=4096, default=0)
-        return {i for i in range(layers) if i % period == offset}
-    if fields.has("layer_group_size"):  # Ling: the last of each group, and what is left over
-        size = fields.integer("layer_group_size", high=4096)
-        return {i for i in range(layers) if (i + 1) % size == 0 or i >= layers // size * size}
-    if fields.has("linear_num_key_heads"):
-        every = fields.integer("full_attention_interval", default=4, high=4096)
-        return {i for i in range(layers) if (i + 1) % every == 0}
+def marked(what: str, fields: Fields, layers: int) -> list[bool] | None:
+    """Which layers the config marks, in the first form of `rules/layers.json` that it uses; None where it uses none."""
+    for row in shipped("layers.json")[what]:
+        form, key = next(iter(row.items()))
+        inside = fields.child(row["in"]) if "in" in row else fields
+        if inside is None or not fields.has(row.get("with", key)) or ("listed" in row and not isinstance(inside.values.get(key), list)):
+            continue
+        if form == "flags":
+            return [bool(value) for value in (inside.integers(key, layers) or [])[:layers]]
+        if form == "words":
+            return [word == row["is"] for word in (inside.sequence(key, str, layers) or [])[:layers]]
+        if form == "numbers":
+            said = inside.values.get(key)
+            numbers = said.replace(" ", "").split(",") if isinstance(said, str) else inside.sequence(key, int) or ()
+            chosen = set(map(str, numbers))
+            return [str(i + row.get("from", 0)) in chosen for i in range(layers)]
+        size = inside.integer(key, low=row.get("low", 1), high=4096, default=row.get("default"))
+        if form == "groups":
+            return [(i + 1) % size == 0 or i >= layers // size * size for i in range(layers)]
+        at = inside.integer(row["offset"], low=0, high=4096, default=0) if "offset" in row else size - 1
+        return [size > 0 and i % size == at for i in range(layers)]
     return None
 
 

@@ -91,7 +91,7 @@ def read_result(path: Path) -> Result:
 
 def _engine_of(backend: object) -> str | None:
     """The engine that a result names; `bench.sh` writes the engine's own name."""
-    return next((engine for engine, own in benchmarks().items() if backend in own.BACKENDS), str(backend) if backend else None)
+    return next((engine for engine, own in benchmarks().items() if backend in own.backends), str(backend) if backend else None)
 
 
 def measured_candidate(result: Result, outcome: Outcome) -> Candidate:

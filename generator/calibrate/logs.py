@@ -11,7 +11,7 @@ from generator.engines.start_log import Line, Logged, date_of
 from generator.errors import Place, fail
 
 PARSERS = log_parsers()
-WORDS = {word: most for parser in PARSERS for word, most in parser.words.items()}
+WORDS = {word: most for parser in PARSERS for word, most in parser.LOG.words.items()}
 
 
 def read_log(path: Path) -> Logged:
@@ -26,8 +26,8 @@ def read_log(path: Path) -> Logged:
 
 def parse_log(lines: Sequence[Line]) -> Logged | None:
     """The log of the engine most of whose lines are here; None where nobody says what was allocated."""
-    best = max(PARSERS, key=lambda parser: parser.mentions(lines))
-    if not best.mentions(lines):
+    best = max(PARSERS, key=lambda parser: parser.LOG.mentions(lines))
+    if not best.LOG.mentions(lines):
         return None
     logged = best.parse(lines)
     logged.date = date_of(lines)

@@ -18,6 +18,7 @@ from generator.plan import Candidate, Plan
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import Warnings, because_of, headline
 from generator.rulebook.book import RuleBook
+from generator.rulebook.rulesets import SHIPPED
 from generator.spec.deployment import DeploymentSpec
 
 SHOWN = 5
@@ -43,11 +44,12 @@ class Job(NamedTuple):
 @click.option("--locked", is_flag=True, help="Never ask the model hub: what catalogue and lock lack is an error.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option("--prune", is_flag=True, help="Remove generated files that are no longer needed.")
-@click.option("--exit-code", is_flag=True, help="Exit 3 if files were written or removed, or are not yet in git (for hooks).")
+@click.option("--exit-code", is_flag=True, help="Exit 3 if files were written or removed, are stale, or are not yet in git (for hooks).")
+@click.option("--lint", "linted", is_flag=True, help="Lint the rules too, if they are not the shipped ones (for hooks).")
 @options.options(options.json_option, options.quiet_option, options.verbose_option)
 def command(
     specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool,
-    locked: bool, force: bool, prune: bool, exit_code: bool, as_json: bool, quiet: bool, verbose: bool,
+    locked: bool, force: bool, prune: bool, exit_code: bool, linted: bool, as_json: bool, quiet: bool, verbose: bool,
 ) -> int:  # fmt: skip
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
@@ -76,6 +78,11 @@ def command(
         results += _orphaned(job, [spec.name for spec in found])
     if as_json:
         show_json({"specs": done})
+    rules = click.get_current_context().meta[options.RULES]
+    if linted and rules not in SHIPPED:
+        from generator.cli.lint import report_on
+
+        code = max(code, report_on(rules))
     if exit_code and code == DONE:
         return _changed(results, folder)
     return code
@@ -122,6 +129,7 @@ def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
         folder = job.out / name
         if not job.prune:
             tell(f"{folder}: stale; no spec has this name (--prune removes it)")
+            results.append(WriteResult(folder, kept=("",)))
             continue
         results.append(remove_spec(job.out, name, force=job.force))
         kept = f", {len(results[-1].kept)} edited by hand and kept (--force removes them)" if results[-1].kept else ""
@@ -130,12 +138,16 @@ def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
 
 
 def _changed(results: list[WriteResult], out: Path) -> int:
-    """3 if files were written or removed, or a generated file is not in git yet."""
+    """3 if files were written or removed, stale ones are left, or a generated file is not in git yet."""
     from generator.disk import git  # imported lazily: only hooks need it
 
     changed = [str(r.folder / path) for r in results for path in (*r.written, *r.removed)]
+    stale = [str(r.folder / path) for r in results for path in r.kept]
     if changed:
         tell(f"{len(changed)} files changed; add them to the commit: {_some(changed)}")
+    if stale:
+        tell(f"{len(stale)} stale (--prune removes them): {_some(stale)}")
+    if changed or stale:
         return DIFFERENCES
     try:
         repo = git.repository(Path())

@@ -32,11 +32,16 @@ MONTHS = 12
 @options.options(options.json_option, options.verbose_option)
 def command(rules: str, kind: str, months: int, no_cases: bool, as_json: bool, verbose: bool) -> int:
     """Check a rule set by proof: unreachable rows, gaps, overlaps, stale sources; exit 1 on errors."""
+    return report_on(rules, "json" if as_json else kind, months, no_cases, verbose)
+
+
+def report_on(rules: str, kind: str = "text", months: int = MONTHS, no_cases: bool = False, verbose: bool = False) -> int:
+    """Print the findings of a rule set; returns the exit code."""
     try:
         found = lint(rules, date.today(), months, no_cases)
     except InputError as error:
         found = list(error.problems)
-    text = as_format(found, "json" if as_json else kind, verbose)
+    text = as_format(found, kind, verbose)
     if text:
         show(text)
     return BAD_INPUT if any(p.severity == "error" for p in found) else DONE

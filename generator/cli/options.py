@@ -26,11 +26,15 @@ STDIN = Path("stdin")
 F = TypeVar("F", bound=Callable[..., object])
 
 
+RULES = "generator.rules"
+"""The name or folder of a command's rule set, in its context."""
+
+
 def _rules_option(name: str, tree: bool = False) -> Callable[[F], F]:
     """`--rules`: the name of the set, or as `book` the set itself; with `tree` a `./rules` counts too."""
 
     def found(ctx: click.Context, param: click.Parameter, value: str | None) -> str | RuleBook:
-        rules = project.rule_set(value, Path(), tree)
+        rules = ctx.meta[RULES] = project.rule_set(value, Path(), tree)
         return load(rules) if name == "book" else rules
 
     default = f"default: the project file's, {'else ./rules, ' if tree else ''}else `default`."

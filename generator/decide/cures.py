@@ -7,13 +7,14 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from math import ceil
 from typing import Any, NamedTuple
 
 from generator.decide.automatic import counts
 from generator.decide.context import Context
+from generator.decide.decision import works
 from generator.errors import InputError
 from generator.facts.engine import resolve_engine
 from generator.facts.registry import standing
@@ -35,24 +36,26 @@ Attempt = tuple[str, DeploymentSpec]
 
 def cures(context: Context, plan: Plan, decide: Callable[[DeploymentSpec], Plan]) -> Iterator[Cure]:
     """One cure of each kind that helps, the least intrusive first; none where no single change of the spec is enough."""
-    for growing, attempts in _kinds(context, plan):
+
+    def helps(spec: DeploymentSpec) -> bool:
+        try:
+            return works(spec, context.book)
+        except InputError:
+            return False
+
+    for growing, attempts in _kinds(context, plan, helps):
         tries = list(attempts)
-
-        @cache
-        def chosen(number: int, tries: Sequence[Attempt] = tries) -> Candidate | None:
-            try:
-                return decide(tries[number][1]).choice
-            except InputError:
-                return None
-
-        every = range(len(tries))
-        first = bisect_left(every, True, key=lambda number: chosen(number) is not None) if growing else next(filter(chosen, every), len(tries))
-        choice = chosen(first) if first < len(tries) else None
-        if choice is not None:
-            yield Cure(tries[first][0], choice)
+        if growing:
+            first = bisect_left(tries, True, key=lambda attempt: helps(attempt[1]))
+        else:
+            first = next((number for number, attempt in enumerate(tries) if helps(attempt[1])), len(tries))
+        with suppress(InputError):
+            choice = decide(tries[first][1]).choice if first < len(tries) else None
+            if choice is not None:
+                yield Cure(tries[first][0], choice)
 
 
-def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attempt]]]:
+def _kinds(context: Context, plan: Plan, helps: Callable[[DeploymentSpec], bool]) -> Iterator[tuple[bool, Iterator[Attempt]]]:
     """The attempts of each kind, the least intrusive first, and whether each helps wherever the one before it does."""
     spec, book = context.spec, context.book
     read = {name for rejection in plan.rejected for reason in rejection.reasons for name in reason.read}
@@ -62,8 +65,10 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
         yield False, _version(context)
     yield False, _objectives(spec, plan)
     if read & {"memory.headroom", "context.beyond_model", "context.beyond_engine", "context.too_short", "load.held_share"}:
-        yield False, _context(context)
-        yield True, _fewer(context)
+        unpinned = context.pinned("max_model_len") is None
+        for growing, tries in ((unpinned, list(_context(context))), (True, list(_fewer(context)))):
+            if not growing or (tries and helps(tries[-1][1])):  # else none of them does
+                yield growing, iter(tries)
         yield False, _without(spec, "pin", "max_num_seqs")
     if "memory.headroom" in read:
         yield True, _more_gpus(spec, book)
@@ -73,7 +78,9 @@ def _kinds(context: Context, plan: Plan) -> Iterator[tuple[bool, Iterator[Attemp
     for key in spec.pin:
         if key not in ("max_num_seqs", "max_model_len"):
             yield False, _without(spec, "pin", key)
-    yield False, _checkpoints(spec, book)
+    methods = _methods(spec, book)
+    if helps(_with_checkpoints(spec, methods)):  # else none of them does
+        yield False, ((f"model: {{checkpoints: {{{method}: REPOSITORY}}}}", _with_checkpoints(spec, [method])) for method in methods)
 
 
 def _version(context: Context) -> Iterator[Attempt]:
@@ -148,8 +155,8 @@ def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
     return (_with(spec, "hardware", "host_memory_gib", size) for size in sizes if size > (spec.hardware.host_memory_gib or 0))
 
 
-def _checkpoints(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
-    """Weights of a method for which no checkpoint is known: of each family the one with the fewest bits of those that are worth it."""
+def _methods(spec: DeploymentSpec, book: RuleBook) -> list[str]:
+    """Methods for which no checkpoint is known: of each family the one with the fewest bits of those that are worth it."""
     least: dict[str, str] = {}
     methods, fewest = book.section("methods"), book.number("cure.least_bits")
     for method, entry in methods.items():
@@ -157,6 +164,8 @@ def _checkpoints(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
         prepared = entry.get("checkpoint") == "prepared" and method not in spec.model.checkpoints
         if prepared and bits >= fewest and (known is None or bits < methods[known]["weight_bits"]):
             least[entry["family"]] = method
-    for method in sorted(least.values(), key=lambda name: -methods[name]["weight_bits"]):
-        model = replace(spec.model, checkpoints={**spec.model.checkpoints, method: "your/checkpoint"})
-        yield f"model: {{checkpoints: {{{method}: REPOSITORY}}}}", replace(spec, model=model)
+    return sorted(least.values(), key=lambda name: -methods[name]["weight_bits"])
+
+
+def _with_checkpoints(spec: DeploymentSpec, methods: Sequence[str]) -> DeploymentSpec:
+    return _with(spec, "model", "checkpoints", {**spec.model.checkpoints, **dict.fromkeys(methods, "your/checkpoint")})[1]

@@ -39,7 +39,7 @@ def question_of(spec: DeploymentSpec) -> str:
 
 def choice_of(spec: DeploymentSpec, candidate: Candidate, image: str | None) -> Choice:
     """What a lock records of the choice for a spec."""
-    return Choice(question_of(spec), _said(candidate, DECISION), _said(candidate, SETTINGS), image)
+    return Choice(question_of(spec), image, _said(candidate, DECISION), _said(candidate, SETTINGS))
 
 
 def _said(candidate: Candidate, fields: Mapping[str, str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Floor 4, pure. Imported lazily, by `bench.sh` and by `calibrate --bench`."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from generator.record import dataclass
 
@@ -28,16 +28,21 @@ class BenchLoad(NamedTuple):
     result: str
 
 
-class Benchmark(Protocol):
-    """What `generator/engines/<engine>/bench.py` holds: `BACKENDS`, the words by which results name it; `PRINTS`, whether it measures
-    kernels without a server and prints its result; `APPENDS`, whether it adds its result to a file that is there."""
+class Benchmark(NamedTuple):
+    """An engine's benchmark, which sends random requests to the running server: its command, with the names of what a load says.
 
-    BACKENDS: tuple[str, ...]
-    PRINTS: bool
-    APPENDS: bool
+    `backends` are the words by which results name it; `appends`: it adds its result to a file that is there; `prints`: it measures kernels
+    without a server and prints its result."""
+
+    backends: Sequence[str]
+    words: Sequence[str]
+    appends: bool = False
+    prints: bool = False
 
     def command(self, load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[Word | str]:
         """The words that start it; empty where it cannot measure this load. `server` are the arguments of the server."""
+        said: dict[str, Word | str] = {**{f"{{{name}}}": str(value) for name, value in load._asdict().items()}, "{model}": model}
+        return [said.get(word, word) for word in self.words if word != "--trust-remote-code" or load.settings.get("trust_remote_code")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +65,3 @@ def figure_of(data: Mapping[str, Any], *names: str) -> float | None:
         if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e15:
             return float(value)
     return None
-
-
-def random_load(load: BenchLoad) -> list[str]:
-    """Requests of the spec's lengths, as the benchmarks of vLLM and SGLang are told them."""
-    lengths = ["--random-input-len", load.input_tokens, "--random-output-len", load.output_tokens]
-    return [*lengths, "--max-concurrency", str(load.concurrency), "--num-prompts", str(load.requests)]

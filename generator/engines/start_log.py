@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from generator.readers.document import read_yaml
 from generator.readers.resources import folder
@@ -90,21 +90,18 @@ class LogLines(NamedTuple):
     patterns: Mapping[str, re.Pattern[str]]
     lists: Mapping[str, Mapping[str, re.Pattern[str]]]
 
-
-class LogParser(NamedTuple):
-    """A reader of one engine's start-up logs."""
-
-    lines: LogLines
-    parse: Callable[[Sequence[Line]], Logged]
-
-    @property
-    def words(self) -> Mapping[str, int]:
-        """The words of its lines; with how many lines of each are kept."""
-        return self.lines.words
-
     def mentions(self, lines: Sequence[Line]) -> int:
         """How many lines only this engine writes."""
-        return sum(1 for _, line in lines if any(pattern.search(line) for pattern in self.lines.own))
+        return sum(1 for _, line in lines if any(pattern.search(line) for pattern in self.own))
+
+
+class LogParser(Protocol):
+    """What `generator/engines/<engine>/log.py` holds."""
+
+    LOG: LogLines
+
+    def parse(self, lines: Sequence[Line]) -> Logged:
+        """One start as these lines say it."""
 
 
 @lru_cache(1)

@@ -28,7 +28,7 @@ class Gpu:
     `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned with; `basis` says where
     that figure comes from: spec, catalogue, or assumed (a share of what the box says). `computes` is the arithmetic that it has in
     hardware; `fields` are the figures of its entry. `share_gib` is this deployment's part of it. `sizes` are the capacities of unequal
-    cards, the fastest first, of which this is the mean. `bandwidth` and `interconnect_bandwidth` are GB/s; 0 where unknown."""
+    cards, the fastest first, of which this is the mean. `bandwidth` is in GB/s; 0 where unknown."""
 
     name: str
     vendor: str
@@ -39,7 +39,6 @@ class Gpu:
     basis: str
     bandwidth: float = 0.0
     interconnect: str = "pcie"
-    interconnect_bandwidth: float = 0.0
     multiprocessors: int = 0
     unified: bool = False
     computes: frozenset[str] = frozenset()
@@ -100,7 +99,6 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
         basis=basis,
         bandwidth=float(entry.get("bandwidth_gb_per_s") or 0),
         interconnect=hardware.interconnect or entry.get("interconnect") or "pcie",
-        interconnect_bandwidth=float(entry.get("interconnect_gb_per_s") or 0),
         multiprocessors=int(entry.get("multiprocessors") or 0),
         unified=bool(entry.get("unified_memory")),
         computes=frozenset(kind["computes"]),
@@ -137,7 +135,7 @@ def _together(cards: list[Gpu]) -> Gpu:
     return replace(
         first, name=" + ".join(name if count == 1 else f"{count}x {name}" for name, count in names.items()), listed=False, fields=rates,
         basis=next((card.basis for card in cards if card.basis == "assumed"), first.basis), bandwidth=rates.get("bandwidth_gb_per_s", 0.0),
-        interconnect="pcie", interconnect_bandwidth=0.0, sizes=tuple(card.capacity_gib for card in cards),
+        interconnect="pcie", sizes=tuple(card.capacity_gib for card in cards),
     )  # fmt: skip
 
 
@@ -196,7 +194,6 @@ def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) 
 
 
 def _number(word: str | float) -> float | None:
-    """A compute capability as a number; None for what is none."""
     try:
         value = float(word)
     except ValueError:

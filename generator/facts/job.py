@@ -86,23 +86,16 @@ def needs_json(needs: Needs) -> dict[str, object]:
     }  # fmt: skip
 
 
+_SAID = ("tool", "version", "method", "scheme", "group_size", "ignore", "tensor_types", "imatrix")
+
+
 def job_json(job: Job | None) -> dict[str, object] | None:
     """The object `quantize` of `plan --json`; GiB, and decimal GB for the disk."""
     if job is None:
         return None
-    return {
-        "tool": job.tool,
-        "version": job.version,
-        "method": job.method,
-        "scheme": job.scheme,
-        "group_size": job.group_size,
-        "ignore": list(job.ignore),
-        "tensor_types": dict(job.tensor_types),
-        "imatrix": job.imatrix,
-        "calibration": job.calibration and {name: getattr(job.calibration, name) for name in ("dataset", "split", "file", "samples", "tokens")},
-        "needs": needs_json(job.needs),
-        "output": job.output,
-        "output_size_gib": round(gib(job.output_bytes), 3),
-        "bits_per_weight": round(job.bits_per_weight, 3),
-        "source": job.source,
-    }
+    texts = job.calibration and {name: getattr(job.calibration, name) for name in ("dataset", "split", "file", "samples", "tokens")}
+    found = {name: getattr(job, name) for name in _SAID} | {"ignore": list(job.ignore), "tensor_types": dict(job.tensor_types)}
+    return found | {
+        "calibration": texts, "needs": needs_json(job.needs), "output": job.output, "output_size_gib": round(gib(job.output_bytes), 3),
+        "bits_per_weight": round(job.bits_per_weight, 3), "source": job.source,
+    }  # fmt: skip

@@ -224,7 +224,7 @@ def _architecture(
 
                 raise explained(error, config, book) from None
         if request.safetensors:
-            from generator.architecture.safetensors import tensor_bytes
+            from generator.readers.safetensors_header import tensor_bytes
 
             with _named_by(spec, "safetensors", request.safetensors):
                 weights = _safetensors_path(spec, request.safetensors)

@@ -6,7 +6,7 @@ brings one may be hostile, so each part is checked for its type and size when it
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -60,14 +60,14 @@ class Repository:
     licence: str | None = None
     gated: str = ""
     base_model: tuple[str, ...] = ()
+    remote_code: str = ""
+    chat: tuple[str, ...] | None = None
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+    projectors: Mapping[str, int] = field(default_factory=dict)
     files: Mapping[str, LockedFile] = field(default_factory=dict)
     config: Mapping[str, object] | None = None
     quantization: Mapping[str, object] | None = None
-    chat: tuple[str, ...] | None = None
-    remote_code: str = ""
     tensors: tuple[str, ...] = ()
-    weights: Mapping[str, Weights] = field(default_factory=dict)
-    projectors: Mapping[str, int] = field(default_factory=dict)
     gguf: Mapping[str, GgufHeader] = field(default_factory=dict)
 
 
@@ -78,9 +78,9 @@ class Choice:
     `decision` is the candidate by the names that pins have, `settings` those of it that were fitted."""
 
     question: str
+    image: str | None
     decision: Mapping[str, str | int]
     settings: Mapping[str, str | int | float | bool]
-    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
     parts = {part: _checked({"type": "object"}, data.get(part, {}), name, part) for part in ("repositories", "local", "choices")}
     local = {key: _local(_checked(_form("local"), one, name, key), name, key) for key, one in parts["local"].items()}
     choices = {
-        key: Choice(one.get("question", ""), one["decision"], one["settings"], one.get("image"))
+        key: Choice(one.get("question", ""), one.get("image"), one["decision"], one["settings"])
         for key, one in ((key, _checked(_form("choices"), one, name, key)) for key, one in parts["choices"].items())
     }
     return Lock(_Entries(parts["repositories"], name), MappingProxyType(local), MappingProxyType(choices), path)
@@ -205,50 +205,34 @@ def _header(data: Mapping[str, Any], name: str, file: str) -> GgufHeader:
 
 def text_of(lock: Lock) -> str:
     """The lock as it is written: sorted, a line for each file, group of tensors and key of a config."""
-    data = {
-        "version": VERSION,
-        "repositories": {name: _plain(one) for name, one in sorted(lock.repositories.items())},
-        "local": {name: _header_plain(one) if isinstance(one, GgufHeader) else {"tensors": list(one)} for name, one in sorted(lock.local.items())},
-    }
-    data["choices"] = {
-        name: _kept({"question": one.question, "image": one.image, "decision": one.decision, "settings": one.settings})
-        for name, one in sorted(lock.choices.items())
-    }
+    local = {name: _plain(one) if isinstance(one, GgufHeader) else {"tensors": list(one)} for name, one in lock.local.items()}
+    data = {"version": VERSION, "repositories": _plain(lock.repositories), "local": _plain(local), "choices": _plain(lock.choices)}
     return "\n".join(_lines({key: value for key, value in data.items() if value})) + "\n"
 
 
-def _plain(one: Repository) -> dict[str, object]:
-    weights = {
-        method: _kept({"layout": w.layout, "group_size": w.group_size, "ignore": list(w.ignore), "file": w.file, "bytes": w.bytes})
-        for method, w in sorted(one.weights.items())
-    }
-    return _kept({
-        "commit": one.commit, "licence": one.licence, "gated": one.gated, "base_model": sorted(one.base_model), "remote_code": one.remote_code,
-        "chat": list(one.chat) if one.chat is not None else None, "weights": weights, "projectors": dict(sorted(one.projectors.items())),
-        "files": {name: [file.size, file.digest] for name, file in sorted(one.files.items())},
-        "config": _sorted(one.config), "quantization": _sorted(one.quantization), "tensors": list(one.tensors),
-        "gguf": {name: _header_plain(header) for name, header in sorted(one.gguf.items())},
-    }, keep=("chat",) if one.chat is not None else ())  # fmt: skip
+def _plain(thing: object) -> object:
+    """A part of the lock as JSON: mappings sorted, of the classes the fields that say something."""
+    match thing:
+        case LockedFile(size, digest):
+            return [size, digest]
+        case GgufHeader():
+            from generator.hub.tensors import gguf_folded
 
-
-def _sorted(config: Mapping[str, object] | None) -> Mapping[str, object] | None:
-    return None if config is None else dict(sorted(config.items()))
-
-
-def _header_plain(header: GgufHeader) -> dict[str, object]:
-    from generator.hub.tensors import gguf_folded
-
-    def plain(value: Value) -> object:
-        if not isinstance(value, GgufArray):
-            return value
-        return {"count": value.count} if value.items is None else list(value.items)
-
-    metadata = {key: plain(value) for key, value in sorted(header.metadata.items()) if not key.startswith("tokenizer.chat_template")}
-    return {"metadata": metadata, "tensors": list(gguf_folded(header.tensors))}
-
-
-def _kept(data: Mapping[str, object], keep: Iterable[str] = ()) -> dict[str, object]:
-    return {key: value for key, value in data.items() if value or key in keep}
+            metadata = {key: value for key, value in thing.metadata.items() if not key.startswith("tokenizer.chat_template")}
+            return {"metadata": _plain(metadata), "tensors": list(gguf_folded(thing.tensors))}
+        case GgufArray():
+            return {"count": thing.count} if thing.items is None else list(thing.items)
+        case Choice():  # in the order of the plan
+            return {name: value for name in Choice.__slots__ if (value := getattr(thing, name))}
+        case Repository() | Weights():
+            said = ((name, getattr(thing, name)) for name in type(thing).__slots__)
+            return {name: _plain(value) for name, value in said if value or (name == "chat" and value is not None)}
+        case Mapping():
+            return {key: _plain(value) for key, value in sorted(thing.items())}
+        case tuple():
+            return list(thing)
+        case _:
+            return thing
 
 
 _OPEN = (

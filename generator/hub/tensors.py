@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import prod
 
 from generator.errors import Place, fail
-from generator.readers.gguf_header import GGML_TYPES, MAX_TENSORS, GgufTensor
+from generator.quantity import ranges
+from generator.readers.gguf_header import MAX_TENSORS, GgufTensor, split_name
+from generator.readers.resources import shipped
 from generator.readers.safetensors_header import DTYPE_BITS, SafetensorsTensor
 
 MAX_GROUPS = 5_000
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-_GROUP = re.compile(r"(?P<count>\d{1,7}) × (?P<dtype>[A-Z0-9_]{1,16}) \[(?P<shape>[\d, ]{0,120})\] (?P<name>\S.{0,400})")
-_LAYERS = re.compile(r"(?P<type>\w{1,16}) \[(?P<shape>[\d, ]{1,120})\] (?:blk\.(?P<layers>[\d,-]{1,400})\.)?(?P<name>\S.{0,400})")
-_BLOCKS = {name: (values, size) for name, values, size in GGML_TYPES.values()}
+_GROUP = re.compile(
+    r"(?:(?P<count>\d{1,7}) × )?(?P<type>\w{1,16}) \[(?P<shape>[\d, ]{0,120})\] (?:blk\.(?P<layers>[\d,-]{1,400})\.)?(?P<name>\S.{0,400})"
+)
 
 
 def folded(tensors: Iterable[SafetensorsTensor]) -> tuple[str, ...]:
@@ -30,59 +32,40 @@ def folded(tensors: Iterable[SafetensorsTensor]) -> tuple[str, ...]:
 
 def bytes_of(groups: Sequence[str], place: Place) -> int:
     """Bytes of all tensors of the groups; raises `InputError` for a line that is not one."""
-    total = 0
+    found = _parsed(groups, DTYPE_BITS, place)
+    return sum(int(group["count"] or 1) * -(-prod(shape) * DTYPE_BITS[group["type"]] // 8) for group, shape in found)
+
+
+def _parsed(groups: Sequence[str], types: Collection[str], place: Place) -> Iterator[tuple[re.Match[str], tuple[int, ...]]]:
     for line in groups[:MAX_GROUPS]:
         found = _GROUP.fullmatch(line)
-        if found is None or found["dtype"] not in DTYPE_BITS:
+        if found is None or found["type"] not in types:
             raise fail("bad-lock", f"{line[:80]!r} is not a group of tensors", place)
-        total += int(found["count"]) * -(-prod(_shape(found["shape"])) * DTYPE_BITS[found["dtype"]] // 8)
-    return total
+        yield found, tuple(int(number[:18]) for number in found["shape"].replace(" ", "").split(",") if number)
 
 
 def gguf_folded(tensors: Iterable[GgufTensor]) -> tuple[str, ...]:
     """The groups of a GGUF file, sorted by name, each with its layers."""
     groups: dict[tuple[str, str, tuple[int, ...]], list[int]] = {}
     for tensor in tensors:
-        layer, name = _split(tensor.name)
+        layer, name = split_name(tensor.name)
         groups.setdefault((name, tensor.type, tensor.shape), []).extend([] if layer is None else [layer])
     return tuple(
-        f"{kind} {list(shape)} {f'blk.{_ranges(layers)}.' if layers else ''}{name}" for (name, kind, shape), layers in sorted(groups.items())
+        f"{kind} {list(shape)} {f'blk.{ranges(layers)}.' if layers else ''}{name}" for (name, kind, shape), layers in sorted(groups.items())
     )
 
 
 def gguf_unfolded(groups: Sequence[str], place: Place) -> tuple[GgufTensor, ...]:
     """The tensors of the groups; raises `InputError` for a line that is not one, and for more tensors than a file may have."""
     found: list[GgufTensor] = []
-    for line in groups[:MAX_GROUPS]:
-        group = _LAYERS.fullmatch(line)
-        if group is None or group["type"] not in _BLOCKS:
-            raise fail("bad-lock", f"{line[:80]!r} is not a group of tensors", place)
-        shape, (values, size) = _shape(group["shape"]), _BLOCKS[group["type"]]
+    blocks = {name: (values, size) for name, values, size in shipped("gguf.json")["tensor_types"].values()}
+    for group, shape in _parsed(groups, blocks, place):
+        values, size = blocks[group["type"]]
         names = [f"blk.{layer}.{group['name']}" for layer in _layers(group["layers"], place)] if group["layers"] else [group["name"]]
         found += [GgufTensor(name, shape, group["type"], prod(shape) // values * size) for name in names]
         if len(found) > MAX_TENSORS:
             raise fail("bad-lock", f"more than {MAX_TENSORS} tensors", place)
     return tuple(found)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    return tuple(int(number[:18]) for number in text.replace(" ", "").split(",") if number)
-
-
-def _split(name: str) -> tuple[int | None, str]:
-    parts = name.split(".", 2)
-    return (int(parts[1]), parts[2]) if len(parts) == 3 and parts[0] == "blk" and parts[1].isdigit() else (None, name)
-
-
-def _ranges(layers: list[int]) -> str:
-    """Sorted numbers as `0-3,8`."""
-    runs: list[list[int]] = []
-    for layer in sorted(layers):
-        if runs and runs[-1][-1] == layer - 1:
-            runs[-1].append(layer)
-        else:
-            runs.append([layer])
-    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _layers(text: str, place: Place) -> Iterator[int]:

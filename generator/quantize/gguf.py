@@ -62,7 +62,6 @@ def overridden(method: Method, architecture: ModelArchitecture, asked: Mapping[s
 
 
 def _kinds_named(word: str, kinds: Mapping[str, object]) -> list[str]:
-    """The tensor kinds of a model named by a word of the spec."""
     if word == "output" and word not in kinds:  # tied: the input embeddings are the output matrix
         word = "token_embd"
     found = [kind for kind in kinds if kind == word or kind.removeprefix(word) in _EXPERTS]

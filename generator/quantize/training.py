@@ -1,20 +1,7 @@
-"""Resource needs of training, distillation and pruning jobs, per GPU.
+"""Resource needs of training, distillation and pruning jobs, per GPU, in bytes: what docs/compression.md (Memory) says, part by part.
 
-Floor 3, pure. All figures are bytes and estimates; numbers of bytes are thresholds (`training.…`, rules/physics/training.yaml).
-
-training, full     P·(6 + 4 + 8) bytes of weights, gradients and AdamW's states on one GPU (source hf-memory-anatomy); FSDP shares
-                   out P·(4 + 4 + 8), and makes the 16-bit copies as it goes: two of the largest parts of the model at once
-training, lora     2·P frozen, and the same for the adapters only: r·(rows + columns) of each linear matrix
-activations        every layer keeps its input (32 bits under autocast on one GPU, 16 under FSDP), and one layer at a time has
-                   what its backward pass reads (source activation-recomputation: 34·h per token; here 18·h, and 8 per inner
-                   value of a gated feed-forward)
-loss               on whole logits a measured number of bytes per token and word of the vocabulary; TRL computes on tiles
-teacher            2 bytes per parameter, frozen; on every GPU as a whole where the library does not share it out
-generation         the KV cache of what the student writes
-forward            the model in 16 bits over the GPUs, and one text's widest layer
-sequential         as LLM Compressor's one-shot jobs: `job_needs`
-
-States get no margin, as they are counted to the byte; activations do (`training.margin`)."""
+Floor 3, pure. All figures are estimates; numbers of bytes are thresholds (`training.…`, rules/physics/training.yaml). Of FSDP two of the
+largest parts of the model are whole at once. States get no margin, as they are counted to the byte; activations do (`training.margin`)."""
 
 from __future__ import annotations
 
@@ -124,7 +111,6 @@ def _largest_layer(architecture: ModelArchitecture) -> int:
 
 
 def _largest_table(architecture: ModelArchitecture) -> int:
-    """Parameters of the larger of embedding and lm_head."""
     return max((m.rows * m.columns for m in architecture.matrices if m.role in ("embedding", "lm_head")), default=0)
 
 

@@ -81,7 +81,6 @@ class Reader:
         return fail(code, message, Place(self.name))
 
     def _need(self, end: int) -> None:
-        """Read up to byte `end` into memory."""
         if end > self.size:
             raise self.error("truncated", f"the file ends at byte {self.size}, within its header")
         if end > self.budget:

@@ -73,8 +73,10 @@ def read_bytes(path: Path, limit: int, name: str | None = None) -> bytes:
     name = name or str(path)
     file, size = open_regular(path, name)
     with file:
-        raw = b"" if size > limit else read_piece(file, limit + 1, name)
-        if max(size, len(raw)) > limit:  # kernel files report size 0
+        raw = b"" if size > limit else read_piece(file, size + 1, name)
+        if len(raw) > size:  # kernel files report size 0
+            raw += read_piece(file, limit + 1 - len(raw), name)
+        if max(size, len(raw)) > limit:
             raise fail("too-large", f"{max(size, len(raw))} bytes; at most {limit} are read", Place(name))
         return raw
 

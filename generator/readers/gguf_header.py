@@ -15,6 +15,7 @@ from types import MappingProxyType
 from generator.errors import Place, fail
 from generator.quantity import ceil_to
 from generator.readers.binary import MAX_HEADER_BYTES, Opened, Reader
+from generator.readers.resources import shipped
 from generator.record import dataclass
 
 MAX_PAIRS = 4096
@@ -30,16 +31,7 @@ _STRING, _ARRAY = 8, 9
 _NUMBERS = {number: struct.Struct(f"<{letter}") for number, letter in zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIif?Qqd", strict=True)}
 """The form of a value by its type's number."""
 
-GGML_TYPES: Mapping[int, tuple[str, int, int]] = {
-    0: ("f32", 1, 4), 1: ("f16", 1, 2), 2: ("q4_0", 32, 18), 3: ("q4_1", 32, 20), 6: ("q5_0", 32, 22), 7: ("q5_1", 32, 24),
-    8: ("q8_0", 32, 34), 9: ("q8_1", 32, 36), 10: ("q2_K", 256, 84), 11: ("q3_K", 256, 110), 12: ("q4_K", 256, 144),
-    13: ("q5_K", 256, 176), 14: ("q6_K", 256, 210), 15: ("q8_K", 256, 292), 16: ("iq2_xxs", 256, 66), 17: ("iq2_xs", 256, 74),
-    18: ("iq3_xxs", 256, 98), 19: ("iq1_s", 256, 50), 20: ("iq4_nl", 32, 18), 21: ("iq3_s", 256, 110), 22: ("iq2_s", 256, 82),
-    23: ("iq4_xs", 256, 136), 24: ("i8", 1, 1), 25: ("i16", 1, 2), 26: ("i32", 1, 4), 27: ("i64", 1, 8), 28: ("f64", 1, 8),
-    29: ("iq1_m", 256, 56), 30: ("bf16", 1, 2), 34: ("tq1_0", 256, 54), 35: ("tq2_0", 256, 66), 39: ("mxfp4", 32, 17), 40: ("nvfp4", 64, 36),
-}  # fmt: skip
-"""Tensor type number -> name, values per block, bytes per block (source `lcpp-ggml-common`)."""
-
+_BLOCK = re.compile(r"blk\.(\d{1,6})\.(.+)")
 _PART = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf\Z", re.DOTALL)
 
 
@@ -78,6 +70,12 @@ class GgufHeader:
     def tensor_bytes(self) -> int:
         """Bytes of all tensors, without the padding between them."""
         return sum(t.size for t in self.tensors)
+
+
+def split_name(name: str) -> tuple[int | None, str]:
+    """`blk.3.attn_q.weight` as (3, `attn_q.weight`); tensors outside the layers have None."""
+    found = _BLOCK.fullmatch(name)
+    return (int(found[1]), found[2]) if found else (None, name)
 
 
 def read_gguf(path: Path, name: str | None = None) -> GgufHeader:
@@ -210,6 +208,7 @@ def _array(reader: Reader, key: str) -> GgufArray:
 
 def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ...]:
     tensors: list[GgufTensor] = []
+    types = shipped("gguf.json")["tensor_types"]
     spans: list[tuple[int, int]] = []
     for _ in range(count):
         name = _name(reader)
@@ -217,11 +216,11 @@ def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ..
         if not 1 <= dimensions <= 4:
             raise reader.error("gguf-corrupt", f"the tensor {name!r} has {dimensions} dimensions")
         shape = tuple(_count(reader) for _ in range(dimensions))
-        kind = _count(reader, _U32)
+        kind = str(_count(reader, _U32))
         offset = _count(reader)
-        if kind not in GGML_TYPES:
+        if kind not in types:
             raise reader.error("unknown-ggml-type", f"the tensor {name!r} has the unknown type {kind}")
-        type_name, block, block_bytes = GGML_TYPES[kind]
+        type_name, block, block_bytes = types[kind]
         values = prod(shape)
         if not values or values >= 1 << 63 or shape[0] % block:
             raise reader.error("gguf-corrupt", f"the tensor {name!r} has the shape {shape} and the type {type_name}")
@@ -237,7 +236,6 @@ def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ..
 
 
 def _check_spans(reader: Reader, spans: list[tuple[int, int]], alignment: int) -> None:
-    """Check that tensors do not overlap and end within the file."""
     start, previous = ceil_to(reader.position, alignment), 0
     for begin, end in sorted(spans):
         if begin < previous:

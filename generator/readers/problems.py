@@ -169,7 +169,6 @@ def _types(rule: str | list[str]) -> str:
 
 
 def _hint(rule: str | list[str], value: object) -> str:
-    """The suggested value, if obvious."""
     types = rule if isinstance(rule, list) else [rule]
     if "string" in types and isinstance(value, int | float) and not isinstance(value, bool):
         return "; quote it"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from generator.errors import fail
 
@@ -17,6 +20,12 @@ def folder(name: str) -> Path:
     if not _PACKAGE.is_dir():
         raise fail("in-a-zip", f"gen-deploy reads its rules from folders, but {_PACKAGE} is an archive: pip install it and run the installed command")
     return _PACKAGE.parent / name
+
+
+@lru_cache(16)
+def shipped(name: str) -> Any:
+    """The data of a JSON file of `rules/`, whose schema says what is in it; it must not be changed."""
+    return json.loads((folder("rules") / name).read_bytes())
 
 
 def shown(path: Path) -> str:

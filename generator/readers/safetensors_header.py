@@ -105,6 +105,38 @@ def read_index(path: Path, name: str | None = None) -> SafetensorsIndex:
     return SafetensorsIndex(name, total, weight_map)
 
 
+def tensor_bytes(path: Path, name: str | None = None) -> int:
+    """Bytes of a checkpoint: of `model.safetensors`, or of the files in `model.safetensors.index.json`.
+
+    The headers of the files count if all of them are beside the index; else its `total_size`. Raises
+    `InputError`: `safetensors-part-missing` if neither is available, and any problem of a file."""
+    name = name or str(path)
+    if path.suffix != ".json":
+        return sum(tensor.size for tensor in read_safetensors(path, name))
+    index = read_index(path, name)
+    missing = [file for file in index.files if not path.with_name(file).exists()]
+    if not missing and index.files:
+        return _from_files(path, name, index.weight_map, index.files)
+    if index.total_size:
+        return index.total_size
+    message = f"no metadata.total_size, and {missing[0]} is not in the same folder" if missing else "it names no files"
+    raise fail("safetensors-part-missing", message, Place(name))
+
+
+def _from_files(path: Path, name: str, weight_map: Mapping[str, str], files: tuple[str, ...]) -> int:
+    """The tensors of the index, each from its file: a file may contain others, which are not loaded."""
+    folder = name[: -len(path.name)] if name.endswith(path.name) else ""
+    sizes: dict[str, int] = {}
+    for file in files:
+        for tensor in read_safetensors(path.with_name(file), folder + file):
+            if weight_map.get(tensor.name) == file:
+                sizes[tensor.name] = tensor.size
+    absent = next((tensor for tensor in weight_map if tensor not in sizes), None)
+    if absent is not None:
+        raise fail("safetensors-corrupt", f"{weight_map[absent]} does not contain {absent!r}", Place(name))
+    return sum(sizes.values())
+
+
 def _tensor(reader: Reader, key: str, record: object) -> tuple[SafetensorsTensor, tuple[int, int]]:
     if not isinstance(record, dict):
         raise reader.error("safetensors-corrupt", f"the record of {key!r} is not a mapping")
@@ -122,12 +154,10 @@ def _tensor(reader: Reader, key: str, record: object) -> tuple[SafetensorsTensor
 
 
 def _counts(value: object) -> TypeGuard[list[int]]:
-    """Whether `value` is a list of plausible whole numbers."""
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 60 for v in value)
 
 
 def _check_spans(reader: Reader, spans: list[tuple[int, int]], start: int) -> None:
-    """Check that tensors are contiguous and end within the file."""
     previous = 0
     for begin, end in sorted(spans):
         if begin != previous:

@@ -30,7 +30,7 @@ def bench(launch: Launch, header: str) -> Artifact:
     body = {"model": launch.request_name, "max_tokens": workload["output_tokens"], "temperature": 0, "ignore_eos": True}
     text = templates.render(
         "bench.sh.j2", header=header, what=summary(launch), launch=launch, program=str(words[0]) if words else "curl", args=args,
-        appends=own is not None and own.APPENDS, prints=own is not None and own.PRINTS, sealed=[], exports=exported(env),
+        appends=own is not None and own.appends, prints=own is not None and own.prints, sealed=[], exports=exported(env),
         key=bash(launch.client_key) if launch.client_key else "", base_url=bash(launch.base_url), head=_head(body), words=workload["input_tokens"],
         input_tokens=workload["input_tokens"], output_tokens=workload["output_tokens"], concurrency=concurrency, requests=requests,
         answer_s=launch.facts["smoke"]["answer_s"], result=RESULT,
@@ -62,7 +62,6 @@ def own_benchmark(launch: Launch, workload: Mapping[str, object], concurrency: i
 
 
 def _head(body: dict[str, object]) -> str:
-    """The data of a request up to its prompt, as one shell word."""
     head = json.dumps(body)[:-1] + ', "prompt": "'
     same_json(head + '"}', {**body, "prompt": ""}, "the request of bench.sh")
     return bash(head)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from generator.errors import internal
-from generator.quantity import version_key
+from generator.quantity import in_span, version_key
 from generator.render import copies, modelfile, templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
@@ -41,8 +41,7 @@ def image_of(launch: Launch) -> str | None:
         return launch.candidate.image
     key = version_key(launch.engine.version)
     for row in launch.facts["images"]:
-        since, until = row.get("since"), row.get("until")
-        fits = (since is None or version_key(since) <= key) and (until is None or key < version_key(until))
+        fits = in_span(row, key)
         fits = fits and launch.plan.facts.get("gpu.architecture") in row.get("architectures", (launch.plan.facts.get("gpu.architecture"),))
         fits = fits and launch.candidate.back_end in (None, row.get("back_end", launch.candidate.back_end))
         if row["vendor"] == launch.vendor and fits:

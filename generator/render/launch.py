@@ -20,7 +20,6 @@ from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, p
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Home, Ref, Word
 from generator.rulebook.book import RuleBook
-from generator.spec.deployment import Deploy
 
 CONFIG_INSIDE = "/gen-deploy"
 LAST_PORT = 65535
@@ -36,7 +35,7 @@ class Launch:
     plan: Plan
     candidate: Candidate
     engine: Engine
-    deploy: Deploy
+    deploy: Mapping[str, Any]
     vendor: str
     gpus_per_node: int
     back: str
@@ -291,7 +290,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     """The launch of a candidate. Raises an internal error if the candidate spans nodes and the engine has no option for that."""
     engine = resolve_engine(candidate.engine, candidate.engine_version, book)
     hardware = plan.spec["hardware"]
-    deploy, per_node = plan.spec.get("deploy") or Deploy(), int(hardware.get("gpus_per_node") or 1)
+    deploy, per_node = plan.spec.get("deploy") or {}, int(hardware.get("gpus_per_node") or 1)
     launch = Launch(plan, candidate, engine, deploy, str(plan.facts["gpu.vendor"]), per_node, back, book)
     if launch.nodes > 1 and not launch.has("nodes"):
         raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")

@@ -1,10 +1,13 @@
 """The templates: framing of files, wording. Data never becomes a template.
 
-Floor 6. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: only those
-installed with the package are loaded; they are never cached."""
+Floor 6. Jinja2 is imported at the first file that is rendered, not before. Compiled templates are code: they lie beside the
+package's own, installed with it or, in a checkout, kept by Jinja as Python keeps `__pycache__`."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +22,8 @@ if TYPE_CHECKING:
 
 @lru_cache(1)
 def _environment() -> Environment:
-    from jinja2 import ChoiceLoader, Environment, FileSystemLoader, ModuleLoader, StrictUndefined
+    import jinja2
+    from jinja2 import ChoiceLoader, Environment, FileSystemBytecodeCache, FileSystemLoader, ModuleLoader, StrictUndefined
 
     class KeysFirst(Environment):
         """`data.key` looks up a mapping's key first, before an attribute."""
@@ -31,6 +35,11 @@ def _environment() -> Environment:
 
     built = folder("compiled") / "templates"
     source = FileSystemLoader(folder("templates"))
+    kept = folder("compiled") / "bytecode"
+    made_by = "-".join(f"{Path(file).stat().st_mtime_ns:x}" for file in (__file__, jinja2.__file__))  # the settings below, and Jinja's compiler
+    if not built.is_dir() and not sys.dont_write_bytecode:
+        with contextlib.suppress(OSError):  # a checkout of another user
+            kept.mkdir(parents=True, exist_ok=True)
     environment = KeysFirst(
         # a wheel contains compiled templates; with another Jinja version the text is used
         loader=ChoiceLoader([ModuleLoader(built), source]) if built.is_dir() else source,
@@ -40,6 +49,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         auto_reload=False,
+        bytecode_cache=FileSystemBytecodeCache(str(kept), f"{made_by}-%s") if os.access(kept, os.W_OK) else None,
         comment_start_string="{##",  # bash says ${#array[@]}
         comment_end_string="##}",
     )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from generator.errors import printable
 from generator.facts.job import Job, Needs
-from generator.render.templates import render
 
 
 def job_lines(job: Job) -> list[str]:
     """The job's tool, its result, and its resource needs."""
-    return printable(render("job.j2", job=job, needs=job.needs, gpus=1)).splitlines()
+    return needs_lines(job.needs, 1, job)
 
 
-def needs_lines(needs: Needs, gpus: int) -> list[str]:
+def needs_lines(needs: Needs, gpus: int, job: Job | None = None) -> list[str]:
     """The resource needs of a job; all `gpus` need the same."""
-    return printable(render("job.j2", job=None, needs=needs, gpus=gpus)).splitlines()
+    from generator.render.templates import render  # imported lazily: few plans have a job
+
+    return printable(render("job.j2", job=job, needs=needs, gpus=gpus)).splitlines()

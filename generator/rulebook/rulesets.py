@@ -1,8 +1,6 @@
 """Rule sets on disk: folders of YAML files, layered, checked and merged.
 
-Floor 1. A file's top-level key names its content: `table`, `thresholds`, `sources`, `names`, `settings`, `gpus`, `architectures`, `models`,
-`methods`, `ggml_types`, `quality`, `support`, `kv_cache`, `dtypes`, `engine`, `families`, `ruleset`, `off`. Cases (`cases/`) are beside the
-rules and are not read here."""
+Floor 1. A file's top-level key names its content (`schemas.KINDS`). Cases (`cases/`) are beside the rules and are not read here."""
 
 from __future__ import annotations
 
@@ -12,11 +10,14 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from generator.errors import InputError, Problem, did_you_mean, fail
-from generator.readers.document import Document, read_bytes, read_yaml
+from generator.readers.document import Document, decode, parse_yaml, read_bytes, read_yaml
 from generator.readers.resources import folder, shown
-from generator.rulebook.overlay import Data, Gathered, bare, empty, fill_in, lay_over
+
+if TYPE_CHECKING:
+    from generator.rulebook.overlay import Data, Gathered
 
 MAX_RULE_BYTES = 4 << 20
 SHIPPED = ("default", "handbook")
@@ -104,8 +105,7 @@ def fingerprint(files: list[list[Path]]) -> str:
     code = [*(here / name for name in ("rulesets.py", "overlay.py", "rules_check.py", "facts_check.py", "book.py")), here.parent / "readers" / "document.py"]
     for path in [*code, *(p for layer in files for p in layer)]:
         raw = read_bytes(path, MAX_RULE_BYTES)
-        digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode())
-        digest.update(raw)
+        digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode() + raw)
     return digest.hexdigest()
 
 
@@ -124,7 +124,8 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
 
     The form of shipped files is checked when they are compiled and by lint (`trust` False); of all other files, including complete rules folders, always.
     `lenient` ignores unknown keys: rules of an old commit may be for another version of the tool."""
-    from generator.rulebook.rules_check import check  # imported lazily: not needed for a compiled set
+    from generator.rulebook.overlay import Gathered, empty, fill_in  # imported lazily: not needed for a compiled set
+    from generator.rulebook.rules_check import check
 
     gathered = Gathered(empty())
     files = layers(path)
@@ -137,7 +138,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
             whole &= _add(gathered, name, file, checked, layer is files[1], lenient)
     fill_in(gathered.merged)
     if whole and all(p.code != "rules-form" for p in gathered.problems):  # what a file that was left out would have said is not missing
-        gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml").data["names"])
+        gathered.problems += check(gathered, _document(folder("rules") / "vocabulary.yaml")[0].data["names"])
     if not gathered.problems and "name" not in gathered.merged["ruleset"]:
         gathered.problems.append(Problem("rules-form", "this rule set has no name: write `ruleset: {name: NAME}`", gathered.top))
     gathered.merged.pop("off")
@@ -146,7 +147,7 @@ def gather(path: Path, trust: bool = True, lenient: bool = False) -> Gathered:
 
 
 def _name(path: Path) -> str:
-    data = _document(path / "ruleset.yaml").data
+    data = _document(path / "ruleset.yaml")[0].data
     inner = data.get("ruleset") if isinstance(data, dict) else None
     return str(inner["name"]) if isinstance(inner, dict) and "name" in inner else path.resolve().name
 
@@ -155,31 +156,45 @@ def _add(gathered: Gathered, layer: str, file: Path, checked: bool, shared: bool
     """Read one file and apply it as a layer; its form is checked first, unless `checked` before.
 
     Only the `shared` facts may add names and engines. False for a file with an invalid form, which is omitted."""
-    document = _document(file)
+    from generator.rulebook.overlay import lay_over
+
+    document, raw = _document(file)
     gathered.documents[document.name] = document
     gathered.layers[-1][1].append(document.name)
     if not isinstance(document.data, dict):
         gathered.problems.append(Problem("rules-form", "a mapping is expected", document.place()))
         return False
-    problems = [] if checked else [p for p in _form(document) if not (lenient and p.code == "unknown-key")]
+    problems = [] if checked or _well_formed(raw) else [p for p in _form(document) if not (lenient and p.code == "unknown-key")]
     gathered.problems += problems
     if not problems:
         lay_over(gathered, layer, document, shared)
     return not problems
 
 
-def _document(file: Path) -> Document:
-    """A file, cached until it changes: rule sets share most files."""
-    try:
-        state = file.stat()
-    except OSError:
-        return read_yaml(file, shown(file), MAX_RULE_BYTES)
-    return _unchanged(file, shown(file), state.st_mtime_ns, state.st_size, state.st_ino)
+def _document(file: Path) -> tuple[Document, bytes]:
+    """A file and its bytes, cached until it changes: rule sets share most files."""
+    state = file.stat() if file.exists() else None
+    return _unchanged(file, shown(file), state and (state.st_mtime_ns, state.st_size, state.st_ino))
 
 
 @lru_cache(512)
-def _unchanged(file: Path, name: str, *state: int) -> Document:
-    return read_yaml(file, name, MAX_RULE_BYTES)
+def _unchanged(file: Path, name: str, state: object) -> tuple[Document, bytes]:
+    raw = read_bytes(file, MAX_RULE_BYTES, name)
+    try:
+        return _parsed(raw)._replace(name=name), raw
+    except InputError:
+        return parse_yaml(decode(raw, name), name), raw
+
+
+@lru_cache(512)
+def _parsed(raw: bytes) -> Document:
+    """The document of these bytes: two trees, as of two commits, have most of their files in common."""
+    return parse_yaml(decode(raw, ""), "")
+
+
+@lru_cache(512)
+def _well_formed(raw: bytes) -> bool:
+    return not any(_form(_parsed(raw)))
 
 
 def _form(document: Document) -> Iterator[Problem]:
@@ -195,6 +210,8 @@ def digest_of(merged: Data) -> str:
     """A short hash of a rule set's decisions, without comments, positions and the order of collected rows.
 
     The engines' option catalogues are excluded too: they serve verification only."""
+    from generator.rulebook.overlay import bare
+
     data = bare({section: part for section, part in merged.items() if section != "flags"})
     for table in data["tables"].values():
         if table["hit"] == "collect":

@@ -4,14 +4,13 @@ Floor 1. The validator is imported lazily: custom rule sets and invalid specs ne
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from generator.errors import Problem
 from generator.readers.document import Document
-from generator.readers.resources import folder
+from generator.readers.resources import folder, shipped
 from generator.rulebook.schema_check import Schema
 
 KINDS = {
@@ -39,10 +38,9 @@ def names() -> list[str]:
     return sorted(path.stem for path in (folder("rules") / "schemas").glob("*.json"))
 
 
-@lru_cache
 def schema(name: str) -> Schema:
     """A shipped schema."""
-    data: Schema = json.loads((folder("rules") / "schemas" / f"{name}.json").read_bytes())
+    data: Schema = shipped(f"schemas/{name}.json")
     return data
 
 
@@ -52,8 +50,8 @@ def _validator(name: str) -> Any:
     from jsonschema.validators import Draft202012Validator
     from referencing import Registry, Resource
 
-    shipped: Any = Registry
-    registry = shipped(retrieve=lambda uri: Resource.from_contents(schema(uri.removesuffix(".json"))))
+    kinds: Any = Registry
+    registry = kinds(retrieve=lambda uri: Resource.from_contents(schema(uri.removesuffix(".json"))))
     return Draft202012Validator(without_words(schema(name)), registry=registry)
 
 

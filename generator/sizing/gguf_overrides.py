@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from generator.errors import did_you_mean, fail
+from generator.quantity import ranges
 
 _LAYERS = r"[0-9]{1,4}(?:-[0-9]{1,4})?"
 _KEY = re.compile(rf"(?:blk\.(?P<layers>{_LAYERS}(?:,{_LAYERS})*))?(?:(?(layers)\.)(?P<kind>[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*))?")
@@ -49,15 +50,9 @@ def _expanded(text: str) -> Iterable[int]:
         yield from range(int(first), int(last or first) + 1)
 
 
-def layers_key(layers: Collection[int]) -> str:
+def layers_key(layers: Iterable[int]) -> str:
     """The key of all tensors in some layers: `blk.0-1,30-31`."""
-    parts: list[list[int]] = []
-    for layer in sorted(layers):
-        if parts and parts[-1][-1] == layer - 1:
-            parts[-1][1:] = [layer]
-        else:
-            parts.append([layer])
-    return "blk." + ",".join("-".join(map(str, part)) for part in parts)
+    return f"blk.{ranges(layers)}"
 
 
 def pattern(override: Override) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from generator.architecture.shape import Matrix, ModelArchitecture
+from generator.architecture.shape import ModelArchitecture
 from generator.record import dataclass
 
 NOT_PADDED: Mapping[int, int] = MappingProxyType({})
@@ -38,13 +38,9 @@ def cuts(architecture: ModelArchitecture, wide: frozenset[str] = frozenset()) ->
 
     Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut."""
     quantized = [m for m in architecture.matrices if m.quantizable and m.role not in wide and m.name not in ("attn_k", "attn_v")]
-    return Cuts(
-        inputs=frozenset(m.columns for m in quantized if m.shard == "row"),
-        outputs=frozenset(m.rows for m in quantized if m.shard == "column"),
-        expert_inputs=_experts(quantized, "row"),
-        expert_outputs=_experts(quantized, "column"),
-    )
 
+    def lengths(split: str, of_experts: bool) -> frozenset[int]:
+        cut = [m for m in quantized if (m.shard == "expert") is of_experts and (m.split if of_experts else m.shard) == split]
+        return frozenset(m.columns if split == "row" else m.rows for m in cut)
 
-def _experts(matrices: list[Matrix], split: str) -> frozenset[int]:
-    return frozenset((m.columns if split == "row" else m.rows) for m in matrices if m.shard == "expert" and m.split == split)
+    return Cuts(lengths("row", False), lengths("column", False), lengths("row", True), lengths("column", True))

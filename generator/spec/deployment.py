@@ -5,19 +5,18 @@ Floor 2, pure except for reading the schema. Defaults that depend on the profile
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from generator.errors import InputError, Problem
 from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems
-from generator.readers.resources import folder
+from generator.readers.resources import shipped
 from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
 from generator.rulebook.schema_check import Schema, accepts
@@ -28,24 +27,6 @@ if TYPE_CHECKING:
 
 VERSION = 1
 HUGGING_FACE = "huggingface"
-
-
-class Deploy(TypedDict, total=False):
-    """The spec's deploy section; `env` by variable, `extra_args` by engine and option."""
-
-    targets: list[str]
-    served_name: str
-    host: str
-    port: int
-    image: str
-    env: dict[str, str]
-    cache_dir: str
-    api_key_from: str
-    trust_remote_code: bool
-    namespace: str
-    replicas: int
-    allow_unknown: bool
-    extra_args: dict[str, dict[str, object]]
 
 
 @dataclass(frozen=True)
@@ -113,7 +94,7 @@ class DeploymentSpec:
     hardware: HardwareRequest
     workload: Mapping[str, Any]
     pin: Mapping[str, Any]
-    deploy: Deploy
+    deploy: Mapping[str, Any]
     document: Document
     folder: Path
     quantize: Mapping[str, Any] | None = None
@@ -157,7 +138,7 @@ class DeploymentSpec:
 @lru_cache(1)
 def schema() -> Schema:
     """The JSON Schema of a spec, with references resolved."""
-    data = json.loads((folder("rules") / "schemas" / "spec.json").read_bytes())
+    data = shipped("schemas/spec.json")
     return {key: _inlined(part, data["$defs"]) for key, part in data.items() if key != "$defs"}
 
 
@@ -211,7 +192,7 @@ def from_document(document: Document, path: Path) -> tuple[DeploymentSpec | None
     return (
         DeploymentSpec(
             name, ModelRequest(**model), _hardware(data["hardware"]), data.get("workload") or {},
-            data.get("pin") or {}, data.get("deploy") or Deploy(), document, path.parent,
+            data.get("pin") or {}, data.get("deploy") or {}, document, path.parent,
             data.get("quantize"), data.get("labels") or {}, data.get("serve") or {},
         ),
         [],

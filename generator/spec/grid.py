@@ -25,14 +25,11 @@ def grid(book: RuleBook) -> dict[str, DeploymentSpec]:
     axes = (list(enumerate(data[key])) for key in ("models", "machines", "workloads"))
     for (i, model), (j, machine), (k, workload) in product(*axes):
         name = label(f"{model.rpartition('/')[2]}-{machine.get('gpus_per_node', 1)}x{machine['gpu']}-{workload['profile']}")
-        labels = {word.removeprefix(LABELS): _turn(book.names[word]["values"], i + j + k) for word in book.labels}
+        turns = {word.removeprefix(LABELS): book.names[word]["values"] for word in book.labels}
+        labels = {word: values[(i + j + k) % len(values)] for word, values in turns.items()}
         spec = {"name": name, "model": model, "hardware": machine, "workload": workload, **({"labels": labels} if labels else {})}
         one, problems = from_document(Document(f"grid/{name}", spec, {}, {}), Path(name))
         if one is None:
             raise InputError(problems)
         found[one.document.name] = one
     return found
-
-
-def _turn(words: list[str], at: int) -> str:
-    return words[at % len(words)]

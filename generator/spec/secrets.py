@@ -4,45 +4,28 @@ Floor 2. Names and forms of secrets are data (`rules/secrets.json`) outside the 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from functools import lru_cache
-from typing import TypedDict
 
 from generator.errors import Problem
 from generator.readers.document import Document, KeyPath
 from generator.readers.problems import texts
-from generator.readers.resources import folder
+from generator.readers.resources import shipped
 
+FILE = "secrets.json"
 WAY_OUT = "set it in the environment that starts the server; for the API key of clients, name its variable in deploy.api_key_from"
-
-
-_Names = TypedDict("_Names", {"ends": list[str], "not": list[str]})
-
-
-class _Known(TypedDict):
-    names: _Names
-    values: list[dict[str, str]]
-    harmless: list[str]
-
-
-@lru_cache(1)
-def _known() -> _Known:
-    data: _Known = json.loads((folder("rules") / "secrets.json").read_bytes())
-    return data
 
 
 def is_secret_name(name: str) -> bool:
     """Whether an option or variable with this name holds a secret."""
-    known = _known()["names"]
+    known = shipped(FILE)["names"]
     words = " " + re.sub(r"[-_.]+|(?<=[a-z0-9])(?=[A-Z])", " ", name).lower().rstrip(" 0123456789")
     return words.endswith(tuple(f" {end}" for end in known["ends"])) and not words.endswith(tuple(f" {end}" for end in known["not"]))
 
 
 def secret_in(text: str) -> str | None:
     """The kind of secret found in a text; None for none."""
-    for shape in _known()["values"]:
+    for shape in shipped(FILE)["values"]:
         if shape["holds"] in text and re.search(shape["pattern"], text):
             return str(shape["title"])
     return None
@@ -68,7 +51,7 @@ def _refused(document: Document, path: KeyPath, what: str, key: bool) -> Problem
 def _is_text(value: object) -> bool:
     """Whether a value could be a secret, unlike switches and words such as `auto`."""
     values = value if isinstance(value, list) else [value]
-    return any(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).lower() not in _known()["harmless"] for one in values)
+    return any(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).lower() not in shipped(FILE)["harmless"] for one in values)
 
 
 def _settings(data: object) -> Iterator[tuple[KeyPath, object]]:

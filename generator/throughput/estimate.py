@@ -91,10 +91,11 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     around, values = calibration.bands.around, _values(setting, demand, machine, result)
     # an engine that reads prompts first keeps together what came together, so its band reaches from one way of arriving to the other
     other = result.together if ENGINES[setting.engine].speed.prompts_first else result
+    full = demand.concurrency is not None and result.running < result.asked
     return Speed(
         output_tokens_per_second=around(values.output_tokens_per_second, found, "throughput"),
         ttft_ms=None if values.ttft_ms is None else around(values.ttft_ms, found, "ttft", other.ttft * 1000.0),
-        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0), limit=_limit(result, demand), basis=found.basis,
+        tpot_ms=around(values.tpot_ms, found, "tpot", other.tpot * 1000.0), limit="kv-capacity" if full else result.limit, basis=found.basis,
         concurrency=result.running * _busy(setting, demand), gpus=setting.split.gpus, asked=demand.concurrency,
     )  # fmt: skip
 
@@ -113,12 +114,6 @@ def band_class(setting: Setting, running: float) -> Class:
     if setting.in_host.some:
         return found.beside_host(ENGINES[setting.engine].speed.band, hardware.host_known)
     return found
-
-
-def _limit(result: Served, demand: Demand) -> str:
-    if demand.concurrency is not None and result.running < result.asked:
-        return "kv-capacity"
-    return result.limit
 
 
 def most_within(setting: Setting, demand: Demand, calibration: Calibration, ttft_ms: float | None, tpot_ms: float | None, highest: int) -> int:

@@ -62,6 +62,7 @@ class Catalogue:
     later: Mapping[str, Option]
     env: Mapping[str, Option] = field(default_factory=dict)
     gone_env: Mapping[str, Option] = field(default_factory=dict)
+    parameters: Mapping[str, Option] = field(default_factory=dict)
 
     @property
     def unlisted(self) -> str | None:
@@ -79,19 +80,13 @@ class Catalogue:
 
     def takes_value(self, name: str) -> bool:
         """Whether a parameter of a Modelfile, or a variable beside it, is no switch: then `NAME: false` leaves it out."""
-        parameters = self.facts.get("parameters") or {}
-        entry = parameters.get(name) or (self.facts.get("env") or {}).get(name) if parameters else None
-        return entry is not None and entry["type"] != "bool"
+        option = self.parameters.get(name) or self.env.get(name) if self.parameters else None
+        return option is not None and option.kind != "bool"
 
     @property
     def title(self) -> str:
         """Engine and version for messages."""
         return f"{self.engine} {self.checked_as}"
-
-
-def limits_of(entry: Entry) -> dict[str, float]:
-    """The limits in an entry of facts: `least`, `above`, `most`; `or`, a number outside them that the engine takes."""
-    return {word: entry[word] for word in ("least", "above", "most", "or") if word in entry}
 
 
 def nearest(version: str, known: list[str]) -> str:
@@ -118,7 +113,8 @@ def catalogue(book: RuleBook, engine: str, version: str) -> Catalogue:
             taken |= dict.fromkeys(option.names, replace(option, old_words=rule["words"]))
     env, gone_env, _ = _by_time(facts.get("env") or {}, at, reached)
     env |= {option.env: option for option in taken.values() if option.env}
-    return Catalogue(engine, version, as_version, facts["syntax"], facts, taken, gone, later, env, gone_env)
+    parameters, _, _ = _by_time(facts.get("parameters") or {}, at, reached)
+    return Catalogue(engine, version, as_version, facts["syntax"], facts, taken, gone, later, env, gone_env, parameters)
 
 
 def _by_time(
@@ -151,5 +147,5 @@ def _option(name: str, entry: Entry, key: tuple[int, ...]) -> Option:
     as_written = {word: entry[word] for word in ("nargs", "since", "until", "use", "deprecated", "repeatable", "env", "numbers") if word in entry}
     return Option(
         name, (name, *(entry.get("names") or ()), *off), entry["type"], words=tuple(words) if words else None, needs=tuple(entry.get("needs") or ()),
-        off=off, limits=limits_of(entry), **as_written,
+        off=off, limits={word: entry[word] for word in ("least", "above", "most", "or") if word in entry}, **as_written,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from generator.errors import Place, did_you_mean
 from generator.quantity import version_key
-from generator.verify.catalogue import Catalogue, Option, limits_of
+from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Finding, Text
 from generator.verify.modelfile import ModelfileError, read_with_lines
 from generator.verify.values import wrong_text
@@ -34,7 +34,6 @@ def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
 
 def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]:
     """Every finding in a Modelfile: grammar, parameter names and types."""
-    parameters = known.facts["parameters"]
     try:
         commands = read_with_lines(text)
     except ModelfileError as error:
@@ -50,14 +49,12 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
             continue
         if command.name in known.facts["deprecated_parameters"]:
             yield Finding("deprecated-parameter", f"{known.title} ignores {command.name} with a warning", place, "warning")
-        elif command.name not in parameters:
+        elif (option := known.parameters.get(command.name)) is None:
             yield Finding("unknown-parameter", f"{known.title} has no parameter {command.name}{_hint(command.name, known)}", place)
         else:
-            entry = parameters[command.name]
-            option = Option(command.name, (command.name,), entry["type"], limits=limits_of(entry))
             if what := wrong_text(option, command.value):
                 yield Finding(what[0], f"{command.name} takes {what[1]}", place)
-            if command.name in seen and not parameters[command.name].get("repeatable"):
+            if command.name in seen and not option.repeatable:
                 yield Finding("repeated-parameter", f"{command.name} is given twice; the last one counts", place, "warning")
         seen.add(command.name)
     for parameter, because in (known.facts.get("unset") or {}).items():
@@ -67,4 +64,4 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
 
 def _hint(name: str, known: Catalogue) -> str:
     variable = f"{known.syntax.get('env_prefix')}{name.upper()}"
-    return f"; it is the variable {variable} of the server" if variable in known.env else did_you_mean(name, known.facts["parameters"])
+    return f"; it is the variable {variable} of the server" if variable in known.env else did_you_mean(name, known.parameters)

@@ -12,7 +12,7 @@ from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 from generator.verify.argv import find
-from generator.verify.catalogue import Catalogue, Option, catalogue
+from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env
 from generator.verify.finding import Text, is_option
@@ -89,12 +89,11 @@ def _of_modelfile(name: str, value: object, known: Catalogue, spec: DeploymentSp
         text = str(value).lower() if isinstance(value, bool) else str(value)
         found = next(iter(check_env({name: Text(text, spec.document.place())}, known)), None)
         return None if found is None else (found.code, found.message)
-    entry = known.facts["parameters"].get(name)
-    if entry is None:
-        return "unknown-parameter", f"{known.title} has no parameter {name}{did_you_mean(name, known.facts['parameters'])}"
-    if isinstance(value, list) and len(value) > 1 and not entry.get("repeatable"):
+    option = known.parameters.get(name)
+    if option is None:
+        return "unknown-parameter", f"{known.title} has no parameter {name}{did_you_mean(name, known.parameters)}"
+    if isinstance(value, list) and len(value) > 1 and not option.repeatable:
         return "wrong-type", f"{name} takes one value, not a list"
-    option = Option(name, (name,), entry["type"])
     for item in value if isinstance(value, list) else [value]:
         if what := wrong_text(option, str(item).lower() if isinstance(item, bool) else str(item)):
             return what[0], f"{name} takes {what[1]}"

@@ -14,7 +14,7 @@ from generator.decide.context import Context, resolve
 from generator.decide.gates import gates
 from generator.errors import InputError, Place, Problem, fold
 from generator.facts.engine import Engine, resolve_engine
-from generator.quantity import version_key
+from generator.quantity import in_span, version_key
 from generator.readers.boundary import lies_in
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
@@ -43,7 +43,7 @@ _LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_siz
 OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
 _IMAGES = re.compile(r"\W*image\W+(\d+)\W*")
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
-_SIZES = {"M": 1e6, "B": 1e9, "T": 1e12}
+_SIZES = {"M": 10**6, "B": 10**9, "T": 10**12}
 
 
 class Restated(NamedTuple):
@@ -79,10 +79,8 @@ def defaults_of(engine: Engine, facts: Mapping[str, object]) -> dict[str, Any]:
     """What an engine takes where a command says nothing: each setting by the first row that holds; a row with conditions needs `facts`."""
     found: dict[str, Any] = {}
     for row in engine.facts.get("defaults") or ():
-        key, since, until = version_key(engine.version), row.get("since"), row.get("until")
-        when = row.get("when") or {}
-        at_this = (since is None or key >= version_key(since)) and (until is None or key < version_key(until))
-        if at_this and all(name in facts and cell_test(cell, lambda literal: literal)(facts[name]) for name, cell in when.items()):
+        holds = (name in facts and cell_test(cell, lambda literal: literal)(facts[name]) for name, cell in (row.get("when") or {}).items())
+        if in_span(row, version_key(engine.version)) and all(holds):
             found = {**row["set"], **found}
     return found
 
@@ -113,8 +111,7 @@ class _Command:
         for name, value in self.launch.env.items():
             self._variable(name, value)
         for name, values in self.launch.parameters.items():
-            kind = str(self.known.facts["parameters"].get(name, {}).get("type", "string"))
-            one = _given(Option(name, (name,), kind), name, *values)
+            one = _given(self.known.parameters.get(name) or Option(name, (name,), "string"), name, *values)
             setting, entry = self.settings.get(name, ("", {}))
             self._setting(setting, entry, values[-1], one) if setting else self._extra(one)
         self._model(model)
@@ -226,7 +223,7 @@ class _Command:
             self.data["model"] |= {"id": like, **made}
             return f"{like} in {method}"
         assert size is not None
-        self.data["model"] |= {"id": repository, "parameters": float(size[1]) * _SIZES[size[2].upper()], **made}
+        self.data["model"] |= {"id": repository, "parameters": int(float(size[1]) * _SIZES[size[2].upper()]), **made}
         return f"a dense model of {size[0]} parameters"
 
     def _model(self, named: str | None) -> None:

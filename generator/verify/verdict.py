@@ -168,7 +168,7 @@ def corrected(launch: Launch, known: Catalogue, found: Iterable[Finding], change
             elif finding.use and finding.use.startswith("-"):
                 words += [finding.use, *(value.text for value in one.values)]
             continue
-        name = one.option.name if one.name in one.option.names and one.name not in one.option.off else one.name
+        name = one.name if one.inner or one.name in one.option.off else one.option.name
         texts = [set_to.pop(name)] if name in set_to else [] if one.option.kind == "switch" else [value.text for value in one.values]
         words += [name, *(["$API_KEY"] if name == secret else texts)]
     words += [part for flag, value in set_to.items() if flag.startswith("-") for part in (flag, value)]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gguf_file import F16, F32, LLAMA, Shape, llama_tensors, write
+from jsonschema import Draft202012Validator
 from shipped_families import from_gguf
 
-from generator.architecture.gguf import FILE_TYPES
 from generator.architecture.shape import CacheGroup, ModelArchitecture
 from generator.errors import InputError
 from generator.readers.gguf_header import GgufHeader, GgufTensor, read_gguf
+from generator.readers.resources import shipped
 from generator.sizing.gguf import stored_sizes
 
 Kind = tuple[int, int, int]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def read(folder: Path, metadata: dict[str, Any], tensors: list[tuple[str, Shape, Kind]]) -> ModelArchitecture:
@@ -158,9 +161,11 @@ def test_no_tensors_at_all() -> None:
         from_gguf(header)
 
 
-def test_file_types_are_words_of_methods() -> None:
-    assert all(word == word.lower() for word in FILE_TYPES.values())
-    assert len(set(FILE_TYPES.values())) == len(FILE_TYPES)
+def test_numbers_and_names_have_the_form_that_the_schema_says() -> None:
+    schema = json.loads((ROOT / "rules/schemas/gguf.json").read_text(encoding="utf-8"))
+    names = shipped("gguf.json")
+    Draft202012Validator(schema).validate(names)
+    assert len(set(names["file_types"].values())) == len(names["file_types"])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import generator.readers.gguf_header as module
 from generator.errors import InputError
 from generator.readers.gguf_header import GgufArray, read_gguf
+from generator.readers.resources import shipped
 
 GOOD = gguf(LLAMA, llama_tensors())
 
@@ -198,4 +199,4 @@ def test_any_other_bytes_are_an_input_error_or_read(
 
 
 def test_types_used_here_are_known() -> None:
-    assert all(module.GGML_TYPES[t[0]][1:] == t[1:] for t in (F32, Q4_K))
+    assert all(shipped("gguf.json")["tensor_types"][str(t[0])][1:] == [*t[1:]] for t in (F32, Q4_K))

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 sys.path.insert(0, str(Path(__file__).parent))
 from model_configs import config
 from shipped_families import from_config
 
+from generator.architecture import quantization
 from generator.architecture.quantization import with_quant_file
 from generator.architecture.shape import CheckpointQuantization
 from generator.errors import InputError
+from generator.readers.resources import shipped
+from generator.rulebook.book import load
 
 LLAMA = "meta-llama__Llama-3.1-8B-Instruct"
 FILE = {"producer": {"name": "modelopt", "version": "0.29.0"}, "quantization": {"quant_algo": "NVFP4", "group_size": 16, "exclude_modules": ["lm_head"]}}
@@ -110,3 +114,11 @@ def test_a_file_that_says_that_nothing_is_quantized() -> None:
 def test_what_is_not_understood_is_refused(quantization: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         read(quantization)
+
+
+def test_the_names_of_quantizations_have_the_form_that_the_schema_says() -> None:
+    known = shipped("quantizations.json")
+    Draft202012Validator(shipped("schemas/quantizations.json")).validate(known)
+    assert {one["stored"] for one in known["modelopt"].values()} <= set(known["stored"])
+    assert {one["method"] for one in known["modelopt"].values()} <= set(load("default").section("methods"))
+    assert set(known["forms"]) == set(quantization._READERS)

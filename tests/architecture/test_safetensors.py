@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import generator.readers.safetensors_header as module
-from generator.architecture.safetensors import tensor_bytes
 from generator.errors import InputError
+from generator.readers.safetensors_header import tensor_bytes
 
 TENSORS: dict[str, tuple[str, list[int]]] = {
     "embed": ("BF16", [300, 64]),

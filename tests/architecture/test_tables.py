@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -11,9 +12,13 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from generator.architecture.attention import Heads
+from generator.architecture.experts import Experts
+from generator.architecture.families import Family
 from generator.architecture.fields import Fields
 from generator.architecture.tables import Sizes, parts_of, tables
 from generator.errors import InputError
+from generator.readers.resources import shipped
 from generator.rulebook.book import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +27,13 @@ GIVEN = {
     "part": {"hidden", "query", "lora", "dim", "ratio", "width", "gate_head", "gate_full"},
 }  # fmt: skip
 """Sizes that the code brings, by what a table is."""
-MORE = {"kimi-delta": {"whole_layer", "whole_gate"}}
+HEADS = {field.name for kind in (Heads, Family, Experts) for field in dataclasses.fields(kind)}
+"""What a table of attention or of a feed-forward layer reads of heads, traits and experts."""
+MORE = {
+    "kimi-delta": {"whole_layer", "whole_gate"}, "grouped": {*HEADS, "own_value", "norm_head", "norm_full"}, "feed-forward": HEADS,
+    "experts": {*HEADS, "inner"}, "experts' surroundings": {*HEADS, "inner"}, "per-layer input": {"moe"},
+    "before the layers": {"vocab", "tokens", "layers", "learned"}, "after the layers": {*HEADS, "vocab", "compressed"},
+}  # fmt: skip
 READ = {"largest_image", "outputs", "interpolated", "patches_of_token", "conv_values", "ssm_values", "rank", "rope", "window", "dim", "lora"}
 """Sizes that the code reads."""
 SHARED = {"block", "conformer block", "streams out"}
@@ -34,7 +45,7 @@ def words(said: object) -> Iterator[str]:
     if isinstance(said, str):
         yield from (word for word in re.split(r" [*+] ", said) if not word.lstrip("-").isdigit())
     elif isinstance(said, dict):
-        for key in ("rows", "columns", "count", "bias", "of", "over", "default", "if", "none"):
+        for key in ("rows", "columns", "count", "heads", "bias", "of", "over", "default", "if", "none"):
             if key in said and not (key == "count" and "rows" not in said) and (key != "default" or "keys" in said):
                 yield from words(said[key])
         for one in said.get("most", ()):
@@ -52,6 +63,11 @@ def test_the_tables_have_the_form_that_the_schema_says() -> None:
     schema = json.loads((ROOT / "rules/schemas/parts.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(schema)
     assert [error.message for error in Draft202012Validator(schema).iter_errors(tables())] == []
+
+
+@pytest.mark.parametrize("name", ["layers", "typical"])
+def test_tables_beside_them_have_the_form_that_their_schema_says(name: str) -> None:
+    Draft202012Validator(shipped(f"schemas/{name}.json")).validate(shipped(f"{name}.json"))
 
 
 def test_every_table_has_a_source() -> None:

@@ -108,6 +108,7 @@ def test_a_text_is_refused_at_its_place_or_read_literally(path: tuple[str, ...],
 TEXTS = ["served_name", "cache_dir", "env", "value", "folder"]
 
 
+@pytest.mark.slow
 @quick(15)
 @given(st.sampled_from(["vllm", "sglang", "tgi", "llama.cpp", "ollama"]), st.fixed_dictionaries(dict.fromkeys(TEXTS, hostile)))
 def test_what_is_written_is_what_was_said(engine: str, texts: dict[str, str]) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from command import run, tree
 from hypothesis import HealthCheck, given, settings
@@ -63,6 +64,7 @@ def test_hostile_specs_end_in_a_code_and_a_place(spec: dict[str, Any]) -> None:
         assert said.err.replace("\n", "").isprintable()
 
 
+@pytest.mark.slow
 @quick(60)
 @given(specs(oddities=0.0))
 def test_plan_explain_and_the_main_job_agree(spec: dict[str, Any]) -> None:
@@ -129,6 +131,7 @@ def shuffled(value: Any, chance: random.Random) -> Any:
     return value
 
 
+@pytest.mark.slow
 @quick(25)
 @given(specs(oddities=0.0), st.integers(0, 1000))
 def test_the_order_of_keys_and_comments_do_not_matter(spec: dict[str, Any], seed: int) -> None:
@@ -146,6 +149,7 @@ def test_the_order_of_keys_and_comments_do_not_matter(spec: dict[str, Any], seed
             assert plain.json == moved.json
 
 
+@pytest.mark.slow
 @quick(8)
 @given(st.lists(specs(oddities=0.0), min_size=2, max_size=4))
 def test_specs_decided_together_are_decided_as_alone(many: list[dict[str, Any]]) -> None:

@@ -261,6 +261,7 @@ def test_a_whole_tree_of_rules(repo: Path) -> None:
     assert data["edits"][0]["at"].startswith("rules/default/thresholds/policy.yaml:")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["memory.headroom", "sequences.capped"])
 def test_a_history_that_adds_a_name_and_rows_that_read_it(repo: Path, name: str) -> None:
     """Each side is decided with its own vocabulary; and each edit on its own with what its rows read."""
@@ -287,6 +288,7 @@ def test_a_history_that_adds_a_name_and_rows_that_read_it(repo: Path, name: str)
         assert data["changed"] >= 1
 
 
+@pytest.mark.slow
 def test_keys_of_another_version_in_the_past(repo: Path) -> None:
     """A commit may say what only another version of the tool reads; the working tree may not."""
     rules_tree(repo)

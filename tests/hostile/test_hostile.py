@@ -43,6 +43,7 @@ def test_every_text_is_looked_at_where_it_belongs(proof: Proof) -> None:
     assert all(" deploy.extra_args." in gated or " deploy.env" in gated for gated in proof.gated), proof.gated
 
 
+@pytest.mark.slow
 def test_ten_thousand_values_arrive_or_are_refused(proof: Proof) -> None:
     tally = Tally()
     for number in range(BATCHES):

@@ -13,6 +13,8 @@ import pytest
 from hub_server import HubServer
 from repositories import awq, model
 
+pytestmark = pytest.mark.slow  # each test starts several commands, which read the YAML of rules
+
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = "model: acme/tiny\nhardware: {gpu: RTX4090-24GB}\n"
 NO_VLLM = "table: reject\nrows:\n  - {id: not-vllm, when: {engine: vllm}, because: we do not run it, source: house}\n"

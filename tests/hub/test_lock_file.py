@@ -16,7 +16,8 @@ from generator.decide.decision import decide
 from generator.errors import InputError, Place
 from generator.hub.lock import Lock, LockedFile, Repository, Weights, read_lock, text_of
 from generator.hub.tensors import bytes_of, folded, gguf_folded, gguf_unfolded
-from generator.readers.gguf_header import GGML_TYPES, GgufArray, GgufHeader, GgufTensor
+from generator.readers.gguf_header import GgufArray, GgufHeader, GgufTensor
+from generator.readers.resources import shipped
 from generator.readers.safetensors_header import DTYPE_BITS, SafetensorsTensor
 from generator.rulebook.book import load
 from generator.spec.deployment import read_spec
@@ -53,7 +54,7 @@ NAMES, TYPES = st.sampled_from(["attn_q.weight", "ffn_up_exps.weight"]), st.samp
 
 @given(st.lists(st.tuples(st.integers(0, 70), NAMES, TYPES), unique_by=lambda t: t[:2]))
 def test_tensors_of_a_gguf_survive_folding(found: list[tuple[int, str, str]]) -> None:
-    blocks = {name: (values, size) for name, values, size in GGML_TYPES.values()}
+    blocks = {name: (values, size) for name, values, size in shipped("gguf.json")["tensor_types"].values()}
     tensors = [GgufTensor(f"blk.{layer}.{name}", (512, 8), kind, 4096 // blocks[kind][0] * blocks[kind][1]) for layer, name, kind in found]
     tensors.append(GgufTensor("token_embd.weight", (256,), "f32", 1024))
     assert set(gguf_unfolded(gguf_folded(tensors), PLACE)) == set(tensors)

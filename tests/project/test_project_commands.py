@@ -155,6 +155,25 @@ def test_the_exit_code_for_hooks(project: Path) -> None:
     assert (code, "not in git yet" in err) == (3, True)
     subprocess.run(["git", "add", "."], cwd=project, check=True)
     assert run("--exit-code", "-q")[0] == 0
+    (project / "specs/b.yaml").unlink()
+    code, _, err = run("--exit-code", "-q")
+    assert (code, "1 stale (--prune removes them): deploy/b" in err) == (3, True)
+    assert run("--exit-code", "--prune", "-q")[0] == 3
+    assert run("--exit-code", "-q")[0] == 0
+
+
+def test_one_process_generates_and_lints(project: Path) -> None:
+    """What `--lint` adds is what `lint` says; the shipped rules were linted when they were released."""
+    assert run("--lint", "-q") == (0, "", run("-q")[2])
+    rules = project / "house"
+    rules.mkdir()
+    (rules / "ruleset.yaml").write_text("ruleset: {name: house, extends: default}\n")
+    row = "{id: no-l40s, when: {gpu: L40S-48GB}, because: we have none, source: house}"
+    (rules / "reject.yaml").write_text(f"table: reject\nrows: [{row}]\n")
+    (rules / "sources.yaml").write_text("sources: {house: {title: The wiki, where: its page on GPUs, read: 2026-01-01}}\n")
+    code, said, _ = run("lint", "--rules", "house")
+    assert run("--rules", "house", "--lint", "-q")[:2] == (code, said)
+    assert (code, "error" in said) == (1, True)
 
 
 def test_a_killed_run_is_recovered_from(project: Path) -> None:

@@ -5,31 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from generator.engines.benchmark import BenchLoad, Result, Word, figure_of
+from generator.engines.benchmark import BenchLoad, Benchmark, Result, Word, figure_of
 from generator.errors import Place, fail
 
-BACKENDS = ("llama-bench",)
-PRINTS, APPENDS = True, False
+
+class LlamaBench(Benchmark):
+    """Kernels of one model, one sequence at a time."""
+
+    __slots__ = ()
+
+    def command(self, load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[Word | str]:
+        """A prompt and an answer of the spec's lengths, with the plan's batch and cache; the model as the server is told it."""
+        where = next((i for i, word in enumerate(server) if word in ("-m", "--model", "-hf", "--hf-repo")), None)
+        dtype, layers = load.kv_cache_dtype, load.settings.get("gpu_layers")
+        if load.concurrency != 1 or where is None or dtype == "f32":  # llama-bench knows no cache of 32 bits
+            return []
+        flag = "-m" if server[where] in ("-m", "--model") else "-hf"
+        found = ["llama-bench", flag, server[where + 1], "-p", load.input_tokens, "-n", load.output_tokens]
+        if isinstance(layers, int):
+            found += ["-ngl", str(layers)]
+        if load.settings.get("cpu_moe"):
+            found += ["--n-cpu-moe", str(load.settings["cpu_moe"])]
+        if load.settings.get("tensor_split"):
+            found += ["-ts", str(load.settings["tensor_split"]).replace(",", "/")]
+        found += ["-ub", str(load.batched_tokens)]
+        if dtype not in ("auto", "f16"):
+            found += ["-ctk", dtype, "-ctv", dtype]
+        return [*found, "-o", "json"]
 
 
-def command(load: BenchLoad, model: Word, server: Sequence[Word | str]) -> list[Word | str]:
-    """A prompt and an answer of the spec's lengths, with the plan's batch and cache; the model as the server is told it."""
-    where = next((i for i, word in enumerate(server) if word in ("-m", "--model", "-hf", "--hf-repo")), None)
-    dtype, layers = load.kv_cache_dtype, load.settings.get("gpu_layers")
-    if load.concurrency != 1 or where is None or dtype == "f32":  # llama-bench knows no cache of 32 bits
-        return []
-    flag = "-m" if server[where] in ("-m", "--model") else "-hf"
-    found = ["llama-bench", flag, server[where + 1], "-p", load.input_tokens, "-n", load.output_tokens]
-    if isinstance(layers, int):
-        found += ["-ngl", str(layers)]
-    if load.settings.get("cpu_moe"):
-        found += ["--n-cpu-moe", str(load.settings["cpu_moe"])]
-    if load.settings.get("tensor_split"):
-        found += ["-ts", str(load.settings["tensor_split"]).replace(",", "/")]
-    found += ["-ub", str(load.batched_tokens)]
-    if dtype not in ("auto", "f16"):
-        found += ["-ctk", dtype, "-ctv", dtype]
-    return [*found, "-o", "json"]
+BENCH = LlamaBench(("llama-bench",), (), prints=True)
 
 
 def result(tests: Sequence[Mapping[str, Any]], place: Place) -> Result:

@@ -1,18 +1,7 @@
-"""llama.cpp: how many fp32 values per token the widest layer keeps alive at once.
+"""llama.cpp: how many fp32 values per token the widest layer keeps alive at once, by the table of docs/memory.md.
 
 Floor 4, pure. Counted from the graphs and checked against the real allocator on headers of published shapes, with a
-vocabulary so small that the logits do not matter (`tests/engines/llama_cpp/test_real_sizes.py`). E hidden size, q query
-width, I feed-forward width, n experts in use, w width of one:
-
-    dense      3·I + 3·E + max(q, E)       gate, up and their product; hidden states; queries. Exact.
-    fused      3·I + 2·E + max(q, E)       gate and up in one matrix (Phi-3). Exact.
-    ungated    2·I + 3·E + max(q, E)
-    experts    3·n·w + 3·E + max(q, E), or 2·n·E + n·w + q + E where experts are narrow: their outputs before the sum
-    latent     heads · (latent + rank + key + value) + 4·E     MLA with absorbed projections. Exact for DeepSeek-V3.
-    mamba      in + 2·conv + 2·inner + 2·E
-
-The largest counts; the allocator's holes make it an upper bound where it is not exact. That is the CPU's graph. On a
-GPU the queries were not found in the one buffer that was logged with them wider than E (Qwen3-4B): there q is E."""
+vocabulary so small that the logits do not matter (`tests/engines/llama_cpp/test_real_sizes.py`)."""
 
 from __future__ import annotations
 
@@ -68,7 +57,6 @@ def _dense(architecture: ModelArchitecture, text: dict[str, Matrix], copies: int
 
 
 def _fused(text: dict[str, Matrix]) -> bool:
-    """Whether gate and up projection are one matrix."""
     up, down = text.get("ffn_up"), text.get("ffn_down")
     return up is not None and down is not None and "ffn_gate" not in text and up.rows == 2 * down.columns
 

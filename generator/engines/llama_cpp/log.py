@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from generator.engines.start_log import Figure, Line, Logged, LogParser, gib_of, log_lines
+from generator.engines.start_log import Figure, Line, Logged, gib_of, log_lines
 
 LOG = log_lines("llama.cpp")
 _TERMS = {
@@ -128,6 +128,3 @@ def _fullest(sizes: dict[str, _Sizes], whole: _Sizes, logged: Logged) -> None:
                     logged.notes.append(f"{term}: what Ollama expected before it loaded, not what it allocated")
                 figure = logged.figures.get(term)
                 logged.figures[term] = figure._replace(value=figure.value + size) if figure else Figure(size, line)
-
-
-PARSER = LogParser(LOG, parse)

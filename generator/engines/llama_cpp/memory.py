@@ -1,15 +1,8 @@
-"""llama.cpp, and Ollama which runs its server: the compute buffer of one device, in bytes.
+"""llama.cpp, and Ollama which runs its server: the compute buffer of one device, in bytes, as docs/memory.md derives it.
 
-Floor 4, pure. There is no memory fraction: the KV cache is what `--ctx-size` says, and the budget is the device less
-the margin that `--fit` would keep free. `ub` is the micro-batch, unit(x) = 4 · ub · x bytes (one fp32 row per token):
-
-    logits   unit(V + k·E) while every output is reserved; 4 · S · V since the builds that reserve a few
-    layer    unit(width) + mask, the width as `generator.engines.llama_cpp.graph` counts it, mask = 2 · ub · cells (f16)
-    scores   without flash attention: unit(H·C + C + 2·H·d + 2·E)
-
-The buffer is the largest of them, since the graph's tensors share it (source `llama-cpp-buffers`). With several GPUs the scheduler keeps
-copies of its inputs on each; the fullest one also holds the output layer, the last. With `--parallel N` llama.cpp has a cache for each
-slot, and the mask is as wide as one of them; Ollama has one for all (`--kv-unified`), and a mask over all of its cells."""
+Floor 4, pure. There is no memory fraction: the KV cache is what `--ctx-size` says, and the budget is the device less the margin that
+`--fit` would keep free. With `--parallel N` llama.cpp has a cache for each slot, and the mask is as wide as one of them; Ollama has one for
+all (`--kv-unified`), and a mask over all of its cells."""
 
 from __future__ import annotations
 

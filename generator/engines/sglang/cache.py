@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from generator.sizing.cache import CacheCost, CacheRules
+from generator.sizing.cache import CacheCost
 
 
 class PooledCache(CacheCost):
@@ -32,6 +32,3 @@ class PooledCache(CacheCost):
             return super().tokens_in(pool_bytes, max_model_len)
         pool = pool_bytes / (1 + self.state_ratio) if self.state_layers else pool_bytes
         return int(pool / self._pooled_per_token) if self._pooled_per_token else 0
-
-
-CACHE = CacheRules(PooledCache)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from generator.engines.start_log import Line, Logged, LogParser, log_lines, number_of
+from generator.engines.start_log import Line, Logged, log_lines, number_of
 
 LOG = log_lines("sglang")
 
@@ -35,6 +35,3 @@ def parse(lines: Sequence[Line]) -> Logged:
     elif states:
         logged.notes.append(f"recurrent states take {states:.2f} GiB; the excerpt lacks the KV cache beside them")
     return logged
-
-
-PARSER = LogParser(LOG, parse)

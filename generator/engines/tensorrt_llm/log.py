@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from generator.engines.start_log import Line, Logged, LogParser, log_lines
+from generator.engines.start_log import Line, Logged, log_lines
 
 LOG = log_lines("tensorrt-llm")
 
@@ -21,6 +21,3 @@ def parse(lines: Sequence[Line]) -> Logged:
     if lent and (activations := figures.get("activations")):  # the profile's own small cache is given back
         figures["activations"] = activations._replace(value=max(0.0, activations.value - lent.value))
     return logged
-
-
-PARSER = LogParser(LOG, parse)

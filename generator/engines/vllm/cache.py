@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import ceil
 
 from generator.quantity import ceil_to
-from generator.sizing.cache import CacheCost, CacheRules
+from generator.sizing.cache import CacheCost
 
 
 class PagedCache(CacheCost):
@@ -66,7 +66,6 @@ class PagedCache(CacheCost):
         return max((kept.per_token for kept in (*self.full, *self.sliding)), default=0.0)
 
     def _state_page(self, block: int) -> float:
-        """Bytes of the page that one state takes."""
         return max(float(self.state_layer_bytes), block * self._widest)
 
     def _request(self, tokens: int) -> float:
@@ -77,7 +76,3 @@ class PagedCache(CacheCost):
             held = min(kept.window - 1 + self.batched_tokens, tokens)
             size += ceil_to(kept.layers, group) * kept.per_token * (ceil_to(held, block) + block)
         return size + (ceil_to(self.state_layers, group) * self._state_page(block) if self.state_layers else 0.0)
-
-
-CACHE = CacheRules(PagedCache, block=16, chunked_keeps_all=True, state_bits=16, partial=1.14)
-"""A block of 4 or 8 uncompressed tokens (32,768 bytes) takes a page of 64 compressed ones (584 each, aligned to 576: 37,440)."""

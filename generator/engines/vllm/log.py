@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from generator.engines.start_log import Line, Logged, LogParser, gib_of, log_lines, number_of
+from generator.engines.start_log import Line, Logged, gib_of, log_lines, number_of
 
 BLOCK = 16
 """Tokens of a block where a log only counts blocks; another size is printed in the arguments."""
@@ -51,6 +51,3 @@ def _arguments(line: str, logged: Logged) -> None:
                 logged.settings[name] = number_of(word)
         elif word.isdigit() and int(word) > 0:
             logged.settings[name] = int(word)
-
-
-PARSER = LogParser(LOG, parse)

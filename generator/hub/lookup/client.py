@@ -113,8 +113,6 @@ def connect() -> Hub:
 
 
 class _Ranges(io.RawIOBase):
-    """A remote file, read by ranges."""
-
     def __init__(self, url: str, headers: Mapping[str, str], size: int, name: str) -> None:
         self._url, self._headers, self._size, self._name, self._at = url, headers, size, name, 0
 
@@ -159,7 +157,6 @@ class _Ranges(io.RawIOBase):
 
 
 def _file(repository: str, one: Any) -> LockedFile:
-    """Size and digest of a file as the hub lists it."""
     large = one.lfs
     size, digest = (large.size, large.sha256) if large else (one.size, one.blob_id)
     if type(size) is not int or not 0 <= size < MAX_BYTES or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", str(digest)):
@@ -168,7 +165,6 @@ def _file(repository: str, one: Any) -> LockedFile:
 
 
 def _is_path(name: object) -> bool:
-    """Whether a file's name is a plain path below the repository."""
     return isinstance(name, str) and len(name) < 400 and name.isprintable() and not name.startswith("/") and not {"", ".", ".."} & set(name.split("/"))
 
 

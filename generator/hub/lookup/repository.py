@@ -137,11 +137,10 @@ def _entry(hub: Hub, info: Info) -> Repository:
     text = template if isinstance(template, str) else str(template or "")
     chat = [word for word, pattern in (("tools", _TOOLS), ("thinking", _THINKING)) if pattern.search(text)] if text else None
     code = "model" if "auto_map" in config else "tokenizer" if "auto_map" in tokenizer else ""
-    return Repository(info.commit, info.licence, info.gated, info.base_model, chat=None if chat is None else tuple(chat), remote_code=code)
+    return Repository(info.commit, info.licence, info.gated, tuple(sorted(info.base_model)), chat=None if chat is None else tuple(chat), remote_code=code)
 
 
 def _json(hub: Hub, info: Info, file: str) -> Mapping[str, object] | None:
-    """A JSON file of a repository; None if it has none."""
     if file not in info.files:
         return None
     name = f"{info.id}/{file}"

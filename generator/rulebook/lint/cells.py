@@ -6,6 +6,7 @@ them a cell accepts, its own test says. A name with a set of words (`pinned`) co
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import pairwise, product
 from math import ceil, floor, inf, prod
@@ -50,6 +51,7 @@ class Space:
         for name, cell in cells:
             said.setdefault(name, set()).update(map(self.bound, _words(cell)) if names[name]["type"] == "number" else _words(cell))
         self.domains = {name: _domain(entry, entries, said.get(name, set())) for name, entry in names.items()}
+        self._numbers = {name: sorted(map(float, self.domains[name] - {None})) for name, entry in names.items() if entry["type"] == "number"}  # type: ignore[arg-type]
         self.steps = MOST_STEPS
 
     def bound(self, limit: object) -> object:
@@ -84,8 +86,17 @@ class Space:
                 return [{(name, word): frozenset({False}) for word in words}]
             return [{(name, word): frozenset({True})} for word in words]
         self.spend(len(self.domains[name]) // 16)
+        if name in self._numbers and isinstance(cell, dict) and "not" not in cell:
+            return [{(name, None): self._within(name, cell)}]
         accepts = cell_test(cell, self.bound)
         return [{(name, None): frozenset(value for value in self.domains[name] if accepts(value))}]
+
+    def _within(self, name: str, limits: Mapping[str, object]) -> Values:
+        """The numbers within limits, which are neighbours; to test each of them would take minutes in a long table."""
+        numbers = self._numbers[name]
+        cuts = {key: (bisect_left if key in ("min", "below") else bisect_right)(numbers, self.bound(limit)) for key, limit in limits.items()}  # type: ignore[call-overload]
+        ends = [cuts[key] for key in ("below", "max") if key in cuts]
+        return frozenset(numbers[max(cuts.get("min", 0), cuts.get("over", 0)) : min(ends, default=len(numbers))])
 
     # -- boxes
 

@@ -12,14 +12,12 @@ from generator.errors import Place, Problem
 from generator.quantity import version_key
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
-from generator.rulebook.overlay import Data, Gathered
+from generator.rulebook.overlay import MERGED, Data, Gathered
 
 TABLES = ("options", "env", "parameters", "keys")
 """Parts of an option catalogue with entries for version spans."""
-CITED = (
-    "gpus", "gpu_names", "models", "methods", "architectures", "ggml_types", "dtypes", "quantizers", "training_jobs", "gates", "families", "publishers", "hubs",
-)  # fmt: skip
-"""Sections in which each entry needs a source."""
+CITED = (*(section for section in MERGED if section not in ("sources", "thresholds", "names", "settings", "registry")), "dtypes")
+"""Sections in which each entry needs a source of its own."""
 
 Entry = Mapping[str, Any]
 Listed = list[tuple[KeyPath, Entry]]

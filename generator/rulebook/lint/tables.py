@@ -40,10 +40,6 @@ class Rows:
             self._boxes[key] = [box for box in self.space.boxes(row.get("when") or {}) if not self.space.empty(box)]
         return self._boxes[key]
 
-    def own(self, row: Row) -> bool:
-        """Whether a row is in the topmost layer."""
-        return row["at"].rpartition(":")[0] in self.gathered.own
-
 
 def table_findings(gathered: Gathered) -> Iterator[Problem]:
     """All findings for the tables of a valid rule set."""
@@ -104,9 +100,8 @@ def _same(one: object, other: object) -> bool:
 
 def _redundant(rows: Rows, table: str, found: Sequence[Row]) -> Iterator[Problem]:
     """A redundant reason (another row always gives it too), or a settings row without an effect of its own."""
-    for row in found:
-        if not rows.own(row):
-            continue
+    own = rows.gathered.own
+    for row in (row for row in found if row["at"].rpartition(":")[0] in own):
         for other in found:
             rows.space.spend()
             if other is row or not rows.boxes(table, row) or not _covers(rows, table, other, row):

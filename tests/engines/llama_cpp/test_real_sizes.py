@@ -25,7 +25,7 @@ from tiny_gguf import TinyModel, write_tiny_gguf
 from virtual_gguf import MODELS, write_virtual_gguf
 
 from generator.architecture.shape import ModelArchitecture
-from generator.engines import cache_cost, llama_cpp
+from generator.engines import ENGINES, cache_cost
 from generator.quantity import MIB, version_key
 from generator.readers.gguf_header import read_gguf
 from generator.sizing.footprint import Device, Layout, Load, Numbers
@@ -99,7 +99,7 @@ def test_file_sizes(virtual: tuple[str, Path, ModelArchitecture], tmp_path: Path
 
 
 def compute_mib(architecture: ModelArchitecture, load: Load, version: str) -> float:
-    return llama_cpp.ROOM.memory.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
+    return ENGINES["llama.cpp"].memory.fixed(architecture, Layout(), load, HOST, 0, numbers(version)).activations / MIB
 
 
 def cache_mib(architecture: ModelArchitecture, load: Load) -> float:
