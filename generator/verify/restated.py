@@ -4,6 +4,8 @@ Floor 6, pure. What a command leaves out is pinned as the engine's own default (
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,6 +100,7 @@ class _Command:
         self.unsaid: list[Finding] = []
         self.given: dict[str, Text] = {}
         self.extra: dict[str, Any] = {}
+        self.drafts: object = None
         self.settings = settings_of(self.engine, known)
 
     def restated(self, model: str | None) -> Restated:
@@ -115,6 +118,7 @@ class _Command:
             setting, entry = self.settings.get(name, ("", {}))
             self._setting(setting, entry, values[-1], one) if setting else self._extra(one)
         self._ranks()
+        self._served()
         self._model(model)
         if (context := self._context()) is not None:
             self._defaults(context)
@@ -200,6 +204,18 @@ class _Command:
     def _no(self, name: str, value: Text, because: str) -> None:
         self.unsaid.append(Finding("not-in-a-spec", f"{name} is left out: {because}", value.place, "warning"))
 
+    def _served(self) -> None:
+        """What drafts tokens, as a spec says it; words that say more stay as they are."""
+        drafts = self.extra.get("speculative-config")
+        if isinstance(drafts, str):
+            with contextlib.suppress(ValueError):
+                drafts = json.loads(drafts)
+        words = {entry["word"]: method for method, entry in (self.engine.facts.get("speculative") or {}).items()}
+        if isinstance(drafts, dict) and drafts.keys() <= {"method", "model", "num_speculative_tokens"} and drafts.get("method") in words:
+            said = {"method": words[drafts["method"]], "model": drafts.get("model"), "tokens": drafts.get("num_speculative_tokens")}
+            self.data.setdefault("serve", {})["speculative"] = {key: value for key, value in said.items() if value is not None}
+            self.drafts = self.extra.pop("speculative-config")
+
     # -- what the words mean
 
     def _ranks(self) -> None:
@@ -222,6 +238,10 @@ class _Command:
             return resolve(spec_of(self.data, self.folder), self.book)
         except InputError as error:
             problem = error.problems[0]
+            if problem.code in ("no-draft", "unknown-draft", "draft-vocabulary"):  # said as it was, and not counted
+                self.extra["speculative-config"] = self.drafts
+                del self.data["serve"]["speculative"]
+                return self._context()
             known = self._stand_in(str(self.data["model"]["id"])) if problem.code == "unknown-model" else None
             if problem.code != "unknown-model" or (known is None and is_path(str(self.data["model"]["id"]))):
                 raise
