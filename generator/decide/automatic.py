@@ -1,13 +1,15 @@
-"""`gpus_per_node: auto`: the smallest number of GPUs that meets the spec's objectives.
+"""What a spec leaves to the tool: the smallest number of GPUs that meets the objectives, the best of unequal cards, a draft where it gains.
 
 Floor 5, pure but for the files that a spec names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
+from generator.errors import InputError
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -36,3 +38,34 @@ def counts(spec: DeploymentSpec, book: RuleBook) -> Iterator[int]:
     needed = int(spec.pin.get("tensor_parallel") or 1) * int(spec.pin.get("pipeline_parallel") or 1)
     powers = [1 << n for n in range(most.bit_length())]
     yield from [count for count in powers if count * spec.hardware.nodes >= needed] or [1 << (most - 1).bit_length()]
+
+
+def faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
+    """Of the decisions with and without a draft the one whose choice makes a token sooner; the spec stays as it was written."""
+    choice = drafted.plan.choice
+    if choice is not None and choice.speculative is None:
+        return drafted
+    other = plain()
+    speeds = [one.plan.choice and one.plan.choice.performance and one.plan.choice.performance.speed for one in (drafted, other)]
+    times = [speed.tpot_ms.value if speed else inf for speed in speeds]
+    if choice is not None and times[0] < times[1]:
+        return drafted
+    return replace(other, plan=replace(other.plan, spec={**other.plan.spec, "serve": drafted.plan.spec["serve"]}))
+
+
+def best(sets: Iterable[DeploymentSpec], decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
+    """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason. Sets that are
+    too small for what is pinned come to nothing; raises `InputError` where all are."""
+    outcomes, errors = list[Outcome](), list[InputError]()
+    for tried in sets:
+        try:
+            outcomes.append(decided(tried))
+        except InputError as error:
+            errors.append(error)
+    if not outcomes:
+        raise errors[0]
+    works = [one for one in outcomes if one.ranked]
+    if not works:
+        return next((one for one in outcomes if one.plan.rejected), outcomes[0])
+    first = works[0].contests.order([one.ranked[0] for one in works]).best_first[0]
+    return next(one for one in works if one.ranked[0] is first)

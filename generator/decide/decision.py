@@ -4,14 +4,13 @@ Floor 5, pure but for the files that the spec names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from math import inf
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer, rule_of_thumb
-from generator.decide.automatic import smallest
+from generator.decide.automatic import best, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
@@ -28,7 +27,6 @@ from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
 from generator.decide.speculative import speculation_json
 from generator.decide.weigh import drafting, projector_bytes, served, weights_on_gpu
-from generator.errors import InputError
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
@@ -69,7 +67,7 @@ def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making:
         return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())
 
     if spec.serve.get("speculative") == "auto":
-        return _faster(within({}), lambda: decide(replace(spec, serve={**spec.serve, "speculative": "off"}), book, thorough, making))
+        return faster(within({}), lambda: decide(replace(spec, serve={**spec.serve, "speculative": "off"}), book, thorough, making))
     choice = spec.lock.choices.get(spec.name) if spec.lock is not None else None
     if choice is None:
         return within({})
@@ -85,19 +83,6 @@ def works(spec: DeploymentSpec, book: RuleBook) -> bool:
     decision = _Decision(resolve(spec, book), first=True)
     decision._pairs(prefer.criteria(book.tables["prefer"], decision.names), making=True)
     return bool(decision.working)
-
-
-def _faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
-    """Of the decisions with and without a draft the one whose choice makes a token sooner; the spec stays as it was written."""
-    choice = drafted.plan.choice
-    if choice is not None and choice.speculative is None:
-        return drafted
-    other = plain()
-    speeds = [one.plan.choice and one.plan.choice.performance and one.plan.choice.performance.speed for one in (drafted, other)]
-    times = [speed.tpot_ms.value if speed else inf for speed in speeds]
-    if choice is not None and times[0] < times[1]:
-        return drafted
-    return replace(other, plan=replace(other.plan, spec={**other.plan.spec, "serve": drafted.plan.spec["serve"]}))
 
 
 def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
@@ -117,26 +102,8 @@ def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[Deployment
     if spec.hardware.gpus and not spec.hardware.cards:
         from generator.decide.unequal import each_set  # few specs have unequal cards
 
-        return _best(each_set(spec, book), decided)
+        return best(each_set(spec, book), decided)
     return smallest(spec, book, decided) if spec.hardware.gpus_auto else decided(spec)
-
-
-def _best(sets: Iterable[DeploymentSpec], decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
-    """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason. Sets that are
-    too small for what is pinned come to nothing; raises `InputError` where all are."""
-    outcomes, errors = list[Outcome](), list[InputError]()
-    for tried in sets:
-        try:
-            outcomes.append(decided(tried))
-        except InputError as error:
-            errors.append(error)
-    if not outcomes:
-        raise errors[0]
-    works = [one for one in outcomes if one.ranked]
-    if not works:
-        return next((one for one in outcomes if one.plan.rejected), outcomes[0])
-    best = works[0].contests.order([one.ranked[0] for one in works]).best_first[0]
-    return next(one for one in works if one.ranked[0] is best)
 
 
 _NOTHING = Candidate("", "", "", 0.0, None, "", None, None, "", "")
