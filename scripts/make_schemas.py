@@ -702,6 +702,7 @@ def flags() -> Schema:
             },
             "when": WORDS, "unless": WORDS,
             "default": {"type": "number"}, "severity": {"enum": ["warning", "error"]}, "because": TEXT, "source": SOURCE,
+            "row": {**TEXT, "description": "The row of `reject` that says the same of a plan: the code of the finding, in place of not-together."},
         },
         ("option", "with", "because"),
     )  # fmt: skip
