@@ -114,7 +114,7 @@ def _near_miss(sizer: _Sizer, wish: Wish) -> tuple[_Trial, bool]:
     """The same with all of the card that the driver leaves, no margin, and the smallest steps: the context whole, and a good part of the load."""
     usual, share, numbers = sizer.floor, sizer.pinned, sizer.numbers
     if sizer.whole and share is None:
-        sizer.pinned = numbers("llama_cpp.near_miss_share")
+        sizer.pinned = numbers("headroom.near_miss_file")
     sizer.stretched, sizer.floor = True, numbers("headroom.near_miss")
     if wish.batched > wish.least_batched:
         wish = wish._replace(least_batched=max(min(wish.least_batched, int(numbers("steps.near_miss"))), wish.cap or 0))

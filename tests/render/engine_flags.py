@@ -47,6 +47,8 @@ def problems(engine: str, argv: Sequence[str], positionals: int = 1) -> list[str
                 found.append(f"{word} needs a value")
                 continue
             found += wrong_value(word, flag, words.pop(0))
+            while flag.get("nargs") in ("+", "*") and words and not words[0].startswith("-"):
+                found += wrong_value(word, flag, words.pop(0))
     return found
 
 
@@ -58,7 +60,7 @@ def wrong_value(word: str, flag: Flag, value: str) -> list[str]:
         return [f"{word} takes a whole number, not {value!r}"]
     if kind == "float" and not re.fullmatch(r"-?\d+(\.\d+)?", value):
         return [f"{word} takes a number, not {value!r}"]
-    if choices and not (value in choices or (kind == "string" and value.lstrip("-").isdigit())):
+    if choices and not (value in map(str, choices) or (kind == "string" and value.lstrip("-").isdigit())):
         return [f"{word} knows no {value!r}"]
     return []
 

@@ -27,6 +27,8 @@ SAMPLES |= {"switch": [True, False], "null": [True], "duration": ["5m"], "list":
 BY_NAME: dict[str, list[Value]] = {
     "cuda_graphs": ["0"],
     "gpu_layers": ["all", "auto", 33, -1],
+    "spec_draft_layers": ["all"],
+    "max_lora_rank": [1, 256],
     "tool_call_parser": ["hermes"],
     "tokenizer_mode": ["deepseek_v32"],
     "attention_backend": ["FLASH_ATTN"],
@@ -61,7 +63,7 @@ def settings_of(engine: str) -> list[tuple[str, Value]]:
             continue
         ours = [w for w in (entry.get("values") or {}) if w is not None]
         theirs = [c for c in entry.get("choices", ()) if c not in ours]
-        sample = BY_NAME.get(name) if entry["type"] == "string" else None
+        sample = BY_NAME.get(name) if entry["type"] == "string" or name == "max_lora_rank" else None
         found += [(name, value) for value in (sample or ours + theirs or SAMPLES[entry["type"]])]
     return found
 
