@@ -24,7 +24,7 @@ def machine(queue: float = 0.0, front: float = 0.0, replicas: int = 1) -> Simple
     """A server whose prompts and steps take the same time whatever the load."""
     return SimpleNamespace(
         decode=lambda sequences, context: Step(STEP, 0.0, 0.0, 0.0), prefill=lambda tokens: Step(PROMPT, 0.0, 0.0, 0.0),
-        prefill_delay=lambda tokens: PROMPT, first_base=front, first_sequence=0.0, queue=queue, split=Split(replicas=replicas),
+        prefill_delay=lambda tokens: PROMPT, first_base=front, first_sequence=0.0, queue=queue, split=Split(replicas=replicas), drafting=None,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from generator.throughput.steps import Step
 class Given:
     """A machine with fixed times: a step of 10 ms, a prompt of 100 ms that delays others by 20 ms, and 5 ms before the first token."""
 
-    first_base, first_sequence, queue = 0.005, 0.001, 0.5
+    first_base, first_sequence, queue, drafting = 0.005, 0.001, 0.5, None
 
     def __init__(self, replicas: int = 1) -> None:
         self.split = Split(replicas=replicas)
