@@ -85,7 +85,7 @@ def command(
 
 
 def _row(model: str, best: Ranked) -> dict[str, object]:
-    candidate, speed = best.candidate, best.candidate.performance.speed if best.candidate.performance else None
+    candidate, speed = best.candidate, best.candidate.speed
     return {
         "model": model, "engine": candidate.engine, "quantization": candidate.method, "max_model_len": candidate.max_model_len,
         "memory_gib": round(gib(candidate.memory.total), 3) if candidate.memory else None,

@@ -18,7 +18,7 @@ from generator.disk.lock_file import write_lock
 from generator.errors import DONE, GenDeployError, InputError, Problem
 from generator.facts.locked import key_of
 from generator.hub.lock import EMPTY, Choice, Lock
-from generator.quantity import gib
+from generator.quantity import gib, grouped
 from generator.render.compose import image_of
 from generator.render.launch import launch_of
 from generator.report.summary import chosen_line
@@ -64,10 +64,8 @@ def command(specs: tuple[Path, ...], words: options.Words, book: RuleBook, upgra
 
 def by_lock(specs: Iterable[DeploymentSpec]) -> dict[Path, list[DeploymentSpec]]:
     """Specs by the lock that they read, or would read."""
-    found: dict[Path, list[DeploymentSpec]] = {}
-    for spec in specs:
-        found.setdefault(project.lock_path(spec.folder), []).append(spec)
-    return found
+    groups = grouped(specs, lambda spec: project.lock_path(spec.folder))
+    return {project.lock_path(same[0].folder): same for same in groups}
 
 
 def look_up(

@@ -75,12 +75,12 @@ class Launch:
         """GPUs of this deployment, over all nodes and copies."""
         return self.server_gpus * self.copies
 
-    @property
+    @cached_property
     def server_gpus(self) -> int:
         """GPUs of one server."""
         return self.candidate.gpus // self.copies
 
-    @property
+    @cached_property
     def copies(self) -> int:
         """Number of servers behind one address: the replicas, unless one server runs them by its own data parallelism."""
         return 1 if self.candidate.settings.get("data_parallel") == self.candidate.replicas else self.candidate.replicas
@@ -90,17 +90,17 @@ class Launch:
         """The port of the first of several copies on this machine; those of the others follow."""
         return self.port + 1 if self.port + self.copies <= LAST_PORT else self.port - self.copies
 
-    @property
+    @cached_property
     def nodes(self) -> int:
         """Number of machines for one copy of the model."""
         return max(1, ceil_div(self.gpus, self.gpus_per_node))
 
-    @property
+    @cached_property
     def host(self) -> str:
         """The address to listen on."""
         return str(self.candidate.settings.get("host") or self.deploy.get("host") or "127.0.0.1")
 
-    @property
+    @cached_property
     def port(self) -> int:
         """The port on this machine."""
         return int(self.candidate.settings.get("port") or self.deploy.get("port") or self.facts["port"])
@@ -111,7 +111,7 @@ class Launch:
         host = "127.0.0.1" if self.host == "0.0.0.0" else "::1" if self.host == "::" else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
-    @property
+    @cached_property
     def hub(self) -> Mapping[str, Any]:
         """How the engine loads from the hub that the spec, or a variable of the spec, names; empty for files on this machine."""
         named, env = self.plan.spec["model"].get("hub"), self.deploy.get("env") or {}
@@ -126,23 +126,23 @@ class Launch:
         """Whether the weights are a folder or file that is already there, so that nothing is downloaded."""
         return self.weights.local and bool(self.plan.spec["model"].get("path"))
 
-    @property
+    @cached_property
     def cache(self) -> tuple[str, str | None]:
         """The folder of downloads in a container, and the variable that names it."""
         inside = {**self.facts["container"], **self.hub}
         return inside["cache_path"], inside.get("cache_env")
 
-    @property
+    @cached_property
     def served(self) -> str:
         """The requested served name."""
         return str(self.candidate.settings.get("served_name") or self.deploy.get("served_name") or self.plan.name)
 
-    @property
+    @cached_property
     def request_name(self) -> str:
         """The name that requests give: what was asked for, or the model's own where the engine knows no other."""
         return self.served if self.has("served_name") or self.creates_model else self.weights.shown
 
-    @property
+    @cached_property
     def creates_model(self) -> bool:
         """Whether the server takes its models by `create` from a Modelfile, not at its start."""
         return bool((self.facts.get("config_file") or {}).get("format") == "modelfile")
@@ -151,7 +151,7 @@ class Launch:
         """Whether the engine can spell a setting at this version."""
         return self.engine.spelling(setting) is not None
 
-    @property
+    @cached_property
     def config_name(self) -> str | None:
         """The name of the engine's own YAML file, if it has one with content."""
         return str(self.facts["config_file"]["name"]) if takes_file(self.engine) != "nothing" and self.spelled.config else None
@@ -224,7 +224,7 @@ class Launch:
         name = str(self.deploy["api_key_from"])
         return Ref(name, f"set {name} to the API key for clients")
 
-    @property
+    @cached_property
     def takes_key(self) -> bool:
         """Whether the engine can require an API key."""
         return "api_key_env" in self.facts or "api_key_flag" in self.facts
@@ -270,7 +270,7 @@ class Launch:
         known: Mapping[str, Mapping[str, Any]] = self.facts.get("back_ends") or {}
         return known.get(self.candidate.back_end or "", {})
 
-    @property
+    @cached_property
     def variable(self) -> str | None:
         """The variable that limits a process to some GPUs."""
         return self.back_end.get("variable") if self.back_end else VISIBLE.get(self.vendor)

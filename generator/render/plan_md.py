@@ -33,6 +33,7 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
     """The page of a plan; `data` is its `kept` form, `paths` are the other generated files."""
     settings = (data["choice"] or {}).get("settings", {})
     first = launches[0] if launches else None
+    jobs = {job.folder: job for launch in launches if (job := launch.candidate.job) is not None}
     page = {
         **data,
         "header": header,
@@ -48,7 +49,7 @@ def plan_md(plan: Plan, data: Data, launches: Sequence[Launch], book: RuleBook, 
         "rejected": rejected(plan.rejected),
         "notes": [note for launch in launches for note in notes(launch)],
         "runs": [_run(launch, paths) for launch in launches],
-        "jobs": _jobs(launches),
+        "jobs": [{**(job_json(job) or {}), "folder": folder} for folder, job in jobs.items()],
         "smoke": "smoke.sh" in paths,
         "sources": book.section("sources"),
     }
@@ -93,11 +94,6 @@ def rejected(rejections: Iterable[Rejection]) -> list[Data]:
         entry["methods"] = sorted({*entry["methods"], candidate.method})
         entry["count"] += 1
     return [folded[key] for key in sorted(folded)]
-
-
-def _jobs(launches: Sequence[Launch]) -> list[Data]:
-    found = {job.folder: job for launch in launches if (job := launch.candidate.job) is not None}
-    return [{**(job_json(job) or {}), "folder": folder} for folder, job in found.items()]
 
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:

@@ -41,13 +41,9 @@ def _model(name: str, book: RuleBook) -> dict[str, object]:
     kept = {k: v for k, v in entry.items() if k not in ("config", "config_overrides", "checkpoints")}
     architecture = shape_of(name, book)
     billion = round(architecture.parameters / 1e9, 2) if architecture else None
-    return {**kept, "billion": billion, "looked_at": _looked_at(entry, book), "checkpoints": sorted(entry.get("checkpoints") or {})}
-
-
-def _looked_at(entry: Mapping[str, object], book: RuleBook) -> str | None:
     named = entry.get("source")
-    sources = [book.source(str(key)) or {} for key in (named if isinstance(named, list) else [named])]
-    return max((str(source["read"]) for source in sources if source.get("read")), default=None)
+    read = [str(source["read"]) for key in (named if isinstance(named, list) else [named]) if (source := book.source(key)) and source.get("read")]
+    return {**kept, "billion": billion, "looked_at": max(read, default=None), "checkpoints": sorted(entry.get("checkpoints") or {})}
 
 
 def _method(name: str, book: RuleBook) -> dict[str, object]:

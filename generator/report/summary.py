@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from generator.errors import MOST_IN_FILE, printable
 from generator.plan import Candidate, Plan, Reason, Rejection
-from generator.quantity import gib
+from generator.quantity import gib, grouped
 from generator.report.job import job_lines
 from generator.report.speed import concurrency_text, ranged, speed_lines
 from generator.throughput.shapes import Range
@@ -46,7 +46,7 @@ def summary(plan: Plan, choice: Candidate, all_engines: bool = False) -> str:
 
 def headline(plan: Plan, candidate: Candidate) -> str:
     """A candidate in one line, and the objectives that its estimate misses: `misses tpot_ms 50 (84 ms estimated)`."""
-    speed = candidate.performance.speed if candidate.performance else None
+    speed = candidate.speed
     missed = []
     for figure in OBJECTIVES.values():
         asked, estimate = plan.spec["workload"].get(figure), getattr(speed, figure, None)
@@ -104,7 +104,7 @@ class Warnings:
 
 def because_of(warning: Reason, choice: Candidate | None) -> str:
     """Why a row warns, and where it is about the queue, how many of the load run at once and how long the first token takes."""
-    speed = choice.performance.speed if choice and choice.performance else None
+    speed = choice.speed if choice else None
     if "load.held" not in warning.read or speed is None:
         return warning.because
     first = f", first token {ranged(speed.ttft_ms, 'ms')}" if speed.ttft_ms else ""
@@ -148,15 +148,7 @@ def shared(rejected: Sequence[Rejection]) -> list[Reason]:
 
 def nearest(rejected: Sequence[Rejection]) -> list[Rejection]:
     """Rejections, closest first: sized, few reasons, smallest shortfall; one for each engine and method."""
-    order = sorted(rejected, key=_distance)
-    seen: set[tuple[str, str]] = set()
-    found = []
-    for rejection in order:
-        key = (rejection.candidate.engine, rejection.candidate.method)
-        if key not in seen:
-            seen.add(key)
-            found.append(rejection)
-    return found
+    return [same[0] for same in grouped(sorted(rejected, key=_distance), lambda one: (one.candidate.engine, one.candidate.method))]
 
 
 def _distance(rejection: Rejection) -> tuple[bool, int, float, str]:
@@ -186,7 +178,7 @@ def _because(reason: Reason, candidate: Candidate) -> str:
     if isinstance(held, int | float) and isinstance(share, int | float):
         most = int(held / share)
         return f"{reason.because}: {held} at once, so up to {most} with a queue (workload.concurrency: {most}) [{reason.row}]"
-    speed = candidate.performance.speed if candidate.performance else None
+    speed = candidate.speed
     for name, figure in OBJECTIVES.items():
         estimate: Range | None = getattr(speed, figure, None)
         if estimate is not None and name in reason.read:

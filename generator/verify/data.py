@@ -26,7 +26,8 @@ def same_yaml(text: str, data: object, name: str) -> None:
     document = parse_yaml(text, name)
     _compare(document.data, data, name)
     for word, meaning in document.plain:
-        if not same_data(_by_yaml_1_1(word), meaning):
+        found = _by_yaml_1_1(word)
+        if type(found) is not type(meaning) or found != meaning:
             raise internal("not-as-meant", f"{name}: YAML 1.1 does not read {word!r} as intended")
 
 
