@@ -29,7 +29,7 @@ def terms_of(context: Context, candidate: Candidate, facts: Names, made: Made | 
     memory, book = candidate.memory, context.book
     if memory is None or candidate.kv_cache is None or book.sizing != "detailed":
         return ()
-    terms = {name: term for name, term in _terms(context, candidate, facts, made).items() if getattr(memory, name) or name in TERMS[:2]}
+    terms = {name: term for name, term in _terms(context, candidate, facts, made).items() if getattr(memory, name) or name == "weights"}
     sources = ENGINES[candidate.engine].sources
     cpu = context.gpu.vendor == "cpu"
     found = []

@@ -116,16 +116,13 @@ def _encoder(architecture: ModelArchitecture, layout: Layout, tokens: int, numbe
 def _graphs(architecture: ModelArchitecture, layout: Layout, load: Load, numbers: Numbers) -> int:
     """Captured CUDA graphs: a base and a share per layer of the stage, part of which tensor parallelism divides.
 
-    The share grows with the number of batch sizes that are captured: 1, 2, 4, then every eighth up to 256, every sixteenth up to twice
-    `max_num_seqs`, at most 512 (source `vllm-capture-sizes`)."""
+    The share grows with the batch sizes that are captured, up to twice `max_num_seqs` (source `vllm-capture-sizes`), until more cost little."""
     layers = ceil_div(architecture.layers, layout.pipeline_parallel)
     split = numbers("vllm.graph_split_share")
     size, per_layer = numbers("vllm.graph_base_gib"), numbers("vllm.graph_layer_mib") / 1024
     if architecture.experts:
         size += numbers("vllm.graph_moe_gib")
-    most = numbers("vllm.graph_max_tokens")
-    top = smallest(2 * load.max_num_seqs, most)
-    captured = (smallest(top, most / 2) + top) / (most * 3 / 2)
+    captured = smallest(1, 2 * load.max_num_seqs / numbers("vllm.graph_full_tokens"))
     return whole((size + per_layer * layers * (1 - split + split / layout.tensor_parallel) * captured) * GIB)
 
 
