@@ -12,12 +12,16 @@ from generator.verify.modelfile import ModelfileError, read_with_lines
 from generator.verify.values import wrong_text
 
 
-def check_env(env: Mapping[str, Text], known: Catalogue) -> Iterator[Finding]:
-    """Every finding in a server's variables; variables of other programs are ignored."""
+def check_env(env: Mapping[str, Text], known: Catalogue, given: Mapping[str, tuple[Text, str]] | None = None) -> Iterator[Finding]:
+    """Every finding in a server's variables; variables of other programs are ignored. `given`: what `given_options` found."""
     prefix = known.syntax.get("env_prefix")
     for name, value in env.items():
         if name in known.env:
             option = known.env[name]
+            said, where = (given or {}).get(option.name, (value, name))
+            if where != name and said.known and value.known and said.text != value.text:
+                message = f"{name} says {value.text!r}, but {where} says {said.text!r}: {known.engine} takes the option; write one of them"
+                yield Finding("said-twice", message, value.place, "warning")
             if option.kind == "switch" and value.text not in ("1", "true", "on", "enabled", "0", "false", "off", "disabled") and value.known:
                 yield Finding("wrong-type", f"{name} of {known.title} must be true or false, not {value.text!r}", value.place)
             elif option.kind != "switch" and value.known and (what := wrong_text(option, value.text)):

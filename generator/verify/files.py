@@ -118,7 +118,7 @@ class _Check:
         known = self.known(launch.engine, launch.version)
         given = given_options(launch.words, launch.env, known)
         model = served_model(launch, given, known, self.folder, self.book, self.asked.model)
-        argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known)
+        argv, env = check_argv(launch.words, known, launch.positionals), check_env(launch.env, known, given)
         found = (*argv, *env, *check_together(given, known, model))
         self.add(known, found)
         self.judge(launch, known, found)

@@ -98,6 +98,14 @@ COMPOSE = """services:
 """
 
 
+def test_a_variable_and_its_option_that_differ() -> None:
+    """The option counts, in every engine that reads both."""
+    flags = "text-generation-launcher --model-id m --max-total-tokens"
+    assert [code for code, *_ in said("run.sh", f"MAX_TOTAL_TOKENS=2048 {flags} 8192\n", "tgi", "3.3.7")] == ["said-twice"]
+    assert not said("run.sh", f"MAX_TOTAL_TOKENS=8192 {flags} 8192\n", "tgi", "3.3.7")
+    assert not said("run.sh", f'MAX_TOTAL_TOKENS="$1" {flags} 8192\n', "tgi", "3.3.7")
+
+
 def test_compose_with_defaults_a_text_command_and_other_services() -> None:
     found = report("compose.yaml", COMPOSE)
     assert found.checked == ["vllm 0.33.0", "sglang 0.5.9"]
