@@ -56,7 +56,8 @@ def faster(drafted: Outcome, plain: Callable[[], Outcome]) -> Outcome:
 def best(sets: Iterable[DeploymentSpec], decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
     """Of several sets of cards the one whose choice the preferences put first; where none works, the first with a reason. Sets that are
     too small for what is pinned come to nothing; raises `InputError` where all are."""
-    outcomes, errors = list[Outcome](), list[InputError]()
+    outcomes: list[Outcome] = []
+    errors: list[InputError] = []
     for tried in sets:
         try:
             outcomes.append(decided(tried))
