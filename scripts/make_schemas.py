@@ -437,7 +437,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         {
             **dict.fromkeys(("base", "output", "token_embedding", "lookup", "norm", "router"), TEXT), "experts": clause, "experts_8": raised,
             **{key: {"anyOf": [clause, {"type": "array", "minItems": 1, "items": clause}]} for key in tensors},
-            "class_70b": mapping({"attn_v": raised}), "imatrix": {"enum": ["required"]},
+            "class_70b": mapping({"attn_v": raised}), "imatrix": {"enum": ["required"]}, "overrides": raised,
         },
         ("base",),
         "The mixture: which GGML type each tensor gets, and where.",
@@ -702,6 +702,7 @@ def flags() -> Schema:
             },
             "when": WORDS, "unless": WORDS,
             "default": {"type": "number"}, "severity": {"enum": ["warning", "error"]}, "because": TEXT, "source": SOURCE,
+            "row": {**TEXT, "description": "The row of `reject` that says the same of a plan: the code of the finding, in place of not-together."},
         },
         ("option", "with", "because"),
     )  # fmt: skip

@@ -44,15 +44,13 @@ def detected(book: RuleBook) -> dict[str, object]:
     """The hardware section for this machine; raises `InputError` for cards that are neither in the catalogue nor described well enough."""
     ram = memory()
     for ask in (entry["ask"] for entry in book.section("gpu_names").values() if "ask" in entry):
-        cards = list(cards_in(answer(ask["command"]), ask))
-        listed = [_listed(book, card, ask) for card in cards]
-        known = [one for one in listed if one is not None]
+        cards = [(card, _listed(book, card, ask)) for card in cards_in(answer(ask["command"]), ask)]
         if not cards:
             continue
+        known = [one for _, one in cards if one is not None]
         if known and len(known) < len(cards):
-            lacking = dict.fromkeys(card.name for card, one in zip(cards, listed, strict=True) if one is None)
-            tell(f"note: {', '.join(lacking)}: not in the catalogue, left out")
-        groups = known or [_described(book, card, ask) for card in cards]
+            tell(f"note: {', '.join(dict.fromkeys(card.name for card, one in cards if one is None))}: not in the catalogue, left out")
+        groups = known or [_described(book, card, ask) for card, _ in cards]
         host = {"host_memory_gib": int(ram)} if ram >= 1 and ask["vendor"] != "apple" else {}
         if all(one == groups[0] for one in groups):
             return {**groups[0], **({"gpus_per_node": len(groups)} if len(groups) > 1 else {}), **host}

@@ -41,6 +41,8 @@ COMMANDS = {
 }
 """Subcommands with their descriptions, in the order of the help."""
 
+LONG = {"-o": "--out", "-q": "--quiet", "-v": "--verbose"}
+"""Before click finds a short option it prepares an error about a long one, which is a fiftieth of a start of the main job."""
 OPTIONS = ("-h", "--help", "--version", "--completion")
 COMPLETE = "_GEN_DEPLOY_COMPLETE"
 """The variable by which a shell's completion asks; click's name for it."""
@@ -169,6 +171,8 @@ def _run(words: list[str]) -> int:
             tell(cli.get_help(context))
         return USAGE
     try:
+        if words[:1] == ["generate"] and "--" not in words:
+            words = [LONG.get(word, word) for word in words]
         result = cli.main(args=words, prog_name="gen-deploy", standalone_mode=False)
     except GenDeployError as error:
         say(error.problems)

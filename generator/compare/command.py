@@ -64,6 +64,8 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
             continue  # the machines follow from the spec
         size = key in said.numbers and (number(str(value)) is None or (str(value) == "0" and OTHER_NAMES.get(key, key) == "max_model_len"))
         found_by_itself = value == "auto" or size or (mine is None and key in _BY_ITSELF)
+        if mine is None and pinned in ("on", "off") and (ranks := number(str(value))) is not None:
+            value = "on" if ranks > 1 else "off"
         if not found_by_itself and not _same(pinned if mine is None else mine, value, synonyms):
             yield Unlike(name, _text(value), None if mine is None else _text(mine))
     for key, (name, mine) in ours.items():

@@ -38,7 +38,7 @@ GgufMixture = TypedDict("GgufMixture", {
     "base": str, "output": str, "token_embedding": str, "lookup": str, "norm": str, "experts": Clause, "experts_8": Mapping[str, str],
     "class_70b": Mapping[str, Mapping[str, str]], "imatrix": str, "overrides": Mapping[str, str],
 }, total=False)  # fmt: skip
-"""Under the name of each other kind of tensors lies a clause, or several; `overrides` is what a spec sets by hand."""
+"""Under the name of each other kind of tensors lies a clause, or several; `overrides` goes before them (what a spec sets by hand too)."""
 
 Method = TypedDict("Method", {
     "title": str, "family": str, "weight_bits": float, "activation_bits": float, "group_size": int | None, "block": list[int] | None,

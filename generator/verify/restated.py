@@ -4,6 +4,8 @@ Floor 6, pure. What a command leaves out is pinned as the engine's own default (
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -98,6 +100,7 @@ class _Command:
         self.unsaid: list[Finding] = []
         self.given: dict[str, Text] = {}
         self.extra: dict[str, Any] = {}
+        self.drafts: object = None
         self.settings = settings_of(self.engine, known)
 
     def restated(self, model: str | None) -> Restated:
@@ -114,6 +117,8 @@ class _Command:
             one = _given(self.known.parameters.get(name) or Option(name, (name,), "string"), name, *values)
             setting, entry = self.settings.get(name, ("", {}))
             self._setting(setting, entry, values[-1], one) if setting else self._extra(one)
+        self._ranks()
+        self._served()
         self._model(model)
         if (context := self._context()) is not None:
             self._defaults(context)
@@ -137,6 +142,7 @@ class _Command:
         if setting == "api_key":
             self._no(one.name, value, "a secret stands in no file: name its variable, deploy.api_key_from")
         if setting in _LEFT_OUT:
+            self.given[setting] = value
             return
         if setting == "max_num_batched_tokens" and self.engine.has("ubatch_size"):  # the step is the physical batch there
             self._extra(one)
@@ -145,8 +151,11 @@ class _Command:
         if setting in OF_THE_MODEL:
             self.given[setting] = value
             return  # read together, when the model is known
-        path = ELSEWHERE.get(setting) or (("pin", pin) if pin in schema()["properties"]["pin"]["properties"] else None)
+        pins = schema()["properties"]["pin"]["properties"]
+        path = ELSEWHERE.get(setting) or (("pin", pin) if pin in pins else None)
         said = None if path is None or (pin == "max_model_len" and value.text == "0") else self._value(entry, value)
+        if isinstance(said, int) and pins.get(pin, {}).get("type") == "boolean":
+            said = said is True or said > 1  # a number of ranks
         if path is None and one.name in self.launch.env and not one.option.name.startswith("-"):
             self.data.setdefault("deploy", {}).setdefault("env", {})[one.name] = value.text
         elif path is None:
@@ -195,7 +204,33 @@ class _Command:
     def _no(self, name: str, value: Text, because: str) -> None:
         self.unsaid.append(Finding("not-in-a-spec", f"{name} is left out: {because}", value.place, "warning"))
 
+    def _served(self) -> None:
+        """What drafts tokens, as a spec says it; words that say more stay as they are."""
+        drafts = self.extra.get("speculative-config")
+        if isinstance(drafts, str):
+            with contextlib.suppress(ValueError):
+                drafts = json.loads(drafts)
+        words = {entry["word"]: method for method, entry in (self.engine.facts.get("speculative") or {}).items()}
+        if isinstance(drafts, dict) and drafts.keys() <= {"method", "model", "num_speculative_tokens"} and drafts.get("method") in words:
+            said = {"method": words[drafts["method"]], "model": drafts.get("model"), "tokens": drafts.get("num_speculative_tokens")}
+            self.data.setdefault("serve", {})["speculative"] = {key: value for key, value in said.items() if value is not None}
+            self.drafts = self.extra.pop("speculative-config")
+
     # -- what the words mean
+
+    def _ranks(self) -> None:
+        """Data parallelism as ranks of attention that share the experts, where the command says so; else it means copies."""
+        deploy, pin = self.data.get("deploy", {}), self.data["pin"]
+        attention, experts = self.engine.spelling("enable_attention_ranks"), self.given.get("expert_parallel")
+        if deploy.get("replicas", 1) > 1 and (attention["key"] in self.extra if attention else pin.get("expert_parallel")):
+            pin["data_parallel"] = ranks = deploy.pop("replicas")
+            if attention:  # its option counts the GPUs of all ranks
+                pin["tensor_parallel"] = max(1, pin.get("tensor_parallel", 1) // ranks)
+                del self.extra[attention["key"]]
+        whole = pin.get("tensor_parallel", 1) * pin.get("data_parallel", 1)
+        if pin.get("expert_parallel") and experts and (number(experts.text) or whole) != whole:  # some of the ranks only
+            self.extra[(self.engine.spelling("expert_parallel") or {})["key"]] = int(experts.text)
+            del pin["expert_parallel"]
 
     def _context(self) -> Context | None:
         """Model and machine resolved; an unknown model as what its name says it is made of, or as large as it says. None where it says neither."""
@@ -203,6 +238,10 @@ class _Command:
             return resolve(spec_of(self.data, self.folder), self.book)
         except InputError as error:
             problem = error.problems[0]
+            if problem.code in ("no-draft", "unknown-draft", "draft-vocabulary"):  # said as it was, and not counted
+                self.extra["speculative-config"] = self.drafts
+                del self.data["serve"]["speculative"]
+                return self._context()
             known = self._stand_in(str(self.data["model"]["id"])) if problem.code == "unknown-model" else None
             if problem.code != "unknown-model" or (known is None and is_path(str(self.data["model"]["id"]))):
                 raise

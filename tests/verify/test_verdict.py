@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sizing"))
 
 from starts import book, facts, planned
 
+from generator.cli.main import main
 from generator.facts.engine import resolve_engine
 from generator.verify.files import Asked, check_text
 
@@ -89,3 +91,25 @@ def test_a_config_file_beside_the_script_is_read(tmp_path: Path) -> None:
     report = check_text(str(tmp_path / "run.sh"), (tmp_path / "run.sh").read_text(encoding="utf-8"), book(), Asked(hardware={"gpu": "RTX4090-24GB"}))
     assert report.verdicts[0].sized is not None
     assert report.verdicts[0].sized.max_model_len == 32768
+
+
+def spec_from(folder: Path, words: str, gpu: str) -> dict[str, Any]:
+    """The spec that `init --from` makes of a command, as data."""
+    (folder / "serve.sh").write_text(words, encoding="utf-8")
+    target = folder / "made.yaml"
+    target.unlink(missing_ok=True)
+    assert main(["init", str(target), "--from", str(folder / "serve.sh"), "-g", gpu]) == 0
+    data: dict[str, Any] = yaml.safe_load(target.read_text(encoding="utf-8"))
+    return data
+
+
+def test_a_draft_and_shared_experts_of_a_command_are_planned(tmp_path: Path) -> None:
+    """`--speculative-config` and ranks of attention become words of a spec, whose plan says the same command."""
+    drafts = '{"method": "mtp", "num_speculative_tokens": 3}'
+    words = f"vllm serve Qwen/Qwen3.6-27B --tensor-parallel-size 2 --max-model-len 32768 --speculative-config '{drafts}'\n"
+    data = spec_from(tmp_path, words, "2x H100")
+    assert data["serve"] == {"speculative": {"method": "mtp", "tokens": 3}}
+    shared = spec_from(tmp_path, "vllm serve deepseek-ai/DeepSeek-V3.1 --data-parallel-size 8 --enable-expert-parallel\n", "8x H200")
+    assert (shared["pin"]["data_parallel"], shared["pin"]["expert_parallel"]) == (8, True)
+    unknown = words.replace("Qwen/Qwen3.6-27B", "Qwen/Qwen3-8B")  # has no such layers: said as it was
+    assert spec_from(tmp_path, unknown, "2x H100")["deploy"]["extra_args"]["vllm"]["speculative-config"] == json.loads(drafts)

@@ -49,7 +49,7 @@ CONFIG = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("gpus", "codes"), [(2, []), (8, ["not-together"])])
+@pytest.mark.parametrize(("gpus", "codes"), [(2, []), (8, ["heads-do-not-divide"])])
 @pytest.mark.parametrize("model", ["./model", "model"])
 def test_a_model_that_lies_beside_the_file(tmp_path: Path, model: str, gpus: int, codes: list[str]) -> None:
     (tmp_path / "model").mkdir()
