@@ -1,4 +1,5 @@
-"""Every threshold, setting and source of the shipped rules is read: by rows, by facts, or by a word of the code."""
+"""Every threshold, setting and source of the shipped rules is read: by rows, by facts, or by a word of the code or of
+what it reads of the engines (rules/engines.json)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from pathlib import Path
 from generator.rulebook.lint.layers import words_read
 from generator.rulebook.rulesets import find, gather
 
-PACKAGE = Path(__file__).resolve().parents[2] / "generator"
+ROOT = Path(__file__).resolve().parents[2]
 WORD = re.compile(r"\"([A-Za-z0-9_.-]+)\"")
 COMPOSED = re.compile(r"f\"([A-Za-z0-9_.-]*(?:\{[^}\"]+\}[A-Za-z0-9_.-]*)+)\"")
 CITED = re.compile(r"`([a-z0-9.-]+)`")
@@ -19,7 +20,8 @@ LEAST = 4
 
 
 def test_what_nothing_reads() -> None:
-    texts = [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py") if path.parent.name != "lint"]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "generator").rglob("*.py") if path.parent.name != "lint"]
+    texts.append((ROOT / "rules/engines.json").read_text(encoding="utf-8"))
     code = {word for text in texts for pattern in (WORD, CITED) for word in pattern.findall(text)}
     made = {found for text in texts for found in COMPOSED.findall(text) if len(HOLE.sub("", found).strip(".")) >= LEAST and "." in found}
     composed = [re.compile("[a-z0-9_.-]+".join(map(re.escape, HOLE.split(found)))) for found in made]
