@@ -11,18 +11,10 @@ from generator.cli.files import decided, rendered
 from generator.cli.output import chosen, progress, show, show_json, tell
 from generator.disk.written import Finding, compare, orphans
 from generator.errors import DIFFERENCES, DONE
+from generator.readers.resources import shipped
 from generator.report.edits import WAYS_OUT, drift, edit
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
-
-MEANING = {
-    "missing": "missing",
-    "differs": "out of date",
-    "edited": "edited by hand",
-    "stale": "no longer generated (--prune on the main job removes it)",
-    "stale-edited": "no longer generated, and edited by hand (--force --prune on the main job removes it)",
-    "unfinished": "an interrupted run left this folder incomplete",
-}
 
 
 @click.command("check")
@@ -67,11 +59,9 @@ def command(
 def _show(folder: Path, finding: Finding, quiet: bool, verbose: bool) -> None:
     """One finding; manual edits are always shown, changes from regeneration only with -v."""
     name = f"{folder / finding.path}"
-    show(f"{name}: {MEANING[finding.kind]}")
-    lines: list[str] = []
-    if finding.kind == "edited" and not quiet:
-        lines = edit(name, finding.now, finding.found, verbose)
-    elif finding.kind == "differs" and verbose:
+    show(f"{name}: {shipped('cli.json')['findings'][finding.kind]}")
+    lines = edit(name, finding.now, finding.found, verbose) if finding.kind == "edited" and not quiet else []
+    if finding.kind == "differs" and verbose:
         lines = drift(name, finding.now, finding.found)
     if lines:
         show("\n".join(lines))

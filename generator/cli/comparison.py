@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import field, replace
 
 from generator.cli import pool
@@ -59,8 +60,9 @@ class Corpus:
         for path in earlier:
             if path in specs:
                 edited = [one != other for one, other in zip(old.bytes_of(path, specs[path]), new.bytes_of(path, specs[path]), strict=True)]
-                was = _readable(old, path) if any(edited) else None
-                before |= {path: Was(was, "spec" if any((*edited[:LOCKED], *edited[LOCKED + 1 :])) else "lock")} if was is not None else {}
+                if any(edited):
+                    with suppress(InputError):  # invalid before; only the new version counts
+                        before[path] = Was(old.spec(path), "spec" if any((*edited[:LOCKED], *edited[LOCKED + 1 :])) else "lock")
         added = () if named else tuple(path for path in paths if path not in earlier)
         removed = () if named else tuple(path for path in earlier if path not in paths)
         return cls(specs, before, added, removed), problems
@@ -75,13 +77,6 @@ class Corpus:
             if name in stored and path not in self.added:
                 before[path] = was._replace(stored=stored[name]._replace(back=back_to(old, name, path)))
         return replace(self, before=before), problems
-
-
-def _readable(side: Side, path: str) -> DeploymentSpec | None:
-    try:
-        return side.spec(path)
-    except InputError:
-        return None  # invalid before; only the new version counts
 
 
 def compared(

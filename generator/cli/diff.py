@@ -86,7 +86,8 @@ def _are_commits(*names: str) -> bool:
 def _folders(old: str, new: str, specs: tuple[str, ...], grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
     found, errors = options.read_specs(_paths(specs, grid))
     corpus = Corpus({spec.document.name: spec for spec in found})
-    result, problems = _compared((old, _book(old)), (new, _book(new)), corpus, grid, prices)
+    one, other = ((name, load(name) if name in SHIPPED else book_of(Path(name))) for name in (old, new))
+    result, problems = _compared(one, other, corpus, grid, prices)
     return result, [*(p for error in errors for p in error.problems), *problems]
 
 
@@ -99,10 +100,6 @@ def _paths(specs: tuple[str, ...], optional: bool) -> list[Path]:
             return []
         raise UsageError(Problem("usage", f"name the specs to compare: there is no project file {project.FILE}"))
     return found.spec_files()
-
-
-def _book(name: str) -> RuleBook:
-    return load(name) if name in SHIPPED else book_of(Path(name))
 
 
 def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.output import show, show_json
+from generator.cli.output import answer
 from generator.decide.decision import decide
 from generator.errors import DONE, NOTHING_FITS, Problem, UsageError, did_you_mean
 from generator.render.plan_json import as_json as plan_json
@@ -26,10 +26,7 @@ def command(spec: Path | None, words: options.Words, why_not: str | None, book: 
         _check(why_not, book)
     outcome = decide(options.one_spec(spec, engine, words), book, thorough=why_not is not None)
     text = explain(outcome.plan, book, why_not, outcome.lost_by).rstrip("\n")
-    if as_json:
-        show_json({"plan": plan_json(outcome.plan), "lines": text.split("\n")})
-    else:
-        show(text)
+    answer({"plan": plan_json(outcome.plan), "lines": text.split("\n")}, text, as_json)
     return DONE if outcome.plan.choice else NOTHING_FITS
 
 

@@ -66,23 +66,18 @@ def check_versions(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook
             raise InputError(spec.problem(("pin", "engine_version"), "unknown-engine-version", message))
 
 
-def agreed(outcome: Outcome, spec: DeploymentSpec) -> Outcome:
-    """For a rule set that sizes by the rule of thumb: the same candidate sized by `default`, as the files require.
+def decided(spec: DeploymentSpec, book: RuleBook) -> Outcome:
+    """Decide a spec for writing. For a rule set that sizes by the rule of thumb, `default` sizes the same candidate, as the files require.
 
     If `default` rejects it, the outcome has no choice."""
+    outcome = decide(spec, book)
     choice = outcome.plan.choice
     if choice is None or outcome.context.book.sizing == "detailed":
         return outcome
     layout = {"tensor_parallel": choice.tensor_parallel, "pipeline_parallel": choice.pipeline_parallel}
-    return decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "quantization": choice.method, **layout}), load("default"))
-
-
-def decided(spec: DeploymentSpec, book: RuleBook) -> Outcome:
-    """Decide a spec for writing."""
-    outcome = decide(spec, book)
-    final = agreed(outcome, spec)
-    if final is not outcome and final.plan.choice is None and outcome.plan.choice is not None:
-        say([Problem("default-rejects", f"{book.name} chose {outcome.plan.choice.id}, which the default rule set rejects", spec.document.place())])
+    final = decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "quantization": choice.method, **layout}), load("default"))
+    if final.plan.choice is None:
+        say([Problem("default-rejects", f"{book.name} chose {choice.id}, which the default rule set rejects", spec.document.place())])
     return final
 
 

@@ -13,23 +13,18 @@ import yaml
 from generator import __version__
 from generator.cli import options
 from generator.cli.detect import detected
-from generator.cli.output import say, show, show_json
+from generator.cli.output import answer, say
 from generator.compare.command import plan_of
 from generator.compare.command import unlike as differences
-from generator.errors import DONE, InputError, Place, Problem, UsageError, WriteError
+from generator.errors import InputError, Place, Problem, UsageError, WriteError
 from generator.readers.resources import folder as resources
+from generator.readers.resources import shipped
 from generator.render.words import comment
 from generator.rulebook.book import RuleBook
 from generator.spec.words import machine, spec_of
 from generator.verify.files import MAX_BYTES, STDIN, Asked, check_file, check_text
 from generator.verify.restated import restated
 
-PROJECT = {
-    "gen-deploy.yaml": ("gen-deploy.yaml", "the project file: name your specs in it"),
-    ".pre-commit-config.yaml": ("pre-commit-config.yaml", "hooks for `pre-commit install`"),
-    ".github/workflows/gen-deploy.yml": ("workflow.yaml", "the review of pull requests"),
-}
-"""Files of `--project`: path, template and description."""
 HARDWARE = re.compile(r"^hardware:\n(?:  .*\n)+", re.MULTILINE)
 """The section of the starter spec that `--detect` replaces."""
 
@@ -68,11 +63,7 @@ def command(
         text = HARDWARE.sub(_yaml({"hardware": hardware}), text) if hardware else text
     if not _written(path, text, force):
         raise WriteError(Problem("exists", f"{path} already exists (--force overwrites it)"))
-    if as_json:
-        show_json({"written": [str(path)]})
-    else:
-        show(f"{path}: edit it, then `gen-deploy {path} -o out`")
-    return DONE
+    return answer({"written": [str(path)]}, f"{path}: edit it, then `gen-deploy {path} -o out`", as_json)
 
 
 def spec_of_file(source: Path, asked: Asked, hardware: Mapping[str, object] | None, book: RuleBook) -> str:
@@ -112,15 +103,12 @@ def _yaml(data: Mapping[str, object]) -> str:
 
 
 def _project(as_json: bool) -> int:
-    written = []
-    for name, (template, what) in PROJECT.items():
-        text = (resources("templates") / "project" / template).read_text(encoding="utf-8").replace("{version}", __version__)
+    written, lines = [], []
+    for name, file in shipped("cli.json")["project"].items():
+        text = (resources("templates") / "project" / file["template"]).read_text(encoding="utf-8").replace("{version}", __version__)
         written += [name] if _written(Path(name), text, force=False) else []
-        if not as_json:
-            show(f"{name}: {what if name in written else 'already exists; not changed'}")
-    if as_json:
-        show_json({"written": written})
-    return DONE
+        lines.append(f"{name}: {file['is'] if name in written else 'already exists; not changed'}")
+    return answer({"written": written}, "\n".join(lines), as_json)
 
 
 def _written(path: Path, text: str, force: bool) -> bool:

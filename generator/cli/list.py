@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from generator.cli import options
-from generator.cli.output import show, show_json
-from generator.errors import DONE
+from generator.cli.output import answer
 from generator.report.catalogue import KINDS, rows_of, table
 from generator.rulebook.book import RuleBook
 
@@ -18,8 +17,4 @@ from generator.rulebook.book import RuleBook
 def command(kind: str, word: str, book: RuleBook, as_json: bool) -> int:
     """List the catalogue of the rule set, or what has WORD in its name."""
     rows = rows_of(kind, book, word)
-    if as_json:
-        show_json(rows, versioned=False)
-    else:
-        show(table(rows, KINDS[kind]))
-    return DONE
+    return answer(rows, table(rows, KINDS[kind]), as_json, versioned=False)

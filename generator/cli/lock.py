@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.output import progress, say, say_errors, show, show_json, tell
+from generator.cli.output import answer, progress, say, say_errors, show, show_json, tell
 from generator.decide.decision import decide
 from generator.decide.kept import choice_of
 from generator.disk.lock_file import write_lock
@@ -165,14 +165,10 @@ def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int
             rows[name, file] = {"repository": name, "commit": entry.commit, "file": file, "bytes": one.size, "digest": one.digest}
     if problems:
         raise InputError(problems)
-    if as_json:
-        show_json(list(rows.values()), versioned=False)
-        return DONE
-    for name in dict.fromkeys(repository for repository, _ in rows):
-        mine = [row for row in rows.values() if row["repository"] == name]
+    lines = []
+    for mine in grouped(rows.values(), lambda row: row["repository"]):
         total = sum(int(str(row["bytes"])) for row in mine)
-        show(f"{name} at {mine[0]['commit']}: {len(mine)} files, {gib(total):.2f} GiB")
-        for row in mine:
-            show(f"  {row['bytes']:>15}  {row['digest']}  {row['file']}")
-    return DONE
+        lines.append(f"{mine[0]['repository']} at {mine[0]['commit']}: {len(mine)} files, {gib(total):.2f} GiB")
+        lines += [f"  {row['bytes']:>15}  {row['digest']}  {row['file']}" for row in mine]
+    return answer(list(rows.values()), "\n".join(lines), as_json, versioned=False)
 

@@ -16,29 +16,12 @@ import click
 from generator import __version__
 from generator.cli.output import close_stdout, say, show, tell
 from generator.errors import BAD_INPUT, CANNOT_WRITE, DONE, USAGE, GenDeployError, Problem, did_you_mean
+from generator.readers.resources import shipped
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS = {
-    "generate": "plan each spec and write its files (the main job and the default command)",
-    "plan": "decide and estimate, write nothing",
-    "fits": "list the models that run on a GPU, best first",
-    "quantize": "write only the job that produces the weights of a plan",
-    "lock": "look up models on the hub, and record commits, files and sizes",
-    "explain": "explain the decision, row by row, with sources",
-    "check": "report generated files that differ, are missing, or were edited by hand",
-    "diff": "show which decisions a rule change affects",
-    "calibrate": "compare an engine's start-up log with the prediction",
-    "verify": "check launch files against the options of their engine version",
-    "upgrade-check": "show changes and breakage in the generated files under another engine version",
-    "lint": "check a rule set by proof: unreachable rows, gaps, overlaps, stale sources",
-    "test": "run the cases of a rule set",
-    "rules": "show the effective rules, or one row with its source, cases and examples",
-    "list": "list the catalogue: gpus, models, methods, engines, rules",
-    "schema": "print a JSON Schema",
-    "init": "write a commented starter spec, or a project file with its hooks and workflow",
-}
+COMMANDS: dict[str, str] = shipped("cli.json")["commands"]
 """Subcommands with their descriptions, in the order of the help."""
 
 LONG = {"-o": "--out", "-q": "--quiet", "-v": "--verbose"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import wraps
+from functools import reduce, wraps
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -68,13 +68,7 @@ out_option = click.option("-o", "--out", required=True, type=click.Path(path_typ
 
 def options(*found: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one decorator."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(found):
-            function = option(function)
-        return function
-
-    return decorate
+    return lambda function: reduce(lambda inner, option: option(inner), reversed(found), function)
 
 
 class Words(NamedTuple):

@@ -152,6 +152,15 @@ def show_json(data: object, versioned: bool = True) -> None:
     click.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def answer(data: object, text: str, as_json: bool, versioned: bool = True) -> int:
+    """Print a result as JSON or as text; returns the exit code of a command that is done."""
+    if as_json:
+        show_json(data, versioned)
+    elif text:
+        show(text)
+    return DONE
+
+
 def show_all_json(objects: Sequence[object], several: bool) -> None:
     """Print what a command says of one spec, or the list for several; nothing for one of which there is nothing to say."""
     if objects or several:

@@ -17,7 +17,7 @@ from generator.decide.training import training_job
 from generator.disk.write import write_spec
 from generator.errors import DONE, NothingFits, Problem, UsageError
 from generator.facts.job import job_json, needs_json
-from generator.plan import Candidate
+from generator.readers.resources import shipped
 from generator.render.artifact import Artifact
 from generator.render.files import header_of
 from generator.render.training import training_files
@@ -77,7 +77,9 @@ def _quantized(spec: DeploymentSpec, book: RuleBook, out: Path) -> Found:
     outcome = decide(spec, book, making=True)
     choice = chosen(outcome)
     if choice.job is None:
-        raise NothingFits(Problem("nothing-to-make", _nothing_to_make(choice), spec.document.place(("pin",))))
+        loads = shipped("cli.json")["weights"].get(choice.origin, f"{choice.origin} weights")
+        message = f"the plan is {choice.engine} with {choice.method}, which loads {loads}; `pin: {{quantization: …}}` selects the weights to produce"
+        raise NothingFits(Problem("nothing-to-make", message, spec.document.place(("pin",))))
     published = outcome.context.model.checkpoints.get(choice.method)
     notes = [f"{published.id} already holds {choice.method} weights; the main job would load them"] if published is not None else []
     files = rendered_jobs(outcome, book, out)
@@ -95,11 +97,3 @@ def _trained(spec: DeploymentSpec, job: str, method: str | None, book: RuleBook,
     }  # fmt: skip
     what = f"{found.entry['title']}, {found.method}, with {library} {version}"
     return Found(files, found.name, what, needs_lines(found.needs, found.gpus), data, found.notes)
-
-
-def _nothing_to_make(choice: Candidate) -> str:
-    how = {"native": "the published weights", "given": "the model's own weights", "named": "the checkpoint that the spec names"}
-    return (
-        f"the plan is {choice.engine} with {choice.method}, which loads {how.get(choice.origin, choice.origin + ' weights')}; "
-        "`pin: {quantization: …}` selects the weights to produce"
-    )

@@ -61,16 +61,6 @@ class Side:
             with _commit_paths(self):
                 export(self.repo, [self.entries[name] for name in fresh], self.files, self.entries)
 
-    def folder(self, name: str, ending: str = "") -> Path:
-        """A folder (or file) of this side with its contents, or only the files with this ending."""
-        self.fetch(p for p in self.entries if p.endswith(ending) and (not name or p == name or p.startswith(f"{name}/")))
-        return self.files / name
-
-    def submodule(self, name: str) -> str | None:
-        """The submodule that a path lies in, if any."""
-        modules = [e.path for e in self.entries.values() if e.mode == SUBMODULE]
-        return next((path for path in modules if name == path or name.startswith(f"{path}/")), None)
-
     def holds(self, name: str) -> bool:
         """Whether there is a file of this path."""
         return name in self.entries if self.commit is not None else (self.files / name).is_file()
@@ -126,7 +116,7 @@ class Side:
             raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; DIR..DIR compares rule sets of any folder")
         if not self.holds(_join(folder, "ruleset.yaml")):
             near = [_relative(Path(p).parent, Path()) for p in self.entries if p.endswith("/ruleset.yaml")]
-            module = self.submodule(folder)
+            module = next((one.path for one in self.entries.values() if one.mode == SUBMODULE and f"{folder}/".startswith(f"{one.path}/")), None)
             if module is not None:
                 raise fail("submodule", f"{folder!r} is in the submodule {module!r}, which is not read; run the command inside it, or compare folders")
             raise fail("unknown-ruleset", f"{self.label} has no rule set {folder!r} (a folder with ruleset.yaml){did_you_mean(folder, near)}")
@@ -136,7 +126,8 @@ class Side:
             while at not in seen:
                 seen.add(at)
                 beside = posixpath.dirname(at)
-                self.folder(beside if self.holds(_join(beside, "vocabulary.yaml")) else at, ".yaml")
+                below = beside if self.holds(_join(beside, "vocabulary.yaml")) else at
+                self.fetch(path for path in self.entries if path.endswith(".yaml") and (not below or path.startswith(f"{below}/")))
                 extends = extended_by(read_yaml(self.path(_join(at, "ruleset.yaml"))).data)
                 if not isinstance(extends, str) or extends in SHIPPED:
                     break
@@ -153,19 +144,14 @@ class Side:
             spec, problems = from_document(parse_yaml(text, name), path)
             if spec is None:
                 raise InputError(problems)
-            spec = replace(spec, within=self._bounds(name), lock=self._lock(name))
+            inside = self.root if projects.inside(name, self.root) else ""
+            within = readable_from(self.files / inside, self.repo.root / inside) if self.project is not None else None  # and the working tree's copy
+            spec = replace(spec, within=within, lock=self._lock(name))
             for key in MODEL_FILES:
                 self._model_file(key, name, spec)
                 if written := getattr(spec.model, key):
                     spec.named_file(("model", key), written)
         return spec
-
-    def _bounds(self, name: str) -> tuple[str, ...] | None:
-        """Allowed folders for a spec's model files: its project, and the working tree's copy of it; None outside projects."""
-        if self.project is None:
-            return None
-        inside = self.root if projects.inside(name, self.root) else ""
-        return readable_from(self.files / inside, self.repo.root / inside)
 
     def _lock(self, name: str) -> Lock | None:
         """The lock that a spec of this side reads."""

@@ -9,8 +9,8 @@ import click
 from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
 from generator.cases.observed import Observed
 from generator.cli import options
-from generator.cli.output import show, show_json
-from generator.errors import DONE, InputError
+from generator.cli.output import answer
+from generator.errors import InputError
 from generator.report import rules as report
 from generator.rulebook.book import RuleBook, sections_of
 from generator.rulebook.rulesets import find, gather
@@ -34,29 +34,20 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
     if gathered.problems:
         raise InputError(gathered.problems)
     if name is None:
-        if as_json:
-            rows = [report.row_data(gathered, table, row) for table, row in gathered.rows()]
-            show_json({"ruleset": gathered.merged["ruleset"], "rows": rows, "changes": report.changes(gathered)})
-        else:
-            show(report.whole(gathered, origin))
-        return DONE
+        rows = [report.row_data(gathered, table, row) for table, row in gathered.rows()]
+        data = {"ruleset": gathered.merged["ruleset"], "rows": rows, "changes": report.changes(gathered)}
+        return answer(data, "" if as_json else report.whole(gathered, origin), as_json)
     found = report.named(gathered, name)
     with_cases = any("table" in one for one in found) and not (without_cases(path) and project.find(Path()) is None)
     cases, examples = _seen(path, RuleBook(sections_of(gathered.merged))) if with_cases else ([], [])
-    shown: list[object] = []
+    objects, texts = list[object](), list[str]()
     for one in found:
         table = one.get("table")
         in_cases = [word for word, seen in cases if one["id"] in seen.rows[table]] if table and with_cases else None
         in_examples = [word for word, seen in examples if one["id"] in seen.rows[table]] if table else []
-        if as_json:
-            shown.append({**one, "cases": in_cases or [], "examples": in_examples})
-        else:
-            shown.append(report.one(gathered, one, origin, in_cases, in_examples))
-    if as_json:
-        show_json(shown[0] if len(shown) == 1 else shown)
-    else:
-        show("\n\n".join(map(str, shown)))
-    return DONE
+        objects.append({**one, "cases": in_cases or [], "examples": in_examples})
+        texts.append(report.one(gathered, one, origin, in_cases, in_examples))
+    return answer(objects[0] if len(objects) == 1 else objects, "\n\n".join(texts), as_json)
 
 
 def _seen(path: Path, book: RuleBook) -> tuple[list[tuple[str, Observed]], list[tuple[str, Observed]]]:

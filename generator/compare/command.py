@@ -20,7 +20,7 @@ from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
 from generator.verify.finding import Text, is_option
 from generator.verify.launches import Launch, of_config
-from generator.verify.restated import ELSEWHERE, OF_THE_MODEL, OTHER_NAMES, Restated, defaults_of, settings_of
+from generator.verify.restated import WORDS, Restated, defaults_of, settings_of
 from generator.verify.values import number
 from generator.verify.verdict import START
 
@@ -62,14 +62,14 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
         mine, pinned = ours.pop(key, ("", None))[1], _pinned(plan, key) or usual.get(key)
         if any(gate.holds(name.lstrip("-")) for gate in hardware):
             continue  # the machines follow from the spec
-        size = key in said.numbers and (number(str(value)) is None or (str(value) == "0" and OTHER_NAMES.get(key, key) == "max_model_len"))
+        size = key in said.numbers and (number(str(value)) is None or (str(value) == "0" and WORDS["other_names"].get(key, key) == "max_model_len"))
         found_by_itself = value == "auto" or size or (mine is None and key in _BY_ITSELF)
         if mine is None and pinned in ("on", "off") and (ranks := number(str(value))) is not None:
             value = "on" if ranks > 1 else "off"
         if not found_by_itself and not _same(pinned if mine is None else mine, value, synonyms):
             yield Unlike(name, _text(value), None if mine is None else _text(mine))
     for key, (name, mine) in ours.items():
-        implied = key in (*ELSEWHERE, *OF_THE_MODEL, *_BY_ITSELF) or _pinned(plan, key) is not None
+        implied = key in (*WORDS["elsewhere"], *WORDS["of_the_model"], *_BY_ITSELF) or _pinned(plan, key) is not None
         if not implied and mine != "auto" and not _same(mine, usual.get(key, "off"), synonyms):
             yield Unlike(name, None, _text(mine))
 
@@ -91,7 +91,7 @@ def plan_of(said: Restated, launch: Launch, known: Catalogue, folder: Path, book
 
 def _pinned(plan: Plan, setting: str) -> object:
     """What the spec says of a setting, None where it says nothing."""
-    section, key = ELSEWHERE.get(setting) or ("pin", OTHER_NAMES.get(setting, setting))
+    section, key = WORDS["elsewhere"].get(setting) or ("pin", WORDS["other_names"].get(setting, setting))
     return _word(plan.spec.get(section, {}).get(key))
 
 

@@ -129,11 +129,9 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
     if data.get("version") != VERSION:
         raise fail("bad-lock", f"the lock has the version {data.get('version')!r}; this gen-deploy reads version {VERSION}", Place(name))
     parts = {part: _checked({"type": "object"}, data.get(part, {}), name, part) for part in ("repositories", "local", "choices")}
-    local = {key: _local(_checked(_form("local"), one, name, key), name, key) for key, one in parts["local"].items()}
-    choices = {
-        key: Choice(one.get("question", ""), one.get("image"), one["decision"], one["settings"])
-        for key, one in ((key, _checked(_form("choices"), one, name, key)) for key, one in parts["choices"].items())
-    }
+    checked = {part: {key: _checked(_form(part), one, name, key) for key, one in parts[part].items()} for part in ("local", "choices")}
+    local = {key: _header(one, name, key) if "metadata" in one else tuple(one["tensors"]) for key, one in checked["local"].items()}
+    choices = {key: Choice(**{"question": "", "image": None, **one}) for key, one in checked["choices"].items()}
     return Lock(_Entries(parts["repositories"], name), MappingProxyType(local), MappingProxyType(choices), path)
 
 
@@ -184,10 +182,6 @@ def _repository(data: Mapping[str, Any], name: str) -> Repository:
     }  # fmt: skip
     texts = {key: tuple(data[key]) for key in ("base_model", "chat", "tensors") if key in data}
     return Repository(**{**data, **texts, **read})
-
-
-def _local(data: Mapping[str, Any], name: str, key: str) -> GgufHeader | tuple[str, ...]:
-    return _header(data, name, key) if "metadata" in data else tuple(data["tensors"])
 
 
 def _header(data: Mapping[str, Any], name: str, file: str) -> GgufHeader:

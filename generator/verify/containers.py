@@ -15,27 +15,26 @@ from generator.verify.shell_words import read_script
 
 Expand = Callable[[str, Place], Text]
 """The text of a value after the expansion of its file."""
+Container = tuple[KeyPath, Mapping[str, object]]
 
 _DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^${}]*)\}")
 _EXPANDED = re.compile(r"\$[A-Za-z_{]")
 _KUBE = re.compile(r"\$\([A-Za-z_][A-Za-z0-9_.-]*\)")
 
 
-def is_compose(data: object) -> bool:
-    """Whether a YAML document is a Compose file."""
-    return isinstance(data, Mapping) and isinstance(data.get("services"), Mapping)
-
-
-def is_kubernetes(data: object) -> bool:
-    """Whether a YAML document is a Kubernetes object."""
-    return isinstance(data, Mapping) and isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str)
-
-
-def in_compose(document: Document, book: RuleBook, engine: str | None) -> Iterator[Launch]:
-    """The servers of a Compose file."""
-    for name, service in document.data["services"].items():
-        if isinstance(service, Mapping):
-            yield from _container(document, ("services", name), _merged(service), ("entrypoint", "command", "environment"), _compose, book, engine)
+def in_containers(document: Document, book: RuleBook, engine: str | None) -> list[Launch] | None:
+    """The servers of a Compose file, or of all containers of a Kubernetes manifest; None for another document."""
+    data = document.data
+    if not isinstance(data, Mapping):
+        return None
+    if isinstance(services := data.get("services"), Mapping):
+        found: list[Container] = [(("services", name), _merged(service)) for name, service in services.items() if isinstance(service, Mapping)]
+        keys, expand = ("entrypoint", "command", "environment"), _compose
+    elif isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str):
+        found, keys, expand = list(_containers(data, ())), ("command", "args", "env"), _kubernetes
+    else:
+        return None
+    return [launch for path, container in found for launch in _container(document, path, container, keys, expand, book, engine)]
 
 
 def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
@@ -47,13 +46,7 @@ def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
     return found | {key: value for key, value in data.items() if key != "<<"}
 
 
-def in_kubernetes(document: Document, book: RuleBook, engine: str | None) -> Iterator[Launch]:
-    """The servers in all containers of a manifest."""
-    for path, container in _containers(document.data, ()):
-        yield from _container(document, path, container, ("command", "args", "env"), _kubernetes, book, engine)
-
-
-def _containers(value: object, path: KeyPath) -> Iterator[tuple[KeyPath, Mapping[str, object]]]:
+def _containers(value: object, path: KeyPath) -> Iterator[Container]:
     if isinstance(value, Mapping):
         if "image" in value and any(key in value for key in ("args", "command", "env")):
             yield path, value

@@ -82,22 +82,17 @@ def _fields(document: Document, path: KeyPath, data: Mapping[str, object], field
 
 def _value(document: Document, path: KeyPath, value: object, kind: str, known: Catalogue) -> Iterator[Finding]:
     shown, place = ".".join(map(str, path)), document.place(path)
-    optional, kind = kind.endswith("?"), kind.removesuffix("?")
     if value is None:
-        if not optional and kind != "any":
+        if not kind.endswith("?") and kind != "any":
             yield Finding("wrong-type", f"{shown} cannot be null", place)
         return
-    name = re.match(r"[A-Za-z_]+", kind)
-    if name and name.group(0) in known.facts["classes"]:
-        yield from _class(document, path, value, name.group(0), known)
+    kind = kind.removesuffix("?")
+    name = re.match(r"[A-Za-z_]*", kind)
+    fields = known.facts["classes"].get(name and name[0])
+    if fields is None:
+        if what := _wrong(value, kind):
+            yield Finding(what[0], f"{shown} takes {what[1]}, not {value!r}", place)
         return
-    if what := _wrong(value, kind):
-        yield Finding(what[0], f"{shown} takes {what[1]}, not {value!r}", place)
-
-
-def _class(document: Document, path: KeyPath, value: object, name: str, known: Catalogue) -> Iterator[Finding]:
-    shown, place = ".".join(map(str, path)), document.place(path)
-    fields = known.facts["classes"][name]
     if not isinstance(value, Mapping):
         yield Finding("wrong-type", f"{shown} is a mapping, not {value!r}", place)
         return

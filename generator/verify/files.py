@@ -16,7 +16,7 @@ from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.rulebook.book import RuleBook
 from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
-from generator.verify.containers import in_compose, in_kubernetes, is_compose, is_kubernetes
+from generator.verify.containers import in_containers
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
 from generator.verify.finding import Finding
@@ -95,21 +95,14 @@ class _Check:
         """One YAML document: containers, or an engine's own configuration (no engine reads JSON, nor plan and manifest)."""
         wanted = self.asked.engine or self.said.engine
         engine = wanted or self.told.engine
-        if is_compose(document.data):
-            found = in_compose(document, self.book, wanted)
-        elif is_kubernetes(document.data):
-            found = in_kubernetes(document, self.book, wanted)
-        elif engine is not None and engine in self.book.section("flags") and Path(self.name).suffix != ".json":
+        for launch in (servers := in_containers(document, self.book, wanted)) or ():
+            self.launch(launch)
+        if servers is None and engine is not None and engine in self.book.section("flags") and Path(self.name).suffix != ".json":
             known = self.known(engine)
             self.add(known, wrong := list(check_config(document, known)))
             launch = of_config(document, engine)
             if known.syntax.get("config") and (self.asked.model or any(word.text in ("--model", "--model-path") for word in launch.words)):
                 self.judge(launch, known, wrong)
-            return
-        else:
-            return
-        for launch in list(found):
-            self.launch(launch)
 
     def launch(self, launch: Launch) -> None:
         """One server that the file starts."""

@@ -20,6 +20,7 @@ from generator.verify.shell_words import SHELLS, read_script
 _VERSION = re.compile(r"(?:^|[-v])(b\d{3,}|\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+|-rc\d+)?)(?=$|[^0-9.])")
 _TALK = {"echo", "printf", "which", "pip", "pip3", "apt", "apt-get", "type", "hash", "alias"}
 PYTHON = "python3"
+_IMAGE = re.compile(r"([^@]*?)(?::([^/:@]*))?(?:@(?s:.*))?")
 _SCRIPT = re.compile(r"-[a-z]*c\Z")
 
 
@@ -150,21 +151,16 @@ def default_positionals(engine: str, book: RuleBook) -> int:
 
 def image_of(text: str, book: RuleBook) -> tuple[str, str | None] | None:
     """Engine and version of a container image, None for other images."""
-    if "/" not in text and ":" not in text:
+    named = _IMAGE.fullmatch(text)
+    if named is None or not {"/", ":"} & {*text}:
         return None
-    repository, tag = _split(text)
+    repository, tag = named.groups("")
     for engine, facts in book.section("flags").items():
         for known in facts["images"]:
             if repository == known or repository.endswith(f"/{known}"):
                 version = _VERSION.search(tag)
                 return engine, version.group(1) if version else None
     return None
-
-
-def _split(image: str) -> tuple[str, str]:
-    image = image.partition("@")[0]
-    head, colon, tag = image.rpartition(":")
-    return (head, tag) if colon and "/" not in tag else (image, "")
 
 
 def _container_env(words: Sequence[Text]) -> dict[str, Text]:

@@ -18,6 +18,7 @@ from generator.errors import InputError, Place, Problem, fold
 from generator.facts.engine import Engine, resolve_engine
 from generator.quantity import in_span, version_key
 from generator.readers.boundary import lies_in
+from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
 from generator.spec.deployment import is_path, schema
@@ -29,20 +30,7 @@ from generator.verify.finding import Finding, Text, is_option
 from generator.verify.launches import Launch
 from generator.verify.values import number
 
-OTHER_NAMES = {
-    "ctx_size": "max_model_len", "context_length": "max_model_len", "cache_type_k": "kv_cache_dtype", "cpu_moe": "cpu_experts",
-    "chunked_prefill_size": "max_num_batched_tokens", "ubatch_size": "max_num_batched_tokens", "parallel": "max_num_seqs",
-}  # fmt: skip
-"""Settings of one engine that say what a pin says; where both stand, the pin's own setting counts less."""
-ELSEWHERE = {
-    "host": ("deploy", "host"), "port": ("deploy", "port"), "served_name": ("deploy", "served_name"), "data_parallel": ("deploy", "replicas"),
-    "trust_remote_code": ("deploy", "trust_remote_code"), "revision": ("model", "revision"), "max_images": ("serve", "images"),
-    "nodes": ("hardware", "nodes"),
-}  # fmt: skip
-"""Settings that a spec says elsewhere than under `pin`."""
-_LEFT_OUT = ("node_rank", "head_address", "headless", "cache_type_v", "batch_size", "api_key", "tokenizer_revision")
-"""Settings that follow from others in the files of a plan, or that no file may hold."""
-OF_THE_MODEL = ("model", "hf_repo", "hf_file", "quantization", "dtype")
+WORDS = shipped("commands.json")["settings"]
 _IMAGES = re.compile(r"\W*image\W+(\d+)\W*")
 _SIZE = re.compile(r"(?<![A-Za-z0-9.])(\d+(?:\.\d+)?)([BMT])(?![A-Za-z0-9])", re.IGNORECASE)
 _SIZES = {"M": 10**6, "B": 10**9, "T": 10**12}
@@ -141,18 +129,18 @@ class _Command:
     def _setting(self, setting: str, entry: Mapping[str, Any], value: Text, one: Argument) -> None:
         if setting == "api_key":
             self._no(one.name, value, "a secret stands in no file: name its variable, deploy.api_key_from")
-        if setting in _LEFT_OUT:
+        if setting in WORDS["left_out"]:
             self.given[setting] = value
             return
         if setting == "max_num_batched_tokens" and self.engine.has("ubatch_size"):  # the step is the physical batch there
             self._extra(one)
             return
-        pin = OTHER_NAMES.get(setting, setting)
-        if setting in OF_THE_MODEL:
+        pin = WORDS["other_names"].get(setting, setting)
+        if setting in WORDS["of_the_model"]:
             self.given[setting] = value
             return  # read together, when the model is known
         pins = schema()["properties"]["pin"]["properties"]
-        path = ELSEWHERE.get(setting) or (("pin", pin) if pin in pins else None)
+        path = WORDS["elsewhere"].get(setting) or (("pin", pin) if pin in pins else None)
         said = None if path is None or (pin == "max_model_len" and value.text == "0") else self._value(entry, value)
         if isinstance(said, int) and pins.get(pin, {}).get("type") == "boolean":
             said = said is True or said > 1  # a number of ranks
@@ -314,10 +302,10 @@ class _Command:
 
     def _defaults(self, context: Context) -> None:
         """What the command leaves out, as the engine takes it."""
-        shape, taken = context.model.architecture, {OTHER_NAMES.get(setting, setting) for setting in self.given}
+        shape, taken = context.model.architecture, {WORDS["other_names"].get(setting, setting) for setting in self.given}
         meant = {"model-context": shape.max_context, "model": self.text, "gpus": context.gpus}
         for setting, value in defaults_of(self.engine, {"gpu": context.gpu.name, "gpu.capacity_gib": context.gpu.capacity_gib}).items():
-            section, key = ELSEWHERE.get(setting) or ("pin", OTHER_NAMES.get(setting, setting))
+            section, key = WORDS["elsewhere"].get(setting) or ("pin", WORDS["other_names"].get(setting, setting))
             value = round(1 - value["leaves_gib"] / context.gpu.capacity_gib, 3) if isinstance(value, dict) else meant.get(value, value)
             if key == "max_model_len" and isinstance(value, int):
                 value = min(value, shape.max_context or value)  # Ollama takes no more than the model has

@@ -20,7 +20,15 @@ _PARTS = re.compile(r"(?:\$\([^)]*\)|\S)+")
 _RESERVED = {"if", "then", "elif", "else", "fi", "do", "done", "while", "until", "!", "{", "}"}
 _OPERATORS = ";&|()<>"
 _CLOSING = {"(": ")", "{": "}"}
-_UNIT = "ExecStart="
+_UNIT = re.compile("ExecStart=")  # a unit in a here-document
+_IGNORED = re.compile(r"\\\r?\n|[^\S\n]+|#[^\n]*")
+_LINE = re.compile(r"[^\n]*")
+_REDIRECTION = re.compile(r"[<>&|-]+")
+_BLANKS = re.compile(r"[ \t]*")
+_SINGLE = re.compile(r"'[^']*'?")
+_ESCAPED = re.compile(r"\\(?s:.)?")
+_BACKTICKS = re.compile(r"[^`]*`?")
+_SPECIAL = re.compile(r"[@*#?$!\d-]")
 _WRITTEN = (".sh", ".bash", ".sbatch", ".slurm", ".service")
 SHELLS = {"sh", "bash", "dash", "zsh"}
 
@@ -75,26 +83,22 @@ class _Reader:
         self.at += n
         return taken
 
+    def take(self, pattern: re.Pattern[str]) -> str:
+        """What matches here, and the step behind it; empty where nothing does."""
+        found = pattern.match(self.text, self.at)
+        return self.step(len(found.group())) if found else ""
+
     def run(self) -> None:
         while self.at < len(self.text):
             c = self.peek()
-            if c == "\\" and self.peek(1) == "\n":
-                self.step(2)
-            elif c == "\\" and self.text[self.at + 1 : self.at + 3] == "\r\n":
-                self.step(3)
-            elif c == "\n":
+            if c == "\n":
                 self.step()
                 self._end_line()
-            elif c.isspace():
-                self.step()
-            elif c == "#":
-                while self.peek() not in ("", "\n"):
-                    self.step()
+            elif self.take(_IGNORED):
+                continue
             elif c in _OPERATORS and not _BLANK.match(self.text, self.at):
                 self._operator(c)
-            elif self.text.startswith(_UNIT, self.at) and not self.command.words:
-                self.step(len(_UNIT))  # a unit in a here-document
-            else:
+            elif self.command.words or not self.take(_UNIT):
                 self._word()
         self._end()
 
@@ -110,11 +114,8 @@ class _Reader:
                 self._end()
 
     def _redirect(self) -> None:
-        mark = ""
-        while self.peek() and self.peek() in "<>&|-":
-            mark += self.step()
-        while self.peek() in (" ", "\t"):
-            self.step()
+        mark = self.take(_REDIRECTION)
+        self.take(_BLANKS)
         if self.peek() in ("", "\n"):
             return
         target, _, _ = self._pieces()
@@ -129,8 +130,7 @@ class _Reader:
             self.heredocs = []  # what a shell reads, or a script or unit is made of, is read here as well, as more of the same text
         for mark in self.heredocs:
             while self.at < len(self.text):
-                end = self.text.find("\n", self.at)
-                line = self.step((end if end >= 0 else len(self.text)) - self.at)
+                line = self.take(_LINE)
                 self.step()
                 if line.strip("\t\r") == mark:
                     break
@@ -204,14 +204,10 @@ class _Reader:
                     break
                 out, known = out + self.step(len(blank.group())), False
             elif c == "\\":
-                self.step()
-                out += "" if self.peek() == "\n" else self.peek()
-                self.step()
+                out += self.take(_ESCAPED)[1:].removeprefix("\n")
             elif c == "'":
                 bare = False
-                end = self.text.find("'", self.at + 1)
-                end = len(self.text) if end < 0 else end
-                out += self.step(end - self.at + 1)[1:].removesuffix("'")
+                out += self.take(_SINGLE).strip("'")
             elif c == '"':
                 bare = False
                 inner, sure = self._double()
@@ -228,9 +224,7 @@ class _Reader:
         self.step()
         while (c := self.peek()) and c != '"':
             if c == "\\" and self.peek(1) in '$`"\\\n':
-                self.step()
-                escaped = self.step()
-                out += "" if escaped == "\n" else escaped
+                out += self.take(_ESCAPED)[1:].removeprefix("\n")
             elif c in "$`":
                 inner, sure = self._expansion()
                 out, known = out + inner, known and sure
@@ -243,32 +237,28 @@ class _Reader:
         """A variable's literal value if set in the text, or its default; else the expansion as written, unknown."""
         begin = self.at
         if self.step() == "`":
-            end = self.text.find("`", self.at)
-            self.step((end if end >= 0 else len(self.text)) - self.at + 1)
+            self.take(_BACKTICKS)
             return self.text[begin : self.at], False
         if self.peek() in _CLOSING:
             self._balanced()
             raw = self.text[begin : self.at]
             inside = raw[2:-1]
-            name = _NAME.match(inside)
-            if raw.startswith("${") and name:
-                rest = inside[name.end() :]
-                if name.group(0) in self.variables and (not rest or rest[:2] in (":-", ":?", ":=")):
-                    return self._variable(name.group(0))
+            named = _NAME.match(inside)
+            if raw.startswith("${") and named:
+                rest = inside[named.end() :]
+                if named.group() in self.variables and (not rest or rest[:2] in (":-", ":?", ":=")):
+                    return self._variable(named.group())
                 if rest[:2] in (":-", ":=") and not set(rest) & set("$`"):
                     return rest[2:].strip("\"'"), True
             return raw, False
-        name = _NAME.match(self.text, self.at)
-        if name is None:
-            if self.peek() in ("@", "*", "#", "?", "$", "!", "-") or self.peek().isdigit():
-                return "$" + self.step(), False
-            return "$", True
-        self.step(len(name.group(0)))
-        return self._variable(name.group(0)) if name.group(0) in self.variables else (f"${name.group(0)}", False)
+        if name := self.take(_NAME):
+            return self._variable(name)
+        special = self.take(_SPECIAL)
+        return f"${special}", not special
 
     def _variable(self, name: str) -> tuple[str, bool]:
-        value = self.variables[name]
-        return value.text, value.known
+        value = self.variables.get(name)
+        return (value.text, value.known) if value is not None else (f"${name}", False)
 
     def _balanced(self) -> None:
         stack: list[str] = []

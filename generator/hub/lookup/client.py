@@ -18,6 +18,7 @@ from generator.errors import fail
 from generator.hub.lock import MAX_BYTES, LockedFile
 from generator.readers.binary import Opened
 from generator.readers.document import read_bytes
+from generator.readers.resources import shipped
 from generator.record import dataclass
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class _Ranges(io.RawIOBase):
                 if len(found) >= count:
                     break
         except Exception as error:  # which errors a broken connection raises differs by the client's version
-            logging.getLogger(__name__).debug("%s: %s", self._name, _kind(error))
+            logging.getLogger(__name__).debug("%s: %s", self._name, type(error).__name__)
         return bytes(found[:count])
 
 
@@ -170,32 +171,13 @@ def _is_path(name: object) -> bool:
 
 @contextmanager
 def _explained(repository: str, hub: str, revision: str | None = None) -> Iterator[None]:
-    """The client's errors as ours. Its own texts may hold signed addresses, so they are not repeated."""
-    from huggingface_hub import errors
-
+    """The client's errors as ours, by the first entry of `hub_errors.json` that names their class, a base of it or its package."""
     try:
         yield
-    except errors.GatedRepoError:
-        message = f"{repository} is gated: accept its licence at {hub}/{repository} and set HF_TOKEN (or run `hf auth login`)"
-        raise fail("hub-gated", message) from None
-    except errors.RevisionNotFoundError:
-        raise fail("hub-commit", f"{repository} has no commit, branch or tag {str(revision)[:80]!r} any more: name another `model.revision`") from None
-    except errors.RepositoryNotFoundError:
-        message = f"{hub} has no repository {repository!r}, or it is private: check the name, or set a HF_TOKEN that may read it"
-        raise fail("hub-unknown", message) from None
-    except errors.EntryNotFoundError:
-        raise fail("hub-changed", f"{repository}: the hub lists a file that it does not have") from None
-    except errors.OfflineModeIsEnabled:
-        raise fail("hub-unreachable", "HF_HUB_OFFLINE is set, so the hub is not asked: unset it, or bring a lock from a machine with network") from None
-    except errors.HfHubHTTPError as error:
-        raise fail("hub-answer", f"{repository}: {hub} answered with the status {error.response.status_code}; try again later") from None
-    except (OSError, ValueError) as error:
-        raise fail("hub-unreachable", f"{repository}: cannot ask {hub} ({_kind(error)}); the lock is unchanged") from None
     except Exception as error:
-        if type(error).__module__.split(".")[0] in ("httpx", "httpx2", "httpcore", "httpcore2"):  # the client changes its transport at times
-            raise fail("hub-unreachable", f"{repository}: cannot ask {hub} ({_kind(error)}); the lock is unchanged") from None
+        names = {type(error).__module__.partition(".")[0], *(base.__name__ for base in type(error).__mro__)}
+        for known in shipped("hub_errors.json")["known"]:
+            if names & {*known["errors"]}:
+                said = known["message"].format(repository=repository, hub=hub, revision=str(revision)[:80], error=error)
+                raise fail(known["code"], said) from None
         raise
-
-
-def _kind(error: BaseException) -> str:
-    return type(error).__name__

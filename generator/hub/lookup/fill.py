@@ -16,7 +16,7 @@ from generator.facts.locked import catalogued, key_of, local_key
 from generator.facts.model_names import understood
 from generator.hub.lock import Lock, Repository
 from generator.hub.lookup.client import Hub, Info
-from generator.hub.lookup.repository import AT_ONCE, completed, of_checkpoint, of_model, skipped
+from generator.hub.lookup.repository import AT_ONCE, completed, of_checkpoint, of_model
 from generator.hub.tensors import folded
 from generator.readers.gguf_header import GgufHeader, read_gguf
 from generator.readers.problems import in_order
@@ -126,7 +126,7 @@ class Filling:
         except InputError as error:
             if error.problems[0].code == "hub-unreachable":
                 raise
-            return skipped(error)
+            return error.problems[0].message
 
     def _chosen(self, spec: DeploymentSpec) -> None:
         """Record whole what the plan of a spec loads."""

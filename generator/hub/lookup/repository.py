@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from generator.architecture.config import from_config
 from generator.architecture.quantization import with_quant_file
-from generator.errors import InputError, Place, fail
+from generator.errors import Place, fail
 from generator.facts.config_file import QUANT_FILE
 from generator.hub.lock import LockedFile, Repository, Weights
 from generator.hub.lookup.client import Hub, Info
@@ -27,8 +27,8 @@ AT_ONCE = 8
 """Requests at once; the hub's limits are counted over minutes."""
 
 INDEX = "model.safetensors.index.json"
-_LOADED = (".safetensors", ".json", ".jinja", ".model", ".tiktoken", ".txt", ".py")
-"""Endings of the files that engines load, beside those of a GGUF."""
+_LOADED = (".json", ".jinja", ".model", ".tiktoken", ".txt", ".py")
+"""Endings of the files that engines load, beside weights."""
 _NOT_LOADED = re.compile(r"(consolidated|params\.json|README|LICENSE|USE_POLICY|onnx|.*/)", re.IGNORECASE)
 _PART = re.compile(r"-(\d{5})-of-(\d{5})(?=\.gguf\Z)")
 _TOOLS = re.compile(r"\btools\b")
@@ -43,9 +43,7 @@ def of_model(hub: Hub, info: Info) -> Repository:
     if config is None:
         base = f"; name the model that it was made of, {info.base_model[0]!r}, and pin its quantization" if info.base_model else ""
         raise fail("hub-no-model", f"{info.id} has only GGUF files and no config.json{base}")
-    quantization = _json(hub, info, QUANT_FILE)
-    entry = replace(_entry(hub, info), config=config, quantization=quantization)
-    return completed(hub, info, entry)
+    return completed(hub, info, replace(_entry(hub, info), config=config, quantization=_json(hub, info, QUANT_FILE)))
 
 
 def of_checkpoint(hub: Hub, info: Info, model: str, book: RuleBook) -> Repository | None:
@@ -77,7 +75,7 @@ def completed(hub: Hub, info: Info, entry: Repository, file: str | None = None) 
     shards = weight_files(hub, info)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(lambda name: _tensors(hub, info, name), shards))
-    loaded = {name: one for name, one in info.files.items() if name in shards or _is_loaded(name)}
+    loaded = {name: one for name, one in info.files.items() if name in shards or (name.endswith(_LOADED) and not _NOT_LOADED.match(name))}
     return replace(entry, files=loaded, tensors=folded(tensor for tensors in found for tensor in tensors))
 
 
@@ -160,12 +158,3 @@ def _gguf_header(hub: Hub, info: Info, file: str, parts: Sequence[str]) -> GgufH
         with hub.opened(info, part) as opened:
             headers.append(read_gguf_part(Path(name), name, opened))
     return joined(file, headers) if len(headers) > 1 else headers[0]
-
-
-def _is_loaded(name: str) -> bool:
-    return name.endswith(_LOADED) and not name.endswith(".safetensors") and not _NOT_LOADED.match(name)
-
-
-def skipped(error: InputError) -> str:
-    """Why a checkpoint is left out, for a note."""
-    return error.problems[0].message
