@@ -133,9 +133,11 @@ def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
         return trial
     cap = wish.cap
     if cap is None and stated and not sizer.whole:
-        wide = sizer.size(load.max_model_len, low, load.batched_tokens, wish.sequences)
-        if sizer.fits(wide):
-            trial, cap = wide, wish.sequences
+        for most in (wish.sequences, *_powers(wish.sequences - 1, low)):
+            wide = sizer.size(load.max_model_len, low, load.batched_tokens, most)
+            if sizer.fits(wide):
+                trial, cap = wide, most
+                break
     high = min(wish.sequences, 2 * low)
     while high - low > max(1, low // 16):
         middle = (low + high) // 2
