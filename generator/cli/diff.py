@@ -11,7 +11,7 @@ from generator.cli import options
 from generator.cli.comparison import Corpus, compared
 from generator.cli.output import say, show
 from generator.cli.revisions import Side, book_of
-from generator.cli.sweep import Prices, prices_option
+from generator.cli.sweep import prices_of, prices_option
 from generator.compare.model import Comparison
 from generator.disk import git
 from generator.disk.signals import scratch_folder
@@ -53,7 +53,7 @@ def command(
 def _compared(
     old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, grid: bool, prices: Path | None
 ) -> tuple[Comparison, list[Problem]]:
-    paid = Prices(prices, new[1]).by_gpu if prices else {}
+    paid = prices_of(prices, new[1]) if prices else {}
     result, problems = compared(old, new, corpus, paid)
     if grid:  # what a rule set does not know of it is only counted
         result = replace(result, grid=compared(old, new, Corpus(grid_of(new[1])), paid)[0])
@@ -95,11 +95,9 @@ def _paths(specs: tuple[str, ...], optional: bool) -> list[Path]:
     if specs:
         return [Path(spec) for spec in specs]
     found = project.find(Path())
-    if found is None:
-        if optional:
-            return []
+    if found is None and not optional:
         raise UsageError(Problem("usage", f"name the specs to compare: there is no project file {project.FILE}"))
-    return found.spec_files()
+    return found.spec_files() if found is not None else []
 
 
 def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:

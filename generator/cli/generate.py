@@ -9,7 +9,7 @@ import click
 
 from generator.cli import options
 from generator.cli.files import candidates, decided, made_by, rendered
-from generator.cli.output import chosen, progress, report, say, show_json, tell
+from generator.cli.output import chosen, progress, report, say_errors, show_json, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, GenDeployError, InputError
@@ -67,9 +67,11 @@ def command(
             results.append(result)
             done.append(data)
         except GenDeployError as error:
-            say(error.problems)
-            _tell_edits(error, folder / spec.name, verbose)
-            code = max(code, error.exit_code)
+            code = max(code, say_errors([error]))
+            for finding in error.edits if isinstance(error, EditedError) else ():
+                tell("\n".join(edit(str(folder / spec.name / finding.path), finding.now, finding.found, verbose)))
+            if isinstance(error, EditedError) and error.edits:
+                tell(WAYS_OUT)
     for line in job.warned.lines():
         tell(line)
     if results:
@@ -113,13 +115,6 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[WriteResult, dict[str, object]
     report(f"{result.folder}: {state}")
     job.warned.add(outcome.plan)
     return result, data
-
-
-def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:
-    if isinstance(error, EditedError) and error.edits:
-        for finding in error.edits:
-            tell("\n".join(edit(str(folder / finding.path), finding.now, finding.found, verbose)))
-        tell(WAYS_OUT)
 
 
 def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:

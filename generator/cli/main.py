@@ -65,7 +65,6 @@ class Commands(click.Group):
 
 
 def _completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:
-    """Print the script that makes a shell complete the words of this command."""
     if shell is not None and not ctx.resilient_parsing:
         from click.shell_completion import get_completion_class  # imported lazily: asked once for a shell
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from generator.cli.output import progress, say, say_errors
+from generator.cli.output import progress, say_errors
 from generator.errors import GenDeployError, InputError, Place, Problem, UsageError, did_you_mean
 from generator.readers.document import MAX_SPEC_BYTES, Document, decode, parse_yaml
 from generator.rulebook.book import RuleBook, load
@@ -169,8 +169,7 @@ def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:
     try:
         return work(spec)
     except GenDeployError as error:
-        say(error.problems)
-        return error.exit_code
+        return say_errors([error])
 
 
 def read_specs(paths: Sequence[Path], engine: str | None = None, words: Words | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:

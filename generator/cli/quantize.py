@@ -87,7 +87,6 @@ def _quantized(spec: DeploymentSpec, book: RuleBook, out: Path) -> Found:
 
 
 def _trained(spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path) -> Found:
-    """A training or pruning job."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out), spec.deploy.get("env"))
     library, version = found.facts["library"], found.facts["version"]

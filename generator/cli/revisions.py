@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -154,7 +154,6 @@ class Side:
         return spec
 
     def _lock(self, name: str) -> Lock | None:
-        """The lock that a spec of this side reads."""
         folder = self.root if self.project is not None and projects.inside(name, self.root) else posixpath.dirname(name)
         path = _join(folder, projects.LOCK)
         return read_lock(self.path(path), path) if self.holds(path) else None
@@ -201,12 +200,9 @@ class Side:
 
 def _content(path: Path | None) -> bytes:
     """The bytes of a file that a decision reads; none if it is unreadable."""
-    if path is None:
-        return b""
-    try:
-        return read_bytes(path / "config.json" if path.is_dir() else path, MAX_CONFIG_BYTES)
-    except InputError:
-        return b""
+    with suppress(InputError):
+        return read_bytes(path / "config.json" if path.is_dir() else path, MAX_CONFIG_BYTES) if path is not None else b""
+    return b""
 
 
 def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:

@@ -137,7 +137,6 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
 
 @lru_cache(4)
 def _form(part: str) -> Schema:
-    """The schema of the entries of a part of the lock."""
     form: Schema = schema("lock")["properties"][part]["additionalProperties"]
     return form
 

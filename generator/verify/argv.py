@@ -96,7 +96,13 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
                 yield Finding("stray-word", f"{one.word.text!r} does not belong to any option of {known.title}", one.word.place)
             continue
         option, name = one.option, one.name
-        yield from _use(option, name, one.word, known, seen, name if one.inner else option.name)
+        if option.deprecated:
+            use = f": use {option.use}" if option.use else ""
+            yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", one.word.place, "warning", option.use)
+        key = name if one.inner else option.name
+        if key in seen and not option.repeatable:
+            yield Finding("repeated-flag", f"{name} is given twice; the last one counts", one.word.place, "warning")
+        seen[key] = seen[option.name] = one.word
         if option.kind == "switch":
             if one.values:
                 yield Finding("no-value", f"{name} takes no value", one.last.place)
@@ -139,9 +145,9 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
         if option is not None and option.kind not in ("json", "json_or_string"):
             return None, Finding("unknown-flag", f"{base} of {known.title} has no sub-keys: {name}")
         return option, problem
-    dashed = _respelled(name, known)
+    rule = known.syntax.get("underscores")
+    dashed = name[:2] + name[2:].replace("-", "_") if rule == "required" else name.replace("_", "-")
     if dashed in known.taken:
-        rule = known.syntax.get("underscores")
         severity = "warning" if rule in ("accepted", "same") else "error"
         return known.taken[dashed], Finding("misspelt-flag", f"{name}: {known.engine} spells it {dashed}", severity=severity, use=dashed)
     for spelled in (name, dashed):
@@ -156,21 +162,6 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
         severity, option = ("warning", known.taken[full[0]]) if len(full) == 1 else ("error", None)
         return option, Finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write {what}", severity=severity, use=full[0])
     return None, Finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
-
-
-def _respelled(name: str, known: Catalogue) -> str:
-    if known.syntax.get("underscores") == "required":
-        return name[:2] + name[2:].replace("-", "_")
-    return name.replace("_", "-")
-
-
-def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str, Text], key: str) -> Iterator[Finding]:
-    if option.deprecated:
-        use = f": use {option.use}" if option.use else ""
-        yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", word.place, "warning", option.use)
-    if key in seen and not option.repeatable:
-        yield Finding("repeated-flag", f"{name} is given twice; the last one counts", word.place, "warning")
-    seen[key] = seen[option.name] = word
 
 
 def _values(option: Option | None, rest: list[Text]) -> list[Text]:

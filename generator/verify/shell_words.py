@@ -12,6 +12,7 @@ from generator.errors import Place
 from generator.verify.finding import Text
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)((?s:.*))\}")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _ARRAY = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\[[@*]\]\}\Z")
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?\Z")
@@ -197,41 +198,28 @@ class _Reader:
 
     def _pieces(self) -> tuple[str, bool, bool]:
         """The text of one word, whether it is known, and whether it is entirely unquoted."""
-        out, known, bare = "", True, True
-        while (c := self.peek()) and not c.isspace():
-            if c in _OPERATORS:
-                if not (blank := _BLANK.match(self.text, self.at)):
-                    break
-                out, known = out + self.step(len(blank.group())), False
-            elif c == "\\":
+        out, known, bare, quoted = "", True, True, False
+        while (c := self.peek()) and (quoted or not c.isspace()):
+            if c == '"':
+                quoted, bare = not quoted, False
+                self.step()
+            elif c in "$`":
+                inner, sure = self._expansion()
+                out, known = out + inner, known and sure
+            elif c == "\\" and (not quoted or self.peek(1) in '$`"\\\n'):
                 out += self.take(_ESCAPED)[1:].removeprefix("\n")
+            elif quoted:
+                out += self.step()
+            elif c in _OPERATORS:
+                if not (blank := self.take(_BLANK)):
+                    break
+                out, known = out + blank, False
             elif c == "'":
                 bare = False
                 out += self.take(_SINGLE).strip("'")
-            elif c == '"':
-                bare = False
-                inner, sure = self._double()
-                out, known = out + inner, known and sure
-            elif c in "$`":
-                inner, sure = self._expansion()
-                out, known = out + inner, known and sure
             else:
                 out += self.step()
         return out, known, bare
-
-    def _double(self) -> tuple[str, bool]:
-        out, known = "", True
-        self.step()
-        while (c := self.peek()) and c != '"':
-            if c == "\\" and self.peek(1) in '$`"\\\n':
-                out += self.take(_ESCAPED)[1:].removeprefix("\n")
-            elif c in "$`":
-                inner, sure = self._expansion()
-                out, known = out + inner, known and sure
-            else:
-                out += self.step()
-        self.step()
-        return out, known
 
     def _expansion(self) -> tuple[str, bool]:
         """A variable's literal value if set in the text, or its default; else the expansion as written, unknown."""
@@ -242,12 +230,10 @@ class _Reader:
         if self.peek() in _CLOSING:
             self._balanced()
             raw = self.text[begin : self.at]
-            inside = raw[2:-1]
-            named = _NAME.match(inside)
-            if raw.startswith("${") and named:
-                rest = inside[named.end() :]
-                if named.group() in self.variables and (not rest or rest[:2] in (":-", ":?", ":=")):
-                    return self._variable(named.group())
+            if braced := _BRACED.fullmatch(raw):
+                name, rest = braced.groups()
+                if name in self.variables and (not rest or rest[:2] in (":-", ":?", ":=")):
+                    return self._variable(name)
                 if rest[:2] in (":-", ":=") and not set(rest) & set("$`"):
                     return rest[2:].strip("\"'"), True
             return raw, False
