@@ -7,7 +7,6 @@ from bisect import bisect_right
 from dataclasses import replace
 from pathlib import Path
 
-from generator import __version__
 from generator.cli.output import say
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
@@ -15,7 +14,7 @@ from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import grouped, version_key
 from generator.render.artifact import Artifact
-from generator.render.files import artifacts, job_files
+from generator.render.files import artifacts
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
@@ -35,17 +34,6 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
     check_versions(spec, chosen, book)
     check_extra(spec, chosen, book)
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
-
-
-def made_by(book: RuleBook) -> dict[str, object]:
-    """What wrote an output folder: the tool's version and the rule set."""
-    return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
-
-
-def rendered_jobs(outcome: Outcome, book: RuleBook, out: Path) -> tuple[Artifact, ...]:
-    """Only the files of the quantization job of the choice."""
-    spec = outcome.context.spec
-    return job_files(outcome.plan, candidates(outcome, all_engines=False), book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 
 def back_to(spec: DeploymentSpec, out: Path) -> str:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import click
 
+from generator import __version__
 from generator.cli import options
-from generator.cli.files import candidates, decided, made_by, rendered
+from generator.cli.files import candidates, decided, rendered
 from generator.cli.output import chosen, progress, report, say_errors, show_json, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
@@ -75,7 +76,7 @@ def command(
     for line in job.warned.lines():
         tell(line)
     if results:
-        write_run(job.out, made_by(job.book))
+        write_run(job.out, {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}})
     if whole:
         results += _orphaned(job, [spec.name for spec in found])
     if as_json:

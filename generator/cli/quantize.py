@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 from generator.cli import options
-from generator.cli.files import back_to, rendered_jobs
+from generator.cli.files import back_to, candidates
 from generator.cli.output import chosen, show, show_all_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import decide
@@ -19,7 +19,7 @@ from generator.errors import DONE, NothingFits, Problem, UsageError
 from generator.facts.job import job_json, needs_json
 from generator.readers.resources import shipped
 from generator.render.artifact import Artifact
-from generator.render.files import header_of
+from generator.render.files import header_of, job_files
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line
@@ -82,7 +82,7 @@ def _quantized(spec: DeploymentSpec, book: RuleBook, out: Path) -> Found:
         raise NothingFits(Problem("nothing-to-make", message, spec.document.place(("pin",))))
     published = outcome.context.model.checkpoints.get(choice.method)
     notes = [f"{published.id} already holds {choice.method} weights; the main job would load them"] if published is not None else []
-    files = rendered_jobs(outcome, book, out)
+    files = job_files(outcome.plan, candidates(outcome, all_engines=False), book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
     return Found(files, choice.job.folder, f"for {chosen_line(choice)}", job_lines(choice.job), job_json(choice.job), notes)
 
 

@@ -218,9 +218,13 @@ def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
     return RuleBook(sections_of(merged))
 
 
-def _shortened(error: InputError, prefix: str) -> InputError:
+def _shortened(error: InputError, prefix: str, label: str = "") -> InputError:
+    """The problems with places relative to a folder, behind a label where they do not have it."""
     return InputError(
-        p._replace(message=p.message.replace(prefix, "") if prefix else p.message, place=p.place and p.place._replace(path=p.place.path.removeprefix(prefix)))
+        p._replace(
+            message=p.message.replace(prefix, "") if prefix else p.message,
+            place=p.place and p.place._replace(path=label + p.place.path.removeprefix(prefix).removeprefix(label)),
+        )
         for p in error.problems
     )
 
@@ -233,11 +237,7 @@ def _commit_paths(side: Side) -> Iterator[None]:
     except InputError as error:
         if side.commit is None:
             raise
-        label = f"{side.label}:"
-        found = _shortened(error, f"{side.files}/").problems
-        raise InputError(
-            p if p.place is None or p.place.path.startswith(label) else p._replace(place=p.place._replace(path=label + p.place.path)) for p in found
-        ) from None
+        raise _shortened(error, f"{side.files}/", f"{side.label}:") from None
 
 
 def _join(folder: str, name: str) -> str:

@@ -26,7 +26,8 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
         return "out-of-range", f"a number {limits}, not {text}"
     is_word = option.numbers and _FORMS["int"][0].fullmatch(text)
     if option.words and text not in (*option.words, *option.old_words) and not is_word:
-        return "wrong-choice", f"{_shown(option.words)}, not {text!r}{did_you_mean(text, option.words)}"
+        shown = ", ".join((*option.words[:12], *([f"… ({len(option.words)} words)"] if len(option.words) > 12 else ())))
+        return "wrong-choice", f"one of {shown}, not {text!r}{did_you_mean(text, option.words)}"
     return None
 
 
@@ -75,10 +76,6 @@ def _is_json(text: str) -> bool:
     except InputError:
         return False
     return True
-
-
-def _shown(words: tuple[str, ...]) -> str:
-    return f"one of {', '.join(words)}" if len(words) <= 12 else f"one of {', '.join(words[:12])}, … ({len(words)} words)"
 
 
 def old_word(option: Option, value: object) -> str | None:
