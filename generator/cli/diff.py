@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,12 +63,10 @@ def _compared(
 
 def _pair(text: str) -> tuple[str, str] | None:
     """Two rule sets, if the argument has the form `DIR..DIR` and not both parts are commits."""
-    at = text.find("..")
-    while at >= 0:
-        one, other = text[:at], text[at + 2 :]
+    for found in re.finditer(r"(?=\.\.)", text):
+        one, other = text[: found.start()], text[found.start() + 2 :]
         if _is_rules(one) and _is_rules(other):
             return None if _are_commits(one, other) else (one, other)
-        at = text.find("..", at + 1)
     return None
 
 

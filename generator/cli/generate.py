@@ -15,7 +15,6 @@ from generator.disk.write import EditedError, WriteResult, remove_spec, write_ru
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, GenDeployError, InputError
 from generator.facts.locked import unknown
-from generator.plan import Candidate, Plan
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import Warnings, because_of, headline
 from generator.rulebook.book import RuleBook
@@ -35,7 +34,6 @@ class Job(NamedTuple):
     force: bool
     prune: bool
     quiet: bool
-    verbose: bool
     warned: Warnings
 
 
@@ -56,7 +54,7 @@ def command(
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     found, folder, whole, code = options.corpus(specs, out, engine)
-    job, results, done = Job(book, folder, all_engines, force, prune, quiet or as_json, verbose, Warnings(verbose)), [], list[dict[str, object]]()
+    job, results, done = Job(book, folder, all_engines, force, prune, quiet or as_json, Warnings(verbose)), [], list[dict[str, object]]()
     missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
     if missing:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
@@ -91,13 +89,6 @@ def command(
     return code
 
 
-def written_json(plan: Plan, choice: Candidate, result: WriteResult) -> dict[str, object]:
-    """What the main job did for a spec, as plain data: the choice, the paths below its folder by what became of them, and the warnings."""
-    paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
-    warnings = [{"id": warning.row, "because": because_of(warning, choice)} for warning in plan.warnings]
-    return {"name": plan.name, "folder": str(result.folder), "choice": choice.id, **paths, "warnings": warnings}
-
-
 def _one(spec: DeploymentSpec, job: Job) -> tuple[WriteResult, dict[str, object]]:
     outcome = decided(spec, job.book)
     choice = chosen(outcome)
@@ -105,7 +96,9 @@ def _one(spec: DeploymentSpec, job: Job) -> tuple[WriteResult, dict[str, object]
     result = write_spec(job.out, spec.name, files, spec=spec.file, force=job.force, prune=job.prune)
     for path in result.edited:
         tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
-    data = written_json(outcome.plan, choice, result)
+    paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
+    warnings = [{"id": warning.row, "because": because_of(warning, choice)} for warning in outcome.plan.warnings]
+    data: dict[str, object] = {"name": spec.name, "folder": str(result.folder), "choice": choice.id, **paths, "warnings": warnings}
     if job.quiet:
         return result, data
     for candidate in candidates(outcome, job.all_engines):

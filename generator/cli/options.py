@@ -134,14 +134,6 @@ def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
     return pinned_to(spec_of(STDIN, _stdin()) if str(path) == "-" else spec_of(path), engine)
 
 
-def one_spec(path: Path | None, engine: str | None, words: Words) -> DeploymentSpec:
-    """The spec of a file, or the one that the words stand for; raises `InputError` with all its problems."""
-    found, errors = read_specs([path] if path else [], engine, words)
-    if errors:
-        raise errors[0]
-    return found[0]
-
-
 def pinned_to(spec: DeploymentSpec, engine: str | None) -> DeploymentSpec:
     """The spec with `--engine` in its pins; a pinned version belongs to the pinned engine and goes with it."""
     if not engine or spec.pin.get("engine") == engine:

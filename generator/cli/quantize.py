@@ -78,11 +78,13 @@ def _quantized(spec: DeploymentSpec, book: RuleBook, out: Path) -> Found:
     choice = chosen(outcome)
     if choice.job is None:
         loads = shipped("cli.json")["weights"].get(choice.origin, f"{choice.origin} weights")
-        message = f"the plan is {choice.engine} with {choice.method}, which loads {loads}; `pin: {{quantization: …}}` selects the weights to produce"
-        raise NothingFits(Problem("nothing-to-make", message, spec.document.place(("pin",))))
+        plan = f"the plan is {choice.engine} with {choice.method}, which loads {loads}"
+        pin = "`pin: {quantization: …}` selects the weights to produce"
+        raise NothingFits(Problem("nothing-to-make", f"{plan}; {pin}", spec.document.place(("pin",))))
     published = outcome.context.model.checkpoints.get(choice.method)
     notes = [f"{published.id} already holds {choice.method} weights; the main job would load them"] if published is not None else []
-    files = job_files(outcome.plan, candidates(outcome, all_engines=False), book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
+    best, name = candidates(outcome, all_engines=False), Path(spec.document.name).name
+    files = job_files(outcome.plan, best, book, spec_file=name, back=back_to(spec, out))
     return Found(files, choice.job.folder, f"for {chosen_line(choice)}", job_lines(choice.job), job_json(choice.job), notes)
 
 

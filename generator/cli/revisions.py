@@ -116,7 +116,8 @@ class Side:
             raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; DIR..DIR compares rule sets of any folder")
         if not self.holds(_join(folder, "ruleset.yaml")):
             near = [_relative(Path(p).parent, Path()) for p in self.entries if p.endswith("/ruleset.yaml")]
-            module = next((one.path for one in self.entries.values() if one.mode == SUBMODULE and f"{folder}/".startswith(f"{one.path}/")), None)
+            modules = [entry.path for entry in self.entries.values() if entry.mode == SUBMODULE]
+            module = next((path for path in modules if f"{folder}/".startswith(f"{path}/")), None)
             if module is not None:
                 raise fail("submodule", f"{folder!r} is in the submodule {module!r}, which is not read; run the command inside it, or compare folders")
             raise fail("unknown-ruleset", f"{self.label} has no rule set {folder!r} (a folder with ruleset.yaml){did_you_mean(folder, near)}")
@@ -145,7 +146,7 @@ class Side:
             if spec is None:
                 raise InputError(problems)
             inside = self.root if projects.inside(name, self.root) else ""
-            within = readable_from(self.files / inside, self.repo.root / inside) if self.project is not None else None  # and the working tree's copy
+            within = readable_from(self.files / inside, self.repo.root / inside) if self.project is not None else None
             spec = replace(spec, within=within, lock=self._lock(name))
             for key in MODEL_FILES:
                 self._model_file(key, name, spec)

@@ -21,7 +21,8 @@ _MAX_FILES = 10_000
 def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked, stdin: str = "") -> tuple[Report, int, list[Problem]]:
     """The findings under some paths (`-`: in the text of `stdin`), the number of files checked, and the problems of unreadable files."""
     whole, files = Report(), 0
-    nothing = f"this file does not start a server of a known engine{'' if asked.engine else '; if the file does not name its engine, use --engine'}"
+    hint = "" if asked.engine else "; if the file does not name its engine, use --engine"
+    nothing = f"this file does not start a server of a known engine{hint}"
     problems: list[Problem] = []
     for path, inside in _files(paths):
         try:

@@ -98,7 +98,7 @@ class Filling:
             if path is not None and written is not None and path.exists():
                 place = local_key(replace(spec, lock=self.lock), written)
                 files = read_index(path).files if path.suffix == ".json" else (path.name,)
-                found[place] = read_gguf(path) if key == "gguf" else folded(one for file in files for one in read_safetensors(path.with_name(file)))
+                found[place] = read_gguf(path) if key == "gguf" else folded(t for f in files for t in read_safetensors(path.with_name(f)))
         self.lock = replace(self.lock, local={**self.lock.local, **found})
 
     def _prepared(self, model: str) -> None:
