@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,22 +65,17 @@ def _compared(
 def _pair(text: str) -> tuple[str, str] | None:
     """Two rule sets, if the argument has the form `DIR..DIR` and not both parts are commits."""
     for found in re.finditer(r"(?=\.\.)", text):
-        one, other = text[: found.start()], text[found.start() + 2 :]
-        if _is_rules(one) and _is_rules(other):
-            return None if _are_commits(one, other) else (one, other)
+        pair = text[: found.start()], text[found.start() + 2 :]
+        if all(_is_rules(name) for name in pair):
+            with suppress(InputError, UsageError):
+                repo = git.repository(Path())
+                return None if all(repo.commit(name) for name in pair) else pair
+            return pair
     return None
 
 
 def _is_rules(name: str) -> bool:
     return name in SHIPPED or (name != "" and (Path(name) / "ruleset.yaml").is_file())
-
-
-def _are_commits(*names: str) -> bool:
-    try:
-        repo = git.repository(Path())
-        return all(repo.commit(name) for name in names)
-    except (InputError, UsageError):
-        return False
 
 
 def _folders(old: str, new: str, specs: tuple[str, ...], grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
@@ -25,18 +24,6 @@ SHOWN = 5
 """Paths listed in a message."""
 
 
-class Job(NamedTuple):
-    """The settings of a run, the same for every spec."""
-
-    book: RuleBook
-    out: Path
-    all_engines: bool
-    force: bool
-    prune: bool
-    quiet: bool
-    warned: Warnings
-
-
 @click.command("generate")
 @options.some_specs_argument
 @options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option)
@@ -54,15 +41,15 @@ def command(
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     found, folder, whole, code = options.corpus(specs, out, engine)
-    job, results, done = Job(book, folder, all_engines, force, prune, quiet or as_json, Warnings(verbose)), [], list[dict[str, object]]()
-    missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
+    quiet, warned, results, done = quiet or as_json, Warnings(verbose), list[WriteResult](), list[dict[str, object]]()
+    missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, book)]
     if missing:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
 
-        found, code = looked_up(found, missing, job.book, code)
+        found, code = looked_up(found, missing, book, code)
     for spec in progress(found, "specs"):
         try:
-            result, data = _one(spec, job)
+            result, data = _one(spec, book, folder, all_engines, force, prune, None if quiet else warned)
             results.append(result)
             done.append(data)
         except GenDeployError as error:
@@ -71,12 +58,12 @@ def command(
                 tell("\n".join(edit(str(folder / spec.name / finding.path), finding.now, finding.found, verbose)))
             if isinstance(error, EditedError) and error.edits:
                 tell(WAYS_OUT)
-    for line in job.warned.lines():
+    for line in warned.lines():
         tell(line)
     if results:
-        write_run(job.out, {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}})
+        write_run(folder, {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}})
     if whole:
-        results += _orphaned(job, [spec.name for spec in found])
+        results += _orphaned(folder, [spec.name for spec in found], force, prune)
     if as_json:
         show_json({"specs": done})
     rules = click.get_current_context().meta[options.RULES]
@@ -89,38 +76,41 @@ def command(
     return code
 
 
-def _one(spec: DeploymentSpec, job: Job) -> tuple[WriteResult, dict[str, object]]:
-    outcome = decided(spec, job.book)
+def _one(
+    spec: DeploymentSpec, book: RuleBook, out: Path, all_engines: bool, force: bool, prune: bool, warned: Warnings | None
+) -> tuple[WriteResult, dict[str, object]]:
+    """What was written for a spec, and that as data; it is told unless there is nothing to collect warnings."""
+    outcome = decided(spec, book)
     choice = chosen(outcome)
-    files = rendered(outcome, job.book, job.out, job.all_engines)
-    result = write_spec(job.out, spec.name, files, spec=spec.file, force=job.force, prune=job.prune)
+    files = rendered(outcome, book, out, all_engines)
+    result = write_spec(out, spec.name, files, spec=spec.file, force=force, prune=prune)
     for path in result.edited:
         tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
     paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
     warnings = [{"id": warning.row, "because": because_of(warning, choice)} for warning in outcome.plan.warnings]
     data: dict[str, object] = {"name": spec.name, "folder": str(result.folder), "choice": choice.id, **paths, "warnings": warnings}
-    if job.quiet:
+    if warned is None:
         return result, data
-    for candidate in candidates(outcome, job.all_engines):
+    for candidate in candidates(outcome, all_engines):
         report(f"{result.folder}/{candidate.engine}: {headline(outcome.plan, candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
     report(f"{result.folder}: {state}")
-    job.warned.add(outcome.plan)
+    warned.add(outcome.plan)
     return result, data
 
 
-def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
+def _orphaned(out: Path, names: list[str], force: bool, prune: bool) -> list[WriteResult]:
     """The folders of specs that left the project: removed with `--prune`, else reported."""
     results = []
-    for name in orphans(job.out, names):
-        folder = job.out / name
-        if not job.prune:
+    for name in orphans(out, names):
+        folder = out / name
+        if not prune:
             tell(f"{folder}: stale; no spec has this name (--prune removes it)")
             results.append(WriteResult(folder, kept=("",)))
             continue
-        results.append(remove_spec(job.out, name, force=job.force))
+        results.append(remove_spec(out, name, force=force))
         kept = f", {len(results[-1].kept)} edited by hand and kept (--force removes them)" if results[-1].kept else ""
         tell(f"{folder}: no spec has this name; {len(results[-1].removed)} removed{kept}")
     return results

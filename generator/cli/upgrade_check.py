@@ -59,8 +59,7 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[dict[str, 
         "decision": None, "changes": [], "rejected": [],
     }  # fmt: skip
     if then.plan.choice is None:
-        first = then.plan.rejected[0] if then.plan.rejected else None
-        result["rejected"] = [{"id": reason.row, "because": reason.because} for reason in (first.reasons if first else ())]
+        result["rejected"] = [{"id": one.row, "because": one.because} for first in then.plan.rejected[:1] for one in first.reasons]
         return result, DIFFERENCES
     new = then.plan.choice
     if new.id != choice.id:

@@ -52,9 +52,7 @@ class Script:
 
 def read_script(text: str, name: str, start: Place | None = None) -> Script:
     """The commands of a shell text; with `start`, every word gets that place (text inside a YAML value)."""
-    reader = _Reader(text, name, start)
-    reader.run()
-    return reader.script
+    return _Reader(text, name, start).run()
 
 
 class _Reader:
@@ -89,7 +87,7 @@ class _Reader:
         found = pattern.match(self.text, self.at)
         return self.step(len(found.group())) if found else ""
 
-    def run(self) -> None:
+    def run(self) -> Script:
         while self.at < len(self.text):
             c = self.peek()
             if c == "\n":
@@ -102,6 +100,7 @@ class _Reader:
             elif self.command.words or not self.take(_UNIT):
                 self._word()
         self._end()
+        return self.script
 
     def _operator(self, c: str) -> None:
         if c == ")" and self.array is not None:
