@@ -28,11 +28,16 @@ def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
 def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> tuple[Artifact, ...]:
     """The files of a decided spec.
 
-    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it."""
+    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it; and for invalid `extra_args`
+    and served names."""
     spec = outcome.context.spec
     chosen = candidates(outcome, all_engines)
     check_versions(spec, chosen, book)
-    check_extra(spec, chosen, book)
+    if spec.deploy.keys() & {"extra_args", "served_name"}:
+        from generator.verify.extra import extra_problems  # imported lazily: only these need the tables of options
+
+        if problems := [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]:
+            raise InputError(problems)
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 
@@ -67,14 +72,3 @@ def decided(spec: DeploymentSpec, book: RuleBook) -> Outcome:
     if final.plan.choice is None:
         say([Problem("default-rejects", f"{book.name} chose {choice.id}, which the default rule set rejects", spec.document.place())])
     return final
-
-
-def check_extra(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:
-    """Refuse invalid `extra_args` and served names; the option tables are read only if needed."""
-    if not spec.deploy.keys() & {"extra_args", "served_name"}:
-        return
-    from generator.verify.extra import extra_problems
-
-    problems = [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]
-    if problems:
-        raise InputError(problems)

@@ -147,7 +147,6 @@ def _choice(spec: DeploymentSpec, book: RuleBook) -> str:
 
 
 def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int:
-    """The files of what each plan loads."""
     rows: dict[tuple[str, str], dict[str, object]] = {}
     problems: list[Problem] = []
     for spec in specs:

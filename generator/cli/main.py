@@ -21,8 +21,11 @@ from generator.readers.resources import shipped
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS: dict[str, str] = shipped("cli.json")["commands"]
-"""Subcommands with their descriptions, in the order of the help."""
+COMMANDS = (
+    "generate", "plan", "fits", "quantize", "lock", "explain", "check", "diff", "calibrate", "verify", "upgrade-check", "lint", "test", "rules",
+    "list", "schema", "init",
+)  # fmt: skip
+"""Subcommands in the order of the help; `rules/cli.json` describes them."""
 
 LONG = {"-o": "--out", "-q": "--quiet", "-v": "--verbose"}
 """Before click finds a short option it prepares an error about a long one, which is a fiftieth of a start of the main job."""
@@ -61,7 +64,7 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command list of the help, without importing the commands."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, shipped("cli.json")["commands"][name]) for name in COMMANDS])
 
 
 def _completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:
@@ -148,11 +151,11 @@ def _run(words: list[str]) -> int:
             say([Problem("usage", f"{words[0]!r} is {'not a command' if helped else 'neither a command nor a file'}{near}")])
             return USAGE
         words = ["generate", *words]
-    if not words and COMPLETE not in os.environ:
-        with click.Context(cli, info_name="gen-deploy", **cli.context_settings) as context:
-            tell(cli.get_help(context))
-        return USAGE
     try:
+        if not words and COMPLETE not in os.environ:
+            with click.Context(cli, info_name="gen-deploy", **cli.context_settings) as context:
+                tell(cli.get_help(context))
+            return USAGE
         if words[:1] == ["generate"] and "--" not in words:
             words = [LONG.get(word, word) for word in words]
         result = cli.main(args=words, prog_name="gen-deploy", standalone_mode=False)

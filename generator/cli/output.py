@@ -95,13 +95,11 @@ def _print(problems: Iterable[Problem]) -> None:
         show(str(problem), err=True)
 
 
-def say_errors(errors: Iterable[GenDeployError]) -> int:
+def say_errors(errors: Sequence[GenDeployError]) -> int:
     """Print the problems of several errors to stderr; returns the highest exit code, 0 for none."""
-    code = DONE
     for error in errors:
         say(error.problems)
-        code = max(code, error.exit_code)
-    return code
+    return max((error.exit_code for error in errors), default=DONE)
 
 
 def chosen(outcome: Outcome) -> Candidate:

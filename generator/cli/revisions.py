@@ -190,10 +190,9 @@ class Side:
         """A spec's bytes, what its lock says of it, and the bytes of its configs and indexes, to detect edits."""
         found = [_content(self.path(name)), entries_of(self._lock(name), spec.model.id, spec.name)]
         for key in MODEL_FILES:
-            try:
+            path = None
+            with suppress(InputError):
                 path = self._model_file(key, name, spec)
-            except InputError:
-                path = None
             small = None if path is None or path.suffix in WEIGHTS else path
             found += map(_content, (small, small / QUANT_FILE, small.with_name(QUANT_FILE)) if small else (None, None, None))
         return found

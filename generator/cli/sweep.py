@@ -86,7 +86,7 @@ def cost_of(outcome: Outcome, prices: Mapping[str, Price] | None) -> Cost | None
 
 def cost_lines(outcome: Outcome, prices: Mapping[str, Price] | None) -> Iterator[str]:
     """The cost as a line, or the reason why there is none."""
-    if prices is None or outcome.plan.choice is None:
-        return
-    cost = cost_of(outcome, prices)
-    yield f"  {cost_line(cost)}" if cost else f"  cost: the price file has no price for {outcome.context.gpu.name}, or the speed is not estimated"
+    if prices is not None and outcome.plan.choice is not None:
+        cost = cost_of(outcome, prices)
+        unknown = f"cost: the price file has no price for {outcome.context.gpu.name}, or the speed is not estimated"
+        yield f"  {cost_line(cost) if cost else unknown}"

@@ -38,7 +38,11 @@ def command(paths: tuple[Path, ...], rules: str, words: tuple[str, ...], update:
         results = [run(case, book) for case in chosen(read_cases(files), words)]
     failed = sum(bool(result.differences) for result in results)
     if as_json:
-        show_json({"cases": [_as_data(result) for result in results], "failed": failed})
+        cases = []
+        for one in results:
+            found = [{"at": str(difference.place), "message": difference.message} for difference in one.differences]
+            cases.append({"id": one.case.id, "at": str(one.case.place()), "passed": not found, "differences": found})
+        show_json({"cases": cases, "failed": failed})
     else:
         _print(results, failed, verbose)
         if not paths and without_cases(find(rules)):
@@ -68,8 +72,3 @@ def _update(results: list[Result]) -> None:
     for path, found in by_file.items():
         path.write_text(updated(path.read_text(encoding="utf-8"), found), encoding="utf-8")
         tell(f"{shown(path)}: {len(found)} case{'' if len(found) == 1 else 's'} brought up to date")
-
-
-def _as_data(result: Result) -> dict[str, object]:
-    found = [{"at": str(one.place), "message": one.message} for one in result.differences]
-    return {"id": result.case.id, "at": str(result.case.place()), "passed": not found, "differences": found}

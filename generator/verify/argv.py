@@ -115,7 +115,12 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
                 yield Finding("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
         if not one.values and option.nargs not in ("?", "*"):
             yield Finding("needs-value", f"{name} needs a value", one.word.place)
-    yield from _companions(seen, known)
+    if (known.syntax.get("config") or {}).get("flag") in seen:
+        return  # what is needed may be in the config file
+    for name, word in seen.items():
+        for needed in known.taken[name].needs if name in known.taken else ():
+            if needed not in seen:
+                yield Finding("missing-companion", f"{name} also needs {needed}", word.place)
 
 
 def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
@@ -176,12 +181,3 @@ def _values(option: Option | None, rest: list[Text]) -> list[Text]:
     while rest and len(found) < most and not is_option(rest[0].text):
         found.append(rest.pop(0))
     return found
-
-
-def _companions(seen: dict[str, Text], known: Catalogue) -> Iterator[Finding]:
-    if (known.syntax.get("config") or {}).get("flag") in seen:
-        return  # it may be in the config file
-    for name, word in seen.items():
-        for needed in known.taken[name].needs if name in known.taken else ():
-            if needed not in seen:
-                yield Finding("missing-companion", f"{name} also needs {needed}", word.place)

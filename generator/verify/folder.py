@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from generator.errors import InputError, Place, Problem
@@ -62,11 +63,8 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 def told_by_folder(path: Path) -> Asked:
     """Engine and version of a file in a generated folder: the folder has the engine's name, `plan.json` the version."""
     for folder in (path.parent, path.parent.parent):
-        try:
-            plan = read_json(folder / "plan.json")
-        except InputError:
-            continue
-        choice = plan.get("choice")
-        if isinstance(choice, dict) and choice.get("engine") == path.parent.name:
-            return Asked(str(choice["engine"]), str(choice.get("engine_version")))
+        with suppress(InputError):
+            choice = read_json(folder / "plan.json").get("choice")
+            if isinstance(choice, dict) and choice.get("engine") == path.parent.name:
+                return Asked(str(choice["engine"]), str(choice.get("engine_version")))
     return Asked()

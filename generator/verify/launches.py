@@ -134,9 +134,8 @@ def names_a_server(text: str, book: RuleBook) -> bool:
 
 
 def _same(pattern: str, word: str) -> bool:
-    if pattern == PYTHON:
-        return re.match(r"python(3(\.\d+)?)?\Z", basename(word)) is not None
-    return pattern in (word, basename(word))
+    program = basename(word)
+    return re.fullmatch(r"python(3(\.\d+)?)?", program) is not None if pattern == PYTHON else pattern in (word, program)
 
 
 def default_positionals(engine: str, book: RuleBook) -> int:

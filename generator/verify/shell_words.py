@@ -147,9 +147,8 @@ class _Reader:
             for word in command.words[1:]:
                 name, equals, value = word.text.partition("=")
                 if equals:
-                    known = Text(value, word.place, word.known)
-                    self.script.exports[name] = self.variables[name] = known
-                elif name in self.variables:
+                    self.variables[name] = Text(value, word.place, word.known)
+                if name in self.variables:
                     self.script.exports[name] = self.variables[name]
             return
         self.script.commands.append(command)

@@ -20,8 +20,11 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
     kind = option.kind
     if kind in _FORMS and not _FORMS[kind][0].fullmatch(text):
         return "wrong-type", f"{_FORMS[kind][1]}, not {text!r}"
-    if (kind == "json" or (kind == "json_or_string" and text.lstrip().startswith("{"))) and not _is_json(text):
-        return "wrong-type", f"JSON, not {text!r}"
+    if kind == "json" or (kind == "json_or_string" and text.lstrip().startswith("{")):
+        try:
+            parse(text, "", strict=False)
+        except InputError:
+            return "wrong-type", f"JSON, not {text!r}"
     if option.limits and (limits := _outside(option.limits, text)):
         return "out-of-range", f"a number {limits}, not {text}"
     is_word = option.numbers and _FORMS["int"][0].fullmatch(text)
@@ -68,14 +71,6 @@ def _outside(limits: Mapping[str, float], text: str) -> str | None:
         return None
     shown = {"least": "of at least", "most": "of at most"}
     return " and ".join(f"{shown.get(word, word)} {limit:g}" for word, limit in limits.items()).replace(" and or", ", or")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        parse(text, "", strict=False)
-    except InputError:
-        return False
-    return True
 
 
 def old_word(option: Option, value: object) -> str | None:
