@@ -33,9 +33,6 @@ OPTIONS = ("-h", "--help", "--version", "--completion")
 COMPLETE = "_GEN_DEPLOY_COMPLETE"
 """The variable by which a shell's completion asks; click's name for it."""
 
-INTERRUPTED = 130
-"""The shell's exit code for a program that Ctrl-C stopped."""
-
 
 class Commands(click.Group):
     """Subcommands by name; each module is imported on use."""
@@ -46,10 +43,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The subcommand of that name, or None."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"generator.cli.{cmd_name.replace('-', '_')}").command
-        return command
+        return import_module(f"generator.cli.{cmd_name.replace('-', '_')}").command if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The subcommand that the words name; else, for completion, the main job."""
@@ -167,7 +161,7 @@ def _run(words: list[str]) -> int:
     except SystemExit:
         return DONE  # click's reaction to a closed pipe
     except click.Abort:
-        return INTERRUPTED
+        return 130  # the shell's code for a program that Ctrl-C stopped
     except click.ClickException as error:
         if isinstance(error, click.NoSuchOption):
             from generator.rulebook.renamed import in_command  # only errors need it

@@ -14,8 +14,6 @@ from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text, is_option
 from generator.verify.values import number, old_word, wrong_text
 
-_TRUTHS = ("true", "false")
-
 
 class Stray(NamedTuple):
     """A word of its own, or an option that the version does not have, with what is most likely its value."""
@@ -174,7 +172,7 @@ def _values(option: Option | None, rest: list[Text]) -> list[Text]:
     if option is None:
         most = int(bool(rest) and rest[0].known)
     elif option.kind == "switch":
-        most = int(bool(rest) and rest[0].text.lower() in _TRUTHS)
+        most = int(bool(rest) and rest[0].text.lower() in ("true", "false"))
     else:
         most = 1 if option.nargs in (None, "?") else option.nargs if isinstance(option.nargs, int) else len(rest)
     found: list[Text] = []
