@@ -44,7 +44,8 @@ def command(
     spec = options.read_spec(spec_file)
     if bool(logs) is bool(results) or (share and results):
         raise UsageError(Problem("usage", "give either start-up logs (LOG...) or benchmark results (--bench, without --share)"))
-    objects, texts, overlay_files = _benchmarks(results, spec, book, rules) if results else _start_logs(logs, spec, book, rules, share)
+    base = rules if rules in SHIPPED else str(Path(rules).resolve())
+    objects, texts, overlay_files = _benchmarks(results, spec, book, base) if results else _start_logs(logs, spec, book, base, share)
     if as_json:
         show_json(objects[0] if len(objects) == 1 else objects)
     elif not quiet:
@@ -58,7 +59,7 @@ Found = tuple[list[dict[str, object]], list[str], Callable[[], Mapping[str, str]
 """What was compared, as data and as text, and the files of the overlay with what was measured."""
 
 
-def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, rules: str, share: bool) -> Found:
+def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, base: str, share: bool) -> Found:
     """Compare each log with the plan of the spec; if two logs measure the same constant, the larger value counts, since it reserves more."""
     compared = [(path, compare(read_log(path), spec, book)) for path in logs]
     found = [(path, comparison, measure(comparison, book)) for path, comparison in compared]
@@ -75,7 +76,7 @@ def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, ru
             tell("nothing to write: all constants agree with the logs")
             return {}
         dated = [(printable(path.name), comparison.logged.date or last_written(path)) for path, comparison in compared]
-        return overlay(book, _base(rules), versions.pop()[1], list(measured.values()), dated)
+        return overlay(book, base, versions.pop()[1], list(measured.values()), dated)
 
     if share:
         rows = [report.row(comparison) for _, comparison in compared]
@@ -84,7 +85,7 @@ def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, ru
     return [report.data(*one) for one in named], [report.text(*one) for one in named], files
 
 
-def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, rules: str) -> Found:
+def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, base: str) -> Found:
     """Compare each result with the plan of the spec; the overlay has the factor of the single result."""
     outcome = decide(spec, book)
     objects, texts, fitted = list[dict[str, object]](), list[str](), list[bench.Fitted | None]()
@@ -102,13 +103,9 @@ def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook,
         if fitted[0] is None:
             tell("nothing to write: the result has neither time per token nor throughput, or no plausible factor explains them")
             return {}
-        return bench.overlay(book, _base(rules), fitted[0], printable(results[0].name), last_written(results[0]))
+        return bench.overlay(book, base, fitted[0], printable(results[0].name), last_written(results[0]))
 
     return objects, texts, files
-
-
-def _base(rules: str) -> str:
-    return rules if rules in SHIPPED else str(Path(rules).resolve())
 
 
 def last_written(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import field, replace
@@ -9,7 +10,7 @@ from dataclasses import field, replace
 from generator.cli import pool
 from generator.cli.options import twice
 from generator.cli.revisions import LOCKED, Side
-from generator.cli.stored import back_to, stored_of
+from generator.cli.stored import stored_of
 from generator.compare.coverage import coverage, probes
 from generator.compare.edits import edits
 from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
@@ -75,7 +76,8 @@ class Corpus:
             was = before.get(path, Was())
             name = (was.spec or spec).name
             if name in stored and path not in self.added:
-                before[path] = was._replace(stored=stored[name]._replace(back=back_to(old, name, path)))
+                back = posixpath.relpath(posixpath.dirname(path) or ".", f"{old.out}/{name}/engine")  # as the main job writes it
+                before[path] = was._replace(stored=stored[name]._replace(back=back))
         return replace(self, before=before), problems
 
 

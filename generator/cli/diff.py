@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from generator.cli import options
 from generator.cli.comparison import Corpus, compared
 from generator.cli.output import say, show
 from generator.cli.revisions import Side, book_of
-from generator.cli.sweep import Prices, prices_option
+from generator.cli.sweep import prices_of, prices_option
 from generator.compare.model import Comparison
 from generator.disk import git
 from generator.disk.signals import scratch_folder
@@ -53,7 +55,7 @@ def command(
 def _compared(
     old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, grid: bool, prices: Path | None
 ) -> tuple[Comparison, list[Problem]]:
-    paid = Prices(prices, new[1]).by_gpu if prices else {}
+    paid = prices_of(prices, new[1]) if prices else {}
     result, problems = compared(old, new, corpus, paid)
     if grid:  # what a rule set does not know of it is only counted
         result = replace(result, grid=compared(old, new, Corpus(grid_of(new[1])), paid)[0])
@@ -62,25 +64,18 @@ def _compared(
 
 def _pair(text: str) -> tuple[str, str] | None:
     """Two rule sets, if the argument has the form `DIR..DIR` and not both parts are commits."""
-    at = text.find("..")
-    while at >= 0:
-        one, other = text[:at], text[at + 2 :]
-        if _is_rules(one) and _is_rules(other):
-            return None if _are_commits(one, other) else (one, other)
-        at = text.find("..", at + 1)
+    for found in re.finditer(r"(?=\.\.)", text):
+        pair = text[: found.start()], text[found.start() + 2 :]
+        if all(_is_rules(name) for name in pair):
+            with suppress(InputError, UsageError):
+                repo = git.repository(Path())
+                return None if all(repo.commit(name) for name in pair) else pair
+            return pair
     return None
 
 
 def _is_rules(name: str) -> bool:
     return name in SHIPPED or (name != "" and (Path(name) / "ruleset.yaml").is_file())
-
-
-def _are_commits(*names: str) -> bool:
-    try:
-        repo = git.repository(Path())
-        return all(repo.commit(name) for name in names)
-    except (InputError, UsageError):
-        return False
 
 
 def _folders(old: str, new: str, specs: tuple[str, ...], grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
@@ -95,11 +90,9 @@ def _paths(specs: tuple[str, ...], optional: bool) -> list[Path]:
     if specs:
         return [Path(spec) for spec in specs]
     found = project.find(Path())
-    if found is None:
-        if optional:
-            return []
+    if found is None and not optional:
         raise UsageError(Problem("usage", f"name the specs to compare: there is no project file {project.FILE}"))
-    return found.spec_files()
+    return found.spec_files() if found is not None else []
 
 
 def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:

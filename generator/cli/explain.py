@@ -24,7 +24,10 @@ def command(spec: Path | None, words: options.Words, why_not: str | None, book: 
     """Explain the decision for SPEC, or a model on a GPU (-m MODEL -g GPU), row by row, with sources and file:line."""
     if why_not is not None:
         _check(why_not, book)
-    outcome = decide(options.one_spec(spec, engine, words), book, thorough=why_not is not None)
+    found, errors = options.read_specs([spec] if spec else [], engine, words)
+    if errors:
+        raise errors[0]
+    outcome = decide(found[0], book, thorough=why_not is not None)
     text = explain(outcome.plan, book, why_not, outcome.lost_by).rstrip("\n")
     answer({"plan": plan_json(outcome.plan), "lines": text.split("\n")}, text, as_json)
     return DONE if outcome.plan.choice else NOTHING_FITS

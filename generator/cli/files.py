@@ -7,7 +7,6 @@ from bisect import bisect_right
 from dataclasses import replace
 from pathlib import Path
 
-from generator import __version__
 from generator.cli.output import say
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
@@ -15,7 +14,7 @@ from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import grouped, version_key
 from generator.render.artifact import Artifact
-from generator.render.files import artifacts, job_files
+from generator.render.files import artifacts
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
@@ -29,23 +28,17 @@ def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
 def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> tuple[Artifact, ...]:
     """The files of a decided spec.
 
-    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it."""
+    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it; and for invalid `extra_args`
+    and served names."""
     spec = outcome.context.spec
     chosen = candidates(outcome, all_engines)
     check_versions(spec, chosen, book)
-    check_extra(spec, chosen, book)
+    if spec.deploy.keys() & {"extra_args", "served_name"}:
+        from generator.verify.extra import extra_problems  # imported lazily: only these need the tables of options
+
+        if problems := [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]:
+            raise InputError(problems)
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
-
-
-def made_by(book: RuleBook) -> dict[str, object]:
-    """What wrote an output folder: the tool's version and the rule set."""
-    return {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}}
-
-
-def rendered_jobs(outcome: Outcome, book: RuleBook, out: Path) -> tuple[Artifact, ...]:
-    """Only the files of the quantization job of the choice."""
-    spec = outcome.context.spec
-    return job_files(outcome.plan, candidates(outcome, all_engines=False), book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 
 def back_to(spec: DeploymentSpec, out: Path) -> str:
@@ -79,14 +72,3 @@ def decided(spec: DeploymentSpec, book: RuleBook) -> Outcome:
     if final.plan.choice is None:
         say([Problem("default-rejects", f"{book.name} chose {choice.id}, which the default rule set rejects", spec.document.place())])
     return final
-
-
-def check_extra(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:
-    """Refuse invalid `extra_args` and served names; the option tables are read only if needed."""
-    if not spec.deploy.keys() & {"extra_args", "served_name"}:
-        return
-    from generator.verify.extra import extra_problems
-
-    problems = [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]
-    if problems:
-        raise InputError(problems)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import click
 
-from generator.cli import options
+from generator.cli import detect, options
 from generator.cli.output import progress, show, show_json, tell
 from generator.decide.decision import best_of_ready
 from generator.decide.prefer import Ranked, order_of
@@ -45,12 +45,7 @@ def command(
     The table `fits` of the rules is the order."""
     if "fits" not in book.tables:
         raise fail("missing-table", f"the rule set {book.name!r} has no table `fits`, which orders the models")
-    if gpu is None:
-        from generator.cli.detect import detected  # imported lazily: it asks other programs
-
-        hardware: Mapping[str, object] = detected(book)
-    else:
-        hardware = machine(gpu, gpus)
+    hardware: Mapping[str, object] = detect.detected(book) if gpu is None else machine(gpu, gpus)
     workload = {"profile": profile, **({"goal": goal} if goal else {}), **({"max_context": min_context} if min_context else {})}
     asked = spec_of({"name": "fits", "model": "any", "hardware": hardware, "workload": workload})
     asked = replace(asked, lock=asked.lock and replace(asked.lock, choices={}))

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 
+from generator import __version__
 from generator.cli import options
-from generator.cli.files import candidates, decided, made_by, rendered
-from generator.cli.output import chosen, progress, report, say, show_json, tell
+from generator.cli.files import candidates, decided, rendered
+from generator.cli.output import chosen, progress, report, say_errors, show_json, tell
 from generator.disk.write import EditedError, WriteResult, remove_spec, write_run, write_spec
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, GenDeployError, InputError
 from generator.facts.locked import unknown
-from generator.plan import Candidate, Plan
 from generator.report.edits import WAYS_OUT, edit
 from generator.report.summary import Warnings, because_of, headline
 from generator.rulebook.book import RuleBook
@@ -23,19 +22,6 @@ from generator.spec.deployment import DeploymentSpec
 
 SHOWN = 5
 """Paths listed in a message."""
-
-
-class Job(NamedTuple):
-    """The settings of a run, the same for every spec."""
-
-    book: RuleBook
-    out: Path
-    all_engines: bool
-    force: bool
-    prune: bool
-    quiet: bool
-    verbose: bool
-    warned: Warnings
 
 
 @click.command("generate")
@@ -55,27 +41,29 @@ def command(
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     found, folder, whole, code = options.corpus(specs, out, engine)
-    job, results, done = Job(book, folder, all_engines, force, prune, quiet or as_json, verbose, Warnings(verbose)), [], list[dict[str, object]]()
-    missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, job.book)]
+    quiet, warned, results, done = quiet or as_json, Warnings(verbose), list[WriteResult](), list[dict[str, object]]()
+    missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, book)]
     if missing:
         from generator.cli.lock import looked_up  # imported lazily: most models are known
 
-        found, code = looked_up(found, missing, job.book, code)
+        found, code = looked_up(found, missing, book, code)
     for spec in progress(found, "specs"):
         try:
-            result, data = _one(spec, job)
+            result, data = _one(spec, book, folder, all_engines, force, prune, None if quiet else warned)
             results.append(result)
             done.append(data)
         except GenDeployError as error:
-            say(error.problems)
-            _tell_edits(error, folder / spec.name, verbose)
-            code = max(code, error.exit_code)
-    for line in job.warned.lines():
+            code = max(code, say_errors([error]))
+            for finding in error.edits if isinstance(error, EditedError) else ():
+                tell("\n".join(edit(str(folder / spec.name / finding.path), finding.now, finding.found, verbose)))
+            if isinstance(error, EditedError) and error.edits:
+                tell(WAYS_OUT)
+    for line in warned.lines():
         tell(line)
     if results:
-        write_run(job.out, made_by(job.book))
+        write_run(folder, {"generator": f"gen-deploy {__version__}", "rules": {"name": book.name, "digest": book.digest}})
     if whole:
-        results += _orphaned(job, [spec.name for spec in found])
+        results += _orphaned(folder, [spec.name for spec in found], force, prune)
     if as_json:
         show_json({"specs": done})
     rules = click.get_current_context().meta[options.RULES]
@@ -88,50 +76,41 @@ def command(
     return code
 
 
-def written_json(plan: Plan, choice: Candidate, result: WriteResult) -> dict[str, object]:
-    """What the main job did for a spec, as plain data: the choice, the paths below its folder by what became of them, and the warnings."""
-    paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
-    warnings = [{"id": warning.row, "because": because_of(warning, choice)} for warning in plan.warnings]
-    return {"name": plan.name, "folder": str(result.folder), "choice": choice.id, **paths, "warnings": warnings}
-
-
-def _one(spec: DeploymentSpec, job: Job) -> tuple[WriteResult, dict[str, object]]:
-    outcome = decided(spec, job.book)
+def _one(
+    spec: DeploymentSpec, book: RuleBook, out: Path, all_engines: bool, force: bool, prune: bool, warned: Warnings | None
+) -> tuple[WriteResult, dict[str, object]]:
+    """What was written for a spec, and that as data; it is told unless there is nothing to collect warnings."""
+    outcome = decided(spec, book)
     choice = chosen(outcome)
-    files = rendered(outcome, job.book, job.out, job.all_engines)
-    result = write_spec(job.out, spec.name, files, spec=spec.file, force=job.force, prune=job.prune)
+    files = rendered(outcome, book, out, all_engines)
+    result = write_spec(out, spec.name, files, spec=spec.file, force=force, prune=prune)
     for path in result.edited:
         tell(f"warning[stale-edited]: {result.folder / path} is no longer generated but was edited by hand: kept (--force --prune removes it)")
-    data = written_json(outcome.plan, choice, result)
-    if job.quiet:
+    paths = {state: list(getattr(result, state)) for state in ("written", "unchanged", "removed", "kept", "edited")}
+    warnings = [{"id": warning.row, "because": because_of(warning, choice)} for warning in outcome.plan.warnings]
+    data: dict[str, object] = {"name": spec.name, "folder": str(result.folder), "choice": choice.id, **paths, "warnings": warnings}
+    if warned is None:
         return result, data
-    for candidate in candidates(outcome, job.all_engines):
+    for candidate in candidates(outcome, all_engines):
         report(f"{result.folder}/{candidate.engine}: {headline(outcome.plan, candidate)}")
     state = f"{len(result.written)} written, {len(result.unchanged)} unchanged"
     state += f", {len(result.removed)} removed" if result.removed else ""
     state += f", {len(result.kept)} stale (--prune removes them)" if result.kept else ""
     report(f"{result.folder}: {state}")
-    job.warned.add(outcome.plan)
+    warned.add(outcome.plan)
     return result, data
 
 
-def _tell_edits(error: GenDeployError, folder: Path, verbose: bool) -> None:
-    if isinstance(error, EditedError) and error.edits:
-        for finding in error.edits:
-            tell("\n".join(edit(str(folder / finding.path), finding.now, finding.found, verbose)))
-        tell(WAYS_OUT)
-
-
-def _orphaned(job: Job, names: list[str]) -> list[WriteResult]:
+def _orphaned(out: Path, names: list[str], force: bool, prune: bool) -> list[WriteResult]:
     """The folders of specs that left the project: removed with `--prune`, else reported."""
     results = []
-    for name in orphans(job.out, names):
-        folder = job.out / name
-        if not job.prune:
+    for name in orphans(out, names):
+        folder = out / name
+        if not prune:
             tell(f"{folder}: stale; no spec has this name (--prune removes it)")
             results.append(WriteResult(folder, kept=("",)))
             continue
-        results.append(remove_spec(job.out, name, force=job.force))
+        results.append(remove_spec(out, name, force=force))
         kept = f", {len(results[-1].kept)} edited by hand and kept (--force removes them)" if results[-1].kept else ""
         tell(f"{folder}: no spec has this name; {len(results[-1].removed)} removed{kept}")
     return results

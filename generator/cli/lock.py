@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from generator.cli import options
-from generator.cli.output import answer, progress, say, say_errors, show, show_json, tell
+from generator.cli.output import answer, progress, say_errors, show, show_json, tell
 from generator.decide.decision import decide
 from generator.decide.kept import choice_of
 from generator.disk.lock_file import write_lock
@@ -51,8 +51,7 @@ def command(specs: tuple[Path, ...], words: options.Words, book: RuleBook, upgra
         try:
             after, changed = look_up(path, group, book, fresh=upgrade, prune=whole and code == DONE, quiet=quiet or as_json)
         except GenDeployError as error:
-            say(error.problems)
-            code = max(code, error.exit_code)
+            code = max(code, say_errors([error]))
             continue
         locks.append({"path": os.path.relpath(path), "repositories": {name: one.commit for name, one in after.repositories.items()}, "changed": changed})
         if not (quiet or as_json):
@@ -119,8 +118,7 @@ def looked_up(specs: Sequence[DeploymentSpec], missing: Sequence[DeploymentSpec]
         try:
             locks[path] = look_up(path, group, book)[0]
         except GenDeployError as error:
-            say(error.problems)
-            code = max(code, error.exit_code)
+            code = max(code, say_errors([error]))
             if {problem.code for problem in error.problems} - {"hub-unknown", "hub-unreachable"}:
                 specs = [spec for spec in specs if spec not in group]  # of the others, the decision says which name may have been meant
             continue
@@ -149,7 +147,6 @@ def _choice(spec: DeploymentSpec, book: RuleBook) -> str:
 
 
 def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int:
-    """The files of what each plan loads."""
     rows: dict[tuple[str, str], dict[str, object]] = {}
     problems: list[Problem] = []
     for spec in specs:

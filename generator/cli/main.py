@@ -21,17 +21,17 @@ from generator.readers.resources import shipped
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS: dict[str, str] = shipped("cli.json")["commands"]
-"""Subcommands with their descriptions, in the order of the help."""
+COMMANDS = (
+    "generate", "plan", "fits", "quantize", "lock", "explain", "check", "diff", "calibrate", "verify", "upgrade-check", "lint", "test", "rules",
+    "list", "schema", "init",
+)  # fmt: skip
+"""Subcommands in the order of the help; `rules/cli.json` describes them."""
 
 LONG = {"-o": "--out", "-q": "--quiet", "-v": "--verbose"}
 """Before click finds a short option it prepares an error about a long one, which is a fiftieth of a start of the main job."""
 OPTIONS = ("-h", "--help", "--version", "--completion")
 COMPLETE = "_GEN_DEPLOY_COMPLETE"
 """The variable by which a shell's completion asks; click's name for it."""
-
-INTERRUPTED = 130
-"""The shell's exit code for a program that Ctrl-C stopped."""
 
 
 class Commands(click.Group):
@@ -43,10 +43,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The subcommand of that name, or None."""
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"generator.cli.{cmd_name.replace('-', '_')}").command
-        return command
+        return import_module(f"generator.cli.{cmd_name.replace('-', '_')}").command if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """The subcommand that the words name; else, for completion, the main job."""
@@ -61,11 +58,10 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The command list of the help, without importing the commands."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, shipped("cli.json")["commands"][name]) for name in COMMANDS])
 
 
 def _completion(ctx: click.Context, param: click.Parameter, shell: str | None) -> None:
-    """Print the script that makes a shell complete the words of this command."""
     if shell is not None and not ctx.resilient_parsing:
         from click.shell_completion import get_completion_class  # imported lazily: asked once for a shell
 
@@ -149,11 +145,11 @@ def _run(words: list[str]) -> int:
             say([Problem("usage", f"{words[0]!r} is {'not a command' if helped else 'neither a command nor a file'}{near}")])
             return USAGE
         words = ["generate", *words]
-    if not words and COMPLETE not in os.environ:
-        with click.Context(cli, info_name="gen-deploy", **cli.context_settings) as context:
-            tell(cli.get_help(context))
-        return USAGE
     try:
+        if not words and COMPLETE not in os.environ:
+            with click.Context(cli, info_name="gen-deploy", **cli.context_settings) as context:
+                tell(cli.get_help(context))
+            return USAGE
         if words[:1] == ["generate"] and "--" not in words:
             words = [LONG.get(word, word) for word in words]
         result = cli.main(args=words, prog_name="gen-deploy", standalone_mode=False)
@@ -165,7 +161,7 @@ def _run(words: list[str]) -> int:
     except SystemExit:
         return DONE  # click's reaction to a closed pipe
     except click.Abort:
-        return INTERRUPTED
+        return 130  # the shell's code for a program that Ctrl-C stopped
     except click.ClickException as error:
         if isinstance(error, click.NoSuchOption):
             from generator.rulebook.renamed import in_command  # only errors need it

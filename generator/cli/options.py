@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from generator.cli.output import progress, say, say_errors
+from generator.cli.output import progress, say_errors
 from generator.errors import GenDeployError, InputError, Place, Problem, UsageError, did_you_mean
-from generator.readers.document import MAX_SPEC_BYTES, Document, decode, parse_yaml
+from generator.readers.document import MAX_SPEC_BYTES, decode, parse_yaml
 from generator.rulebook.book import RuleBook, load
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
@@ -131,15 +131,12 @@ def read_spec(path: Path, engine: str | None = None) -> DeploymentSpec:
     if path.name == project.FILE:
         message = "this is a project file, not a spec; `gen-deploy` without arguments works on all its specs"
         raise InputError(Problem("project-file", message, Place(str(path))))
-    return pinned_to(spec_of(STDIN, _stdin()) if str(path) == "-" else spec_of(path), engine)
-
-
-def one_spec(path: Path | None, engine: str | None, words: Words) -> DeploymentSpec:
-    """The spec of a file, or the one that the words stand for; raises `InputError` with all its problems."""
-    found, errors = read_specs([path] if path else [], engine, words)
-    if errors:
-        raise errors[0]
-    return found[0]
+    if str(path) != "-":
+        return pinned_to(spec_of(path), engine)
+    raw = sys.stdin.buffer.read(MAX_SPEC_BYTES + 1) if sys.stdin is not None else b""
+    if len(raw) > MAX_SPEC_BYTES:
+        raise InputError(Problem("too-large", f"more than {MAX_SPEC_BYTES} bytes are not read", Place(str(STDIN))))
+    return pinned_to(spec_of(STDIN, parse_yaml(decode(raw, str(STDIN)), str(STDIN))), engine)
 
 
 def pinned_to(spec: DeploymentSpec, engine: str | None) -> DeploymentSpec:
@@ -148,14 +145,6 @@ def pinned_to(spec: DeploymentSpec, engine: str | None) -> DeploymentSpec:
         return spec
     kept = {key: value for key, value in spec.pin.items() if key != "engine_version"}
     return replace(spec, pin={**kept, "engine": engine})
-
-
-def _stdin() -> Document:
-    """The document that comes by standard input; raises `InputError` for one that no file may be either."""
-    raw = sys.stdin.buffer.read(MAX_SPEC_BYTES + 1) if sys.stdin is not None else b""
-    if len(raw) > MAX_SPEC_BYTES:
-        raise InputError(Problem("too-large", f"more than {MAX_SPEC_BYTES} bytes are not read", Place(str(STDIN))))
-    return parse_yaml(decode(raw, str(STDIN)), str(STDIN))
 
 
 def each_spec(paths: Sequence[Path], engine: str | None, work: Callable[[DeploymentSpec], int], words: Words | None = None) -> int:
@@ -169,8 +158,7 @@ def attempt(work: Callable[[DeploymentSpec], int], spec: DeploymentSpec) -> int:
     try:
         return work(spec)
     except GenDeployError as error:
-        say(error.problems)
-        return error.exit_code
+        return say_errors([error])
 
 
 def read_specs(paths: Sequence[Path], engine: str | None = None, words: Words | None = None) -> tuple[list[DeploymentSpec], list[InputError]]:

@@ -39,8 +39,10 @@ def _terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _echo(text: str, err: bool = False) -> None:
-    """Print text, on a terminal with its severities in colour (never with NO_COLOR), and in place of a line of progress."""
+def show(text: str, err: bool = False) -> None:
+    """Print a result to stdout, or a message to stderr.
+
+    On a terminal its severities are in colour (never with NO_COLOR), and it takes the place of a line of progress."""
     stream = sys.stderr if err else sys.stdout
     if _terminal(stream):
         _erase()
@@ -90,16 +92,14 @@ def say(problems: Iterable[Problem]) -> None:
 
 def _print(problems: Iterable[Problem]) -> None:
     for problem in problems:
-        _echo(str(problem), err=True)
+        show(str(problem), err=True)
 
 
-def say_errors(errors: Iterable[GenDeployError]) -> int:
+def say_errors(errors: Sequence[GenDeployError]) -> int:
     """Print the problems of several errors to stderr; returns the highest exit code, 0 for none."""
-    code = DONE
     for error in errors:
         say(error.problems)
-        code = max(code, error.exit_code)
-    return code
+    return max((error.exit_code for error in errors), default=DONE)
 
 
 def chosen(outcome: Outcome) -> Candidate:
@@ -121,12 +121,7 @@ def chosen(outcome: Outcome) -> Candidate:
 def tell(text: str) -> None:
     """Print a message to stderr; a closed stderr is ignored."""
     with contextlib.suppress(OSError):
-        _echo(text, err=True)
-
-
-def show(text: str) -> None:
-    """Print a result to stdout."""
-    _echo(text)
+        show(text, err=True)
 
 
 def report(text: str) -> None:

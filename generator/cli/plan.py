@@ -28,14 +28,14 @@ def command(
 ) -> int:  # fmt: skip
     """Decide each SPEC, or a model on a GPU (-m MODEL -g GPU), and print the choice with its memory and speed; write nothing."""
     asked = sweeps.concurrencies(sweep) if sweep is not None else []
-    paid = sweeps.Prices(prices, book) if prices else None
+    paid = sweeps.prices_of(prices, book) if prices else None
     objects, texts, warned = [], [], Warnings()
 
     def one(spec: DeploymentSpec) -> int:
         outcome = decide(spec, book)
         if as_json:
             extra = {"sweep": sweeps.sweep_json(outcome, asked)} if asked else {}
-            objects.append({**plan_json(outcome.plan), **extra, **({"cost": sweeps.cost_of(outcome, paid)} if paid else {})})
+            objects.append({**plan_json(outcome.plan), **extra, **({"cost": sweeps.cost_of(outcome, paid)} if paid is not None else {})})
         choice = chosen(outcome)
         if not as_json and not quiet:
             lines = [summary(outcome.plan, choice, all_engines), *sweeps.cost_lines(outcome, paid)]

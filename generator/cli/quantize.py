@@ -9,7 +9,7 @@ from typing import NamedTuple
 import click
 
 from generator.cli import options
-from generator.cli.files import back_to, rendered_jobs
+from generator.cli.files import back_to, candidates
 from generator.cli.output import chosen, show, show_all_json, tell
 from generator.decide.context import resolve
 from generator.decide.decision import decide
@@ -19,7 +19,7 @@ from generator.errors import DONE, NothingFits, Problem, UsageError
 from generator.facts.job import job_json, needs_json
 from generator.readers.resources import shipped
 from generator.render.artifact import Artifact
-from generator.render.files import header_of
+from generator.render.files import header_of, job_files
 from generator.render.training import training_files
 from generator.report.job import job_lines, needs_lines
 from generator.report.summary import chosen_line
@@ -78,16 +78,17 @@ def _quantized(spec: DeploymentSpec, book: RuleBook, out: Path) -> Found:
     choice = chosen(outcome)
     if choice.job is None:
         loads = shipped("cli.json")["weights"].get(choice.origin, f"{choice.origin} weights")
-        message = f"the plan is {choice.engine} with {choice.method}, which loads {loads}; `pin: {{quantization: …}}` selects the weights to produce"
-        raise NothingFits(Problem("nothing-to-make", message, spec.document.place(("pin",))))
+        plan = f"the plan is {choice.engine} with {choice.method}, which loads {loads}"
+        pin = "`pin: {quantization: …}` selects the weights to produce"
+        raise NothingFits(Problem("nothing-to-make", f"{plan}; {pin}", spec.document.place(("pin",))))
     published = outcome.context.model.checkpoints.get(choice.method)
     notes = [f"{published.id} already holds {choice.method} weights; the main job would load them"] if published is not None else []
-    files = rendered_jobs(outcome, book, out)
+    best, name = candidates(outcome, all_engines=False), Path(spec.document.name).name
+    files = job_files(outcome.plan, best, book, spec_file=name, back=back_to(spec, out))
     return Found(files, choice.job.folder, f"for {chosen_line(choice)}", job_lines(choice.job), job_json(choice.job), notes)
 
 
 def _trained(spec: DeploymentSpec, job: str, method: str | None, book: RuleBook, out: Path) -> Found:
-    """A training or pruning job."""
     found = training_job(resolve(spec, book), job, method)
     files = training_files(found, header_of(Path(spec.document.name).name), back_to(spec, out), spec.deploy.get("env"))
     library, version = found.facts["library"], found.facts["version"]

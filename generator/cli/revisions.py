@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -116,7 +116,8 @@ class Side:
             raise fail("outside-repository", f"the rule set {name!r} is not inside the repository; DIR..DIR compares rule sets of any folder")
         if not self.holds(_join(folder, "ruleset.yaml")):
             near = [_relative(Path(p).parent, Path()) for p in self.entries if p.endswith("/ruleset.yaml")]
-            module = next((one.path for one in self.entries.values() if one.mode == SUBMODULE and f"{folder}/".startswith(f"{one.path}/")), None)
+            modules = [entry.path for entry in self.entries.values() if entry.mode == SUBMODULE]
+            module = next((path for path in modules if f"{folder}/".startswith(f"{path}/")), None)
             if module is not None:
                 raise fail("submodule", f"{folder!r} is in the submodule {module!r}, which is not read; run the command inside it, or compare folders")
             raise fail("unknown-ruleset", f"{self.label} has no rule set {folder!r} (a folder with ruleset.yaml){did_you_mean(folder, near)}")
@@ -145,7 +146,7 @@ class Side:
             if spec is None:
                 raise InputError(problems)
             inside = self.root if projects.inside(name, self.root) else ""
-            within = readable_from(self.files / inside, self.repo.root / inside) if self.project is not None else None  # and the working tree's copy
+            within = readable_from(self.files / inside, self.repo.root / inside) if self.project is not None else None
             spec = replace(spec, within=within, lock=self._lock(name))
             for key in MODEL_FILES:
                 self._model_file(key, name, spec)
@@ -154,7 +155,6 @@ class Side:
         return spec
 
     def _lock(self, name: str) -> Lock | None:
-        """The lock that a spec of this side reads."""
         folder = self.root if self.project is not None and projects.inside(name, self.root) else posixpath.dirname(name)
         path = _join(folder, projects.LOCK)
         return read_lock(self.path(path), path) if self.holds(path) else None
@@ -190,10 +190,9 @@ class Side:
         """A spec's bytes, what its lock says of it, and the bytes of its configs and indexes, to detect edits."""
         found = [_content(self.path(name)), entries_of(self._lock(name), spec.model.id, spec.name)]
         for key in MODEL_FILES:
-            try:
+            path = None
+            with suppress(InputError):
                 path = self._model_file(key, name, spec)
-            except InputError:
-                path = None
             small = None if path is None or path.suffix in WEIGHTS else path
             found += map(_content, (small, small / QUANT_FILE, small.with_name(QUANT_FILE)) if small else (None, None, None))
         return found
@@ -201,12 +200,9 @@ class Side:
 
 def _content(path: Path | None) -> bytes:
     """The bytes of a file that a decision reads; none if it is unreadable."""
-    if path is None:
-        return b""
-    try:
-        return read_bytes(path / "config.json" if path.is_dir() else path, MAX_CONFIG_BYTES)
-    except InputError:
-        return b""
+    with suppress(InputError):
+        return read_bytes(path / "config.json" if path.is_dir() else path, MAX_CONFIG_BYTES) if path is not None else b""
+    return b""
 
 
 def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
@@ -222,9 +218,13 @@ def book_of(folder: Path, prefix: str = "", lenient: bool = False) -> RuleBook:
     return RuleBook(sections_of(merged))
 
 
-def _shortened(error: InputError, prefix: str) -> InputError:
+def _shortened(error: InputError, prefix: str, label: str = "") -> InputError:
+    """The problems with places relative to a folder, behind a label where they do not have it."""
     return InputError(
-        p._replace(message=p.message.replace(prefix, "") if prefix else p.message, place=p.place and p.place._replace(path=p.place.path.removeprefix(prefix)))
+        p._replace(
+            message=p.message.replace(prefix, "") if prefix else p.message,
+            place=p.place and p.place._replace(path=label + p.place.path.removeprefix(prefix).removeprefix(label)),
+        )
         for p in error.problems
     )
 
@@ -237,11 +237,7 @@ def _commit_paths(side: Side) -> Iterator[None]:
     except InputError as error:
         if side.commit is None:
             raise
-        label = f"{side.label}:"
-        found = _shortened(error, f"{side.files}/").problems
-        raise InputError(
-            p if p.place is None or p.place.path.startswith(label) else p._replace(place=p.place._replace(path=label + p.place.path)) for p in found
-        ) from None
+        raise _shortened(error, f"{side.files}/", f"{side.label}:") from None
 
 
 def _join(folder: str, name: str) -> str:

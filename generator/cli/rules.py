@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
-from generator.cases.observed import Observed
 from generator.cli import options
 from generator.cli.output import answer
 from generator.errors import InputError
@@ -39,7 +38,10 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
         return answer(data, "" if as_json else report.whole(gathered, origin), as_json)
     found = report.named(gathered, name)
     with_cases = any("table" in one for one in found) and not (without_cases(path) and project.find(Path()) is None)
-    cases, examples = _seen(path, RuleBook(sections_of(gathered.merged))) if with_cases else ([], [])
+    book = RuleBook(sections_of(gathered.merged))
+    cases = [(result.case.id, result.observed) for result in cases_run(path, book)] if with_cases else []
+    seen_examples = examples_seen(example_files(path, project.find(Path())), book) if with_cases else ()
+    examples = [(file.stem, seen) for file, seen in seen_examples]
     objects, texts = list[object](), list[str]()
     for one in found:
         table = one.get("table")
@@ -48,8 +50,3 @@ def show_rules(name: str | None, rules: str, origin: bool, as_json: bool) -> int
         objects.append({**one, "cases": in_cases or [], "examples": in_examples})
         texts.append(report.one(gathered, one, origin, in_cases, in_examples))
     return answer(objects[0] if len(objects) == 1 else objects, "\n\n".join(texts), as_json)
-
-
-def _seen(path: Path, book: RuleBook) -> tuple[list[tuple[str, Observed]], list[tuple[str, Observed]]]:
-    cases = [(result.case.id, result.observed) for result in cases_run(path, book)]
-    return cases, [(file.stem, seen) for file, seen in examples_seen(example_files(path, project.find(Path())), book)]

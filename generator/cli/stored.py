@@ -41,11 +41,6 @@ def stored_of(side: Side, book: RuleBook) -> tuple[dict[str, Stored], list[Probl
     return {name: Stored(plan, partial(_texts, side, name), "", tool) for name, plan in plans.items()}, problems
 
 
-def back_to(side: Side, name: str, path: str) -> str:
-    """From the folder of an engine's files to that of the spec at a path, as the main job writes it."""
-    return posixpath.relpath(posixpath.dirname(path) or ".", f"{side.out}/{name}/engine")
-
-
 def _texts(side: Side, name: str) -> dict[str, str]:
     """The committed launch files of a spec, by path below its folder; none where they are too large to be ours."""
     folder = f"{side.out}/{name}/"

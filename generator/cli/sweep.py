@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
 
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
-from generator.errors import InputError, Problem, UsageError, did_you_mean
+from generator.errors import InputError, Problem, UsageError, did_you_mean, fail
 from generator.facts.gpu_names import card_of
 from generator.readers.document import read_yaml
 from generator.report.speed import Cost, Price, cost_json, cost_line, curve_json, curve_lines
@@ -40,23 +40,20 @@ def concurrencies(text: str) -> list[int]:
     raise UsageError([Problem("usage", f"--sweep expects concurrency=A..B or A,B,C with 1 <= A <= B <= {MOST}, not {text!r}")])
 
 
-class Prices:
-    """GPU prices per hour, from a file of the user."""
-
-    def __init__(self, path: Path, book: RuleBook) -> None:
-        document = read_yaml(path)
-        if problems := problems_of(document, "prices"):
-            raise InputError(problems)
-        data = document.data
-        currency, dated, source = str(data["currency"]), str(data["dated"]), str(data.get("source") or path.name)
-        self.by_gpu: dict[str, Price] = {}
-        for name, price in data["per_gpu_hour"].items():
-            card = card_of(book, str(name))
-            if card is None:
-                near = did_you_mean(str(name), list(book.section("gpus")))
-                place = document.place(("per_gpu_hour", name), key=True)
-                raise InputError([Problem("unknown-gpu", f"{name!r} is not a known GPU{near}", place)])
-            self.by_gpu[card] = Price(per_gpu_hour=float(price), currency=currency, dated=dated, source=source)
+def prices_of(path: Path, book: RuleBook) -> dict[str, Price]:
+    """GPU prices per hour by GPU, from a file of the user."""
+    document = read_yaml(path)
+    if problems := problems_of(document, "prices"):
+        raise InputError(problems)
+    data, found = document.data, dict[str, Price]()
+    currency, dated, source = str(data["currency"]), str(data["dated"]), str(data.get("source") or path.name)
+    for name, price in data["per_gpu_hour"].items():
+        card = card_of(book, str(name))
+        if card is None:
+            near = did_you_mean(str(name), list(book.section("gpus")))
+            raise fail("unknown-gpu", f"{name!r} is not a known GPU{near}", document.place(("per_gpu_hour", name), key=True))
+        found[card] = Price(per_gpu_hour=float(price), currency=currency, dated=dated, source=source)
+    return found
 
 
 def sweep_json(outcome: Outcome, asked: list[int]) -> list[dict[str, object]] | None:
@@ -81,15 +78,15 @@ def sweep_lines(outcome: Outcome, asked: list[int]) -> Iterator[str]:
         yield f"  the plan runs at most {places} sequences at once (max_num_seqs); beyond that the curve assumes the same cache and a larger max_num_seqs"
 
 
-def cost_of(outcome: Outcome, prices: Prices | None) -> Cost | None:
+def cost_of(outcome: Outcome, prices: Mapping[str, Price] | None) -> Cost | None:
     """The cost per million output tokens of the choice, if the user's file has a price."""
     choice = outcome.plan.choice
-    return cost_json(choice.performance, prices.by_gpu.get(outcome.context.gpu.name)) if prices and choice else None
+    return cost_json(choice.performance, prices.get(outcome.context.gpu.name)) if prices is not None and choice else None
 
 
-def cost_lines(outcome: Outcome, prices: Prices | None) -> Iterator[str]:
+def cost_lines(outcome: Outcome, prices: Mapping[str, Price] | None) -> Iterator[str]:
     """The cost as a line, or the reason why there is none."""
-    if prices is None or outcome.plan.choice is None:
-        return
-    cost = cost_of(outcome, prices)
-    yield f"  {cost_line(cost)}" if cost else f"  cost: the price file has no price for {outcome.context.gpu.name}, or the speed is not estimated"
+    if prices is not None and outcome.plan.choice is not None:
+        cost = cost_of(outcome, prices)
+        unknown = f"cost: the price file has no price for {outcome.context.gpu.name}, or the speed is not estimated"
+        yield f"  {cost_line(cost) if cost else unknown}"

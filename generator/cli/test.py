@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from generator.cases.case import Case, case_files, chosen, read_cases
+from generator.cases.case import case_files, chosen, read_cases
 from generator.cases.compare import Result, problems_of, run
 from generator.cases.corpus import without_cases
 from generator.cases.update import flow, mendable, updated
@@ -37,7 +38,11 @@ def command(paths: tuple[Path, ...], rules: str, words: tuple[str, ...], update:
         results = [run(case, book) for case in chosen(read_cases(files), words)]
     failed = sum(bool(result.differences) for result in results)
     if as_json:
-        show_json({"cases": [_as_data(result) for result in results], "failed": failed})
+        cases = []
+        for one in results:
+            found = [{"at": str(difference.place), "message": difference.message} for difference in one.differences]
+            cases.append({"id": one.case.id, "at": str(one.case.place()), "passed": not found, "differences": found})
+        show_json({"cases": cases, "failed": failed})
     else:
         _print(results, failed, verbose)
         if not paths and without_cases(find(rules)):
@@ -60,20 +65,10 @@ def _update(results: list[Result]) -> None:
         if mendable(result):
             by_file.setdefault(result.case.path, []).append(result)
             for one in mendable(result):
-                old = _expected(result.case, one.path)
+                old: Any = result.case.expect
+                for step in one.path:
+                    old = old.get(step) if isinstance(old, dict) else None
                 tell(f"{one.place}: {result.case.id}: {'.'.join(map(str, one.path))}: {flow(old)} -> {flow(one.got)}")
     for path, found in by_file.items():
         path.write_text(updated(path.read_text(encoding="utf-8"), found), encoding="utf-8")
         tell(f"{shown(path)}: {len(found)} case{'' if len(found) == 1 else 's'} brought up to date")
-
-
-def _expected(case: Case, path: tuple[str | int, ...]) -> object:
-    value: object = case.expect
-    for step in path:
-        value = value.get(step) if isinstance(value, dict) else None
-    return value
-
-
-def _as_data(result: Result) -> dict[str, object]:
-    found = [{"at": str(one.place), "message": one.message} for one in result.differences]
-    return {"id": result.case.id, "at": str(result.case.place()), "passed": not found, "differences": found}

@@ -22,9 +22,6 @@ from generator.spec.deployment import DeploymentSpec
 
 BACK = "../../.."
 
-Upgrade = dict[str, Any]
-"""The effect on one spec, as plain data."""
-
 
 @click.command("upgrade-check")
 @options.specs_argument
@@ -32,7 +29,7 @@ Upgrade = dict[str, Any]
 @options.options(options.book_option, options.engine_option, options.json_option, options.quiet_option)
 def command(specs: tuple[Path, ...], version: str, book: RuleBook, engine: str | None, as_json: bool, quiet: bool) -> int:
     """Plan each SPEC with its current version and with VERSION, and compare the command lines; exit 3 if anything differs or breaks."""
-    results: list[Upgrade] = []
+    results: list[dict[str, Any]] = []
 
     def one(spec: DeploymentSpec) -> int:
         result, code = _one(spec, version, book)
@@ -47,7 +44,8 @@ def command(specs: tuple[Path, ...], version: str, book: RuleBook, engine: str |
     return code
 
 
-def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade, int]:
+def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[dict[str, Any], int]:
+    """The effect on one spec as plain data, and the exit code."""
     now = decide(spec, book)
     choice = chosen(now)
     check_versions(spec, [choice], book)
@@ -55,14 +53,13 @@ def _one(spec: DeploymentSpec, version: str, book: RuleBook) -> tuple[Upgrade, i
     then = decide(replace(spec, pin={**spec.pin, "engine": choice.engine, "engine_version": version}), book)
     files = artifacts(now.plan, [choice], book, spec_file=spec.document.name, back=BACK)
     breaks = broken(files, choice.engine, version, book)
-    result: Upgrade = {
+    result: dict[str, Any] = {
         "name": spec.name, "spec": spec.document.name, "engine": choice.engine, "from": choice.engine_version, "to": version,
         "breaks": [finding.as_json() for finding in breaks],
         "decision": None, "changes": [], "rejected": [],
     }  # fmt: skip
     if then.plan.choice is None:
-        first = then.plan.rejected[0] if then.plan.rejected else None
-        result["rejected"] = [{"id": reason.row, "because": reason.because} for reason in (first.reasons if first else ())]
+        result["rejected"] = [{"id": one.row, "because": one.because} for first in then.plan.rejected[:1] for one in first.reasons]
         return result, DIFFERENCES
     new = then.plan.choice
     if new.id != choice.id:

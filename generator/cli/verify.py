@@ -35,19 +35,20 @@ def command(
     report, files, problems = check_paths(paths, book, asked, options.standard_input(MAX_BYTES) if Path(STDIN) in paths else "")
     bad = [f for f in report.findings if f.severity == "error" or (strict and f.severity == "warning")]
     cap = Cap()
-    kept = [f for f in report.findings if cap.passes(f.problem)]
+    found = [f for f in report.findings if cap.passes(f.problem)]
+    found += [Finding(p.code, p.message, p.place or Place(""), p.severity) for p in cap.rest()]
+    checked = sorted(set(report.checked))
     if as_json:
-        rest = [Finding(p.code, p.message, p.place or Place(""), p.severity) for p in cap.rest()]
-        whole = {"findings": [f.as_json() for f in (*kept, *rest)], "files": files, "checked": sorted(set(report.checked))}
-        show_json({**whole, "verdicts": [verdict.as_json() for verdict in report.verdicts]})
+        verdicts = [verdict.as_json() for verdict in report.verdicts]
+        show_json({"findings": [f.as_json() for f in found], "files": files, "checked": checked, "verdicts": verdicts})
     else:
-        for problem in (*(finding.problem for finding in kept), *cap.rest()):
-            show(str(problem))
+        for finding in found:
+            show(str(finding.problem))
         for verdict in report.verdicts:
             if verdict.command:
                 show(f"as it should be:\n  {verdict.command}")
     say(problems)
     if not quiet and not as_json and report.checked:
-        found = f"{len(report.findings)} finding{'s' if len(report.findings) != 1 else ''}" if report.findings else "clean"
-        tell(f"{files} file{'s' if files != 1 else ''} checked as {', '.join(sorted(set(report.checked)))}: {found}")
+        count = f"{len(report.findings)} finding{'s' if len(report.findings) != 1 else ''}" if report.findings else "clean"
+        tell(f"{files} file{'s' if files != 1 else ''} checked as {', '.join(checked)}: {count}")
     return BAD_INPUT if bad or problems else DONE

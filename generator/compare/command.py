@@ -62,7 +62,8 @@ def unlike(launch: Launch, known: Catalogue, plan: Plan, book: RuleBook) -> Iter
         mine, pinned = ours.pop(key, ("", None))[1], _pinned(plan, key) or usual.get(key)
         if any(gate.holds(name.lstrip("-")) for gate in hardware):
             continue  # the machines follow from the spec
-        size = key in said.numbers and (number(str(value)) is None or (str(value) == "0" and WORDS["other_names"].get(key, key) == "max_model_len"))
+        no_limit = str(value) == "0" and WORDS["others"].get(key, key) == "max_model_len"
+        size = key in said.numbers and (no_limit or number(str(value)) is None)
         found_by_itself = value == "auto" or size or (mine is None and key in _BY_ITSELF)
         if mine is None and pinned in ("on", "off") and (ranks := number(str(value))) is not None:
             value = "on" if ranks > 1 else "off"
@@ -91,7 +92,7 @@ def plan_of(said: Restated, launch: Launch, known: Catalogue, folder: Path, book
 
 def _pinned(plan: Plan, setting: str) -> object:
     """What the spec says of a setting, None where it says nothing."""
-    section, key = WORDS["elsewhere"].get(setting) or ("pin", WORDS["other_names"].get(setting, setting))
+    section, key = WORDS["elsewhere"].get(setting) or ("pin", WORDS["others"].get(setting, setting))
     return _word(plan.spec.get(section, {}).get(key))
 
 

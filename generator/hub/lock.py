@@ -100,9 +100,8 @@ class Lock:
 
     def merged(self, other: Lock) -> Lock:
         """Both; of an entry in both, the other's."""
-        return replace(
-            self, repositories={**self.repositories, **other.repositories}, local={**self.local, **other.local}, choices={**self.choices, **other.choices}
-        )
+        local, choices = {**self.local, **other.local}, {**self.choices, **other.choices}
+        return replace(self, repositories={**self.repositories, **other.repositories}, local=local, choices=choices)
 
 
 EMPTY = Lock()
@@ -129,17 +128,11 @@ def _parsed(raw: bytes, name: str, path: Path) -> Lock:
     if data.get("version") != VERSION:
         raise fail("bad-lock", f"the lock has the version {data.get('version')!r}; this gen-deploy reads version {VERSION}", Place(name))
     parts = {part: _checked({"type": "object"}, data.get(part, {}), name, part) for part in ("repositories", "local", "choices")}
-    checked = {part: {key: _checked(_form(part), one, name, key) for key, one in parts[part].items()} for part in ("local", "choices")}
+    forms = {part: schema("lock")["properties"][part]["additionalProperties"] for part in ("local", "choices")}
+    checked = {part: {key: _checked(form, one, name, key) for key, one in parts[part].items()} for part, form in forms.items()}
     local = {key: _header(one, name, key) if "metadata" in one else tuple(one["tensors"]) for key, one in checked["local"].items()}
     choices = {key: Choice(**{"question": "", "image": None, **one}) for key, one in checked["choices"].items()}
     return Lock(_Entries(parts["repositories"], name), MappingProxyType(local), MappingProxyType(choices), path)
-
-
-@lru_cache(4)
-def _form(part: str) -> Schema:
-    """The schema of the entries of a part of the lock."""
-    form: Schema = schema("lock")["properties"][part]["additionalProperties"]
-    return form
 
 
 def _checked(form: Schema, data: object, name: str, key: str) -> Mapping[str, Any]:
@@ -159,7 +152,8 @@ class _Entries(Mapping[str, Repository]):
 
     def __getitem__(self, key: str) -> Repository:
         if key not in self._read:
-            self._read[key] = _repository(_checked(_form("repositories"), self._data[key], self._name, key), self._name)
+            form = schema("lock")["properties"]["repositories"]["additionalProperties"]
+            self._read[key] = _repository(_checked(form, self._data[key], self._name, key), self._name)
         return self._read[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -22,7 +22,7 @@ def folder(name: str) -> Path:
     return _PACKAGE.parent / name
 
 
-@lru_cache(16)
+@lru_cache(32)
 def shipped(name: str) -> Any:
     """The data of a JSON file of `rules/`, whose schema says what is in it; it must not be changed."""
     return json.loads((folder("rules") / name).read_bytes())

@@ -14,8 +14,6 @@ from generator.verify.catalogue import Catalogue, Option
 from generator.verify.finding import Finding, Text, is_option
 from generator.verify.values import number, old_word, wrong_text
 
-_TRUTHS = ("true", "false")
-
 
 class Stray(NamedTuple):
     """A word of its own, or an option that the version does not have, with what is most likely its value."""
@@ -96,7 +94,13 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
                 yield Finding("stray-word", f"{one.word.text!r} does not belong to any option of {known.title}", one.word.place)
             continue
         option, name = one.option, one.name
-        yield from _use(option, name, one.word, known, seen, name if one.inner else option.name)
+        if option.deprecated:
+            use = f": use {option.use}" if option.use else ""
+            yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", one.word.place, "warning", option.use)
+        key = name if one.inner else option.name
+        if key in seen and not option.repeatable:
+            yield Finding("repeated-flag", f"{name} is given twice; the last one counts", one.word.place, "warning")
+        seen[key] = seen[option.name] = one.word
         if option.kind == "switch":
             if one.values:
                 yield Finding("no-value", f"{name} takes no value", one.last.place)
@@ -109,7 +113,12 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
                 yield Finding("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
         if not one.values and option.nargs not in ("?", "*"):
             yield Finding("needs-value", f"{name} needs a value", one.word.place)
-    yield from _companions(seen, known)
+    if (known.syntax.get("config") or {}).get("flag") in seen:
+        return  # what is needed may be in the config file
+    for name, word in seen.items():
+        for needed in known.taken[name].needs if name in known.taken else ():
+            if needed not in seen:
+                yield Finding("missing-companion", f"{name} also needs {needed}", word.place)
 
 
 def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
@@ -139,9 +148,9 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
         if option is not None and option.kind not in ("json", "json_or_string"):
             return None, Finding("unknown-flag", f"{base} of {known.title} has no sub-keys: {name}")
         return option, problem
-    dashed = _respelled(name, known)
+    rule = known.syntax.get("underscores")
+    dashed = name[:2] + name[2:].replace("-", "_") if rule == "required" else name.replace("_", "-")
     if dashed in known.taken:
-        rule = known.syntax.get("underscores")
         severity = "warning" if rule in ("accepted", "same") else "error"
         return known.taken[dashed], Finding("misspelt-flag", f"{name}: {known.engine} spells it {dashed}", severity=severity, use=dashed)
     for spelled in (name, dashed):
@@ -158,39 +167,15 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
     return None, Finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
 
 
-def _respelled(name: str, known: Catalogue) -> str:
-    if known.syntax.get("underscores") == "required":
-        return name[:2] + name[2:].replace("-", "_")
-    return name.replace("_", "-")
-
-
-def _use(option: Option, name: str, word: Text, known: Catalogue, seen: dict[str, Text], key: str) -> Iterator[Finding]:
-    if option.deprecated:
-        use = f": use {option.use}" if option.use else ""
-        yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", word.place, "warning", option.use)
-    if key in seen and not option.repeatable:
-        yield Finding("repeated-flag", f"{name} is given twice; the last one counts", word.place, "warning")
-    seen[key] = seen[option.name] = word
-
-
 def _values(option: Option | None, rest: list[Text]) -> list[Text]:
     """The values of an option, consumed from the words after it; of an unknown one what is most likely its value."""
     if option is None:
         most = int(bool(rest) and rest[0].known)
     elif option.kind == "switch":
-        most = int(bool(rest) and rest[0].text.lower() in _TRUTHS)
+        most = int(bool(rest) and rest[0].text.lower() in ("true", "false"))
     else:
         most = 1 if option.nargs in (None, "?") else option.nargs if isinstance(option.nargs, int) else len(rest)
     found: list[Text] = []
     while rest and len(found) < most and not is_option(rest[0].text):
         found.append(rest.pop(0))
     return found
-
-
-def _companions(seen: dict[str, Text], known: Catalogue) -> Iterator[Finding]:
-    if (known.syntax.get("config") or {}).get("flag") in seen:
-        return  # it may be in the config file
-    for name, word in seen.items():
-        for needed in known.taken[name].needs if name in known.taken else ():
-            if needed not in seen:
-                yield Finding("missing-companion", f"{name} also needs {needed}", word.place)

@@ -127,12 +127,9 @@ def _by_time(
     for name, entries in options.items():
         for entry in entries if isinstance(entries, list) else [entries]:
             option = _option(name, entry, reached)
-            if option.until is not None and at >= version_key(option.until):
-                target = gone
-            elif option.since is not None and reached < version_key(option.since):
-                target = later
-            else:
-                target = taken
+            ended = option.until is not None and at >= version_key(option.until)
+            begun = option.since is None or reached >= version_key(option.since)
+            target = gone if ended else taken if begun else later
             for spelled in option.names:
                 if target is not later or spelled not in later:
                     target[spelled] = option

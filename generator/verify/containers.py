@@ -28,7 +28,7 @@ def in_containers(document: Document, book: RuleBook, engine: str | None) -> lis
     if not isinstance(data, Mapping):
         return None
     if isinstance(services := data.get("services"), Mapping):
-        found: list[Container] = [(("services", name), _merged(service)) for name, service in services.items() if isinstance(service, Mapping)]
+        found: list[Container] = [(("services", name), _merged(one)) for name, one in services.items() if isinstance(one, Mapping)]
         keys, expand = ("entrypoint", "command", "environment"), _compose
     elif isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str):
         found, keys, expand = list(_containers(data, ())), ("command", "args", "env"), _kubernetes

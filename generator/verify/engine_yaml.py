@@ -67,16 +67,17 @@ def _fields(document: Document, path: KeyPath, data: Mapping[str, object], field
     for key, value in data.items():
         entry = fields.get(key)
         shown = ".".join(map(str, (*path, key)))
+        place = document.place((*path, key), key=True)
         if entry is None and not path and key in (known.facts.get("gone_keys") or {}):
             use = known.facts["gone_keys"][key]["use"]
-            yield Finding("removed-key", f"{key} is a key of older releases; use {use}", document.place((key,), key=True), use=use)
+            yield Finding("removed-key", f"{key} is a key of older releases; use {use}", place, use=use)
             continue
         if entry is None:
-            yield Finding("unknown-key", f"{known.title} has no key {shown}{did_you_mean(key, fields)}", document.place((*path, key), key=True))
+            yield Finding("unknown-key", f"{known.title} has no key {shown}{did_you_mean(key, fields)}", place)
             continue
         if "seen" in entry:
             which = "older" if entry["seen"] == "A" else "newer"
-            yield Finding("unsure-key", f"{shown} appears only in the {which} of the two sources", document.place((*path, key), key=True), "warning")
+            yield Finding("unsure-key", f"{shown} appears only in the {which} of the two sources", place, "warning")
         yield from _value(document, (*path, key), value, entry["type"], known)
 
 

@@ -54,7 +54,10 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
         if command.name in known.facts["deprecated_parameters"]:
             yield Finding("deprecated-parameter", f"{known.title} ignores {command.name} with a warning", place, "warning")
         elif (option := known.parameters.get(command.name)) is None:
-            yield Finding("unknown-parameter", f"{known.title} has no parameter {command.name}{_hint(command.name, known)}", place)
+            variable = f"{known.syntax.get('env_prefix')}{command.name.upper()}"
+            beside = f"; it is the variable {variable} of the server"
+            near = beside if variable in known.env else did_you_mean(command.name, known.parameters)
+            yield Finding("unknown-parameter", f"{known.title} has no parameter {command.name}{near}", place)
         else:
             if what := wrong_text(option, command.value):
                 yield Finding(what[0], f"{command.name} takes {what[1]}", place)
@@ -64,8 +67,3 @@ def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Finding]
     for parameter, because in (known.facts.get("unset") or {}).items():
         if parameter not in seen:
             yield Finding("default-taken", f"without {parameter}, {because}", Place(name, 1), "note", f"PARAMETER {parameter}")
-
-
-def _hint(name: str, known: Catalogue) -> str:
-    variable = f"{known.syntax.get('env_prefix')}{name.upper()}"
-    return f"; it is the variable {variable} of the server" if variable in known.env else did_you_mean(name, known.parameters)

@@ -105,7 +105,6 @@ class _Check:
                 self.judge(launch, known, wrong)
 
     def launch(self, launch: Launch) -> None:
-        """One server that the file starts."""
         if self.asked.engine not in (None, launch.engine):
             return
         known = self.known(launch.engine, launch.version)

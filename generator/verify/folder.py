@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from generator.errors import InputError, Place, Problem
@@ -21,6 +22,8 @@ _MAX_FILES = 10_000
 def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked, stdin: str = "") -> tuple[Report, int, list[Problem]]:
     """The findings under some paths (`-`: in the text of `stdin`), the number of files checked, and the problems of unreadable files."""
     whole, files = Report(), 0
+    hint = "" if asked.engine else "; if the file does not name its engine, use --engine"
+    nothing = f"this file does not start a server of a known engine{hint}"
     problems: list[Problem] = []
     for path, inside in _files(paths):
         try:
@@ -30,20 +33,15 @@ def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked, stdin: str 
                 problems += error.problems
             continue
         if not report.checked and not inside:
-            problems.append(Problem("nothing-to-check", _nothing(asked), Place(str(path))))
+            problems.append(Problem("nothing-to-check", nothing, Place(str(path))))
         files += bool(report.checked)
         whole.checked += report.checked
         whole.findings += report.findings
         whole.verdicts += report.verdicts
     if not files and not problems:
-        problems.append(Problem("nothing-to-check", _nothing(asked), Place(str(paths[0]))))
+        problems.append(Problem("nothing-to-check", nothing, Place(str(paths[0]))))
     whole.findings.sort(key=lambda finding: (finding.place, finding.code))
     return whole, files, problems
-
-
-def _nothing(asked: Asked) -> str:
-    hint = "" if asked.engine else "; if the file does not name its engine, use --engine"
-    return f"this file does not start a server of a known engine{hint}"
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
@@ -65,11 +63,8 @@ def _files(paths: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
 def told_by_folder(path: Path) -> Asked:
     """Engine and version of a file in a generated folder: the folder has the engine's name, `plan.json` the version."""
     for folder in (path.parent, path.parent.parent):
-        try:
-            plan = read_json(folder / "plan.json")
-        except InputError:
-            continue
-        choice = plan.get("choice")
-        if isinstance(choice, dict) and choice.get("engine") == path.parent.name:
-            return Asked(str(choice["engine"]), str(choice.get("engine_version")))
+        with suppress(InputError):
+            choice = read_json(folder / "plan.json").get("choice")
+            if isinstance(choice, dict) and choice.get("engine") == path.parent.name:
+                return Asked(str(choice["engine"]), str(choice.get("engine_version")))
     return Asked()

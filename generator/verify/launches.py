@@ -86,17 +86,12 @@ def commands_at(words: Sequence[Text], book: RuleBook) -> list[Launch]:
         script = _option(words, "--wrap")
     if script is not None:
         return list(in_script(script.text, script.place.path, book, script.place))
-    server = _command(words, book)
-    return [] if server is None else [server]
-
-
-def _command(words: Sequence[Text], book: RuleBook) -> Launch | None:
     for engine, facts in book.section("flags").items():
         for command in facts["commands"]:
             pattern = command["words"]
             if len(words) >= len(pattern) and all(_same(p, w.text) for p, w in zip(pattern, words, strict=False)):
-                return Launch(engine, None, list(words[len(pattern) :]), command["positionals"], {}, words[0])
-    return None
+                return [Launch(engine, None, list(words[len(pattern) :]), command["positionals"], {}, words[0])]
+    return []
 
 
 def of_config(document: Document, engine: str) -> Launch:
@@ -139,9 +134,8 @@ def names_a_server(text: str, book: RuleBook) -> bool:
 
 
 def _same(pattern: str, word: str) -> bool:
-    if pattern == PYTHON:
-        return re.match(r"python(3(\.\d+)?)?\Z", basename(word)) is not None
-    return pattern in (word, basename(word))
+    program = basename(word)
+    return re.fullmatch(r"python(3(\.\d+)?)?", program) is not None if pattern == PYTHON else pattern in (word, program)
 
 
 def default_positionals(engine: str, book: RuleBook) -> int:

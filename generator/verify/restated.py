@@ -135,7 +135,7 @@ class _Command:
         if setting == "max_num_batched_tokens" and self.engine.has("ubatch_size"):  # the step is the physical batch there
             self._extra(one)
             return
-        pin = WORDS["other_names"].get(setting, setting)
+        pin = WORDS["others"].get(setting, setting)
         if setting in WORDS["of_the_model"]:
             self.given[setting] = value
             return  # read together, when the model is known
@@ -302,10 +302,10 @@ class _Command:
 
     def _defaults(self, context: Context) -> None:
         """What the command leaves out, as the engine takes it."""
-        shape, taken = context.model.architecture, {WORDS["other_names"].get(setting, setting) for setting in self.given}
+        shape, taken = context.model.architecture, {WORDS["others"].get(setting, setting) for setting in self.given}
         meant = {"model-context": shape.max_context, "model": self.text, "gpus": context.gpus}
         for setting, value in defaults_of(self.engine, {"gpu": context.gpu.name, "gpu.capacity_gib": context.gpu.capacity_gib}).items():
-            section, key = WORDS["elsewhere"].get(setting) or ("pin", WORDS["other_names"].get(setting, setting))
+            section, key = WORDS["elsewhere"].get(setting) or ("pin", WORDS["others"].get(setting, setting))
             value = round(1 - value["leaves_gib"] / context.gpu.capacity_gib, 3) if isinstance(value, dict) else meant.get(value, value)
             if key == "max_model_len" and isinstance(value, int):
                 value = min(value, shape.max_context or value)  # Ollama takes no more than the model has

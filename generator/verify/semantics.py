@@ -4,7 +4,8 @@ Floor 6, pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from generator.errors import Place
@@ -15,7 +16,10 @@ from generator.verify.values import number
 
 Given = dict[str, tuple[Text, str]]
 
-_MUST = {"below": "be below", "at-most": "be at most", "at-least": "be at least", "divides": "divide", "reads": "be a word for"}
+_MUST: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "below": ("be below", operator.lt), "at-most": ("be at most", operator.le), "at-least": ("be at least", operator.ge),
+    "divides": ("divide", lambda one, other: one < 1 or other % one == 0), "reads": ("be a word for", lambda one, other: False),
+}  # fmt: skip
 
 
 def check_together(given: Given, known: Catalogue, model: Mapping[str, str | int] | None = None) -> Iterator[Finding]:
@@ -57,14 +61,10 @@ def _problem(rule: Mapping[str, Any], one: Text, two: Text | None, other: str) -
     if relation is None:
         return f"{one.text} cannot be combined with {other} {two.text}" if one.text in rule["values"] and two.text in rule["forbids"] else None
     second = number(two.text)
-    if relation != "reads" and (first is None or second is None or _holds(relation, first, second)):
+    must, holds = _MUST[relation]
+    if relation != "reads" and (first is None or second is None or holds(first, second)):
         return None
-    return f"{one.text} must {_MUST[relation]} {other} ({two.text})"
-
-
-def _holds(relation: str, first: float, second: float) -> bool:
-    divides = first < 1 or second % first == 0
-    return {"below": first < second, "at-most": first <= second, "at-least": first >= second, "divides": divides}[relation]
+    return f"{one.text} must {must} {other} ({two.text})"
 
 
 def given_options(words: Sequence[Text], env: Mapping[str, Text], known: Catalogue) -> Given:

@@ -12,6 +12,7 @@ from generator.errors import Place
 from generator.verify.finding import Text
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)((?s:.*))\}")
 _ASSIGN = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\+?=")
 _ARRAY = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\[[@*]\]\}\Z")
 _VARIABLE = re.compile(r"\$\{?[A-Za-z_]\w*\}?\Z")
@@ -51,9 +52,7 @@ class Script:
 
 def read_script(text: str, name: str, start: Place | None = None) -> Script:
     """The commands of a shell text; with `start`, every word gets that place (text inside a YAML value)."""
-    reader = _Reader(text, name, start)
-    reader.run()
-    return reader.script
+    return _Reader(text, name, start).run()
 
 
 class _Reader:
@@ -88,7 +87,7 @@ class _Reader:
         found = pattern.match(self.text, self.at)
         return self.step(len(found.group())) if found else ""
 
-    def run(self) -> None:
+    def run(self) -> Script:
         while self.at < len(self.text):
             c = self.peek()
             if c == "\n":
@@ -101,6 +100,7 @@ class _Reader:
             elif self.command.words or not self.take(_UNIT):
                 self._word()
         self._end()
+        return self.script
 
     def _operator(self, c: str) -> None:
         if c == ")" and self.array is not None:
@@ -147,9 +147,8 @@ class _Reader:
             for word in command.words[1:]:
                 name, equals, value = word.text.partition("=")
                 if equals:
-                    known = Text(value, word.place, word.known)
-                    self.script.exports[name] = self.variables[name] = known
-                elif name in self.variables:
+                    self.variables[name] = Text(value, word.place, word.known)
+                if name in self.variables:
                     self.script.exports[name] = self.variables[name]
             return
         self.script.commands.append(command)
@@ -197,41 +196,28 @@ class _Reader:
 
     def _pieces(self) -> tuple[str, bool, bool]:
         """The text of one word, whether it is known, and whether it is entirely unquoted."""
-        out, known, bare = "", True, True
-        while (c := self.peek()) and not c.isspace():
-            if c in _OPERATORS:
-                if not (blank := _BLANK.match(self.text, self.at)):
-                    break
-                out, known = out + self.step(len(blank.group())), False
-            elif c == "\\":
+        out, known, bare, quoted = "", True, True, False
+        while (c := self.peek()) and (quoted or not c.isspace()):
+            if c == '"':
+                quoted, bare = not quoted, False
+                self.step()
+            elif c in "$`":
+                inner, sure = self._expansion()
+                out, known = out + inner, known and sure
+            elif c == "\\" and (not quoted or self.peek(1) in '$`"\\\n'):
                 out += self.take(_ESCAPED)[1:].removeprefix("\n")
+            elif quoted:
+                out += self.step()
+            elif c in _OPERATORS:
+                if not (blank := self.take(_BLANK)):
+                    break
+                out, known = out + blank, False
             elif c == "'":
                 bare = False
                 out += self.take(_SINGLE).strip("'")
-            elif c == '"':
-                bare = False
-                inner, sure = self._double()
-                out, known = out + inner, known and sure
-            elif c in "$`":
-                inner, sure = self._expansion()
-                out, known = out + inner, known and sure
             else:
                 out += self.step()
         return out, known, bare
-
-    def _double(self) -> tuple[str, bool]:
-        out, known = "", True
-        self.step()
-        while (c := self.peek()) and c != '"':
-            if c == "\\" and self.peek(1) in '$`"\\\n':
-                out += self.take(_ESCAPED)[1:].removeprefix("\n")
-            elif c in "$`":
-                inner, sure = self._expansion()
-                out, known = out + inner, known and sure
-            else:
-                out += self.step()
-        self.step()
-        return out, known
 
     def _expansion(self) -> tuple[str, bool]:
         """A variable's literal value if set in the text, or its default; else the expansion as written, unknown."""
@@ -242,12 +228,10 @@ class _Reader:
         if self.peek() in _CLOSING:
             self._balanced()
             raw = self.text[begin : self.at]
-            inside = raw[2:-1]
-            named = _NAME.match(inside)
-            if raw.startswith("${") and named:
-                rest = inside[named.end() :]
-                if named.group() in self.variables and (not rest or rest[:2] in (":-", ":?", ":=")):
-                    return self._variable(named.group())
+            if braced := _BRACED.fullmatch(raw):
+                name, rest = braced.groups()
+                if name in self.variables and (not rest or rest[:2] in (":-", ":?", ":=")):
+                    return self._variable(name)
                 if rest[:2] in (":-", ":=") and not set(rest) & set("$`"):
                     return rest[2:].strip("\"'"), True
             return raw, False

@@ -20,13 +20,17 @@ def wrong_text(option: Option, text: str) -> tuple[str, str] | None:
     kind = option.kind
     if kind in _FORMS and not _FORMS[kind][0].fullmatch(text):
         return "wrong-type", f"{_FORMS[kind][1]}, not {text!r}"
-    if (kind == "json" or (kind == "json_or_string" and text.lstrip().startswith("{"))) and not _is_json(text):
-        return "wrong-type", f"JSON, not {text!r}"
+    if kind == "json" or (kind == "json_or_string" and text.lstrip().startswith("{")):
+        try:
+            parse(text, "", strict=False)
+        except InputError:
+            return "wrong-type", f"JSON, not {text!r}"
     if option.limits and (limits := _outside(option.limits, text)):
         return "out-of-range", f"a number {limits}, not {text}"
     is_word = option.numbers and _FORMS["int"][0].fullmatch(text)
     if option.words and text not in (*option.words, *option.old_words) and not is_word:
-        return "wrong-choice", f"{_shown(option.words)}, not {text!r}{did_you_mean(text, option.words)}"
+        shown = ", ".join((*option.words[:12], *([f"… ({len(option.words)} words)"] if len(option.words) > 12 else ())))
+        return "wrong-choice", f"one of {shown}, not {text!r}{did_you_mean(text, option.words)}"
     return None
 
 
@@ -67,18 +71,6 @@ def _outside(limits: Mapping[str, float], text: str) -> str | None:
         return None
     shown = {"least": "of at least", "most": "of at most"}
     return " and ".join(f"{shown.get(word, word)} {limit:g}" for word, limit in limits.items()).replace(" and or", ", or")
-
-
-def _is_json(text: str) -> bool:
-    try:
-        parse(text, "", strict=False)
-    except InputError:
-        return False
-    return True
-
-
-def _shown(words: tuple[str, ...]) -> str:
-    return f"one of {', '.join(words)}" if len(words) <= 12 else f"one of {', '.join(words[:12])}, … ({len(words)} words)"
 
 
 def old_word(option: Option, value: object) -> str | None:

@@ -24,7 +24,6 @@ from generator.record import dataclass
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-INSTALL = "pip install 'gen-deploy[hub]'"
 TIMEOUT_S = 10
 MAX_SMALL_BYTES = 32 << 20
 MAX_FILES = 20_000
@@ -107,7 +106,7 @@ def connect() -> Hub:
         from huggingface_hub import HfApi
         from huggingface_hub.utils import disable_progress_bars
     except ImportError:
-        raise fail("no-client", f"looking up on the model hub needs the client huggingface_hub: {INSTALL}") from None
+        raise fail("no-client", "looking up on the model hub needs the client huggingface_hub: pip install 'gen-deploy[hub]'") from None
     disable_progress_bars()
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     return Hub(HfApi(library_name="gen-deploy"))

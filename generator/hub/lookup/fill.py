@@ -5,10 +5,9 @@ Floor 8."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from generator.decide.decision import decide
 from generator.errors import GenDeployError, InputError, Problem
@@ -20,7 +19,7 @@ from generator.hub.lookup.repository import AT_ONCE, completed, of_checkpoint, o
 from generator.hub.tensors import folded
 from generator.readers.gguf_header import GgufHeader, read_gguf
 from generator.readers.problems import in_order
-from generator.readers.safetensors_header import SafetensorsTensor, read_index, read_safetensors
+from generator.readers.safetensors_header import read_index, read_safetensors
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec, is_path
 
@@ -98,7 +97,8 @@ class Filling:
             path = spec.named_file(("model", key), written) if written else None
             if path is not None and written is not None and path.exists():
                 place = local_key(replace(spec, lock=self.lock), written)
-                found[place] = read_gguf(path) if key == "gguf" else folded(local_tensors(path))
+                files = read_index(path).files if path.suffix == ".json" else (path.name,)
+                found[place] = read_gguf(path) if key == "gguf" else folded(t for f in files for t in read_safetensors(path.with_name(f)))
         self.lock = replace(self.lock, local={**self.lock.local, **found})
 
     def _prepared(self, model: str) -> None:
@@ -155,9 +155,3 @@ class Filling:
     def _put(self, key: str, entry: Repository) -> None:
         repositories: Mapping[str, Repository] = {**self.lock.repositories, key: entry}
         self.lock = replace(self.lock, repositories=repositories)
-
-
-def local_tensors(path: Path) -> Iterator[SafetensorsTensor]:
-    """The tensors of a local safetensors file, or of the files of an index."""
-    for file in read_index(path).files if path.suffix == ".json" else (path.name,):
-        yield from read_safetensors(path.with_name(file))
