@@ -36,8 +36,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], boo
 
 def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: object) -> None:
     said = json.dumps(value) if isinstance(value, dict) else value  # older engines read a mapping only as JSON
-    if option is not None and option.nargs in ("+", "*") and isinstance(said, str):
-        said = said.split()  # several words of one option
+    if option is not None and option.nargs in ("+", "*") and option.kind in ("int", "uint", "float") and isinstance(said, str):
+        said = said.split()  # several numbers of one option
     values = [text_of(one) for one in (said if isinstance(said, list) else [said])]
     file, keys = known.syntax.get("config"), known.facts.get("keys")
     if "parameters" in known.facts:

@@ -52,7 +52,7 @@ def leaves(rule: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 
 FIELDS = sorted(set(leaves(dict(schema()))))
-FREE = {"checkpoints": "awq", "env": "A", "extra_args": "vllm", "vllm": "tokenizer", "tensor_types": "attn_v", "labels": "environment"}
+FREE = {"checkpoints": "awq", "env": "A", "extra_args": "vllm", "vllm": "tokenizer", "tensor_types": "attn_v", "labels": "environment", "adapters": "sql"}
 
 
 def with_text(path: tuple[str, ...], text: str) -> tuple[dict[str, Any], list[str]]:

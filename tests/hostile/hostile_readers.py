@@ -208,7 +208,7 @@ class Bench:
         """The services of many files by one run: each taken over by `extends`, which reads and expands the whole file."""
         if not files:
             return {}
-        lines, names = ["volumes: {cache: {}}", "services:", '  ollama: {image: "x"}'], {}
+        lines, names = ["volumes: {cache: {}, compiled: {}}", "services:", '  ollama: {image: "x"}'], {}
         for number, (_, path) in enumerate(files):
             for service in re.findall(r"^  ([a-z.-]+):$", path.read_text().partition("\nservices:\n")[2], re.MULTILINE):
                 names[f"s{number}-{service.replace('.', '_')}"] = (path, service)

@@ -52,7 +52,7 @@ def test_our_own_workflow_only_reads(path: Path) -> None:
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     assert not any("${{" in step.get("run", "") for step in steps)
     assert all(step["with"]["persist-credentials"] is False for step in steps if "checkout" in step.get("uses", ""))
-    assert {job["runs-on"] for job in workflow["jobs"].values()} == {"ubuntu-latest", "${{ matrix.system }}"}
+    assert {job["runs-on"] for job in workflow["jobs"].values()} <= {"ubuntu-latest", "${{ matrix.system }}"}
 
 
 @pytest.mark.parametrize("path", [ROOT / "action.yml", WORKFLOW, *HOSTED], ids=lambda path: path.name)

@@ -46,7 +46,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             for token in (os.environ["CUDA_VISIBLE_DEVICES"], self.headers["Authorization"] or ""):
                 self.wfile.write(token.encode() + b"\\n")
                 self.wfile.flush()
-                time.sleep(0.7)
+                time.sleep(3)
 
     def log_message(self, *words):
         pass
@@ -127,7 +127,7 @@ class Running:
 
 @contextmanager
 def running(folder: Path, **env: str) -> Iterator[Running]:
-    """Two copies started by `serve.sh`; stopped by their own process group if the test did not."""
+    """Two copies started by `serve.sh`; stopped if the test did not."""
     program, port = nginx(), free_port()
     put(folder, copied(port=port, api_key_from="MY_KEY"))
     tools = stub(folder, "vllm", SERVER)
@@ -145,9 +145,13 @@ def running(folder: Path, **env: str) -> Iterator[Running]:
     try:
         yield Running(folder, port, process)
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        if process.poll() is None:  # the copies have process groups of their own, which its trap ends; they hold its stderr open
+            process.terminate()
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 @pytest.mark.slow
@@ -163,7 +167,7 @@ def test_requests_reach_every_copy_and_stream(tmp_path: Path) -> None:
         first, second = (urllib.request.urlopen(request, timeout=10) for _ in range(2))
         devices = {first.readline().strip(), second.readline().strip()}
         assert devices == {b"4,5", b"GPU-6,7"}, "two requests at once go to two copies"
-        assert time.monotonic() - began < 0.6, "the first token came only with the last"
+        assert time.monotonic() - began < 2.9, "the first token came only with the last"
         assert first.readline().strip() == b"Bearer mine"
         words = Path(f"/proc/{server.pids()[0]}/cmdline").read_bytes().split(b"\0")
         assert words[-5:-1] == [b"--flag", b"x y", b"--port", str(server.port + 1).encode()]

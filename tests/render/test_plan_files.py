@@ -275,6 +275,8 @@ def test_the_bar_is_as_long_as_the_gpu() -> None:
         "activations": 0.0,
         "cuda_graphs": 0.0,
         "runtime": 3.0,
+        "draft": 0.0,
+        "adapters": 0.0,
         "total": 103.1,
         "capacity": 79.0,
     }

@@ -136,7 +136,7 @@ def test_sources_of_a_tree_without_physics_are_its_own_first(tree: Path) -> None
 def test_a_tree_with_physics_has_no_others(tree: Path) -> None:
     read = "".join(  # generations of GPUs name these
         f"  {name}: {{meaning: x, unit: fraction, value: 1, source: handbook, checked: 2026-12-01}}\n"
-        for name in ("speed.ada", "speed.blackwell_host", "speed.cdna")
+        for name in ("speed.ada", "speed.blackwell_host", "speed.cdna", "speculative.branches")
     )
     write(tree, {"physics/own.yaml": OWN + read})
     book = load(str(tree / "default"))

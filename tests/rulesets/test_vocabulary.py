@@ -51,7 +51,7 @@ def names_of(declaration: type) -> set[str]:
     return set(get_type_hints(declaration))
 
 
-TYPES: dict[Any, str] = {str: "word", frozenset[str]: "words", bool: "flag", int: "number", float: "number"}
+TYPES: dict[Any, str] = {str: "word", frozenset[str]: "words", tuple[str, ...]: "words", bool: "flag", int: "number", float: "number"}
 
 
 def test_names_have_the_types_that_are_declared(book: RuleBook) -> None:
@@ -85,7 +85,7 @@ def test_values_have_the_declared_words(book: RuleBook) -> None:
     for one in decide(spec_of(), book).ranked:
         for name, value in one.facts.items():
             allowed = book.names[name].get("values")
-            words = value if isinstance(value, frozenset) else {value} - {None}
+            words = set(value) if isinstance(value, (frozenset, tuple)) else {value} - {None}
             assert allowed is None or words <= set(allowed), (name, value)
 
 
