@@ -75,8 +75,8 @@ def decisive(name: str | None) -> bool:
 def moves(old: View, new: View) -> list[Move]:
     """The changed values of a choice, engine and method first; settings that only repeat such a value are left out.
 
-    The back end is none where an older version of the tool did not say it."""
-    keys = [key for key in dict.fromkeys([*old, *new]) if key != "settings" and (key != "back_end" or key in old)]
+    A key that an older version of the tool did not write is no change."""
+    keys = [key for key in (old or new) if key != "settings"]
     plain = [Move(key, old.get(key), new.get(key)) for key in keys]
     found = [move for move in plain if move.old != move.new]
     one, other = old.get("settings") or {}, new.get("settings") or {}
