@@ -192,6 +192,9 @@ def _entry(book: RuleBook, name: str) -> Entry:
     lender = entry
     while config is None and lender.get("same_shape_as") not in (None, *seen):
         seen.add(lender["same_shape_as"])
+        if lender["same_shape_as"] not in models:
+            message = f"{name} has the shape of {lender['same_shape_as']!r}, which is not in the catalogue, or is off"
+            raise InputError(Problem("unknown-model", message))
         lender = models[lender["same_shape_as"]]
         config = lender.get("config")
     return {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}

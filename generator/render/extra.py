@@ -5,6 +5,7 @@ Floor 6, pure. Imported lazily: few specs have extra arguments."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from generator.render.spelling import Spelled, nest, text_of
 from generator.rulebook.book import RuleBook
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Option, catalogue
+
+_SEVERAL = re.compile(r"[0-9.]+( [0-9.]+)+|[A-Za-z][\w.-]*=[\w./-]+( [A-Za-z][\w.-]*=[\w./-]+)+")
+"""Several numbers, or several NAME=PLACE, in one string: no engine reads that as one word."""
 
 
 def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], book: RuleBook) -> None:
@@ -36,8 +40,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], boo
 
 def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str, value: object) -> None:
     said = json.dumps(value) if isinstance(value, dict) else value  # older engines read a mapping only as JSON
-    if option is not None and option.nargs in ("+", "*") and option.kind in ("int", "uint", "float") and isinstance(said, str):
-        said = said.split()  # several numbers of one option
+    if option is not None and option.nargs in ("+", "*") and isinstance(said, str) and _SEVERAL.fullmatch(said):
+        said = said.split()
     values = [text_of(one) for one in (said if isinstance(said, list) else [said])]
     file, keys = known.syntax.get("config"), known.facts.get("keys")
     if "parameters" in known.facts:

@@ -47,8 +47,6 @@ def fact_problems(gathered: Gathered) -> Iterator[Problem]:
     for name, entry in merged["methods"].items():
         yield from _missing(gathered, "methods", name, {}, ("gguf",) if entry.get("family") == "gguf" and not entry.get("gguf") else ())
         yield from _known(gathered, "methods", name, "ggml_type", *_types(entry.get("gguf") or {}))
-    for name, entry in merged["models"].items():
-        yield from _known(gathered, "models", name, "model", entry.get("same_shape_as"))
     for kind, name in (merged["ruleset"].get("fallback") or {}).items():
         if name not in merged.get(f"{kind}s", {}):
             near = did_you_mean(str(name), merged.get(f"{kind}s", {}))

@@ -43,11 +43,11 @@ def test_each_model_is_deployed_as_plan_would(gpu: str, gpus: int, tmp_path: Pat
 
 
 def test_best_first_as_the_rules_say_and_quickly() -> None:
-    """At most 15 ms for each model of the catalogue, all of them read the first time, on a machine that may be twice as busy."""
+    """At most 15 ms for each model of the catalogue, all of them read the first time, on a machine that may be three times as busy."""
     book = load("default")
     began = time.process_time()
     rows = run("fits", "rtx 4090", "--json").json
-    assert (time.process_time() - began) / len(book.section("models")) < 0.015 * 2
+    assert (time.process_time() - began) / len(book.section("models")) < 0.015 * 3
     assert all(list(row) == KEYS for row in rows)
     assert len({row["model"] for row in rows}) == len(rows) > 100
     names = [row["model"] for row in rows]

@@ -15,7 +15,7 @@ from repositories import TINY, model
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "engines" / "llama_cpp")]
 from binaries import folder  # noqa: E402
-from server import Server, free_port  # noqa: E402
+from server import Server, ServerError, free_port  # noqa: E402
 
 pytestmark = pytest.mark.llama_cpp
 SPEC = """model: acme/tiny
@@ -49,8 +49,14 @@ def test_a_server_starts_from_the_file_at_the_commit(server: HubServer, programs
     assert done.returncode == 0, done.stderr
     server.asked.clear()
     launch = {"PATH": f"{programs}:{os.environ['PATH']}"}
-    with Server([tmp_path / "out/spec/llama.cpp/serve.sh"], port, environment=launch, cwd=tmp_path) as running:
-        running.wait_healthy()
-        assert running.request("/v1/models").status == 200
-        assert "tiny" in running.request("/props").text
+    for left in (2, 1, 0):  # its download gives up at the first connection that fails, which a busy machine may bring about
+        try:
+            with Server([tmp_path / "out/spec/llama.cpp/serve.sh"], port, environment=launch, cwd=tmp_path) as running:
+                running.wait_healthy()
+                assert running.request("/v1/models").status == 200
+                assert "tiny" in running.request("/props").text
+            break
+        except ServerError as error:
+            if not left or "status code: -1" not in str(error):
+                raise
     assert server.asked and all(line.endswith(f"/acme/tiny-GGUF/resolve/{'c' * 40}/tiny-Q8_0.gguf") for line in server.asked), server.asked
