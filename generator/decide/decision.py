@@ -39,7 +39,7 @@ from generator.sizing.footprint import Layout, Load
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.decide.vocabulary import LayoutFacts, Names, PairFacts, PairNames, Sources, TargetNames
+    from generator.decide.vocabulary import LayoutFacts, Names, PairFacts, PairNames, Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,11 @@ def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
 
     Settings, runners-up and reasons are left out: for a whole catalogue. Raises `InputError` for what is unknown in the spec."""
     decision = _Decision(resolve(spec, book))
-    found = decision.ordered(making=False)[0].best_first
-    if not found:
+    best = decision.best_of_ready()
+    if best is None:
         return None
-    candidate = decision.speeds.estimated(found[0].candidate)
-    return found[0]._replace(candidate=candidate, facts={**found[0].facts, **decision.speeds.names_of(candidate)})
+    candidate = decision.speeds.estimated(best.candidate)
+    return best._replace(candidate=candidate, facts={**best.facts, **decision.speeds.names_of(candidate)})
 
 
 def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
@@ -116,7 +116,6 @@ class _Case(NamedTuple):
     pair: Pair
     candidate: Candidate
     facts: PairFacts
-    target: TargetNames
     sources: Sources
     found: tuple[Reason, ...]
 
@@ -142,15 +141,29 @@ class _Decision:
         """Whether the spec pins a candidate closely enough that its figures are wanted even if it is rejected."""
         return bool(self.context.spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
 
-    def ordered(self, making: bool = True) -> tuple[Order, Contests]:
-        """The candidates that work, best first; without `making`, of weights that exist."""
+    def best_of_ready(self) -> Ranked | None:
+        """The best of all candidates whose weights exist. Pairs that an earlier one beats whatever their layout are not sized."""
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
-        self._pairs(rows, making)
-        contests = Contests(rows, self.speeds.level, self.speeds.comparable)
-        return contests.order(self.working), contests
+        policy = prefer.policy_of(rows)
+        found = [case for pair in pairs(self.context, making=False) if (case := self._case(pair)) is not None]
+        cases = sorted(((prefer.least(policy, case.facts, self.book.names), case) for case in found), key=lambda bounded: bounded[0])
+        best: list[float] | None = None
+        for least, case in cases:
+            if best is not None and least > best:
+                break
+            before = len(self.working)
+            self._sizes(case)
+            best = min([*([] if best is None else [best]), *(prefer.least(policy, one.facts) for one in self.working[before:])], default=None)
+        return next(iter(self._contests(rows).order(self.working).best_first), None)
+
+    def _contests(self, rows: list[Row]) -> Contests:
+        return Contests(rows, self.speeds.level, self.speeds.comparable)
 
     def outcome(self) -> Outcome:
-        order, contests = self.ordered()
+        rows = prefer.criteria(self.book.tables["prefer"], self.names)
+        self._pairs(rows, making=True)
+        contests = self._contests(rows)
+        order = contests.order(self.working)
         finished, steps = self._best_of_engines(order.best_first)
         if finished:
             best, facts = self._shown(finished[0], order.best_first[0]), finished[0].facts
@@ -188,6 +201,12 @@ class _Decision:
             self._pair(pair)
 
     def _pair(self, pair: Pair) -> None:
+        case = self._case(pair)
+        if case is not None:
+            self._sizes(case)
+
+    def _case(self, pair: Pair) -> _Case | None:
+        """A pair with what is known of it; None where it is rejected whatever its layout."""
         names, sources, quality = pair_names(self.context, pair.engine, pair.method, pair.checkpoint, pair.origin)
         facts: PairFacts = {**self.names, **names}
         sources = {**self.sources, **sources}
@@ -195,13 +214,17 @@ class _Decision:
         candidate = self._candidate(pair, names, quality)
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(candidate, found))
-            return
-        case = _Case(pair, candidate, facts, target_names(self.context, pair, facts), sources, found)
-        before = len(self.working)
-        for layout in layouts(self.context, pair.engine):
+            return None
+        return _Case(pair, candidate, facts, sources, found)
+
+    def _sizes(self, case: _Case) -> None:
+        """Weigh every layout of a pair; stages of a pipeline only where nothing else works."""
+        facts = cast("PairFacts", {**case.facts, **target_names(self.context, case.pair, case.facts)})
+        case, before = case._replace(facts=facts), len(self.working)
+        for layout in layouts(self.context, case.pair.engine):
             self._layout(case, layout)
         if len(self.working) == before:
-            for layout in stages(self.context, pair.engine):
+            for layout in stages(self.context, case.pair.engine):
                 self._layout(case, layout)
 
     def _wants_figures(self, pair: Pair) -> bool:
@@ -241,14 +264,7 @@ class _Decision:
         units = units_of(self.context, pair.engine, pair.method, pair.checkpoint)
         layout, names = arranged(self.context, pair.engine, layout, units)
         facts: LayoutFacts = {**case.facts, **names}
-        split = {
-            "group_size": pair.made.group_size if pair.made else candidate.group_size,
-            "tensor_parallel": layout.tensor_parallel,
-            "pipeline_parallel": layout.pipeline_parallel,
-            "replicas": layout.replicas,
-            "data_parallel": layout.data_parallel,
-            "expert_parallel": layout.expert_parallel,
-        }
+        split = {"group_size": pair.made.group_size if pair.made else candidate.group_size, **layout._asdict()}
         found = (*case.found, *reasons("reject", LAYOUT, facts, case.sources, self.book))
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(changed(candidate, **split), found))
@@ -276,7 +292,7 @@ class _Decision:
             found = self._with_figures(case.candidate, split, kv_dtype, fitted)
         speed = self.speeds.names_of(found) if self.eager else self.speeds.no_names
         facts = cast("Names", known)  # completed in place: a copy for each candidate would cost
-        facts |= {**case.target, **NO_JOB, **fit_names(self.context, fitted, kv_dtype, kv_support), **speed}  # type: ignore[typeddict-item]
+        facts |= {**NO_JOB, **fit_names(self.context, fitted, kv_dtype, kv_support), **speed}  # type: ignore[typeddict-item]
         return Ranked(found, facts, {**case.sources, "kv_cache.support": kv_source}, pair.made)
 
     def _with_figures(self, candidate: Candidate, split: Mapping[str, int | None], kv_dtype: str, fitted: Fitted) -> Candidate:

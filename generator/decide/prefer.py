@@ -6,7 +6,8 @@ against each other, and common errors cancel more the more two candidates have i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
@@ -200,6 +201,25 @@ class Contests:
 def criteria(table: Table, facts: Facts) -> list[Row]:
     """The rows whose `when` holds for this spec, in order."""
     return [row for row in table.rows if row.matches(facts)]
+
+
+def policy_of(rows: Sequence[Row]) -> list[Row]:
+    """The criteria before the first that reads an estimate. Of all candidates the winner is first by these, whatever the contests."""
+    return list(takewhile(lambda row: not row.unbeaten and not (row.rank and row.rank.estimate), rows))
+
+
+def least(policy: Sequence[Row], facts: Facts, names: Mapping[str, Mapping[str, object]] | None = None) -> list[float]:
+    """What each criterion gives a candidate, lower is better; with `names`, the vocabulary, the least that it can give where a fact is not
+    known yet: no number of things or flags is below 0."""
+    found = []
+    for row in policy:
+        name = row.rank.name if row.rank else row.order[0] if row.order else ""
+        if names is None or name in facts:
+            found += scores(row, [facts])
+        else:
+            counted = row.rank is None or (not row.rank.higher and names[name].get("unit") in ("count", "flag"))
+            found.append(0.0 if counted else -_LAST)
+    return found
 
 
 def order_of(table: Table, models: Sequence[Facts]) -> list[int]:
