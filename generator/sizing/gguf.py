@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.architecture.shape import ModelArchitecture, Stored
-from generator.quantity import ceil_div
+from generator.quantity import by_identity, ceil_div
 from generator.record import dataclass
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
@@ -20,7 +20,6 @@ from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method
 
-_REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +63,13 @@ class Placed(NamedTuple):
         return self.host_dense + self.host_experts
 
 
-_Key = tuple[int, int, int, bool]
-
-_cache: dict[_Key, tuple[object, object, object, GgufSizes]] = {}
-_fullest: dict[tuple[_Key, int], int] = {}
-
-
+@by_identity(3, 16_384)
 def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> GgufSizes:
     """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
 
     Remembered for the same three objects; they must not change afterwards."""
-    key = (id(architecture), id(method), id(ggml_types), imatrix)
-    found = _cache.get(key)
-    if found is not None:
-        return found[3]
     mixture = Mixture.of(method, ggml_types, architecture, imatrix)
-    sizes = _sizes(architecture.layers, tensors(architecture, mixture), mixture.tied)
-    if len(_cache) >= _REMEMBERED:
-        _cache.clear()
-        _fullest.clear()
-    _cache[key] = (architecture, method, ggml_types, sizes)  # kept alive, so that no other object gets their ids
-    return sizes
+    return _sizes(architecture.layers, tensors(architecture, mixture), mixture.tied)
 
 
 def stored_sizes(layers: int, stored: Iterable[Stored]) -> GgufSizes:
@@ -133,18 +118,18 @@ def gguf_weights(
     Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file
     is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it."""
     sizes = gguf_sizes(architecture, method, ggml_types, imatrix)
-    most = sizes.file
-    if not cpu:
-        key = ((id(architecture), id(method), id(ggml_types), imatrix), layout.pipeline_parallel)
-        if key not in _fullest:
-            _fullest[key] = max(_by_device(sizes, layout.pipeline_parallel))
-        most = ceil_div(_fullest[key], layout.tensor_parallel)
+    most = fullest(sizes, layout, cpu)
     return most * exact // sizes.file if exact and sizes.file else most
 
 
 def fullest(sizes: GgufSizes, layout: Layout, cpu: bool = False) -> int:
     """The same for a file whose sizes are known by place."""
-    return sizes.file if cpu else ceil_div(max(_by_device(sizes, layout.pipeline_parallel)), layout.tensor_parallel)
+    return sizes.file if cpu else ceil_div(_fullest(sizes, layout.pipeline_parallel), layout.tensor_parallel)
+
+
+@by_identity(1, 16_384)
+def _fullest(sizes: GgufSizes, devices: int) -> int:
+    return max(_by_device(sizes, devices))
 
 
 def _by_device(sizes: GgufSizes, devices: int) -> list[int]:

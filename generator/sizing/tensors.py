@@ -7,7 +7,7 @@ be left over, smaller ones come out of segments of 20 MiB (source `pytorch-cachi
 from __future__ import annotations
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
-from generator.quantity import MIB, ceil_div, ceil_to
+from generator.quantity import MIB, by_identity, ceil_div, ceil_to
 from generator.record import dataclass
 
 _SMALLEST = 512
@@ -57,6 +57,7 @@ class Tensor:
         return self.matrices[0]
 
 
+@by_identity(1, 256)
 def tensors(architecture: ModelArchitecture) -> tuple[Tensor, ...]:
     """The tensors of an architecture, merged as engines merge them."""
     groups: dict[object, list[Matrix]] = {}

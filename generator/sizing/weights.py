@@ -6,13 +6,12 @@ bits, scales and zero points, what tensor parallelism replicates, the rotary tab
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from math import lcm
 from typing import TYPE_CHECKING, Literal
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
-from generator.quantity import ceil_div, ceil_to
+from generator.quantity import by_identity, ceil_div, ceil_to
 from generator.sizing.footprint import Layout
 from generator.sizing.tensors import Split, Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
 
@@ -23,12 +22,6 @@ _VOCABULARY_PADDING = 64
 """vLLM and SGLang pad the vocabulary to a multiple of this (and of the ways it is split)."""
 
 _FP8 = Storage(8)
-_REMEMBERED = 256
-_Sizes = dict[Split, dict[tuple[int, Storage | None], float]]
-"""Bytes of each tensor (by its number) on one GPU, as stored: methods share most of a model's."""
-
-_tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...], _Sizes]] = OrderedDict()
-_answers: OrderedDict[tuple[object, ...], tuple[object, object, Mapping[str, float]]] = OrderedDict()
 
 
 def weight_bytes(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> int:
@@ -42,15 +35,7 @@ def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout
     Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
     with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
     capability: the kernels for MXFP4 experts pad their weights differently."""
-    key = (id(architecture), id(method), layout[:3], capability)  # copies of the model are alike
-    known = _answers.get(key)
-    if known is not None and known[0] is architecture and known[1] is method:
-        return known[2]
-    parts = _fullest_stage(architecture, method, layout, capability)
-    _answers[key] = (architecture, method, parts)
-    if len(_answers) > 16 * _REMEMBERED:
-        _answers.popitem(last=False)
-    return parts
+    return _fullest_stage(architecture, method, layout.pipeline_parallel, layout.tensor_parallel, layout.expert_parallel, capability, layout.ranks)
 
 
 def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded") -> int:
@@ -123,15 +108,15 @@ def storage_of(matrix: Matrix, own: bool, default: Storage | None, method: Metho
     return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
 
 
-def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float) -> dict[str, float]:
+@by_identity(2, 4096)
+def _fullest_stage(architecture: ModelArchitecture, method: Method, parts: int, ways: int, whole: bool, capability: float, ranks: int) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
-    stages: list[dict[str, float]] = [{} for _ in range(layout.pipeline_parallel)]
-    bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
-    split = Split(layout.tensor_parallel, layout.expert_parallel, capability, layout.ranks)
-    known, by_split = _tensors_of(architecture)
-    sizes = by_split.setdefault(split, {})
-    for number, tensor in enumerate(known):
+    stages: list[dict[str, float]] = [{} for _ in range(parts)]
+    bounds = stage_bounds(architecture.layers, parts)
+    split = Split(ways, whole, capability, ranks)
+    sizes = _sizes(architecture, split)
+    for number, tensor in enumerate(tensors(architecture)):
         lead = tensor.lead
         storage = storage_of(lead, own, default, method)
         key = (number, storage)
@@ -145,14 +130,10 @@ def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layo
     return {**most, "rotary_table": table} if table else most
 
 
-def _tensors_of(architecture: ModelArchitecture) -> tuple[tuple[Tensor, ...], _Sizes]:
-    known = _tensors.get(id(architecture))
-    if known is None or known[0] is not architecture:
-        known = (architecture, tensors(architecture), {})
-        _tensors[id(architecture)] = known
-        if len(_tensors) > _REMEMBERED:
-            _tensors.popitem(last=False)
-    return known[1:]
+@by_identity(1, 1024)
+def _sizes(architecture: ModelArchitecture, split: Split) -> dict[tuple[int, Storage | None], float]:
+    """Bytes of each tensor (by its number) on one GPU, as stored: filled as methods ask, which share most of a model's."""
+    return {}
 
 
 def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, split: Split, storage: Storage | None) -> float:

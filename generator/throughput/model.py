@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from generator.architecture.shape import CacheGroup, ModelArchitecture
+from generator.quantity import by_identity
 from generator.sizing.cache import CacheCost
 from generator.sizing.tensors import stored
 from generator.sizing.weights import method_storage, own_checkpoint, storage_of
@@ -17,57 +17,23 @@ if TYPE_CHECKING:  # every start would pay for building the types
 _ASIDE = frozenset({"embedding", "lookup", "vision", "mtp"})
 """Roles that a step of text does not read whole: rows of embedding and tables, the tower of images, draft layers."""
 
-_REMEMBERED = 1024
-_known: OrderedDict[tuple[int, int], tuple[object, object, ModelShape]] = OrderedDict()
 
-
+@by_identity(2, 1024)
 def model_shape(architecture: ModelArchitecture, method: Method) -> ModelShape:
-    """The shape of a model in a method (an entry of methods.yaml). Remembered for the same two objects."""
-    key = (id(architecture), id(method))
-    known = _known.get(key)
-    if known is not None and known[0] is architecture and known[1] is method:
-        return known[2]
-    shape = _gguf(architecture, method) if method.get("family") == "gguf" else _safetensors(architecture, method)
-    _known[key] = (architecture, method, shape)
-    if len(_known) > _REMEMBERED:
-        _known.popitem(last=False)
-    return shape
+    """The shape of a model in a method (an entry of methods.yaml). Remembered for the same two objects.
 
-
-def _safetensors(architecture: ModelArchitecture, method: Method) -> ModelShape:
-    own = own_checkpoint(architecture, method)
+    GGUF types mix: their bytes are shared by parameters, and all is multiplied in 16 bits."""
+    gguf, own = method.get("family") == "gguf", own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
-    dense = experts = 0.0
-    low, full = [0.0, 0.0], [0.0, 0.0]  # of everything else, of the experts
+    size, low, full = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]  # of everything else, of the experts
     for m in architecture.matrices:
         if m.role in _ASIDE and not (m.role == "embedding" and architecture.tied_embeddings):
             continue
-        storage = storage_of(m, own, default, method)
-        size = sum(stored(m.rows, m.columns, storage)) * m.count
         routed = m.role == "expert" and architecture.experts > 0
+        storage = None if gguf else storage_of(m, own, default, method)
+        size[routed] += m.parameters if gguf else sum(stored(m.rows, m.columns, storage)) * m.count
         (low if storage is not None else full)[routed] += m.parameters
-        if routed:
-            experts += size
-        else:
-            dense += size
-    return _shape(architecture, dense, experts, low, full)
-
-
-def _gguf(architecture: ModelArchitecture, method: Method) -> ModelShape:
-    """GGUF types mix: the bytes come from the file's own size, shared by parameters."""
-    dense = experts = 0.0
-    for m in architecture.matrices:
-        if m.role in _ASIDE and not (m.role == "embedding" and architecture.tied_embeddings):
-            continue
-        if m.role == "expert" and architecture.experts:
-            experts += m.parameters
-        else:
-            dense += m.parameters
-    bits = float(method["weight_bits"])
-    return _shape(architecture, dense * bits / 8, experts * bits / 8, [0.0, 0.0], [dense, experts])
-
-
-def _shape(architecture: ModelArchitecture, dense: float, experts: float, low: list[float], full: list[float]) -> ModelShape:
+    dense, experts = (values * float(method["weight_bits"]) / 8 for values in size) if gguf else size
     return ModelShape(
         layers=max(1, architecture.layers), hidden=architecture.hidden_size, dense_bytes=dense, expert_bytes=experts, dense_low=low[0],
         dense_full=full[0], expert_low=low[1], expert_full=full[1], experts=architecture.experts,
