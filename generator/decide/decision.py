@@ -136,11 +136,6 @@ class _Decision:
         """Whether rows read speeds before the choice is made; else only what is shown is estimated."""
         return self.speeds.read_by(self.book, prefer.criteria(self.book.tables["prefer"], self.names))
 
-    @cached_property
-    def pinning(self) -> bool:
-        """Whether the spec pins a candidate closely enough that its figures are wanted even if it is rejected."""
-        return bool(self.context.spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
-
     def best_of_ready(self) -> Ranked | None:
         """The best of all candidates whose weights exist. Pairs that an earlier one beats whatever their layout are not sized."""
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
@@ -229,33 +224,21 @@ class _Decision:
 
     def _wants_figures(self, pair: Pair) -> bool:
         """A pinned candidate keeps its estimate even where it is rejected, if its format can be sized for the engine."""
-        own = self.context.model.own_method
-        same = own in (None, pair.method) or "quantization" in self.context.spec.pin
-        return self.pinning and same and pair.engine.reads(self.book.section("methods")[pair.method])
+        spec, own = self.context.spec, self.context.model.own_method
+        pinned = bool(spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
+        same = own in (None, pair.method) or "quantization" in spec.pin
+        return pinned and same and pair.engine.reads(self.book.section("methods")[pair.method])
 
     def _candidate(self, pair: Pair, names: PairNames, quality: Quality) -> Candidate:
-        entry = self.book.section("methods")[pair.method]
-        checkpoint = pair.checkpoint
+        entry, checkpoint, serve = self.book.section("methods")[pair.method], pair.checkpoint, self.context.spec.serve
         return changed(
-            _NOTHING,
-            engine=pair.engine.name,
-            engine_version=pair.engine.version,
-            back_end=names["engine.back_end"],
-            method=pair.method,
-            bits=entry["weight_bits"],
-            group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
-            checkpoint=target_of(self.context, pair),
-            revision=revision_of(self.context, pair),
-            gguf_file=checkpoint.file if checkpoint else None,
-            download=download_of(self.context, pair),
-            projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and self.context.spec.serve.get("images") != 0 else None,
-            origin=pair.origin,
-            task=self.context.task,
-            speculative=speculation_json(self.context, pair.engine),
-            adapters=self.context.spec.serve.get("adapters") or {},
-            dtype=names["dtype"],
-            quality=quality,
-        )
+            _NOTHING, engine=pair.engine.name, engine_version=pair.engine.version, back_end=names["engine.back_end"], method=pair.method,
+            bits=entry["weight_bits"], group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
+            checkpoint=target_of(self.context, pair), revision=revision_of(self.context, pair), gguf_file=checkpoint.file if checkpoint else None,
+            download=download_of(self.context, pair), origin=pair.origin, dtype=names["dtype"], quality=quality, task=self.context.task,
+            projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and serve.get("images") != 0 else None,
+            speculative=speculation_json(self.context, pair.engine), adapters=serve.get("adapters") or {},
+        )  # fmt: skip
 
     def _layout(self, case: _Case, layout: Layout) -> None:
         if case.pair.made is not None:

@@ -86,18 +86,13 @@ def _blocks(context: Context, layout: Layout, units: Units) -> bool:
     return heads * architecture.head_dim % units.block == 0
 
 
-def _attention_ranks(engine: Engine) -> bool:
-    """Whether this version has attention in data-parallel ranks with shared experts."""
-    entry = engine.facts.get("attention_ranks")
-    return entry is not None and version_key(engine.version) >= version_key(entry["since"])
-
-
 def layout_names(context: Context, engine: Engine, layout: Layout, units: Units) -> LayoutNames:
     """Names of the stage `layout`."""
     architecture, memory = context.model.architecture, context.spec.hardware.host_memory_gib
     parts, used = layout.tensor_parallel, layout.gpus * layout.replicas
     heads, kv_heads = architecture.attention_heads, architecture.kv_heads
     facts, nodes = engine.facts.get("copies") or {}, context.spec.hardware.nodes
+    ranks = engine.facts.get("attention_ranks")
     copies = facts.get("moe" if architecture.moe else "dense")
     apart = copies == "processes" and version_key(engine.version) >= version_key(facts.get("processes_since") or engine.version)
     return {
@@ -110,7 +105,7 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
         "data_parallel": layout.data_parallel,
         "parallel.ranks": layout.ranks,
         "parallel.experts_divide": not layout.expert_parallel or (architecture.experts > 0 and architecture.experts % layout.ranks == 0),
-        "engine.attention_ranks": _attention_ranks(engine),
+        "engine.attention_ranks": ranks is not None and version_key(engine.version) >= version_key(ranks["since"]),
         "parallel.heads_divide": not heads or heads % parts == 0,
         "parallel.kv_heads_repeat": bool(kv_heads) and not architecture.mla and kv_heads % parts != 0,
         "parallel.groups_divide": _groups(context, layout, units),

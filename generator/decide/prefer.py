@@ -177,13 +177,10 @@ class Contests:
         return [one for one, mine in zip(left, figures, strict=True) if not any(_beats(its, mine, shares) for its in figures)]
 
     def _figures(self, measures: Sequence[Rank], one: Ranked) -> list[float]:
-        return [self._figure(measure, one) for measure in measures]
-
-    def _figure(self, measure: Rank, one: Ranked) -> float:
-        """A measure of a candidate, higher is better; one without a value is the worst."""
-        facts = self.estimated(one) or {} if measure.estimate else one.facts
-        value = facts.get(measure.name)
-        return (value if measure.higher else -value) if isinstance(value, int | float) else -_LAST
+        """Measures of a candidate, higher is better; one without a value is the worst."""
+        estimated = self.estimated(one) or {}
+        values = [(measure, (estimated if measure.estimate else one.facts).get(measure.name)) for measure in measures]
+        return [(value if measure.higher else -value) if isinstance(value, int | float) else -_LAST for measure, value in values]
 
     def _value(self, row: Row, one: Ranked) -> object:
         if row.rank is not None and row.rank.estimate:

@@ -13,13 +13,12 @@ from generator.decide.fit import Fitted, longest_input
 from generator.decide.job_weights import MADE
 from generator.decide.offload import host_tenths
 from generator.decide.speculative import config_of, speculation_for, word_of
-from generator.facts.engine import Engine
 from generator.quantity import gib
 from generator.rulebook.table import Facts
 from generator.spec.deployment import is_path
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.decide.vocabulary import BesideNames, FitNames, JobNames, TargetNames
+    from generator.decide.vocabulary import FitNames, JobNames, TargetNames
 
 NO_JOB: JobNames = {"quantize.fits_gpu": None, "quantize.fits_host": None}
 
@@ -39,7 +38,7 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
         pinned = context.model.revision is not None or is_path(context.model.id)
     else:
         pinned = local or is_path(target) or (revision is not None and engine.has("model_url" if gguf else "revision"))
-    word = (pair.checkpoint.file or "").upper() if pair.checkpoint else ""
+    word, found = (pair.checkpoint.file or "").upper() if pair.checkpoint else "", speculation_for(context, engine)
     return {
         "engine.settings": engine.settings(facts),
         "checkpoint": target,
@@ -53,16 +52,6 @@ def target_names(context: Context, pair: Pair, facts: Facts) -> TargetNames:
         "tool_call_parser": context.model.tool_call_parser.get(engine.name),
         "reasoning_parser": context.model.reasoning_parser.get(engine.name),
         "tokenizer_mode": mode if engine.takes("tokenizer_mode", mode) else None,
-        **_beside_names(context, engine),
-        "config.overrides": overrides_of(engine, context.model, context.task, context.extension),
-        "reasoning.parser": engine.takes("reasoning_parser", context.model.reasoning_parser.get(engine.name)),
-    }
-
-
-def _beside_names(context: Context, engine: Engine) -> BesideNames:
-    """What is loaded beside the model, as settings say it."""
-    found, adapters = speculation_for(context, engine), context.spec.serve.get("adapters") or {}
-    return {
         "speculative.config": found and config_of(engine, found),
         "speculative.word": found and word_of(engine, found.method),
         "speculative.draft": found and found.model,
@@ -70,10 +59,12 @@ def _beside_names(context: Context, engine: Engine) -> BesideNames:
         "speculative.draft_file": found and found.file,
         "speculative.tokens": found and found.tokens,
         "speculative.verified": found and found.tokens + 1,
-        "adapters.modules": tuple(f"{name}={place}" for name, place in adapters.items()),
+        "adapters.modules": tuple(f"{name}={place}" for name, place in (context.spec.serve.get("adapters") or {}).items()),
         "adapters.files": adapter_files(context.spec),
         "adapters.rank": adapter_rank(context),
         "adapters.slots": adapter_slots(context),
+        "config.overrides": overrides_of(engine, context.model, context.task, context.extension),
+        "reasoning.parser": engine.takes("reasoning_parser", context.model.reasoning_parser.get(engine.name)),
     }
 
 

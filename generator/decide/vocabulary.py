@@ -51,21 +51,14 @@ LayoutNames = TypedDict("LayoutNames", {
     "engine.splits_layers": bool, "engine.replicates": bool, "engine.replicates_apart": bool, "engine.spans_nodes": bool,
 })  # fmt: skip
 
-BesideNames = TypedDict("BesideNames", {
+TargetNames = TypedDict("TargetNames", {
     "speculative.config": str | None, "speculative.word": str | None, "speculative.draft": str | None,
     "speculative.draft_gguf": str | None, "speculative.draft_file": str | None, "speculative.tokens": int | None, "speculative.verified": int | None,
     "adapters.modules": tuple[str, ...], "adapters.files": str | None, "adapters.rank": int, "adapters.slots": int,
-})  # fmt: skip
-
-_TargetNames = TypedDict("_TargetNames", {
     "engine.settings": frozenset[str], "checkpoint": str, "gguf.hub": str | None, "gguf.path": str | None, "gguf.is_local": bool,
     "revision": str | None, "weights.pinned": bool, "has_revision": bool, "port": int, "tool_call_parser": str | None,
     "reasoning_parser": str | None, "tokenizer_mode": str | None, "reasoning.parser": bool, "config.overrides": str | None,
 })  # fmt: skip
-
-
-class TargetNames(_TargetNames, BesideNames):
-    """What is loaded: names that every layout of a pair has in common."""
 
 
 FitNames = TypedDict("FitNames", {

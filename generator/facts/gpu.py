@@ -90,23 +90,14 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     capacity, basis = _capacity(spec, entry, book)
     kind = book.section("architectures")[entry["architecture"]]
     return Gpu(
-        name=name,
-        vendor=entry["vendor"],
-        architecture=entry["architecture"],
+        name=name, vendor=entry["vendor"], architecture=entry["architecture"],
         compute_capability=float(entry.get("compute_capability") or next(iter(kind.get("compute_capabilities") or ()), 0)),
-        memory_gb=float(entry.get("memory_gb") or capacity * GIB / 1e9),
-        capacity_gib=capacity,
-        basis=basis,
-        bandwidth=float(entry.get("bandwidth_gb_per_s") or 0),
-        interconnect=hardware.interconnect or entry.get("interconnect") or "pcie",
-        multiprocessors=int(entry.get("multiprocessors") or 0),
-        unified=bool(entry.get("unified_memory")),
-        computes=frozenset(kind["computes"]),
-        listed=isinstance(wanted, str) and name in book.section("gpus"),
-        source=first_source(entry.get("source")),
-        fields=cast("Mapping[str, Any]", entry),
-        share_gib=hardware.share_gib,
-    )
+        memory_gb=float(entry.get("memory_gb") or capacity * GIB / 1e9), capacity_gib=capacity, basis=basis,
+        bandwidth=float(entry.get("bandwidth_gb_per_s") or 0), interconnect=hardware.interconnect or entry.get("interconnect") or "pcie",
+        multiprocessors=int(entry.get("multiprocessors") or 0), unified=bool(entry.get("unified_memory")), computes=frozenset(kind["computes"]),
+        listed=isinstance(wanted, str) and name in book.section("gpus"), source=first_source(entry.get("source")),
+        fields=cast("Mapping[str, Any]", entry), share_gib=hardware.share_gib,
+    )  # fmt: skip
 
 
 def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:

@@ -71,22 +71,14 @@ class Mixture:
         large = architecture.layers == 80 and 8 * architecture.kv_heads == architecture.attention_heads
         types = {name: (entry["bits_per_weight"] / 8, entry["block"]) for name, entry in ggml_types.items()}
         return cls(
-            base=base,
-            output=gguf["output"],
-            token_embedding=gguf["token_embedding"],
-            lookup=gguf.get("lookup", gguf["token_embedding"]),
-            kept=gguf["norm"],
-            experts=gguf["experts"]["type"] if "experts" in gguf else None,
-            fixed=gguf.get("experts_8", {}) if experts == 8 else {},
-            clauses=clauses,
-            raised=gguf.get("class_70b", {}).get("attn_v", {}) if large else {},
-            types=types,
-            tied=not any(m.role == "lm_head" for m in architecture.matrices),
-            quantized=types[base][1] > 1,
+            base=base, output=gguf["output"], token_embedding=gguf["token_embedding"], lookup=gguf.get("lookup", gguf["token_embedding"]),
+            kept=gguf["norm"], experts=gguf["experts"]["type"] if "experts" in gguf else None,
+            fixed=gguf.get("experts_8", {}) if experts == 8 else {}, clauses=clauses,
+            raised=gguf.get("class_70b", {}).get("attn_v", {}) if large else {}, types=types,
+            tied=not any(m.role == "lm_head" for m in architecture.matrices), quantized=types[base][1] > 1,
             own_experts="mxfp4" if architecture.quantization and architecture.quantization.method == "mxfp4" else None,
-            all_experts=architecture.gguf_experts,
-            overrides=read_overrides(gguf.get("overrides") or {}, types),
-        )
+            all_experts=architecture.gguf_experts, overrides=read_overrides(gguf.get("overrides") or {}, types),
+        )  # fmt: skip
 
     def by_hand(self, kind: _Kind, layer: int | None) -> str | None:
         """The type that an override gives a tensor, or None where the mixture chooses. Not to files in 16 bits."""

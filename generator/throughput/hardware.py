@@ -24,10 +24,8 @@ def hardware_shape(
     stands for an unknown one. `back_end` is the class of llama.cpp's speeds, where it is not the architecture's own."""
     host, factors = host_bandwidth or numbers("speed.host_bandwidth"), architecture.get("speed") or {}
     bandwidth = float(entry.get("bandwidth_gb_per_s") or 0.0)
-    if not bandwidth and architecture["vendor"] == "cpu":
-        bandwidth, assumed = host, host_bandwidth is None
-    else:
-        assumed = False
+    of_host = not bandwidth and architecture["vendor"] == "cpu"
+    bandwidth, assumed = (host, host_bandwidth is None) if of_host else (bandwidth, False)
     full = float(entry.get("fp16_tflops") or 0.0) * TERA
     kind, low = _arithmetic(entry, architecture, method)
     kind_of_link = interconnect or entry.get("interconnect") or "pcie"
@@ -35,19 +33,11 @@ def hardware_shape(
     if not both and kind_of_link != "none":
         both = numbers("speed.link_unknown" if kind_of_link in ("nvlink", "xgmi") else "speed.pcie_unknown")
     return HardwareShape(
-        bandwidth=bandwidth * GB,
-        full_flops=full,
-        low_flops=low * TERA or full,
-        kind=kind,
-        link=both / 2.0 * GB,
-        link_kind=kind_of_link,
+        bandwidth=bandwidth * GB, full_flops=full, low_flops=low * TERA or full, kind=kind, link=both / 2.0 * GB, link_kind=kind_of_link,
         generation=Generation(factors.get("compute"), factors.get("host"), back_end or architecture["back_end"], bool(architecture.get("measured"))),
-        across=across,
-        host=host * GB,
-        assumed=assumed,
-        host_known=host_bandwidth is not None,
+        across=across, host=host * GB, assumed=assumed, host_known=host_bandwidth is not None,
         int8_ops=float(entry.get("int8_tops") or 0.0) * TERA,
-    )
+    )  # fmt: skip
 
 
 def _arithmetic(entry: Gpu, architecture: Architecture, method: Method) -> tuple[str, float]:
