@@ -198,11 +198,6 @@ class ModelArchitecture:
         return any(c.kind == "latent" for c in self.caches)
 
     @property
-    def two_way(self) -> bool:
-        """Whether its attention looks both ways, so that there is nothing to cache."""
-        return not self.caches
-
-    @property
     def hybrid(self) -> bool:
         """Whether some layers keep a state instead of keys and values (Mamba, linear attention)."""
         return any(c.kind == "state" for c in self.caches)

@@ -15,7 +15,7 @@ from generator.facts.hubs import known_on, way_of
 from generator.facts.model import Checkpoint
 from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
-from generator.facts.registry import needs_code, source_of, standing
+from generator.facts.registry import needs_code, standing
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS, first_source
@@ -85,7 +85,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.mla": architecture.mla,
         "model.hybrid": architecture.hybrid,
         "model.multimodal": architecture.multimodal,
-        "model.encoder": architecture.two_way,
+        "model.encoder": not architecture.caches,
         "serve.images": spec.serve.get("images"),
         "task": context.task,
         "speculative": context.speculation.method if context.speculation else "off",
@@ -142,7 +142,7 @@ def pair_names(
         "weights.gated": _gated(context, checkpoint),
         "weights.on_hub": on_hub,
     }
-    registry = source_of(book, engine)
+    registry = first_source(book.section("registry").get(engine.name, {}).get("source"))
     hub = first_source(way_of(engine.facts, elsewhere).get("source"))
     known = {"support": source, "engine.loads_hub": hub, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
     return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality

@@ -109,22 +109,13 @@ def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
     return gguf_sizes(architecture, method, ggml_types, imatrix).file
 
 
-def gguf_weights(
-    architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], layout: Layout, cpu: bool = False,
-    imatrix: bool = False, exact: int = 0,
-) -> int:  # fmt: skip
+def fullest(sizes: GgufSizes, layout: Layout, cpu: bool = False, exact: int = 0) -> int:
     """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs.
 
     Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file
     is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it."""
-    sizes = gguf_sizes(architecture, method, ggml_types, imatrix)
-    most = fullest(sizes, layout, cpu)
+    most = sizes.file if cpu else ceil_div(_fullest(sizes, layout.pipeline_parallel), layout.tensor_parallel)
     return most * exact // sizes.file if exact and sizes.file else most
-
-
-def fullest(sizes: GgufSizes, layout: Layout, cpu: bool = False) -> int:
-    """The same for a file whose sizes are known by place."""
-    return sizes.file if cpu else ceil_div(_fullest(sizes, layout.pipeline_parallel), layout.tensor_parallel)
 
 
 @by_identity(1, 16_384)
@@ -144,7 +135,7 @@ def _by_device(sizes: GgufSizes, devices: int) -> list[int]:
 
 
 def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float]:
-    """Bytes of the fullest of `devices` by place in the model: what `gguf_weights` sums."""
+    """Bytes of the fullest of `devices` by place in the model: what `fullest` sums."""
     if cpu:
         return {"embedding": sizes.embedding, "layers": sum(sizes.layers), "output": sizes.file - sizes.embedding - sum(sizes.layers)}
     totals = _by_device(sizes, devices)

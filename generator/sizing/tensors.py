@@ -9,6 +9,7 @@ from __future__ import annotations
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import MIB, by_identity, ceil_div, ceil_to
 from generator.record import dataclass
+from generator.sizing.footprint import Layout
 
 _SMALLEST = 512
 _LARGE_SEGMENT, _LARGE, _STEP = 20 * MIB, 10 * MIB, 2 * MIB
@@ -30,16 +31,6 @@ def allocated(size: int) -> float:
         return segment if segment - size <= MIB else size
     fit = _LARGE_SEGMENT // size
     return _LARGE_SEGMENT / fit if _LARGE_SEGMENT - fit * size <= MIB else size
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How one pipeline stage is split: tensor parallel ways, whether experts are kept whole, on which GPUs, and the ways for experts."""
-
-    tensor_parallel: int
-    expert_parallel: bool
-    capability: float = 9.0
-    ranks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +65,14 @@ def _tensor(matrices: tuple[Matrix, ...], experts: int) -> Tensor:
     return Tensor(matrices, max(1, lead.count // each), lead.layer_first, lead.layer_last)
 
 
-def shape_on_gpu(matrix: Matrix, split: Split, kv_rows: int) -> tuple[int, int]:
+def shape_on_gpu(matrix: Matrix, layout: Layout, kv_rows: int) -> tuple[int, int]:
     """Rows and columns of one matrix on one GPU; `kv_rows` are those of one key or value head."""
     shard, rows, columns = matrix.shard, matrix.rows, matrix.columns
-    ways = max(split.ranks, split.tensor_parallel) if shard == "expert" else split.tensor_parallel
+    ways = layout.ranks if shard == "expert" else layout.tensor_parallel
     if ways == 1 or shard in ("replicated", "vocab"):
         return rows, columns
     if shard == "expert":
-        if split.expert_parallel:
+        if layout.expert_parallel:
             return rows, columns
         shard = matrix.split
     if shard == "row":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import by_identity, ceil_div, ceil_to
 from generator.sizing.footprint import Layout
-from generator.sizing.tensors import Split, Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
+from generator.sizing.tensors import Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Method
@@ -35,7 +35,7 @@ def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout
     Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
     with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
     capability: the kernels for MXFP4 experts pad their weights differently."""
-    return _fullest_stage(architecture, method, layout.pipeline_parallel, layout.tensor_parallel, layout.expert_parallel, capability, layout.ranks)
+    return _fullest_stage(architecture, method, layout._replace(replicas=1), capability)
 
 
 def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded") -> int:
@@ -109,20 +109,19 @@ def storage_of(matrix: Matrix, own: bool, default: Storage | None, method: Metho
 
 
 @by_identity(2, 4096)
-def _fullest_stage(architecture: ModelArchitecture, method: Method, parts: int, ways: int, whole: bool, capability: float, ranks: int) -> dict[str, float]:
+def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
-    stages: list[dict[str, float]] = [{} for _ in range(parts)]
-    bounds = stage_bounds(architecture.layers, parts)
-    split = Split(ways, whole, capability, ranks)
-    sizes = _sizes(architecture, split)
+    stages: list[dict[str, float]] = [{} for _ in range(layout.pipeline_parallel)]
+    bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
+    sizes = _sizes(architecture, layout._replace(pipeline_parallel=1), capability)
     for number, tensor in enumerate(tensors(architecture)):
         lead = tensor.lead
         storage = storage_of(lead, own, default, method)
         key = (number, storage)
         size = sizes.get(key)
         if size is None:
-            size = sizes[key] = _on_gpu(tensor, architecture, split, storage)
+            size = sizes[key] = _on_gpu(tensor, architecture, layout, capability, storage)
         for stage, share in _shares(tensor, bounds, architecture.tied_embeddings):
             stages[stage][lead.role] = stages[stage].get(lead.role, 0.0) + size * share
     most = max(stages, key=lambda roles: sum(roles.values()))
@@ -131,32 +130,28 @@ def _fullest_stage(architecture: ModelArchitecture, method: Method, parts: int, 
 
 
 @by_identity(1, 1024)
-def _sizes(architecture: ModelArchitecture, split: Split) -> dict[tuple[int, Storage | None], float]:
+def _sizes(architecture: ModelArchitecture, layout: Layout, capability: float) -> dict[tuple[int, Storage | None], float]:
     """Bytes of each tensor (by its number) on one GPU, as stored: filled as methods ask, which share most of a model's."""
     return {}
 
 
-def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, split: Split, storage: Storage | None) -> float:
+def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, layout: Layout, capability: float, storage: Storage | None) -> float:
     """Bytes of one such tensor (of one layer) on one GPU, as allocated."""
-    ways, lead = split.tensor_parallel, tensor.lead
-    copies = 1
+    ways, lead, copies = layout.tensor_parallel, tensor.lead, 1
     if lead.shard == "expert" and architecture.experts:
-        copies = ceil_div(architecture.experts, max(ways, split.ranks)) if split.expert_parallel else architecture.experts
+        copies = ceil_div(architecture.experts, layout.ranks) if layout.expert_parallel else architecture.experts
     if lead.shard == "vocab":
         rows = ceil_to(lead.rows, lcm(_VOCABULARY_PADDING, ways)) // ways
         return sum(allocated(size) for size in stored(rows, lead.columns, storage))
-    sizes: list[int] = []
+    sizes: dict[int, int] = {}
     padded = architecture.quantization is not None and architecture.quantization.layout == "mxfp4"
     for matrix in tensor.matrices:
-        rows, columns = shape_on_gpu(matrix, split, architecture.head_dim)
+        rows, columns = shape_on_gpu(matrix, layout, architecture.head_dim)
         if padded and matrix.role == "expert" and storage is not None:
-            rows, columns = padded_mxfp4(matrix, rows, columns, capability=split.capability)
+            rows, columns = padded_mxfp4(matrix, rows, columns, capability)
         for index, size in enumerate(stored(rows, columns, storage, copies)):
-            if index < len(sizes):
-                sizes[index] += size
-            else:
-                sizes.append(size)
-    total = sum(allocated(size) for size in sizes)
+            sizes[index] = sizes.get(index, 0) + size
+    total = sum(allocated(size) for size in sizes.values())
     if lead.name == "attn_kv_b" and storage is not None:
         # the absorbed form of latent attention is computed from an unpacked copy, which stays
         total += allocated(sum(2 * m.columns * ceil_div(m.rows, ways) for m in tensor.matrices))
