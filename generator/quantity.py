@@ -35,9 +35,8 @@ def ceil_div(value: int, divisor: int) -> int:
 
 @lru_cache(4096)
 def version_key(version: str) -> tuple[int, ...]:
-    """A version or build number as comparable numbers: `0.10.1` > `0.9`, `b11434` > `b999`.
-
-    A release candidate sorts before its release (`0.33.0-rc2` < `0.33.0`)."""
+    """A version or build number as comparable numbers: `0.10.1` > `0.9`, `b11434` > `b999`. A release candidate sorts before its release
+    (`0.33.0-rc2` < `0.33.0`)."""
     main, _, suffix = version.lower().removeprefix("v").partition("-")
     if not suffix and "rc" in main:
         main, _, suffix = main.partition("rc")

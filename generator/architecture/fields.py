@@ -1,7 +1,5 @@
-"""Typed reading of a model's untrusted `config.json`.
-
-Floor 3, pure. Every value is checked for type and range before use, so that a wrong one raises an `InputError` with
-the key's name, never an arithmetic exception."""
+"""Typed reading of a model's untrusted `config.json`. Floor 3, pure. Every value is checked for type and range before use, so that a wrong
+one raises an `InputError` with the key's name, never an arithmetic exception."""
 
 from __future__ import annotations
 

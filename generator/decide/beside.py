@@ -54,9 +54,8 @@ def beside(context: Context, engine: Engine, method: str, layout: Layout) -> Bes
 
 
 def _adapter_bytes(architecture: ModelArchitecture, layout: Layout, rank: int, slots: int) -> int:
-    """Bytes on one GPU of `slots` adapters of `rank`, in 16 bits, whatever matrices an adapter really has (source `vllm-lora-layers`).
-
-    Of a matrix split by its rows each GPU has the whole of A and its share of B; of one split by its columns it is the other way round."""
+    """Bytes on one GPU of `slots` adapters of `rank`, in 16 bits, whatever matrices an adapter really has (source `vllm-lora-layers`). Of a
+    matrix split by its rows each GPU has the whole of A and its share of B; of one split by its columns it is the other way round."""
     ways, values = layout.tensor_parallel, 0
     for matrix in architecture.matrices:
         if matrix.role in ADAPTED and matrix.columns > 1:
@@ -91,9 +90,8 @@ def _buffer(context: Context, engine: Engine) -> int:
 
 
 def _draft_bytes(context: Context, found: Speculation, method: str, layout: Layout) -> int:
-    """Bytes of the draft on one GPU: the layers that the checkpoint has for it as they are stored, any other draft in 16 bits.
-
-    A GGUF has them in the file's own type, and its draft is a file of eight bits (source `lcpp-draft`)."""
+    """Bytes of the draft on one GPU: the layers that the checkpoint has for it as they are stored, any other draft in 16 bits. A GGUF has
+    them in the file's own type, and its draft is a file of eight bits (source `lcpp-draft`)."""
     entry = context.book.section("methods")[method]
     gguf = file_format(entry) == "gguf"
     if found.own:

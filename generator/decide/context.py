@@ -140,9 +140,8 @@ def trace_of(step: str, row: Row, did: Mapping[str, object], facts: Facts, sourc
 
 
 class Reads(Mapping[str, Read]):
-    """What a row read: the facts of its cells, and the thresholds that they name, each with its source.
-
-    It is put together when somebody looks: of thousands of reasons, few are shown."""
+    """What a row read: the facts of its cells, and the thresholds that they name, each with its source. It is put together when somebody
+    looks: of thousands of reasons, few are shown."""
 
     def __init__(self, row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> None:
         self._row, self._facts, self._sources, self._book = row, facts, sources, book

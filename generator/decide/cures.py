@@ -1,6 +1,5 @@
-"""What a user could write into a spec that nothing fits, so that something does: each cure is a decision that was tried.
-
-Floor 5, pure but for the files that the spec names."""
+"""What a user could write into a spec that nothing fits, so that something does: each cure is a decision that was tried. Floor 5, pure but
+for the files that the spec names."""
 
 from __future__ import annotations
 

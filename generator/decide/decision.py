@@ -1,6 +1,5 @@
-"""The decision for one spec: every candidate with its figures or its reasons, and the best of them.
-
-Floor 5, pure but for the files that the spec names."""
+"""The decision for one spec: every candidate with its figures or its reasons, and the best of them. Floor 5, pure but for the files that
+the spec names."""
 
 from __future__ import annotations
 
@@ -58,10 +57,9 @@ class Outcome:
 
 
 def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Outcome:
-    """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec.
-
-    `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
-    have their weights made even where a prepared checkpoint is published."""
+    """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec. `thorough` also considers what is out of the
+    question from the start, for whoever asks why not; with `making`, methods have their weights made even where a prepared checkpoint is
+    published."""
 
     def within(kept: Mapping[str, object]) -> Outcome:
         return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())
@@ -86,9 +84,8 @@ def works(spec: DeploymentSpec, book: RuleBook) -> bool:
 
 
 def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
-    """What `decide` chooses where published weights will do, with its speed; None where none of them runs.
-
-    Settings, runners-up and reasons are left out: for a whole catalogue. Raises `InputError` for what is unknown in the spec."""
+    """What `decide` chooses where published weights will do, with its speed; None where none of them runs. Settings, runners-up and reasons
+    are left out: for a whole catalogue. Raises `InputError` for what is unknown in the spec."""
     decision = _Decision(resolve(spec, book))
     best = decision.best_of_ready()
     if best is None:

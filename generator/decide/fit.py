@@ -23,10 +23,9 @@ from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, 
 
 
 class Wish(NamedTuple):
-    """What is asked for, and how far each part may be lowered (least = asked: not at all).
-
-    `sequences` are the load of one replica. `cap` is the pinned `max_num_seqs` of an engine with one pool; elsewhere the cap follows the load.
-    `shorter_first`: the context is lowered before the load, which the spec states and each slot of which takes a whole context."""
+    """What is asked for, and how far each part may be lowered (least = asked: not at all). `sequences` are the load of one replica. `cap`
+    is the pinned `max_num_seqs` of an engine with one pool; elsewhere the cap follows the load. `shorter_first`: the context is lowered
+    before the load, which the spec states and each slot of which takes a whole context."""
 
     context: int
     least_context: int
@@ -68,9 +67,8 @@ def fit(
     context: Context, engine: str, layout: Layout, weights: int, base: Mapping[str, Any], kv_bits: float, numbers: Numbers,
     known: dict[Any, Any] | None = None,
 ) -> Fitted:  # fmt: skip
-    """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU.
-
-    `known` is one decision's memory of what trials need beside weights: methods share it."""
+    """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU. `known` is one decision's memory of
+    what trials need beside weights: methods share it."""
     eager = bool(base.get("enforce_eager", False))
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
@@ -150,9 +148,8 @@ def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
 
 
 def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]) -> _Trial:
-    """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two.
-
-    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length."""
+    """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two. Neither
+    takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length."""
     context, load, held = sizer.context, trial.parts.load, trial.parts.held
     if sizer.whole or held < wish.sequences or context.workload.concurrency is None:
         return trial
@@ -293,10 +290,8 @@ class _Sizer:
         return found
 
     def size(self, length: int, held: int, batched: int, cap: int | None = None, asked: tuple[int, int] | None = None) -> _Trial:
-        """One trial: what is left of the budget, and why.
-
-        Without a cap of its own it is that of the sequences. `asked` are the length and the cap that the workload needs, where these are more.
-        """
+        """One trial: what is left of the budget, and why. Without a cap of its own it is that of the sequences. `asked` are the length and
+        the cap that the workload needs, where these are more."""
         cap = held if cap is None else cap
         if self.covers and cap > batched:  # no step runs more sequences than it has tokens
             cap = batched

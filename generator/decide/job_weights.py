@@ -1,6 +1,5 @@
-"""Weights that a job of the plan makes: whether there is a tool for it, and which.
-
-Floor 5, pure. Which tool, and what it looks at, is said by the rows of `quantize`; the spec's own `quantize` goes first."""
+"""Weights that a job of the plan makes: whether there is a tool for it, and which. Floor 5, pure. Which tool, and what it looks at, is said
+by the rows of `quantize`; the spec's own `quantize` goes first."""
 
 from __future__ import annotations
 
@@ -38,9 +37,8 @@ class Made:
 
 
 def comes_last(rows: list[Row]) -> bool:
-    """Whether what a job would have to make is taken only where nothing else works, so that it need not be looked at before.
-
-    That is so where the first preference puts `made` behind every other origin of weights."""
+    """Whether what a job would have to make is taken only where nothing else works, so that it need not be looked at before. That is so
+    where the first preference puts `made` behind every other origin of weights."""
     order = rows[0].order if rows else None
     if order is None or order[0] != "weights.origin" or MADE not in order[1]:
         return False

@@ -1,6 +1,5 @@
-"""The values of the vocabulary's names, stage by stage.
-
-Floor 5, pure. Each function gives the names of its stage; the caller lays them over those of the stages before."""
+"""The values of the vocabulary's names, stage by stage. Floor 5, pure. Each function gives the names of its stage; the caller lays them
+over those of the stages before."""
 
 from __future__ import annotations
 

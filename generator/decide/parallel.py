@@ -18,10 +18,9 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 
 class Units(NamedTuple):
-    """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
-
-    `padded` are lengths that the maker of the checkpoint rounded up, `wide` the roles that it left in 16 bits.
-    `tables` are bytes in the host's memory for each copy."""
+    """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none. `padded` are
+    lengths that the maker of the checkpoint rounded up, `wide` the roles that it left in 16 bits. `tables` are bytes in the host's memory
+    for each copy."""
 
     group: int | None
     block: int | None
@@ -54,9 +53,8 @@ def arranged(context: Context, engine: Engine, layout: Layout, units: Units) -> 
 
 
 def with_experts(context: Context, engine: Engine, layout: Layout, units: Units) -> Layout:
-    """The layout with expert parallelism where cutting the experts would break their groups or blocks.
-
-    Whole experts are spread over the GPUs instead, if their number divides."""
+    """The layout with expert parallelism where cutting the experts would break their groups or blocks. Whole experts are spread over the
+    GPUs instead, if their number divides."""
     architecture, parts = context.model.architecture, layout.tensor_parallel
     if parts == 1 or layout.expert_parallel or context.pinned("expert_parallel") is False:
         return layout

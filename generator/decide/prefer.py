@@ -167,9 +167,8 @@ class Contests:
         return [one for one, value in zip(left, numbers, strict=True) if value <= min(numbers) * share]
 
     def _unbeaten(self, among: str, measures: Sequence[Rank], left: list[Ranked]) -> list[Ranked]:
-        """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty.
-
-        Without an estimate of each, all of them."""
+        """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty. Without an
+        estimate of each, all of them."""
         if any(self.estimated(one) is None for one in left):
             return left
         shares = self._shares(among, measures)

@@ -24,11 +24,9 @@ NEAR = 128
 
 
 class Speculation(NamedTuple):
-    """A draft proposes `tokens` at a time, and the model verifies them in one step.
-
-    `model` is the draft's repository, `gguf` its repository of GGUF files, `file` a file on this machine; all None where the checkpoint brings
-    the layers (`own`) or the text itself is the draft (ngram). `parameters` and `caches` are the draft's; `assumed`: its shape is not known,
-    and a typical one stands in."""
+    """A draft proposes `tokens` at a time, and the model verifies them in one step. `model` is the draft's repository, `gguf` its
+    repository of GGUF files, `file` a file on this machine; all None where the checkpoint brings the layers (`own`) or the text itself is
+    the draft (ngram). `parameters` and `caches` are the draft's; `assumed`: its shape is not known, and a typical one stands in."""
 
     method: str
     tokens: int
@@ -105,9 +103,8 @@ def config_of(engine: Engine, found: Speculation) -> str:
 
 
 def with_draft(architecture: ModelArchitecture, found: Speculation, pooled: bool) -> ModelArchitecture:
-    """The architecture with the draft's caches beside its own.
-
-    In a pool a sequence has a state for each token that a step verifies, to go back to (source `vllm-mamba-drafts`)."""
+    """The architecture with the draft's caches beside its own. In a pool a sequence has a state for each token that a step verifies, to go
+    back to (source `vllm-mamba-drafts`)."""
     times = 1 + found.tokens if pooled else 1
     kept = [
         replace(one, state_bytes=one.state_bytes * times, conv_values=one.conv_values * times, ssm_values=one.ssm_values * times)

@@ -1,7 +1,6 @@
-"""The names that rules may read, typed by the stage at which each gets its value; `rules/vocabulary.yaml` declares them.
-
-Floor 5, for type checks only: imported under `TYPE_CHECKING`, as every start would pay for building the types. Whoever makes or reads a
-name by its literal is checked by mypy, and a test holds these types against the declarations. A value of None is `unknown` to a row."""
+"""The names that rules may read, typed by the stage at which each gets its value; `rules/vocabulary.yaml` declares them. Floor 5, for type
+checks only: imported under `TYPE_CHECKING`, as every start would pay for building the types. Whoever makes or reads a name by its literal
+is checked by mypy, and a test holds these types against the declarations. A value of None is `unknown` to a row."""
 
 
 from __future__ import annotations

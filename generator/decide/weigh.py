@@ -28,10 +28,9 @@ _UNKNOWN = 9.0
 
 
 def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Checkpoint | None = None, made: Made | None = None) -> int:
-    """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out.
-
-    A published `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it
-    says of them, matrix by matrix. A GGUF whose header is known is what that says, tensor by tensor."""
+    """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out. A published
+    `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it says of them, matrix by
+    matrix. A GGUF whose header is known is what that says, tensor by tensor."""
     architecture, model = context.model.architecture, context.model
     entry = _as_published(context, method, checkpoint)
     if entry["family"] == "gguf":
@@ -47,9 +46,8 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
 
 @remembered
 def served(context: Context, engine: Engine) -> Context:
-    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out.
-
-    Lookup tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own."""
+    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out. Lookup
+    tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own."""
     since = (engine.facts.get("tables_in_host") or {}).get(context.gpu.vendor)
     tables = tuple(m for m in context.model.architecture.matrices if m.role == "lookup")
     if tables and since and version_key(engine.version) >= version_key(since) and not context.gpu.unified:

@@ -121,7 +121,6 @@ def support_of(book: RuleBook, engine: Engine, key: str, architecture: str, shap
 
 def back_ends_of(engine: Mapping[str, Any], architecture: Architecture) -> dict[str, str]:
     """The back ends of an engine (its facts) that hardware can use, in the order in which they are tried, with the class of speeds of each.
-
     Empty for an engine that has no such choice."""
     own, known = architecture["back_end"], engine.get("back_ends") or ()
     ends = architecture.get("back_ends") or {own.partition("_")[0]: own}
@@ -134,9 +133,8 @@ KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
 
 @remembered
 def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str, shapes: frozenset[str] = frozenset()) -> tuple[str, str | None]:
-    """The cell of the matrix engine × type of KV cache × architecture for a model of these shapes, and its first source.
-
-    `no` for a type that the engine's part of the matrix leaves out, or that this version has no word for."""
+    """The cell of the matrix engine × type of KV cache × architecture for a model of these shapes, and its first source. `no` for a type
+    that the engine's part of the matrix leaves out, or that this version has no word for."""
     row = book.section("kv_cache").get(engine.name, {}).get(dtype)
     if row is None:
         return "no", None

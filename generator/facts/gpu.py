@@ -71,9 +71,7 @@ RATES = ("bandwidth_gb_per_s", "fp16_tflops", "fp8_tflops", "fp4_tflops", "int8_
 
 
 def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
-    """The GPU of a spec.
-
-    Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
+    """The GPU of a spec. Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
     unlisted GPU whose architecture can be neither read nor derived."""
     hardware, wanted = spec.hardware, spec.hardware.gpu
     if any(card != wanted for card in hardware.cards):
@@ -116,9 +114,8 @@ def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
 
 
 def _together(cards: list[Gpu]) -> Gpu:
-    """Unequal cards as one kind: layers are spread by memory and read one card after the other, so rates are means by memory.
-
-    What the cards can compute is taken from the first: the engines that spread layers run on each card what it can."""
+    """Unequal cards as one kind: layers are spread by memory and read one card after the other, so rates are means by memory. What the
+    cards can compute is taken from the first: the engines that spread layers run on each card what it can."""
     total, first = sum(card.capacity_gib for card in cards), cards[0]
     known = [key for key in RATES if all(card.fields.get(key) for card in cards)]
     rates = {key: total / sum(card.capacity_gib / card.fields[key] for card in cards) for key in known}

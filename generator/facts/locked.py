@@ -1,8 +1,6 @@
-"""What the lock says of a spec's model, in the form of a catalogue entry.
-
-Floor 3, pure. An entry of the lock goes before the catalogue's for the same id: its config, its commit, and its checkpoints, so that
-only weights that somebody looked at are planned. What a hub cannot say (parsers, purpose) comes from the catalogue: of the model
-itself, or of the one that it was made of."""
+"""What the lock says of a spec's model, in the form of a catalogue entry. Floor 3, pure. An entry of the lock goes before the catalogue's
+for the same id: its config, its commit, and its checkpoints, so that only weights that somebody looked at are planned. What a hub cannot
+say (parsers, purpose) comes from the catalogue: of the model itself, or of the one that it was made of."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""The model of a spec: its architecture, and where its weights are to be had in which form.
-
-Floor 3; reads only the files that the spec names."""
+"""The model of a spec: its architecture, and where its weights are to be had in which form. Floor 3; reads only the files that the spec
+names."""
 
 from __future__ import annotations
 
@@ -111,10 +110,8 @@ class Model:
 
 
 def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
-    """The model of a spec: by its own files where it names some, else from the catalogue.
-
-    Raises `InputError` for a model that is neither, for files that cannot be read or understood, and for checkpoints
-    of methods that do not exist."""
+    """The model of a spec: by its own files where it names some, else from the catalogue. Raises `InputError` for a model that is neither,
+    for files that cannot be read or understood, and for checkpoints of methods that do not exist."""
     request = spec.model
     name = book.index("models").get(fold(request.id))
     entry: Entry = _entry(book, name) if name is not None else {}
@@ -269,9 +266,8 @@ WITHOUT = {
 
 @contextlib.contextmanager
 def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
-    """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside.
-
-    Files are named from where the spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of."""
+    """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside. Files are named from where the
+    spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of."""
     try:
         yield
     except InputError as error:

@@ -1,6 +1,5 @@
-"""What an engine's own model registry says of a model: whether this version loads it, and whether it needs the repository's code.
-
-Floor 3, pure."""
+"""What an engine's own model registry says of a model: whether this version loads it, and whether it needs the repository's code. Floor 3,
+pure."""
 
 from __future__ import annotations
 

@@ -101,10 +101,9 @@ def cache_cost(
     architecture: ModelArchitecture, layout: Layout, kv_bits: float, rules: CacheRules, *, batched_tokens: int = 8192, sequences: int = 1,
     sliding_tokens: float = 1.0, state_ratio: float = 0.0,
 ) -> CacheCost:  # fmt: skip
-    """The cost of the cache on the fullest GPU: the pipeline stage with the most layers.
-
-    `kv_bits` are those of one cached value, scales included (q8_0: 8.5). `batched_tokens` is the engine's step;
-    `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio` and `--mamba-full-memory-ratio`."""
+    """The cost of the cache on the fullest GPU: the pipeline stage with the most layers. `kv_bits` are those of one cached value, scales
+    included (q8_0: 8.5). `batched_tokens` is the engine's step; `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio`
+    and `--mamba-full-memory-ratio`."""
     stages, ways = layout.pipeline_parallel, layout.tensor_parallel
     if rules.by_layer:
         stages, ways = layout.gpus, 1

@@ -1,7 +1,6 @@
-"""Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone.
-
-Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor gets which clause, and
-what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`)."""
+"""Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone. Floor 3, pure. The mixtures stand in
+`rules/facts/methods.yaml` (its header says what the clauses mean); which tensor gets which clause, and what happens to rows that no block
+divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`)."""
 
 from __future__ import annotations
 
@@ -24,10 +23,9 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 @dataclass(frozen=True, slots=True)
 class GgufSizes:
-    """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
-
-    With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
-    copy, `file` does not. `experts` are the routed experts of each layer, a part of `layers`; `largest` is one tensor."""
+    """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix). With tied embeddings the
+    file holds one matrix and a GPU build a second copy, as its output: `output` counts that copy, `file` does not. `experts` are the routed
+    experts of each layer, a part of `layers`; `largest` is one tensor."""
 
     layers: tuple[int, ...]
     embedding: int
@@ -65,9 +63,8 @@ class Placed(NamedTuple):
 
 @by_identity(3, 16_384)
 def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> GgufSizes:
-    """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
-
-    Remembered for the same three objects; they must not change afterwards."""
+    """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place. Remembered for the same three objects;
+    they must not change afterwards."""
     mixture = Mixture.of(method, ggml_types, architecture, imatrix)
     return _sizes(architecture.layers, tensors(architecture, mixture), mixture.tied)
 
@@ -110,10 +107,9 @@ def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
 
 
 def fullest(sizes: GgufSizes, layout: Layout, cpu: bool = False, exact: int = 0) -> int:
-    """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs.
-
-    Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file
-    is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it."""
+    """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs. Input embeddings stay in
+    host memory; the output counts as one more layer, the last. On the CPU all of the file is in RAM. `exact` is the size that a file's own
+    header gives: the estimate is scaled to it."""
     most = sizes.file if cpu else ceil_div(_fullest(sizes, layout.pipeline_parallel), layout.tensor_parallel)
     return most * exact // sizes.file if exact and sizes.file else most
 
@@ -145,9 +141,8 @@ def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float
 
 
 def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int = 0) -> int:
-    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers.
-
-    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory."""
+    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers. With `--n-cpu-moe
+    cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory."""
     if layers < 1:
         return 0
     first = max(0, len(sizes.layers) - (layers - 1))

@@ -201,9 +201,8 @@ def _types(kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mix
 
 
 def _ordinals(kinds: list[_Kind], category: str, mixture: Mixture) -> dict[tuple[int, str], int]:
-    """The number of each tensor among those of its category, in the quantiser's order: by layer, then by name.
-
-    Tensors that get their type by hand are not counted: the quantiser counts where it chooses."""
+    """The number of each tensor among those of its category, in the quantiser's order: by layer, then by name. Tensors that get their type
+    by hand are not counted: the quantiser counts where it chooses."""
     alike = [kind for kind in kinds if kind.category == category]
     names = sorted((layer, kind.name) for kind in alike for layer in kind.layers if mixture.by_hand(kind, layer) is None)
     return {name: number for number, name in enumerate(names)}

@@ -1,6 +1,5 @@
-"""Whether a model's matrices can be cut for tensor parallelism: heads, scale groups, FP8 blocks.
-
-Floor 3, pure. Engines refuse to start where these do not divide (sources in `rules/default/reject`)."""
+"""Whether a model's matrices can be cut for tensor parallelism: heads, scale groups, FP8 blocks. Floor 3, pure. Engines refuse to start
+where these do not divide (sources in `rules/default/reject`)."""
 
 from __future__ import annotations
 
@@ -15,10 +14,9 @@ NOT_PADDED: Mapping[int, int] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The lengths, in values, that tensor parallelism divides: each once.
-
-    `inputs` are cut along the input of a row-parallel matrix, `outputs` along the output of a column-parallel one;
-    `expert_inputs` and `expert_outputs` the same of routed experts, which expert parallelism leaves whole."""
+    """The lengths, in values, that tensor parallelism divides: each once. `inputs` are cut along the input of a row-parallel matrix,
+    `outputs` along the output of a column-parallel one; `expert_inputs` and `expert_outputs` the same of routed experts, which expert
+    parallelism leaves whole."""
 
     inputs: frozenset[int]
     outputs: frozenset[int]
@@ -34,9 +32,8 @@ class Cuts:
 
 
 def cuts(architecture: ModelArchitecture, wide: frozenset[str] = frozenset()) -> Cuts:
-    """The lengths of a model that may be quantised in groups or blocks, without those of the roles that stay in 16 bits (`wide`).
-
-    Keys and values are left out: where there are fewer KV heads than GPUs they are repeated, not cut."""
+    """The lengths of a model that may be quantised in groups or blocks, without those of the roles that stay in 16 bits (`wide`). Keys and
+    values are left out: where there are fewer KV heads than GPUs they are repeated, not cut."""
     quantized = [m for m in architecture.matrices if m.quantizable and m.role not in wide and m.name not in ("attn_k", "attn_v")]
 
     def lengths(split: str, of_experts: bool) -> frozenset[int]:

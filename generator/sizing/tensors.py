@@ -86,10 +86,9 @@ def shape_on_gpu(matrix: Matrix, layout: Layout, kv_rows: int) -> tuple[int, int
 
 
 def padded_mxfp4(matrix: Matrix, rows: int, columns: int, capability: float) -> tuple[int, int]:
-    """Rows and columns of an MXFP4 expert as its kernel wants them (source `vllm-mxfp4-padding`).
-
-    Weight-only Marlin below compute capability 9 pads the expert's width to 128 and the hidden size to 256, Triton on
-    9.0 the width to 128 and then every input to 256, FlashInfer on 10 and later both to 256."""
+    """Rows and columns of an MXFP4 expert as its kernel wants them (source `vllm-mxfp4-padding`). Weight-only Marlin below compute
+    capability 9 pads the expert's width to 128 and the hidden size to 256, Triton on 9.0 the width to 128 and then every input to 256,
+    FlashInfer on 10 and later both to 256."""
     if columns == 1:
         return rows, columns
     width, hidden = (columns, rows) if matrix.split == "row" else (rows, columns)

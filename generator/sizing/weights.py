@@ -30,11 +30,9 @@ def weight_bytes(architecture: ModelArchitecture, method: Method, layout: Layout
 
 
 def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> Mapping[str, float]:
-    """The same bytes by the role of the matrices, and the rotary table; they must not be changed.
-
-    Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
-    with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
-    capability: the kernels for MXFP4 experts pad their weights differently."""
+    """The same bytes by the role of the matrices, and the rotary table; they must not be changed. Where the checkpoint is itself quantised
+    with a method of the same family its own layout decides, matrix by matrix; with any other family (another checkpoint of the same model)
+    the method does. `capability` is the GPU's compute capability: the kernels for MXFP4 experts pad their weights differently."""
     return _fullest_stage(architecture, method, layout._replace(replicas=1), capability)
 
 

@@ -18,10 +18,9 @@ def hardware_shape(
     entry: Gpu, architecture: Architecture, method: Method, numbers: Numbers, *, interconnect: str | None = None, across: bool = False,
     host_bandwidth: float | None = None, back_end: str | None = None,
 ) -> HardwareShape:  # fmt: skip
-    """The shape of a GPU (an entry of the catalogue, or a spec's own) of an architecture for a method (an entry of methods.yaml).
-
-    What a catalogue entry does not say is 0, but for the links and the host's memory (`host_bandwidth` in GB/s): a threshold
-    stands for an unknown one. `back_end` is the class of llama.cpp's speeds, where it is not the architecture's own."""
+    """The shape of a GPU (an entry of the catalogue, or a spec's own) of an architecture for a method (an entry of methods.yaml). What a
+    catalogue entry does not say is 0, but for the links and the host's memory (`host_bandwidth` in GB/s): a threshold stands for an unknown
+    one. `back_end` is the class of llama.cpp's speeds, where it is not the architecture's own."""
     host, factors = host_bandwidth or numbers("speed.host_bandwidth"), architecture.get("speed") or {}
     bandwidth = float(entry.get("bandwidth_gb_per_s") or 0.0)
     of_host = not bandwidth and architecture["vendor"] == "cpu"
@@ -41,11 +40,9 @@ def hardware_shape(
 
 
 def _arithmetic(entry: Gpu, architecture: Architecture, method: Method) -> tuple[str, float]:
-    """What the kernels of a method compute in on this GPU, and its TFLOPS (0: as in 16 bits).
-
-    Where the hardware lacks the method's own arithmetic the weights are unpacked to 16 bits; where it has it, but nobody says how
-    fast, it is taken to be as fast as in 16 bits. MXFP4 weights meet 8-bit
-    activations on hardware with FP4 units, and 16-bit ones elsewhere (source `speed-mxfp4-activations`)."""
+    """What the kernels of a method compute in on this GPU, and its TFLOPS (0: as in 16 bits). Where the hardware lacks the method's own
+    arithmetic the weights are unpacked to 16 bits; where it has it, but nobody says how fast, it is taken to be as fast as in 16 bits.
+    MXFP4 weights meet 8-bit activations on hardware with FP4 units, and 16-bit ones elsewhere (source `speed-mxfp4-activations`)."""
     family, bits = method.get("family"), float(method.get("weight_bits") or 16)
     if family == "float" or bits >= 16:
         return "bf16", 0.0

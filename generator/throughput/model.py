@@ -20,9 +20,8 @@ _ASIDE = frozenset({"embedding", "lookup", "vision", "mtp"})
 
 @by_identity(2, 1024)
 def model_shape(architecture: ModelArchitecture, method: Method) -> ModelShape:
-    """The shape of a model in a method (an entry of methods.yaml). Remembered for the same two objects.
-
-    GGUF types mix: their bytes are shared by parameters, and all is multiplied in 16 bits."""
+    """The shape of a model in a method (an entry of methods.yaml). Remembered for the same two objects. GGUF types mix: their bytes are
+    shared by parameters, and all is multiplied in 16 bits."""
     gguf, own = method.get("family") == "gguf", own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     size, low, full = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]  # of everything else, of the experts
