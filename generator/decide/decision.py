@@ -13,13 +13,13 @@ from generator.decide.automatic import best, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, kv_bits_of, numbers_of, reasons, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, numbers_for, reasons, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
 from generator.decide.normalised_spec import normalised
 from generator.decide.offload import partly_offloaded, placement_of
-from generator.decide.parallel import arranged, units_of
+from generator.decide.parallel import UNCUT, Units, arranged, units_of
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
@@ -115,6 +115,7 @@ class _Case(NamedTuple):
     facts: PairFacts
     sources: Sources
     found: tuple[Reason, ...]
+    units: Units = UNCUT
 
 
 class _Decision:
@@ -212,12 +213,15 @@ class _Decision:
     def _sizes(self, case: _Case) -> None:
         """Weigh every layout of a pair; stages of a pipeline only where nothing else works."""
         facts = cast("PairFacts", {**case.facts, **target_names(self.context, case.pair, case.facts)})
-        case, before = case._replace(facts=facts), len(self.working)
+        case, before = self._in_units(case._replace(facts=facts)), len(self.working)
         for layout in layouts(self.context, case.pair.engine):
             self._layout(case, layout)
         if len(self.working) == before:
             for layout in stages(self.context, case.pair.engine):
                 self._layout(case, layout)
+
+    def _in_units(self, case: _Case) -> _Case:
+        return case._replace(units=units_of(self.context, case.pair.engine, case.pair.method, case.pair.checkpoint))
 
     def _wants_figures(self, pair: Pair) -> bool:
         """A pinned candidate keeps its estimate even where it is rejected, if its format can be sized for the engine."""
@@ -239,10 +243,9 @@ class _Decision:
 
     def _layout(self, case: _Case, layout: Layout) -> None:
         if case.pair.made is not None:
-            case = case._replace(pair=suited(self.context, case.pair, layout))
+            case = self._in_units(case._replace(pair=suited(self.context, case.pair, layout)))
         pair, candidate = case.pair, case.candidate
-        units = units_of(self.context, pair.engine, pair.method, pair.checkpoint)
-        layout, names = arranged(self.context, pair.engine, layout, units)
+        layout, names = arranged(self.context, pair.engine, layout, case.units)
         facts: LayoutFacts = {**case.facts, **names}
         split = {"group_size": pair.made.group_size if pair.made else candidate.group_size, **layout._asdict()}
         found = (*case.found, *reasons("reject", LAYOUT, facts, case.sources, self.book))
@@ -291,13 +294,12 @@ class _Decision:
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
-        older = pair.engine.older_numbers(self.context.gpu.device, self.context.model.architecture)
-        numbers = numbers_of(self.book, pair.engine.version, older)
+        numbers = numbers_for(self.context, pair.engine)
         context = served(self.context, pair.engine)
         weights = weights_on_gpu(context, pair.method, layout, pair.checkpoint, pair.made)
         weights += projector_bytes(self.context, pair.engine, pair.checkpoint)
         bits, more = kv_bits_of(self.book, kv_dtype), beside(self.context, pair.engine, pair.method, layout)
-        fitted = fit(context, pair.engine.name, layout, weights + more.total, base, bits, numbers, self.trials)
+        fitted = fit(context, pair.engine, layout, weights + more.total, base, bits, numbers, self.trials)
         if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
             fitted = partly_offloaded(drafting(self.context, pair.engine), pair, layout, base, bits, numbers, more.total) or fitted
         apart = more.total and not self.context.gpu.sizes  # of unequal cards the fullest may be without them

@@ -60,7 +60,7 @@ def partly_offloaded(
         return None
     beside += projector_bytes(context, pair.engine, pair.checkpoint)
     room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers, beside)
-    wish = wish_of(context, pair.engine.name, layout, base, numbers)
+    wish = wish_of(context, pair.engine, layout, base, numbers)
     loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
     load, one = loads[-1], room.placed(loads[-1])
     fits = one is not None and room.has(one, memory)

@@ -29,6 +29,10 @@ class Units(NamedTuple):
     tables: int
 
 
+UNCUT = Units(None, None, (), frozenset(), 0)
+"""Of what may be cut everywhere."""
+
+
 def units_of(context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None) -> Units:
     """The units of a method, as a checkpoint has them."""
     entry = context.book.section("methods")[method]

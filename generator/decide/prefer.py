@@ -104,10 +104,11 @@ class Contests:
         if index is None or self.estimated(best) is None:
             return best, []
         row, steps = self.rows[index], list[Step]()
-        level = [one for one in found if self.estimated(one) is not None]
+        level = list(found)
         for policy in self.rows[:index]:
             of_best, *each = scores(policy, [best.facts, *(one.facts for one in level)])
             level = [one for one, its in zip(level, each, strict=True) if its == of_best]
+        level = [one for one in level if self.estimated(one) is not None]
         while True:
             mine = self._figures(row.unbeaten, best)
             better = [
