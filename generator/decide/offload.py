@@ -55,8 +55,10 @@ def partly_offloaded(
     """The settings nearest to what is asked for that cost few bytes of the host; None where that is no way to run the model. `beside` are
     bytes that the first GPU holds besides."""
     memory, pinned = context.spec.hardware.host_memory_gib, context.pinned("cpu_experts")
-    spread = bool(context.gpu.sizes)
-    if (memory is None and not pinned and not spread) or not _can(context, pair.engine, layout):
+    spread, gpu = bool(context.gpu.sizes), context.gpu
+    if (memory is None and not pinned and not spread) or gpu.vendor in ("cpu", "apple") or gpu.unified:
+        return None
+    if layout.replicas > 1 or not pair.engine.has("gpu_layers"):
         return None
     beside += projector_bytes(context, pair.engine, pair.checkpoint)
     room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers, beside)
@@ -150,11 +152,6 @@ def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: 
         start += many
     _, here, cached, card = max(found)
     return _Held(here, of_layers(cells, cached + 1, count, 1), ceil_div(cost.bytes_per_token * cached, count), split, card)
-
-
-def _can(context: Context, engine: Engine, layout: Layout) -> bool:
-    gpu = context.gpu
-    return gpu.vendor not in ("cpu", "apple") and not gpu.unified and engine.has("gpu_layers") and layout.replicas == 1
 
 
 class _Room:

@@ -11,7 +11,7 @@ from generator.facts.model import Checkpoint
 from generator.quantity import GIB, version_key
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
-from generator.sizing.split import Cuts, cuts
+from generator.sizing.tensors import Cuts, cuts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import LayoutNames

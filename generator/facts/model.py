@@ -198,7 +198,9 @@ def _architecture(
         from generator.facts.config_file import read_config
 
         with _named_by(spec, "config", request.config):
-            path = _config_path(spec, request.config)
+            path = spec.named_file(("model", "config"), request.config)
+            if os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long names
+                path = spec.readable(("model", "config"), path / "config.json")
             config = read_config(path, lambda beside: spec.readable(("model", "config"), beside))
             try:
                 architecture = from_config(config, book.section("families"), Place(str(path)))
@@ -283,12 +285,6 @@ def _at_spec(spec: DeploymentSpec, problem: Problem, key: str, written: str, pla
     if problem.code not in ("unreadable", "lfs-pointer"):
         return problem._replace(place=inside)
     return Problem(problem.code, f"{inside.path if inside else written}: {problem.message}{WITHOUT[key]}", place)
-
-
-def _config_path(spec: DeploymentSpec, written: str) -> Path:
-    """A folder stands for the config.json in it."""
-    path = spec.named_file(("model", "config"), written)
-    return spec.readable(("model", "config"), path / "config.json") if os.path.isdir(path) else path  # noqa: PTH112 - is_dir() raises for long names
 
 
 def _safetensors_path(spec: DeploymentSpec, written: str) -> Path:

@@ -1,10 +1,15 @@
-"""The tensors that an engine holds, as it merges and splits a model's matrices, and what PyTorch's allocator adds.
+"""The tensors that an engine holds, as it merges and splits a model's matrices, what PyTorch's allocator adds, and where they
+can be cut for tensor parallelism: heads, scale groups, FP8 blocks. Engines refuse to start where these do not divide (sources in
+`rules/default/reject`).
 
 Floor 3, pure. Engines fuse query, key and value, gate and up, and all experts of a layer into one tensor each. The
 allocator hands out whole segments: an allocation of 10 MiB or more is rounded up to 2 MiB where less than 1 MiB would
 be left over, smaller ones come out of segments of 20 MiB (source `pytorch-caching-allocator`)."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
 from generator.quantity import MIB, by_identity, ceil_div, ceil_to
@@ -19,6 +24,8 @@ _FUSED = {
     "ffn_gate": "gate_up", "ffn_up": "gate_up", "ffn_gate_shexp": "gate_up_shexp", "ffn_up_shexp": "gate_up_shexp", "ffn_gate_exps": "w13",
     "ffn_up_exps": "w13", "attn_q_a": "qkv_a", "attn_kv_a_mqa": "qkv_a",
 }  # fmt: skip
+
+NOT_PADDED: Mapping[int, int] = MappingProxyType({})
 
 
 def allocated(size: int) -> float:
@@ -117,3 +124,34 @@ def scales_of(rows: int, columns: int, storage: Storage) -> int:
     if storage.group_size:
         return rows * ceil_div(columns, storage.group_size)
     return rows if storage.channel else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """The lengths, in values, that tensor parallelism divides: each once. `inputs` are cut along the input of a row-parallel matrix,
+    `outputs` along the output of a column-parallel one; `expert_inputs` and `expert_outputs` the same of routed experts, which expert
+    parallelism leaves whole."""
+
+    inputs: frozenset[int]
+    outputs: frozenset[int]
+    expert_inputs: frozenset[int]
+    expert_outputs: frozenset[int]
+
+    def divide(self, parts: int, unit: int, experts_whole: bool, outputs_too: bool, padded: Mapping[int, int] = NOT_PADDED) -> bool:
+        """Whether every cut length, divided by `parts`, is a whole number of `unit` values; `padded` replaces lengths."""
+        lengths = self.inputs | (self.outputs if outputs_too else frozenset())
+        if not experts_whole:
+            lengths |= self.expert_inputs | (self.expert_outputs if outputs_too else frozenset())
+        return all(padded.get(length, length) % (parts * unit) == 0 for length in lengths)
+
+
+def cuts(architecture: ModelArchitecture, wide: frozenset[str] = frozenset()) -> Cuts:
+    """The lengths of a model that may be quantised in groups or blocks, without those of the roles that stay in 16 bits (`wide`). Keys and
+    values are left out: where there are fewer KV heads than GPUs they are repeated, not cut."""
+    quantized = [m for m in architecture.matrices if m.quantizable and m.role not in wide and m.name not in ("attn_k", "attn_v")]
+
+    def lengths(split: str, of_experts: bool) -> frozenset[int]:
+        cut = [m for m in quantized if (m.shard == "expert") is of_experts and (m.split if of_experts else m.shard) == split]
+        return frozenset(m.columns if split == "row" else m.rows for m in cut)
+
+    return Cuts(lengths("row", False), lengths("column", False), lengths("row", True), lengths("column", True))
