@@ -1,8 +1,7 @@
-"""The parts of one layer, and the merging of equal parts of many layers into the matrices of an architecture.
-
-Floor 3, pure. Names are llama.cpp's tensor names, without layer number and `.weight` (`rules/parts.json` has them), so that one
-architecture serves GGUF mixtures and safetensors alike; `ffn_…_exps` are all experts of a layer, `ffn_…_shexp` its shared ones, `v.…` the
-vision tower, NAME.bias the bias of NAME."""
+"""The parts of one layer, and the merging of equal parts of many layers into the matrices of an architecture. Floor 3, pure. Names are
+llama.cpp's tensor names, without layer number and `.weight` (`rules/parts.json` has them), so that one architecture serves GGUF mixtures
+and safetensors alike; `ffn_…_exps` are all experts of a layer, `ffn_…_shexp` its shared ones, `v.…` the vision tower, NAME.bias the bias of
+NAME."""
 
 from __future__ import annotations
 

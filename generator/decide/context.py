@@ -28,12 +28,10 @@ from generator.spec.deployment import DeploymentSpec
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """One spec, resolved: its model, GPU and workload, and how the defaults came about.
-
-    `thorough` considers methods in file formats that an engine does not read, too: they only matter to who asks why not.
-    With `making`, a method's weights are made by a job even where they can be had. `kept` is what the lock chose, by the names of pins: the
-    decision stays within it, and rules still read only what the spec pins. `extension` is a longer context by YaRN,
-    `speculation` what drafts tokens. `memo` holds what the decision has worked out."""
+    """One spec, resolved: its model, GPU and workload, and how the defaults came about. `thorough` considers methods in file formats that
+    an engine does not read, too: they only matter to who asks why not. With `making`, a method's weights are made by a job even where they
+    can be had. `kept` is what the lock chose, by the names of pins: the decision stays within it, and rules still read only what the spec
+    pins. `extension` is a longer context by YaRN, `speculation` what drafts tokens. `memo` holds what the decision has worked out."""
 
     spec: DeploymentSpec
     book: RuleBook

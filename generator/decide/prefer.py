@@ -1,8 +1,7 @@
-"""Prefer: the criteria of the `prefer` table, and the contests in which they find the best candidate.
-
-Floor 5, pure. Criteria are compared one after the other, in three contests: the layouts of each engine and method, the methods of
-each engine, the engines. Figures compared `beyond: uncertainty` only count where they differ by more than such estimates err
-against each other, and common errors cancel more the more two candidates have in common: hence the three contests."""
+"""Prefer: the criteria of the `prefer` table, and the contests in which they find the best candidate. Floor 5, pure. Criteria are compared
+one after the other, in three contests: the layouts of each engine and method, the methods of each engine, the engines. Figures compared
+`beyond: uncertainty` only count where they differ by more than such estimates err against each other, and common errors cancel more the
+more two candidates have in common: hence the three contests."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _data(context: Context, entry: Entry, facts: TrainingMethod, teacher: Mappin
         made["teacher"] = teacher
     for section in dict.fromkeys((*entry["numbers"], *facts.get("numbers", {}), *facts["settings"])):
         named = {**entry["numbers"].get(section, {}), **facts.get("numbers", {}).get(section, {})}
-        made[section] = {**facts["settings"].get(section, {}), **{key: _plain(numbers(word)) for key, word in named.items()}}
+        made[section] = {**facts["settings"].get(section, {}), **{key: int(n) if (n := numbers(word)).is_integer() else n for key, word in named.items()}}
     if share := made.get("pruning", {}).get("layers"):  # the share of them that goes
         made["pruning"]["layers"] = layers - int(layers * share)
     given = (context.spec.quantize or {}).get("calibration") or {}
@@ -108,10 +108,6 @@ def _data(context: Context, entry: Entry, facts: TrainingMethod, teacher: Mappin
     made["data"] |= {"file": given["file"]} if given.get("file") else texts
     made["data"] |= {key: given[key] for key in ("samples", "tokens") if key in given}
     return made
-
-
-def _plain(number: float) -> float:
-    return int(number) if number.is_integer() else number
 
 
 def _loaded(context: Context, name: object, revision: object) -> dict[str, object]:

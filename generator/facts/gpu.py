@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import field, replace
@@ -150,43 +151,32 @@ def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Ent
 
 
 def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) -> Entry:
-    architectures = book.section("architectures")
-    vendor = wanted.get("vendor", "nvidia")
-    capability = wanted.get("compute_capability")
+    def wrong(key: str, code: str, message: str) -> InputError:
+        return InputError(spec.problem((*spec.hardware.at, *([key] if key else [])), code, message))
+
+    architectures, vendor = book.section("architectures"), wanted.get("vendor", "nvidia")
+    capability, architecture = wanted.get("compute_capability"), wanted.get("architecture")
     if capability is not None:
-        capability = _number(capability)
-        if capability is None:
-            place = (*spec.hardware.at, "compute_capability")
-            raise InputError(spec.problem(place, "wrong-type", f"{wanted['compute_capability']!r} is no compute capability such as 8.9"))
-    architecture = wanted.get("architecture")
+        with contextlib.suppress(ValueError):
+            capability = float(capability)
+        if not isinstance(capability, float) or not isfinite(capability) or capability <= 0:
+            raise wrong("compute_capability", "wrong-type", f"{wanted['compute_capability']!r} is no compute capability such as 8.9")
     if architecture is not None and architecture not in architectures:
         near = did_you_mean(architecture, architectures)
-        place = (*spec.hardware.at, "architecture")
-        raise InputError(spec.problem(place, "unknown-architecture", f"{architecture!r} is no architecture{near} (one of {', '.join(architectures)})"))
+        raise wrong("architecture", "unknown-architecture", f"{architecture!r} is no architecture{near} (one of {', '.join(architectures)})")
     if architecture is None and capability is not None:
         architecture = next((a for a, e in architectures.items() if capability in (e.get("compute_capabilities") or ())), None)
     if architecture is None:
         alone = [a for a, e in architectures.items() if e["vendor"] == vendor]
         architecture = alone[0] if len(alone) == 1 or vendor == "cpu" else None
     if architecture is None:
-        message = f"give the `architecture` of this GPU (one of {', '.join(architectures)}), or its `compute_capability`"
-        raise InputError(spec.problem(spec.hardware.at, "missing-key", message))
+        raise wrong("", "missing-key", f"give the `architecture` of this GPU (one of {', '.join(architectures)}), or its `compute_capability`")
     made_by = architectures[architecture]["vendor"]
     if made_by != wanted.get("vendor", made_by):
-        message = f"{architecture} is an architecture of {made_by}, not of {vendor}"
-        raise InputError(spec.problem((*spec.hardware.at, "vendor"), "bad-value", message))
-    vendor = made_by
-    if vendor == "nvidia" and capability is None:
+        raise wrong("vendor", "bad-value", f"{architecture} is an architecture of {made_by}, not of {vendor}")
+    if made_by == "nvidia" and capability is None:
         capability = architectures[architecture]["compute_capabilities"][0]
-    return cast("Entry", {**wanted, "vendor": vendor, "architecture": architecture, "compute_capability": capability, "memory_gib": wanted["memory_gib"]})
-
-
-def _number(word: str | float) -> float | None:
-    try:
-        value = float(word)
-    except ValueError:
-        return None
-    return value if isfinite(value) and value > 0 else None
+    return cast("Entry", {**wanted, "vendor": made_by, "architecture": architecture, "compute_capability": capability})
 
 
 def _capacity(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> tuple[float, str]:

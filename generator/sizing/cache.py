@@ -1,8 +1,7 @@
-"""What the KV cache costs: bytes per token and per sequence on the fullest GPU, and the tokens that a pool holds.
-
-Floor 3, pure. Layers differ in what they keep: full attention every token, sliding windows the last ones, latent attention one vector per
-token that tensor parallelism does not split, Mamba and linear attention one state per sequence. Engines differ in what they make of that:
-`CacheRules` says how, and each engine's own subclass of `CacheCost` counts it (`generator/engines/<engine>/cache.py`)."""
+"""What the KV cache costs: bytes per token and per sequence on the fullest GPU, and the tokens that a pool holds. Floor 3, pure. Layers
+differ in what they keep: full attention every token, sliding windows the last ones, latent attention one vector per token that tensor
+parallelism does not split, Mamba and linear attention one state per sequence. Engines differ in what they make of that: `CacheRules` says
+how, and each engine's own subclass of `CacheCost` counts it (`generator/engines/<engine>/cache.py`)."""
 
 from __future__ import annotations
 
@@ -24,11 +23,10 @@ class Kept(NamedTuple):
 
 
 class CacheCost(NamedTuple):
-    """What the cache costs on the fullest GPU; as it stands, for an engine whose blocks hold tokens of all layers.
-
-    `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the
-    engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's.
-    `grouped`: kinds of layers are cut into groups of equal numbers."""
+    """What the cache costs on the fullest GPU; as it stands, for an engine whose blocks hold tokens of all layers. `full` and `sliding` are
+    its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the engine's unit in tokens,
+    `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's. `grouped`: kinds of
+    layers are cut into groups of equal numbers."""
 
     full: tuple[Kept, ...]
     sliding: tuple[Kept, ...]
@@ -81,11 +79,10 @@ class CacheCost(NamedTuple):
 
 
 class CacheRules(NamedTuple):
-    """How an engine keeps a cache: `counted` by which class, in blocks of `block` tokens.
-
-    `keeps_all`: sliding layers keep every token, too; `chunked_keeps_all`: those with chunked attention do. `by_layer`: a GPU has
-    whole layers, whatever the split. A state has values of `state_bits` and `conv_bits` bits where the model does not say.
-    `partial`: bytes taken for each byte of values that are not compressed yet (0: they are elsewhere)."""
+    """How an engine keeps a cache: `counted` by which class, in blocks of `block` tokens. `keeps_all`: sliding layers keep every token,
+    too; `chunked_keeps_all`: those with chunked attention do. `by_layer`: a GPU has whole layers, whatever the split. A state has values of
+    `state_bits` and `conv_bits` bits where the model does not say. `partial`: bytes taken for each byte of values that are not compressed
+    yet (0: they are elsewhere)."""
 
     counted: type[CacheCost]
     block: int = 1

@@ -1,8 +1,7 @@
-"""Types that single tensors of a GGUF get by hand, as `llama-quantize --tensor-type` takes them.
-
-Floor 3, pure. A key names a kind of tensor (`attn_v`, `output`), layers (`blk.0-1,30-31`: all tensors in them), or a kind in
-layers (`blk.0-1.ffn_down`). The first that matches a tensor holds. Source `lcpp-quant-src`: src/llama-quant.cpp, where a
-pattern is searched for in the lower-case name of a tensor, and a match goes before the mixture."""
+"""Types that single tensors of a GGUF get by hand, as `llama-quantize --tensor-type` takes them. Floor 3, pure. A key names a kind of
+tensor (`attn_v`, `output`), layers (`blk.0-1,30-31`: all tensors in them), or a kind in layers (`blk.0-1.ffn_down`). The first that matches
+a tensor holds. Source `lcpp-quant-src`: src/llama-quant.cpp, where a pattern is searched for in the lower-case name of a tensor, and a
+match goes before the mixture."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Weight bytes on the fullest GPU, tensor by tensor, for checkpoints in safetensors.
-
-Floor 3, pure. A quantised checkpoint decides for each matrix how it is stored; for 16-bit weights that a method quantises, the method's own
-list of what stays in 16 bits does. What one figure of bits per weight misses: embeddings, lm_head, norms, routers and vision towers in 16
-bits, scales and zero points, what tensor parallelism replicates, the rotary table, and the allocator's rounding."""
+"""Weight bytes on the fullest GPU, tensor by tensor, for checkpoints in safetensors. Floor 3, pure. A quantised checkpoint decides for each
+matrix how it is stored; for 16-bit weights that a method quantises, the method's own list of what stays in 16 bits does. What one figure of
+bits per weight misses: embeddings, lm_head, norms, routers and vision towers in 16 bits, scales and zero points, what tensor parallelism
+replicates, the rotary table, and the allocator's rounding."""
 
 from __future__ import annotations
 
@@ -37,12 +36,10 @@ def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout
 
 
 def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded") -> int:
-    """Bytes of the same weights as files: nothing rounded, no rotary table.
-
-    `files` says whether what lies in the files and is not loaded counts, too. In a model's own repository (`published`)
-    that is `unloaded`, stored as it says; in what a tool makes of it (`made`) only what tools carry over, in 16 bits
-    (source `llmc-mtp`, `gptqmodel-mtp`). In the GPTQ layout (a method may have it as `layout`) it is the order of the
-    columns, and the zero points that symmetric groups store all the same."""
+    """Bytes of the same weights as files: nothing rounded, no rotary table. `files` says whether what lies in the files and is not loaded
+    counts, too. In a model's own repository (`published`) that is `unloaded`, stored as it says; in what a tool makes of it (`made`) only
+    what tools carry over, in 16 bits (source `llmc-mtp`, `gptqmodel-mtp`). In the GPTQ layout (a method may have it as `layout`) it is the
+    order of the columns, and the zero points that symmetric groups store all the same."""
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     total = 0

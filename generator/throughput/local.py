@@ -1,8 +1,7 @@
-"""llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read.
-
-Floor 4, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a fixed time per layer
-for launching kernels, which is what small models on fast cards wait for. Layers and experts that stay in the host's memory are read at the
-share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the GPU, once a batch."""
+"""llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read. Floor 4, pure. At
+batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a fixed time per layer for launching
+kernels, which is what small models on fast cards wait for. Layers and experts that stay in the host's memory are read at the share of its
+bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the GPU, once a batch."""
 
 from __future__ import annotations
 

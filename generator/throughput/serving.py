@@ -52,11 +52,9 @@ def _each_token(machine: Machine | LocalMachine, running: float, context: float)
 
 
 def served(machine: Machine | LocalMachine, demand: Demand) -> Served:
-    """One replica under its share of the load.
-
-    Over its life a sequence makes its tokens and waits for the prompts of the others: for a share of them before its own first
-    token, for the rest between its tokens, so that `ttft` + (output_tokens - 1) x `tpot` is the whole request whatever the share.
-    With C asked and m places, a closed loop keeps all m busy: m / request answers a second, and by Little's law
+    """One replica under its share of the load. Over its life a sequence makes its tokens and waits for the prompts of the others: for a
+    share of them before its own first token, for the rest between its tokens, so that `ttft` + (output_tokens - 1) x `tpot` is the whole
+    request whatever the share. With C asked and m places, a closed loop keeps all m busy: m / request answers a second, and by Little's law
     (C = rate x time) a request spends C / m x request here, of which it waits (C - m) / m x request for a place."""
     asked = demand.most if demand.concurrency is None else max(1.0, demand.concurrency / machine.split.replicas)
     running = max(1.0, min(asked, demand.most))

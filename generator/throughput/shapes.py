@@ -9,11 +9,9 @@ SECONDS_OF_HOUR, MILLION = 3600.0, 1e6
 
 
 class ModelShape(NamedTuple):
-    """One model in one method, whole (not yet split over GPUs).
-
-    `dense_bytes` are read by every step, `expert_bytes` by the steps whose tokens are routed to them; the input
-    embedding is in neither. `dense_low` and `dense_full` are parameters that a token is multiplied with in the method's
-    own precision and in 16 bits, `expert_low` and `expert_full` the same of all experts. `attention_flops` per token
+    """One model in one method, whole (not yet split over GPUs). `dense_bytes` are read by every step, `expert_bytes` by the steps whose
+    tokens are routed to them; the input embedding is in neither. `dense_low` and `dense_full` are parameters that a token is multiplied
+    with in the method's own precision and in 16 bits, `expert_low` and `expert_full` the same of all experts. `attention_flops` per token
     and cached token. `head` parameters make the logits: every step, but once per prompt."""
 
     layers: int
@@ -162,12 +160,10 @@ class Range(NamedTuple):
 
 
 class Speed(NamedTuple):
-    """What a deployment does under a load.
-
-    `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in milliseconds. `limit` is what takes most
-    of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds fewer sequences than were asked for. `basis`
-    names the class of measurements that the bounds come from. `concurrency` sequences run at once, of the `asked` (None: as many as there
-    is room for); those that find no place wait, and their wait is in `ttft_ms`."""
+    """What a deployment does under a load. `output_tokens_per_second` of the whole deployment, `per_gpu`, `per_user` (1 / TPOT), times in
+    milliseconds. `limit` is what takes most of a step: bandwidth, compute, communication, host, or kv-capacity where the cache holds fewer
+    sequences than were asked for. `basis` names the class of measurements that the bounds come from. `concurrency` sequences run at once,
+    of the `asked` (None: as many as there is room for); those that find no place wait, and their wait is in `ttft_ms`."""
 
     output_tokens_per_second: Range
     ttft_ms: Range | None
