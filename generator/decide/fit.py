@@ -83,14 +83,9 @@ def fit(
         last = _with_room(sizer, last, wish, base)
     load, held, footprint = last.parts.load, last.parts.held, sizer.footprint(last)
     return Fitted(
-        load, last.fraction, footprint, sizer.kv_cache(last, footprint),
-        context_lowered=load.max_model_len < wish.context,
-        sequences_lowered=held < wish.sequences and context.workload.concurrency is not None,
-        fits=fits,
-        asked=wish,
-        held=held,
-        replicas=layout.servers,
-        stretched=sizer.stretched,
+        load, last.fraction, footprint, sizer.kv_cache(last, footprint), context_lowered=load.max_model_len < wish.context,
+        sequences_lowered=held < wish.sequences and context.workload.concurrency is not None, fits=fits, asked=wish, held=held,
+        replicas=layout.servers, stretched=sizer.stretched,
     )  # fmt: skip
 
 
@@ -190,7 +185,7 @@ def wish_of(context: Context, engine: Engine, layout: Layout, base: Mapping[str,
     length = context.pinned("max_model_len") or workload.max_context
     length_fixed = context.pinned("max_model_len") is not None or "max_context" in given
     least_length = length if length_fixed else min(length, workload.tokens)
-    cap, least, slots = context.pinned("max_num_seqs"), 1, by_slot(engine)
+    cap, least, slots = context.pinned("max_num_seqs"), 1, "gguf" in engine.facts["formats"]  # slots of a whole context each, no pool
     first = slots and "concurrency" in given and workload.concurrency is not None
     sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.servers)
     if cap is not None and slots:
@@ -212,11 +207,6 @@ def longest_input(context: Context, length: int) -> int:
     if context.task != "generate":
         return length
     return max(1, length - max(1, min(context.workload.output_tokens, length // 2)))
-
-
-def by_slot(engine: Engine) -> bool:
-    """Whether an engine allocates the whole context of every slot, and has no pool that sequences share."""
-    return "gguf" in engine.facts["formats"]
 
 
 def trials(wish: Wish) -> Iterator[tuple[int, int, int]]:
@@ -262,7 +252,8 @@ class _Sizer:
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
         self.kv_bits, self.eager, self.covers, self.numbers = kv_bits, eager, covers, numbers
         self.known = known.setdefault((engine.name, layout._replace(replicas=1), kv_bits, eager), {})
-        self.whole = by_slot(engine)
+        self.whole = "gguf" in engine.facts["formats"]
+        """whether the engine allocates the whole context of every slot, and has no pool that sequences share"""
         self.memory = ENGINES[engine.name].memory
         self.pinned = context.pinned("gpu_memory_utilization")
         self.device, self.floor = device_of(context), numbers("headroom.floor")

@@ -98,26 +98,18 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
     copies = facts.get("moe" if architecture.moe else "dense")
     apart = copies == "processes" and version_key(engine.version) >= version_key(facts.get("processes_since") or engine.version)
     return {
-        "tensor_parallel": parts,
-        "pipeline_parallel": layout.pipeline_parallel,
-        "replicas": layout.replicas,
-        "gpus_used": used,
-        "gpus_idle": context.gpus - used,
-        "expert_parallel": layout.expert_parallel,
-        "data_parallel": layout.data_parallel,
+        "tensor_parallel": parts, "pipeline_parallel": layout.pipeline_parallel, "replicas": layout.replicas, "gpus_used": used,
+        "gpus_idle": context.gpus - used, "expert_parallel": layout.expert_parallel, "data_parallel": layout.data_parallel,
         "parallel.ranks": layout.ranks,
         "parallel.experts_divide": not layout.expert_parallel or (architecture.experts > 0 and architecture.experts % layout.ranks == 0),
         "engine.attention_ranks": ranks is not None and version_key(engine.version) >= version_key(ranks["since"]),
         "parallel.heads_divide": not heads or heads % parts == 0,
         "parallel.kv_heads_repeat": bool(kv_heads) and not architecture.mla and kv_heads % parts != 0,
-        "parallel.groups_divide": _groups(context, layout, units),
-        "parallel.blocks_divide": _blocks(context, layout, units),
+        "parallel.groups_divide": _groups(context, layout, units), "parallel.blocks_divide": _blocks(context, layout, units),
         "tables.fit_host": (None if units.tables else True) if memory is None else units.tables * layout.replicas <= memory * nodes * GIB,
         "parallel.layers_enough": not architecture.layers or layout.pipeline_parallel <= architecture.layers,
-        "parallel.across_nodes": layout.gpus > context.spec.hardware.gpus_per_node,
-        "engine.splits_tensors": engine.has("tensor_parallel"),
+        "parallel.across_nodes": layout.gpus > context.spec.hardware.gpus_per_node, "engine.splits_tensors": engine.has("tensor_parallel"),
         "engine.splits_layers": engine.has("pipeline_parallel") or "gguf" in engine.facts["formats"],
         "engine.replicates": engine.has("data_parallel") and copies in (None, "own"),
-        "engine.replicates_apart": apart and used <= context.spec.hardware.gpus_per_node,
-        "engine.spans_nodes": engine.has("nodes"),
-    }
+        "engine.replicates_apart": apart and used <= context.spec.hardware.gpus_per_node, "engine.spans_nodes": engine.has("nodes"),
+    }  # fmt: skip

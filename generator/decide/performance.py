@@ -98,15 +98,11 @@ class Speeds:
             return self.no_names
         output, tpot, ttft = speed.output_tokens_per_second.value, speed.tpot_ms, speed.ttft_ms
         return {
-            "speed.output_tokens_per_second": output,
-            "speed.tpot_ms": tpot.value,
-            "speed.ttft_ms": ttft.value if ttft else None,
-            "objective.missed": int(bool(
-                (self.tpot and tpot.value > self.tpot) or (self.ttft and (ttft is None or ttft.value > self.ttft))
-            )),
+            "speed.output_tokens_per_second": output, "speed.tpot_ms": tpot.value, "speed.ttft_ms": ttft.value if ttft else None,
+            "objective.missed": int(bool((self.tpot and tpot.value > self.tpot) or (self.ttft and (ttft is None or ttft.value > self.ttft)))),
             "objective.tpot_ratio": tpot.low / self.tpot if self.tpot else None,
             "objective.ttft_ratio": ttft.low / self.ttft if self.ttft and ttft else None,
-        }
+        }  # fmt: skip
 
     def setting(self, candidate: Candidate) -> Setting:
         """A sized candidate as the speed model sees it."""
