@@ -80,8 +80,8 @@ def caches(keys: Keys, tensors: LayerTensors, main_layers: int, family: Family) 
         found = False
         if tensors.has(layer, "attn_kv_a_mqa"):
             group = _latent(keys, tensors, kv_heads[layer])
-        elif not _attends(tensors, layer):
-            group = None
+        elif not tensors.has(layer, "attn_k", "attn_q", "attn_v") and (not tensors.has(layer, "attn_qkv") or tensors.stateful(layer)):
+            group = None  # no softmax attention: linear attention has `attn_qkv` too, but with state-space tensors
         else:
             found = True
             group = _attention(keys, kv_heads[layer], sliding[layer], chunked) if layer < owners else None
@@ -94,13 +94,6 @@ def caches(keys: Keys, tensors: LayerTensors, main_layers: int, family: Family) 
     if not counts:
         raise keys.unknown("no layer keeps keys and values or a state, so it does not generate text")
     return tuple(replace(group, layers=layers) for group, layers in counts.items())
-
-
-def _attends(tensors: LayerTensors, layer: int) -> bool:
-    """Whether the layer has softmax attention; linear attention also has `attn_qkv`, but with state-space tensors."""
-    if tensors.has(layer, "attn_k", "attn_q", "attn_v"):
-        return True
-    return tensors.has(layer, "attn_qkv") and not tensors.stateful(layer)
 
 
 def _attention(keys: Keys, heads: int, window: int, chunked: bool) -> CacheGroup | None:

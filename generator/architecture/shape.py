@@ -29,12 +29,11 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """`count` equal weight matrices of `rows` × `columns` (output × input features); a vector has one column.
-
-    `shard` is its tensor-parallel split: its rows (`column` parallel, as the field calls it), its columns (`row` parallel), the vocabulary
-    (padded), by experts (each expert is split like `column`/`row` without expert parallelism and kept whole with it; `split` is the
-    direction), or not at all. `heads` are units that are not split further: with more GPUs than heads each GPU keeps one (KV heads).
-    `storage` is the checkpoint's own storage, if quantized; None leaves it to the method."""
+    """`count` equal weight matrices of `rows` × `columns` (output × input features); a vector has one column. `shard` is its
+    tensor-parallel split: its rows (`column` parallel, as the field calls it), its columns (`row` parallel), the vocabulary (padded), by
+    experts (each expert is split like `column`/`row` without expert parallelism and kept whole with it; `split` is the direction), or not
+    at all. `heads` are units that are not split further: with more GPUs than heads each GPU keeps one (KV heads). `storage` is the
+    checkpoint's own storage, if quantized; None leaves it to the method."""
 
     name: str
     role: Role

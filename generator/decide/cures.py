@@ -72,7 +72,9 @@ def _kinds(context: Context, plan: Plan, helps: Callable[[DeploymentSpec], bool]
         yield False, _without(spec, "pin", "max_num_seqs")
     if "memory.headroom" in read:
         yield True, _more_gpus(spec, book)
-        yield True, _host_memory(spec, book)
+        sizes = (1 << power for power in range(4, int(book.number("host.most_memory_gib")).bit_length()))
+        larger = (size for size in sizes if size > (spec.hardware.host_memory_gib or 0))
+        yield True, (_with(spec, "hardware", "host_memory_gib", size) for size in larger)
     if "quality.over_limit" in read:
         yield False, _without(spec, "workload", "max_quality_loss_percent")
     for key in spec.pin:
@@ -138,11 +140,6 @@ def _more_gpus(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
     if not (hardware.gpus or hardware.devices or hardware.mig):
         yield from (_with(spec, "hardware", "gpus_per_node", count) for count in counts(spec, book) if count > hardware.gpus_per_node)
         yield from (_with(spec, "hardware", "nodes", times * hardware.nodes) for times in (2, 4))
-
-
-def _host_memory(spec: DeploymentSpec, book: RuleBook) -> Iterator[Attempt]:
-    sizes = (1 << power for power in range(4, int(book.number("host.most_memory_gib")).bit_length()))
-    return (_with(spec, "hardware", "host_memory_gib", size) for size in sizes if size > (spec.hardware.host_memory_gib or 0))
 
 
 def _methods(spec: DeploymentSpec, book: RuleBook) -> list[str]:

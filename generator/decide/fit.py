@@ -1,9 +1,8 @@
-"""Fit: load, cap and room. How much of the workload one GPU's memory holds, and what the engine may hold beyond it.
-
-Floor 5, pure. The load is what needs cache; the cap (`max_num_seqs`) only costs activations and graphs where the engine has
-one pool, and is the load's slots where it allocates each. A trial that does not fit lowers, in this order: tokens per step,
-sequences of the load that run at once (the others queue), context; never a context or a cap that the spec gives. What fits
-then gets the room that costs nothing the workload needs. Each trial asks the engine's own memory law."""
+"""Fit: load, cap and room. How much of the workload one GPU's memory holds, and what the engine may hold beyond it. Floor 5, pure. The load
+is what needs cache; the cap (`max_num_seqs`) only costs activations and graphs where the engine has one pool, and is the load's slots where
+it allocates each. A trial that does not fit lowers, in this order: tokens per step, sequences of the load that run at once (the others
+queue), context; never a context or a cap that the spec gives. What fits then gets the room that costs nothing the workload needs. Each
+trial asks the engine's own memory law."""
 
 from __future__ import annotations
 
@@ -38,12 +37,11 @@ class Wish(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU.
-
-    `held` sequences of the load run at once in one replica. `gpu_layers` is only set where some layers, or the experts of the first
-    `cpu_experts`, stay in the host's memory, of which a token then reads `host_read` bytes; `split` are the layers of each GPU where they
-    are not spread evenly. `sequences_capped`: more would fit, but not keep the objectives; `stretched`: only with more than the engine's
-    usual share of the card."""
+    """The settings that fit (or the least that was tried), with the memory they take, in bytes of the fullest GPU. `held` sequences of the
+    load run at once in one replica. `gpu_layers` is only set where some layers, or the experts of the first `cpu_experts`, stay in the
+    host's memory, of which a token then reads `host_read` bytes; `split` are the layers of each GPU where they are not spread evenly.
+    `sequences_capped`: more would fit, but not keep the objectives; `stretched`: only with more than the engine's usual share of the
+    card."""
 
     load: Load
     fraction: float

@@ -1,9 +1,8 @@
-"""Partial offload: which layers and experts of a GGUF model a GPU holds, the rest in the host's memory.
-
-Floor 5, pure. For engines on llama.cpp only, where the whole model does not fit and the spec says how much memory the host has,
-or where the spec pins `cpu_experts`. Experts leave the GPU before whole layers: a token reads all of a layer, but few of its experts,
-so of the bytes that must go theirs cost it least. They go from the first layer on, as `--n-cpu-moe N` takes them; of whole
-layers the output, which counts as one, comes to the GPU first, then the last layers, as `-ngl N` does."""
+"""Partial offload: which layers and experts of a GGUF model a GPU holds, the rest in the host's memory. Floor 5, pure. For engines on
+llama.cpp only, where the whole model does not fit and the spec says how much memory the host has, or where the spec pins `cpu_experts`.
+Experts leave the GPU before whole layers: a token reads all of a layer, but few of its experts, so of the bytes that must go theirs cost it
+least. They go from the first layer on, as `--n-cpu-moe N` takes them; of whole layers the output, which counts as one, comes to the GPU
+first, then the last layers, as `-ngl N` does."""
 
 from __future__ import annotations
 
@@ -199,11 +198,14 @@ class _Room:
     def at(self, load: Load, layers: int, experts: int) -> Placement:
         """The memory with so many layers on the GPUs and the experts of so many layers off them."""
         fixed, budgets, _ = self._beside(load, layers == self.every)
-        weights, cells, per_token, split, card = self._held(load, layers, experts)
+        weights, here, per_token, split, card = self._held(load, layers, experts)
         capacity = self.devices[card].capacity
-        footprint = Footprint(weights, cells, cells, fixed.activations, 0, fixed.runtime, budgets[card], capacity)
+        footprint = Footprint(weights, here, here, fixed.activations, 0, fixed.runtime, budgets[card], capacity)
         parts = placed(self.sizes, layers, experts)
-        host = parts.host + self.sizes.embedding + self._cached_in_host(load, layers)
+        host = parts.host + self.sizes.embedding
+        if layers < self.every:  # the other layers' cache
+            cells = self._beside(load, False)[2].bytes_for(load.max_model_len, load.max_num_seqs)
+            host += cells - of_layers(cells, layers, self.layers, 1)
         held, slots = load.max_model_len * load.max_num_seqs, float(load.max_num_seqs)
         cache = KvCache(per_token, held, slots, slots)
         return Placement(layers, experts, footprint, cache, host, read_of(parts, self.routed)[1], split)
@@ -225,12 +227,6 @@ class _Room:
             return _Held(weights, cells, cost.bytes_per_token)
         per_token = ceil_div(cost.bytes_per_token * (layers - 1), self.layers * stages)
         return _Held(weights, of_layers(cells, layers, self.layers, stages), per_token)
-
-    def _cached_in_host(self, load: Load, layers: int) -> int:
-        if layers == self.every:
-            return 0
-        cells = self._beside(load, False)[2].bytes_for(load.max_model_len, load.max_num_seqs)
-        return cells - of_layers(cells, layers, self.layers, 1)
 
     def _beside(self, load: Load, complete: bool) -> tuple[Fixed, tuple[int, ...], CacheCost]:
         """What a load needs beside the weights, the budget of each unequal card (else one), and its cache: of one GPU where all layers are

@@ -31,7 +31,6 @@ NO_NAMES: SpeedNames = {
 }  # fmt: skip
 MEASURED_DRAFTS = ("mtp", "eagle3")
 NO_MEASUREMENTS = "no measurements of servers for embeddings, reranking or classification"
-NO_FACTORS = Performance(unknown="this rule set has no speed model")
 
 
 @remembered
@@ -82,7 +81,7 @@ class Speeds:
         if candidate.performance is not None or candidate.memory is None:
             return candidate
         if self.calibration is None:
-            return changed(candidate, performance=NO_FACTORS)
+            return changed(candidate, performance=Performance(unknown="this rule set has no speed model"))
         setting = self.setting(candidate)
         unknown = setting.unknown() if self.context.task == "generate" else NO_MEASUREMENTS
         if unknown:

@@ -24,12 +24,11 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One accelerator, or the host for `cpu`.
-
-    `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB) and what is planned with; `basis` says where
-    that figure comes from: spec, catalogue, or assumed (a share of what the box says). `computes` is the arithmetic that it has in
-    hardware; `fields` are the figures of its entry. `share_gib` is this deployment's part of it. `sizes` are the capacities of unequal
-    cards, the fastest first, of which this is the mean. `bandwidth` is in GB/s; 0 where unknown."""
+    """One accelerator, or the host for `cpu`. `memory_gb` is what the box says (decimal GB), `capacity_gib` what the driver reports (GiB)
+    and what is planned with; `basis` says where that figure comes from: spec, catalogue, or assumed (a share of what the box says).
+    `computes` is the arithmetic that it has in hardware; `fields` are the figures of its entry. `share_gib` is this deployment's part of
+    it. `sizes` are the capacities of unequal cards, the fastest first, of which this is the mean. `bandwidth` is in GB/s; 0 where
+    unknown."""
 
     name: str
     vendor: str

@@ -39,12 +39,11 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: `tool` at `version` quantizes to `method` with its `scheme`.
-
-    `ignore` are the modules kept in 16 bits, in the tool's names; `tensor_types` (GGUF) tensors with an individual type. `output_bytes` is
-    the predicted size of the result on disk, `bits_per_weight` the average over all parameters; `quantization` the expected config.json
-    section; a result whose size deviates by more than `tolerance` is not as planned. `dtype` is the 16-bit type of unquantized parts.
-    `output` is the path of the result, relative to the folder of the spec's files (`quantize/…`)."""
+    """A job: `tool` at `version` quantizes to `method` with its `scheme`. `ignore` are the modules kept in 16 bits, in the tool's names;
+    `tensor_types` (GGUF) tensors with an individual type. `output_bytes` is the predicted size of the result on disk, `bits_per_weight` the
+    average over all parameters; `quantization` the expected config.json section; a result whose size deviates by more than `tolerance` is
+    not as planned. `dtype` is the 16-bit type of unquantized parts. `output` is the path of the result, relative to the folder of the
+    spec's files (`quantize/…`)."""
 
     tool: str
     version: str

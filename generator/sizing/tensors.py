@@ -1,10 +1,8 @@
-"""The tensors that an engine holds, as it merges and splits a model's matrices, what PyTorch's allocator adds, and where they
-can be cut for tensor parallelism: heads, scale groups, FP8 blocks. Engines refuse to start where these do not divide (sources in
-`rules/default/reject`).
-
-Floor 3, pure. Engines fuse query, key and value, gate and up, and all experts of a layer into one tensor each. The
-allocator hands out whole segments: an allocation of 10 MiB or more is rounded up to 2 MiB where less than 1 MiB would
-be left over, smaller ones come out of segments of 20 MiB (source `pytorch-caching-allocator`)."""
+"""The tensors that an engine holds, as it merges and splits a model's matrices, what PyTorch's allocator adds, and where they can be cut
+for tensor parallelism: heads, scale groups, FP8 blocks. Engines refuse to start where these do not divide (sources in
+`rules/default/reject`). Floor 3, pure. Engines fuse query, key and value, gate and up, and all experts of a layer into one tensor each. The
+allocator hands out whole segments: an allocation of 10 MiB or more is rounded up to 2 MiB where less than 1 MiB would be left over, smaller
+ones come out of segments of 20 MiB (source `pytorch-caching-allocator`)."""
 
 from __future__ import annotations
 
@@ -63,13 +61,12 @@ def tensors(architecture: ModelArchitecture) -> tuple[Tensor, ...]:
         fused = _FUSED.get(matrix.name)
         same = (fused, matrix.layer_first, matrix.layer_last, matrix.count, matrix.storage, matrix.quantizable)
         groups.setdefault(same if fused else index, []).append(matrix)
-    return tuple(_tensor(tuple(group), architecture.experts) for group in groups.values())
-
-
-def _tensor(matrices: tuple[Matrix, ...], experts: int) -> Tensor:
-    lead = matrices[0]
-    each = experts if lead.shard == "expert" and experts and lead.count % experts == 0 else 1
-    return Tensor(matrices, max(1, lead.count // each), lead.layer_first, lead.layer_last)
+    experts, found = architecture.experts, []
+    for group in groups.values():
+        lead = group[0]
+        each = experts if lead.shard == "expert" and experts and lead.count % experts == 0 else 1
+        found.append(Tensor(tuple(group), max(1, lead.count // each), lead.layer_first, lead.layer_last))
+    return tuple(found)
 
 
 def shape_on_gpu(matrix: Matrix, layout: Layout, kv_rows: int) -> tuple[int, int]:

@@ -36,7 +36,10 @@ class LocalMachine:
     ) -> None:
         self.model, self.cache, self.split, self.in_host = model, cache, split, in_host
         end = hardware.generation.back_end
-        self.bandwidth = hardware.bandwidth * _share(end, packing, numbers)
+        share = numbers(f"speed.local.bandwidth.{end}")  # that a back end reaches with weights of a packing
+        if packing != "plain":
+            share *= numbers(f"speed.local.packed.{end}") * (numbers("speed.local.mixed_types") if packing == "mixed" else 1.0)
+        self.bandwidth = hardware.bandwidth * share
         self.host, self.host_experts = hardware.host * numbers("speed.local.host"), hardware.host * numbers("speed.local.host_experts")
         self.layer = max(numbers(f"speed.local.layer.{one}") for one in ((end, "cpu") if in_host.some else (end,)))
         self.copied = 1.0 / (hardware.link or hardware.host)
@@ -98,11 +101,3 @@ def _flops(hardware: HardwareShape, end: str, numbers: Numbers) -> float:
     if hardware.full_flops:
         return hardware.full_flops * numbers(f"speed.local.compute.{end}")
     return hardware.bandwidth * numbers(f"speed.local.flops_per_byte.{end}") if end in ("metal", "cpu") else 0.0
-
-
-def _share(end: str, packing: Packing, numbers: Numbers) -> float:
-    """Share of the bandwidth that a back end reaches with weights of a packing."""
-    share = numbers(f"speed.local.bandwidth.{end}")
-    if packing == "plain":
-        return share
-    return share * numbers(f"speed.local.packed.{end}") * (numbers("speed.local.mixed_types") if packing == "mixed" else 1.0)
