@@ -93,10 +93,9 @@ class LocalMachine:
 
 
 def _flops(hardware: HardwareShape, end: str, numbers: Numbers) -> float:
-    """FLOP/s of a prompt, 0 where unknown. CUDA's follow the INT8 peak.
-
-    Quantised weights are multiplied in INT8 (source `lcpp-mmq-int8`), and 16-bit ones with sums in 16 bits, whose peak is half of
-    that on every card, while the data sheet's 16-bit figure is a quarter of it on consumer cards and half on others."""
+    """FLOP/s of a prompt, 0 where unknown. CUDA's follow the INT8 peak. Quantised weights are multiplied in INT8 (source `lcpp-mmq-int8`),
+    and 16-bit ones with sums in 16 bits, whose peak is half of that on every card, while the data sheet's 16-bit figure is a quarter of it
+    on consumer cards and half on others."""
     if hardware.int8_ops and end in ("cuda", "cuda_server"):
         return hardware.int8_ops * numbers(f"speed.local.int8.{end}")
     if hardware.full_flops:
