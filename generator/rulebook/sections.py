@@ -35,7 +35,6 @@ Model = TypedDict("Model", {
 
 Entry = Mapping[str, Any]
 """An entry of other facts. `rules/schemas/` has the form of each kind, which every rule set is checked against."""
-Ask: TypeAlias = Entry
 GpuNames: TypeAlias = Entry
 Architecture: TypeAlias = Entry
 GgmlType: TypeAlias = Entry
