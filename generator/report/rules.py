@@ -70,20 +70,15 @@ def changes(gathered: Gathered) -> list[dict[str, object]]:
 
 def whole(gathered: Gathered, with_origin: bool) -> str:
     """Every row of the effective set, table by table, optionally with origins."""
-    merged, tables = gathered.merged, gathered.merged["tables"]
+    steps, tables = gathered.steps, gathered.merged["tables"]
 
-    def entry(section: str, name: str, **more: object) -> dict[str, object]:
-        return {"section": section, "id": name, "origin": origin(gathered, section, name) if with_origin else [], **more}
+    def history(section: str, name: str) -> list[dict[str, object]]:
+        return origin(gathered, section, name) if with_origin else []
 
     return printable(render(
-        "rules/set.j2", name=merged["ruleset"].get("name", ""), digest=merged["ruleset"]["digest"], layers=[name for name, _ in gathered.layers],
-        tables=[
-            {"name": name, "hit": one["hit"], "asks": one.get("asks", ""), "rows": [entry(name, row["id"], does=_does(row)) for row in one["rows"]]}
-            for name, one in tables.items()
-        ],
-        with_origin=with_origin, thresholds=[entry("thresholds", name, threshold=one) for name, one in merged["thresholds"].items()],
-        facts=[entry(*key) for key, steps in gathered.steps.items() if len(steps) > 1 and key[0] not in (*tables, "thresholds")],
-        off=[entry(*key, place=str(steps[-1].place)) for key, steps in gathered.steps.items() if steps[-1].action == "off"],
+        "rules/set.j2", merged=gathered.merged, layers=[name for name, _ in gathered.layers], with_origin=with_origin, does=_does, history_of=history,
+        facts=[key for key, found in steps.items() if len(found) > 1 and key[0] not in (*tables, "thresholds")],
+        off=[key for key, found in steps.items() if found[-1].action == "off"], place_of=gathered.place,
     )).rstrip("\n")  # fmt: skip
 
 
