@@ -56,8 +56,8 @@ def differences(root: Path, engine: str, read: Mapping[str, Said]) -> dict[str, 
             elif source is not None and said is not None:
                 found += [f"`{name}`: {text}" for text in _against(said, source)]
         for name, entry in (table.get("env") or {}).items():
-            if "until" in entry and holds({"until": entry["until"]}, version) is False and name in one["env"]:
-                found.append(f"variable `{name}` is still named, and the facts say until {entry['until']}")
+            if "until" in entry and not holds({"until": entry["until"]}, version) and name in one["declared"]:
+                found.append(f"variable `{name}` is still declared, and the facts say until {entry['until']}")
         out[version] = found
     return out
 
