@@ -575,7 +575,11 @@ def engine(merged: Schema) -> Schema:
     apart = [{"required": [kind], "properties": {kind: {"const": "processes"}}} for kind in ("dense", "moe")]
     copies |= {"if": {"anyOf": apart}, "then": {"required": ["balancer"]}}
     file = mapping(
-        {"name": TEXT, "flag": TEXT, "newer_flag": TEXT, "format": {"enum": ["yaml", "modelfile"]}, "holds": {"enum": ["config"]}}, ("name", "format")
+        {
+            "name": TEXT, "flag": TEXT, "newer_flag": TEXT, "since": VERSION, "format": {"enum": ["yaml", "modelfile"]},
+            "holds": {"enum": ["config"]},
+        },
+        ("name", "format"),
     )
     file |= {"if": {"properties": {"format": {"const": "yaml"}}}, "then": {"required": ["flag"]}}
     hub = mapping({"env": ENV, "prefix": TEXT, "cache_path": TEXT, "cache_env": TEXT, "refused": TEXT, "source": SOURCE}, ("source",))

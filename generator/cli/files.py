@@ -48,14 +48,15 @@ def back_to(spec: DeploymentSpec, out: Path) -> str:
 
 
 def check_versions(spec: DeploymentSpec, chosen: list[Candidate], book: RuleBook) -> None:
-    """Refuse versions that are not in the catalogue, naming the nearest ones."""
+    """Refuse versions that are neither in the catalogue nor between two that are, naming the nearest ones."""
     for candidate in chosen:
         engine = resolve_engine(candidate.engine, candidate.engine_version, book)
-        if not engine.listed:
+        if not engine.listed and not engine.between:
             known = sorted(engine.facts["versions"], key=version_key)
             after = bisect_right(known, version_key(candidate.engine_version), key=version_key)
             near = known[max(0, after - 1) : after + 1]
-            message = f"files are written for catalogued versions of {candidate.engine} only; the nearest to {candidate.engine_version!r}: {', '.join(near)}"
+            names = f"{candidate.engine} and those between them; near {candidate.engine_version!r}: {', '.join(near)}"
+            message = f"files are written for catalogued versions of {names}"
             raise InputError(spec.problem(("pin", "engine_version"), "unknown-engine-version", message))
 
 

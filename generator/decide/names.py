@@ -150,6 +150,7 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
     return {
         "engine": engine.name, "engine.back_end": context.pinned("back_end") or next(iter(ends), None), "engine.status": engine.facts["status"],
         "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"], "engine.version_listed": engine.listed,
+        "engine.version_between": engine.between,
         "engine.whole_prompts": engine.whole_prompts(context.model.architecture),
         "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
         "engine.too_old": loads == "newer" or (least is not None and version_key(engine.version) < version_key(least)),

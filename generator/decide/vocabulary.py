@@ -26,6 +26,7 @@ SpecNames = TypedDict("SpecNames", {
 EngineNames = TypedDict("EngineNames", {
     "engine": str, "engine.back_end": str | None, "engine.status": str, "engine.runs_on_vendor": bool,
     "engine.version_listed": bool, "engine.below_safe": bool, "engine.whole_prompts": bool, "engine.too_old": bool, "engine.dropped": bool,
+    "engine.version_between": bool,
     "engine.lacks_model": bool, "engine.needs_remote_code": bool, "engine.pinned": bool, "engine.serves_task": bool,
     "engine.extends_context": bool, "engine.speculates": bool, "engine.serves_adapters": bool, "engine.loads_hub": bool,
     "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,

@@ -21,12 +21,14 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """One engine at one version; `listed` is false for a version that is not in the catalogue."""
+    """One engine at one version; `listed` is false for a version that is not in the catalogue, `between` true if it lies between two that are:
+    then what holds for the lower one holds for it."""
 
     name: str
     version: str
     listed: bool
     facts: Mapping[str, Any]
+    between: bool = False
     _settings: list[tuple[frozenset[str], tuple[str, ...]]] = field(default_factory=list, repr=False, compare=False)
     _spelled: dict[str, Mapping[str, object] | None] = field(default_factory=dict, repr=False, compare=False)
 
@@ -71,7 +73,7 @@ class Engine:
         if setting not in self._spelled:
             key, spans = version_key(self.version), self.facts["flags"].get(setting, ())
             # of a version that is not listed only the end of a span is looked at
-            held = (dict(span) for span in spans if in_span(span if self.listed else {"until": span.get("until")}, key))
+            held = (dict(span) for span in spans if in_span(span if self.listed or self.between else {"until": span.get("until")}, key))
             self._spelled[setting] = next(held, None)
         return self._spelled[setting]
 
@@ -110,7 +112,7 @@ def _resolved(book: RuleBook, name: str, version: str | None) -> Engine:
     wanted = version or facts["default_version"]
     same = {version_key(v): v for v in facts["versions"]}
     listed = same.get(version_key(wanted))
-    return Engine(name, listed or wanted, listed is not None, facts)
+    return Engine(name, listed or wanted, listed is not None, facts, listed is None and min(same) < version_key(wanted) < max(same))
 
 
 @remembered

@@ -12,6 +12,7 @@ from typing import Any
 
 from generator.errors import internal
 from generator.facts.engine import Engine
+from generator.quantity import version_key
 from generator.render.words import Word
 from generator.verify.finding import is_option
 
@@ -86,7 +87,8 @@ def check_dashes(engine: Engine, words: Iterable[object]) -> None:
 def takes_file(engine: Engine) -> str:
     """Which settings go into the engine's own file: `all` possible ones, only those without a flag (`config`), or `nothing`."""
     file = engine.facts.get("config_file") or {}
-    return str(file.get("holds", "all")) if file.get("format") == "yaml" else "nothing"
+    since = version_key(str(file.get("since", "0")))
+    return str(file.get("holds", "all")) if file.get("format") == "yaml" and version_key(engine.version) >= since else "nothing"
 
 
 def _word(engine: Engine, name: str, value: object, entry: Entry) -> object:

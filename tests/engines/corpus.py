@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -44,10 +45,12 @@ MACHINES = (
     ("H100-80GB", 1), ("H100-80GB", 8), ("H200-141GB", 8), ("B200-180GB", 2), ("MI300X-192GB", 4), ("M3-Max-128GB", 1),
 )  # fmt: skip
 PROFILES = ("chat", "batch", "rag", "agent", "code", "dev")
+MORE = ("0.10.1", "0.11.1", "0.14.0", "0.17.0", "0.20.0", "0.25.0", "0.27.0", "0.27.2")
+"""Releases before a repair whose options differ, and one between two that are listed."""
 OLDER = {
-    "vllm": ("0.10.0", "0.10.2", "0.11.0", "0.12.0", "0.13.0", "0.14.1", "0.15.1", "0.17.1", "0.19.1", "0.20.2", "0.23.0", "0.26.0", "0.28.0", "0.32.0"),
+    "vllm": ("0.10.0", "0.10.2", "0.11.0", "0.12.0", "0.13.0", "0.14.1", "0.15.1", "0.17.1", "0.19.1", "0.20.2", "0.23.0", "0.26.0", "0.28.0", "0.32.0", *MORE),
     "tgi": ("3.3.7",),
-    "sglang": ("0.5.3", "0.5.6", "0.5.9", "0.5.12", "0.5.14", "0.5.18", "0.5.22"),
+    "sglang": ("0.5.1", "0.5.3", "0.5.6", "0.5.9", "0.5.12", "0.5.14", "0.5.18", "0.5.22"),
 }
 PINS: tuple[dict[str, Any], ...] = (
     {"kv_cache_dtype": "fp8"}, {"enforce_eager": True}, {"tensor_parallel": 2}, {"pipeline_parallel": 2}, {"max_model_len": 4096},
@@ -111,7 +114,8 @@ def grid_specs() -> Iterator[tuple[str, dict[str, Any]]]:
         if profile == "agent":
             deploy |= {"api_key_from": "KEY", "host": "0.0.0.0"}
         yield f"{model}/{count}x{gpu}/{profile}", _spec(model, gpu, count, profile, pin, deploy)
-    for engine, versions in OLDER.items():
+    newer = {engine: os.environ.get(f"{engine.upper()}_VERSION") for engine in ("vllm", "sglang")}  # one that was just harvested
+    for engine, versions in {engine: dict.fromkeys((*older, *filter(None, (newer.get(engine),)))) for engine, older in OLDER.items()}.items():
         for version, model, machine in itertools.product(versions, MODELS[:6], (("A100-80GB", 4), ("H100-80GB", 8), ("L4-24GB", 4))):
             profile = next(profiles)
             pin = {"engine": engine, "engine_version": version}

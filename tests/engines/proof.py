@@ -35,8 +35,9 @@ What each line means, and does not:
 - A line of negative controls has nobody accepted: that is the point. Some of these an engine's parser would take and read as something else
   (abbreviations, `--config=FILE`, YAML `false`); there the strict question refuses.
 - **Older versions** of both: the option tables read from their wheels; their parsers were not run against the plans.
-- **llama.cpp b11312**: the real binary reads every word (`--version` behind them). Real starts are in `tests/engines/llama_cpp`.
-- **TensorRT-LLM 1.2.1** is **not the engine**: its wheel is not on PyPI. Flags and keys are a transcription of its source
+- **llama.cpp b11312**: the real binary of that build reads every word that is written for b11865 (`--version` behind them). Real starts are
+  in `tests/engines/llama_cpp`.
+- **TensorRT-LLM** is **not the engine**: its wheel is not on PyPI. Flags and keys are a transcription of its source
   (`rules/facts/flags/tensorrt-llm.yaml`).
 - **TGI 3.3.7**: the launcher's table of options, transcribed from its source. **Ollama 0.33.0**: the Modelfile grammar, its parameters and the
   server's environment, read at v0.33.0-rc2.

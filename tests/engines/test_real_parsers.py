@@ -23,6 +23,8 @@ HERE = Path(__file__).parent
 CONTROLS: list[dict[str, Any]] = yaml.safe_load((HERE / "controls.yaml").read_text())["controls"]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen-deploy"
 WHOLE = os.environ.get("GEN_DEPLOY_CORPUS") == "all"
+VERSIONS = {"vllm": os.environ.get("VLLM_VERSION", "0.33.0"), "sglang": os.environ.get("SGLANG_VERSION", "0.5.23")}
+"""The releases that setup.sh sets up; another one is asked by its variable, as .github/workflows/engines.yml does."""
 UNJUDGED = ("failed to be inspected", "Unknown quantization method: mxfp4", "Unknown quantization method: gptq.")
 """What only says that there is no GPU here: a model's own code that could not be loaded, a method SGLang registers on GPUs only."""
 
@@ -69,7 +71,7 @@ def judged(case: dict[str, Any]) -> bool:
     return bool(case["model"]["config"]) and case["gpu"]["vendor"] == "nvidia"
 
 
-@pytest.mark.parametrize(("engine", "version"), [("vllm", "0.33.0"), ("sglang", "0.5.23")])
+@pytest.mark.parametrize(("engine", "version"), [*VERSIONS.items()])
 def test_the_parser_takes_every_plan(engine: str, version: str) -> None:
     answers = asked(python_of(f"{engine}-{version}"), f"{engine}/check_{engine}.py", lines(engine, version))
     assert refused(answers, f"{engine} {version}: its own parser") == []
@@ -77,21 +79,21 @@ def test_the_parser_takes_every_plan(engine: str, version: str) -> None:
 
 
 def test_vllm_makes_its_configuration_of_every_plan() -> None:
-    given = [case for case in lines("vllm", "0.33.0") if judged(case)][:: 6 if WHOLE else 12]
-    answers = asked(python_of("vllm-0.33.0"), "vllm/check_vllm.py", given, "--engine-config")
-    assert refused(answers, "vllm 0.33.0: EngineArgs.create_engine_config(), a pretended GPU") == []
+    given = [case for case in lines("vllm", VERSIONS["vllm"]) if judged(case)][:: 6 if WHOLE else 12]
+    answers = asked(python_of(f"vllm-{VERSIONS['vllm']}"), "vllm/check_vllm.py", given, "--engine-config")
+    assert refused(answers, f"vllm {VERSIONS['vllm']}: EngineArgs.create_engine_config(), a pretended GPU") == []
     assert [a for a in answers if a["warnings"]] == []
 
 
 def test_sglang_resolves_every_plan() -> None:
-    given = [case for case in lines("sglang", "0.5.23") if judged(case)][:: 2 if WHOLE else 6]
-    answers = asked(python_of("sglang-0.5.23"), "sglang/check_sglang.py", given, "--resolve")
-    assert refused(answers, "sglang 0.5.23: ServerArgs.resolve_once(), on the CPU") == []
+    given = [case for case in lines("sglang", VERSIONS["sglang"]) if judged(case)][:: 2 if WHOLE else 6]
+    answers = asked(python_of(f"sglang-{VERSIONS['sglang']}"), "sglang/check_sglang.py", given, "--resolve")
+    assert refused(answers, f"sglang {VERSIONS['sglang']}: ServerArgs.resolve_once(), on the CPU") == []
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang"])
 def test_the_parser_refuses_the_controls(engine: str) -> None:
-    version = {"vllm": "0.33.0", "sglang": "0.5.23"}[engine]
+    version = VERSIONS[engine]
     found = [c for c in CONTROLS if c["engine"] == engine and c["asks"] in ("parser", "nobody")]
     answers = asked(python_of(f"{engine}-{version}"), f"{engine}/check_{engine}.py", [_line(c) for c in found])
     record(f"{engine} {version}: its own parser, negative controls", len(answers), 0)
@@ -108,7 +110,7 @@ def test_vllm_refuses_the_controls_of_its_configuration() -> None:
         if c["engine"] == "vllm" and c["asks"] == "engine-config"
     ]
     sound = {**found[0], "id": "sound", "words": ["MODEL", "--max-model-len", "2048"]}
-    *answers, good = asked(python_of("vllm-0.33.0"), "vllm/check_vllm.py", [*found, sound], "--engine-config")
+    *answers, good = asked(python_of(f"vllm-{VERSIONS['vllm']}"), "vllm/check_vllm.py", [*found, sound], "--engine-config")
     assert good["verdict"] == "accept", good
     assert [a["id"] for a in answers if (a["verdict"], a["stage"]) != ("reject", "engine-config")] == []
 

@@ -112,3 +112,17 @@ def test_the_image_and_the_version_stay(run: Run, work: Path) -> None:
     (work / "gen-deploy.lock").write_text(json.dumps(lock))
     assert run().returncode == 0
     assert "example.org/kept:1" in (work / "out/spec/sglang/compose.yaml").read_text()
+
+
+def test_a_version_that_is_added_moves_only_specs_without_a_lock(run: Run, work: Path) -> None:
+    assert run("lock").returncode == 0
+    assert run().returncode == 0
+    before, version = launch_files(work), chosen(run)["choice"]["engine_version"]  # type: ignore[index]
+    (work / "house/sglang.yaml").write_text(
+        'engine: sglang\ndefault_version: "0.99.0"\nversions: {"0.99.0": {source: house}}\n'
+    )
+    assert chosen(run)["choice"]["engine_version"] == version  # type: ignore[index]
+    assert run().returncode == 0 and launch_files(work) == before
+    (work / "gen-deploy.lock").unlink()
+    assert run("lock").returncode == 0
+    assert chosen(run)["choice"]["engine_version"] == "0.99.0"  # type: ignore[index]

@@ -139,7 +139,7 @@ VERSIONS = [
     ("vllm", "10.33.0", False),
     ("sglang", "0.5.23", True),
     ("sglang", "0.5.2", False),
-    ("llama.cpp", "version: 0.5.0-dev (build 11312, commit 0c1e57098)", True),
+    ("llama.cpp", "version: 0.5.0-dev (build 11865, commit 0c1e57098)", True),
     ("llama.cpp", "version: 0.5.0-dev (build 11313, commit 0c1e57098)", False),
     ("tgi", "text-generation-launcher 3.3.7", True),
     ("tgi", "", False),

@@ -96,8 +96,8 @@ VENDORS = [
     ("cpu", "vllm", "vllm/vllm-openai-cpu:v0.33.0"),
     ("MI300X-192GB", "sglang", None),
     ("M3-Max-128GB", "llama.cpp", None),
-    ("cpu", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-b11312"),
-    ("Arc", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-intel-b11312"),
+    ("cpu", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-b11865"),
+    ("Arc", "llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-intel-b11865"),
     ("MI300X-192GB", "ollama", "ollama/ollama:0.33.0-rocm"),
 ]
 

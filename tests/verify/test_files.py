@@ -55,8 +55,8 @@ def test_arrays_functions_quotes_comments_and_here_documents() -> None:
         ("command -v llama-server >/dev/null\n", []),
         ("nohup env HF_HOME=/x python3 -m sglang.launch_server --model-path m &\n", ["sglang 0.5.23"]),
         ("docker run --gpus all -e A=b -p 8000:8000 vllm/vllm-openai:v0.12.0 org/model --task generate\n", ["vllm 0.12.0"]),
-        ("/opt/llama/bin/llama-server -m x.gguf -c 4096\n", ["llama.cpp b11312"]),
-        ("trtllm-serve serve org/model --max_batch_size 8\n", ["tensorrt-llm 1.2.1"]),
+        ("/opt/llama/bin/llama-server -m x.gguf -c 4096\n", ["llama.cpp b11865"]),
+        ("trtllm-serve serve org/model --max_batch_size 8\n", ["tensorrt-llm 1.3.0rc24"]),
         ("if true; then exec text-generation-launcher --model-id m; fi\n", ["tgi 3.3.7"]),
     ],
 )

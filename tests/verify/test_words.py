@@ -36,7 +36,7 @@ def test_what_is_said(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("version", "sure"),
-    [("0.33.0", None), ("0.33.0.post1", None), ("0.11.2", "note"), ("0.9.0", "warning"), ("9.0.0", "warning")],
+    [("0.33.0", None), ("0.33.0.post1", None), ("0.11.3", "note"), ("0.9.0", "warning"), ("9.0.0", "warning")],
 )
 def test_how_sure_a_check_of_an_unlisted_version_is(version: str, sure: str | None) -> None:
     found = check_text("serve.sh", "vllm serve m", book(), Asked("vllm", version)).findings

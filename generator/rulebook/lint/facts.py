@@ -115,6 +115,9 @@ def _engine(document: Document, engine: Data) -> Iterator[Problem]:
                 yield Problem("versions-overlap", f"two images for {vendor} apply to the same version", document.place(at))
     if "default_version" in data and version_key(data["default_version"]) not in known:
         yield Problem("unknown-version", f"{data['default_version']!r} is not among the versions", document.place(("default_version",)))
+    if version_key(engine.get("safe_from", "0")) > version_key(engine["default_version"]):
+        says = f"specs without a pin get {engine['default_version']!r}, which has advisories; the first version without is {engine['safe_from']!r}"
+        yield Problem("unsafe-default", says, document.place(("default_version",) if "default_version" in data else ("engine",)))
 
 
 def _without_source(document: Document) -> Iterator[Problem]:

@@ -256,7 +256,7 @@ def test_another_version_warns_and_starts(programs: Path, quantised: dict[str, P
     program.chmod(0o755)
     with generated.running(path=f"{other}:{os.environ['PATH']}") as server:
         answered(generated, tmp_path)
-        assert "serve.sh: warning: written for llama.cpp b11312" in server.stop().log
+        assert "serve.sh: warning: written for llama.cpp b11865" in server.stop().log
 
 
 def test_without_the_engine(programs: Path, quantised: dict[str, Path], tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_without_the_engine(programs: Path, quantised: dict[str, Path], tmp_path
     env = {"PATH": str(bare), "HOME": str(tmp_path)}
     done = subprocess.run([generated.serve], capture_output=True, text=True, env=env, timeout=30, check=False)
     assert done.returncode == 127
-    assert done.stderr.startswith("serve.sh: llama-server is not on PATH: install llama.cpp b11312")
+    assert done.stderr.startswith("serve.sh: llama-server is not on PATH: install llama.cpp b11865")
 
 
 def test_extra_arguments_reach_the_server(programs: Path, quantised: dict[str, Path], tmp_path: Path) -> None:

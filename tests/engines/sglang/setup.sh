@@ -4,7 +4,7 @@
 # Usage: tests/engines/sglang/setup.sh [FOLDER]    prints the interpreter to run check_sglang.py with
 set -euo pipefail
 
-version=0.5.23
+version=${SGLANG_VERSION:-0.5.23}
 folder=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/gen-deploy/engines/sglang-$version}
 python=${PYTHON:-python3.11}
 if [ -f "$folder/.ready" ]; then

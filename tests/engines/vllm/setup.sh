@@ -5,7 +5,7 @@
 # Usage: tests/engines/vllm/setup.sh [FOLDER]      prints the interpreter to run check_vllm.py with
 set -euo pipefail
 
-version=0.33.0
+version=${VLLM_VERSION:-0.33.0}
 folder=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/gen-deploy/engines/vllm-$version}
 python=${PYTHON:-python3.11}
 if [ -f "$folder/.ready" ]; then
