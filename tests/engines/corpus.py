@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from generator.decide.context import Context
 from generator.decide.decision import decide
 from generator.decide.prefer import Ranked
 from generator.decide.settings import emitted
@@ -150,7 +151,7 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
     }  # fmt: skip
     model = _model(outcome)
     for ranked in outcome.ranked:
-        candidate = _with_settings(ranked)
+        candidate = _with_settings(ranked, outcome.context)
         if engine is not None and candidate.engine != engine:
             continue
         launch = launch_of(outcome.plan, candidate, book(), "../../..")
@@ -170,10 +171,10 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
             yield Case(f"{name}/{candidate.id}", candidate, dict(outcome.plan.spec), gpu, stored, words, loads, config, env, files)
 
 
-def _with_settings(ranked: Ranked) -> Candidate:
+def _with_settings(ranked: Ranked, context: Context) -> Candidate:
     """A candidate with the settings that its rows set: the decision works them out for the best of each engine only."""
     engine = resolve_engine(ranked.candidate.engine, ranked.candidate.engine_version, book())
-    settings, _ = emitted(ranked.facts, ranked.sources, book(), engine)
+    settings, _ = emitted(context, ranked.facts, ranked.sources, engine)
     assert settings, ranked.candidate.id
     return changed(ranked.candidate, settings=settings)
 
