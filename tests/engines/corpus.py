@@ -85,7 +85,7 @@ class Case:
         return {
             "id": self.id, "engine": self.engine, "version": self.version, "method": c.method, "origin": c.origin, "checkpoint": self.loads,
             "words": self.words, "config": self.config, "env": self.env, "gpu": self.gpu, "model": self.model,
-            "gpus": c.tensor_parallel * c.pipeline_parallel * c.replicas, "tensor_parallel": c.tensor_parallel,
+            "gpus": c.gpus, "tensor_parallel": c.tensor_parallel,
             "modelfile": next((f.text for f in self.files if f.path.endswith("Modelfile")), None),
         }  # fmt: skip
 
