@@ -30,7 +30,11 @@ from corpus import Case, _of_spec  # noqa: E402
 
 EACH = 150
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen-deploy" / "engines"
-UNJUDGED = ("failed to be inspected", "Unknown quantization method: mxfp4", "Unknown quantization method: gptq.")
+UNJUDGED = (
+    "failed to be inspected", "Unknown quantization method: mxfp4", "Unknown quantization method: gptq.", "Torch not compiled with CUDA enabled",
+    "requires platform support for Mamba cache", "connect to 'https://huggingface.co'",
+)  # fmt: skip
+"""What only says that there is no GPU here, or no hub that has a draft's config."""
 VERSIONS = {"vllm": "0.33.0", "sglang": "0.5.23"}
 MACHINES = (("H100-80GB", 1), ("H200-141GB", 8), ("A100-80GB", 4), ("L40S-48GB", 2), ("RTX4090-24GB", 1), ("B200-180GB", 2))
 CHAT = ("Qwen/Qwen3-8B", "Qwen/Qwen2.5-7B-Instruct", "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-30B-A3B", "mistralai/Mistral-7B-Instruct-v0.3")
