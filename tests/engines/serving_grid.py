@@ -32,9 +32,10 @@ EACH = 150
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen-deploy" / "engines"
 UNJUDGED = (
     "failed to be inspected", "Unknown quantization method: mxfp4", "Unknown quantization method: gptq.", "Torch not compiled with CUDA enabled",
-    "requires platform support for Mamba cache", "connect to 'https://huggingface.co'",
+    "requires platform support for Mamba cache", "connect to 'https://huggingface.co'", "Invalid repository ID", "no attribute 'position_embedding_type'",
 )  # fmt: skip
-"""What only says that there is no GPU here, or no hub that has a draft's config."""
+"""What only says that there is no GPU here, no hub that has a draft's config, or that a catalogued config leaves out what Transformers once had."""
+OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
 VERSIONS = {"vllm": "0.33.0", "sglang": "0.5.23"}
 MACHINES = (("H100-80GB", 1), ("H200-141GB", 8), ("A100-80GB", 4), ("L40S-48GB", 2), ("RTX4090-24GB", 1), ("B200-180GB", 2))
 CHAT = ("Qwen/Qwen3-8B", "Qwen/Qwen2.5-7B-Instruct", "meta-llama/Llama-3.1-8B-Instruct", "Qwen/Qwen3-30B-A3B", "mistralai/Mistral-7B-Instruct-v0.3")
@@ -92,7 +93,8 @@ def asked(engine: str, given: list[Case], *words: str) -> tuple[int, int, list[s
     """How many the engine takes, how many cannot be judged here, and every refusal."""
     python = CACHE / f"{engine}-{VERSIONS[engine]}" / "bin" / "python"
     text = "".join(json.dumps(case.as_json()) + "\n" for case in given)
-    done = subprocess.run([python, HERE / engine / f"check_{engine}.py", *words], input=text, text=True, capture_output=True, check=False)
+    command = [python, HERE / engine / f"check_{engine}.py", *words]
+    done = subprocess.run(command, input=text, text=True, capture_output=True, check=False, env=os.environ | OFFLINE)
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(answers) == len(given), done.stderr[-2000:]
     unjudged = [a for a in answers if a["verdict"] == "reject" and any(word in (a["error"] or "") for word in UNJUDGED)]
