@@ -421,7 +421,13 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "min_version": {**by_engine, "description": "Where a version that has the architecture is not enough (registry/)."},
             "task": {"enum": ["generate", "embed", "rerank", "classify"], "description": "What its server does; generate where it is not said."},
             "drafts": by_name(
-                mapping({"id": TEXT, "tokens": SOME, "billion": NUMBER, "shares_cache": FLAG, "source": SOURCE}, ("source",)),
+                mapping(
+                    {
+                        "id": TEXT, "tokens": SOME, "billion": NUMBER, "shares_cache": FLAG, "source": SOURCE,
+                        "options": {"type": "object", "minProperties": 1, "description": "Further keys of vLLM's --speculative-config."},
+                    },
+                    ("source",),
+                ),
                 "What drafts for it, by method: the repository, tokens that its makers or a recipe propose, parameters beside those that it shares.",
             ),
             "overrides": by_name({"type": "object"}, "By task, what a command must say in place of its config.json."),
@@ -652,6 +658,18 @@ def engine(merged: Schema) -> Schema:
                 ("set", "source"),
             ),
         },
+        "for_models": {
+            "description": "What models need beside their config.json: of the rows that hold for a model (its id, class or model_type; every model "
+            "without `models`), each setting takes the first.",
+            "type": "array",
+            "items": mapping(
+                {
+                    "set": {"type": "object", "minProperties": 1, "additionalProperties": SCALAR}, "models": WORDS, "since": VERSION, "until": VERSION,
+                    "when": by_name(CELL_FORM, "Cells over names of the vocabulary."), "because": TEXT, "source": SOURCE,
+                },
+                ("set", "because", "source"),
+            ),
+        },
         "notes": {"type": "array", "items": TEXT}, "source": SOURCE, "replaces": DIGEST,
         "flags": {
             "description": "By setting.", "type": "object", "properties": known,
@@ -714,6 +732,10 @@ def flags() -> Schema:
         "engine": {"type": "string"}, "source": SOURCE, "versions": {"type": "array", "minItems": 1, "items": VERSION}, "transcribed": FLAG,
         "syntax": syntax,
         "commands": {"type": "array", "minItems": 1, "items": command}, "images": WORDS, "env": by_name(option, "By variable."),
+        "variables": mapping(
+            {"prefixes": WORDS, "since": {"type": "object", "additionalProperties": WORDS}, "source": SOURCE}, ("prefixes", "since", "source"),
+            "Every variable with a prefix of the engine's own that it reads, by the first version that does.",
+        ),
         "options": by_name(by_version, "By flag."),
         "keys": by_name(by_version, "Keys of the config file."), "classes": free, "parameters": by_name(option, "Parameters of a Modelfile."),
         "gone_keys": by_name(option, "Keys that older releases had."), "old_words": {"type": "array", "items": old_words},

@@ -15,6 +15,8 @@ INDEX_BYTES = 132
 """Bytes per token and layer of a sparse-attention indexer: 128 FP8 values and an fp32 scale (vLLM, SGLang)."""
 FP8_BLOCK = 64
 """Values that share a scale of one byte in an FP8 cache of compressed attention."""
+LATENT_BLOCK = 128
+"""Values that share a scale of four bytes in an FP8 cache of sparse latent attention (source `vllm-fp8-ds-mla`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def latent(fields: Fields, hidden: int, family: Family, indexer: bool) -> tuple[
         queries = Sizes("indexer", fields, {"hidden": hidden, "query": sizes["lora"] or hidden})
         found += parts_of("indexer", queries, "attention", f"{family.attn}.indexer")
     latent_dim = sizes["rank"] + sizes["rope"]
-    return found, CacheGroup("latent", 1, 1, latent_dim=latent_dim, index_bytes=INDEX_BYTES if indexer else 0), sizes["rope"]
+    beside = sizes["rope"] + sizes["rank"] // LATENT_BLOCK * 4 if indexer else 0
+    return found, CacheGroup("latent", 1, 1, latent_dim=latent_dim, index_bytes=INDEX_BYTES if indexer else 0, fp8_bytes=beside), sizes["rope"]
 
 
 def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], list[CacheGroup]]:

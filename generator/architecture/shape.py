@@ -91,7 +91,7 @@ class CacheGroup:
 class Encoder(NamedTuple):
     """What a vision tower keeps in memory for one patch, in values. `tokens` are those of the largest image (0: fewer than any step of an
     engine), `patches` stand behind one token, and each token has `outputs` vectors of the language model's width. `positions` hidden states
-    are alive while positions are interpolated (0: they are not)."""
+    are alive while positions are interpolated (0: they are not). `whole`: tensor parallelism does not divide its layers."""
 
     tokens: int
     patches: int
@@ -101,6 +101,7 @@ class Encoder(NamedTuple):
     hidden: int
     attention: int
     mlp: int
+    whole: bool = False
 
 
 class Stored(NamedTuple):

@@ -28,12 +28,12 @@ def candidates(outcome: Outcome, all_engines: bool) -> list[Candidate]:
 def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> tuple[Artifact, ...]:
     """The files of a decided spec.
 
-    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it; and for invalid `extra_args`
+    Raises `InputError` if the planned engine version is not in the catalogue: no files are written for it; and for invalid `extra_args`, `env`
     and served names."""
     spec = outcome.context.spec
     chosen = candidates(outcome, all_engines)
     check_versions(spec, chosen, book)
-    if spec.deploy.keys() & {"extra_args", "served_name"}:
+    if spec.deploy.keys() & {"env", "extra_args", "served_name"}:
         from generator.verify.extra import extra_problems  # imported lazily: only these need the tables of options
 
         if problems := [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]:

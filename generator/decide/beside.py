@@ -99,4 +99,4 @@ def _draft_bytes(context: Context, found: Speculation, method: str, layout: Layo
         size = int(found.parameters * entry["weight_bits"] / 8) if gguf else sum(stored_as)
     else:
         size = int(found.parameters * (context.book.number("speculative.gguf_bits") if gguf else 16) / 8)
-    return size if gguf else ceil_div(size, layout.tensor_parallel)
+    return size if gguf or found.options.get("draft_tensor_parallel_size") == 1 else ceil_div(size, layout.tensor_parallel)

@@ -162,7 +162,18 @@ def layouts(context: Context, engine: Engine) -> list[Layout]:
         counts = {fixed} if fixed else {1, most} if copied else {1}
         whole = bool(context.pinned("expert_parallel")) and t > 1
         found += [Layout(t, p, expert_parallel=whole, replicas=replicas) for replicas in sorted(counts)]
-    return found
+    return found + _in_ranks(context, engine)
+
+
+def _in_ranks(context: Context, engine: Engine) -> list[Layout]:
+    """Attention in ranks on all GPUs of one node: of models whose latent cache every GPU would hold again, and whose experts can be spread."""
+    architecture, per_node = context.model.architecture, context.spec.hardware.gpus_per_node
+    said = context.spec.pin.keys() & {"tensor_parallel", "pipeline_parallel", "data_parallel", "expert_parallel", "replicas"} or context.kept
+    if said or context.spec.deploy.get("replicas") or context.spec.hardware.nodes > 1 or "attention_ranks" not in engine.facts:
+        return []
+    if not (architecture.mla and architecture.experts) or architecture.experts % per_node:
+        return []
+    return [Layout(t, 1, True, 1, per_node // t) for t in _parts(per_node) if t < per_node and per_node % t == 0]
 
 
 def stages(context: Context, engine: Engine) -> Iterator[Layout]:

@@ -320,7 +320,7 @@ class _Decision:
                 one, candidate = self._with_job(one, candidate, jobs)
                 if not seen:
                     trace += collected("fit", one.facts, one.sources, self.book, engine.version)[1]
-                settings, steps = emitted(one.facts, one.sources, self.book, engine)
+                settings, steps = emitted(self.context, one.facts, one.sources, engine)
                 if not seen:
                     trace += steps
                     if candidate.job is not None:

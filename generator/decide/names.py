@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from generator.decide.beside import adapter_files
 from generator.decide.context import Context, shapes_of
+from generator.decide.recipes import needs
 from generator.decide.speculative import speculation_for, word_of
 from generator.facts.engine import Engine, back_ends_of, support_of
 from generator.facts.hubs import known_on, way_of
@@ -98,6 +99,7 @@ def pair_names(
         **of_method,
         "context.beyond_engine": 0 < engine.longest_context(model.architecture) < context.workload.max_context,
         "checkpoint.fp8_cache": own is not None and own.fp8_cache if origin == "given" else checkpoint is not None and checkpoint.fp8_cache,
+        "recipe.kv_cache": needs(context, engine, spec_names(context)[0]).get("kv_cache_dtype"),
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.decide.context import Context
+from generator.decide.names import spec_names
+from generator.decide.recipes import needs
 from generator.decide.weigh import tables_in_host
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
@@ -64,9 +66,14 @@ def with_experts(context: Context, engine: Engine, layout: Layout, units: Units)
         return layout
     if not architecture.experts or architecture.experts % parts or not engine.has("expert_parallel"):
         return layout
-    if _groups(context, layout, units) and _blocks(context, layout, units):
+    if _groups(context, layout, units) and _blocks(context, layout, units) and (layout.pipeline_parallel > 1 or not _recipe_spreads(context, engine)):
         return layout
     return layout._replace(expert_parallel=True)
+
+
+@remembered
+def _recipe_spreads(context: Context, engine: Engine) -> bool:
+    return bool(needs(context, engine, spec_names(context)[0]).get("expert_parallel"))
 
 
 def _groups(context: Context, layout: Layout, units: Units) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from generator.decide.context import Context, set_value, trace_of
 from generator.decide.names import spec_names
+from generator.decide.recipes import needed
 from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.plan import Trace, Value
@@ -62,12 +63,14 @@ def fit_base(context: Context, version: str, read: tuple[object, ...]) -> Mappin
     return base
 
 
-def emitted(facts: Facts, sources: Sources, book: RuleBook, engine: Engine) -> tuple[Values, list[Trace]]:
-    """The settings of a candidate; a row may only set what this version of the engine can spell, and works with here (`accepted_when`)."""
+def emitted(context: Context, facts: Facts, sources: Sources, engine: Engine) -> tuple[Values, list[Trace]]:
+    """The settings of a candidate, and what the model needs besides; a row may only set what this version of the engine can spell, and works
+    with here (`accepted_when`)."""
+    book = context.book
     values, trace = collected("settings", facts, sources, book, engine.version)
     for key in values:
         if not engine.has(key):
             raise fail("no-flag", f"the rules set {key!r} for {engine.name} {engine.version}, which has no option for it")
         for name, cell in engine.against(key, facts):
             raise fail("not-accepted", f"the rules set {key!r} for {engine.name} {engine.version}, which takes it only where {name} is {cell!r}")
-    return values, trace
+    return values, trace + needed(context, engine, facts, values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.architecture.families import family_of
@@ -26,7 +27,8 @@ NEAR = 128
 class Speculation(NamedTuple):
     """A draft proposes `tokens` at a time, and the model verifies them in one step. `model` is the draft's repository, `gguf` its
     repository of GGUF files, `file` a file on this machine; all None where the checkpoint brings the layers (`own`) or the text itself is
-    the draft (ngram). `parameters` and `caches` are the draft's; `assumed`: its shape is not known, and a typical one stands in."""
+    the draft (ngram). `parameters` and `caches` are the draft's; `assumed`: its shape is not known, and a typical one stands in. `options` are
+    further ones of vLLM that its maker or a recipe gives."""
 
     method: str
     tokens: int
@@ -39,6 +41,7 @@ class Speculation(NamedTuple):
     file: str | None = None
     same_vocabulary: bool = True
     automatic: bool = False
+    options: Mapping[str, object] = MappingProxyType({})
 
 
 def speculation_of(spec: DeploymentSpec, model: Model, book: RuleBook) -> Speculation | None:
@@ -57,7 +60,7 @@ def speculation_of(spec: DeploymentSpec, model: Model, book: RuleBook) -> Specul
     listed = model.drafts.get(method) or {}
     name = request.get("model") or listed.get("id")
     tokens = int(str(request.get("tokens") or listed.get("tokens") or book.number(f"speculative.tokens.{method}")))
-    base = Speculation(method, tokens, None if name is None else str(name), automatic=automatic)
+    base = Speculation(method, tokens, None if name is None else str(name), automatic=automatic, options=_options(listed, name))
     if method == "ngram":
         return base
     if method == "mtp" and name is None:
@@ -76,6 +79,12 @@ def speculation_of(spec: DeploymentSpec, model: Model, book: RuleBook) -> Specul
     parameters = int(1e9 * float(str(exact["billion"]))) if "billion" in exact else _typical(model.architecture)
     caches = () if exact.get("shares_cache") else _last(model.architecture)
     return base._replace(parameters=parameters, caches=caches, assumed="billion" not in exact)
+
+
+def _options(listed: Mapping[str, object], name: object) -> Mapping[str, object]:
+    """The options that the catalogue has for its own draft."""
+    options = listed.get("options") if name == listed.get("id") else None
+    return options if isinstance(options, dict) else {}
 
 
 def speculation_for(context: Context, engine: Engine) -> Speculation | None:
@@ -99,7 +108,7 @@ def word_of(engine: Engine, method: str) -> str | None:
 def config_of(engine: Engine, found: Speculation) -> str:
     """vLLM's JSON for it."""
     named = {} if found.model is None else {"model": found.model}
-    return json.dumps({"method": word_of(engine, found.method), **named, "num_speculative_tokens": found.tokens})
+    return json.dumps({"method": word_of(engine, found.method), **named, "num_speculative_tokens": found.tokens, **found.options})
 
 
 def with_draft(architecture: ModelArchitecture, found: Speculation, pooled: bool) -> ModelArchitecture:

@@ -39,7 +39,7 @@ MethodNames = TypedDict("MethodNames", {
 })  # fmt: skip
 
 _PairNames = TypedDict("_PairNames", {
-    "context.beyond_engine": bool, "checkpoint.fp8_cache": bool, "engine.reads_format": bool, "engine.reads_layout": bool,
+    "context.beyond_engine": bool, "checkpoint.fp8_cache": bool, "recipe.kv_cache": str | None, "engine.reads_format": bool, "engine.reads_layout": bool,
     "pair.pinned": bool, "weights.on_hub": bool | None, "support": str, "weights.origin": str, "weights.gated": bool,
 })  # fmt: skip
 

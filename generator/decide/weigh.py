@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
+from generator.decide.names import spec_names
+from generator.decide.recipes import needs
 from generator.decide.speculative import speculation_for, with_draft
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint
@@ -47,7 +49,8 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
 @remembered
 def served(context: Context, engine: Engine) -> Context:
     """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out. Lookup
-    tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own."""
+    tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own.
+    Where each GPU encodes images of its own it has the whole tower."""
     since = (engine.facts.get("tables_in_host") or {}).get(context.gpu.vendor)
     tables = tuple(m for m in context.model.architecture.matrices if m.role == "lookup")
     if tables and since and version_key(engine.version) >= version_key(since) and not context.gpu.unified:
@@ -56,9 +59,12 @@ def served(context: Context, engine: Engine) -> Context:
     context = drafting(context, engine)
     if context.task != "generate":
         context = _with(context, _without_output(context.model.architecture))
-    if context.spec.serve.get("images") != 0 or not context.model.architecture.multimodal or _frees(engine) != "memory":
-        return context
     architecture = context.model.architecture
+    if needs(context, engine, {**spec_names(context)[0], "tensor_parallel": 2}).get("encoder_parallel") == "data":
+        whole = tuple(replace(m, shard="replicated") if m.role == "vision" else m for m in architecture.matrices)
+        return _with(context, replace(architecture, matrices=whole, encoder=architecture.encoder and architecture.encoder._replace(whole=True)))
+    if context.spec.serve.get("images") != 0 or not architecture.multimodal or _frees(engine) != "memory":
+        return context
     kept = tuple(m for m in architecture.matrices if m.role != "vision")
     exact = max(0, architecture.tensor_bytes - _tower_bytes(architecture))
     return _with(context, replace(architecture, matrices=kept, multimodal=False, tensor_bytes=exact))

@@ -19,6 +19,11 @@ if TYPE_CHECKING:  # every start would pay for building the types
     from generator.sizing.footprint import Device
 
 
+def literally(bound: Any) -> Any:
+    """What a cell of the facts compares with: the literal itself; only the cells of tables name thresholds."""
+    return bound
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
     """One engine at one version; `listed` is false for a version that is not in the catalogue, `between` true if it lies between two that are:
@@ -56,7 +61,7 @@ class Engine:
     def against(self, setting: str, facts: Facts) -> Iterator[tuple[str, object]]:
         """The names and cells of `accepted_when` for which the engine does not take a setting that it has a word for."""
         for name, cell in ((self.spelling(setting) or {}).get("accepted_when") or {}).items():
-            if not cell_test(cell, lambda literal: literal)(facts.get(name)):
+            if not cell_test(cell, literally)(facts.get(name)):
                 yield name, cell
 
     def settings(self, facts: Facts) -> frozenset[str]:

@@ -222,6 +222,7 @@ def _create(launch: Launch, image: str) -> Data:
     volumes = [copies.mounted("Modelfile", f"{folder}/Modelfile")]
     if model is not None:
         volumes.append(_bind(launch.weights.name, model, launch.weights.back, read_only=True))
+    volumes += [_bind(place, place, launch.back, read_only=True) for place in launch.candidate.adapters.values()]  # what ADAPTER names
     return {
         "image": image,
         "entrypoint": launch.program()[:1],

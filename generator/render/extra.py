@@ -31,6 +31,8 @@ def add_extra(spelled: Spelled, engine: Engine, extra: Mapping[str, object], boo
             for word in [word for word in words if spelling.same(word.lstrip("-"), name)]:
                 del words[word]
         option, _ = find(f"--{name}", known)
+        if isinstance(value, bool) and "." in name and known.syntax.get("dotted"):
+            value = text_of(value)  # a key of a mapping, which false would leave out, and true make a switch
         if value is False and (option is not None or known.takes_value(name)):
             if option is None or not option.off:
                 continue  # expressed by omission
@@ -49,7 +51,7 @@ def _extra(spelled: Spelled, known: Catalogue, option: Option | None, name: str,
             spelled.env[name] = values[0]
         else:
             spelled.parameters[name] = values
-    elif file and keys is None and (option is None or option.name not in known.refused_by_file):
+    elif file and keys is None and (option is None or (option.name not in known.refused_by_file and not (option.repeatable and len(values) > 1))):
         spelled.config[name] = said
     elif keys is not None and option is None and ("." in name or name in keys):
         nest(spelled.config, name, value)

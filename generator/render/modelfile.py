@@ -48,9 +48,9 @@ def _text(launch: Launch, header: str, model: str) -> str:
     if not model.isprintable():  # excluded by the spec: a line break would become part of the name
         raise internal("bad-text", f"FROM cannot name {model!r}")
     pairs = [(name, value) for name, values in launch.spelled.parameters.items() for value in values]
-    expected = [Command("FROM", "", model), *(Command("PARAMETER", name, value) for name, value in pairs)]
+    expected = [Command("FROM", "", model), *(Command(name, "", value) if name.isupper() else Command("PARAMETER", name, value) for name, value in pairs)]
     try:
-        parameters = [[name, quote(value)] for name, value in pairs]
+        parameters = [[name if name.isupper() else f"PARAMETER {name}", quote(value)] for name, value in pairs]  # ADAPTER is a command
         text = templates.render(
             "Modelfile.j2", header=header, seal=launch.seal, what=summary(launch), model=quote(model), parameters=parameters
         )

@@ -34,6 +34,20 @@ def check_env(env: Mapping[str, Text], known: Catalogue, given: Mapping[str, tup
         elif prefix and name.startswith(prefix) and not name.startswith(f"{prefix}NO_"):
             near = did_you_mean(name, known.env)
             yield Problem("unknown-variable", f"{known.title} silently ignores {name}{near}", value.place)
+        elif (missing := unread(name, known)) is not None:
+            yield Problem("unknown-variable", missing, value.place, "warning")
+
+
+def unread(name: str, known: Catalogue) -> str | None:
+    """What to say of a variable with a prefix of the engine's own that this version does not read; None for others."""
+    table = known.facts.get("variables") or {"prefixes": (), "since": {}}
+    if not name.startswith(tuple(table["prefixes"])):
+        return None
+    since = {one: version for version, names in table["since"].items() for one in names}
+    if name not in since:
+        return f"{known.title} does not read {name}{did_you_mean(name, since)}"
+    newer = version_key(since[name]) > version_key(known.checked_as)
+    return f"{known.title} does not read {name} yet, {known.engine} {since[name]} does" if newer else None
 
 
 def check_modelfile(text: str, name: str, known: Catalogue) -> Iterator[Problem]:

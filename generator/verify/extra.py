@@ -26,10 +26,17 @@ def extra_problems(spec: DeploymentSpec, engine: str, version: str, book: RuleBo
     if form and name and not re.match(form["pattern"], name):
         yield spec.problem(("deploy", "served_name"), "bad-text", f"{engine} does not accept the name {name!r}: {form['form']}")
     extra: Mapping[str, object] = (spec.deploy.get("extra_args") or {}).get(engine) or {}
-    if not extra or engine not in book.section("flags"):
+    variables: Mapping[str, str] = spec.deploy.get("env") or {}
+    if not (extra or variables) or engine not in book.section("flags"):
         return
     known = catalogue(book, engine, version)
     lenient = bool(spec.deploy.get("allow_unknown"))
+    for variable, text in variables.items():
+        for found in check_env({variable: Text(str(text), spec.document.place())}, known):
+            unknown = found.code == "unknown-variable"
+            if not lenient if unknown else found.severity == "error":
+                hint = "; `allow_unknown: true` under deploy permits it" if unknown else ""
+                yield spec.problem(("deploy", "env", variable), found.code, f"env: {found.message}{hint}", key=found.code != "wrong-type")
     for name, value in extra.items():
         path = ("deploy", "extra_args", engine, name)
         what = _unsayable(name, value, known) or _problem(name, value, known, spec)

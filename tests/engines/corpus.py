@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from generator.decide.context import Context
 from generator.decide.decision import decide
 from generator.decide.prefer import Ranked
 from generator.decide.settings import emitted
@@ -87,7 +88,7 @@ class Case:
         return {
             "id": self.id, "engine": self.engine, "version": self.version, "method": c.method, "origin": c.origin, "checkpoint": self.loads,
             "words": self.words, "config": self.config, "env": self.env, "gpu": self.gpu, "model": self.model,
-            "gpus": c.tensor_parallel * c.pipeline_parallel * c.replicas, "tensor_parallel": c.tensor_parallel,
+            "gpus": c.gpus, "tensor_parallel": c.tensor_parallel,
             "modelfile": next((f.text for f in self.files if f.path.endswith("Modelfile")), None),
         }  # fmt: skip
 
@@ -154,7 +155,7 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
     }  # fmt: skip
     model = _model(outcome)
     for ranked in outcome.ranked:
-        candidate = _with_settings(ranked)
+        candidate = _with_settings(ranked, outcome.context)
         if engine is not None and candidate.engine != engine:
             continue
         launch = launch_of(outcome.plan, candidate, book(), "../../..")
@@ -174,10 +175,10 @@ def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str
             yield Case(f"{name}/{candidate.id}", candidate, dict(outcome.plan.spec), gpu, stored, words, loads, config, env, files)
 
 
-def _with_settings(ranked: Ranked) -> Candidate:
+def _with_settings(ranked: Ranked, context: Context) -> Candidate:
     """A candidate with the settings that its rows set: the decision works them out for the best of each engine only."""
     engine = resolve_engine(ranked.candidate.engine, ranked.candidate.engine_version, book())
-    settings, _ = emitted(ranked.facts, ranked.sources, book(), engine)
+    settings, _ = emitted(context, ranked.facts, ranked.sources, engine)
     assert settings, ranked.candidate.id
     return changed(ranked.candidate, settings=settings)
 

@@ -90,7 +90,11 @@ def config_problems(config: dict[str, Any], keys: dict[str, Any] | None = None, 
             continue
         kind = entry["type"].rstrip("?").split("[")[0].rstrip(">")
         if isinstance(value, dict):
-            found += config_problems(value, yaml["classes"][kind], f"{path}{key}.")
+            fields = yaml["classes"][kind]
+            if "variants" in fields:  # told apart by a key; without it any of them counts
+                variants = fields["variants"]
+                fields = variants.get(value.get(fields["discriminator"])) or {name: one for each in variants.values() for name, one in each.items()}
+            found += config_problems(value, fields, f"{path}{key}.")
         elif value is None:
             found += [] if entry["type"].endswith("?") else [f"{path}{key} cannot be null"]
         elif {"int": int, "float": float, "bool": bool, "str": str}.get(kind, type(value)) is not type(value):

@@ -251,3 +251,48 @@ def test_mappings(engine: str, extra: dict[str, Any], code: str | None) -> None:
         return
     version = str(book().section("engines")[engine]["default_version"])
     assert [problem.code for problem in extra_problems(spec, engine, version, book())] == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "code"),
+    [
+        ("vllm", "VLLM_USE_DEP_GEMM", "unknown-variable"),
+        ("vllm", "VLLM_USE_DEEP_GEMM", None),
+        ("vllm", "VLLM_ATTENTION_BACKEND", "removed-variable"),
+        ("vllm", "NCCL_ANYTHING", None),
+        ("sglang", "SGLANG_NO_SUCH_THING", "unknown-variable"),
+        ("sglang", "SGLANG_ENABLE_JIT_DEEPGEMM", None),
+        ("vllm", "SGLANG_NO_SUCH_THING", None),
+        ("ollama", "OLLAMA_SUCH_THING", "unknown-variable"),
+    ],
+)
+def test_a_variable_that_the_engine_does_not_read_is_refused(engine: str, name: str, code: str | None) -> None:
+    version = resolve_engine(engine, None, book()).version
+    found = list(extra_problems(spec_of(engine, env={name: "1"}, unknown=False), engine, version, book()))
+    assert [problem.code for problem in found] == ([code] if code else [])
+    assert all(problem.place is not None and problem.place.line == 5 for problem in found)
+    allowed = list(extra_problems(spec_of(engine, env={name: "1"}), engine, version, book()))
+    assert [problem.code for problem in allowed] == ([code] if code == "removed-variable" else [])
+
+
+def test_a_variable_of_a_newer_version_is_refused_with_that_version() -> None:
+    table = book().section("flags")["vllm"]["variables"]["since"]
+    newest = table["0.33.0"][0]
+    [problem] = extra_problems(spec_of("vllm", env={newest: "1"}, unknown=False), "vllm", "0.32.0", book())
+    assert "vllm 0.33.0 does" in problem.message
+    assert not list(extra_problems(spec_of("vllm", env={newest: "1"}, unknown=False), "vllm", "0.33.0", book()))
+
+
+def test_a_key_of_a_mapping_keeps_its_false_and_lists_are_repeated() -> None:
+    launch = launched("vllm", {"kernel-config.enable_flashinfer_autotune": False, "middleware": ["a.b", "c.d"]})
+    assert launch.spelled.config["kernel-config.enable_flashinfer_autotune"] == "false"
+    assert "--middleware a.b --middleware c.d" in " ".join(map(str, launch.words()))
+
+
+@pytest.mark.parametrize(("engine", "extra"), [("vllm", {"cpu-offload-gb": 4}), ("sglang", {"page-size": 64}), ("llama.cpp", {"swa-full": True})])
+def test_an_option_that_takes_memory_and_is_not_counted_is_said(engine: str, extra: dict[str, Any]) -> None:
+    choice = outcome(engine).plan.choice
+    assert choice is not None
+    spec = spec_of(engine, extra)
+    found = gate_warnings(spec, resolve_engine(engine, choice.engine_version, book()), choice.settings, book())
+    assert "memory-uncounted" in [reason.row for reason in found]

@@ -85,7 +85,7 @@ def test_every_setting_is_a_word_of_the_engine(engine: str, name: str, value: Va
 
 def ollama_problems(one: Launch) -> list[str]:
     env = {e["name"] for e in known("ollama")["env"]} | {"LLAMA_ARG_FIT_TARGET", "LLAMA_ARG_MMPROJ_OFFLOAD", "LLAMA_ARG_N_CPU_MOE"}
-    parameters = {p["name"] for p in known("ollama")["parameters"]}
+    parameters = {p["name"] for p in known("ollama")["parameters"]} | {"ADAPTER"}  # a command of the Modelfile
     return [n for n in one.spelled.env if n not in env] + [n for n in one.spelled.parameters if n not in parameters]
 
 

@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 
+from generator.decide.context import resolve
 from generator.decide.settings import emitted
 from generator.errors import InputError
 from generator.facts.engine import resolve_engine
 from generator.quantity import version_key
+from generator.readers.document import Document
 from generator.rulebook.book import RuleBook, load
+from generator.spec.deployment import from_document
 from generator.verify.catalogue import catalogue
 
 DATA = Path(__file__).parents[1] / "data" / "engine-flags"
@@ -178,6 +181,10 @@ def test_a_setting_of_another_version_is_no_capability_to_pass_over() -> None:
 def test_a_row_that_sets_it_elsewhere_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = resolve_engine("vllm", None, book())
     monkeypatch.setattr("generator.decide.settings.collected", lambda *rest: ({"quantization": "fp8"}, []))
-    assert emitted({"weights.origin": "online"}, {}, book(), engine)[0] == {"quantization": "fp8"}
+    data = {"name": "one", "model": "Qwen/Qwen3-8B", "hardware": {"gpu": "H100-80GB"}}
+    spec, _ = from_document(Document("spec.yaml", data, {}, {}), Path("spec.yaml"))
+    assert spec is not None
+    context = resolve(spec, book())
+    assert emitted(context, {"weights.origin": "online"}, {}, engine)[0] == {"quantization": "fp8"}
     with pytest.raises(InputError, match="takes it only where"):
-        emitted({"weights.origin": "published"}, {}, book(), engine)
+        emitted(context, {"weights.origin": "published"}, {}, engine)

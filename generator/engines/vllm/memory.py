@@ -100,14 +100,14 @@ def _activations(architecture: ModelArchitecture, layout: Layout, load: Load, de
 def _encoder(architecture: ModelArchitecture, layout: Layout, tokens: int, numbers: Numbers) -> tuple[float, float]:
     """Results of the encoder's profile run, and its peak, in bytes: over the largest image, or as many images as a step has tokens.
 
-    Patches, their hidden states and the interpolated positions are on every GPU, attention and feed-forward layers are divided by tp
-    (source `vllm-encoder-profile`)."""
+    Patches, their hidden states and the interpolated positions are on every GPU, attention and feed-forward layers are divided by tp,
+    unless each GPU encodes images of its own (sources `vllm-encoder-profile`, `vllm-encoder-data-parallel`)."""
     runs = architecture.encoder
     if runs is None:
         return part("encoder_results", hidden_bytes(architecture, tokens)), 0.0
     tokens = largest(tokens, runs.tokens)
     cached = largest(tokens, whole(numbers("vllm.video_cache_tokens"))) if runs.positions else tokens
-    layer = 2 * runs.hidden + largest(runs.attention, runs.mlp) / layout.tensor_parallel
+    layer = 2 * runs.hidden + largest(runs.attention, runs.mlp) / (1 if runs.whole else layout.tensor_parallel)
     values = runs.pixels + largest(runs.positions * runs.hidden, layer)
     results = part("encoder_results", hidden_bytes(architecture, cached) * runs.outputs)
     return results, part("encoder", tokens * runs.patches * values * HALF)

@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.1b0cf66782513f38.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *1b0cf66782513f38* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.78bdd1c695385873.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *78bdd1c695385873* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2
@@ -35,6 +35,7 @@ case " ${found//[!0-9A-Za-z.+-]/ } " in
   *) printf 'serve.sh: warning: written for vLLM %s, found: %s\n' '0.33.0' "${found:-no version}" >&2 ;;
 esac
 
+export VLLM_ROCM_USE_AITER=1
 
 args=(
   vllm
