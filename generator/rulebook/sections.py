@@ -68,12 +68,13 @@ Publisher = TypedDict("Publisher", {"because": str, "source": Source})
 
 Maker = TypedDict("Maker", {
     "scheme": str, "algorithm": str, "group_sizes": list[int], "stored": Mapping[str, int], "not_for": list[str],
-    "recipe": list[Mapping[str, Mapping[str, object]]], "quantization": Mapping[str, object], "source": list[str],
+    "recipe": list[Mapping[str, Mapping[str, object]]], "transform": str, "plain": list[Mapping[str, Mapping[str, object]]], "bounds": Mapping[str, float],
+    "quantization": Mapping[str, object], "source": list[str],
 }, total=False)  # fmt: skip
 Quantizer = TypedDict("Quantizer", {
     "title": str, "version": str, "package": str, "program": str, "common": list[str], "requirements": list[str], "layout": str, "layers": str,
     "all_gpus": bool, "patterns": Mapping[str, list[str]], "also_wide": list[Mapping[Literal["model_types", "roles"], list[str]]],
-    "makes": Mapping[str, Maker], "types": Mapping[str, str],
+    "makes": Mapping[str, Maker], "types": Mapping[str, str], "kv_cache": Mapping[str, object],
 }, total=False)  # fmt: skip
 
 TrainingMemory = TypedDict("TrainingMemory", {

@@ -41,11 +41,11 @@ def wide(model: str, asked: dict[str, Any] | None = None, method: str = "awq") -
 @pytest.mark.parametrize(
     ("model", "asked", "names"),
     [
-        (LLAMA, {}, ("lm_head",)),
-        (LLAMA, {"keep": ["attention"]}, ("re:.*(self_attn|attention)[.].*", "lm_head")),
-        (LLAMA, {"first_layers": 1, "last_layers": 2}, ("lm_head", "re:.*layers[.](0|30|31)[.].*")),
-        (MOE, {}, ("lm_head", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
-        (MOE, {"keep": ["linear_attention"]}, ("lm_head", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
+        (LLAMA, {}, ("re:.*lm_head$",)),
+        (LLAMA, {"keep": ["attention"]}, ("re:.*(self_attn|attention)[.].*", "re:.*lm_head$")),
+        (LLAMA, {"first_layers": 1, "last_layers": 2}, ("re:.*lm_head$", "re:.*layers[.](0|30|31)[.].*")),
+        (MOE, {}, ("re:.*lm_head$", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
+        (MOE, {"keep": ["linear_attention"]}, ("re:.*lm_head$", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
     ],
 )
 def test_only_what_the_model_has_is_named(model: str, asked: dict[str, Any], names: tuple[str, ...]) -> None:

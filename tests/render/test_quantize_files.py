@@ -130,7 +130,9 @@ def test_engines_share_a_job_or_have_their_own() -> None:
     assert first["tensorrt-llm"].checkpoint == f"./{folders['tensorrt-llm']}/weights"
 
 
-text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(lambda word: word.strip() == word and word not in ("~",))
+text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(
+    lambda word: word.strip() == word and word not in ("~",)
+)
 
 
 @given(text, text)

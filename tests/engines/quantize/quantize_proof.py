@@ -1,6 +1,6 @@
 """Writes docs/quantize-proof.md from what test_jobs.py recorded, and the last lines of the other two runs:
 
-    python quantize_proof.py RECORD "TRAINING" "GGUF"
+python quantize_proof.py RECORD "TRAINING" "GGUF"
 """
 
 from __future__ import annotations
