@@ -8,7 +8,8 @@ alone   the transform without any rounding: must change nothing (share of the so
 with    the method with its transform
 plain   the same scheme by GPTQ, without the transform
 
-A type is proved where `alone` is at most 0.001 and `with` is at most 1.5 times `plain`. About 5 seconds each.
+A type is proved where `alone` is at most 0.00002 (right ones are at 1e-7, those that leave out a router at 1e-3), and `with` at most 1.5 times
+`plain`. About 5 seconds each.
 
     .../llm-compressor-VERSION/bin/python scripts/prove_transforms.py [TYPE…]      the interpreter: tests/engines/quantize/setup.sh llm-compressor
 
@@ -75,7 +76,7 @@ IGNORE = [
     "re:.*shared_expert_gate$",
     "re:.*(visual|vision|audio|multi_modal_projector).*",
 ]
-WRONG, WORSE = 0.001, 1.5
+WRONG, WORSE = 2e-5, 1.5
 SEED = 7
 
 

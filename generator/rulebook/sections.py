@@ -92,7 +92,8 @@ TrainingJob = TypedDict("TrainingJob", {
 
 Loss = TypedDict("Loss", {"value": float, "low": float, "high": float})
 Quality = TypedDict("Quality", {
-    "method": str, "models_from_billion": float, "models_below_billion": float, "loss_percent": Loss, "experts": str, "source": Source,
+    "method": str, "models_from_billion": float, "models_below_billion": float, "loss_percent": Loss, "experts": str, "metric": str,
+    "models": list[str], "source": Source,
 }, total=False)  # fmt: skip
 
 Name = TypedDict("Name", {"stage": str, "type": str, "values": list[str], "from": str, "unit": str, "origin": str}, total=False)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 HELD = "quantize.md"
-STEPS, ROWS, LENGTH = 400, 12, 192
+STEPS, ROWS, LENGTH = 300, 8, 128
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
     (folder / "held.txt").write_text((DOCS / HELD).read_text(encoding="utf-8"))
     numbers = torch.tensor(tokenizer(text)["input_ids"])
     torch.manual_seed(0)
+    torch.set_num_threads(1)
     model = AutoModelForCausalLM.from_config(
         LlamaConfig(intermediate_size=512, tie_word_embeddings=False, **{**tiny_models.COMMON, "num_hidden_layers": 4})
     )
