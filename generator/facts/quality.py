@@ -25,9 +25,8 @@ UNMEASURED = Quality()
 
 
 def quality_of(book: RuleBook, method: str, billion: float, experts: str | None = None) -> Quality:
-    """The row for this method whose class of sizes (in billions of parameters) holds the model; empty where there is none.
-
-    `experts` is the type in which every GGUF of the model has its experts: some rows hold only there."""
+    """The row for this method whose class of sizes (in billions of parameters) holds the model; empty where there is none. `experts` is the
+    type in which every GGUF of the model has its experts: some rows hold only there."""
     for row in book.quality.get(method, ()):
         if row.get("experts") in (None, experts) and row["models_from_billion"] <= billion < row.get("models_below_billion", float("inf")):
             loss = row["loss_percent"]
@@ -39,4 +38,4 @@ def _of(row: typed.Quality) -> str:
     """`lost share of …; models of 3 to 30 billion: A, B`: what a figure is of."""
     low, high, models = row["models_from_billion"], row.get("models_below_billion"), row.get("models") or ()
     size = "" if not models else f"; {low:g} to {high:g} billion parameters" if high else f"; {low:g} billion parameters and more" if low else ""
-    return row["metric"] + size + (f": {', '.join(models)}" if models else "")
+    return f"{row['metric']}{size}" + (f": {', '.join(models)}" if models else "")
