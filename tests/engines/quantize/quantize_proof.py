@@ -47,6 +47,7 @@ figures are those of `job-report.json`, on lines of a page that neither the trai
 
 The bounds stand in `rules/facts/quantizers.yaml`. Published losses of real models, which a plan shows, are of another scale (scores of
 benchmarks): `gen-deploy list methods`. A model of this size has no outliers in its activations, so that these figures are the least to expect.
+NVFP4 of Model Optimizer is not compared without a GPU: the tool cannot round activations on a CPU, and the job says so.
 
 ## Transforms
 

@@ -83,7 +83,6 @@ LOSSES = [
     ("llm-compressor", "vllm", "mxfp4", "B200-180GB"),
     ("gptqmodel", "sglang", "gptq", "A100-80GB"),
     ("modelopt", "tensorrt-llm", "fp8", "H100-80GB"),
-    ("modelopt", "tensorrt-llm", "nvfp4", "B200-180GB"),
     ("modelopt", "tensorrt-llm", "awq", "H100-80GB"),
 ]
 
