@@ -902,7 +902,9 @@ def quantizers() -> dict[str, Schema]:
             "scheme": {**TEXT, "description": "The tool's own word."}, "algorithm": {"enum": ["rtn", "ptq", "gptq", "awq", "modelopt"]},
             "group_sizes": {"type": "array", "items": COUNT, "description": "Weights that may share a scale, the largest first."},
             "stored": {"type": "object", "additionalProperties": {"type": "integer"}}, "not_for": WORDS,
-            "recipe": {"type": "array", "items": {**free, "additionalProperties": free}},
+            "recipe": {"type": "array", "items": {**free, "additionalProperties": free}}, "transform": TEXT,
+            "plain": {"type": "array", "items": {**free, "additionalProperties": free}, "description": "The recipe without the transform."},
+            "bounds": {"type": "object", "additionalProperties": {"type": "number", "exclusiveMinimum": 0}, "description": "What a result may lose."},
             "quantization": {**free, "description": "What the result's config.json says."},
             "notes": TEXT, "source": SOURCE,
         },
@@ -915,9 +917,20 @@ def quantizers() -> dict[str, Schema]:
             "layers": TEXT, "all_gpus": FLAG,
             "patterns": {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}, "description": "How a role is left in 16 bits."},
             "also_wide": {"type": "array", "items": wide}, "makes": by_name(maker, "By method."), "types": {"type": "object", "additionalProperties": TEXT},
+            "kv_cache": {**free, "description": "What config.json says of scales for an FP8 KV cache."},
             "notes": TEXT, "source": SOURCE, "replaces": DIGEST,
         },
         ("title", "version", "layout", "source"),
+    )  # fmt: skip
+    share = {"type": "number", "minimum": 0}
+    figures = mapping({"alone": share, "with": share, "plain": share, "error": TEXT})
+    modifier = mapping({"proved": WORDS, "figures": by_name(figures, "By model_type.")}, ("proved", "figures"))
+    transforms = mapping(
+        {
+            "version": VERSION, "transformers": VERSION, "modifiers": by_name(modifier, "By modifier."),
+            "untried": {"type": "object", "additionalProperties": TEXT}, "source": SOURCE, "replaces": DIGEST,
+        },
+        ("version", "transformers", "modifiers", "source"),
     )  # fmt: skip
     memory = mapping(
         {
@@ -946,6 +959,7 @@ def quantizers() -> dict[str, Schema]:
     )  # fmt: skip
     return {
         "quantizers": document("Tools that make quantised checkpoints", {"quantizers": by_name(tool, "By name.")}, ("quantizers",)),
+        "transforms": document("Transforms and the model types that they are right for", {"transforms": by_name(transforms, "By tool.")}, ("transforms",)),
         "training_jobs": document("Jobs that train, distil or prune", {"training_jobs": by_name(training, "By name.")}, ("training_jobs",)),
     }
 

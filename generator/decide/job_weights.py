@@ -34,6 +34,8 @@ class Made:
     ignore: tuple[str, ...] = ()
     group_size: int | None = None
     quantization: Mapping[str, object] | None = None
+    transform: str | None = None
+    """The transform of the method that is left out, since it is not proved for this architecture."""
 
 
 def comes_last(rows: list[Row]) -> bool:

@@ -67,7 +67,8 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "model.dtype": architecture.dtype, "model.chat": model.chat, "model.licence": model.licence, "model.gated": model.gated,
         "model.needs_remote_code": model.needs_remote_code, "model.hub": None if spec.model.local else spec.model.elsewhere or HUGGING_FACE,
         "model.revision_given": spec.model.revision is not None,
-        "quantize.act_order": bool((spec.quantize or {}).get("desc_act")), "trust_remote_code": bool(deploy.get("trust_remote_code")),
+        "quantize.act_order": bool((spec.quantize or {}).get("desc_act")),
+        "quantize.kv_scales": spec.pin.get("kv_cache_dtype") in ("fp8", "fp8_e4m3"), "trust_remote_code": bool(deploy.get("trust_remote_code")),
         "served_name": deploy.get("served_name") or spec.name, "served_name.blanks": " " in (deploy.get("served_name") or ""),
         "host": deploy.get("host", "127.0.0.1"), "lock.state": None, "lock.says": None,
     }  # fmt: skip

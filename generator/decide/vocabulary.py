@@ -18,7 +18,7 @@ SpecNames = TypedDict("SpecNames", {
     "model.family": str | None, "model.moe": bool, "model.mla": bool, "model.hybrid": bool, "model.multimodal": bool,
     "model.encoder": bool, "task": str, "serve.images": int | None, "speculative": str, "speculative.assumed": bool,
     "adapters": int, "model.dtype": str, "model.chat": bool | None, "model.licence": str | None, "model.gated": bool,
-    "model.needs_remote_code": bool, "model.hub": str | None, "model.revision_given": bool, "quantize.act_order": bool,
+    "model.needs_remote_code": bool, "model.hub": str | None, "model.revision_given": bool, "quantize.act_order": bool, "quantize.kv_scales": bool,
     "trust_remote_code": bool, "served_name.blanks": bool, "served_name": str, "host": str, "lock.state": str | None,
     "lock.says": str | None,
 })  # fmt: skip

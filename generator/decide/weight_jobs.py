@@ -16,7 +16,7 @@ from generator.plan import Candidate
 from generator.quantity import GIB
 from generator.quantize.gguf import gguf_needs, gguf_output, overridden
 from generator.quantize.needs import job_needs
-from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, stored_beside, wide_of
+from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, recipe_of, stored_beside, wide_of
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.gguf_overrides import read_overrides
@@ -52,12 +52,15 @@ def _made(context: Context, method: str, said: tuple[tuple[str, object], ...], g
     maker = tool["makes"][method]
     ignore = ignored(tool, architecture, wide)
     size = group_size or next(iter(maker.get("group_sizes") or ()), None)
+    cache = tool.get("kv_cache") if values.get("kv_cache_scales") else None
     quantization = quantization_of(maker, ignore, size, values.get("desc_act"))
     if context.model.basis == "catalogue" and context.model.listed:
         stored = _stored(book, context.model.listed, name, method, ignore, size, values.get("desc_act"))
     else:
         stored = _as_made(book, context.model.config, quantization)
-    return None if stored is None else Made(name, values, entry, stored, tool["layout"], ignore, size, quantization)
+    proved = book.section("transforms").get(name, {}).get("modifiers", {}).get(maker.get("transform"), {}).get("proved", ())
+    left_out = None if context.model.config.get("model_type") in proved else maker.get("transform")
+    return None if stored is None else Made(name, values, entry, stored, tool["layout"], ignore, size, {**quantization, **(cache or {})}, left_out)
 
 
 def _overridden(context: Context, entry: Method) -> Method:
@@ -89,7 +92,7 @@ def _as_made(book: RuleBook, config: Mapping[str, object], quantization: Mapping
 def checkpoint_of(made: Made, method: str) -> Checkpoint:
     """What the engine loads: a folder or a file that lies beside the other files of the spec."""
     if made.layout != "gguf":
-        return Checkpoint(f"./quantize/{WEIGHTS}", MADE, made.layout, made.group_size)
+        return Checkpoint(f"./quantize/{WEIGHTS}", MADE, made.layout, made.group_size, fp8_cache="kv_cache_scheme" in (made.quantization or {}))
     word = method.removeprefix("gguf-")
     kind = "F16" if made.tool == "ollama" else word.upper()
     return Checkpoint(f"./quantize/{WEIGHTS}/model-{kind}.gguf", MADE, "gguf", None, word)
@@ -135,13 +138,20 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
         )  # fmt: skip
     maker = tool["makes"][candidate.method]
     size = checkpoint_bytes(made.architecture, {}, files="made") + stored_beside(made.architecture, maker.get("stored") or {})
-    algorithm = maker["algorithm"]
+    algorithm = "gptq" if made.transform else maker["algorithm"]
+    kind = (context.model.config or {}).get("model_type")
+    notes = (f"{made.transform} is left out: with {made.tool} {tool['version']} it is not proved for {kind}",) if made.transform else ()
     samples, tokens = (calibration.samples, calibration.tokens) if calibration else (0, 0)
     return Job(
         made.tool, tool["version"], candidate.method, maker["scheme"], output, size, 8 * size / parameters,
         job_needs(context.model.architecture, algorithm, size, numbers, samples=samples, tokens=tokens),
         group_size=made.group_size, desc_act=None if values.get("desc_act") is None else bool(values["desc_act"]), ignore=made.ignore, calibration=calibration,
-        quantization=made.quantization or {}, dtype=_dtype(context), tolerance=numbers("quantize.tolerance"),
+        quantization=made.quantization or {}, bounds=maker.get("bounds") or {}, notes=notes,
+        recipe=recipe_of(
+            maker, made.ignore, made.group_size, plain=made.transform is not None,
+            kv_cache={key: part for key, part in (made.quantization or {}).items() if key in (tool.get("kv_cache") or {})},
+        ),
+        dtype=_dtype(context), tolerance=numbers("quantize.tolerance"),
         source=next(iter(maker["source"]), None),
     )  # fmt: skip
 
@@ -155,10 +165,14 @@ def _calibration(context: Context, values: Mapping[str, Any]) -> Calibration | N
     if samples is None or tokens is None:
         samples = samples or int(context.book.number("calibration.gptq_samples"))
         tokens = tokens or int(context.book.number("calibration.gptq_tokens"))
+    least = context.book.number("calibration.least_share")
     if own.get("file"):
-        return Calibration(int(samples), int(tokens), file=own["file"])
-    dataset = own.get("dataset") or values.get("calibration_dataset")
-    return Calibration(int(samples), int(tokens), dataset=dataset, split=own.get("split") or values.get("calibration_split") or "train")
+        return Calibration(int(samples), int(tokens), file=own["file"], column=own.get("column"), least_share=least)
+    named = own.get("dataset")
+    return Calibration(
+        int(samples), int(tokens), dataset=named or values.get("calibration_dataset"), dataset_config=own.get("dataset_config"), column=own.get("column"),
+        split=own.get("split") or (None if named else values.get("calibration_split")) or "train", least_share=least,
+    )  # fmt: skip
 
 
 def job_names(context: Context, job: Job) -> JobNames:

@@ -28,22 +28,30 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Calibration texts: a hub dataset with its split, or a `file` of the spec; `samples` of `tokens` tokens."""
+    """Calibration texts: a hub dataset with its configuration and split, or a `file` of the spec; `samples` of `tokens` tokens.
+
+    Texts with less than `least_share` of these tokens stop the job."""
 
     samples: int
     tokens: int
     dataset: str | None = None
     split: str | None = None
     file: str | None = None
+    dataset_config: str | None = None
+    column: str | None = None
+    least_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job: `tool` at `version` quantizes to `method` with its `scheme`. `ignore` are the modules kept in 16 bits, in the tool's names;
-    `tensor_types` (GGUF) tensors with an individual type. `output_bytes` is the predicted size of the result on disk, `bits_per_weight` the
-    average over all parameters; `quantization` the expected config.json section; a result whose size deviates by more than `tolerance` is
-    not as planned. `dtype` is the 16-bit type of unquantized parts. `output` is the path of the result, relative to the folder of the
-    spec's files (`quantize/…`)."""
+    """A job: `tool` at `version` quantizes to `method` with its `scheme`.
+
+    `ignore` are the modules kept in 16 bits, in the tool's names; `tensor_types` (GGUF) tensors with an individual type. `output_bytes` is
+    the predicted size of the result on disk, `bits_per_weight` the average over all parameters; `quantization` the expected config.json
+    section; a result whose size deviates by more than `tolerance` is not as planned. `dtype` is the 16-bit type of unquantized parts.
+    `recipe` is the tool's own, where it has one; `bounds` what the result may lose, in figures of templates/quantize/proof.py; `notes` what
+    the job does in another way than is usual for the method, and why. `output` is the path of the result, relative to the folder of the spec's
+    files (`quantize/…`)."""
 
     tool: str
     version: str
@@ -62,6 +70,9 @@ class Job:
     calibration: Calibration | None = None
     imatrix: bool = False
     quantization: Mapping[str, object] = field(default_factory=dict)
+    recipe: Mapping[str, object] | None = None
+    bounds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     source: str | None = None
 
     @property
@@ -90,9 +101,9 @@ def job_json(job: Job | None) -> dict[str, object] | None:
     """The object `quantize` of `plan --json`; GiB, and decimal GB for the disk."""
     if job is None:
         return None
-    texts = job.calibration and {name: getattr(job.calibration, name) for name in ("dataset", "split", "file", "samples", "tokens")}
+    texts = job.calibration and {name: getattr(job.calibration, name) for name in ("dataset", "dataset_config", "split", "column", "file", "samples", "tokens")}
     found = {name: getattr(job, name) for name in _SAID} | {"ignore": list(job.ignore), "tensor_types": dict(job.tensor_types)}
     return found | {
         "calibration": texts, "needs": needs_json(job.needs), "output": job.output, "output_size_gib": round(gib(job.output_bytes), 3),
-        "bits_per_weight": round(job.bits_per_weight, 3), "source": job.source,
+        "bits_per_weight": round(job.bits_per_weight, 3), "bounds": dict(job.bounds), "notes": list(job.notes), "source": job.source,
     }  # fmt: skip

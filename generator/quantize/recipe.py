@@ -68,9 +68,11 @@ def not_said(tool: Quantizer, architecture: ModelArchitecture, wide: Wide) -> tu
     return tuple(sorted(role for role in wide.roles & has if role not in tool["patterns"] and role not in _NO_MODULES))
 
 
-def quantization_of(maker: Maker, ignore: tuple[str, ...], group_size: int | None, desc_act: bool | None) -> dict[str, object]:
-    """The expected `quantization_config` of the result's config.json, in the form of its layout."""
-    filled = _filled(maker["quantization"], {"{group_size}": group_size, "{desc_act}": bool(desc_act)})
+def quantization_of(
+    maker: Maker, ignore: tuple[str, ...], group_size: int | None, desc_act: bool | None, kv_cache: Mapping[str, object] | None = None
+) -> dict[str, object]:
+    """The expected `quantization_config` of the result's config.json, in the form of its layout; `kv_cache` is what it says of the cache's scales."""
+    filled = _filled({**maker["quantization"], **(kv_cache or {})}, {"{group_size}": group_size, "{desc_act}": bool(desc_act)})
     if filled["quant_method"] == "gptq":
         return {**filled, "dynamic": {pattern: {} for pattern in ignore}} if ignore else filled
     return {**filled, "ignore": list(ignore)}
@@ -88,21 +90,23 @@ def _part(value: object, words: Mapping[str, object]) -> object:
     return words[value] if isinstance(value, str) and value in words else value
 
 
-def recipe_of(maker: Maker, ignore: tuple[str, ...], group_size: int | None) -> Recipe | None:
-    """LLM Compressor's recipe as data; None for other tools.
+def recipe_of(
+    maker: Maker, ignore: tuple[str, ...], group_size: int | None, *, plain: bool = False, kv_cache: Mapping[str, object] | None = None
+) -> Recipe | None:
+    """LLM Compressor's recipe as data; None for other tools. `plain`: without the transform; `kv_cache`: with scales for an FP8 KV cache.
 
     A preset scheme implies its group size; another size is written out (`config_groups`)."""
     if "recipe" not in maker:
         return None
     modifiers: dict[str, dict[str, object]] = {}
     preset = next(iter(maker.get("group_sizes") or ()), None)
-    for entry in maker["recipe"]:
+    for entry in maker["plain"] if plain else maker["recipe"]:
         for name, arguments in entry.items():
             filled = _filled(arguments, {"{ignore}": list(ignore)})
             if "scheme" in filled and group_size not in (None, preset):
                 groups = quantization_of(maker, (), group_size, None)["config_groups"]
                 filled = {**{k: v for k, v in filled.items() if k not in ("scheme", "targets")}, "config_groups": groups}
-            modifiers[name] = filled
+            modifiers[name] = {**filled, **(kv_cache or {})} if "ignore" in filled else filled
     return {"default_stage": {"default_modifiers": modifiers}}
 
 

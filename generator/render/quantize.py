@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from generator.facts.job import Job, Needs
 from generator.plan import Candidate, Plan
-from generator.quantize.recipe import recipe_of
 from generator.readers.resources import folder
 from generator.render import templates
 from generator.render.artifact import Artifact
@@ -34,8 +33,7 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
     variables: Mapping[str, str] = (plan.spec.get("deploy") or {}).get("env") or {}
     if "program" not in tool:
         return quantize_gguf(job, source_of(plan, back), header, seal, variables), ignored
-    maker = tool["makes"][job.method]
-    recipe = recipe_of(maker, job.ignore, job.group_size)
+    recipe = job.recipe
     data = job_data(job, plan, back)
     title = comment(tool["title"])
     return (
@@ -44,8 +42,10 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
         Artifact(f"{job.folder}/job.py", program(str(tool["program"]))),
         *(Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()),
         Artifact(f"{job.folder}/requirements.txt", "".join(f"{line}\n" for line in tool["requirements"])),
-        run_script(job.folder, header, seal, f"Makes {job.method} weights", tool, job.needs, reads=("job.yaml", "recipe.yaml") if recipe else ("job.yaml",),
-                   env=variables, devices=plan.spec["hardware"].get("devices") or ()),
+        run_script(
+            job.folder, header, seal, f"Makes {job.method} weights", tool, job.needs, notes=job.notes,
+            reads=("job.yaml", "recipe.yaml") if recipe else ("job.yaml",), env=variables, devices=plan.spec["hardware"].get("devices") or (),
+        ),
         ignored,
     )
 
@@ -78,12 +78,12 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
         "output": job.output.removeprefix(f"{job.folder}/"),
         "calibration": calibration
         and {
-            "dataset": calibration.dataset, "split": calibration.split, "revision": None,
+            "dataset": calibration.dataset, "dataset_config": calibration.dataset_config, "split": calibration.split, "revision": None,
             "file": beside(calibration.file, back) if calibration.file else None, "samples": calibration.samples,
-            "tokens": calibration.tokens, "seed": SEED,
+            "column": calibration.column, "tokens": calibration.tokens, "least_share": calibration.least_share, "seed": SEED,
         },
         "pipeline": "calibrated" if calibration else "data-free",
-        "expect": {"bytes": job.output_bytes, "tolerance": job.tolerance, "quantization": dict(job.quantization)},
+        "expect": {"bytes": job.output_bytes, "tolerance": job.tolerance, "quantization": dict(job.quantization), "quality": dict(job.bounds)},
     }
 
 

@@ -18,7 +18,7 @@ KINDS = {
     "gpu_names": "gpu_names",
     "architectures": "architectures", "models": "models", "methods": "methods", "ggml_types": "methods", "quality": "quality",
     "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
-    "quantizers": "quantizers", "training_jobs": "training_jobs", "gates": "gates", "families": "families", "registry": "registry",
+    "quantizers": "quantizers", "transforms": "transforms", "training_jobs": "training_jobs", "gates": "gates", "families": "families", "registry": "registry",
     "publishers": "publishers", "hubs": "hubs",
 }  # fmt: skip
 """The schema for each top-level key of a rule set file; the first key present decides."""

@@ -24,14 +24,37 @@ def work(job):
     if any(not pattern.startswith("-:") for pattern in ignore):
         raise Stop(f"{job.path}: ignore: GPTQModel takes patterns that begin with -:")
     weights = job.begin() / "weights"
-    source, trusted = Path(job.folder_of("model")), job.trusted("model")
-    weights_job.load_config(source, trusted)
-    tokenizer = common.load_tokenizer(str(source), trusted)
-    rows = weights_job.texts(job, tokenizer)
+    small, trusted = Path(job.folder_of("model", weights=False)), job.trusted("model")
+    config = weights_job.load_config(small, trusted)
+    tokenizer = common.load_tokenizer(str(small), trusted)
+    rows, held = weights_job.texts(job, tokenizer)
+    checked = weights_job.Proof(job, tokenizer, held, config)
+    source = Path(job.folder_of("model"))
+    compare_source(job, source, checked)
     quantise(job, source, weights, rows, group_size, ignore)
     forget_folder(weights)
     weights_job.keep_config(source, weights)
-    return weights_job.finish(job, weights, started)
+    with weights_job.told(job, "the result cannot be loaded again"):
+        from gptqmodel import GPTQModel
+
+        checked.after(GPTQModel.load(str(weights), trust_remote_code=trusted).model)
+    return weights_job.finish(job, weights, started, checked, source)
+
+
+def compare_source(job, source, checked):
+    """What the source predicts, with the model spread over the GPUs and host memory."""
+    import gc
+
+    import torch
+    from transformers import AutoConfig
+
+    with weights_job.told(job, "the model cannot be loaded"):
+        loader = weights_job.model_class(AutoConfig.from_pretrained(str(source), trust_remote_code=job.trusted("model")))
+        where = {"device_map": "auto"} if torch.cuda.is_available() else {}
+        model = loader.from_pretrained(str(source), dtype=weights_job.dtype_of(job), trust_remote_code=job.trusted("model"), **where)
+    checked.before(model)
+    del model
+    gc.collect()
 
 
 def quantise(job, source, weights, rows, group_size, ignore):

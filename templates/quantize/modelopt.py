@@ -19,13 +19,15 @@ def work(job):
     started = time.monotonic()
     weights_job.check_tool(job, "modelopt", "nvidia-modelopt")
     weights = job.begin() / "weights"
-    source, trusted = Path(job.folder_of("model")), job.trusted("model")
-    config = weights_job.load_config(source, trusted)
-    tokenizer = common.load_tokenizer(str(source), trusted)
-    rows = weights_job.texts(job, tokenizer) if job.get("calibration", dict, {}) else []
-    quantise(job, source, weights, rows, weights_job.model_class(config))
+    small, trusted = Path(job.folder_of("model", weights=False)), job.trusted("model")
+    config = weights_job.load_config(small, trusted)
+    tokenizer = common.load_tokenizer(str(small), trusted)
+    rows, held = weights_job.texts(job, tokenizer) if job.get("calibration", dict, {}) else ([], [])
+    checked = weights_job.Proof(job, tokenizer, held, config)
+    source = Path(job.folder_of("model"))
+    quantise(job, source, weights, rows, weights_job.model_class(config), checked)
     weights_job.keep_config(source, weights)
-    return weights_job.finish(job, weights, started)
+    return weights_job.finish(job, weights, started, checked, source)
 
 
 def scheme_of(job, mtq):
@@ -43,8 +45,8 @@ def scheme_of(job, mtq):
     return scheme
 
 
-def quantise(job, source, weights, rows, loader):
-    """What Model Optimizer is asked to do."""
+def quantise(job, source, weights, rows, loader, checked):
+    """What Model Optimizer is asked to do. The model is compared as it is before it is exported: transformers cannot read the export."""
     with weights_job.told(job, "Model Optimizer"):
         import modelopt.torch.quantization as mtq
         import torch
@@ -61,7 +63,9 @@ def quantise(job, source, weights, rows, loader):
                 for row in rows:
                     model(input_ids=torch.tensor([row["input_ids"]], device=model.device))
 
+        checked.before(model)
         model = mtq.quantize(model, scheme_of(job, mtq), look if rows else None)
+        checked.after(model)
         model.generation_config = GenerationConfig()  # the source's own is copied: saving refuses some that are in use
         with torch.inference_mode():
             export_hf_checkpoint(model, export_dir=str(weights))

@@ -41,11 +41,11 @@ def wide(model: str, asked: dict[str, Any] | None = None, method: str = "awq") -
 @pytest.mark.parametrize(
     ("model", "asked", "names"),
     [
-        (LLAMA, {}, ("lm_head",)),
-        (LLAMA, {"keep": ["attention"]}, ("re:.*(self_attn|attention)[.].*", "lm_head")),
-        (LLAMA, {"first_layers": 1, "last_layers": 2}, ("lm_head", "re:.*layers[.](0|30|31)[.].*")),
-        (MOE, {}, ("lm_head", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
-        (MOE, {"keep": ["linear_attention"]}, ("lm_head", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
+        (LLAMA, {}, ("re:.*lm_head$",)),
+        (LLAMA, {"keep": ["attention"]}, ("re:.*(self_attn|attention)[.].*", "re:.*lm_head$")),
+        (LLAMA, {"first_layers": 1, "last_layers": 2}, ("re:.*lm_head$", "re:.*layers[.](0|30|31)[.].*")),
+        (MOE, {}, ("re:.*lm_head$", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
+        (MOE, {"keep": ["linear_attention"]}, ("re:.*lm_head$", "re:.*[.]gate$", "re:.*router.*", "re:.*shared_expert_gate$")),
     ],
 )
 def test_only_what_the_model_has_is_named(model: str, asked: dict[str, Any], names: tuple[str, ...]) -> None:
@@ -66,7 +66,9 @@ def test_a_tool_without_words_for_a_role_is_said() -> None:
     assert not_said({"patterns": {}}, shape(LLAMA), wide(LLAMA)) == ("lm_head",)
 
 
-def made(model: str, method: str, group: int | None = None, asked: dict[str, Any] | None = None, name: str = "llm-compressor") -> ModelArchitecture:
+def made(
+    model: str, method: str, group: int | None = None, asked: dict[str, Any] | None = None, name: str = "llm-compressor"
+) -> ModelArchitecture:
     maker = tool(name)["makes"][method]
     size = group or (maker.get("group_sizes") or [None])[0]
     ignore = ignored(tool(name), shape(model), wide_of(book().section("methods")[method], tool(name), shape(model), asked or {}))
@@ -86,7 +88,10 @@ def test_routers_heads_and_towers_are_not_quantised(model: str, method: str) -> 
 
 
 def test_wider_is_larger() -> None:
-    sizes = [checkpoint_bytes(made(LLAMA, "awq", asked=asked), {}) for asked in ({}, {"first_layers": 1}, {"keep": ["attention"]}, {"keep": ["mlp"]})]
+    sizes = [
+        checkpoint_bytes(made(LLAMA, "awq", asked=asked), {})
+        for asked in ({}, {"first_layers": 1}, {"keep": ["attention"]}, {"keep": ["mlp"]})
+    ]
     assert sizes == sorted(sizes) and len(set(sizes)) == 4
     groups = [checkpoint_bytes(made(LLAMA, "awq", group), {}) for group in (128, 64, 32)]
     assert groups == sorted(groups) and len(set(groups)) == 3
@@ -144,3 +149,25 @@ def test_needs_agree_with_the_published_ones() -> None:
 @pytest.mark.parametrize(("minutes", "word"), [(1, "minutes"), (30, "under an hour"), (120, "hours"), (5000, "a day or more")])
 def test_times_are_classes(minutes: float, word: str) -> None:
     assert time_class(minutes, numbers) == word
+
+
+def test_transforms_are_proved_for_the_pinned_tool_and_not_where_they_are_wrong() -> None:
+    """The list is of the version that a job runs; what public reports and runs found wrong or refused is not on it."""
+    found = book().section("transforms")["llm-compressor"]
+    assert found["version"] == tool()["version"]
+    proved = {name: set(entry["proved"]) for name, entry in found["modifiers"].items()}
+    wrong = {"gemma2", "gemma3", "gemma3_text", "olmoe", "phimoe", "minimax_m2", "glm4_moe"}
+    refused = {"olmo2", "olmo3", "exaone4", "glm4", "starcoder2", "nemotron", "apertus", "qwen3_next"}
+    assert not proved["SmoothQuantModifier"] & (wrong | refused)
+    assert not proved["AWQModifier"] & {
+        "olmo2",
+        "glm4",
+        "starcoder2",
+        "nemotron",
+        "apertus",
+        "glm4_moe",
+        "deepseek_v3",
+        "mixtral",
+        "gpt_oss",
+    }
+    assert {"llama", "qwen2", "qwen3", "mistral"} <= proved["SmoothQuantModifier"] & proved["AWQModifier"]

@@ -54,12 +54,23 @@ def test_the_files_of_a_job() -> None:
     found = files(outcome())
     assert {path for path in found if not is_seal(path)} == {
         f"quantize/{name}"
-        for name in (".gitignore", "job.py", "job.yaml", "recipe.yaml", "requirements.txt", "run.sh", "training_job.py", "weights_job.py")
+        for name in (
+            ".gitignore",
+            "job.py",
+            "job.yaml",
+            "recipe.yaml",
+            "requirements.txt",
+            "run.sh",
+            "training_job.py",
+            "weights_job.py",
+            "proof.py",
+            "held_back.txt",
+        )
     }
     assert found["quantize/run.sh"].executable
     assert all("==" in line for line in found["quantize/requirements.txt"].text.splitlines())
     data = yaml.safe_load(found["quantize/job.yaml"].text)
-    assert data["ignore"] == ["lm_head"] and data["output"] == "weights"
+    assert data["ignore"] == ["re:.*lm_head$"] and data["output"] == "weights"
     assert data["expect"]["bytes"] > 4e9
     recipe = yaml.safe_load(found["quantize/recipe.yaml"].text)
     assert recipe["default_stage"]["default_modifiers"]["QuantizationModifier"]["scheme"] == data["scheme"]
@@ -130,7 +141,9 @@ def test_engines_share_a_job_or_have_their_own() -> None:
     assert first["tensorrt-llm"].checkpoint == f"./{folders['tensorrt-llm']}/weights"
 
 
-text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(lambda word: word.strip() == word and word not in ("~",))
+text = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=30).filter(
+    lambda word: word.strip() == word and word not in ("~",)
+)
 
 
 @given(text, text)

@@ -60,10 +60,65 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def written(case: dict[str, Any], models: Path, folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small model that was trained on the project's pages, and a page that it never saw."""
+    if os.environ.get("GEN_DEPLOY_TRAINED"):
+        return Path(os.environ["GEN_DEPLOY_TRAINED"])
+    folder = tmp_path_factory.mktemp("trained")
+    program = Path(__file__).with_name("trained_model.py")
+    subprocess.run(
+        [python_of("llm-compressor"), program, folder], check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    return folder
+
+
+LOSSES = [
+    ("llm-compressor", "vllm", "fp8", "H100-80GB"),
+    ("llm-compressor", "vllm", "fp8-block", "H100-80GB"),
+    ("llm-compressor", "vllm", "int8", "A100-80GB"),
+    ("llm-compressor", "vllm", "gptq", "A100-80GB"),
+    ("llm-compressor", "vllm", "awq", "A100-80GB"),
+    ("llm-compressor", "vllm", "nvfp4", "B200-180GB"),
+    ("llm-compressor", "vllm", "mxfp4", "B200-180GB"),
+    ("gptqmodel", "sglang", "gptq", "A100-80GB"),
+    ("modelopt", "tensorrt-llm", "fp8", "H100-80GB"),
+    ("modelopt", "tensorrt-llm", "awq", "H100-80GB"),
+]
+
+
+@pytest.mark.parametrize(("tool", "engine", "method", "gpu"), LOSSES, ids=[f"{tool}-{method}" for tool, _, method, _ in LOSSES])
+def test_a_trained_model_keeps_what_it_knows(tool: str, engine: str, method: str, gpu: str, trained: Path, tmp_path: Path) -> None:
+    """What each method loses of a model that knows something, by the job's own comparison; the bounds are in rules/facts/quantizers.yaml."""
+    python = python_of(tool)
+    page = (trained / "held.txt").read_text()
+    case = {"model": "trained", "tool": tool, "spec": {"hardware": {"gpu": gpu}, "pin": {"engine": engine, "quantization": method}}}
+    job = written(case, trained, tmp_path, "".join(f"{line}\n" for line in page.splitlines() if len(line) > 80))
+    command, own = [job / "run.sh"], {**os.environ, **CLEAN, "PYTHON": str(python)}
+    done = subprocess.run(command, cwd=tmp_path, env=own, text=True, capture_output=True, check=False)
+    folder = next((path for path in (job / "weights", job / "weights.rejected") if path.is_dir()), None)
+    assert folder is not None, (done.stdout[-3000:], done.stderr[-3000:])
+    report = json.loads((folder / "job-report.json").read_text())
+    record = {
+        "trained": True,
+        "tool": tool,
+        "version": VERSIONS[tool],
+        "method": method,
+        "bounds": report["bounds"],
+        "quality": report["quality"],
+    }
+    print(json.dumps(record))
+    if os.environ.get("GEN_DEPLOY_PROOF"):
+        with Path(os.environ["GEN_DEPLOY_PROOF"]).open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    assert done.returncode == 0, (done.stdout[-3000:], done.stderr[-3000:])
+    assert report["quality"]["known"] > 1.0, "the model knows nothing: it was not trained"
+
+
+def written(case: dict[str, Any], models: Path, folder: Path, texts: str = TEXTS) -> Path:
     """The folder of the job that `gen-deploy quantize` writes for a case."""
     model = models / case["model"]
-    (folder / "texts.txt").write_text(TEXTS)
+    (folder / "texts.txt").write_text(texts)
     given = case["spec"]
     looks_at = {"calibration": {"file": "texts.txt", "samples": 8, "tokens": 128}}
     quantize = {**looks_at, "tool": case["tool"], **given.get("quantize", {})}

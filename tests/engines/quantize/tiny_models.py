@@ -12,9 +12,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
+    Gemma3TextConfig,
     GenerationConfig,
     LlamaConfig,
     MixtralConfig,
+    Olmo2Config,
     PreTrainedTokenizerFast,
     Qwen2Config,
     Qwen3MoeConfig,
@@ -42,6 +44,8 @@ MODELS = {
     "llama": lambda: LlamaConfig(intermediate_size=512, tie_word_embeddings=False, **COMMON),
     "llama-odd": lambda: LlamaConfig(intermediate_size=448, tie_word_embeddings=False, **COMMON),  # 448 = 3.5 groups of 128
     "qwen2-tied": lambda: Qwen2Config(intermediate_size=512, tie_word_embeddings=True, **COMMON),
+    "gemma3": lambda: Gemma3TextConfig(intermediate_size=512, tie_word_embeddings=True, **COMMON),
+    "olmo2": lambda: Olmo2Config(intermediate_size=512, tie_word_embeddings=False, **{k: v for k, v in COMMON.items() if k != "head_dim"}),
     "qwen3-moe": lambda: Qwen3MoeConfig(intermediate_size=512, moe_intermediate_size=128, num_experts=4, **EXPERTS, **COMMON),
     "mixtral": lambda: MixtralConfig(intermediate_size=256, num_local_experts=4, **EXPERTS, **COMMON),
 }

@@ -11,6 +11,9 @@ import shutil
 import sys
 from pathlib import Path
 
+WITHOUT_WEIGHTS = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken", "*.py")
+"""What says how a model is built and how its texts are split into tokens: enough to check a job before hours of download."""
+
 NOT_FETCHED = ("original/*", "metal/*", "*.gguf", "*.pth", "*.onnx", "*.h5", "*.msgpack")
 """Other forms of the same weights, which some repositories hold besides."""
 
@@ -57,8 +60,22 @@ class Job:
             raise Stop(f"{self.path}: {name}: {value!r} is none of {', '.join(map(str, choices))}")
         return value
 
-    def folder_of(self, name):
-        """The folder of the model under the key `name`: a local path as it is, else a snapshot of the hub at its revision."""
+    def lock(self):
+        """One run at a time in a folder, --force or not; the lock goes with the process, however it ends."""
+        import fcntl
+
+        try:
+            self.held = (self.folder / ".running").open("a+", encoding="utf-8")
+            fcntl.flock(self.held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Stop(f"another run is at work in {self.folder}; wait for it, or stop it") from None
+        except OSError as error:
+            raise Stop(f"{self.folder}: cannot be written: {error.strerror}") from None
+
+    def folder_of(self, name, *, weights=True):
+        """The folder of the model under the key `name`: a local path as it is, else a snapshot of the hub at its revision.
+
+        Without `weights` only what describes the model is fetched."""
         model = self.get(f"{name}.id", str)
         local = Path(model) if Path(model).is_absolute() else self.folder / model
         if local.is_dir():
@@ -69,7 +86,9 @@ class Job:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
         try:
-            return snapshot_download(model, revision=self.get(f"{name}.revision", str, None), ignore_patterns=list(NOT_FETCHED))
+            wanted = None if weights else list(WITHOUT_WEIGHTS)
+            revision = self.get(f"{name}.revision", str, None)
+            return snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=list(NOT_FETCHED))
         except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
             raise Stop(f"{model}: cannot be fetched: {error}") from None
 
@@ -77,9 +96,12 @@ class Job:
         """Whether the model under the key `name` may run code of its own; only on an explicit yes."""
         return self.get(f"{name}.trust_remote_code", bool, False)
 
-    def rows(self, part="data"):
-        """The texts of `part` as a list of mappings: of its `file` (.txt or .jsonl), or of its `dataset` and `split`."""
+    def rows(self, part="data", *, spare=0):
+        """The texts of `part` as a list of mappings: of its `file` (.txt or .jsonl), or of its `dataset`, `dataset_config` and `split`.
+
+        `spare` rows more than its `samples` where there are so many; `column` names the column of a text or a conversation."""
         samples = self.get(f"{part}.samples", int, 0)
+        samples += spare if samples else 0
         file = self.get(f"{part}.file", str, None)
         if file:
             rows = list(_file_rows(self.folder / file))
@@ -87,11 +109,14 @@ class Job:
             rows = self._hub_rows(part, samples)
         if not rows:
             raise Stop(f"{self.path}: the data has no rows")
+        column = self.get(f"{part}.column", str, None)
+        if column:
+            rows = [_column(row, column) for row in rows]
         import random
 
         random.Random(self.get(f"{part}.seed", int, self.get("seed", int, 0))).shuffle(rows)
-        if samples and len(rows) < samples:
-            print(f"note: {samples} samples were asked for, the data has {len(rows)}", file=sys.stderr)
+        if samples and len(rows) < samples - spare:
+            print(f"note: {samples - spare} samples were asked for, the data has {len(rows)}", file=sys.stderr)
         return rows[:samples] if samples else rows
 
     def _hub_rows(self, part, samples):
@@ -100,9 +125,11 @@ class Job:
         name, split = self.get(f"{part}.dataset", str), self.get(f"{part}.split", str, "train")
         revision = self.get(f"{part}.revision", str, None)
         try:
-            data = datasets.load_dataset(name, split=f"{split}[:{samples}]" if samples else split, revision=revision)
+            kind = self.get(f"{part}.dataset_config", str, None)
+            data = datasets.load_dataset(name, kind, split=f"{split}[:{samples}]" if samples else split, revision=revision)
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-            raise Stop(f"{name}: cannot be loaded: {error}") from None
+            hint = " (the spec takes it as quantize: {calibration: {dataset_config: …}})" if "onfig name is missing" in str(error) else ""
+            raise Stop(f"{name}: cannot be loaded: {error}{hint}") from None
         return list(data)
 
     def begin(self):
@@ -111,8 +138,18 @@ class Job:
             raise Stop(f"{self.output} is not empty; --force replaces it")
         if first_process():
             shutil.rmtree(self.partial, ignore_errors=True)
-            self.partial.mkdir(parents=True)
+            try:
+                self.partial.mkdir(parents=True)
+            except OSError as error:
+                raise Stop(f"{self.partial}: cannot be written: {error.strerror}") from None
         return self.partial
+
+    def keep_apart(self, done):
+        """Put a complete folder that is not good enough beside the place where the engine looks: its path."""
+        apart = self.output.with_name(self.output.name + ".rejected")
+        shutil.rmtree(apart, ignore_errors=True)
+        done.rename(apart)
+        return apart
 
     def finish(self, done):
         """Put the folder that is complete in its place."""
@@ -150,25 +187,48 @@ def _file_rows(path):
         yield row
 
 
+def _column(row, name):
+    if name not in row:
+        raise Stop(f"the data has no column {name!r}; it has {', '.join(sorted(map(str, row)))}")
+    return {"messages" if isinstance(row[name], list) else "text": row[name]}
+
+
 def messages(row):
-    """The conversation of a row, or None where it is plain text."""
+    """The conversation of a row as chat templates take it, or None where it is plain text."""
     if isinstance(row.get("messages"), list):
-        return row["messages"]
+        return [_message(message) for message in row["messages"]]
     if isinstance(row.get("prompt"), str) and isinstance(row.get("response"), str):
         return [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["response"]}]
     return None
 
 
+def _message(message):
+    """One message; ShareGPT's words become those of chat templates, and a list of parts its texts."""
+    if not isinstance(message, dict):
+        raise Stop(f"a message of the data is no object: {message!r:.80}")
+    speakers = {"human": "user", "gpt": "assistant"}
+    role = message.get("role") or speakers.get(message.get("from"), message.get("from"))
+    content = message.get("content", message.get("value"))
+    if isinstance(content, list):
+        content = "\n".join(str(part["text"]) for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
+    if not role or (not isinstance(content, str) and not message.get("tool_calls")):
+        raise Stop(f"a message of the data has no role, or no text: {message!r:.80}")
+    return {**message, "role": role, "content": content or ""}
+
+
 def text_of(row, tokenizer):
-    """The text of a row: its `text`, or its conversation in the model's chat template."""
+    """The text of a row: its `text`, or its conversation in the model's chat template, with its `tools`, as a server applies it."""
     talk = messages(row)
     if talk is not None and tokenizer.chat_template:
-        return tokenizer.apply_chat_template(talk, tokenize=False)
+        try:
+            return tokenizer.apply_chat_template(talk, tools=row.get("tools") or None, tokenize=False)
+        except Exception as error:  # a template may refuse anything, such as two messages of one role
+            raise Stop(f"the chat template refuses a conversation of the data: {error}") from None
     if talk is not None:
-        return "\n".join(str(message.get("content", "")) for message in talk)
+        return "\n".join(message["content"] for message in talk)
     if isinstance(row.get("text"), str):
         return row["text"]
-    raise Stop(f"a row of the data has neither text nor messages: {sorted(row)}")
+    raise Stop(f"a row of the data has neither text nor messages, but {', '.join(sorted(map(str, row)))}: `column` names the one to read")
 
 
 def first_process():
@@ -259,9 +319,12 @@ def run(work, description):
     parser.add_argument("--job", type=Path, default=Path(__file__).resolve().parent / "job.yaml", help="the job (job.yaml beside this file)")
     parser.add_argument("--force", action="store_true", help="replace an output that is there")
     options = parser.parse_args()
-    job = None
+    job = locked = None
     try:
         job = Job(options.job, options.force)
+        if first_process():
+            job.lock()
+        locked = True
         return work(job) or 0
     except Stop as error:
         print(f"error: {error}", file=sys.stderr)
@@ -271,10 +334,11 @@ def run(work, description):
     except KeyboardInterrupt:
         print("error: stopped; nothing was written", file=sys.stderr)
     except Exception as error:
-        if not any(word in f"{type(error).__name__} {error}".lower() for word in ("out of memory", "outofmemory", "no space left")):
+        words = ("out of memory", "outofmemory", "no space left", "read-only file system", "permission denied", "disk quota")
+        if not any(word in f"{type(error).__name__} {error}".lower() for word in words):
             raise
         print(f"error: {error}", file=sys.stderr)
     finally:
-        if job is not None and first_process():
+        if locked and first_process():
             shutil.rmtree(job.partial, ignore_errors=True)
     return 1

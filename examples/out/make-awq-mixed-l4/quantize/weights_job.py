@@ -1,7 +1,8 @@
 """What the jobs share that quantise a finished model: the tool's version, the model's class, texts to look at, and a look at what came out.
 
 Beside llm_compressor.py, gptqmodel.py and modelopt.py, which do the work; on top of training_job.py. Exit codes of such a job:
-0 made as predicted, 1 something is wrong, 2 the tool is missing or of another version, 3 made, but not what job.yaml expects.
+0 made as predicted, 1 something is wrong, 2 the tool is missing or of another version, 3 made, but not what job.yaml expects,
+4 made, but it lost more against its source than the method may: kept apart, in weights.rejected.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import sys
 import time
 import traceback
 
+import proof
 import training_job as common
 from training_job import Stop
 
@@ -29,6 +31,13 @@ EMBEDDINGS = ".*(embed_tokens|embeddings?|wte|wpe)$"
 
 DTYPES = ("bfloat16", "float16", "float32")
 _WIDE_DTYPES = ("BF16", "F16", "F32")
+
+HELD_BACK = 8
+"""Rows of the calibration data that the tool never sees: the result is compared with its source by them."""
+
+_TOWER = re.compile(r"(^|[.])(vision\w*|visual|audio\w*|vit|image_\w+|multi_modal_projector|mm_projector|aligner|indexer)([.]|$)")
+_HEAD = re.compile(r"(^|[.])(lm_head|embed_out|output_layer|embed_tokens|wte|word_embeddings)$")
+_MTP = re.compile(r"(^|[.])(mtp\w*|nextn)[.]")
 
 
 class MissingTool(Stop):
@@ -109,18 +118,89 @@ def dtype_of(job):
 
 
 def texts(job, tokenizer):
-    """The texts to look at as token numbers: `calibration.samples` of at most `calibration.tokens`."""
-    length = job.get("calibration.tokens", int)
+    """The texts to look at as token numbers, `calibration.samples` of at most `calibration.tokens`, and texts held back from them.
+
+    Refuses texts with far fewer tokens than the job asks for: the tool would calibrate on them without a word."""
+    length, samples = job.get("calibration.tokens", int), job.get("calibration.samples", int, 0)
+    rows = [(common.text_of(row, tokenizer), common.messages(row) is None) for row in job.rows("calibration", spare=HELD_BACK)]
+    held = len(rows) - samples if 0 < samples < len(rows) else min(HELD_BACK, len(rows) // 16)
     found = []
-    for row in job.rows("calibration"):
-        text = common.text_of(row, tokenizer)
+    for text, plain in rows[: len(rows) - held]:
         # a chat template writes the beginning-of-text token itself
-        numbers = tokenizer(text, truncation=True, max_length=length, add_special_tokens=common.messages(row) is None)["input_ids"]
+        numbers = tokenizer(text, truncation=True, max_length=length, add_special_tokens=plain)["input_ids"]
         if numbers:
             found.append({"input_ids": numbers, "attention_mask": [1] * len(numbers)})
-    if not found:
-        raise Stop(f"{job.path}: calibration: the texts are empty")
-    return found
+    count, wanted = sum(len(row["input_ids"]) for row in found), (samples or len(rows)) * length
+    if count < job.get("calibration.least_share", float, 0.25) * wanted:
+        raise Stop(
+            f"calibration: the texts have {count:,} tokens, the job asks for {wanted:,} ({samples or len(rows)} of {length}); bring more text, "
+            "or ask for fewer in the spec (quantize: {calibration: {samples: …, tokens: …}})"
+        )
+    print(f"calibration: {len(found)} texts, {count:,} of at most {wanted:,} tokens; {held} texts are held back")
+    return found, [text for text, _ in rows[len(rows) - held :]]
+
+
+class Proof:
+    """The comparison of a result with its source: `before` the tool changes the model, `after` it has."""
+
+    def __init__(self, job, tokenizer, held, config):
+        text = getattr(config, "text_config", None) or config
+        self.job, self.figures, self.error, self.source = job, None, None, None
+        self.numbers = proof.rows(tokenizer, held, getattr(text, "vocab_size", None))
+
+    def before(self, model):
+        """What the source predicts."""
+        with told(self.job, "the source does not run"):
+            self.source = proof.Predictions(model, self.numbers, self.job.partial / "source.npy")
+
+    def after(self, model):
+        """What the result predicts, and the figures."""
+        try:
+            result = proof.Predictions(model, self.numbers, self.job.partial / "result.npy")
+            self.figures = proof.compared(self.source, result, self.numbers) | {"seconds": round(self.source.seconds + result.seconds, 1)}
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}"
+
+    def verdict(self):
+        """What is wrong with the result, as words; empty where it is within the bounds of its method."""
+        if self.figures is None and "CUDA" in (self.error or "") and not _has_gpu():
+            print(f"note: not compared with its source, as the tool needs a GPU for that: {self.error}", file=sys.stderr)
+            return []
+        if self.figures is None:
+            return [f"it could not be compared with its source: {self.error or 'it was never run'}"]
+        return proof.judged(self.figures, self.job.get("expect.quality", dict, {}))
+
+
+def _has_gpu():
+    import torch
+
+    return torch.accelerator.is_available()
+
+
+def wide_by_nature(name, shape, config):
+    """What a matrix is, where it must stay wide whatever it is called: by its place in the model and its shape. None for the others."""
+    text = getattr(config, "text_config", None) or config
+    experts = next((n for n in (getattr(text, key, None) for key in _EXPERTS) if n), None)
+    if _HEAD.search(name) or (len(shape) == 2 and shape[0] == getattr(text, "vocab_size", None) and ".layers." not in name):
+        return "output head or embeddings"
+    if _TOWER.search(name):
+        return "tower, projector or indexer"
+    if experts and len(shape) == 2 and shape[0] == experts and "experts." not in name:
+        return "router"
+    return None
+
+
+_EXPERTS = ("num_experts", "n_routed_experts", "num_local_experts", "moe_num_experts")
+
+
+def refuse_narrow(model, patterns, config):
+    """Stop before hours are spent where the job's patterns leave out a module that must stay wide."""
+    import torch
+
+    modules = [(name, module.weight.shape) for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    wrong = [name for name, shape in modules if wide_by_nature(name, shape, config) and not stays_wide(name, patterns)]
+    if wrong:
+        raise Stop(f"the job would quantise what must stay in 16 bits: {_few(wrong)}; nothing in `ignore` names it")
 
 
 def keep_config(source, weights):
@@ -188,13 +268,16 @@ def stays_wide(name, patterns):
     return False
 
 
-def finish(job, weights, started):
-    """Put the weights in their place, and compare them with what job.yaml expects: the exit code of the job."""
+def finish(job, weights, started, checked, source):
+    """Put the weights in their place, and compare them with what job.yaml expects: the exit code of the job.
+
+    `checked` is the comparison with the source (`Proof`), whose folder `source` says what was left behind."""
     tensors, file_bytes = tensors_of(weights)
     quantised, wide = split_modules(tensors)
     size = sum(entry[2] for entry in tensors.values())
     quantization = _json(weights / "config.json").get("quantization_config") or {}
-    lines = [_size_line(job, size), *_quantization_lines(job, quantization), *_wide_lines(job, quantised, quantization)]
+    lines = [_size_line(job, size), *_quantization_lines(job, quantization), *_wide_lines(job, quantised, quantization, tensors, weights)]
+    dropped, lost = _dropped(source, tensors), checked.verdict()
     report = {
         "tensor_bytes": size,
         "file_bytes": file_bytes,
@@ -203,8 +286,21 @@ def finish(job, weights, started):
         "seconds": round(time.monotonic() - started, 1),
         "peak_host_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "as_expected": all(right for *_, right in lines),
+        "method": job.get("method", str, None),
+        "quality": checked.figures,
+        "bounds": job.get("expect.quality", dict, {}),
+        "beyond_bounds": lost,
+        "mtp_tensors_dropped": len(dropped),
     }
     common.write_report(weights, report)
+    if checked.figures:
+        print(proof.said(checked.figures))
+    if dropped:
+        print(f"note: {len(dropped)} tensors of multi-token prediction are not in the result (the tool drops them): no drafting with them")
+    if lost:
+        apart = job.keep_apart(weights)
+        print(f"error: {'; '.join(lost)}. The result lies in {apart} and is not served", file=sys.stderr)
+        return 4
     job.finish(weights)
     width = max(len(line[0]) for line in lines)
     for name, expected, found, right in lines:
@@ -230,8 +326,29 @@ def _quantization_lines(job, found):
     return [(name, value, there.get(name), _same(value, there.get(name))) for name, value in wanted.items()]
 
 
-def _wide_lines(job, quantised, quantization):
-    """No module is quantised that should stay wide, and none stays wide that nobody named."""
+def _dropped(source, tensors):
+    """Names of the source's tensors for multi-token prediction that the result does not have."""
+    there, _ = tensors_of(source)
+    config = _json(source / "config.json")
+    layers = config.get("num_hidden_layers") or (config.get("text_config") or {}).get("num_hidden_layers") or 1 << 30
+    numbers = {name: int(found[1]) for name in there if (found := re.search(r"(?:^|[.])layers[.](\d+)[.]", name)) and not _TOWER.search(name)}
+    found = [name for name in there if _MTP.search(name) or numbers.get(name, -1) >= layers]
+    kept = {name.rpartition(".")[0] for name in tensors}
+    return [name for name in found if name.rpartition(".")[0] not in kept]
+
+
+class _Plain:
+    """A config.json as an object, with its part for texts."""
+
+    def __init__(self, content):
+        self.__dict__.update({key: _Plain(part) if key == "text_config" else part for key, part in content.items()})
+
+
+def _wide_lines(job, quantised, quantization, tensors, weights):
+    """No module is quantised that should stay wide, by its name or by what it is, and none stays wide that nobody named."""
+    config = _Plain(_json(weights / "config.json"))
+    shapes = {name: next((tensors[f"{name}.{kind}"][1] for kind in ("weight", "weight_packed") if f"{name}.{kind}" in tensors), []) for name in quantised}
+    nature = sorted(name for name in quantised if wide_by_nature(name, shapes[name], config))
     patterns = job.get("ignore", list, [])
     wrong = sorted(name for name in quantised if stays_wide(name, patterns))
     named = [name.replace("*", ".x") for name in quantization.get("ignore") or () if not re.match(f"re:|{EMBEDDINGS}", name)]
@@ -239,6 +356,7 @@ def _wide_lines(job, quantised, quantization):
     return [
         ("modules quantised", "more than none", len(quantised), bool(quantised)),
         ("quantised though named to stay wide", "none", _few(wrong), not wrong),
+        ("quantised though they are heads, routers or towers", "none", _few(nature), not nature),
         ("left wide though not named", "none", _few(unnamed), not unnamed),
     ]
 
