@@ -556,7 +556,7 @@ def engine(merged: Schema) -> Schema:
         ("vendor", "image"),
     )  # fmt: skip
     words = {"type": "array", "items": {"type": "string"}}
-    seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME, "start_period_s": SOME}
+    seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME}
     container = mapping(
         {
             "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT,
@@ -732,6 +732,25 @@ def hubs() -> Schema:
         ("title", "source"),
     )  # fmt: skip
     return document("Model hubs", {"hubs": by_name(hub, "By hub.")}, ("hubs",))
+
+
+def platforms() -> Schema:
+    """Where a plan can end: what a platform is given, carries and refuses."""
+    sizes = {"type": "object", "additionalProperties": {"anyOf": [{"type": "number", "minimum": 0}, SOURCE]}}
+    platform = mapping(
+        {
+            "title": TEXT, "renderer": {"type": "string", "pattern": "^[a-z]+$", "description": "The module of generator/platforms/ that renders it."},
+            "files": {**ENV, "description": "Files in the engine's folder, {name} for the spec's name, each with its template."},
+            "runs": {"enum": ["image", "host"], "description": "The engine's image, or the engine on this machine."},
+            "escapes": {**TEXT, "description": "What it expands in the words of a command, and how a word is kept from it."},
+            "engines": {**WORDS, "description": "Only these; without it all."},
+            "longest_name": SOME, "name_pattern": TEXT, "name_form": TEXT,
+            "refuses": {**ENV, "description": "Launches that it cannot carry, by the condition that generator/platforms knows, and why."},
+            "api_versions": ENV, "gpu_resources": ENV, "sizes": sizes, "words": ENV, "started": TEXT, "source": SOURCE, "replaces": DIGEST,
+        },
+        ("title", "renderer", "files", "runs", "escapes", "started", "source"),
+    )  # fmt: skip
+    return document("Platforms that a plan can end on", {"platforms": by_name(platform, "By the word of deploy.targets.")}, ("platforms",))
 
 
 def gates(merged: Schema) -> Schema:
@@ -938,6 +957,7 @@ def schemas() -> dict[str, Schema]:
         "gates": gates(merged),
         "publishers": publishers(),
         "hubs": hubs(),
+        "platforms": platforms(),
         "families": families(),
         "registry": registry(),
         **outputs(),

@@ -17,6 +17,7 @@ from generator.quantity import ceil_div
 from generator.record import dataclass
 from generator.render.seal import draft
 from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
+from generator.render.start_up import StartUp, start_up
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Home, Ref, Word
 from generator.rulebook.book import RuleBook
@@ -50,6 +51,11 @@ class Launch:
     def weights(self) -> Weights:
         """The location of the weights."""
         return weights_of(self.plan, self.candidate, self.back)
+
+    @cached_property
+    def start_up(self) -> StartUp:
+        """How long the server may take until it answers."""
+        return start_up(self.plan, self.candidate, self.book)
 
     @cached_property
     def spelled(self) -> Spelled:

@@ -69,6 +69,11 @@ def _lines(data: object) -> Iterator[str]:
         yield from (f"  {line}" for line in rest)
 
 
+def inner(data: object, indent: int) -> str:
+    """The same for the middle of a template: a block on lines of its own, so many blanks to the right; an empty one where it stands."""
+    return f"\n{block(data)}".rstrip("\n").replace("\n", "\n" + " " * indent) if isinstance(data, Mapping | list | tuple) and data else scalar(data)
+
+
 def json_text(data: object) -> str:
     """Data as JSON, two spaces, order kept, ending in a newline."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -13,6 +13,7 @@ from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib, grouped
 from generator.render.plan_json import as_json, reason_json
 from generator.render.plan_md import TERMS, bar
+from generator.render.start_up import start_up
 from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
@@ -36,7 +37,7 @@ def _decision(plan: Plan, book: RuleBook) -> Data:
     return {
         "name": plan.name, "choice": choice and described(choice), "rules": f"{plan.rules_name} {plan.rules_digest}", "sources": book.section("sources"),
         "bar": drawn and drawn["cells"], "total": gib(memory.total) if memory else 0.0, "capacity": gib(memory.capacity) if memory else 0.0,
-        "terms": data["memory_terms"], "marks": {name: mark for name, _, mark in TERMS},
+        "start_up": choice and start_up(plan, choice, book), "terms": data["memory_terms"], "marks": {name: mark for name, _, mark in TERMS},
         "steps": [*steps, *([{"name": "warnings", "rows": data["warnings"]}] if plan.warnings else [])],
         "next_best": [{"id": one.id, "sized": _sized(one)} for one in plan.alternatives], "rejected": _rejected(plan.rejected),
     }  # fmt: skip

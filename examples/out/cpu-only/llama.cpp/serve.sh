@@ -9,7 +9,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.3b827588c81018f8.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.c0635e64022f7845.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v llama-server >/dev/null 2>&1; then
   echo "serve.sh: llama-server is not on PATH: install llama.cpp b11312, or use compose.yaml" >&2

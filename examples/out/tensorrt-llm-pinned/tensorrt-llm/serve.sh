@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.2491fa348db7c817.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *2491fa348db7c817* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.a6878ca0a6750b04.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *a6878ca0a6750b04* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v trtllm-serve >/dev/null 2>&1; then
   echo "serve.sh: trtllm-serve is not on PATH: install TensorRT-LLM 1.2.1, or use compose.yaml" >&2

@@ -1,0 +1,130 @@
+"""Platforms beside script and Compose: one renderer each, all reading the one launch. Floor 6, pure.
+
+What a platform is given and refuses is data (`rules/facts/platforms/`), its wording a template (`templates/platforms/`); a renderer makes
+the values of the templates and reads the files back. It is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from generator.errors import Problem, internal
+from generator.plan import Candidate, Plan
+from generator.readers.document import KeyPath
+from generator.render import templates
+from generator.render.artifact import Artifact
+from generator.render.compose import creation_of, image_of, server_of
+from generator.render.launch import Launch, launch_of
+from generator.render.script import summary
+from generator.render.words import Home, Ref
+from generator.rulebook.book import RuleBook
+from generator.spec.deployment import DeploymentSpec
+
+Facts = Mapping[str, Any]
+Data = dict[str, Any]
+
+
+class Renderer(Protocol):
+    """What the module of a platform offers."""
+
+    def values(self, launch: Launch, facts: Facts) -> Data:
+        """What the templates of the platform are given beside launch, facts and header."""
+        ...
+
+    def check(self, launch: Launch, facts: Facts, values: Data, texts: Mapping[str, str]) -> None:
+        """Read the files back; raises an internal error unless they say what the launch says."""
+        ...
+
+
+def platform_files(launch: Launch, targets: Sequence[str], header: str) -> list[Artifact]:
+    """The files of one candidate for these platforms, read back."""
+    found: list[Artifact] = []
+    for target in targets:
+        facts = launch.book.section("platforms")[target]
+        if said := list(refused(launch, target, facts)):
+            raise internal("not-carried", f"{target}: {said[0][1]}")
+        room = cast("Renderer", import_module(f"generator.platforms.{facts['renderer']}"))
+        values = room.values(launch, facts)
+        common: Data = {"header": header, "what": summary(launch), "launch": launch, "facts": facts, "name": launch.plan.name, "target": target}
+        texts = {
+            path.format(name=launch.plan.name): templates.render(f"platforms/{template}", **common, **values)
+            for path, template in facts["files"].items()
+        }
+        texts = {path: text for path, text in texts.items() if text.strip()}
+        room.check(launch, facts, values, texts)
+        found += [Artifact(f"{launch.engine.name}/{path}", text, executable=path.endswith(".sh")) for path, text in texts.items()]
+    return found
+
+
+def refusals(plan: Plan, candidates: Iterable[Candidate], book: RuleBook, spec: DeploymentSpec) -> list[Problem]:
+    """What the platforms of a spec cannot carry of its plan, at the target's place in the spec, or at that of the value."""
+    found = []
+    for candidate in candidates:
+        launch = launch_of(plan, candidate, book, "")
+        written = spec.document.data.get("deploy") or {}
+        for target in plan.spec["deploy"]["targets"]:
+            said = written.get("targets", [])
+            at: KeyPath = ("deploy", "targets", said.index(target)) if target in said else ("deploy",)
+            for path, why in refused(launch, target, book.section("platforms").get(target)):
+                found.append(spec.problem(path if path in spec.document.marks else at, "target-refused", f"{target}: {why}"))
+    return found
+
+
+def refused(launch: Launch, target: str, facts: Facts | None) -> Iterable[tuple[tuple[str, ...], str]]:
+    """What a platform cannot carry of a launch: the place in the spec where it is said, and why."""
+    if facts is None:
+        return
+    if launch.engine.name not in facts.get("engines", (launch.engine.name,)):
+        yield (), f"it cannot start {launch.facts['title']} ({', '.join(facts['engines'])} only); {facts['words']['engines']}"
+    name = launch.plan.name
+    if len(name) > facts.get("longest_name", len(name)):
+        yield ("name",), f"{name!r} is longer than the {facts['longest_name']} characters that its own names leave; write a shorter `name`"
+    if not re.fullmatch(facts.get("name_pattern", ".*"), name):
+        yield ("name",), f"{name!r} is not {facts['name_form']}; write another `name`"
+    known = facts.get("refuses", {})
+    for condition, path in _conditions(launch, facts["runs"] == "image"):
+        if condition in known:
+            yield path, known[condition]
+
+
+def _conditions(launch: Launch, inside: bool) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """What may keep a launch from a platform, each with its place in the spec."""
+    yield ("several-machines" if launch.nodes > 1 else "one-machine"), ()
+    if inside and image_of(launch) is None:
+        yield "no-image", ()
+        return
+    held = {
+        "copies": (launch.copies > 1, ("deploy", "replicas")), "devices": (bool(launch.devices), ("hardware", "devices")),
+        "slice": (bool(launch.slice), ("hardware", "mig")), "key-as-argument": (launch.key_shown, ("deploy", "api_key_from")),
+        "cache-folder": (bool(launch.deploy.get("cache_dir")), ("deploy", "cache_dir")), "creates-model": (launch.creates_model, ()),
+    }  # fmt: skip
+    yield from ((condition, path) for condition, (holds, path) in held.items() if holds)
+    plain: Data = {"command": launch.words(), "environment": launch.env(), "volumes": []}
+    server, create = served(launch) if inside else (plain, None)
+    words = [*server["command"], *server["environment"].values()]
+    places = [*words, *(mount["source"] for one in (server, create or {}) for mount in one.get("volumes", ()) if mount["source"] not in OWN_FILES)]
+    if any(isinstance(place, Home) or (isinstance(place, str) and place.startswith(("./", "../"))) for place in places) or _beside(launch, words):
+        yield "relative-path", ("model",)
+    if any(isinstance(mount["target"], str) and not mount["target"].startswith("/") for mount in server["volumes"]):
+        yield "relative-target", ("serve", "adapters")
+    for condition, bad in (("empty-word", ""), ("lone-semicolon", ";")):
+        if bad in server["command"]:
+            yield condition, ("deploy", "served_name")
+
+
+OWN_FILES = ("./config.yaml", "./Modelfile")
+"""Files of the engine's folder, which each platform brings along in its own way."""
+
+
+def _beside(launch: Launch, words: Iterable[object]) -> bool:
+    return any(getattr(word, "path", launch.config_name) != launch.config_name for word in words if not isinstance(word, str | Ref | None))
+
+
+def served(launch: Launch) -> tuple[Data, Data | None]:
+    """The container of one server, and the one that creates its model; values are words."""
+    image = image_of(launch)
+    if image is None:
+        raise internal("no-image", f"{launch.engine.name} has no container image for {launch.vendor}")
+    return server_of(launch, image), creation_of(launch, image) if launch.creates_model else None

@@ -1,0 +1,58 @@
+"""How a word is kept from what each platform expands: the only module that knows these rules. Floor 6, pure.
+
+The shell's rule is in `render/words.py`, Compose's in `render/compose.py`; each is tested against the real reader."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from generator.errors import internal
+from generator.render.words import Beside, Home, Ref, Word
+
+_UNIT_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(?: |\Z)')
+_NAMED = {"\n": "\\n", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+
+
+def kubernetes(word: Word) -> str:
+    """A word of `command`, `args` or an `env` value: `$(NAME)` is expanded, `$$` is a dollar, so every dollar is doubled."""
+    match word:
+        case Ref(name, _, suffix):
+            return f"$({name})" + suffix.replace("$", "$$")
+        case str():
+            return word.replace("$", "$$")
+    raise internal("bad-word", "a host path cannot be used in a pod")
+
+
+def unit(word: Word, dollars: bool = True) -> str:
+    """A word of a systemd unit or a Quadlet file, quoted: `%` begins a specifier, and in commands (`dollars`) `$` a variable."""
+    match word:
+        case Ref(name, _, suffix):
+            return f'"${{{name}}}{unit(suffix)[1:-1]}"'
+        case str():
+            text = word.replace("%", "%%").replace("$", "$$" if dollars else "$")
+            return '"' + "".join(_NAMED.get(c) or (c if c.isprintable() else _code(c)) for c in text) + '"'
+    raise internal("bad-word", "a unit knows neither its own folder nor a home")
+
+
+def _code(c: str) -> str:
+    return f"\\x{ord(c):02x}" if ord(c) < 0x80 else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
+
+
+def unit_words(line: str, dollars: bool = True) -> list[str]:
+    """The words of a line that `unit` wrote, as systemd reads them, variables apart."""
+    found: list[str] = []
+    at = 0
+    while at < len(line):
+        word = _UNIT_WORD.match(line, at)
+        if word is None:
+            raise internal("not-as-meant", "a unit does not parse to the intended words")
+        text = re.sub(r"\\(x..|u.{4}|U.{8}|.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1]) or (chr(int(m[1][1:], 16)) if m[1][1:] else m[1]), word[1])
+        found.append((text.replace("$$", "$") if dollars else text).replace("%%", "%"))
+        at = word.end()
+    return found
+
+
+def read_by_unit(words: Sequence[Word]) -> list[str]:
+    """The words as `unit_words` reads them back."""
+    return [f"${{{w.name}}}{w.suffix}" if isinstance(w, Ref) else w for w in words if not isinstance(w, Beside | Home)]
