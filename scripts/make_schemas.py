@@ -597,6 +597,13 @@ def engine(merged: Schema) -> Schema:
         "images": {"type": "array", "items": image}, "container": container, "command": words, "smoke": smoke, "bench": bench,
         "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "prometheus": mapping(
+            {
+                **dict.fromkeys(("waiting", "running", "cache", "first_token"), TEXT), "source": SOURCE,
+                "switch": {**TEXT, "description": "The option without which they are not there."},
+            },
+            ("waiting", "source"), "Names of its metrics: requests that wait and run, use of the KV cache (0 to 1), seconds to the first token.",
+        ),
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
