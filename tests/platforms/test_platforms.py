@@ -31,6 +31,7 @@ from generator.plan import Candidate, Plan
 from generator.platforms import refused
 from generator.render.files import artifacts
 from generator.render.launch import Launch, launch_of
+from generator.render.spelling import entry_of
 from generator.render.words import Beside, Ref
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import read_spec
@@ -114,14 +115,13 @@ def same(target: str, launch: Launch, files: Mapping[str, str], work: Path) -> l
         assert one.words[: len(words)] == words, target
         rest = one.words[len(words) :]
         if target in ("lws", "slurm") and launch.nodes > 1:
-            flag = launch.engine.spelling("node_rank")["flag"] if launch.has("node_rank") else None
-            if flag is not None:
-                given = rest[rest.index(flag) + 1]
+            if launch.has("node_rank"):
+                given = rest[rest.index(entry_of(launch.engine, "node_rank")["flag"]) + 1]
                 assert given == ("1" if target == "lws" else str(rank)), "the rank of a machine"
                 headless = launch.engine.spelling("headless")
                 assert headless is None or (headless["flag"] in rest) is (rank > 0)
         elif target == "slurm":
-            assert rest == [] or rest[0] == launch.engine.spelling("port")["flag"]
+            assert rest == [] or rest[0] == entry_of(launch.engine, "port")["flag"]
         else:
             assert rest == [], target
         inside = target in ("docker", "kubernetes", "lws", "quadlet")
@@ -236,7 +236,7 @@ def test_what_cannot_be_carried_is_refused_at_its_place(target: str, line: str, 
     with pytest.raises(InputError) as raised:
         rendered(outcome, rules(), tmp_path / "out", False)
     problem = next(p for p in raised.value.problems if why in p.message)
-    assert problem.code == "target-refused"
+    assert problem.code == "target-refused" and problem.place is not None
     text = path.read_text().splitlines()[problem.place.line - 1]
     assert at in text
     assert not (tmp_path / "out").exists()
@@ -248,14 +248,15 @@ def test_a_served_name_that_is_none_is_refused_before(name: str, tmp_path: Path)
     path.write_text(f"model: Qwen/Qwen2.5-7B-Instruct\nhardware: {{gpu: L4-24GB}}\ndeploy:\n  targets: [kubernetes]\n  served_name: {json.dumps(name)}\n")
     with pytest.raises(GenDeployError) as raised:
         read_spec(path)
-    assert raised.value.problems[0].place.line == 5
+    place = raised.value.problems[0].place
+    assert place is not None and place.line == 5
 
 
 def manifests(deploy: Mapping[str, Any] | None = None, one: Candidate | None = None, target: str = "kubernetes", **changes: Any) -> dict[str, Any]:
     """The objects of a plan on Kubernetes, by kind."""
     one = one or candidate("vllm")
     made: Plan = plan(one, deploy={"targets": [target], **(deploy or {})}, **changes)
-    found = {}
+    found: dict[str, Any] = {}
     for file in artifacts(made, [one], book()):
         if file.path.endswith(".yaml") and ("kubernetes/" in file.path or "lws" in file.path):
             found |= {document["kind"]: document for document in readers.documents(file.text)}
