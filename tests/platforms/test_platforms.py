@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "render"))
 
@@ -28,6 +29,7 @@ from generator.cli.main import main
 from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, InputError
 from generator.plan import Candidate, Plan
+from generator.readers.document import read_yaml
 from generator.platforms import refused
 from generator.render.files import artifacts
 from generator.render.launch import Launch, launch_of
@@ -307,6 +309,10 @@ def test_a_group_has_as_many_machines_as_the_plan() -> None:
     assert leader["resources"]["limits"]["nvidia.com/gpu"] == "2"
     assert {"name": "NCCL_SOCKET_IFNAME", "value": "eth0"} in worker["env"]
     assert worker["args"][-1] == "$(LWS_LEADER_ADDRESS):20000"
+    schema = read_yaml(ROOT / "tests/data/platforms/lws-v1.yaml").data
+    assert not [*Draft202012Validator(schema).iter_errors(found["LeaderWorkerSet"])]
+    broken = {**found["LeaderWorkerSet"], "spec": {**found["LeaderWorkerSet"]["spec"], "replica": 1}}
+    assert [*Draft202012Validator(schema).iter_errors(broken)], "unknown fields are refused"
 
 
 def test_a_budget_follows_weights_bandwidths_and_what_is_on_disk() -> None:
