@@ -39,7 +39,7 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
 
         if problems := [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]:
             raise InputError(problems)
-    if set(outcome.plan.spec["deploy"]["targets"]) - set(OWN):
+    if not {*OWN}.issuperset(outcome.plan.spec["deploy"]["targets"]):
         from generator.platforms import refusals  # imported lazily: only where a spec asks for one
 
         if found := refusals(outcome.plan, chosen, book, spec):

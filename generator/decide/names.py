@@ -73,6 +73,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "gpus": context.gpus,
         "gpus_per_node": hardware.gpus_per_node,
         "nodes": hardware.nodes,
+        "network": hardware.network,
         "expose.loopback": is_loopback(deploy.get("host", "127.0.0.1")),
         "expose.api_key": "api_key_from" in deploy,
         "model": model.listed,

@@ -17,9 +17,9 @@ from generator.readers.document import KeyPath
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.compose import creation_of, image_of, server_of
-from generator.render.launch import Launch, launch_of
+from generator.render.launch import OWN, Launch, launch_of
 from generator.render.script import summary
-from generator.render.words import Home, Ref
+from generator.render.words import Beside, Home, Word
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -32,11 +32,9 @@ class Renderer(Protocol):
 
     def values(self, launch: Launch, facts: Facts) -> Data:
         """What the templates of the platform are given beside launch, facts and header."""
-        ...
 
     def check(self, launch: Launch, facts: Facts, values: Data, texts: Mapping[str, str]) -> None:
         """Read the files back; raises an internal error unless they say what the launch says."""
-        ...
 
 
 def platform_files(whole: Launch, targets: Sequence[str], header: str) -> list[Artifact]:
@@ -75,30 +73,25 @@ def refusals(plan: Plan, candidates: Iterable[Candidate], book: RuleBook, spec: 
     for candidate in candidates:
         launch = launch_of(plan, candidate, book, "")
         written = spec.document.data.get("deploy") or {}
-        for target in plan.spec["deploy"]["targets"]:
-            said = written.get("targets", [])
+        said = written.get("targets", [])
+        for target in (target for target in plan.spec["deploy"]["targets"] if target not in OWN):
             at: KeyPath = ("deploy", "targets", said.index(target)) if target in said else ("deploy",)
-            for path, why in refused(launch, target, book.section("platforms").get(target)):
+            for path, why in refused(launch, target, book.section("platforms")[target]):
                 found.append(spec.problem(path if path and path in spec.document.marks else at, "target-refused", f"{target}: {why}"))
     return found
 
 
-def refused(launch: Launch, target: str, facts: Facts | None) -> Iterable[tuple[tuple[str, ...], str]]:
+def refused(launch: Launch, target: str, facts: Facts) -> Iterable[tuple[tuple[str, ...], str]]:
     """What a platform cannot carry of a launch: the place in the spec where it is said, and why."""
-    if facts is None:
-        return
     launch = _of_one_server(launch, facts)
     if launch.engine.name not in facts.get("engines", (launch.engine.name,)):
         yield (), f"it cannot start {launch.facts['title']} ({', '.join(facts['engines'])} only); {facts['words']['engines']}"
-    name = launch.plan.name
+    name, known = launch.plan.name, facts.get("refuses", {})
     if len(name) > facts.get("longest_name", len(name)):
         yield ("name",), f"{name!r} is longer than the {facts['longest_name']} characters that its own names leave; write a shorter `name`"
     if not re.fullmatch(facts.get("name_pattern", ".*"), name):
         yield ("name",), f"{name!r} is not {facts['name_form']}; write another `name`"
-    known = facts.get("refuses", {})
-    for condition, path in _conditions(launch, facts["runs"] == "image"):
-        if condition in known:
-            yield path, known[condition]
+    yield from ((path, known[condition]) for condition, path in _conditions(launch, facts["runs"] == "image") if condition in known)
 
 
 def _conditions(launch: Launch, inside: bool) -> Iterable[tuple[str, tuple[str, ...]]]:
@@ -110,30 +103,27 @@ def _conditions(launch: Launch, inside: bool) -> Iterable[tuple[str, tuple[str, 
     held = {
         "copies": (launch.copies > 1, ("deploy", "replicas")), "devices": (bool(launch.devices), ("hardware", "devices")),
         "slice": (bool(launch.slice), ("hardware", "mig")), "key-as-argument": (launch.key_shown, ("deploy", "api_key_from")),
-        "cache-folder": (bool(launch.deploy.get("cache_dir")), ("deploy", "cache_dir")), "creates-model": (launch.creates_model, ()),
+        "cache-folder": (bool(launch.deploy.get("cache_dir")), ("deploy", "cache_dir")),
     }  # fmt: skip
     yield from ((condition, path) for condition, (holds, path) in held.items() if holds)
-    plain: Data = {"command": launch.words(), "environment": launch.env(), "volumes": []}
+    plain: Data = {"command": launch.words(), "volumes": []}
     server, create = served(launch) if inside else (plain, None)
-    words = [*server["command"], *server["environment"].values()]
-    places = [*words, *(mount["source"] for one in (server, create or {}) for mount in one.get("volumes", ()) if mount["source"] not in OWN_FILES)]
-    if any(isinstance(place, Home) or (isinstance(place, str) and place.startswith(("./", "../"))) for place in places) or _beside(launch, words):
+    words: list[Word] = server["command"]
+    paths = [word.path for word in words if isinstance(word, Beside) and word.path != launch.config_name]
+    paths += [mount["source"] for one in (server, create or {}) for mount in one.get("volumes", ()) if mount["source"] not in OWN_FILES]
+    if any(isinstance(one, Home) or one.startswith(("./", "../")) for one in (*words, *paths) if isinstance(one, str | Home)):
         yield "relative-path", ("model",)
     if any(":" in str(mount["source"]) for mount in server["volumes"]):
         yield "colon", ("model",)
     if any(isinstance(mount["target"], str) and not mount["target"].startswith("/") for mount in server["volumes"]):
         yield "relative-target", ("serve", "adapters")
     for condition, bad in (("empty-word", ""), ("lone-semicolon", ";")):
-        if bad in server["command"]:
+        if bad in words:
             yield condition, ("deploy", "served_name")
 
 
 OWN_FILES = ("./config.yaml", "./Modelfile")
 """Files of the engine's folder, which each platform brings along in its own way."""
-
-
-def _beside(launch: Launch, words: Iterable[object]) -> bool:
-    return any(getattr(word, "path", launch.config_name) != launch.config_name for word in words if not isinstance(word, str | Ref | None))
 
 
 def served(launch: Launch) -> tuple[Data, Data | None]:
@@ -147,6 +137,5 @@ def served(launch: Launch) -> tuple[Data, Data | None]:
 def metrics_of(launch: Launch) -> Mapping[str, str]:
     """The names of the engine's metrics; empty where it has none, or has them only with an option that the launch lacks."""
     found: Mapping[str, str] = launch.facts.get("prometheus") or {}
-    switch = found.get("switch")
     given = {*launch.spelled.flags, *(f"--{key}" for key in launch.spelled.config)}
-    return found if switch is None or switch in given else {}
+    return found if found.get("switch") in (None, *given) else {}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from math import ceil
+from typing import Any
 
 from generator.decide.names import is_loopback
 from generator.errors import internal
@@ -17,6 +18,7 @@ from generator.render.modelfile import modelfile
 from generator.render.spelling import entry_of
 from generator.render.words import Ref, Word
 from generator.render.yaml_text import block
+from generator.verify.containers import containers_of
 from generator.verify.data import read_alike, same_data
 
 RANK, HEAD = Ref("LWS_WORKER_INDEX"), "LWS_LEADER_ADDRESS"
@@ -44,21 +46,15 @@ def values(launch: Launch, facts: Facts) -> Data:
 
 def check(launch: Launch, facts: Facts, values: Data, texts: Mapping[str, str]) -> None:
     """Every document parsed by YAML 1.1 and 1.2, and the words and variables of each server in them."""
-    found = [read_alike(part, path) for path, text in texts.items() for part in re.split(r"(?m)^---\n", text)]
+    found: list[Data] = [read_alike(part, path) for path, text in texts.items() for part in re.split(r"(?m)^---\n", text)]
+    servers: list[Any] = [one for document in found for _, one in containers_of(document) if "args" in one]
     server, meant = values["server"], []
     for rank in values["ranks"][: 2 if launch.nodes > 1 else 1]:
         literal = {name: pod(value) for name, value in server["environment"].items() if isinstance(value, str)}
         meant.append([[pod(word) for word in (*server["command"], *rank)], literal])
-    read = [[one["args"], {v["name"]: v["value"] for v in one["env"] if v["name"] in meant[0][1]}] for one in _containers(found) if "args" in one]
+    read = [[one["args"], {v["name"]: v["value"] for v in one["env"] if v["name"] in meant[0][1]}] for one in servers]
     if not same_data(read, meant):
         raise internal("not-as-meant", "a manifest does not parse to the intended words")
-
-
-def _containers(value: object) -> Iterator[Data]:
-    if isinstance(value, Mapping):
-        yield from value.get("containers", ())
-    for inner in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
-        yield from _containers(inner)
 
 
 def _rank(launch: Launch, leads: bool) -> list[Word]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from generator.errors import internal
 from generator.platforms import OWN_FILES, Data, Facts, served
-from generator.render.escape import read_by_unit, unit_words
+from generator.render.escape import unit_words
 from generator.render.launch import Launch
 from generator.render.script import host_env
 from generator.render.words import Beside, Ref, Word
@@ -39,5 +39,6 @@ def check(launch: Launch, facts: Facts, values: Data, texts: Mapping[str, str]) 
     read = [unit_words(line.partition("=")[2], values["dollars"]) for line in lines if line.startswith('Environment="')]
     command = [unit_words(line.partition('"')[1] + line.partition('"')[2]) for line in lines if line.startswith(("Exec=", "ExecStart="))]
     meant = [[one] for one in values["variables"]]
-    if [one for one in read if one in meant] != meant or command not in ([], [read_by_unit(values["words"])]):
+    words = [f"${{{word.name}}}{word.suffix}" if isinstance(word, Ref) else word for word in values["words"]]
+    if [one for one in read if one in meant] != meant or command not in ([], [words]):
         raise internal("not-as-meant", "a unit does not parse to the intended words")

@@ -5,10 +5,9 @@ The shell's rule is in `words.py`, Compose's in `compose.py`; each is tested aga
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from generator.errors import internal
-from generator.render.words import Beside, Home, Ref, Word
+from generator.render.words import Ref, Word
 
 _UNIT_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(?: |\Z)')
 _NAMED = {"\n": "\\n", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
@@ -31,12 +30,8 @@ def unit(word: Word, dollars: bool = True) -> str:
             return f'"${{{name}}}{unit(suffix)[1:-1]}"'
         case str():
             text = word.replace("%", "%%").replace("$", "$$" if dollars else "$")
-            return '"' + "".join(_NAMED.get(c) or (c if c.isprintable() else _code(c)) for c in text) + '"'
+            return '"' + "".join(_NAMED.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}" if ord(c) > 0x7F else f"\\x{ord(c):02x}") for c in text) + '"'
     raise internal("bad-word", "a unit knows neither its own folder nor a home")
-
-
-def _code(c: str) -> str:
-    return f"\\x{ord(c):02x}" if ord(c) < 0x80 else f"\\u{ord(c):04x}" if ord(c) < 0x10000 else f"\\U{ord(c):08x}"
 
 
 def unit_words(line: str, dollars: bool = True) -> list[str]:
@@ -47,12 +42,7 @@ def unit_words(line: str, dollars: bool = True) -> list[str]:
         word = _UNIT_WORD.match(line, at)
         if word is None:
             raise internal("not-as-meant", "a unit does not parse to the intended words")
-        text = re.sub(r"\\(x..|u.{4}|U.{8}|.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1]) or (chr(int(m[1][1:], 16)) if m[1][1:] else m[1]), word[1])
+        text = re.sub(r"\\(x..|U.{8}|.)", lambda m: {"n": "\n", "t": "\t"}.get(m[1]) or (chr(int(m[1][1:], 16)) if m[1][1:] else m[1]), word[1])
         found.append((text.replace("$$", "$") if dollars else text).replace("%%", "%"))
         at = word.end()
     return found
-
-
-def read_by_unit(words: Sequence[Word]) -> list[str]:
-    """The words as `unit_words` reads them back."""
-    return [f"${{{w.name}}}{w.suffix}" if isinstance(w, Ref) else w for w in words if not isinstance(w, Beside | Home)]

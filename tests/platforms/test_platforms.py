@@ -29,8 +29,8 @@ from generator.cli.main import main
 from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, InputError
 from generator.plan import Candidate, Plan
-from generator.readers.document import read_yaml
 from generator.platforms import refused
+from generator.readers.document import read_yaml
 from generator.render.files import artifacts
 from generator.render.launch import Launch, launch_of
 from generator.render.spelling import entry_of
