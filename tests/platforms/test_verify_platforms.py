@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "render"))
 
 from render_plans import candidate, engines, plan
 
+from generator.plan import Candidate
 from generator.render.files import artifacts
 from generator.rulebook.book import RuleBook, load
 from generator.verify.files import check_text
@@ -27,7 +29,7 @@ def files_of(engine: str, rules: RuleBook) -> dict[str, str]:
     one = candidate(engine)
     two = candidate(engine, pipeline_parallel=2, settings={"pipeline_parallel": 2}) if engine in ("vllm", "sglang") else None
     slurm = ["slurm"] if engine in ("vllm", "sglang", "tensorrt-llm") else []
-    kinds = [(one, {"targets": ["docker", "kubernetes", "quadlet", "systemd", *slurm]}, {})]
+    kinds: list[tuple[Candidate, dict[str, Any], dict[str, Any]]] = [(one, {"targets": ["docker", "kubernetes", "quadlet", "systemd", *slurm]}, {})]
     kinds += [(two, {"targets": ["lws"]}, {"nodes": 2, "gpus_per_node": 2})] if two is not None else []
     for chosen, deploy, hardware in kinds:
         for file in artifacts(plan(chosen, deploy=deploy, hardware=hardware), [chosen], rules):
