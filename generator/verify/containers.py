@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from generator.errors import Place
+from generator.errors import Place, Problem
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
-from generator.verify.finding import Finding, Text
+from generator.verify.finding import Text
 from generator.verify.launches import Launch, commands_at, default_positionals, image_of
 from generator.verify.shell_words import read_script
 
@@ -46,24 +46,24 @@ def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
     return found | {key: value for key, value in data.items() if key != "<<"}
 
 
-def faults(document: Document) -> Iterator[Finding]:
+def faults(document: Document) -> Iterator[Problem]:
     """What no schema sees in an object of Kubernetes: GPUs that are requested and not limited alike, probes of no port, bounds that cross."""
     for path, one in containers_of(document.data):
         requests, limits = (_within(one, "resources", key) for key in ("requests", "limits"))
         for name in [*requests, *(name for name in limits if name not in requests)]:
             if "/" in str(name) and str(requests.get(name, limits.get(name))) != str(limits.get(name)):
                 message = f"{name}: a device is requested as often as its limit says, or the API server refuses the pod"
-                yield Finding("device-request", message, document.place((*path, "resources")))
+                yield Problem("device-request", message, document.place((*path, "resources")))
         listed = one.get("ports")
         ports = {str(port.get(key)) for port in (listed if isinstance(listed, list) else ()) if isinstance(port, Mapping) for key in ("name", "containerPort")}
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             port = _within(one, probe, "httpGet").get("port", "")
             if str(port) not in {"", *ports} and (ports or not str(port).isdigit()):
-                yield Finding("probe-without-port", f"{probe} asks port {port}, which the container does not name", document.place((*path, probe)))
+                yield Problem("probe-without-port", f"{probe} asks port {port}, which the container does not name", document.place((*path, probe)))
     spec = _within(document.data, "spec")
     least, most = spec.get("minReplicas", 1), spec.get("maxReplicas")
     if isinstance(least, int) and isinstance(most, int) and least > most:
-        yield Finding("replicas-cross", f"minReplicas {least} is more than maxReplicas {most}", document.place(("spec", "minReplicas")))
+        yield Problem("replicas-cross", f"minReplicas {least} is more than maxReplicas {most}", document.place(("spec", "minReplicas")))
 
 
 def _within(value: object, *keys: str) -> Mapping[str, object]:
