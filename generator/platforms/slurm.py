@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from generator.decide.names import is_loopback
 from generator.platforms import Data, Facts
 from generator.quantity import ceil_div
 from generator.render.launch import Launch
@@ -20,7 +21,7 @@ def values(launch: Launch, facts: Facts) -> Data:
     return {
         "args": array("args", [*launch.program(), *launch.words()]), "exports": exported(host_env(launch)), "mpi": mpi, "gpus": gpus, "tasks": tasks,
         "cores": ceil_div(facts["sizes"]["cores"] + facts["sizes"]["cores_per_gpu"] * gpus, tasks),
-        "client_host": launch.base_url.rpartition(":")[0].removeprefix("http://").strip("[]"),
+        "client_host": launch.base_url.rpartition(":")[0].removeprefix("http://").strip("[]"), "loopback": is_loopback(launch.host),
     }  # fmt: skip
 
 
