@@ -744,6 +744,7 @@ def platforms() -> Schema:
             "runs": {"enum": ["image", "host"], "description": "The engine's image, or the engine on this machine."},
             "escapes": {**TEXT, "description": "What it expands in the words of a command, and how a word is kept from it."},
             "engines": {**WORDS, "description": "Only these; without it all."},
+            "replicas": {**TEXT, "description": "What a whole copy of the model is there; without it, the engine runs its copies itself."},
             "longest_name": SOME, "name_pattern": TEXT, "name_form": TEXT,
             "refuses": {**ENV, "description": "Launches that it cannot carry, by the condition that generator/platforms knows, and why."},
             "api_versions": ENV, "gpu_resources": ENV, "sizes": sizes, "words": ENV, "started": TEXT, "source": SOURCE, "replaces": DIGEST,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Protocol, cast
 
 from generator.errors import Problem, internal
-from generator.plan import Candidate, Plan
+from generator.plan import Candidate, Plan, changed
 from generator.readers.document import KeyPath
 from generator.render import templates
 from generator.render.artifact import Artifact
@@ -38,24 +39,34 @@ class Renderer(Protocol):
         ...
 
 
-def platform_files(launch: Launch, targets: Sequence[str], header: str) -> list[Artifact]:
+def platform_files(whole: Launch, targets: Sequence[str], header: str) -> list[Artifact]:
     """The files of one candidate for these platforms, read back."""
     found: list[Artifact] = []
     for target in targets:
-        facts = launch.book.section("platforms")[target]
+        facts = whole.book.section("platforms")[target]
+        launch = _of_one_server(whole, facts)
         if said := list(refused(launch, target, facts)):
             raise internal("not-carried", f"{target}: {said[0][1]}")
         room = cast("Renderer", import_module(f"generator.platforms.{facts['renderer']}"))
         values = room.values(launch, facts)
         common: Data = {"header": header, "what": summary(launch), "launch": launch, "facts": facts, "name": launch.plan.name, "target": target}
-        texts = {
-            path.format(name=launch.plan.name): templates.render(f"platforms/{template}", **common, **values)
-            for path, template in facts["files"].items()
-        }
-        texts = {path: text for path, text in texts.items() if text.strip()}
+        texts: dict[str, str] = {}
+        for path, template in facts["files"].items():
+            text = templates.render(f"platforms/{template}", **common, **values, written=list(texts))
+            if text.strip():
+                texts[path.format(name=launch.plan.name)] = text
         room.check(launch, facts, values, texts)
         found += [Artifact(f"{launch.engine.name}/{path}", text, executable=path.endswith(".sh")) for path, text in texts.items()]
     return found
+
+
+def _of_one_server(launch: Launch, facts: Facts) -> Launch:
+    """The launch of one server; where the platform itself starts whole replicas, none of them runs the others by its own data parallelism."""
+    candidate = launch.candidate
+    if "replicas" not in facts or candidate.replicas == 1:
+        return launch
+    settings = {name: value for name, value in candidate.settings.items() if (name, value) != ("data_parallel", candidate.replicas)}
+    return replace(launch, candidate=changed(candidate, settings=settings))
 
 
 def refusals(plan: Plan, candidates: Iterable[Candidate], book: RuleBook, spec: DeploymentSpec) -> list[Problem]:
@@ -76,6 +87,7 @@ def refused(launch: Launch, target: str, facts: Facts | None) -> Iterable[tuple[
     """What a platform cannot carry of a launch: the place in the spec where it is said, and why."""
     if facts is None:
         return
+    launch = _of_one_server(launch, facts)
     if launch.engine.name not in facts.get("engines", (launch.engine.name,)):
         yield (), f"it cannot start {launch.facts['title']} ({', '.join(facts['engines'])} only); {facts['words']['engines']}"
     name = launch.plan.name
@@ -128,3 +140,11 @@ def served(launch: Launch) -> tuple[Data, Data | None]:
     if image is None:
         raise internal("no-image", f"{launch.engine.name} has no container image for {launch.vendor}")
     return server_of(launch, image), creation_of(launch, image) if launch.creates_model else None
+
+
+def metrics_of(launch: Launch) -> Mapping[str, str]:
+    """The names of the engine's metrics; empty where it has none, or has them only with an option that the launch lacks."""
+    found: Mapping[str, str] = launch.facts.get("prometheus") or {}
+    switch = found.get("switch")
+    given = {*launch.spelled.flags, *(f"--{key}" for key in launch.spelled.config)}
+    return found if switch is None or switch in given else {}

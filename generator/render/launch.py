@@ -99,7 +99,7 @@ class Launch:
     @cached_property
     def nodes(self) -> int:
         """Number of machines for one copy of the model."""
-        return max(1, ceil_div(self.gpus, self.gpus_per_node))
+        return max(1, ceil_div(self.server_gpus, self.gpus_per_node))
 
     @cached_property
     def host(self) -> str:

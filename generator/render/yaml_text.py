@@ -70,8 +70,9 @@ def _lines(data: object) -> Iterator[str]:
 
 
 def inner(data: object, indent: int) -> str:
-    """The same for the middle of a template: a block on lines of its own, so many blanks to the right; an empty one where it stands."""
-    return f"\n{block(data)}".rstrip("\n").replace("\n", "\n" + " " * indent) if isinstance(data, Mapping | list | tuple) and data else scalar(data)
+    """The same for the middle of a template: what follows `key:`, a block so many blanks to the right."""
+    nested = isinstance(data, Mapping | list | tuple) and data
+    return f"\n{block(data)}".rstrip("\n").replace("\n", "\n" + " " * indent) if nested else f" {scalar(data)}"
 
 
 def json_text(data: object) -> str:

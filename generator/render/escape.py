@@ -1,6 +1,6 @@
 """How a word is kept from what each platform expands: the only module that knows these rules. Floor 6, pure.
 
-The shell's rule is in `render/words.py`, Compose's in `render/compose.py`; each is tested against the real reader."""
+The shell's rule is in `words.py`, Compose's in `compose.py`; each is tested against the real reader."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _UNIT_WORD = re.compile(r'"((?:[^"\\]|\\.)*)"(?: |\Z)')
 _NAMED = {"\n": "\\n", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
-def kubernetes(word: Word) -> str:
-    """A word of `command`, `args` or an `env` value: `$(NAME)` is expanded, `$$` is a dollar, so every dollar is doubled."""
+def pod(word: Word) -> str:
+    """In Kubernetes a word of `command`, `args` or an `env` value: `$(NAME)` is expanded, `$$` is a dollar, so every dollar is doubled."""
     match word:
         case Ref(name, _, suffix):
             return f"$({name})" + suffix.replace("$", "$$")
