@@ -541,7 +541,7 @@ def engine(merged: Schema) -> Schema:
             "rope_key": {**TEXT, "description": "The key of config.json by which this version reads how positions are stretched."},
             "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
             "also": WORDS, "same": {**WORDS, "description": "Options that a command may say it by."},
-            "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
+            "with_port": {"type": ["integer", "boolean"]}, "port_flag": TEXT, "words_since": {"type": "object", "additionalProperties": VERSION},
             "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
         },
@@ -586,6 +586,7 @@ def engine(merged: Schema) -> Schema:
     properties = {
         "engine": {"type": "string"}, "title": TEXT, "status": {"enum": ["active", "maintenance"]}, "use": TEXT, "features": WORDS,
         "throughput": {"enum": ["high", "medium", "low"]}, "handbook": HANDBOOK,
+        "mpi": {**mapping({"launch": TEXT, "source": SOURCE}, ("launch", "source")), "description": "It runs over machines by MPI, started by Slurm."},
         "formats": {"type": "array", "items": {"enum": ["safetensors", "gguf"]}}, "vendors": {"type": "array", "items": TEXT},
         "back_ends": by_name(
             mapping({"title": TEXT, "variable": TEXT, "numbers": TEXT, "devices": WORDS, "source": SOURCE}, ("title",)),
@@ -596,6 +597,13 @@ def engine(merged: Schema) -> Schema:
         "images": {"type": "array", "items": image}, "container": container, "command": words, "smoke": smoke, "bench": bench,
         "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "prometheus": mapping(
+            {
+                **dict.fromkeys(("waiting", "running", "cache", "first_token"), TEXT), "source": SOURCE,
+                "switch": {**TEXT, "description": "The option without which they are not there."},
+            },
+            ("waiting", "source"), "Names of its metrics: requests that wait and run, use of the KV cache (0 to 1), seconds to the first token.",
+        ),
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),

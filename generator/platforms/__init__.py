@@ -119,6 +119,8 @@ def _conditions(launch: Launch, inside: bool) -> Iterable[tuple[str, tuple[str, 
     places = [*words, *(mount["source"] for one in (server, create or {}) for mount in one.get("volumes", ()) if mount["source"] not in OWN_FILES)]
     if any(isinstance(place, Home) or (isinstance(place, str) and place.startswith(("./", "../"))) for place in places) or _beside(launch, words):
         yield "relative-path", ("model",)
+    if any(":" in str(mount["source"]) for mount in server["volumes"]):
+        yield "colon", ("model",)
     if any(isinstance(mount["target"], str) and not mount["target"].startswith("/") for mount in server["volumes"]):
         yield "relative-target", ("serve", "adapters")
     for condition, bad in (("empty-word", ""), ("lone-semicolon", ";")):

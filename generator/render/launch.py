@@ -61,7 +61,7 @@ class Launch:
     def spelled(self) -> Spelled:
         """The settings in the engine's spelling, with the user's extra arguments."""
         spelled = spell(self.engine, self.candidate.settings)
-        if self.nodes > 1:
+        if self.nodes > 1 and self.has("nodes"):
             put(spelled, self.engine, "nodes", self.nodes)
         if extra := (self.deploy.get("extra_args") or {}).get(self.engine.name):
             from generator.render.extra import add_extra  # imported lazily: few specs have any
@@ -298,7 +298,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     hardware = plan.spec["hardware"]
     deploy, per_node = plan.spec.get("deploy") or {}, int(hardware.get("gpus_per_node") or 1)
     launch = Launch(plan, candidate, engine, deploy, str(plan.facts["gpu.vendor"]), per_node, back, book)
-    if launch.nodes > 1 and not launch.has("nodes"):
+    if launch.nodes > 1 and not (launch.has("nodes") or "mpi" in launch.facts):
         raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")
     if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.variable is None):
         raise internal("no-copies", f"the files start one copy of {engine.name} on {launch.vendor}, but {launch.copies} are planned")
