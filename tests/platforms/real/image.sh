@@ -9,7 +9,7 @@ exec 3>&1 1>&2
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 folder=$1
 tar=$folder/stub-image.tar
-if [[ -s $tar && $tar -nt $here/stub.py ]]; then
+if [[ -s $tar && $tar -nt $here/stub.py && $tar -nt $here/curl.py && $tar -nt $here/image.sh ]]; then
   printf '%s\n' "$tar" >&3
   exit 0
 fi
@@ -34,6 +34,7 @@ for name in vllm sglang llama-server trtllm-serve ollama text-generation-launche
 done
 install -D -m 644 "$here/stub.py" "$root/usr/lib/python3/dist-packages/sglang/launch_server.py" # python3 -m sglang.launch_server
 mkdir -p "$root/app" && ln -sf /usr/local/bin/llama-server "$root/app/llama-server"
+install -m 755 "$here/curl.py" "$root/usr/local/bin/curl"
 rm -rf "$root"/usr/share/{doc,man}
 tar -C "$root" -cf "$tar" .
 printf '%s\n' "$tar" >&3
