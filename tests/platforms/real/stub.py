@@ -4,12 +4,14 @@
 It runs inside the image that `image.sh` makes and under Slurm, so it needs nothing but Python's standard library. One JSON line
 on stdout says its argv and the environment that a plan decides; the port is that of `--port`, or of `--host` with `PORT` or Ollama's host."""
 
+import contextlib
 import json
 import os
 import re
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 STARTED = time.monotonic()
 TOLD = ("HF_HOME", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "SLURM_PROCID", "LWS_WORKER_INDEX", "LWS_LEADER_ADDRESS", "LWS_GROUP_SIZE")
@@ -17,8 +19,7 @@ TOLD = ("HF_HOME", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "SLURM_PROC
 
 def wait_seconds() -> float:
     try:
-        with open("/stub-wait") as file:
-            return float(file.read())
+        return float(Path("/stub-wait").read_text())
     except OSError:
         return float(os.environ.get("STUB_WAIT", "0"))
 
@@ -38,10 +39,8 @@ class Answers(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        try:
+        with contextlib.suppress(OSError):  # a probe reads the status and hangs up
             self.wfile.write(data)
-        except OSError:  # a probe reads the status and hangs up
-            pass
 
     def do_GET(self) -> None:
         if time.monotonic() - STARTED < wait_seconds():

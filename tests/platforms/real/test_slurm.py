@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.platforms.real.conftest import HERE, generated, needs, run
+from platform_stage import HERE, generated, needs, run
 
 NODES = ("n1", "n2", "n3", "n4")
 TWO_MACHINES = {"name": "two-machines", "model": "deepseek-ai/DeepSeek-R1", "hardware": {"gpu": "H100-80GB", "gpus_per_node": 8, "nodes": 2}}
