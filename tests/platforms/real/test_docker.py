@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from platform_stage import generated, planned, run, stub_line
+from platform_stage import docker, generated, image_tar, planned, run, stub_line
 
 SPECS = [
     {"name": "vllm-pair", "model": "Qwen/Qwen3-32B", "hardware": {"gpu": "A100-80GB", "gpus_per_node": 2}, "pin": {"engine": "vllm", "tensor_parallel": 2}},
