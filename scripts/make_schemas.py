@@ -750,6 +750,7 @@ def platforms() -> Schema:
             "title": TEXT, "renderer": {"type": "string", "pattern": "^[a-z]+$", "description": "The module of generator/platforms/ that renders it."},
             "files": {**ENV, "description": "Files in the engine's folder, {name} for the spec's name, each with its template."},
             "runs": {"enum": ["image", "host"], "description": "The engine's image, or the engine on this machine."},
+            "start": {**ENV, "description": "Commands of PLAN.md, in the spec's folder, with {engine}, {name} and {port}; and what each does."},
             "escapes": {**TEXT, "description": "What it expands in the words of a command, and how a word is kept from it."},
             "engines": {**WORDS, "description": "Only these; without it all."},
             "replicas": {**TEXT, "description": "What a whole copy of the model is there; without it, the engine runs its copies itself."},
@@ -757,7 +758,7 @@ def platforms() -> Schema:
             "refuses": {**ENV, "description": "Launches that it cannot carry, by the condition that generator/platforms knows, and why."},
             "api_versions": ENV, "gpu_resources": ENV, "sizes": sizes, "words": ENV, "started": TEXT, "source": SOURCE, "replaces": DIGEST,
         },
-        ("title", "renderer", "files", "runs", "escapes", "started", "source"),
+        ("title", "renderer", "files", "runs", "start", "escapes", "started", "source"),
     )  # fmt: skip
     return document("Platforms that a plan can end on", {"platforms": by_name(platform, "By the word of deploy.targets.")}, ("platforms",))
 

@@ -14,7 +14,8 @@ from generator.facts.engine import resolve_engine
 from generator.plan import Candidate
 from generator.quantity import grouped, version_key
 from generator.render.artifact import Artifact
-from generator.render.files import OWN, artifacts
+from generator.render.files import artifacts
+from generator.render.launch import OWN
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 

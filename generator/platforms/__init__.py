@@ -79,7 +79,7 @@ def refusals(plan: Plan, candidates: Iterable[Candidate], book: RuleBook, spec: 
             said = written.get("targets", [])
             at: KeyPath = ("deploy", "targets", said.index(target)) if target in said else ("deploy",)
             for path, why in refused(launch, target, book.section("platforms").get(target)):
-                found.append(spec.problem(path if path in spec.document.marks else at, "target-refused", f"{target}: {why}"))
+                found.append(spec.problem(path if path and path in spec.document.marks else at, "target-refused", f"{target}: {why}"))
     return found
 
 

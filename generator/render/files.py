@@ -9,7 +9,7 @@ from generator.render.artifact import Artifact
 from generator.render.bench import bench
 from generator.render.compose import compose
 from generator.render.copies import balancer
-from generator.render.launch import launch_of
+from generator.render.launch import OWN, launch_of
 from generator.render.modelfile import modelfile
 from generator.render.plan_file import kept, plan_json
 from generator.render.plan_md import plan_md
@@ -21,10 +21,6 @@ from generator.rulebook.book import RuleBook
 
 BACK = "../../.."
 """From an engine's folder to the spec's, for files in `out/<name>/<engine>/` beside the spec."""
-
-OWN = ("script", "compose")
-"""The targets of this room, which are the default; the others are rooms of their own."""
-
 
 def artifacts(
     plan: Plan, candidates: Sequence[Candidate], book: RuleBook, *, spec_file: str = "", back: str = BACK

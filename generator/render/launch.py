@@ -22,6 +22,8 @@ from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Home, Ref, Word
 from generator.rulebook.book import RuleBook
 
+OWN = ("script", "compose")
+"""The targets of this room, which are the default; the others are rooms of their own."""
 CONFIG_INSIDE = "/gen-deploy"
 LAST_PORT = 65535
 LOOPBACK = "127.0.0.1"
