@@ -2,6 +2,7 @@
 
 Under the name of the pinned image stands a stub that prints its argv (stub.py)."""
 
+# ruff: noqa: F401, F811 (fixtures are imported by name)
 from __future__ import annotations
 
 import json
