@@ -100,6 +100,9 @@ def meant(target: str, launch: Launch, work: Path) -> list[str]:
         words = []
     else:
         words = [*launch.program(), *words]
+    if target == "slurm" and not launch.deploy.get("port"):  # the job appends a port of its own
+        at = words.index(entry_of(launch.engine, "port")["flag"])
+        del words[at : at + 2]
     folder = f"/etc/{launch.plan.name}" if target == "systemd" else str(work / launch.engine.name)
 
     def text(word: Any) -> str:
