@@ -72,8 +72,7 @@ def refusals(plan: Plan, candidates: Iterable[Candidate], book: RuleBook, spec: 
     found = []
     for candidate in candidates:
         launch = launch_of(plan, candidate, book, "")
-        written = spec.document.data.get("deploy") or {}
-        said = written.get("targets", [])
+        said = (spec.document.data.get("deploy") or {}).get("targets", [])
         for target in (target for target in plan.spec["deploy"]["targets"] if target not in OWN):
             at: KeyPath = ("deploy", "targets", said.index(target)) if target in said else ("deploy",)
             for path, why in refused(launch, target, book.section("platforms")[target]):

@@ -29,9 +29,8 @@ def values(launch: Launch, facts: Facts) -> Data:
     """The server and what creates its model, as words; the sizes in GiB, GPUs of a pod, and seconds of its probes."""
     server, create = served(launch)
     sizes, used, health = facts["sizes"], launch.candidate, launch.facts["container"]["health_check"]
-    config = {launch.config_name: block(launch.spelled.config)} if launch.config_name else {}
-    if create:
-        config = {"Modelfile": re.sub(r"(?m)^#.*\n", "", modelfile(launch, "").text)}
+    file = re.sub(r"(?m)^#.*\n", "", modelfile(launch, "").text) if create else block(launch.spelled.config)
+    config = {launch.config_name or "Modelfile": file} if create or launch.config_name else {}
     gpus = min(launch.server_gpus, launch.gpus_per_node) if launch.vendor != "cpu" else 0
     held = used.host.bytes if used.host else used.memory.total if used.memory and launch.vendor == "cpu" else 0
     disk, shm = ceil(launch.start_up.weights / GIB * sizes["volume_factor"]), launch.facts["container"]["shm_gib"]

@@ -36,8 +36,7 @@ def unit(word: Word, dollars: bool = True) -> str:
 
 def unit_words(line: str, dollars: bool = True) -> list[str]:
     """The words of a line that `unit` wrote, as systemd reads them, variables apart."""
-    found: list[str] = []
-    at = 0
+    found, at = list[str](), 0
     while at < len(line):
         word = _UNIT_WORD.match(line, at)
         if word is None:
