@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -364,6 +365,30 @@ def test_systemd_reads_the_unit(engine: str, tmp_path: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", str(tmp_path / "chat.service")], capture_output=True, text=True, check=False)
     ours = [line for line in done.stderr.splitlines() if "chat.service" in line]
     assert not ours, ours
+
+
+QUADLET = Path(os.environ.get("QUADLET_BIN") or "/usr/libexec/podman/quadlet")
+
+
+@pytest.mark.skipif(not QUADLET.is_file(), reason="Podman 5 is not here (QUADLET_BIN names its generator)")
+def test_podman_reads_generated_words(tmp_path: Path) -> None:
+    """Its own generator makes a command of systemd of our file, with every word as it was."""
+    every, at = list(words(CASES)), 0
+    while some := every[at : at + 100]:
+        at += 100
+        name = next(w for w in (*some, "x") if w.isprintable() and w.strip() and w != ";" and "," not in w and not w.startswith("-"))
+        one = candidate("llama.cpp", settings={"served_name": name})
+        made = plan(one, deploy={"targets": ["quadlet"], "served_name": name, "env": {f"V{i}": w for i, w in enumerate(some)}})
+        for file in artifacts(made, [one], book()):
+            if file.path.endswith((".container", ".volume")):
+                (tmp_path / Path(file.path).name).write_text(file.text)
+        done = subprocess.run([str(QUADLET), "-dryrun"], env={"QUADLET_UNIT_DIRS": str(tmp_path)}, capture_output=True, text=True, check=True)
+        assert "unsupported key" not in done.stderr and "not a fully qualified" not in done.stderr, done.stderr
+        (line,) = [line for line in done.stdout.split("\n") if line.startswith("ExecStart=/usr/bin/podman run")]
+        read = readers.unit_words(line.partition("=")[2].replace("%t/%N", ""))
+        env = dict(word.split("=", 1) for flag, word in pairwise(read) if flag == "--env")
+        assert all(env[f"V{i}"] == w for i, w in enumerate(some))
+        assert name in read
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not here; .ci/platforms has it")
