@@ -547,7 +547,7 @@ def engine(merged: Schema) -> Schema:
             "rope_key": {**TEXT, "description": "The key of config.json by which this version reads how positions are stretched."},
             "frees": {"enum": ["memory", "gpu"], "description": "What the vision tower no longer takes: any memory, or that of a GPU apart from the host's."},
             "also": WORDS, "same": {**WORDS, "description": "Options that a command may say it by."},
-            "with_port": {"type": ["integer", "boolean"]}, "words_since": {"type": "object", "additionalProperties": VERSION},
+            "with_port": {"type": ["integer", "boolean"]}, "port_flag": TEXT, "words_since": {"type": "object", "additionalProperties": VERSION},
             "accepted_when": by_name(CELL_FORM, "Cells as in `when`: the engine takes the setting only for these."),
             "since": VERSION, "until": VERSION, "note": TEXT, "verified": verified, "source": SOURCE,
         },
@@ -562,7 +562,7 @@ def engine(merged: Schema) -> Schema:
         ("vendor", "image"),
     )  # fmt: skip
     words = {"type": "array", "items": {"type": "string"}}
-    seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME, "start_period_s": SOME}
+    seconds = {"interval_s": SOME, "timeout_s": SOME, "retries": SOME}
     container = mapping(
         {
             "port": PORT, "entrypoint": WORDS, "explicit_entrypoint": FLAG, "prefix": WORDS, "cache_path": TEXT, "cache_env": TEXT,
@@ -596,6 +596,7 @@ def engine(merged: Schema) -> Schema:
     properties = {
         "engine": {"type": "string"}, "title": TEXT, "status": {"enum": ["active", "maintenance"]}, "use": TEXT, "features": WORDS,
         "throughput": {"enum": ["high", "medium", "low"]}, "handbook": HANDBOOK,
+        "mpi": {**mapping({"launch": TEXT, "source": SOURCE}, ("launch", "source")), "description": "It runs over machines by MPI, started by Slurm."},
         "formats": {"type": "array", "items": {"enum": ["safetensors", "gguf"]}}, "vendors": {"type": "array", "items": TEXT},
         "back_ends": by_name(
             mapping({"title": TEXT, "variable": TEXT, "numbers": TEXT, "devices": WORDS, "source": SOURCE}, ("title",)),
@@ -606,6 +607,13 @@ def engine(merged: Schema) -> Schema:
         "images": {"type": "array", "items": image}, "container": container, "command": words, "smoke": smoke, "bench": bench,
         "version_command": words,
         "version_package": TEXT, "port": PORT, "health": TEXT, "api": TEXT, "metrics": TEXT,
+        "prometheus": mapping(
+            {
+                **dict.fromkeys(("waiting", "running", "cache", "first_token"), TEXT), "source": SOURCE,
+                "switch": {**TEXT, "description": "The option without which they are not there."},
+            },
+            ("waiting", "source"), "Names of its metrics: requests that wait and run, use of the KV cache (0 to 1), seconds to the first token.",
+        ),
         "served_names": mapping({"pattern": TEXT, "form": TEXT, "source": SOURCE}, ("pattern", "form", "source")),
         "api_key_env": TEXT, "api_key_flag": TEXT, "token_env": TEXT, "loads_from": by_name(hub, "How it loads from each model hub."),
         "offline": mapping({"env": ENV, "source": SOURCE}, ("env", "source")),
@@ -758,6 +766,27 @@ def hubs() -> Schema:
         ("title", "source"),
     )  # fmt: skip
     return document("Model hubs", {"hubs": by_name(hub, "By hub.")}, ("hubs",))
+
+
+def platforms() -> Schema:
+    """Where a plan can end: what a platform is given, carries and refuses."""
+    sizes = {"type": "object", "additionalProperties": {"anyOf": [{"type": "number", "minimum": 0}, SOURCE]}}
+    platform = mapping(
+        {
+            "title": TEXT, "renderer": {"type": "string", "pattern": "^[a-z]+$", "description": "The module of generator/platforms/ that renders it."},
+            "files": {**ENV, "description": "Files in the engine's folder, {name} for the spec's name, each with its template."},
+            "runs": {"enum": ["image", "host"], "description": "The engine's image, or the engine on this machine."},
+            "start": {**ENV, "description": "Commands of PLAN.md, in the spec's folder, with {engine}, {name} and {port}; and what each does."},
+            "escapes": {**TEXT, "description": "What it expands in the words of a command, and how a word is kept from it."},
+            "engines": {**WORDS, "description": "Only these; without it all."},
+            "replicas": {**TEXT, "description": "What a whole copy of the model is there; without it, the engine runs its copies itself."},
+            "longest_name": SOME, "name_pattern": TEXT, "name_form": TEXT,
+            "refuses": {**ENV, "description": "Launches that it cannot carry, by the condition that generator/platforms knows, and why."},
+            "api_versions": ENV, "gpu_resources": ENV, "sizes": sizes, "words": ENV, "started": TEXT, "source": SOURCE, "replaces": DIGEST,
+        },
+        ("title", "renderer", "files", "runs", "start", "escapes", "started", "source"),
+    )  # fmt: skip
+    return document("Platforms that a plan can end on", {"platforms": by_name(platform, "By the word of deploy.targets.")}, ("platforms",))
 
 
 def gates(merged: Schema) -> Schema:
@@ -978,6 +1007,7 @@ def schemas() -> dict[str, Schema]:
         "gates": gates(merged),
         "publishers": publishers(),
         "hubs": hubs(),
+        "platforms": platforms(),
         "families": families(),
         "registry": registry(),
         **outputs(),

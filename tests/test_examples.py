@@ -50,7 +50,7 @@ def generated(path: Path) -> Iterator[Artifact]:
 
 
 def test_a_dozen_shows_every_engine_and_job() -> None:
-    assert 12 <= len(WHOLE) <= 14
+    assert 12 <= len(WHOLE) <= 17, "a dozen, and those that end on platforms"
     shown = {folder.name for path in WHOLE for folder in (path.parent / "out" / path.stem).iterdir() if folder.is_dir()}
     assert shown >= {*book().section("engines"), "quantize"}
 

@@ -38,6 +38,7 @@ FLOORS: dict[str, int] = {
     # 6: plan to text, and text to findings. Pure
     "generator.render": 6,
     "generator.verify": 6,
+    "generator.platforms": 6,
     # 7: plans to reports, to changes, to comparisons with logs and cases. Pure but for the logs and the case files
     "generator.report": 7,
     "generator.compare": 7,

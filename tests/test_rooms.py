@@ -12,7 +12,7 @@ import pytest
 from generator.rulebook.book import load
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("quantize", "calibrate", "report", "compare", "cases", "rulebook/lint", "cli", "hub")
+ROOMS = ("quantize", "calibrate", "report", "compare", "cases", "rulebook/lint", "cli", "hub", "platforms")
 """Rooms that are deleted, one by one and together."""
 
 PROGRAM = """

@@ -19,11 +19,12 @@ from generator.spec.deployment import DeploymentSpec
 
 @click.command("check")
 @options.some_specs_argument
-@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option)
+@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option, options.target_option)
 @options.options(options.json_option, options.quiet_option, options.verbose_option)
 def command(
-    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool, as_json: bool, quiet: bool, verbose: bool
-) -> int:
+    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool, targets: tuple[str, ...],
+    as_json: bool, quiet: bool, verbose: bool,
+) -> int:  # fmt: skip
     """Report generated files that differ, are missing, or were edited by hand (-v: full diffs); write nothing.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
@@ -41,7 +42,7 @@ def command(
             show(f"{folder / spec.name}: as generated")
         return DONE
 
-    code = max([code, *(options.attempt(one, spec) for spec in progress(found, "specs"))])
+    code = max([code, *(options.attempt(one, spec) for spec in progress(options.aimed(found, targets), "specs"))])
     for name in orphans(folder, [spec.name for spec in found]) if whole else ():
         rows.append({"spec": name, "path": str(folder / name), "kind": "stale"})
         if not as_json:

@@ -15,6 +15,7 @@ from generator.plan import Candidate
 from generator.quantity import grouped, version_key
 from generator.render.artifact import Artifact
 from generator.render.files import artifacts
+from generator.render.launch import OWN
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import DeploymentSpec
 
@@ -38,6 +39,11 @@ def rendered(outcome: Outcome, book: RuleBook, out: Path, all_engines: bool) -> 
 
         if problems := [p for c in chosen for p in extra_problems(spec, c.engine, c.engine_version, book)]:
             raise InputError(problems)
+    if not {*OWN}.issuperset(outcome.plan.spec["deploy"]["targets"]):
+        from generator.platforms import refusals  # imported lazily: only where a spec asks for one
+
+        if found := refusals(outcome.plan, chosen, book, spec):
+            raise InputError(found)
     return artifacts(outcome.plan, chosen, book, spec_file=Path(spec.document.name).name, back=back_to(spec, out))
 
 

@@ -26,7 +26,7 @@ SHOWN = 5
 
 @click.command("generate")
 @options.some_specs_argument
-@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option)
+@options.options(options.some_out_option, options.book_option, options.engine_option, options.all_engines_option, options.target_option)
 @click.option("--locked", is_flag=True, help="Never ask the model hub: what catalogue and lock lack is an error.")
 @click.option("--force", is_flag=True, help="Overwrite generated files that were edited by hand.")
 @click.option("--prune", is_flag=True, help="Remove generated files that are no longer needed.")
@@ -34,13 +34,14 @@ SHOWN = 5
 @click.option("--lint", "linted", is_flag=True, help="Lint the rules too, if they are not the shipped ones (for hooks).")
 @options.options(options.json_option, options.quiet_option, options.verbose_option)
 def command(
-    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool,
+    specs: tuple[Path, ...], out: Path | None, book: RuleBook, engine: str | None, all_engines: bool, targets: tuple[str, ...],
     locked: bool, force: bool, prune: bool, exit_code: bool, linted: bool, as_json: bool, quiet: bool, verbose: bool,
 ) -> int:  # fmt: skip
     """Plan each SPEC and write its files into DIR/<name>/, all of them or none.
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     found, folder, whole, code = options.corpus(specs, out, engine)
+    found = options.aimed(found, targets)
     quiet, warned, results, done = quiet or as_json, Warnings(verbose), list[WriteResult](), list[dict[str, object]]()
     missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, book)]
     if missing:

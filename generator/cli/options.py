@@ -16,7 +16,7 @@ from generator.errors import GenDeployError, InputError, Place, Problem, UsageEr
 from generator.readers.document import MAX_SPEC_BYTES, decode, parse_yaml
 from generator.rulebook.book import RuleBook, load
 from generator.spec import project
-from generator.spec.deployment import DeploymentSpec
+from generator.spec.deployment import DeploymentSpec, schema
 from generator.spec.deployment import read_spec as spec_of
 from generator.spec.words import machine
 from generator.spec.words import spec_of as spec_of_data
@@ -49,9 +49,26 @@ def known_engine(ctx: click.Context, param: click.Parameter, value: str | None) 
     return value
 
 
+def known_targets(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of `--target`, once each; raises `InputError` for one that is none."""
+    known = schema()["properties"]["deploy"]["properties"]["targets"]["items"]["enum"] if names else ()
+    if wrong := [name for name in names if name not in known]:
+        raise InputError(Problem("unknown-target", f"--target: {wrong[0]!r} is no target{did_you_mean(wrong[0], known)} (one of {', '.join(known)})"))
+    return tuple(dict.fromkeys(names))
+
+
+def aimed(specs: list[DeploymentSpec], targets: tuple[str, ...]) -> list[DeploymentSpec]:
+    """The specs with these targets in place of their own, where there are any."""
+    return [replace(spec, deploy={**spec.deploy, "targets": list(targets)}) for spec in specs] if targets else specs
+
+
 rules_option, book_option, tree_rules_option = _rules_option("rules"), _rules_option("book"), _rules_option("rules", tree=True)
 engine_option = click.option("--engine", metavar="ENGINE", callback=known_engine, help="Pin the engine (the same as `pin: {engine: …}`).")
 all_engines_option = click.option("--all-engines", is_flag=True, help="Write files for every engine that fits, not only for the best.")
+target_option = click.option(
+    "--target", "targets", metavar="NAME", multiple=True, callback=lambda ctx, param, value: known_targets(value),
+    help="Where the plan ends (repeatable): replaces `deploy.targets` (script, compose, docker, kubernetes, …).",
+)  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Errors only.")
 verbose_option = click.option("-v", "--verbose", is_flag=True, help="Say more.")

@@ -55,7 +55,7 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
         "gpu.capacity_basis": gpu.basis, "gpu.unified": gpu.unified and gpu.vendor != "cpu", "gpu.interconnect": gpu.interconnect,
         "gpu.listed": gpu.listed, "gpu.slice": hardware.mig is not None, "gpu.shared": gpu.device.card > 0,
         "gpus.unequal": bool(gpu.sizes), "gpus.left_out": max(0, cards_of(hardware.gpus) - context.gpus), "gpus": context.gpus,
-        "gpus_per_node": hardware.gpus_per_node, "nodes": hardware.nodes,
+        "gpus_per_node": hardware.gpus_per_node, "nodes": hardware.nodes, "network": hardware.network,
         "expose.loopback": is_loopback(deploy.get("host", "127.0.0.1")), "expose.api_key": "api_key_from" in deploy,
         "model": model.listed, "model.tags": model.tags, "model.basis": model.basis, "model.billion": model.billion,
         "model.size_known": model.basis != "fallback", "model.family": model.family, "model.moe": architecture.moe,

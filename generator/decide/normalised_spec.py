@@ -5,6 +5,8 @@ from __future__ import annotations
 from generator.decide.context import Context
 from generator.spec.deployment import VERSION
 
+_GIVEN = ("host_memory_gib", "host_bandwidth_gb_per_s", "mig", "share_gib", "network", "download_mb_per_s", "disk_mb_per_s")
+
 
 def normalised(context: Context) -> dict[str, object]:
     """The spec with its defaults; what depends on the engine (port, image) is left to the candidate."""
@@ -22,7 +24,7 @@ def normalised(context: Context) -> dict[str, object]:
         "hardware": {
             "gpu": gpu, "gpus_per_node": hardware.gpus_per_node, "nodes": hardware.nodes,
             "memory_gib": round(context.gpu.capacity_gib, 2), "interconnect": context.gpu.interconnect,
-            **{k: v for k in ("host_memory_gib", "host_bandwidth_gb_per_s", "mig", "share_gib") if (v := getattr(hardware, k)) is not None},
+            **{k: v for k in _GIVEN if (v := getattr(hardware, k)) is not None},
             **{k: list(v) for k in ("devices", "gpus") if (v := getattr(hardware, k))},
         },
         "workload": {

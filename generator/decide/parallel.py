@@ -118,5 +118,6 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
         "parallel.across_nodes": layout.gpus > context.spec.hardware.gpus_per_node, "engine.splits_tensors": engine.has("tensor_parallel"),
         "engine.splits_layers": engine.has("pipeline_parallel") or "gguf" in engine.facts["formats"],
         "engine.replicates": engine.has("data_parallel") and copies in (None, "own"),
-        "engine.replicates_apart": apart and used <= context.spec.hardware.gpus_per_node, "engine.spans_nodes": engine.has("nodes"),
+        "engine.replicates_apart": apart and used <= context.spec.hardware.gpus_per_node,
+        "engine.spans_nodes": engine.has("nodes") or ("mpi" in engine.facts and context.spec.deploy.get("targets") == ["slurm"]),
     }  # fmt: skip

@@ -13,7 +13,7 @@ SpecNames = TypedDict("SpecNames", {
     "context.too_short": bool, "pinned": frozenset[str], "gpu": str | None, "gpu.vendor": str, "gpu.architecture": str,
     "gpu.computes": frozenset[str], "gpu.bf16": bool, "gpu.capacity_gib": float, "gpu.capacity_basis": str, "gpu.unified": bool,
     "gpu.interconnect": str, "gpu.listed": bool, "gpu.slice": bool, "gpu.shared": bool, "gpus.unequal": bool, "gpus.left_out": int,
-    "gpus": int, "gpus_per_node": int, "nodes": int, "expose.loopback": bool, "expose.api_key": bool, "model": str | None,
+    "gpus": int, "gpus_per_node": int, "nodes": int, "network": str | None, "expose.loopback": bool, "expose.api_key": bool, "model": str | None,
     "model.tags": frozenset[str] | None, "model.basis": str, "model.billion": float, "model.size_known": bool,
     "model.family": str | None, "model.moe": bool, "model.mla": bool, "model.hybrid": bool, "model.multimodal": bool,
     "model.encoder": bool, "task": str, "serve.images": int | None, "speculative": str, "speculative.assumed": bool,

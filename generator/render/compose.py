@@ -1,11 +1,13 @@
 """`compose.yaml`: the engine's container image with the same command line as the script.
 
-Floor 6, pure. Compose expands `$` in every value, so data doubles it; `Expand` marks the few intended expansions."""
+Floor 6, pure. `services` describes the containers in words, which other platforms read too; `escaped` makes Compose's own text of them:
+it expands `$` in every value, so data doubles it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from generator.errors import internal
 from generator.quantity import in_span, version_key
@@ -15,7 +17,7 @@ from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import summary
 from generator.render.seal import FILE
 from generator.render.spelling import entry_of
-from generator.render.weights import compose_path
+from generator.render.weights import container_path
 from generator.render.words import Beside, Home, Ref, Word
 from generator.render.yaml_text import block
 from generator.spec.deployment import is_path
@@ -24,12 +26,6 @@ from generator.verify.data import same_yaml
 Data = dict[str, object]
 AMD = ("/dev/kfd", "/dev/dri")
 """The devices of AMD's GPUs that ROCm needs."""
-
-
-class Expand(str):
-    """A text for Compose to expand; always from gen-deploy, never from a user."""
-
-    __slots__ = ()
 
 
 def image_of(launch: Launch) -> str | None:
@@ -67,39 +63,42 @@ def compose(launch: Launch, header: str) -> Artifact | None:
 
 
 def escaped(value: object) -> object:
-    """Data with `$` doubled in every value, except intended expansions."""
-    if isinstance(value, Mapping):
-        return {name: escaped(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [escaped(item) for item in value]
-    if isinstance(value, str):
-        return str(value) if isinstance(value, Expand) else value.replace("$", "$$")
-    return value
-
-
-def word(value: Word) -> str:
-    """A word as Compose reads it."""
+    """Data with `$` doubled in every value; words that stand for something at run time are the only expansions."""
     match value:
         case Ref(name, hint, suffix):
-            return Expand(f"${{{name}:?{hint}}}" + suffix.replace("$", "$$"))
-        case Beside() | Home():
+            return f"${{{name}:?{hint}}}" + suffix.replace("$", "$$")
+        case Home(path):
+            return "${HOME}/" + path.replace("$", "$$")
+        case Beside():
             raise internal("bad-word", "a host path cannot be used in a container")
+        case str():
+            return value.replace("$", "$$")
+        case Mapping():
+            return {name: escaped(item) for name, item in value.items()}
+        case list() | tuple():
+            return [escaped(item) for item in value]
         case _:
             return value
 
 
 def services(launch: Launch, image: str) -> Data:
     """The services of a Compose file: the server, and for Ollama the creation of the model."""
-    inside, facts = launch.facts["container"], launch.facts
+    one = server_of(launch, image)
+    if launch.copies > 1:
+        return copies.of_compose(launch, {key: value for key, value in one.items() if key != "ports"}, one["ports"])
+    return {launch.engine.name: one, **({"create": creation_of(launch, image)} if launch.creates_model else {})}
+
+
+def server_of(launch: Launch, image: str) -> dict[str, Any]:
+    """The container of one server: values are words, and sources of mounts with `./` or `../` lie beside the file."""
+    inside = launch.facts["container"]
     server: Data = {"image": image}
     if inside.get("explicit_entrypoint"):
         server["entrypoint"] = list(inside["entrypoint"])
-    server["command"] = [*inside["prefix"], *(word(w) for w in launch.words(inside=True))]
+    server["command"] = [*inside["prefix"], *launch.words(inside=True)]
     server["env_file"] = [f"./{FILE.format(launch.seal)}"]
     server["environment"] = environment(launch)
-    ports = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
-    if launch.copies == 1:
-        server["ports"] = ports
+    server["ports"] = [f"{_published(launch.host)}:{launch.port}:{inside['port']}"]
     server["volumes"] = [_cache(launch), *_compiled(launch), *_mounts(launch)]
     server |= _devices(launch)
     if inside["shm_gib"]:
@@ -108,12 +107,7 @@ def services(launch: Launch, image: str) -> Data:
         server["ulimits"] = dict(inside["ulimits"])
     server["healthcheck"] = _health(launch)
     server["restart"] = "unless-stopped"
-    if launch.copies > 1:
-        return copies.of_compose(launch, server, ports)
-    result: Data = {facts["engine"]: server}
-    if launch.creates_model:
-        result["create"] = _create(launch, image)
-    return result
+    return server
 
 
 def environment(launch: Launch) -> Data:
@@ -127,7 +121,7 @@ def environment(launch: Launch) -> Data:
         env[variable] = path
     if launch.creates_model:
         env[entry_of(launch.engine, "host")["env"]] = f"0.0.0.0:{inside['port']}"
-    return {**env, **_cards(launch), **{name: word(value) for name, value in launch.env().items()}}
+    return {**env, **_cards(launch), **launch.env()}
 
 
 def _cards(launch: Launch) -> Data:
@@ -151,8 +145,7 @@ def _published(host: str) -> str:
 
 def _bind(source: str, target: str, back: str, read_only: bool) -> Data:
     """A file or folder of the spec in a container."""
-    prefix, rest = compose_path(source if is_path(source) else f"./{source}", back)
-    path: str = Expand(prefix + rest.replace("$", "$$")) if prefix else rest
+    path = container_path(source if is_path(source) else f"./{source}", back)
     return {"type": "bind", "source": path, "target": target, **({"read_only": True} if read_only else {})}
 
 
@@ -183,9 +176,9 @@ def _mounts(launch: Launch) -> list[Data]:
 def _devices(launch: Launch) -> Data:
     match launch.vendor:
         case "nvidia":
-            ids = [str(number) for number in sorted(launch.devices)]
+            ids: list[Word] = [str(number) for number in sorted(launch.devices)]
             if launch.slice:
-                ids = [Expand(f"${{MIG_DEVICE:?set MIG_DEVICE to a {launch.slice} slice: its UUID, or card:slice such as 0:1}}")]
+                ids = [Ref("MIG_DEVICE", f"set MIG_DEVICE to a {launch.slice} slice: its UUID, or card:slice such as 0:1")]
             which: Data = {"device_ids": ids} if ids else {"count": min(launch.gpus, launch.gpus_per_node)}
             gpu = {"driver": "nvidia", **which, "capabilities": ["gpu"]}
             return {"deploy": {"resources": {"reservations": {"devices": [gpu]}}}}
@@ -212,11 +205,11 @@ def _health(launch: Launch) -> Data:
         "interval": f"{times['interval_s']}s",
         "timeout": f"{times['timeout_s']}s",
         "retries": times["retries"],
-        "start_period": f"{times['start_period_s']}s",
+        "start_period": f"{launch.start_up.seconds}s",
     }
 
 
-def _create(launch: Launch, image: str) -> Data:
+def creation_of(launch: Launch, image: str) -> dict[str, Any]:
     """The one-shot service that creates the model in the running server."""
     folder, model = modelfile.inside(launch)
     volumes = [copies.mounted("Modelfile", f"{folder}/Modelfile")]

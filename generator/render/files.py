@@ -9,7 +9,7 @@ from generator.render.artifact import Artifact
 from generator.render.bench import bench
 from generator.render.compose import compose
 from generator.render.copies import balancer
-from generator.render.launch import launch_of
+from generator.render.launch import OWN, launch_of
 from generator.render.modelfile import modelfile
 from generator.render.plan_file import kept, plan_json
 from generator.render.plan_md import plan_md
@@ -22,7 +22,6 @@ from generator.rulebook.book import RuleBook
 BACK = "../../.."
 """From an engine's folder to the spec's, for files in `out/<name>/<engine>/` beside the spec."""
 
-
 def artifacts(
     plan: Plan, candidates: Sequence[Candidate], book: RuleBook, *, spec_file: str = "", back: str = BACK
 ) -> tuple[Artifact, ...]:
@@ -32,7 +31,7 @@ def artifacts(
     to the folder of the spec, with `/`: paths in a spec are relative to it."""
     header = header_of(spec_file or plan.name)
     launches = [launch_of(plan, candidate, book, back) for candidate in candidates]
-    targets = (plan.spec.get("deploy") or {}).get("targets") or ["script", "compose"]
+    targets = (plan.spec.get("deploy") or {}).get("targets") or OWN
     found: list[Artifact | None] = []
     for launch in launches:
         if "script" in targets:
@@ -40,6 +39,10 @@ def artifacts(
             found.append(balancer(launch, header, inside=False))
             found.append(bench(launch, header) if launch.candidate.task == "generate" else None)
         found.append(modelfile(launch, header) if launch.creates_model else config(launch, header))
+        if others := [one for one in targets if one not in OWN]:
+            from generator.platforms import platform_files  # imported lazily: only where a spec asks for one
+
+            found += platform_files(launch, others, header)
         if "compose" in targets:
             found.append(made := compose(launch, header))
             found.append(balancer(launch, header, inside=True) if made else None)

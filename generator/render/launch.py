@@ -17,10 +17,13 @@ from generator.quantity import ceil_div
 from generator.record import dataclass
 from generator.render.seal import draft
 from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
+from generator.render.start_up import StartUp, start_up
 from generator.render.weights import Weights, weights_of
 from generator.render.words import Beside, Home, Ref, Word
 from generator.rulebook.book import RuleBook
 
+OWN = ("script", "compose")
+"""The targets of this room, which are the default; the others are rooms of their own."""
 CONFIG_INSIDE = "/gen-deploy"
 LAST_PORT = 65535
 LOOPBACK = "127.0.0.1"
@@ -52,10 +55,15 @@ class Launch:
         return weights_of(self.plan, self.candidate, self.back)
 
     @cached_property
+    def start_up(self) -> StartUp:
+        """How long the server may take until it answers."""
+        return start_up(self.plan, self.candidate, self.book)
+
+    @cached_property
     def spelled(self) -> Spelled:
         """The settings in the engine's spelling, with the user's extra arguments."""
         spelled = spell(self.engine, self.candidate.settings)
-        if self.nodes > 1:
+        if self.nodes > 1 and self.has("nodes"):
             put(spelled, self.engine, "nodes", self.nodes)
         if extra := (self.deploy.get("extra_args") or {}).get(self.engine.name):
             from generator.render.extra import add_extra  # imported lazily: few specs have any
@@ -93,7 +101,7 @@ class Launch:
     @cached_property
     def nodes(self) -> int:
         """Number of machines for one copy of the model."""
-        return max(1, ceil_div(self.gpus, self.gpus_per_node))
+        return max(1, ceil_div(self.server_gpus, self.gpus_per_node))
 
     @cached_property
     def host(self) -> str:
@@ -292,7 +300,7 @@ def launch_of(plan: Plan, candidate: Candidate, book: RuleBook, back: str) -> La
     hardware = plan.spec["hardware"]
     deploy, per_node = plan.spec.get("deploy") or {}, int(hardware.get("gpus_per_node") or 1)
     launch = Launch(plan, candidate, engine, deploy, str(plan.facts["gpu.vendor"]), per_node, back, book)
-    if launch.nodes > 1 and not launch.has("nodes"):
+    if launch.nodes > 1 and not (launch.has("nodes") or "mpi" in launch.facts):
         raise internal("no-flag", f"{engine.name} {engine.version} starts on a single node only, but {launch.gpus} GPUs are planned")
     if launch.copies > 1 and (launch.nodes > 1 or launch.creates_model or launch.variable is None):
         raise internal("no-copies", f"the files start one copy of {engine.name} on {launch.vendor}, but {launch.copies} are planned")

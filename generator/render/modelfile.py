@@ -10,7 +10,7 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import CONFIG_INSIDE, Launch
 from generator.render.script import summary
-from generator.render.weights import compose_path
+from generator.render.weights import container_path
 from generator.render.words import Home
 from generator.verify.modelfile import Command, ModelfileError, quote, read
 
@@ -36,7 +36,7 @@ def source(launch: Launch) -> str:
     if weights.local:
         if isinstance(weights.host, Home):
             return weights.name
-        return compose_path(weights.name, weights.back)[1]
+        return str(container_path(weights.name, weights.back))
     if "/" not in weights.name:
         return weights.name
     repo = weights.name if weights.name.startswith(HOSTS) else f"{launch.hub.get('prefix', '')}{weights.name}"

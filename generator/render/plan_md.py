@@ -13,7 +13,7 @@ from generator.plan import Plan, Rejection
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.compose import image_of
-from generator.render.launch import Launch
+from generator.render.launch import OWN, Launch
 from generator.render.notes import notes
 from generator.render.seal import with_digest
 from generator.rulebook.book import RuleBook
@@ -101,6 +101,10 @@ def _run(launch: Launch, paths: Sequence[str]) -> Data:
     files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
     return {
         "title": launch.facts["title"], "name": folder, "version": launch.engine.version, "files": files, "url": f"{launch.base_url}/v1",
+        "others": [
+            [part.format(engine=folder, name=launch.plan.name, port=launch.port) for part in line]
+            for target in launch.deploy.get("targets") or () if target not in OWN for line in launch.book.section("platforms")[target]["start"].items()
+        ],
         "nodes": launch.nodes, "loopback": is_loopback(launch.host), "model": launch.request_name,
         "image": image_of(launch) if "compose.yaml" in files else None,
     }  # fmt: skip

@@ -15,7 +15,7 @@ from generator.render.artifact import Artifact
 from generator.render.quantize_gguf import quantize_gguf, source_of
 from generator.render.script import data_file, exported, same_exports
 from generator.render.seal import draft
-from generator.render.weights import compose_path
+from generator.render.weights import container_path
 from generator.render.words import comment
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import is_path
@@ -89,7 +89,7 @@ def job_data(job: Job, plan: Plan, back: str) -> dict[str, object]:
 
 def beside(path: str, back: str) -> str:
     """A path of the spec, relative to the folder of the job."""
-    return path if path.startswith("~/") else compose_path(path, back)[1]
+    return path if path.startswith("~/") else str(container_path(path, back))
 
 
 @lru_cache(16)

@@ -27,7 +27,7 @@ def smoke(launches: Sequence[Launch], header: str) -> Artifact:
     """The smoke test of a spec; without an argument it asks the first engine."""
     times = launches[0].facts["container"]["health_check"]
     text = templates.render(
-        "smoke.sh.j2", header=header, engines=[_engine(launch) for launch in launches], timeout=times["start_period_s"],
+        "smoke.sh.j2", header=header, engines=[_engine(launch) for launch in launches], timeout=max(launch.start_up.seconds for launch in launches),
         probe_s=times["timeout_s"], answer_s=launches[0].facts["smoke"]["answer_s"],
     )  # fmt: skip
     return Artifact("smoke.sh", text, executable=True)

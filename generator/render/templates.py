@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generator.readers.resources import folder
+from generator.render import yaml_text
+from generator.render.escape import pod, unit
 from generator.render.markdown import cell, code, did, inputs, md, number, quiet, said, short
-from generator.render.words import comment
+from generator.render.words import bash, comment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,6 +57,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {filter.__name__: filter for filter in (comment, md, code, cell, quiet, number, short, said, did, inputs)}
     environment.filters["figure"] = "{:,g}".format
+    environment.filters |= {"yaml": yaml_text.inner, "bash": bash, "q": yaml_text.scalar, "pod": pod, "unit": unit}
     return environment
 
 

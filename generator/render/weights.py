@@ -63,14 +63,14 @@ def host_path(path: str, back: str) -> Word:
     return Beside(normpath(f"{back}/{path}"))
 
 
-def compose_path(path: str, back: str) -> tuple[str, str]:
-    """A path of the spec as a Compose bind source: the part for Compose to expand (`${HOME}`), and the literal rest."""
+def container_path(path: str, back: str) -> str | Home:
+    """A path of the spec as the source of a mount; a relative one, from the engine's folder, begins with `./` or `../`."""
     if path.startswith("/"):
-        return "", path
+        return path
     if path.startswith("~/"):
-        return "${HOME}", path[1:]
+        return Home(path[2:])
     relative = normpath(f"{back}/{path}")
-    return "", relative if relative.startswith("../") or relative == ".." else f"./{relative}"
+    return relative if relative.startswith("../") or relative == ".." else f"./{relative}"
 
 
 def weights_of(plan: Plan, candidate: Candidate, back: str) -> Weights:

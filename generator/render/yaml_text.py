@@ -69,6 +69,12 @@ def _lines(data: object) -> Iterator[str]:
         yield from (f"  {line}" for line in rest)
 
 
+def inner(data: object, indent: int) -> str:
+    """The same for the middle of a template: what follows `key:`, a block so many blanks to the right."""
+    nested = isinstance(data, Mapping | list | tuple) and data
+    return f"\n{block(data)}".rstrip("\n").replace("\n", "\n" + " " * indent) if nested else f" {scalar(data)}"
+
+
 def json_text(data: object) -> str:
     """Data as JSON, two spaces, order kept, ending in a newline."""
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -13,6 +13,7 @@ from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import grouped
 from generator.render.plan_json import as_json, reason_json
 from generator.render.plan_md import TERMS, bar
+from generator.render.start_up import start_up
 from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
@@ -24,16 +25,17 @@ def explain(plan: Plan, book: RuleBook, why_not: str | None = None, lost_by: Cal
     """A decision as text, or the reasons why `ENGINE[/METHOD]` was not chosen.
 
     `lost_by` gives the criterion by which a candidate that works lost to the choice."""
-    page, data = ("why_not", _why_not(plan, why_not, lost_by)) if why_not is not None else ("decision", _decision(plan))
+    page, data = ("why_not", _why_not(plan, why_not, lost_by)) if why_not is not None else ("decision", _decision(plan, book))
     return printable(render(f"explain/{page}.j2", plan=plan, sources=book.section("sources"), **data))
 
 
-def _decision(plan: Plan) -> Data:
+def _decision(plan: Plan, book: RuleBook) -> Data:
     data = as_json(plan, rejected=False)
     steps = [{"name": name, "rows": list(rows)} for name, rows in groupby(data["trace"], key=lambda entry: entry["step"])]
     drawn = bar(data["memory"])
     return {
-        "bar": drawn and drawn["cells"], "terms": data["memory_terms"], "marks": {name: mark for name, _, mark in TERMS},
+        "bar": drawn and drawn["cells"], "start_up": plan.choice and start_up(plan, plan.choice, book), "terms": data["memory_terms"],
+        "marks": {name: mark for name, _, mark in TERMS},
         "steps": [*steps, *([{"name": "warnings", "rows": data["warnings"]}] if plan.warnings else [])],
         "rejected": sorted(grouped(plan.rejected, _pair), key=lambda found: _pair(found[0])),
     }  # fmt: skip

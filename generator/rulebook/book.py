@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # every start would pay for building the types
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
     "policy", "sources", "gpus", "gpu_names", "architectures", "models", "methods", "engines", "flags", "support", "kv_cache", "quality", "ggml_types",
-    "quantizers", "transforms", "training_jobs", "gates", "families", "registry", "publishers", "hubs",
+    "quantizers", "transforms", "training_jobs", "gates", "families", "registry", "publishers", "hubs", "platforms",
 )  # fmt: skip
 
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:  # every start would pay for building the types
 
 MERGED = (
     "gpus", "gpu_names", "architectures", "models", "methods", "sources", "thresholds", "names", "settings", "ggml_types", "quantizers", "transforms",
-    "training_jobs", "gates", "families", "registry", "publishers", "hubs",
+    "training_jobs", "gates", "families", "registry", "publishers", "hubs", "platforms",
 )  # fmt: skip
 """Sections that map names to entries; a later layer replaces single fields of facts, and whole thresholds."""
-FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "transforms", "training_jobs", "families", "registry", "hubs")
+FIELDWISE = ("gpus", "architectures", "models", "methods", "engines", "quantizers", "transforms", "training_jobs", "families", "registry", "hubs", "platforms")
 ITS_OWN = ("title", "measured", "source", "like")
 """What an architecture does not take over from the one that it is `like`."""
 SWITCHABLE = ("gpus", "models", "methods", "engines", "thresholds")

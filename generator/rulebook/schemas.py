@@ -19,7 +19,7 @@ KINDS = {
     "architectures": "architectures", "models": "models", "methods": "methods", "ggml_types": "methods", "quality": "quality",
     "support": "support", "options": "flags", "dtypes": "kv_cache", "kv_cache": "kv_cache", "engine": "engine",
     "quantizers": "quantizers", "transforms": "transforms", "training_jobs": "training_jobs", "gates": "gates", "families": "families", "registry": "registry",
-    "publishers": "publishers", "hubs": "hubs",
+    "publishers": "publishers", "hubs": "hubs", "platforms": "platforms",
 }  # fmt: skip
 """The schema for each top-level key of a rule set file; the first key present decides."""
 

@@ -77,6 +77,9 @@ class HardwareRequest:
     mig: str | None = None
     devices: tuple[int, ...] = ()
     share_gib: float | None = None
+    network: str | None = None
+    download_mb_per_s: float | None = None
+    disk_mb_per_s: float | None = None
     gpus: tuple[Mapping[str, Any], ...] = ()
     cards: tuple[str | Mapping[str, object], ...] = ()
     at: KeyPath = ("hardware", "gpu")

@@ -23,12 +23,17 @@ def same_yaml(text: str, data: object, name: str) -> None:
     """Raise an internal error unless both YAML 1.1 and 1.2 parse to `data`.
 
     For the output of gen-deploy, the two differ only in the meaning of unquoted words."""
+    _compare(read_alike(text, name), data, name)
+
+
+def read_alike(text: str, name: str) -> Any:
+    """The data of a YAML document; raises an internal error where YAML 1.1 and 1.2 read a word of it differently."""
     document = parse_yaml(text, name)
-    _compare(document.data, data, name)
     for word, meaning in document.plain:
         found = _by_yaml_1_1(word)
         if type(found) is not type(meaning) or found != meaning:
             raise internal("not-as-meant", f"{name}: YAML 1.1 does not read {word!r} as intended")
+    return document.data
 
 
 @lru_cache(4096)

@@ -16,7 +16,7 @@ from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.rulebook.book import RuleBook
 from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
-from generator.verify.containers import in_containers
+from generator.verify.containers import faults, in_containers
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
 from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile
@@ -96,6 +96,7 @@ class _Check:
         engine = wanted or self.told.engine
         for launch in (servers := in_containers(document, self.book, wanted)) or ():
             self.launch(launch)
+        self.report.findings += faults(document) if servers is not None else ()
         if servers is None and engine is not None and engine in self.book.section("flags") and Path(self.name).suffix != ".json":
             known = self.known(engine)
             self.add(known, wrong := list(check_config(document, known)))
@@ -190,7 +191,8 @@ def _commands_of(path: Path, text: str) -> str:
     if path.suffix not in (".service", ".container"):
         return text
     image = re.search(r"^Image=(\S+)", text, re.MULTILINE)
-    run = f"podman run {image.group(1)} " if image and path.suffix == ".container" else ""
+    entry = re.search(r"^Entrypoint=(\S+)", text, re.MULTILINE)
+    run = f"podman run {f'--entrypoint {entry.group(1)} ' if entry else ''}{image.group(1)} " if image and path.suffix == ".container" else ""
     out, inside = [], False
     for line in text.split("\n"):
         key, equals, rest = line.partition("=")

@@ -62,6 +62,8 @@ def in_words(words: Sequence[Text], book: RuleBook) -> list[Launch]:
             rest = [*([entry] if entry and entry.text else []), *words[at + 1 :]]
             found = commands_at(rest, book)
             if not found and entry is None:
+                prefix = [str(one) for one in book.section("engines")[image[0]]["container"]["prefix"]]
+                rest = rest[len(prefix) :] if [w.text for w in rest[: len(prefix)]] == prefix else rest
                 found = [Launch(image[0], image[1], rest, default_positionals(image[0], book), {}, word)]
             return [replace(one, version=one.version or image[1], env={**env, **one.env}) for one in found]
         if found := commands_at(words[at:], book):

@@ -111,7 +111,11 @@ def book() -> RuleBook:
     for path in sorted((ROOT / "rules/sources").glob("*.yaml")):
         sources |= read_yaml(path).data["sources"]
     flags = {path.stem: read_yaml(path).data for path in sorted((ROOT / "rules/facts/flags").glob("*.yaml"))}
-    return RuleBook({"engines": engines, "flags": flags, "sources": sources})
+    platforms: dict[str, Any] = {}
+    for path in sorted((ROOT / "rules/facts/platforms").glob("*.yaml")):
+        platforms |= read_yaml(path).data["platforms"]
+    policy = {"thresholds": read_yaml(ROOT / "rules/physics/start_up.yaml").data["thresholds"]}
+    return RuleBook({"engines": engines, "flags": flags, "sources": sources, "platforms": platforms, "policy": policy})
 
 
 def engines() -> list[str]:

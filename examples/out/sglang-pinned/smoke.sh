@@ -7,7 +7,7 @@
 set -euo pipefail
 
 engine=sglang
-timeout="${SMOKE_TIMEOUT:-1800}"
+timeout="${SMOKE_TIMEOUT:-1527}"
 while (($# > 0)); do
   case "$1" in
     --timeout) timeout="${2:?--timeout needs a number of seconds}"; shift 2 ;;

@@ -9,11 +9,16 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.1c5b9653891415a4.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 [[ $(<"$here/config.yaml") == *1c5b9653891415a4* ]] || mixed "config.yaml comes from another run than this script"
+=======
+[[ -e $here/if-missing-run-gen-deploy.64da08c1a47a1c20.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *64da08c1a47a1c20* ]] || mixed "config.yaml comes from another run than this script"
+>>>>>>> platforms
 
 if ! command -v vllm >/dev/null 2>&1; then
-  echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2
+  echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, on each machine" >&2
   exit 127
 fi
 
@@ -44,10 +49,34 @@ args=(
   --host 127.0.0.1
   --port 8000
 )
+# The network interface on which this machine has, or reaches, an address; nothing where that cannot be told.
+interface() {
+  local address="" rest="" found=""
+  read -r address rest < <(getent ahosts "$1") || return 0
+  read -r rest found rest <<<"$(ip -o addr show to "$address" 2>/dev/null)" || true
+  if [[ -z $found ]]; then
+    found="$(ip -o route get "$address" 2>/dev/null || true)"
+    found="${found#* dev }"
+    found="${found%% *}"
+  fi
+  if [[ $found != lo ]]; then
+    printf "%s" "$found"
+  fi
+}
+# NCCL and Gloo would guess one: the wrong guess waits for ever. Set NCCL_SOCKET_IFNAME for another.
+use_interface() {
+  export NCCL_SOCKET_IFNAME="${NCCL_SOCKET_IFNAME:-$(interface "$1")}"
+  export GLOO_SOCKET_IFNAME="${GLOO_SOCKET_IFNAME:-$NCCL_SOCKET_IFNAME}"
+  if [[ -z $NCCL_SOCKET_IFNAME ]]; then
+    unset NCCL_SOCKET_IFNAME GLOO_SOCKET_IFNAME
+  fi
+  printf "network interface to %s: %s\n" "$1" "${NCCL_SOCKET_IFNAME:-not found, left to NCCL}" >&2
+}
 
+use_interface "${HEAD_ADDRESS:?set HEAD_ADDRESS to the address of the head node}"
 # One of 2 nodes: run this script on each, with NODE_RANK=0 on the head.
 node_rank="${NODE_RANK:?set NODE_RANK to 0 on the head, then 1, 2, ...}"
-args+=(--node-rank "$node_rank" --master-addr "${HEAD_ADDRESS:?set HEAD_ADDRESS to the address of the head node}")
+args+=(--node-rank "$node_rank" --master-addr "$HEAD_ADDRESS")
 if [[ $node_rank != 0 ]]; then
   args+=(--headless)
 fi

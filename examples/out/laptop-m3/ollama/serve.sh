@@ -9,8 +9,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.617184fedcfd22a9.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/Modelfile") == *617184fedcfd22a9* ]] || mixed "Modelfile comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.685a699408a6212b.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/Modelfile") == *685a699408a6212b* ]] || mixed "Modelfile comes from another run than this script"
 
 if ! command -v ollama >/dev/null 2>&1; then
   echo "serve.sh: ollama is not on PATH: install Ollama 0.33.0, or use compose.yaml" >&2
@@ -30,6 +30,13 @@ export OLLAMA_KV_CACHE_TYPE=f16
 export OLLAMA_FLASH_ATTENTION=true
 export OLLAMA_CONTEXT_LENGTH=8192
 export OLLAMA_MAX_LOADED_MODELS=1
+
+# A server that already runs here would be given the model, without the settings above.
+address=127.0.0.1:11434
+if (exec 3<>"/dev/tcp/${address%:*}/${address##*:}") 2>/dev/null; then
+  echo "serve.sh: $address is taken (by a service of Ollama?): stop that, choose another deploy.port, or give its server these settings: gen-deploy --target systemd writes a drop-in" >&2
+  exit 1
+fi
 
 # The server has no model until one is created from the Modelfile, as soon as it answers.
 # If that fails, the server is stopped, so that it does not look like a working one.

@@ -9,7 +9,11 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.211971c592b51d8c.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+=======
+[[ -e $here/if-missing-run-gen-deploy.d04a1753c952f3a3.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+>>>>>>> platforms
 
 if ! command -v llama-server >/dev/null 2>&1; then
   echo "serve.sh: llama-server is not on PATH: install llama.cpp b11865, or use compose.yaml" >&2

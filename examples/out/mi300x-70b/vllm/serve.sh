@@ -9,8 +9,13 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.78bdd1c695385873.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 [[ $(<"$here/config.yaml") == *78bdd1c695385873* ]] || mixed "config.yaml comes from another run than this script"
+=======
+[[ -e $here/if-missing-run-gen-deploy.4c5bd5602b7468ed.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *4c5bd5602b7468ed* ]] || mixed "config.yaml comes from another run than this script"
+>>>>>>> platforms
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2

@@ -9,8 +9,13 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.269177182de93dbe.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 [[ $(<"$here/config.yaml") == *269177182de93dbe* ]] || mixed "config.yaml comes from another run than this script"
+=======
+[[ -e $here/if-missing-run-gen-deploy.a6878ca0a6750b04.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *a6878ca0a6750b04* ]] || mixed "config.yaml comes from another run than this script"
+>>>>>>> platforms
 
 if ! command -v trtllm-serve >/dev/null 2>&1; then
   echo "serve.sh: trtllm-serve is not on PATH: install TensorRT-LLM 1.3.0rc24, or use compose.yaml" >&2

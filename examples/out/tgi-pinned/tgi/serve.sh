@@ -9,7 +9,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.2910febeb8913a47.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.06f0aaa12becddec.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v text-generation-launcher >/dev/null 2>&1; then
   echo "serve.sh: text-generation-launcher is not on PATH: install Text Generation Inference 3.3.7, or use compose.yaml" >&2

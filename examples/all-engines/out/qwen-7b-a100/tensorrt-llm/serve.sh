@@ -9,8 +9,13 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.501329ee91687f68.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 [[ $(<"$here/config.yaml") == *501329ee91687f68* ]] || mixed "config.yaml comes from another run than this script"
+=======
+[[ -e $here/if-missing-run-gen-deploy.08fe40ed7fa64c38.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *08fe40ed7fa64c38* ]] || mixed "config.yaml comes from another run than this script"
+>>>>>>> platforms
 
 if ! command -v trtllm-serve >/dev/null 2>&1; then
   echo "serve.sh: trtllm-serve is not on PATH: install TensorRT-LLM 1.3.0rc24, or use compose.yaml" >&2
