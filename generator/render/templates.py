@@ -44,7 +44,7 @@ def _environment() -> Environment:
         # a wheel contains compiled templates; with another Jinja version the text is used
         loader=ChoiceLoader([ModuleLoader(built), source]) if built.is_dir() else source,
         undefined=StrictUndefined,
-        autoescape=False,  # each language has its own filter; none is HTML
+        autoescape=lambda name: name is not None and name.startswith("report/"),  # HTML; each other language has its own filter
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
