@@ -23,6 +23,7 @@ from generator.render.plan_json import as_json, choice_json, figures_json
 from generator.report.diff import view
 from generator.report.diff_words import cause_lines, said
 from generator.report.page import Entry, page
+from generator.report.speed import curve_json
 from generator.rulebook.book import RuleBook
 from generator.spec import project
 from generator.spec.deployment import DeploymentSpec
@@ -121,7 +122,7 @@ def entry_of(outcome: Outcome, asked: list[int]) -> Entry:
         files = [(one.path, one.text) for one in made if one.path not in LEFT_OUT]
     except GenDeployError as error:
         refusal = str(error)
-    return Entry(file, as_json(plan), sweeps.sweep_json(outcome, asked) or (), ranked, files, refusal)
+    return Entry(file, as_json(plan), curve_json(sweeps.curve_of(outcome, asked)), ranked, files, refusal)
 
 
 def writable(file: Path) -> None:
