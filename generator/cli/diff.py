@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -23,6 +25,12 @@ from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec import project
 from generator.spec.grid import grid as grid_of
+
+Result = TypeVar("Result")
+Labelled = tuple[str, RuleBook]
+"""A side: what it is called, and its rules."""
+Work = Callable[[Labelled, Labelled, Corpus], tuple[Result, list[Problem]]]
+"""What a command does with two sides and the specs of both."""
 
 
 @click.command("diff")
@@ -44,17 +52,22 @@ def command(
     project.find(Path())  # its version of gen-deploy
     if not words:
         raise UsageError(Problem("usage", "name the revisions or folders to compare: BASE, BASE..HEAD or DIR..DIR"))
-    pair = _pair(words[0])
-    result, problems = _folders(*pair, words[1:], grid, prices) if pair else _commits(words[0], words[1:], rules, grid, prices)
+    result, problems = over_sides(words[0], words[1:], rules, grid, lambda old, new, corpus: _compared(old, new, corpus, grid, prices))
     show(report(result, "json" if as_json else form, verbose))
     say(problems)
     code = BAD_INPUT if any(problem.severity == "error" for problem in problems) else DONE
     return max(code, DIFFERENCES) if exit_code and result.decisive else code
 
 
-def _compared(
-    old: tuple[str, RuleBook], new: tuple[str, RuleBook], corpus: Corpus, grid: bool, prices: Path | None
-) -> tuple[Comparison, list[Problem]]:
+def over_sides(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, work: Work[Result]) -> tuple[Result, list[Problem]]:
+    """What `work` makes of the two sides that `BASE[..HEAD]` names and of their specs, with all problems; `grid`: the specs may be none.
+
+    Raises `InputError` and `UsageError` for what does not name two sides."""
+    pair = _pair(text)
+    return _folders(*pair, specs, grid, work) if pair else _commits(text, specs, rules, grid, work)
+
+
+def _compared(old: Labelled, new: Labelled, corpus: Corpus, grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
     paid = prices_of(prices, new[1]) if prices else {}
     result, problems = compared(old, new, corpus, paid)
     if grid:  # what a rule set does not know of it is only counted
@@ -78,24 +91,25 @@ def _is_rules(name: str) -> bool:
     return name in SHIPPED or (name != "" and (Path(name) / "ruleset.yaml").is_file())
 
 
-def _folders(old: str, new: str, specs: tuple[str, ...], grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
-    found, errors = options.read_specs(_paths(specs, grid))
+def _folders(old: str, new: str, specs: tuple[str, ...], grid: bool, work: Work[Result]) -> tuple[Result, list[Problem]]:
+    found, errors = options.read_specs(paths_of(specs, grid))
     corpus = Corpus({spec.document.name: spec for spec in found})
     one, other = ((name, load(name) if name in SHIPPED else book_of(Path(name))) for name in (old, new))
-    result, problems = _compared(one, other, corpus, grid, prices)
+    result, problems = work(one, other, corpus)
     return result, [*(p for error in errors for p in error.problems), *problems]
 
 
-def _paths(specs: tuple[str, ...], optional: bool) -> list[Path]:
+def paths_of(specs: tuple[str, ...], optional: bool) -> list[Path]:
+    """The named specs, else those of the project file; raises `UsageError` where there are none, unless `optional`."""
     if specs:
         return [Path(spec) for spec in specs]
     found = project.find(Path())
     if found is None and not optional:
-        raise UsageError(Problem("usage", f"name the specs to compare: there is no project file {project.FILE}"))
+        raise UsageError(Problem("usage", f"name the specs: there is no project file {project.FILE}"))
     return found.spec_files() if found is not None else []
 
 
-def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, prices: Path | None) -> tuple[Comparison, list[Problem]]:
+def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, work: Work[Result]) -> tuple[Result, list[Problem]]:
     span = git.parse_range(text)
     repo = git.repository(Path())
     try:
@@ -120,5 +134,5 @@ def _commits(text: str, specs: tuple[str, ...], rules: str | None, grid: bool, p
         if rules is None:  # else the committed files answer another question
             corpus, more = corpus.with_stored(old, books[0])
             problems += more
-        result, more = _compared((old.label, books[0]), (new.label, books[1]), corpus, grid, prices)
+        result, more = work((old.label, books[0]), (new.label, books[1]), corpus)
         return result, [*problems, *more]

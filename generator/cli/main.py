@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = (
-    "generate", "plan", "fits", "quantize", "lock", "explain", "check", "diff", "calibrate", "verify", "upgrade-check", "lint", "test", "rules",
+    "generate", "plan", "fits", "quantize", "lock", "explain", "check", "diff", "report", "calibrate", "verify", "upgrade-check", "lint", "test", "rules",
     "list", "schema", "init",
 )  # fmt: skip
 """Subcommands in the order of the help; `rules/cli.json` describes them."""

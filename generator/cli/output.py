@@ -103,19 +103,24 @@ def say_errors(errors: Sequence[GenDeployError]) -> int:
 
 
 def chosen(outcome: Outcome) -> Candidate:
-    """The choice. Without one, prints why nothing fits, at the pins of the spec or its start, and what to write so that something does;
-    raises `NothingFits`."""
+    """The choice. Without one, prints `refused` and raises `NothingFits`."""
     if outcome.plan.choice is not None:
         return outcome.plan.choice
+    tell(refused(outcome))
+    raise NothingFits(())
+
+
+def refused(outcome: Outcome) -> str:
+    """Why nothing fits, at the pins of the spec or its start, and what to write so that something does."""
     from generator.decide.cures import cures  # only refusals pay for the tries
     from generator.decide.decision import decide
 
     context, document = outcome.context, outcome.context.spec.document
     found = list(islice(cures(context, outcome.plan, lambda spec: decide(spec, context.book).plan), MOST))
-    tell(refusal(outcome.plan, str(document.place(("pin",))) if document.name else outcome.plan.name, found))
+    text = refusal(outcome.plan, str(document.place(("pin",))) if document.name else outcome.plan.name, found)
     if found and not document.name:
-        tell(f"  (`gen-deploy init {context.spec.words}` writes a spec, which takes such words)")
-    raise NothingFits(())
+        text += f"\n  (`gen-deploy init {context.spec.words}` writes a spec, which takes such words)"
+    return text
 
 
 def tell(text: str) -> None:

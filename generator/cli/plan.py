@@ -9,7 +9,7 @@ import click
 from generator.cli import options
 from generator.cli import sweep as sweeps
 from generator.cli.output import chosen, show, show_all_json
-from generator.decide.decision import decide
+from generator.decide.decision import Outcome, decide
 from generator.errors import DONE
 from generator.render.plan_json import as_json as plan_json
 from generator.report.speed import curve_json, curve_text
@@ -23,17 +23,23 @@ from generator.spec.deployment import DeploymentSpec
 @options.words_options
 @options.options(options.book_option, options.engine_option, options.all_engines_option)
 @options.options(sweeps.sweep_option, sweeps.prices_option, options.json_option, options.quiet_option)
+@click.option("--report", "file", type=click.Path(path_type=Path), metavar="FILE.html", help="Write the page of `gen-deploy report` too.")
 def command(
     specs: tuple[Path, ...], words: options.Words, book: RuleBook, engine: str | None, all_engines: bool, sweep: str | None, prices: Path | None,
-    as_json: bool, quiet: bool,
+    as_json: bool, quiet: bool, file: Path | None,
 ) -> int:  # fmt: skip
     """Decide each SPEC, or a model on a GPU (-m MODEL -g GPU), and print the choice with its memory and speed; write nothing."""
     asked = sweeps.concurrencies(sweep) if sweep is not None else []
     paid = sweeps.prices_of(prices, book) if prices else None
-    objects, texts, warned = [], [], Warnings()
+    objects, texts, warned, outcomes = [], [], Warnings(), list[Outcome]()
+    if file is not None:
+        from generator.cli import report  # imported lazily: few ask for a page
+
+        report.writable(file)
 
     def one(spec: DeploymentSpec) -> int:
         outcome = decide(spec, book)
+        outcomes.append(outcome)
         curve = sweeps.curve_of(outcome, asked) if asked else []
         if as_json:
             extra = {"sweep": curve_json(curve) or None} if asked else {}
@@ -50,4 +56,6 @@ def command(
         show_all_json(objects, several=len(specs) > 1)
     if texts:
         show("\n".join([*texts, *warned.lines()]))
+    if file is not None:
+        report.write(file, [report.entry_of(outcome, asked) for outcome in outcomes], book, specs)
     return code

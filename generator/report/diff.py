@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import zip_longest
 from typing import Any
 
@@ -38,7 +38,7 @@ def report(result: Comparison, form: str, verbose: bool = False) -> str:
         return "\n".join(workflow_commands(result))
     if form == "markdown":
         return markdown(result, verbose)
-    return render("diff/text.j2", **_each_on_one_line(view(result, verbose)), verbose=verbose).rstrip("\n")
+    return render("diff/text.j2", **each_text(view(result, verbose), one_line), verbose=verbose).rstrip("\n")
 
 
 def data_of(result: Comparison, unit: str = "spec") -> dict[str, Any]:
@@ -86,13 +86,13 @@ def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _each_on_one_line(data: Any) -> Any:
-    """Data with every text on one line, so that no name begins a line of its own."""
+def each_text(data: Any, say: Callable[[str], str]) -> Any:
+    """Data with what `say` makes of every text in it, such as `one_line`, so that no name begins a line of its own."""
     if isinstance(data, dict):
-        return {key: _each_on_one_line(value) for key, value in data.items()}
+        return {key: each_text(value, say) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_each_on_one_line(value) for value in data]
-    return one_line(data) if isinstance(data, str) else data
+        return [each_text(value, say) for value in data]
+    return say(data) if isinstance(data, str) else data
 
 
 def markdown(result: Comparison, verbose: bool = False) -> str:

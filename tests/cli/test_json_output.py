@@ -15,7 +15,7 @@ from generator.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "tests" / "data" / "logs"
-NOT_DATA = {"schema"}
+NOT_DATA = {"report", "schema"}
 """Commands whose result is a schema."""
 
 
