@@ -33,11 +33,10 @@ def main() -> int:
     book = load()
     return put(
         {
-            "docs/spec.md": {"profiles": profiles(book)},
-            "docs/rules.md": {"tables": tables(book), "thresholds": thresholds(book), "names": names(book)},
+            **{page: {"profiles": profiles(book)} for page in ("docs/spec.md", "docs/zh/spec.md")},
             "docs/decisions.md": {"worked": worked(book)},
             "docs/engines.md": {"engines": engines(book), "evidence": evidence(book), "settings": settings(book)},
-            "README.md": {"verify-answer": verify_answer(), "sample": sample()},
+            **{page: {"verify-answer": verify_answer(), "sample": sample()} for page in ("README.md", "README.zh-CN.md")},
             "docs/quantize.md": {"quantizers": quantizers(book)},
             "docs/verify.md": {"verify-answer": verify_answer(), "restated": restated()},
             "examples/README.md": {"examples": examples(book)},
