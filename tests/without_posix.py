@@ -48,13 +48,15 @@ def take_away() -> None:
         sys.modules.pop(name, None)
     sys.meta_path.insert(0, Missing())
     for name in NAMES:
-        if hasattr(os, name):
+        if hasattr(os, name) and not (name == "getuid" and "_pytest" in sys.modules):  # pytest's own folders ask for it
             delattr(os, name)
 
 
 def without_bash() -> None:
     """No shell is found, and none can be started by name."""
-    which, start = shutil.which, subprocess.Popen.__init__
+    found_by: Any = shutil
+    started_by: Any = subprocess.Popen
+    which, start = found_by.which, started_by.__init__
 
     def found(name: Any, *words: Any, **more: Any) -> Any:
         return None if name in PROGRAMS else which(name, *words, **more)
@@ -65,8 +67,8 @@ def without_bash() -> None:
             raise FileNotFoundError(2, "there is no bash here", str(first))
         start(self, command, *words, **more)
 
-    shutil.which = found
-    subprocess.Popen.__init__ = started  # type: ignore[method-assign]
+    found_by.which = found
+    started_by.__init__ = started
 
 
 if os.name != "nt":
