@@ -126,6 +126,30 @@ def test_how_tos_work_word_for_word_in_a_fresh_clone(page: Path, fresh_clone: tu
     assert text == page.read_text(encoding="utf-8"), "run scripts/how_to.py"
 
 
+def snippet(document: Path, first: str) -> str:
+    """The fenced YAML of a document that begins with some text."""
+    found = [text for text in re.findall(r"^```yaml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL) if text.startswith(first)]
+    assert len(found) == 1, first
+    return found[0]
+
+
+def test_a_gpu_and_a_model_are_added_as_the_guide_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(ROOT / "rules", tmp_path / "rules")
+    guide = ROOT / "docs/rules-how-to.md"
+    for name, first in (
+        ("facts/gpus/nvidia-workstation.yaml", "  Board-40GB:"),
+        ("sources/gpus.yaml", "  my-data-sheet:"),
+        ("facts/models/qwen2.yaml", "  my-org/support-7b:"),
+    ):
+        with (tmp_path / "rules" / name).open("a", encoding="utf-8") as file:
+            file.write(snippet(guide, first))
+    (tmp_path / "spec.yaml").write_text("model: my-org/support-7b\nhardware: {gpu: Board-40GB}\n", encoding="utf-8")
+    code = main(["plan", str(tmp_path / "spec.yaml"), "--rules", str(tmp_path / "rules/default"), "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    assert "memory-assumed" in out and json.loads(out)["choice"]["engine"]
+
+
 def without_code(document: Path) -> str:
     """The text of a document without its blocks of code."""
     return re.sub(r"^ *```.*?^ *```", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
