@@ -5,7 +5,8 @@
 
 A page is followed from top to bottom. A `yaml` or `sh` block that begins with `# file: NAME` is written to NAME; each `$ ` line of a
 `console` block runs in bash, and must end with 0 or with the code that a comment states (`# exit code 1`). Between
-`<!-- generated: run … -->` and `<!-- end -->` the output is kept. Blocks of other kinds need an engine or a GPU and are not run.
+`<!-- generated: run … -->` and `<!-- end -->` the output is kept. Blocks of other kinds need an engine or a GPU and are not run. A page
+with `<!-- needs PATH -->` is followed where that part of the project is there.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("docs/start.md", "docs/zh/start.md", "docs/how-to/*.md")
 PIECE = re.compile(r"<!-- generated: run\b[^>]*-->\n.*?<!-- end -->|^```(?:yaml|sh|console)\n.*?^```$", re.MULTILINE | re.DOTALL)
+NEEDS = re.compile(r"^<!-- needs (\S+) -->$", re.MULTILINE)
 LEFT_OUT = ("tests/", "benchmarks/")
 """Folders of a clone that no how-to needs; without them a copy takes a tenth of the time."""
 
@@ -36,7 +38,8 @@ class Ran(NamedTuple):
 
 def pages() -> list[Path]:
     """The pages that are followed."""
-    return [path for glob in PAGES for path in sorted(ROOT.glob(glob))]
+    found = (path for glob in PAGES for path in sorted(ROOT.glob(glob)))
+    return [path for path in found if all((ROOT / need).exists() for need in NEEDS.findall(path.read_text(encoding="utf-8")))]
 
 
 def clone(to: Path) -> None:

@@ -87,7 +87,12 @@ def words_of(command: Command) -> list[str]:
     return [word for given in words for word in (sorted(map(str, Path().glob(given))) or [given] if "*" in given else [given])]
 
 
-@pytest.mark.parametrize("document", [d for d in DOCUMENTS if any(commands(d)) and d not in how_to.pages()], ids=name_of)
+def runs_here(document: Path) -> bool:
+    """Whether a document has commands, and is no how-to, which is followed in a clone."""
+    return any(commands(document)) and document not in how_to.pages() and not how_to.NEEDS.search(document.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if runs_here(d)], ids=name_of)
 def test_commands_run(document: Path, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     for name, text in described(document):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
