@@ -133,7 +133,7 @@ def test_how_tos_work_word_for_word_in_a_fresh_clone(page: Path, fresh_clone: tu
 
 def snippet(document: Path, first: str) -> str:
     """The fenced YAML of a document that begins with some text."""
-    found = [text for text in re.findall(r"^```yaml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL) if text.startswith(first)]
+    found: list[str] = [text for text in re.findall(r"^```yaml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL) if text.startswith(first)]
     assert len(found) == 1, first
     return found[0]
 
