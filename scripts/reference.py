@@ -23,7 +23,7 @@ from generator.rulebook.book import RuleBook, load
 
 NOTE = "<!-- Written by scripts/reference.py. Do not edit. -->"
 CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-SAID_BY = {"Problem": 0, "fail": 0, "Finding": 0, "error": 0, "refused": 0, "internal": 0, "problem": 1, "_problem": 1, "_fail": 1}
+SAID_BY = {"Problem": 0, "fail": 0, "Finding": 0, "error": 0, "refused": 0, "internal": 0, "Reason": 0, "problem": 1, "_problem": 1, "_fail": 1}
 """Calls of the code that make a message, and which of their words is its code."""
 INDIRECT = {
     "not-together": ("generator/verify/semantics.py", '"not-together"'),
@@ -112,7 +112,9 @@ def said() -> set[str]:
     """The codes that the code says, as literals of calls, and those of the hub's errors."""
     found = {entry["code"] for entry in json.loads((ROOT / "rules/hub_errors.json").read_text(encoding="utf-8"))["known"]}
     for path in (ROOT / "generator").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        text = path.read_text(encoding="utf-8")
+        found |= set(re.findall(r"(?:error|warning|note)\[([a-z-]+)\]", text)) - {"code"}
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call):
                 name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 at = SAID_BY.get(name)
@@ -130,9 +132,16 @@ def messages(book: RuleBook) -> str:
         parts += [f"## {group}", table(("code", "means", "含义"), rows)]
     chinese = rows_in_chinese()
     for name, title in (("warn", "Warnings of a plan 方案的警告"), ("reject", "Why a candidate is rejected 方案被否决的原因")):
-        found = ((f"`{row.id}`", row.because, chinese.get(row.id)) for row in book.tables[name].rows)
-        parts += [f"## {title}", table(("row", "because", "含义"), sorted(found))]
+        found = ((f"`{row}`", because, chinese.get(row)) for row, because in sorted(rows_that_speak(book, name).items()))
+        parts += [f"## {title}", table(("row", "because", "含义"), found)]
     return "\n\n".join(parts)
+
+
+def rows_that_speak(book: RuleBook, name: str) -> dict[str, str]:
+    """Rows of `warn` or `reject` with their reasons; to the warnings belong those of gates."""
+    found = {row.id: row.because for row in book.tables[name].rows}
+    gates = book.section("gates").items() if name == "warn" else ()
+    return found | {gate: entry["because"] for gate, entry in gates if entry.get("does") == "warn"}
 
 
 def gpus(book: RuleBook) -> str:
