@@ -47,6 +47,8 @@ def take_away() -> None:
     for name in MODULES:
         sys.modules.pop(name, None)
     sys.meta_path.insert(0, Missing())
+    own_os: Any = os
+    own_os.cpu_count = lambda: 1  # only Linux decides in several processes
     for name in NAMES:
         if hasattr(os, name) and not (name == "getuid" and "_pytest" in sys.modules):  # pytest's own folders ask for it
             delattr(os, name)
@@ -69,6 +71,11 @@ def without_bash() -> None:
 
     found_by.which = found
     started_by.__init__ = started
+
+
+def pytest_configure(config: Any) -> None:
+    """Without fcntl the library of locks says that it has a weaker one; Windows has its own."""
+    config.addinivalue_line("filterwarnings", "ignore:only soft file lock")
 
 
 if os.name != "nt":
