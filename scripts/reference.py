@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import yaml
-from blocks import ROOT, put, table
+from blocks import ROOT, cell, put, table
 from doc_tables import names, tables, thresholds
 
 from generator.cli.main import COMMANDS, cli
@@ -51,14 +51,27 @@ def main() -> int:
 
 
 def commands() -> str:
-    """What `gen-deploy help` says of each command."""
-    parts = []
+    """What each command takes: from its parameters, since releases of click format their help differently."""
+    parts = ["In words: [the command line](../commands.md)."]
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
-        context = click.Context(command, info_name=f"gen-deploy {name}", max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"])
-        parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```")
-    return "\n\n".join(["What each command takes. In short: [the command line](../commands.md).", *parts])
+        rows = [(f"`{words(one)}`", one.help) for one in command.params if isinstance(one, click.Option) and not one.hidden]
+        if isinstance(command, click.Group):
+            found = (command.get_command(click.Context(command), sub) for sub in command.list_commands(click.Context(command)))
+            rows += [(f"`{one.name}`", one.help) for one in found if one is not None]
+        usage = " ".join(["gen-deploy", name, *(words(one) for one in command.params if isinstance(one, click.Argument))])
+        parts += [f"## {name}", f"`{usage}`", *map(cell, (command.help or "").split("\n\n")), table(("option", "does"), rows)]
+    return "\n\n".join(parts)
+
+
+def words(one: click.Parameter) -> str:
+    """How a parameter is written."""
+    shown = one.metavar or ("|".join(map(str, one.type.choices)) if isinstance(one.type, click.Choice) else (one.name or "").upper())
+    if isinstance(one, click.Argument):
+        return shown if one.required or one.metavar else f"[{shown}]"
+    names = ", ".join([*one.opts, *one.secondary_opts])
+    return names if isinstance(one, click.Option) and (one.is_flag or one.count) else f"{names} {shown}"
 
 
 def spec_keys() -> str:
