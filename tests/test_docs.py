@@ -131,6 +131,19 @@ def test_how_tos_work_word_for_word_in_a_fresh_clone(page: Path, fresh_clone: tu
     assert text == page.read_text(encoding="utf-8"), "run scripts/how_to.py"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the how-tos are for bash")
+def test_a_how_to_that_fails_is_noticed(tmp_path: Path, fresh_clone: tuple[Path, Path]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```console\n$ gen-deploy plan nothing.yaml\n$ gen-deploy --version  # exit code 3\n```\n\n"
+        "<!-- generated: run -->\n\n```console\n$ echo new\nold\n```\n\n<!-- end -->\n",
+        encoding="utf-8",
+    )
+    text, ran = how_to.follow(page, *fresh_clone)
+    assert [bool(one.problem) for one in ran] == [True, True, False]
+    assert "$ echo new\nnew\n" in text and "old" not in text
+
+
 def snippet(document: Path, first: str) -> str:
     """The fenced YAML of a document that begins with some text."""
     blocks_of: list[str] = re.findall(r"^```yaml\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
