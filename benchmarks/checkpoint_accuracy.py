@@ -110,10 +110,13 @@ def _listed(name: str, method: str, listed: Mapping[str, Any], book: RuleBook) -
     config = config_of(name, book)
     if config is None:
         raise NoEstimate("the catalogue has only a size for its model")
-    entry = book.section("methods")[method].copy()
-    entry["keeps_16bit"] = [*entry["keeps_16bit"], *(listed.get("ignore") or ())]
-    entry["group_size"] = listed.get("group_size") or entry.get("group_size")
-    return checkpoint_bytes(from_config(config, book.section("families")), {**entry, "layout": listed.get("layout") or ""}, "made")
+    entry = book.section("methods")[method]
+    own = {
+        "keeps_16bit": [*entry["keeps_16bit"], *(listed.get("ignore") or ())],
+        "group_size": listed.get("group_size") or entry.get("group_size"),
+        "layout": listed.get("layout") or "",
+    }
+    return checkpoint_bytes(from_config(config, book.section("families")), {**entry, **own}, "made")
 
 
 def _config(row: Row, book: RuleBook, folders: list[Path]) -> Mapping[str, Any] | None:

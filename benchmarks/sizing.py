@@ -20,7 +20,7 @@ from generator.facts.model import shape_of
 from generator.quantity import GIB
 from generator.rulebook.book import load
 from generator.sizing.footprint import Device, Layout, Load
-from generator.sizing.gguf import gguf_weights
+from generator.sizing.gguf import fullest, gguf_sizes
 from generator.sizing.weights import weight_bytes
 
 DEVICE = Device(int(79.18 * GIB), compute_capability=9.0, multiprocessors=132)
@@ -46,7 +46,7 @@ def main() -> int:
         start = time.perf_counter()
         for shape, name, layout in itertools.product(shapes, mine, LAYOUTS):
             gguf = name.startswith("gguf")
-            weights = gguf_weights(shape, methods[name], types, layout) if gguf else weight_bytes(shape, methods[name], layout)
+            weights = fullest(gguf_sizes(shape, methods[name], types), layout) if gguf else weight_bytes(shape, methods[name], layout)
             for asked in LOADS:
                 cost = cache_cost(shape, layout, 16, engine, batched_tokens=asked.batched_tokens, sequences=asked.max_num_seqs)
                 fixed = memory.fixed(shape, layout, asked, DEVICE, weights, numbers)

@@ -25,16 +25,23 @@ class Place(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """One problem, printed as `file:line:column: error[code]: message`."""
+    """One problem, printed as `file:line:column: error[code]: message`; `use` is what to write instead, where that is known."""
 
     code: str
     message: str
     place: Place | None = None
     severity: str = "error"
+    use: str | None = None
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place and self.place.path else ""
         return one_line(f"{where}{self.severity}[{self.code}]: {self.message}")
+
+    def as_json(self) -> dict[str, object]:
+        """The problem for `--json`."""
+        path, line, column = self.place or Place("")
+        said = {"code": self.code, "severity": self.severity, "message": self.message}
+        return {**said, "file": path, "line": line, "column": column, "use": self.use}
 
 
 MOST_IN_FILE = 20

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 MIB = 1 << 20
 GIB = 1 << 30
 GB = 10**9
 Thing = TypeVar("Thing")
+Words = ParamSpec("Words")
 
 
 def gib(size: float) -> float:
@@ -34,9 +35,8 @@ def ceil_div(value: int, divisor: int) -> int:
 
 @lru_cache(4096)
 def version_key(version: str) -> tuple[int, ...]:
-    """A version or build number as comparable numbers: `0.10.1` > `0.9`, `b11434` > `b999`.
-
-    A release candidate sorts before its release (`0.33.0-rc2` < `0.33.0`)."""
+    """A version or build number as comparable numbers: `0.10.1` > `0.9`, `b11434` > `b999`. A release candidate sorts before its release
+    (`0.33.0-rc2` < `0.33.0`)."""
     main, _, suffix = version.lower().removeprefix("v").partition("-")
     if not suffix and "rc" in main:
         main, _, suffix = main.partition("rc")
@@ -74,3 +74,25 @@ def grouped(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[l
     for one in things:
         groups.setdefault(key(one), []).append(one)
     return list(groups.values())
+
+
+def by_identity(objects: int, most: int) -> Callable[[Callable[Words, Thing]], Callable[Words, Thing]]:
+    """A function with its last results kept, `most` of them: by the first `objects` arguments themselves, which must not change and are slow
+    to compare, and by the values of the others."""
+
+    def keep(work: Callable[Words, Thing]) -> Callable[Words, Thing]:
+        known: dict[object, tuple[object, Thing]] = {}
+
+        @wraps(work)
+        def found(*args: Words.args, **named: Words.kwargs) -> Thing:
+            key = (*map(id, args[:objects]), *args[objects:], *named.items())
+            one = known.get(key)
+            if one is None:
+                if len(known) >= most:
+                    known.pop(next(iter(known)))
+                one = known[key] = (args, work(*args, **named))  # the objects stay alive, so that no other gets their ids
+            return one[1]
+
+        return found
+
+    return keep

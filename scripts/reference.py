@@ -140,8 +140,9 @@ def said() -> set[str]:
 def messages(book: RuleBook) -> str:
     """Every code, and every row that warns or rejects, in English and Chinese."""
     parts = ["Messages are `file:line:column: error[code]: text`. 消息是英文，代码的含义见下表。"]
+    spoken = said() | INDIRECT.keys()
     for group, entries in codes().items():
-        rows = ((f"`{code}`", english, chinese) for code, (english, chinese) in sorted(entries.items()))
+        rows = ((f"`{code}`", english, chinese) for code, (english, chinese) in sorted(entries.items()) if code in spoken)
         parts += [f"## {group}", table(("code", "means", "含义"), rows)]
     chinese = rows_in_chinese()
     for name, title in (("warn", "Warnings of a plan 方案的警告"), ("reject", "Why a candidate is rejected 方案被否决的原因")):

@@ -15,7 +15,8 @@ import pytest
 from filelock import FileLock
 
 from generator.disk import placing, write
-from generator.disk.write import Finding, WriteResult, compare, sha256, write_spec
+from generator.disk.write import WriteResult, write_spec
+from generator.disk.written import Finding, compare, sha256
 from generator.errors import CANNOT_WRITE, WriteError
 from generator.render.artifact import Artifact
 

@@ -14,9 +14,8 @@ from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
 from generator.throughput.estimate import Calibration, Setting, band_class
-from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import LocalMachine, packing_of
-from generator.throughput.model import cache_traffic, model_shape
+from generator.throughput.model import cache_traffic, hardware_shape, model_shape
 from generator.throughput.serving import served
 from generator.throughput.shapes import Demand, Split
 from generator.throughput.steps import Machine

@@ -1,7 +1,6 @@
 """Attention: the matrices and the cache of one layer (grouped-query, latent, with an indexer, DeepSeek-V4's), and of layers with a state.
-
-Floor 3, pure but for the tables. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the config
-says otherwise."""
+Floor 3, pure but for the tables. State sizes are of one layer: convolution windows in 16 bits, the recurrent state in fp32 unless the
+config says otherwise."""
 
 from __future__ import annotations
 
@@ -77,9 +76,8 @@ def latent(fields: Fields, hidden: int, family: Family, indexer: bool) -> tuple[
 
 
 def compressed(fields: Fields, hidden: int, ratio: int) -> tuple[list[Part], list[CacheGroup]]:
-    """DeepSeek-V4: one shared key-value head, grouped low-rank output, and every `ratio` tokens compressed to one.
-
-    `ratio` 0 keeps the window only; ratio 4 overlaps its compression windows and has an indexer."""
+    """DeepSeek-V4: one shared key-value head, grouped low-rank output, and every `ratio` tokens compressed to one. `ratio` 0 keeps the
+    window only; ratio 4 overlaps its compression windows and has an indexer."""
     sizes = Sizes("compressed", fields, {"hidden": hidden})
     found, dim = parts_of("compressed", sizes, "attention", "attn"), sizes["dim"]
     beside = fields.integer("qk_rope_head_dim") + dim // FP8_BLOCK
@@ -116,10 +114,8 @@ _MODULES = {"mamba": "mamba", "mamba-2": "mamba", "delta": "linear_attn", "short
 
 
 def linear(kind: str, fields: Fields, hidden: int, module: str = "") -> tuple[list[Part], CacheGroup]:
-    """The parts and the cache of one layer, by the word of the trait `linear`.
-
-    Without a short convolution a layer of Kimi delta attention is lightning attention (Ling 2.5). `mamba_ssm_dtype` and
-    `mamba_ssm_cache_dtype` name the precision of the state."""
+    """The parts and the cache of one layer, by the word of the trait `linear`. Without a short convolution a layer of Kimi delta attention
+    is lightning attention (Ling 2.5). `mamba_ssm_dtype` and `mamba_ssm_cache_dtype` name the precision of the state."""
     config, given = fields, {"hidden": hidden}
     if kind == "kimi-delta":
         config = fields.child("linear_attn_config") or fields

@@ -1,8 +1,6 @@
-"""A model's architecture from its Hugging Face `config.json`.
-
-Floor 3, pure. The rules list the traits of each `model_type` (`families`); an unlisted type is an error, never
-a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them on request. The rotary table is
-vLLM's: as long as the scaled context, in the model's dtype."""
+"""A model's architecture from its Hugging Face `config.json`. Floor 3, pure. The rules list the traits of each `model_type` (`families`);
+an unlisted type is an error, never a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them
+on request. The rotary table is vLLM's: as long as the scaled context, in the model's dtype."""
 
 from __future__ import annotations
 
@@ -173,9 +171,8 @@ def _max_context(fields: Fields, family: Family) -> int:
 
 
 def _yarn_context(fields: Fields, family: Family) -> int:
-    """What some engines take for the context under YaRN: the original one times the factor; 0 without YaRN.
-
-    Configs that state the scaled length say the same with both; recipes that only add `rope_scaling` to a config do not."""
+    """What some engines take for the context under YaRN: the original one times the factor; 0 without YaRN. Configs that state the scaled
+    length say the same with both; recipes that only add `rope_scaling` to a config do not."""
     scaling = _scaling(fields)
     if scaling is None or family.context_scaled or scaling.word("rope_type", "type") != "yarn":
         return 0

@@ -14,10 +14,9 @@ from generator.record import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Experts:
-    """The routed experts of a layer: how many, how many a token uses, their width, and the shared ones' width.
-
-    `latent` is the experts' input width, if it differs from the hidden size (0: equal). `others` are further groups of routed experts,
-    each with a router of its own (ERNIE-4.5-VL: for images): how many, and their width."""
+    """The routed experts of a layer: how many, how many a token uses, their width, and the shared ones' width. `latent` is the experts'
+    input width, if it differs from the hidden size (0: equal). `others` are further groups of routed experts, each with a router of its own
+    (ERNIE-4.5-VL: for images): how many, and their width."""
 
     count: int
     used: int

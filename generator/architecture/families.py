@@ -1,7 +1,6 @@
-"""The traits of a model family: what its model code fixes and its `config.json` leaves out.
-
-Floor 3, pure. The section `families` of the rules has an entry for each `model_type`: of a language model, of a multimodal model around one
-(`text`, `projector`), of a tower (`tower`), and of models that are only read from GGUF files (`gguf_only`)."""
+"""The traits of a model family: what its model code fixes and its `config.json` leaves out. Floor 3, pure. The section `families` of the
+rules has an entry for each `model_type`: of a language model, of a multimodal model around one (`text`, `projector`), of a tower (`tower`),
+and of models that are only read from GGUF files (`gguf_only`)."""
 
 from __future__ import annotations
 

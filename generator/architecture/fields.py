@@ -1,7 +1,5 @@
-"""Typed reading of a model's untrusted `config.json`.
-
-Floor 3, pure. Every value is checked for type and range before use, so that a wrong one raises an `InputError` with
-the key's name, never an arithmetic exception."""
+"""Typed reading of a model's untrusted `config.json`. Floor 3, pure. Every value is checked for type and range before use, so that a wrong
+one raises an `InputError` with the key's name, never an arithmetic exception."""
 
 from __future__ import annotations
 
@@ -82,13 +80,11 @@ class Fields:
     def number(self, key: str, low: float, high: float, default: float) -> float:
         """A number between `low` and `high`."""
         value = _alike(self.values.get(key))
-        if value is None:
-            return default
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
             raise self.problem(key, f"must be a number, not {_shown(value)}")
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise self.problem(key, f"must lie between {low} and {high}, not {_shown(value)}")
-        return float(value)
+        return default if value is None else float(value)
 
     def flag(self, *keys: str, default: bool = False) -> bool:
         """A truth value."""

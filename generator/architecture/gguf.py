@@ -1,6 +1,5 @@
-"""A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape for sizing.
-
-Floor 3, pure. Supports every text-generating llama.cpp architecture whose keys describe the caches of its layers."""
+"""A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape for sizing. Floor 3, pure. Supports every text-generating
+llama.cpp architecture whose keys describe the caches of its layers."""
 
 from __future__ import annotations
 
@@ -23,11 +22,9 @@ _GUESSED = 1024
 
 
 def from_gguf(header: GgufHeader, families: Families, methods: Collection[str] = ()) -> ModelArchitecture:
-    """The architecture that `header` describes; `tensor_bytes` and `stored` are exact.
-
-    A dynamic type (`UD-…`) is told from the file's name or `general.name`, where it is one of `methods`.
-
-    Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an impossible value)."""
+    """The architecture that `header` describes; `tensor_bytes` and `stored` are exact. A dynamic type (`UD-…`) is told from the file's name
+    or `general.name`, where it is one of `methods`. Raises `InputError`: `unknown-architecture` (something is missing), `gguf-corrupt` (an
+    impossible value)."""
     keys = Keys(header)
     if header.metadata.get("general.type") == "mmproj" or keys.arch == "clip":
         raise keys.unknown("this is a vision projector (mmproj); name the language model's file instead")
@@ -65,9 +62,8 @@ def _width(tensors: LayerTensors, word: str) -> int:
 
 
 def _gguf_type(header: GgufHeader, methods: Collection[str]) -> str | None:
-    """The file's type as a method name, `gguf-q4_k_m`; by its most frequent tensor type if not declared.
-
-    `general.file_type` has no word for dynamic types: such files declare any plain one."""
+    """The file's type as a method name, `gguf-q4_k_m`; by its most frequent tensor type if not declared. `general.file_type` has no word
+    for dynamic types: such files declare any plain one."""
     for name in (header.name, str(header.metadata.get("general.name", ""))):
         dynamic = _DYNAMIC.search(name.lower())
         if dynamic and f"gguf-{dynamic[1]}" in methods:

@@ -1,7 +1,6 @@
-"""The keys of a GGUF file's metadata, and the cache of each layer as llama.cpp allocates it by them.
-
-Floor 3, pure. The sliding-window layers come from the file if it names them; else from llama.cpp's default
-for the architecture (`gguf_windows` of its family). Without either, a window is an error."""
+"""The keys of a GGUF file's metadata, and the cache of each layer as llama.cpp allocates it by them. Floor 3, pure. The sliding-window
+layers come from the file if it names them; else from llama.cpp's default for the architecture (`gguf_windows` of its family). Without
+either, a window is an error."""
 
 from __future__ import annotations
 

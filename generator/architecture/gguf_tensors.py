@@ -1,6 +1,5 @@
-"""The tensors of a GGUF file as matrices: names give their roles, shapes their sizes.
-
-Floor 3, pure. This is independent of the architecture: llama.cpp uses the same names in all of them."""
+"""The tensors of a GGUF file as matrices: names give their roles, shapes their sizes. Floor 3, pure. This is independent of the
+architecture: llama.cpp uses the same names in all of them."""
 
 from __future__ import annotations
 

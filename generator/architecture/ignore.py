@@ -1,6 +1,5 @@
-"""Lists of module names in checkpoint configs: exact names, prefixes, globs and `re:` patterns.
-
-Floor 3, pure. Names are compared from `layers.N.` on, since tools use different prefixes."""
+"""Lists of module names in checkpoint configs: exact names, prefixes, globs and `re:` patterns. Floor 3, pure. Names are compared from
+`layers.N.` on, since tools use different prefixes."""
 
 from __future__ import annotations
 

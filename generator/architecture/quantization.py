@@ -1,6 +1,5 @@
-"""A checkpoint's quantization, from `quantization_config`: per module, since tools quantize different modules.
-
-Floor 3, pure. Layouts: AWQ, GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4, bitsandbytes, FBGEMM."""
+"""A checkpoint's quantization, from `quantization_config`: per module, since tools quantize different modules. Floor 3, pure. Layouts: AWQ,
+GPTQ, FP8 (tensor, channel, block), compressed-tensors, ModelOpt (mixed too), MXFP4, bitsandbytes, FBGEMM."""
 
 from __future__ import annotations
 
@@ -53,9 +52,8 @@ class Scheme:
 
 
 def with_quant_file(config: Mapping[str, object], quant: Mapping[str, object] | None) -> Mapping[str, object]:
-    """A config.json with the `hf_quant_config.json` of its repository (None: there is none), which counts where the config itself says nothing.
-
-    vLLM and SGLang read them in this order (source `modelopt-two-files`)."""
+    """A config.json with the `hf_quant_config.json` of its repository (None: there is none), which counts where the config itself says
+    nothing. vLLM and SGLang read them in this order (source `modelopt-two-files`)."""
     if quant is None or any(config.get(key) for key in ("quantization_config", "compression_config")):
         return config
     return {**config, "hf_quant_config": quant}

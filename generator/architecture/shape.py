@@ -16,10 +16,8 @@ Shard = Literal["column", "row", "vocab", "expert", "replicated"]
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The storage of a quantized weight matrix.
-
-    `bits` of one weight, `group_size` weights of a row that share a scale (0: none), `block` a scale per block of
-    rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point."""
+    """The storage of a quantized weight matrix. `bits` of one weight, `group_size` weights of a row that share a scale (0: none), `block` a
+    scale per block of rows × columns, `channel` a scale per row; `scale_bits` and `zero_bits` of one scale and one stored zero point."""
 
     bits: float
     group_size: int = 0
@@ -92,10 +90,9 @@ class CacheGroup:
 
 
 class Encoder(NamedTuple):
-    """What a vision tower keeps in memory for one patch, in values.
-
-    `tokens` are those of the largest image (0: fewer than any step of an engine), `patches` stand behind one token, and each token has
-    `outputs` vectors of the language model's width. `positions` hidden states are alive while positions are interpolated (0: they are not)."""
+    """What a vision tower keeps in memory for one patch, in values. `tokens` are those of the largest image (0: fewer than any step of an
+    engine), `patches` stand behind one token, and each token has `outputs` vectors of the language model's width. `positions` hidden states
+    are alive while positions are interpolated (0: they are not)."""
 
     tokens: int
     patches: int
@@ -108,9 +105,8 @@ class Encoder(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """Equal tensors of a GGUF file, or of one that would be made: one in each of `layers` (empty: outside of them).
-
-    `name` is without `blk.N.` and `.weight`, `type` a ggml type such as `q4_K`, `size` that of one, in bytes."""
+    """Equal tensors of a GGUF file, or of one that would be made: one in each of `layers` (empty: outside of them). `name` is without
+    `blk.N.` and `.weight`, `type` a ggml type such as `q4_K`, `size` that of one, in bytes."""
 
     name: str
     role: Role
@@ -121,11 +117,9 @@ class Stored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CheckpointQuantization:
-    """A checkpoint's own quantization, from its `quantization_config`.
-
-    `method` is a contract name (`awq`, `fp8-block`, …); `layout` the checkpoint's own (`awq`,
-    `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list keeps
-    in 16 bits. Each matrix has its own `storage`. `fp8_cache`: it has scales for an FP8 KV cache."""
+    """A checkpoint's own quantization, from its `quantization_config`. `method` is a contract name (`awq`, `fp8-block`, …); `layout` the
+    checkpoint's own (`awq`, `compressed-tensors`, `modelopt`, `fp8`, `gguf`, …); `keeps` names the roles that its ignore list keeps in 16
+    bits. Each matrix has its own `storage`. `fp8_cache`: it has scales for an FP8 KV cache."""
 
     method: str
     layout: str
@@ -196,11 +190,6 @@ class ModelArchitecture:
     def mla(self) -> bool:
         """Whether the KV cache holds latent vectors (multi-head latent attention)."""
         return any(c.kind == "latent" for c in self.caches)
-
-    @property
-    def two_way(self) -> bool:
-        """Whether its attention looks both ways, so that there is nothing to cache."""
-        return not self.caches
 
     @property
     def hybrid(self) -> bool:

@@ -88,9 +88,8 @@ def _feed_forward(context: Context, stack: Stack, own_kv: int, beside: bool) -> 
 
 
 def standard(context: Context) -> Stack:
-    """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer.
-
-    The last `num_kv_shared_layers` reuse keys and values of those before them, and may be wider (Gemma 4)."""
+    """Attention (grouped-query or latent), layers that keep a state, and a feed-forward part per layer. The last `num_kv_shared_layers`
+    reuse keys and values of those before them, and may be wider (Gemma 4)."""
     fields, family, stack = context.fields, context.family, Stack()
     own_kv = context.layers - min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
     types = layer_types(fields, family, context.layers)

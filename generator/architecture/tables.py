@@ -1,7 +1,5 @@
-"""Layers and towers as `rules/parts.json` has them: sizes by the keys of a config, and matrices by those sizes.
-
-Floor 3; reads that file. A length is a sum of products of sizes and whole numbers (`inner + 2 * groups * state`); the schema `parts`
-says what else a size can be."""
+"""Layers and towers as `rules/parts.json` has them: sizes by the keys of a config, and matrices by those sizes. Floor 3; reads that file. A
+length is a sum of products of sizes and whole numbers (`inner + 2 * groups * state`); the schema `parts` says what else a size can be."""
 
 from __future__ import annotations
 
@@ -94,9 +92,8 @@ def _said(name: str) -> dict[str, Said]:
 
 
 def parts_of(name: str, sizes: Sizes, role: Role, module: str = "", form: str = "{}", words: Mapping[str, str] = NONE) -> list[Part]:
-    """The matrices of a table, with biases.
-
-    `module` is what their modules lie in, `form` what their names are made of; `words` replace names of modules."""
+    """The matrices of a table, with biases. `module` is what their modules lie in, `form` what their names are made of; `words` replace
+    names of modules."""
     table, base, found = tables()[name], f"{module}." if module else "", []
     for row in table.get("parts") or tables()[table["like"]]["parts"]:
         if "like" in row:

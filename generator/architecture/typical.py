@@ -15,9 +15,8 @@ _KIND = "typical"
 
 
 def typical(parameters: float) -> ModelArchitecture:
-    """A dense model with about that many parameters (within 2 %): the nearest published shape, deeper or shallower.
-
-    `basis` is `parameters`; the context is unknown (0)."""
+    """A dense model with about that many parameters (within 2 %): the nearest published shape, deeper or shallower. `basis` is
+    `parameters`; the context is unknown (0)."""
     if isinstance(parameters, bool) or not isinstance(parameters, int | float) or not math.isfinite(parameters):
         raise fail("bad-model-config", "model: parameters must be a number, such as 7.6e9")
     if not 1e7 <= parameters <= 1e14:

@@ -26,9 +26,8 @@ _NEXT = "num_nextn_predict_layers"
 
 
 def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) -> tuple[list[Matrix], bool]:
-    """The matrices, and whether quantization tools copy them: llm-compressor and GPTQModel do if the config counts them.
-
-    Transformers does not load them, so other derived checkpoints lack them."""
+    """The matrices, and whether quantization tools copy them: llm-compressor and GPTQModel do if the config counts them. Transformers does
+    not load them, so other derived checkpoints lack them."""
     fields, kept = context.fields, context.family.mtp
     if context.family.stack == "shared-kv":
         return _unused_keys(context), False

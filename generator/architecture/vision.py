@@ -1,7 +1,6 @@
-"""Vision and audio towers and their projectors: small relative to the language model.
-
-Floor 3, pure but for the tables. Engines split a tower's layers by tensor parallelism like the model's, and keep it in 16 bits. Read in
-Transformers' models; of audio towers only conformers are known: Gemma 4's, and that of Phi-4-multimodal (`gated-conformer`)."""
+"""Vision and audio towers and their projectors: small relative to the language model. Floor 3, pure but for the tables. Engines split a
+tower's layers by tensor parallelism like the model's, and keep it in 16 bits. Read in Transformers' models; of audio towers only conformers
+are known: Gemma 4's, and that of Phi-4-multimodal (`gated-conformer`)."""
 
 from __future__ import annotations
 
@@ -22,9 +21,8 @@ _TELLING = {
 
 
 def tower(config: Fields, text_hidden: int, text_width: int, families: Families) -> tuple[list[Matrix], Encoder | None]:
-    """The matrices of the vision tower that `config` describes and what it runs with; empty without one.
-
-    `text_width` is that of the feed-forward layers."""
+    """The matrices of the vision tower that `config` describes and what it runs with; empty without one. `text_width` is that of the
+    feed-forward layers."""
     fields = config.child("vision_config", "visual", "vision_tower")
     if fields is None or not fields.values:
         return [], None
@@ -51,10 +49,9 @@ def tower(config: Fields, text_hidden: int, text_width: int, families: Families)
 
 
 def _encoder(found: list[Part], sizes: Sizes) -> Encoder | None:
-    """What a tower runs with, where its table says how many patches stand behind a token.
-
-    In attention the three projections, both of rotated and joined queries and keys, and the result are alive; in a feed-forward layer
-    its width before and after the activation (source `vllm-encoder-profile`)."""
+    """What a tower runs with, where its table says how many patches stand behind a token. In attention the three projections, both of
+    rotated and joined queries and keys, and the result are alive; in a feed-forward layer its width before and after the activation (source
+    `vllm-encoder-profile`)."""
     if not sizes.get("patches_of_token"):
         return None
     by_name = {part.name: part for part in found}

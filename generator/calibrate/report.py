@@ -13,19 +13,10 @@ from generator.render.templates import render
 
 def text(name: str, found: Comparison, measured: Sequence[Measured]) -> str:
     """The table of one log, what is off, and the constants that would be measured from it."""
-    logged, candidate = found.logged, found.candidate
-    unstated = [line for line in found.lines if line.logged is None]
-    summed = ("weights", "runtime") if "consumed" in logged.figures else ()  # the log states their sum
-    worst, pool = (line and {**line._asdict(), "difference": line.difference} for line in (found.off, found.pool))
-    return printable(render(
-        "calibrate/log.j2", name=name, engine=logged.engine, version=logged.version, fraction=candidate.gpu_memory_utilization or 1.0,
-        candidate={key: getattr(candidate, key) for key in ("id", "max_model_len", "max_num_seqs", "max_num_batched_tokens")},
-        notes=[*found.differing, *logged.notes], assumed=found.assumed, worst=worst, pool=pool,
-        lines=[{**line._asdict(), "difference": line.difference, "percent": line.percent} for line in found.lines],
-        missing=[line.label for line in unstated if line.predicted],
-        hidden=[line.label for line in unstated if not line.term.startswith("kv") and line.term not in summed],
-        unexplained=0.0 if ENGINES[candidate.engine].cache.by_layer else found.unexplained, measured=[one._asdict() for one in measured],
-    ))  # fmt: skip
+    summed = ("weights", "runtime") if "consumed" in found.logged.figures else ()  # the log states their sum
+    hidden = [line.label for line in found.lines if line.logged is None and not line.term.startswith("kv") and line.term not in summed]
+    unexplained = 0.0 if ENGINES[found.candidate.engine].cache.by_layer else found.unexplained
+    return printable(render("calibrate/log.j2", name=name, found=found, hidden=hidden, unexplained=unexplained, measured=measured))
 
 
 def data(name: str, found: Comparison, measured: Sequence[Measured]) -> dict[str, object]:

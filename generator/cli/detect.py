@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from generator.cli.output import tell
 from generator.errors import fail, printable
@@ -22,8 +22,8 @@ from generator.facts.gpu_names import card_of, sizes_of
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 
-if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Ask
+Ask = Mapping[str, Any]
+"""How a maker's tool is asked for its cards: `ask` of an entry of `gpu_names`."""
 
 SECONDS = 10
 MOST = 1 << 16

@@ -87,7 +87,7 @@ def spec_of_file(source: Path, asked: Asked, hardware: Mapping[str, object] | No
         if not any(finding.code == "unknown-model" for finding in said.unsaid):
             raise
         plan = None  # of a model that the lock looks up
-    say(finding.problem for finding in said.unsaid)
+    say(said.unsaid)
     if plan is not None and plan.choice is None:
         say([Problem("nothing-fits", "the command does not fit this machine: `gen-deploy verify --gpu` says why", Place(str(source)), "warning")])
     left = {finding.message.split()[0] for finding in said.unsaid}

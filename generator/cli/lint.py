@@ -12,9 +12,10 @@ from generator.cases.observed import reached
 from generator.cli import options
 from generator.cli.output import progress, show
 from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem
+from generator.readers.problems import in_order
 from generator.report.findings import FORMATS, as_format
 from generator.rulebook.book import RuleBook, sections_of
-from generator.rulebook.lint.findings import Reached, findings, in_order
+from generator.rulebook.lint.findings import Reached, findings
 from generator.rulebook.overlay import Gathered
 from generator.rulebook.rulesets import chain, find, gather, root_of
 from generator.spec import project

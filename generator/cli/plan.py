@@ -12,6 +12,7 @@ from generator.cli.output import chosen, show, show_all_json
 from generator.decide.decision import decide
 from generator.errors import DONE
 from generator.render.plan_json import as_json as plan_json
+from generator.report.speed import curve_json, curve_text
 from generator.report.summary import Warnings, summary
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
@@ -33,13 +34,14 @@ def command(
 
     def one(spec: DeploymentSpec) -> int:
         outcome = decide(spec, book)
+        curve = sweeps.curve_of(outcome, asked) if asked else []
         if as_json:
-            extra = {"sweep": sweeps.sweep_json(outcome, asked)} if asked else {}
+            extra = {"sweep": curve_json(curve) or None} if asked else {}
             objects.append({**plan_json(outcome.plan), **extra, **({"cost": sweeps.cost_of(outcome, paid)} if paid is not None else {})})
         choice = chosen(outcome)
         if not as_json and not quiet:
             lines = [summary(outcome.plan, choice, all_engines), *sweeps.cost_lines(outcome, paid)]
-            texts.append("\n".join([*lines, *(sweeps.sweep_lines(outcome, asked) if asked else ())]))
+            texts.append("\n".join([*lines, *([curve_text(choice, curve)] if asked else ())]))
             warned.add(outcome.plan)
         return DONE
 

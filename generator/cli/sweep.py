@@ -13,9 +13,10 @@ from generator.decide.performance import Speeds
 from generator.errors import InputError, Problem, UsageError, did_you_mean, fail
 from generator.facts.gpu_names import card_of
 from generator.readers.document import read_yaml
-from generator.report.speed import Cost, Price, cost_json, cost_line, curve_json, curve_lines
+from generator.report.speed import Cost, Price, cost_json, cost_line
 from generator.rulebook.book import RuleBook
 from generator.rulebook.schemas import problems_of
+from generator.throughput.shapes import Speed
 
 MOST = 65536
 
@@ -56,26 +57,11 @@ def prices_of(path: Path, book: RuleBook) -> dict[str, Price]:
     return found
 
 
-def sweep_json(outcome: Outcome, asked: list[int]) -> list[dict[str, object]] | None:
-    """The curve of the choice as plain data; None without an estimate."""
+def curve_of(outcome: Outcome, asked: list[int]) -> list[tuple[int, Speed]]:
+    """The speed of the choice at each concurrency; none without an estimate."""
     choice = outcome.plan.choice
     speeds = Speeds(outcome.context).curve(choice, asked) if choice else []
-    return curve_json(asked, speeds) if speeds else None
-
-
-def sweep_lines(outcome: Outcome, asked: list[int]) -> Iterator[str]:
-    """The curve of the choice as a table."""
-    choice = outcome.plan.choice
-    speeds = Speeds(outcome.context).curve(choice, asked) if choice else []
-    if not speeds:
-        reason = choice.performance.unknown if choice and choice.performance else None
-        yield f"  no curve: {reason or 'the speed is not estimated'}"
-        return
-    yield from (f"  {line}" for line in curve_lines(asked, speeds))
-    assert choice is not None  # a curve exists only for a choice
-    places = choice.max_num_seqs * choice.replicas
-    if max(speed.concurrency for speed in speeds) > places:
-        yield f"  the plan runs at most {places} sequences at once (max_num_seqs); beyond that the curve assumes the same cache and a larger max_num_seqs"
+    return list(zip(asked, speeds, strict=True)) if speeds else []
 
 
 def cost_of(outcome: Outcome, prices: Mapping[str, Price] | None) -> Cost | None:

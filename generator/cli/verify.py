@@ -8,11 +8,10 @@ import click
 
 from generator.cli import options
 from generator.cli.output import say, show, show_json, tell
-from generator.errors import BAD_INPUT, DONE, Cap, Place
+from generator.errors import BAD_INPUT, DONE, capped
 from generator.rulebook.book import RuleBook
 from generator.spec.words import machine
 from generator.verify.files import MAX_BYTES, STDIN, Asked
-from generator.verify.finding import Finding
 from generator.verify.folder import check_paths
 
 
@@ -34,16 +33,14 @@ def command(
     asked = Asked(engine, version, machine(gpu) if gpu else None, model)
     report, files, problems = check_paths(paths, book, asked, options.standard_input(MAX_BYTES) if Path(STDIN) in paths else "")
     bad = [f for f in report.findings if f.severity == "error" or (strict and f.severity == "warning")]
-    cap = Cap()
-    found = [f for f in report.findings if cap.passes(f.problem)]
-    found += [Finding(p.code, p.message, p.place or Place(""), p.severity) for p in cap.rest()]
+    found = capped(report.findings)
     checked = sorted(set(report.checked))
     if as_json:
         verdicts = [verdict.as_json() for verdict in report.verdicts]
         show_json({"findings": [f.as_json() for f in found], "files": files, "checked": checked, "verdicts": verdicts})
     else:
         for finding in found:
-            show(str(finding.problem))
+            show(str(finding))
         for verdict in report.verdicts:
             if verdict.command:
                 show(f"as it should be:\n  {verdict.command}")

@@ -7,13 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from generator.errors import Problem
 from generator.quantity import grouped
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch
 from generator.render.words import expected
 from generator.rulebook.book import RuleBook
 from generator.verify.files import Asked, check_text
-from generator.verify.finding import Finding
 
 
 class Change(NamedTuple):
@@ -31,7 +31,7 @@ def changes(old: Launch, new: Launch) -> list[Change]:
     return [change for change in both if change.old != change.new]
 
 
-def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook) -> list[Finding]:
+def broken(files: Sequence[Artifact], engine: str, version: str, book: RuleBook) -> list[Problem]:
     """The findings of the new version in the files of the old one."""
     ours, asked = [file for file in files if file.path.startswith(f"{engine}/")], Asked(engine, version)
     found = [finding for file in ours for finding in check_text(file.path, file.text, book, asked).findings]

@@ -1,5 +1,4 @@
 """What a spec leaves to the tool: the smallest number of GPUs that meets the objectives, the best of unequal cards, a draft where it gains.
-
 Floor 5, pure but for the files that a spec names."""
 
 from __future__ import annotations

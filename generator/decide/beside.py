@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context, numbers_of
 from generator.decide.speculative import Speculation, speculation_for
 from generator.engines import ENGINES
@@ -11,10 +12,12 @@ from generator.facts.engine import Engine
 from generator.quantity import ceil_div
 from generator.rulebook.book import file_format
 from generator.rulebook.memo import remembered
-from generator.sizing.adapters import adapter_bytes
 from generator.sizing.footprint import Footprint, Layout, Load
 from generator.sizing.tensors import stored
 from generator.spec.deployment import DeploymentSpec
+
+ADAPTED = frozenset(("attention", "linear_attention", "mlp", "shared_expert", "expert"))
+"""Roles of the matrices that engines keep room for; vision towers, embeddings and norms have none."""
 
 
 class Beside(NamedTuple):
@@ -40,7 +43,7 @@ def beside(context: Context, engine: Engine, method: str, layout: Layout) -> Bes
     taken = 0
     if adapters:
         whole = layout if "safetensors" in engine.facts["formats"] else Layout()
-        taken = adapter_bytes(context.model.architecture, whole, adapter_rank(context), adapter_slots(context))
+        taken = _adapter_bytes(context.model.architecture, whole, adapter_rank(context), adapter_slots(context))
     speculation = speculation_for(context, engine)
     if speculation is None:
         return Beside(0, taken)
@@ -48,6 +51,19 @@ def beside(context: Context, engine: Engine, method: str, layout: Layout) -> Bes
     if "gguf" in engine.facts["formats"] and speculation.method != "ngram":
         draft += _buffer(context, engine)
     return Beside(draft, taken)
+
+
+def _adapter_bytes(architecture: ModelArchitecture, layout: Layout, rank: int, slots: int) -> int:
+    """Bytes on one GPU of `slots` adapters of `rank`, in 16 bits, whatever matrices an adapter really has (source `vllm-lora-layers`). Of a
+    matrix split by its rows each GPU has the whole of A and its share of B; of one split by its columns it is the other way round."""
+    ways, values = layout.tensor_parallel, 0
+    for matrix in architecture.matrices:
+        if matrix.role in ADAPTED and matrix.columns > 1:
+            kind = matrix.split if matrix.shard == "expert" else matrix.shard
+            rows = ceil_div(matrix.rows, ways) if kind == "column" else matrix.rows
+            columns = ceil_div(matrix.columns, ways) if kind == "row" else matrix.columns
+            values += matrix.count * (rows + columns)
+    return 2 * slots * rank * ceil_div(values, layout.pipeline_parallel)
 
 
 def adapter_rank(context: Context) -> int:
@@ -74,9 +90,8 @@ def _buffer(context: Context, engine: Engine) -> int:
 
 
 def _draft_bytes(context: Context, found: Speculation, method: str, layout: Layout) -> int:
-    """Bytes of the draft on one GPU: the layers that the checkpoint has for it as they are stored, any other draft in 16 bits.
-
-    A GGUF has them in the file's own type, and its draft is a file of eight bits (source `lcpp-draft`)."""
+    """Bytes of the draft on one GPU: the layers that the checkpoint has for it as they are stored, any other draft in 16 bits. A GGUF has
+    them in the file's own type, and its draft is a file of eight bits (source `lcpp-draft`)."""
     entry = context.book.section("methods")[method]
     gguf = file_format(entry) == "gguf"
     if found.own:

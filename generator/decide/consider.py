@@ -117,7 +117,8 @@ def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoin
     elif found is not None and found.origin == "published":
         unread = engine.facts.get("unread_layouts") or ()
         found = next((one for one in model.published.get(method, ()) if one.layout not in unread and known_on(context.book, request.elsewhere, one.id)), found)
-    online = own is None and not request.gguf and engine.name in (entry.get("online") or {}) and _spells(engine, method)
+    words = engine.spelling("quantization") or {}  # with them this version quantises while it loads
+    online = own is None and not request.gguf and engine.name in (entry.get("online") or {}) and method in (words.get("values") or words.get("choices") or ())
     if found is not None and not (online and found.origin == "published" and (request.revision or not known_on(context.book, request.elsewhere, found.id))):
         return found, found.origin  # a commit of the model's own repository says nothing about another one
     if own is None and not request.gguf:
@@ -126,12 +127,6 @@ def weights_of(context: Context, engine: Engine, method: str) -> tuple[Checkpoin
         if online:
             return None, "online"
     return None, "missing"
-
-
-def _spells(engine: Engine, method: str) -> bool:
-    """Whether this version of the engine has a word for quantising to the method while it loads."""
-    spelling = engine.spelling("quantization")
-    return spelling is not None and method in (spelling.get("values") or spelling.get("choices") or ())
 
 
 @remembered

@@ -11,6 +11,7 @@ from generator.decide.extension import Extension, extended, extension_of
 from generator.decide.pins import check_back_end, check_pins, with_todays_methods
 from generator.decide.speculative import Speculation, speculation_of
 from generator.errors import InputError, Problem, fail
+from generator.facts.engine import Engine
 from generator.facts.gpu import Gpu, resolve_gpu
 from generator.facts.model import Model, resolve_model
 from generator.facts.model_names import understood
@@ -21,7 +22,7 @@ from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row, cell_words
-from generator.sizing.footprint import Numbers
+from generator.sizing.footprint import Device, Numbers
 from generator.spec.deployment import DeploymentSpec
 
 
@@ -140,9 +141,8 @@ def trace_of(step: str, row: Row, did: Mapping[str, object], facts: Facts, sourc
 
 
 class Reads(Mapping[str, Read]):
-    """What a row read: the facts of its cells, and the thresholds that they name, each with its source.
-
-    It is put together when somebody looks: of thousands of reasons, few are shown."""
+    """What a row read: the facts of its cells, and the thresholds that they name, each with its source. It is put together when somebody
+    looks: of thousands of reasons, few are shown."""
 
     def __init__(self, row: Row, facts: Facts, sources: Mapping[str, str | None], book: RuleBook) -> None:
         self._row, self._facts, self._sources, self._book = row, facts, sources, book
@@ -187,6 +187,18 @@ def numbers_of(book: RuleBook, version: str, older: tuple[tuple[str, str], ...] 
     """Thresholds for one engine version, each looked up once; those of `older` for the version that stands there."""
     versions = dict(older)
     return cache(lambda name: float(book.number(name, versions.get(name, version))))
+
+
+@remembered
+def device_of(context: Context) -> Device:
+    """The spec's GPU as sizing sees it."""
+    return context.gpu.device
+
+
+@remembered
+def numbers_for(context: Context, engine: Engine) -> Numbers:
+    """Thresholds for an engine on the spec's GPU."""
+    return numbers_of(context.book, engine.version, engine.older_numbers(device_of(context), context.model.architecture))
 
 
 def kv_bits_of(book: RuleBook, dtype: str) -> float:

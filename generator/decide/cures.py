@@ -1,6 +1,5 @@
-"""What a user could write into a spec that nothing fits, so that something does: each cure is a decision that was tried.
-
-Floor 5, pure but for the files that the spec names."""
+"""What a user could write into a spec that nothing fits, so that something does: each cure is a decision that was tried. Floor 5, pure but
+for the files that the spec names."""
 
 from __future__ import annotations
 
@@ -65,8 +64,9 @@ def _kinds(context: Context, plan: Plan, helps: Callable[[DeploymentSpec], bool]
         yield False, _version(context)
     yield False, _objectives(spec, plan)
     if read & {"memory.headroom", "context.beyond_model", "context.beyond_engine", "context.too_short", "load.held_share"}:
-        unpinned = context.pinned("max_model_len") is None
-        for growing, tries in ((unpinned, list(_context(context))), (True, list(_fewer(context)))):
+        unpinned, load = context.pinned("max_model_len") is None, context.workload.concurrency or 1
+        fewer = [_with(spec, "workload", "concurrency", load >> halvings) for halvings in range(1, load.bit_length())]
+        for growing, tries in ((unpinned, list(_context(context))), (True, fewer)):
             if not growing or (tries and helps(tries[-1][1])):  # else none of them does
                 yield growing, iter(tries)
         yield False, _without(spec, "pin", "max_num_seqs")
@@ -101,12 +101,9 @@ def _objectives(spec: DeploymentSpec, plan: Plan) -> Iterator[Attempt]:
     for key in ("ttft_ms", "tpot_ms"):
         values = [found.value for speed in speeds if (found := getattr(speed, key)) is not None]
         if key in spec.workload and values:
-            yield _with(spec, "workload", key, _rounded_up(min(values)))
-
-
-def _rounded_up(value: float) -> int:
-    step = 10.0 ** max(0, len(str(int(value))) - 2)
-    return int(ceil(value / step) * step)
+            least = min(values)
+            step = 10.0 ** max(0, len(str(int(least))) - 2)
+            yield _with(spec, "workload", key, int(ceil(least / step) * step))
 
 
 def _context(context: Context) -> Iterator[Attempt]:
@@ -120,13 +117,6 @@ def _context(context: Context) -> Iterator[Attempt]:
         tries.add(asked)
     for length in sorted(tries, reverse=True):
         yield _with(spec, "workload", "max_context", length) if pinned is None else _with(spec, "pin", "max_model_len", length)
-
-
-def _fewer(context: Context) -> Iterator[Attempt]:
-    load = context.workload.concurrency or 1
-    while load > 1:
-        load //= 2
-        yield _with(context.spec, "workload", "concurrency", load)
 
 
 def _with(spec: DeploymentSpec, part: str, key: str, value: object) -> Attempt:

@@ -1,6 +1,5 @@
-"""The decision for one spec: every candidate with its figures or its reasons, and the best of them.
-
-Floor 5, pure but for the files that the spec names."""
+"""The decision for one spec: every candidate with its figures or its reasons, and the best of them. Floor 5, pure but for the files that
+the spec names."""
 
 from __future__ import annotations
 
@@ -14,13 +13,13 @@ from generator.decide.automatic import best, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, kv_bits_of, numbers_of, reasons, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, numbers_for, reasons, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
 from generator.decide.normalised_spec import normalised
 from generator.decide.offload import partly_offloaded, placement_of
-from generator.decide.parallel import arranged, units_of
+from generator.decide.parallel import UNCUT, Units, arranged, units_of
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
@@ -39,7 +38,7 @@ from generator.sizing.footprint import Layout, Load
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.decide.vocabulary import LayoutFacts, Names, PairFacts, PairNames, Sources, TargetNames
+    from generator.decide.vocabulary import LayoutFacts, Names, PairFacts, PairNames, Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +57,9 @@ class Outcome:
 
 
 def decide(spec: DeploymentSpec, book: RuleBook, thorough: bool = False, making: bool = False) -> Outcome:
-    """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec.
-
-    `thorough` also considers what is out of the question from the start, for whoever asks why not; with `making`, methods
-    have their weights made even where a prepared checkpoint is published."""
+    """Decide one spec by a rule book; raises `InputError` for what is unknown in the spec. `thorough` also considers what is out of the
+    question from the start, for whoever asks why not; with `making`, methods have their weights made even where a prepared checkpoint is
+    published."""
 
     def within(kept: Mapping[str, object]) -> Outcome:
         return _decided(spec, book, lambda tried: _Decision(resolve(tried, book, thorough, making, kept)).outcome())
@@ -86,15 +84,14 @@ def works(spec: DeploymentSpec, book: RuleBook) -> bool:
 
 
 def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
-    """What `decide` chooses where published weights will do, with its speed; None where none of them runs.
-
-    Settings, runners-up and reasons are left out: for a whole catalogue. Raises `InputError` for what is unknown in the spec."""
+    """What `decide` chooses where published weights will do, with its speed; None where none of them runs. Settings, runners-up and reasons
+    are left out: for a whole catalogue. Raises `InputError` for what is unknown in the spec."""
     decision = _Decision(resolve(spec, book))
-    found = decision.ordered(making=False)[0].best_first
-    if not found:
+    best = decision.best_of_ready()
+    if best is None:
         return None
-    candidate = decision.speeds.estimated(found[0].candidate)
-    return found[0]._replace(candidate=candidate, facts={**found[0].facts, **decision.speeds.names_of(candidate)})
+    candidate = decision.speeds.estimated(best.candidate)
+    return best._replace(candidate=candidate, facts={**best.facts, **decision.speeds.names_of(candidate)})
 
 
 def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
@@ -116,9 +113,9 @@ class _Case(NamedTuple):
     pair: Pair
     candidate: Candidate
     facts: PairFacts
-    target: TargetNames
     sources: Sources
     found: tuple[Reason, ...]
+    units: Units = UNCUT
 
 
 class _Decision:
@@ -137,20 +134,29 @@ class _Decision:
         """Whether rows read speeds before the choice is made; else only what is shown is estimated."""
         return self.speeds.read_by(self.book, prefer.criteria(self.book.tables["prefer"], self.names))
 
-    @cached_property
-    def pinning(self) -> bool:
-        """Whether the spec pins a candidate closely enough that its figures are wanted even if it is rejected."""
-        return bool(self.context.spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
-
-    def ordered(self, making: bool = True) -> tuple[Order, Contests]:
-        """The candidates that work, best first; without `making`, of weights that exist."""
+    def best_of_ready(self) -> Ranked | None:
+        """The best of all candidates whose weights exist. Pairs that an earlier one beats whatever their layout are not sized."""
         rows = prefer.criteria(self.book.tables["prefer"], self.names)
-        self._pairs(rows, making)
-        contests = Contests(rows, self.speeds.level, self.speeds.comparable)
-        return contests.order(self.working), contests
+        policy = prefer.policy_of(rows)
+        found = [case for pair in pairs(self.context, making=False) if (case := self._case(pair)) is not None]
+        cases = sorted(((prefer.least(policy, case.facts, self.book.names), case) for case in found), key=lambda bounded: bounded[0])
+        best: list[float] | None = None
+        for least, case in cases:
+            if best is not None and least > best:
+                break
+            before = len(self.working)
+            self._sizes(case)
+            best = min([*([] if best is None else [best]), *(prefer.least(policy, one.facts) for one in self.working[before:])], default=None)
+        return next(iter(self._contests(rows).order(self.working).best_first), None)
+
+    def _contests(self, rows: list[Row]) -> Contests:
+        return Contests(rows, self.speeds.level, self.speeds.comparable)
 
     def outcome(self) -> Outcome:
-        order, contests = self.ordered()
+        rows = prefer.criteria(self.book.tables["prefer"], self.names)
+        self._pairs(rows, making=True)
+        contests = self._contests(rows)
+        order = contests.order(self.working)
         finished, steps = self._best_of_engines(order.best_first)
         if finished:
             best, facts = self._shown(finished[0], order.best_first[0]), finished[0].facts
@@ -188,6 +194,12 @@ class _Decision:
             self._pair(pair)
 
     def _pair(self, pair: Pair) -> None:
+        case = self._case(pair)
+        if case is not None:
+            self._sizes(case)
+
+    def _case(self, pair: Pair) -> _Case | None:
+        """A pair with what is known of it; None where it is rejected whatever its layout."""
         names, sources, quality = pair_names(self.context, pair.engine, pair.method, pair.checkpoint, pair.origin)
         facts: PairFacts = {**self.names, **names}
         sources = {**self.sources, **sources}
@@ -195,60 +207,47 @@ class _Decision:
         candidate = self._candidate(pair, names, quality)
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(candidate, found))
-            return
-        case = _Case(pair, candidate, facts, target_names(self.context, pair, facts), sources, found)
-        before = len(self.working)
-        for layout in layouts(self.context, pair.engine):
+            return None
+        return _Case(pair, candidate, facts, sources, found)
+
+    def _sizes(self, case: _Case) -> None:
+        """Weigh every layout of a pair; stages of a pipeline only where nothing else works."""
+        facts = cast("PairFacts", {**case.facts, **target_names(self.context, case.pair, case.facts)})
+        case, before = self._in_units(case._replace(facts=facts)), len(self.working)
+        for layout in layouts(self.context, case.pair.engine):
             self._layout(case, layout)
         if len(self.working) == before:
-            for layout in stages(self.context, pair.engine):
+            for layout in stages(self.context, case.pair.engine):
                 self._layout(case, layout)
+
+    def _in_units(self, case: _Case) -> _Case:
+        return case._replace(units=units_of(self.context, case.pair.engine, case.pair.method, case.pair.checkpoint))
 
     def _wants_figures(self, pair: Pair) -> bool:
         """A pinned candidate keeps its estimate even where it is rejected, if its format can be sized for the engine."""
-        own = self.context.model.own_method
-        same = own in (None, pair.method) or "quantization" in self.context.spec.pin
-        return self.pinning and same and pair.engine.reads(self.book.section("methods")[pair.method])
+        spec, own = self.context.spec, self.context.model.own_method
+        pinned = bool(spec.pin.keys() & {"engine", "quantization", "tensor_parallel", "pipeline_parallel"})
+        same = own in (None, pair.method) or "quantization" in spec.pin
+        return pinned and same and pair.engine.reads(self.book.section("methods")[pair.method])
 
     def _candidate(self, pair: Pair, names: PairNames, quality: Quality) -> Candidate:
-        entry = self.book.section("methods")[pair.method]
-        checkpoint = pair.checkpoint
+        entry, checkpoint, serve = self.book.section("methods")[pair.method], pair.checkpoint, self.context.spec.serve
         return changed(
-            _NOTHING,
-            engine=pair.engine.name,
-            engine_version=pair.engine.version,
-            back_end=names["engine.back_end"],
-            method=pair.method,
-            bits=entry["weight_bits"],
-            group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
-            checkpoint=target_of(self.context, pair),
-            revision=revision_of(self.context, pair),
-            gguf_file=checkpoint.file if checkpoint else None,
-            download=download_of(self.context, pair),
-            projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and self.context.spec.serve.get("images") != 0 else None,
-            origin=pair.origin,
-            task=self.context.task,
-            speculative=speculation_json(self.context, pair.engine),
-            adapters=self.context.spec.serve.get("adapters") or {},
-            dtype=names["dtype"],
-            quality=quality,
-        )
+            _NOTHING, engine=pair.engine.name, engine_version=pair.engine.version, back_end=names["engine.back_end"], method=pair.method,
+            bits=entry["weight_bits"], group_size=(checkpoint.group_size if checkpoint else None) or entry.get("group_size"),
+            checkpoint=target_of(self.context, pair), revision=revision_of(self.context, pair), gguf_file=checkpoint.file if checkpoint else None,
+            download=download_of(self.context, pair), origin=pair.origin, dtype=names["dtype"], quality=quality, task=self.context.task,
+            projector=checkpoint.projector[0] if checkpoint and checkpoint.projector and serve.get("images") != 0 else None,
+            speculative=speculation_json(self.context, pair.engine), adapters=serve.get("adapters") or {},
+        )  # fmt: skip
 
     def _layout(self, case: _Case, layout: Layout) -> None:
         if case.pair.made is not None:
-            case = case._replace(pair=suited(self.context, case.pair, layout))
+            case = self._in_units(case._replace(pair=suited(self.context, case.pair, layout)))
         pair, candidate = case.pair, case.candidate
-        units = units_of(self.context, pair.engine, pair.method, pair.checkpoint)
-        layout, names = arranged(self.context, pair.engine, layout, units)
+        layout, names = arranged(self.context, pair.engine, layout, case.units)
         facts: LayoutFacts = {**case.facts, **names}
-        split = {
-            "group_size": pair.made.group_size if pair.made else candidate.group_size,
-            "tensor_parallel": layout.tensor_parallel,
-            "pipeline_parallel": layout.pipeline_parallel,
-            "replicas": layout.replicas,
-            "data_parallel": layout.data_parallel,
-            "expert_parallel": layout.expert_parallel,
-        }
+        split = {"group_size": pair.made.group_size if pair.made else candidate.group_size, **layout._asdict()}
         found = (*case.found, *reasons("reject", LAYOUT, facts, case.sources, self.book))
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(changed(candidate, **split), found))
@@ -276,7 +275,7 @@ class _Decision:
             found = self._with_figures(case.candidate, split, kv_dtype, fitted)
         speed = self.speeds.names_of(found) if self.eager else self.speeds.no_names
         facts = cast("Names", known)  # completed in place: a copy for each candidate would cost
-        facts |= {**case.target, **NO_JOB, **fit_names(self.context, fitted, kv_dtype, kv_support), **speed}  # type: ignore[typeddict-item]
+        facts |= {**NO_JOB, **fit_names(self.context, fitted, kv_dtype, kv_support), **speed}  # type: ignore[typeddict-item]
         return Ranked(found, facts, {**case.sources, "kv_cache.support": kv_source}, pair.made)
 
     def _with_figures(self, candidate: Candidate, split: Mapping[str, int | None], kv_dtype: str, fitted: Fitted) -> Candidate:
@@ -295,13 +294,12 @@ class _Decision:
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
             return Fitted(load, 1.0, footprint, kv_cache, False, False, footprint.headroom >= 0, asked)
-        older = pair.engine.older_numbers(self.context.gpu.device, self.context.model.architecture)
-        numbers = numbers_of(self.book, pair.engine.version, older)
+        numbers = numbers_for(self.context, pair.engine)
         context = served(self.context, pair.engine)
         weights = weights_on_gpu(context, pair.method, layout, pair.checkpoint, pair.made)
         weights += projector_bytes(self.context, pair.engine, pair.checkpoint)
         bits, more = kv_bits_of(self.book, kv_dtype), beside(self.context, pair.engine, pair.method, layout)
-        fitted = fit(context, pair.engine.name, layout, weights + more.total, base, bits, numbers, self.trials)
+        fitted = fit(context, pair.engine, layout, weights + more.total, base, bits, numbers, self.trials)
         if not fitted.fits or self.context.pinned("cpu_experts") or self.context.gpu.sizes:
             fitted = partly_offloaded(drafting(self.context, pair.engine), pair, layout, base, bits, numbers, more.total) or fitted
         apart = more.total and not self.context.gpu.sizes  # of unequal cards the fullest may be without them

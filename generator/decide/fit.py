@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Any, NamedTuple
 
-from generator.decide.context import Context
+from generator.decide.context import Context, device_of
 from generator.decide.speculative import speculation_for
 from generator.engines import ENGINES, cache_cost
-from generator.facts.engine import resolve_engine
+from generator.facts.engine import Engine
 from generator.plan import KvCache
 from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
@@ -23,10 +23,9 @@ from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, 
 
 
 class Wish(NamedTuple):
-    """What is asked for, and how far each part may be lowered (least = asked: not at all).
-
-    `sequences` are the load of one replica. `cap` is the pinned `max_num_seqs` of an engine with one pool; elsewhere the cap follows the load.
-    `shorter_first`: the context is lowered before the load, which the spec states and each slot of which takes a whole context."""
+    """What is asked for, and how far each part may be lowered (least = asked: not at all). `sequences` are the load of one replica. `cap`
+    is the pinned `max_num_seqs` of an engine with one pool; elsewhere the cap follows the load. `shorter_first`: the context is lowered
+    before the load, which the spec states and each slot of which takes a whole context."""
 
     context: int
     least_context: int
@@ -65,12 +64,11 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    context: Context, engine: str, layout: Layout, weights: int, base: Mapping[str, Any], kv_bits: float, numbers: Numbers,
+    context: Context, engine: Engine, layout: Layout, weights: int, base: Mapping[str, Any], kv_bits: float, numbers: Numbers,
     known: dict[Any, Any] | None = None,
 ) -> Fitted:  # fmt: skip
-    """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU.
-
-    `known` is one decision's memory of what trials need beside weights: methods share it."""
+    """Fit one candidate; `base` holds what the `fit` rows set, `weights` the bytes on the fullest GPU. `known` is one decision's memory of
+    what trials need beside weights: methods share it."""
     eager = bool(base.get("enforce_eager", False))
     sizer = _Sizer(context, engine, layout, weights, kv_bits, eager, bool(base.get("batch_covers_sequences")), numbers, {} if known is None else known)
     wish = wish_of(context, engine, layout, base, numbers)
@@ -150,9 +148,8 @@ def _filled(sizer: _Sizer, trial: _Trial, wish: Wish) -> _Trial:
 
 
 def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]) -> _Trial:
-    """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two.
-
-    Neither takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length."""
+    """A trial that holds the whole load, with what it has room for besides: more sequences, a longer context, in powers of two. Neither
+    takes cache that the load needs: of its sequences, as many as keep a cache from being called tight may reach the full length."""
     context, load, held = sizer.context, trial.parts.load, trial.parts.held
     if sizer.whole or held < wish.sequences or context.workload.concurrency is None:
         return trial
@@ -165,8 +162,7 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
             if sizer.fits(tried) and tried.parts.cost.least_for(more) <= sizer.room(tried) and tried.budget <= most_used:
                 trial, cap = tried, more
                 break
-    engine = resolve_engine(sizer.engine, context.pinned("engine_version"), context.book)
-    limit = min(int(base.get("context_room", 0)), engine.longest_context(context.model.architecture))
+    limit = min(int(base.get("context_room", 0)), sizer.engine.longest_context(context.model.architecture))
     if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
         room, cost = sizer.room(trial), trial.parts.cost
         full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
@@ -188,13 +184,13 @@ def _powers(most: int, above: int) -> Iterator[int]:
         power >>= 1
 
 
-def wish_of(context: Context, engine: str, layout: Layout, base: Mapping[str, Any], numbers: Numbers) -> Wish:
+def wish_of(context: Context, engine: Engine, layout: Layout, base: Mapping[str, Any], numbers: Numbers) -> Wish:
     """The context, sequences and batch that the spec and the `fit` rows ask for."""
     workload, given = context.workload, context.workload.given
     length = context.pinned("max_model_len") or workload.max_context
     length_fixed = context.pinned("max_model_len") is not None or "max_context" in given
     least_length = length if length_fixed else min(length, workload.tokens)
-    cap, least, slots = context.pinned("max_num_seqs"), 1, by_slot(context, engine)
+    cap, least, slots = context.pinned("max_num_seqs"), 1, by_slot(engine)
     first = slots and "concurrency" in given and workload.concurrency is not None
     sequences = int(base["sequences_most"]) if workload.concurrency is None else ceil_div(workload.concurrency, layout.servers)
     if cap is not None and slots:
@@ -218,9 +214,9 @@ def longest_input(context: Context, length: int) -> int:
     return max(1, length - max(1, min(context.workload.output_tokens, length // 2)))
 
 
-def by_slot(context: Context, engine: str) -> bool:
+def by_slot(engine: Engine) -> bool:
     """Whether an engine allocates the whole context of every slot, and has no pool that sequences share."""
-    return "gguf" in context.book.section("engines")[engine]["formats"]
+    return "gguf" in engine.facts["formats"]
 
 
 def trials(wish: Wish) -> Iterator[tuple[int, int, int]]:
@@ -260,30 +256,30 @@ class _Sizer:
     """Sizes trials of one candidate: all but the load is fixed."""
 
     def __init__(
-        self, context: Context, engine: str, layout: Layout, weights: int, kv_bits: float, eager: bool, covers: bool, numbers: Numbers,
+        self, context: Context, engine: Engine, layout: Layout, weights: int, kv_bits: float, eager: bool, covers: bool, numbers: Numbers,
         known: dict[Any, Any],
     ) -> None:  # fmt: skip
         self.context, self.engine, self.layout, self.weights = context, engine, layout, weights
-        self.kv_bits, self.eager, self.covers, self.numbers, self.known = kv_bits, eager, covers, numbers, known
-        self.key = (engine, layout.tensor_parallel, layout.pipeline_parallel, layout.expert_parallel, layout.data_parallel, kv_bits, eager)
-        self.whole = by_slot(context, engine)
-        self.memory = ENGINES[engine].memory
+        self.kv_bits, self.eager, self.covers, self.numbers = kv_bits, eager, covers, numbers
+        self.known = known.setdefault((engine.name, layout._replace(replicas=1), kv_bits, eager), {})
+        self.whole = by_slot(engine)
+        self.memory = ENGINES[engine.name].memory
         self.pinned = context.pinned("gpu_memory_utilization")
-        self.device, self.floor = context.gpu.device, numbers("headroom.floor")
+        self.device, self.floor = device_of(context), numbers("headroom.floor")
         self.stretched = False
-        compiles = ENGINES[engine].cold if not eager and self.device.vendor != "cpu" else None
+        compiles = ENGINES[engine.name].cold if not eager and self.device.vendor != "cpu" else None
         self.cold = int(numbers(compiles) * GIB) if compiles else 0
-        found = speculation_for(context, resolve_engine(engine, context.pinned("engine_version"), context.book))
+        found = speculation_for(context, engine)
         self.verified = 1 if found is None else 1 + found.tokens
 
     def parts(self, length: int, held: int, batched: int, cap: int, asked: tuple[int, int]) -> _Parts:
         """Everything of a trial that does not depend on the weights, which is everything that costs time."""
-        key = (self.key, length, held, batched, cap, asked)
+        key = (length, held, batched, cap, asked)
         found: _Parts | None = self.known.get(key)
         if found is None:
             architecture, tokens = self.context.model.architecture, self.context.workload.tokens
             load = Load(length, cap, batched, self.kv_bits, self.eager, self.verified)
-            cost = cache_cost(architecture, self.layout, self.kv_bits, self.engine, batched_tokens=batched, sequences=cap, numbers=self.numbers)
+            cost = cache_cost(architecture, self.layout, self.kv_bits, self.engine.name, batched_tokens=batched, sequences=cap, numbers=self.numbers)
             fixed = self.memory.fixed(architecture, self.layout, load, self.device, self.weights, self.numbers)
             if self.whole:
                 needed = cost.bytes_for(length, cap)
@@ -293,10 +289,8 @@ class _Sizer:
         return found
 
     def size(self, length: int, held: int, batched: int, cap: int | None = None, asked: tuple[int, int] | None = None) -> _Trial:
-        """One trial: what is left of the budget, and why.
-
-        Without a cap of its own it is that of the sequences. `asked` are the length and the cap that the workload needs, where these are more.
-        """
+        """One trial: what is left of the budget, and why. Without a cap of its own it is that of the sequences. `asked` are the length and
+        the cap that the workload needs, where these are more."""
         cap = held if cap is None else cap
         if self.covers and cap > batched:  # no step runs more sequences than it has tokens
             cap = batched

@@ -1,7 +1,6 @@
-"""What `deploy.extra_args` and `deploy.env` may not do, or only with a warning: the one list that every way in passes through.
-
-Floor 5, pure. The list is data (`rules/facts/gates.yaml`); it is read only for specs that have one of the two. Every spelling of an
-option counts, at any version: aliases, what switches it off, underscores for dashes, the variable that says the same."""
+"""What `deploy.extra_args` and `deploy.env` may not do, or only with a warning: the one list that every way in passes through. Floor 5,
+pure. The list is data (`rules/facts/gates.yaml`); it is read only for specs that have one of the two. Every spelling of an option counts,
+at any version: aliases, what switches it off, underscores for dashes, the variable that says the same."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Weights that a job of the plan makes: whether there is a tool for it, and which.
-
-Floor 5, pure. Which tool, and what it looks at, is said by the rows of `quantize`; the spec's own `quantize` goes first."""
+"""Weights that a job of the plan makes: whether there is a tool for it, and which. Floor 5, pure. Which tool, and what it looks at, is said
+by the rows of `quantize`; the spec's own `quantize` goes first."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from generator.record import dataclass
 from generator.rulebook.table import Facts, Row
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Method, Quantizer
+    from generator.rulebook.sections import Method
 
 MADE = "made"
 SIXTEEN_BIT_GGUF = ("gguf-bf16", "gguf-f16")
@@ -38,9 +37,8 @@ class Made:
 
 
 def comes_last(rows: list[Row]) -> bool:
-    """Whether what a job would have to make is taken only where nothing else works, so that it need not be looked at before.
-
-    That is so where the first preference puts `made` behind every other origin of weights."""
+    """Whether what a job would have to make is taken only where nothing else works, so that it need not be looked at before. That is so
+    where the first preference puts `made` behind every other origin of weights."""
     order = rows[0].order if rows else None
     if order is None or order[0] != "weights.origin" or MADE not in order[1]:
         return False
@@ -61,24 +59,20 @@ def values_for(context: Context, engine: Engine, method: str, names: Facts) -> M
     values = collected("quantize", names, {}, book, engine.version)[0]
     name = str(asked(context).get("tool") or values.get("quantize_tool") or "")
     tool = book.section("quantizers").get(name)
-    if tool is None or not _makes(tool, name, method, book.section("methods")[method], context):
+    if tool is None:
         return None
-    if name == "ollama" and engine.name != "ollama":  # it quantises as it creates: no file is left for others
-        return None
-    if gguf_source(context) and name not in TOOLS_OF_GGUF:
-        return None
-    return {**values, "quantize_tool": name}
+    if name in TOOLS_OF_GGUF:
+        makes = book.section("methods")[method]["family"] == "gguf" and (name != "ollama" or method in tool["types"])
+        makes = makes and (name != "ollama" or engine.name == "ollama")  # it quantises as it creates: no file is left for others
+    else:
+        makes = method in tool["makes"] and context.model.architecture.model_type not in (tool["makes"][method].get("not_for") or ())
+        makes = makes and not gguf_source(context)
+    return {**values, "quantize_tool": name} if makes else None
 
 
 def gguf_source(context: Context) -> bool:
     """Whether the model itself is a GGUF file in 16 bits, from which others can be made."""
     return context.model.own_method in SIXTEEN_BIT_GGUF and bool(context.spec.model.gguf)
-
-
-def _makes(tool: Quantizer, name: str, method: str, entry: Method, context: Context) -> bool:
-    if name in TOOLS_OF_GGUF:
-        return entry["family"] == "gguf" and (name != "ollama" or method in tool["types"])
-    return method in tool["makes"] and context.model.architecture.model_type not in (tool["makes"][method].get("not_for") or ())
 
 
 def can_be_source(context: Context) -> bool:

@@ -1,6 +1,5 @@
-"""What the lock chose for a spec stays while it works: a newer catalogue or tool says what it would choose, and moves nothing.
-
-Floor 5, pure."""
+"""What the lock chose for a spec stays while it works: a newer catalogue or tool says what it would choose, and moves nothing. Floor 5,
+pure."""
 
 from __future__ import annotations
 
@@ -48,9 +47,8 @@ def _said(candidate: Candidate, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def held(spec: DeploymentSpec, free: Outcome, choice: Choice, decided: Callable[[Mapping[str, object]], Outcome]) -> Outcome:
-    """The outcome of what the lock chose, where it still works; else `free`, with the rows that are against it.
-
-    `free` is decided without the lock, `decided` gives the outcome within a decision and its settings."""
+    """The outcome of what the lock chose, where it still works; else `free`, with the rows that are against it. `free` is decided without
+    the lock, `decided` gives the outcome within a decision and its settings."""
     if choice.question not in ("", question_of(spec)):
         return free
     found = free.plan.choice

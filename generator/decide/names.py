@@ -1,6 +1,5 @@
-"""The values of the vocabulary's names, stage by stage.
-
-Floor 5, pure. Each function gives the names of its stage; the caller lays them over those of the stages before."""
+"""The values of the vocabulary's names, stage by stage. Floor 5, pure. Each function gives the names of its stage; the caller lays them
+over those of the stages before."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from generator.facts.hubs import known_on, way_of
 from generator.facts.model import Checkpoint
 from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
-from generator.facts.registry import needs_code, source_of, standing
+from generator.facts.registry import needs_code, standing
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS, first_source
@@ -44,68 +43,33 @@ def spec_names(context: Context) -> tuple[SpecNames, Sources]:
     architecture = model.architecture
     hardware, deploy = spec.hardware, spec.deploy
     names: SpecNames = {
-        "profile": workload.profile,
-        "goal": workload.goal,
-        "concurrency": workload.concurrency,
-        "input_tokens": workload.input_tokens,
-        "output_tokens": workload.output_tokens,
-        "max_context": workload.max_context,
+        "profile": workload.profile, "goal": workload.goal, "concurrency": workload.concurrency, "input_tokens": workload.input_tokens,
+        "output_tokens": workload.output_tokens, "max_context": workload.max_context,
         "context.beyond_model": 0 < max(architecture.max_context, architecture.yarn_context) < workload.max_context,
-        "context.extended": context.extension is not None,
-        "context.factor": context.extension and context.extension.factor,
-        "context.original": context.extension and context.extension.original,
-        "context.too_short": workload.tokens > workload.max_context,
+        "context.extended": context.extension is not None, "context.factor": context.extension and context.extension.factor,
+        "context.original": context.extension and context.extension.original, "context.too_short": workload.tokens > workload.max_context,
         "pinned": frozenset(spec.pin),
-        "gpu": gpu.name if gpu.listed else None,
-        "gpu.vendor": gpu.vendor,
-        "gpu.architecture": gpu.architecture,
-        "gpu.computes": gpu.computes,
-        "gpu.bf16": "bf16" in gpu.computes,
-        "gpu.capacity_gib": gpu.capacity_gib,
-        "gpu.capacity_basis": gpu.basis,
-        "gpu.unified": gpu.unified and gpu.vendor != "cpu",
-        "gpu.interconnect": gpu.interconnect,
-        "gpu.listed": gpu.listed,
-        "gpu.slice": hardware.mig is not None,
-        "gpu.shared": gpu.device.card > 0,
-        "gpus.unequal": bool(gpu.sizes),
-        "gpus.left_out": max(0, cards_of(hardware.gpus) - context.gpus),
-        "gpus": context.gpus,
-        "gpus_per_node": hardware.gpus_per_node,
-        "nodes": hardware.nodes,
-        "expose.loopback": is_loopback(deploy.get("host", "127.0.0.1")),
-        "expose.api_key": "api_key_from" in deploy,
-        "model": model.listed,
-        "model.tags": model.tags,
-        "model.basis": model.basis,
-        "model.billion": model.billion,
-        "model.size_known": model.basis != "fallback",
-        "model.family": model.family,
-        "model.moe": architecture.moe,
-        "model.mla": architecture.mla,
-        "model.hybrid": architecture.hybrid,
-        "model.multimodal": architecture.multimodal,
-        "model.encoder": architecture.two_way,
-        "serve.images": spec.serve.get("images"),
-        "task": context.task,
-        "speculative": context.speculation.method if context.speculation else "off",
+        "gpu": gpu.name if gpu.listed else None, "gpu.vendor": gpu.vendor, "gpu.architecture": gpu.architecture,
+        "gpu.computes": gpu.computes, "gpu.bf16": "bf16" in gpu.computes, "gpu.capacity_gib": gpu.capacity_gib,
+        "gpu.capacity_basis": gpu.basis, "gpu.unified": gpu.unified and gpu.vendor != "cpu", "gpu.interconnect": gpu.interconnect,
+        "gpu.listed": gpu.listed, "gpu.slice": hardware.mig is not None, "gpu.shared": gpu.device.card > 0,
+        "gpus.unequal": bool(gpu.sizes), "gpus.left_out": max(0, cards_of(hardware.gpus) - context.gpus), "gpus": context.gpus,
+        "gpus_per_node": hardware.gpus_per_node, "nodes": hardware.nodes,
+        "expose.loopback": is_loopback(deploy.get("host", "127.0.0.1")), "expose.api_key": "api_key_from" in deploy,
+        "model": model.listed, "model.tags": model.tags, "model.basis": model.basis, "model.billion": model.billion,
+        "model.size_known": model.basis != "fallback", "model.family": model.family, "model.moe": architecture.moe,
+        "model.mla": architecture.mla, "model.hybrid": architecture.hybrid, "model.multimodal": architecture.multimodal,
+        "model.encoder": not architecture.caches, "serve.images": spec.serve.get("images"),
+        "task": context.task, "speculative": context.speculation.method if context.speculation else "off",
         "speculative.assumed": context.speculation is not None and context.speculation.assumed,
         "adapters": len(spec.serve.get("adapters") or ()),
-        "model.dtype": architecture.dtype,
-        "model.chat": model.chat,
-        "model.licence": model.licence,
-        "model.gated": model.gated,
-        "model.needs_remote_code": model.needs_remote_code,
-        "model.hub": None if spec.model.local else spec.model.elsewhere or HUGGING_FACE,
+        "model.dtype": architecture.dtype, "model.chat": model.chat, "model.licence": model.licence, "model.gated": model.gated,
+        "model.needs_remote_code": model.needs_remote_code, "model.hub": None if spec.model.local else spec.model.elsewhere or HUGGING_FACE,
         "model.revision_given": spec.model.revision is not None,
-        "quantize.act_order": bool((spec.quantize or {}).get("desc_act")),
-        "trust_remote_code": bool(deploy.get("trust_remote_code")),
-        "served_name": deploy.get("served_name") or spec.name,
-        "served_name.blanks": " " in (deploy.get("served_name") or ""),
-        "host": deploy.get("host", "127.0.0.1"),
-        "lock.state": None,
-        "lock.says": None,
-    }
+        "quantize.act_order": bool((spec.quantize or {}).get("desc_act")), "trust_remote_code": bool(deploy.get("trust_remote_code")),
+        "served_name": deploy.get("served_name") or spec.name, "served_name.blanks": " " in (deploy.get("served_name") or ""),
+        "host": deploy.get("host", "127.0.0.1"), "lock.state": None, "lock.says": None,
+    }  # fmt: skip
     sources: Sources = {name: gpu.source for name in names if name == "gpu" or name.startswith("gpu.")}
     sources |= {name: model.source for name in names if name == "model" or name.startswith("model.")}
     names.update({name: spec.labels.get(name.removeprefix(LABELS)) for name in context.book.labels})  # type: ignore[typeddict-item]  # a rule set declares them
@@ -142,7 +106,7 @@ def pair_names(
         "weights.gated": _gated(context, checkpoint),
         "weights.on_hub": on_hub,
     }
-    registry = source_of(book, engine)
+    registry = first_source(book.section("registry").get(engine.name, {}).get("source"))
     hub = first_source(way_of(engine.facts, elsewhere).get("source"))
     known = {"support": source, "engine.loads_hub": hub, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
     return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
@@ -165,25 +129,15 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
     limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.spec.pin.get("quantization")
     dtype = dtype_of(context, method)
     names: MethodNames = {
-        "method": method,
-        "method.family": entry["family"],
-        "method.bits": entry["weight_bits"],
-        "method.pinned": wanted is not None and pin_accepts(wanted, method),
-        "method.imatrix": mixture.get("imatrix") == "required",
-        "method.as_published": experts is not None and mixture.get("experts", {}).get("type") == experts,
-        "dtype": dtype,
+        "method": method, "method.family": entry["family"], "method.bits": entry["weight_bits"],
+        "method.pinned": wanted is not None and pin_accepts(wanted, method), "method.imatrix": mixture.get("imatrix") == "required",
+        "method.as_published": experts is not None and mixture.get("experts", {}).get("type") == experts, "dtype": dtype,
         "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
         "quality.loss": quality.value,
         "quality.loss_steps": None if quality.value is None else int(max(0.0, quality.value) / context.book.number("quality.level")),
         "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
-    }
+    }  # fmt: skip
     return names, quality
-
-
-def back_end_of(context: Context, engine: Engine) -> str | None:
-    """What computes in the engine: the pinned back end, else the first that this hardware can use; None where there is no such choice."""
-    ends = back_ends_of(engine.facts, context.book.section("architectures")[context.gpu.architecture])
-    return context.pinned("back_end") or next(iter(ends), None)
 
 
 @remembered
@@ -191,17 +145,15 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
     """What a pair's names say of its engine alone; the same for all its methods."""
     least, loads = context.model.min_version.get(engine.name), standing(context.book, engine, context.model)
     found = speculation_for(context, engine)
+    # what computes: the pinned back end, else the first that this hardware can use; None where there is no such choice
+    ends = back_ends_of(engine.facts, context.book.section("architectures")[context.gpu.architecture])
     return {
-        "engine": engine.name,
-        "engine.back_end": back_end_of(context, engine),
-        "engine.status": engine.facts["status"],
-        "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"],
-        "engine.version_listed": engine.listed,
+        "engine": engine.name, "engine.back_end": context.pinned("back_end") or next(iter(ends), None), "engine.status": engine.facts["status"],
+        "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"], "engine.version_listed": engine.listed,
         "engine.whole_prompts": engine.whole_prompts(context.model.architecture),
         "engine.below_safe": "safe_from" in engine.facts and version_key(engine.version) < version_key(engine.facts["safe_from"]),
         "engine.too_old": loads == "newer" or (least is not None and version_key(engine.version) < version_key(least)),
-        "engine.dropped": loads == "older",
-        "engine.lacks_model": loads == "never",
+        "engine.dropped": loads == "older", "engine.lacks_model": loads == "never",
         "engine.needs_remote_code": needs_code(context.book, engine, context.model),
         "engine.pinned": context.spec.pin.get("engine") == engine.name,
         "engine.speculates": found is None or (word_of(engine, found.method) is not None and (found.same_vocabulary or "gguf" in engine.facts["formats"])),
@@ -212,7 +164,7 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
         "tools.template": context.model.tool_template.get(engine.name),
-    }
+    }  # fmt: skip
 
 
 def dtype_of(context: Context, method: str) -> str:

@@ -52,16 +52,17 @@ class Placement(NamedTuple):
 def partly_offloaded(
     context: Context, pair: Pair, layout: Layout, base: Mapping[str, object], kv_bits: float, numbers: Numbers, beside: int = 0
 ) -> Fitted | None:
-    """The settings nearest to what is asked for that cost few bytes of the host; None where that is no way to run the model.
-
-    `beside` are bytes that the first GPU holds besides."""
+    """The settings nearest to what is asked for that cost few bytes of the host; None where that is no way to run the model. `beside` are
+    bytes that the first GPU holds besides."""
     memory, pinned = context.spec.hardware.host_memory_gib, context.pinned("cpu_experts")
-    spread = bool(context.gpu.sizes)
-    if (memory is None and not pinned and not spread) or not _can(context, pair.engine, layout):
+    spread, gpu = bool(context.gpu.sizes), context.gpu
+    if (memory is None and not pinned and not spread) or gpu.vendor in ("cpu", "apple") or gpu.unified:
+        return None
+    if layout.replicas > 1 or not pair.engine.has("gpu_layers"):
         return None
     beside += projector_bytes(context, pair.engine, pair.checkpoint)
     room = _Room(context, pair.engine, layout, gguf_of(context, pair.method, pair.made), numbers, beside)
-    wish = wish_of(context, pair.engine.name, layout, base, numbers)
+    wish = wish_of(context, pair.engine, layout, base, numbers)
     loads = [Load(length, sequences, batched, kv_bits) for length, sequences, batched in trials(wish)]
     load, one = loads[-1], room.placed(loads[-1])
     fits = one is not None and room.has(one, memory)
@@ -127,9 +128,8 @@ def host_tenths(context: Context, read: float) -> int:
 
 
 class _Held(NamedTuple):
-    """Bytes of weights and cache on the fullest GPU, of the cache of one token, and how the layers are split if not evenly.
-
-    `card` is that GPU's place among unequal ones."""
+    """Bytes of weights and cache on the fullest GPU, of the cache of one token, and how the layers are split if not evenly. `card` is that
+    GPU's place among unequal ones."""
 
     weights: int
     cache: int
@@ -139,9 +139,8 @@ class _Held(NamedTuple):
 
 
 def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: Load, rooms: Sequence[float], first: int = 0) -> _Held:
-    """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones.
-
-    `first` are bytes of the weights that lie on the first GPU whatever the split."""
+    """The fullest GPU with the layers split so that it holds least of its room; with fewer than all layers it is the last ones. `first` are
+    bytes of the weights that lie on the first GPU whatever the split."""
     rooms = [max(1.0, rooms[0] - first), *rooms[1:]]
     count, cells = len(sizes.layers), cost.bytes_for(load.max_model_len, load.max_num_seqs)
     weights = (*sizes.without(experts)[max(0, count - layers + 1) :], sizes.output)
@@ -153,11 +152,6 @@ def _evened(sizes: GgufSizes, layers: int, experts: int, cost: CacheCost, load: 
         start += many
     _, here, cached, card = max(found)
     return _Held(here, of_layers(cells, cached + 1, count, 1), ceil_div(cost.bytes_per_token * cached, count), split, card)
-
-
-def _can(context: Context, engine: Engine, layout: Layout) -> bool:
-    gpu = context.gpu
-    return gpu.vendor not in ("cpu", "apple") and not gpu.unified and engine.has("gpu_layers") and layout.replicas == 1
 
 
 class _Room:

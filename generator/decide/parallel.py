@@ -11,23 +11,26 @@ from generator.facts.model import Checkpoint
 from generator.quantity import GIB, version_key
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
-from generator.sizing.split import Cuts, cuts
+from generator.sizing.tensors import Cuts, cuts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import LayoutNames
 
 
 class Units(NamedTuple):
-    """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none.
-
-    `padded` are lengths that the maker of the checkpoint rounded up, `wide` the roles that it left in 16 bits.
-    `tables` are bytes in the host's memory for each copy."""
+    """What may not be cut: the group of weights that shares a scale, the rows of an FP8 block; None where there are none. `padded` are
+    lengths that the maker of the checkpoint rounded up, `wide` the roles that it left in 16 bits. `tables` are bytes in the host's memory
+    for each copy."""
 
     group: int | None
     block: int | None
     padded: tuple[tuple[int, int], ...]
     wide: frozenset[str]
     tables: int
+
+
+UNCUT = Units(None, None, (), frozenset(), 0)
+"""Of what may be cut everywhere."""
 
 
 def units_of(context: Context, engine: Engine, method: str, checkpoint: Checkpoint | None) -> Units:
@@ -54,9 +57,8 @@ def arranged(context: Context, engine: Engine, layout: Layout, units: Units) -> 
 
 
 def with_experts(context: Context, engine: Engine, layout: Layout, units: Units) -> Layout:
-    """The layout with expert parallelism where cutting the experts would break their groups or blocks.
-
-    Whole experts are spread over the GPUs instead, if their number divides."""
+    """The layout with expert parallelism where cutting the experts would break their groups or blocks. Whole experts are spread over the
+    GPUs instead, if their number divides."""
     architecture, parts = context.model.architecture, layout.tensor_parallel
     if parts == 1 or layout.expert_parallel or context.pinned("expert_parallel") is False:
         return layout
@@ -86,18 +88,13 @@ def _blocks(context: Context, layout: Layout, units: Units) -> bool:
     return heads * architecture.head_dim % units.block == 0
 
 
-def _attention_ranks(engine: Engine) -> bool:
-    """Whether this version has attention in data-parallel ranks with shared experts."""
-    entry = engine.facts.get("attention_ranks")
-    return entry is not None and version_key(engine.version) >= version_key(entry["since"])
-
-
 def layout_names(context: Context, engine: Engine, layout: Layout, units: Units) -> LayoutNames:
     """Names of the stage `layout`."""
     architecture, memory = context.model.architecture, context.spec.hardware.host_memory_gib
     parts, used = layout.tensor_parallel, layout.gpus * layout.replicas
     heads, kv_heads = architecture.attention_heads, architecture.kv_heads
     facts, nodes = engine.facts.get("copies") or {}, context.spec.hardware.nodes
+    ranks = engine.facts.get("attention_ranks")
     copies = facts.get("moe" if architecture.moe else "dense")
     apart = copies == "processes" and version_key(engine.version) >= version_key(facts.get("processes_since") or engine.version)
     return {
@@ -110,7 +107,7 @@ def layout_names(context: Context, engine: Engine, layout: Layout, units: Units)
         "data_parallel": layout.data_parallel,
         "parallel.ranks": layout.ranks,
         "parallel.experts_divide": not layout.expert_parallel or (architecture.experts > 0 and architecture.experts % layout.ranks == 0),
-        "engine.attention_ranks": _attention_ranks(engine),
+        "engine.attention_ranks": ranks is not None and version_key(engine.version) >= version_key(ranks["since"]),
         "parallel.heads_divide": not heads or heads % parts == 0,
         "parallel.kv_heads_repeat": bool(kv_heads) and not architecture.mla and kv_heads % parts != 0,
         "parallel.groups_divide": _groups(context, layout, units),

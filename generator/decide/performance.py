@@ -16,9 +16,8 @@ from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row
 from generator.sizing.footprint import Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, compared, estimate, most_within
-from generator.throughput.hardware import hardware_shape
 from generator.throughput.local import packing_of
-from generator.throughput.model import cache_traffic, model_shape
+from generator.throughput.model import cache_traffic, hardware_shape, model_shape
 from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, Speed, Split
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -187,18 +186,13 @@ class Speeds:
 
     def comparable(self, one: Ranked) -> Facts | None:
         """An estimate by which a candidate may be preferred to another; None where there is none."""
-        found = self._values(one.candidate)
-        return None if found is None else dict(zip(NAMES, found, strict=True))
-
-    def _values(self, candidate: Candidate) -> tuple[float, float, float | None] | None:
+        candidate = one.candidate
         if candidate.performance is not None:
-            speed = candidate.speed
-            return speed and (speed.output_tokens_per_second.value, speed.tpot_ms.value, speed.ttft_ms.value if speed.ttft_ms else None)
+            return self.names_of(candidate) if candidate.speed else None
         if candidate.memory is None or self.calibration is None:
             return None
-        setting = self.setting(candidate)
-        found = compared(setting, self.demand(candidate), self.calibration)
-        return found and (found.output_tokens_per_second, found.tpot_ms, found.ttft_ms)
+        found = compared(self.setting(candidate), self.demand(candidate), self.calibration)
+        return found and dict(zip(NAMES, (found.output_tokens_per_second, found.tpot_ms, found.ttft_ms), strict=True))
 
     def promised(self, candidate: Candidate) -> Candidate:
         """A candidate that will be shown, with the concurrency at which its objectives still hold."""

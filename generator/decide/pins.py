@@ -1,6 +1,5 @@
-"""What the spec pins, labels and passes through: every word checked against the catalogue and the gates, all problems at once.
-
-Floor 5, pure."""
+"""What the spec pins, labels and passes through: every word checked against the catalogue and the gates, all problems at once. Floor 5,
+pure."""
 
 from __future__ import annotations
 

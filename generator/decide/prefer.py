@@ -6,7 +6,8 @@ against each other, and common errors cancel more the more two candidates have i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.plan import Candidate
@@ -103,10 +104,11 @@ class Contests:
         if index is None or self.estimated(best) is None:
             return best, []
         row, steps = self.rows[index], list[Step]()
-        level = [one for one in found if self.estimated(one) is not None]
+        level = list(found)
         for policy in self.rows[:index]:
             of_best, *each = scores(policy, [best.facts, *(one.facts for one in level)])
             level = [one for one, its in zip(level, each, strict=True) if its == of_best]
+        level = [one for one in level if self.estimated(one) is not None]
         while True:
             mine = self._figures(row.unbeaten, best)
             better = [
@@ -166,9 +168,8 @@ class Contests:
         return [one for one, value in zip(left, numbers, strict=True) if value <= min(numbers) * share]
 
     def _unbeaten(self, among: str, measures: Sequence[Rank], left: list[Ranked]) -> list[Ranked]:
-        """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty.
-
-        Without an estimate of each, all of them."""
+        """The candidates that no other beats: no worse in any measure and better in one, in an estimate beyond its uncertainty. Without an
+        estimate of each, all of them."""
         if any(self.estimated(one) is None for one in left):
             return left
         shares = self._shares(among, measures)
@@ -176,13 +177,10 @@ class Contests:
         return [one for one, mine in zip(left, figures, strict=True) if not any(_beats(its, mine, shares) for its in figures)]
 
     def _figures(self, measures: Sequence[Rank], one: Ranked) -> list[float]:
-        return [self._figure(measure, one) for measure in measures]
-
-    def _figure(self, measure: Rank, one: Ranked) -> float:
-        """A measure of a candidate, higher is better; one without a value is the worst."""
-        facts = self.estimated(one) or {} if measure.estimate else one.facts
-        value = facts.get(measure.name)
-        return (value if measure.higher else -value) if isinstance(value, int | float) else -_LAST
+        """Measures of a candidate, higher is better; one without a value is the worst."""
+        estimated = self.estimated(one) or {}
+        values = [(measure, (estimated if measure.estimate else one.facts).get(measure.name)) for measure in measures]
+        return [(value if measure.higher else -value) if isinstance(value, int | float) else -_LAST for measure, value in values]
 
     def _value(self, row: Row, one: Ranked) -> object:
         if row.rank is not None and row.rank.estimate:
@@ -200,6 +198,25 @@ class Contests:
 def criteria(table: Table, facts: Facts) -> list[Row]:
     """The rows whose `when` holds for this spec, in order."""
     return [row for row in table.rows if row.matches(facts)]
+
+
+def policy_of(rows: Sequence[Row]) -> list[Row]:
+    """The criteria before the first that reads an estimate. Of all candidates the winner is first by these, whatever the contests."""
+    return list(takewhile(lambda row: not row.unbeaten and not (row.rank and row.rank.estimate), rows))
+
+
+def least(policy: Sequence[Row], facts: Facts, names: Mapping[str, Mapping[str, object]] | None = None) -> list[float]:
+    """What each criterion gives a candidate, lower is better; with `names`, the vocabulary, the least that it can give where a fact is not
+    known yet: no number of things or flags is below 0."""
+    found = []
+    for row in policy:
+        name = row.rank.name if row.rank else row.order[0] if row.order else ""
+        if names is None or name in facts:
+            found += scores(row, [facts])
+        else:
+            counted = row.rank is None or (not row.rank.higher and names[name].get("unit") in ("count", "flag"))
+            found.append(0.0 if counted else -_LAST)
+    return found
 
 
 def order_of(table: Table, models: Sequence[Facts]) -> list[int]:

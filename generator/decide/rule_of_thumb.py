@@ -1,7 +1,5 @@
-"""The rule of thumb: what the handbook would say, shown beside every detailed plan.
-
-Floor 5, pure. memory = FP16 GB × bits / 16 × (1 + overhead), tokens/s = the GPU's base × the method's multiplier,
-ratio = bits / 32 (source `handbook`)."""
+"""The rule of thumb: what the handbook would say, shown beside every detailed plan. Floor 5, pure. memory = FP16 GB × bits / 16 × (1 +
+overhead), tokens/s = the GPU's base × the method's multiplier, ratio = bits / 32 (source `handbook`)."""
 
 from __future__ import annotations
 

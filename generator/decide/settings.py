@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from generator.decide.context import Context, set_value, trace_of
+from generator.decide.names import spec_names
 from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.plan import Trace, Value
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import LAYOUT, Facts
+from generator.rulebook.table import LAYOUT, SPEC, Facts
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import Sources
@@ -47,14 +48,15 @@ def collected(table: str, facts: Facts, sources: Sources, book: RuleBook, versio
 
 @remembered
 def fit_reads(book: RuleBook) -> tuple[str, ...]:
-    """The names that decide what the `fit` rows set."""
-    return tuple(name for name in book.tables["fit"].reads if book.stages[name] <= LAYOUT)
+    """The names that decide what the `fit` rows set, beside those of the spec."""
+    return tuple(name for name in book.tables["fit"].reads if SPEC < book.stages[name] <= LAYOUT)
 
 
 @remembered
 def fit_base(context: Context, version: str, read: tuple[object, ...]) -> Mapping[str, Value]:
     """What the `fit` rows set for an engine's version, by the values of `fit_reads`: many candidates have the same."""
-    base = collected("fit", dict(zip(fit_reads(context.book), read, strict=True)), {}, context.book, version)[0]
+    facts = {**spec_names(context)[0], **dict(zip(fit_reads(context.book), read, strict=True))}
+    base = collected("fit", facts, {}, context.book, version)[0]
     if context.pinned("enforce_eager") is not None:
         base["enforce_eager"] = context.pinned("enforce_eager")
     return base

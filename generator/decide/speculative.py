@@ -24,11 +24,9 @@ NEAR = 128
 
 
 class Speculation(NamedTuple):
-    """A draft proposes `tokens` at a time, and the model verifies them in one step.
-
-    `model` is the draft's repository, `gguf` its repository of GGUF files, `file` a file on this machine; all None where the checkpoint brings
-    the layers (`own`) or the text itself is the draft (ngram). `parameters` and `caches` are the draft's; `assumed`: its shape is not known,
-    and a typical one stands in."""
+    """A draft proposes `tokens` at a time, and the model verifies them in one step. `model` is the draft's repository, `gguf` its
+    repository of GGUF files, `file` a file on this machine; all None where the checkpoint brings the layers (`own`) or the text itself is
+    the draft (ngram). `parameters` and `caches` are the draft's; `assumed`: its shape is not known, and a typical one stands in."""
 
     method: str
     tokens: int
@@ -66,7 +64,7 @@ def speculation_of(spec: DeploymentSpec, model: Model, book: RuleBook) -> Specul
         heads = _heads(model, book)
         if not heads:
             raise fail("no-draft", f"{model.id} has no layers that predict several tokens; use draft, eagle3 or ngram", place)
-        return base._replace(own=True, parameters=sum(m.parameters for m in heads), caches=_last(model.architecture, 1))
+        return base._replace(own=True, parameters=sum(m.parameters for m in heads), caches=_last(model.architecture))
     if name is None:
         known = ", ".join(model.drafts) or "none"
         raise fail("no-draft", f"name the draft: serve: {{speculative: {{method: {method}, model: …}}}} (catalogued for {model.id}: {known})", place)
@@ -76,7 +74,7 @@ def speculation_of(spec: DeploymentSpec, model: Model, book: RuleBook) -> Specul
         return _small_model(base, model, str(name), book, place)
     exact = listed if fold(str(listed.get("id", ""))) == fold(str(name)) else {}
     parameters = int(1e9 * float(str(exact["billion"]))) if "billion" in exact else _typical(model.architecture)
-    caches = () if exact.get("shares_cache") else _last(model.architecture, 1)
+    caches = () if exact.get("shares_cache") else _last(model.architecture)
     return base._replace(parameters=parameters, caches=caches, assumed="billion" not in exact)
 
 
@@ -105,9 +103,8 @@ def config_of(engine: Engine, found: Speculation) -> str:
 
 
 def with_draft(architecture: ModelArchitecture, found: Speculation, pooled: bool) -> ModelArchitecture:
-    """The architecture with the draft's caches beside its own.
-
-    In a pool a sequence has a state for each token that a step verifies, to go back to (source `vllm-mamba-drafts`)."""
+    """The architecture with the draft's caches beside its own. In a pool a sequence has a state for each token that a step verifies, to go
+    back to (source `vllm-mamba-drafts`)."""
     times = 1 + found.tokens if pooled else 1
     kept = [
         replace(one, state_bytes=one.state_bytes * times, conv_values=one.conv_values * times, ssm_values=one.ssm_values * times)
@@ -121,10 +118,10 @@ def _heads(model: Model, book: RuleBook) -> tuple[Matrix, ...]:
     return model.architecture.unloaded if family is not None and family.mtp else ()
 
 
-def _last(architecture: ModelArchitecture, layers: int) -> tuple[CacheGroup, ...]:
-    """The cache of further layers like the model's own with attention to every token."""
+def _last(architecture: ModelArchitecture) -> tuple[CacheGroup, ...]:
+    """The cache of one further layer like the model's own with attention to every token."""
     kept = next((one for one in architecture.caches if one.kind in ("full", "latent")), None)
-    return () if kept is None else (replace(kept, layers=layers),)
+    return () if kept is None else (replace(kept, layers=1),)
 
 
 def _typical(architecture: ModelArchitecture) -> int:

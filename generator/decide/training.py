@@ -1,6 +1,5 @@
-"""A job that trains, distils or prunes: which method, what it takes on the spec's GPUs, and what its job.yaml says.
-
-Floor 5, pure. Unlike the jobs that make weights for a plan, these are asked for: no rule chooses them."""
+"""A job that trains, distils or prunes: which method, what it takes on the spec's GPUs, and what its job.yaml says. Floor 5, pure. Unlike
+the jobs that make weights for a plan, these are asked for: no rule chooses them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""`hardware.gpus`: unequal cards of one node. Each set of cards that makes sense is decided for itself, and the best is kept.
-
-Floor 5, pure but for the files that a spec names. The sets are the cards of each kind, on which every engine runs, and the fastest kinds
-together, down to all cards, over which llama.cpp and Ollama spread the layers by memory. So the estimate says whether a small card helps.
-"""
+"""`hardware.gpus`: unequal cards of one node. Each set of cards that makes sense is decided for itself, and the best is kept. Floor 5, pure
+but for the files that a spec names. The sets are the cards of each kind, on which every engine runs, and the fastest kinds together, down
+to all cards, over which llama.cpp and Ollama spread the layers by memory. So the estimate says whether a small card helps."""
 
 from __future__ import annotations
 
@@ -26,9 +24,8 @@ class _Kind(NamedTuple):
 
 
 def each_set(spec: DeploymentSpec, book: RuleBook) -> Iterator[DeploymentSpec]:
-    """The spec with each set of its cards, the largest sets first, the fastest cards of a set first.
-
-    Raises `InputError` for cards that are unknown, or of several makers."""
+    """The spec with each set of its cards, the largest sets first, the fastest cards of a set first. Raises `InputError` for cards that are
+    unknown, or of several makers."""
     kinds = sorted(_kinds(spec, book), key=lambda kind: (kind.gpu.bandwidth, kind.gpu.capacity_gib), reverse=True)
     together = [kinds[:count] for count in range(len(kinds), 1, -1)]
     alone = sorted(([kind] for kind in kinds), key=lambda one: -one[0].gpu.capacity_gib * len(one[0].numbers))

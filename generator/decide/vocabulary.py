@@ -1,7 +1,6 @@
-"""The names that rules may read, typed by the stage at which each gets its value; `rules/vocabulary.yaml` declares them.
-
-Floor 5, for type checks only: imported under `TYPE_CHECKING`, as every start would pay for building the types. Whoever makes or reads a
-name by its literal is checked by mypy, and a test holds these types against the declarations. A value of None is `unknown` to a row."""
+"""The names that rules may read, typed by the stage at which each gets its value; `rules/vocabulary.yaml` declares them. Floor 5, for type
+checks only: imported under `TYPE_CHECKING`, as every start would pay for building the types. Whoever makes or reads a name by its literal
+is checked by mypy, and a test holds these types against the declarations. A value of None is `unknown` to a row."""
 
 
 from __future__ import annotations
@@ -51,21 +50,14 @@ LayoutNames = TypedDict("LayoutNames", {
     "engine.splits_layers": bool, "engine.replicates": bool, "engine.replicates_apart": bool, "engine.spans_nodes": bool,
 })  # fmt: skip
 
-BesideNames = TypedDict("BesideNames", {
+TargetNames = TypedDict("TargetNames", {
     "speculative.config": str | None, "speculative.word": str | None, "speculative.draft": str | None,
     "speculative.draft_gguf": str | None, "speculative.draft_file": str | None, "speculative.tokens": int | None, "speculative.verified": int | None,
     "adapters.modules": tuple[str, ...], "adapters.files": str | None, "adapters.rank": int, "adapters.slots": int,
-})  # fmt: skip
-
-_TargetNames = TypedDict("_TargetNames", {
     "engine.settings": frozenset[str], "checkpoint": str, "gguf.hub": str | None, "gguf.path": str | None, "gguf.is_local": bool,
     "revision": str | None, "weights.pinned": bool, "has_revision": bool, "port": int, "tool_call_parser": str | None,
     "reasoning_parser": str | None, "tokenizer_mode": str | None, "reasoning.parser": bool, "config.overrides": str | None,
 })  # fmt: skip
-
-
-class TargetNames(_TargetNames, BesideNames):
-    """What is loaded: names that every layout of a pair has in common."""
 
 
 FitNames = TypedDict("FitNames", {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from generator.architecture.shape import ModelArchitecture, Stored
+from generator.architecture.shape import ModelArchitecture
 from generator.decide.context import Context
 from generator.decide.job_weights import Made
 from generator.decide.speculative import speculation_for, with_draft
@@ -15,7 +15,7 @@ from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import GgufSizes, fullest, gguf_sizes, gguf_weights, places, stored_sizes
+from generator.sizing.gguf import GgufSizes, fullest, gguf_sizes, places, stored_sizes
 from generator.sizing.weights import checkpoint_bytes, weight_bytes, weight_parts
 from generator.spec.deployment import is_path
 
@@ -28,22 +28,16 @@ _UNKNOWN = 9.0
 
 
 def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Checkpoint | None = None, made: Made | None = None) -> int:
-    """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out.
-
-    A published `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it
-    says of them, matrix by matrix. A GGUF whose header is known is what that says, tensor by tensor."""
+    """Bytes of the weights; where a file's header gave its exact size, the formula only says how they are shared out. A published
+    `checkpoint` has its own group size and keeps what its maker left wide; weights that a job makes are what it says of them, matrix by
+    matrix. A GGUF whose header is known is what that says, tensor by tensor."""
     architecture, model = context.model.architecture, context.model
     entry = _as_published(context, method, checkpoint)
-    if made is not None:
-        if made.layout != "gguf":
-            return weight_bytes(made.architecture, {}, layout, capability=_capability(context))
-        return gguf_weights(architecture, made.method, context.book.section("ggml_types"), layout, cpu=context.gpu.holds_everything)
     if entry["family"] == "gguf":
-        types = context.book.section("ggml_types")
-        tensors, exact = _file_of(context, method)
-        if tensors:
-            return fullest(stored_sizes(architecture.layers, tensors), layout, cpu=context.gpu.holds_everything)
-        return gguf_weights(architecture, entry, types, layout, cpu=context.gpu.holds_everything, exact=exact)
+        sizes, exact = _gguf(context, method, made)
+        return fullest(sizes, layout, context.gpu.holds_everything, exact)
+    if made is not None:
+        return weight_bytes(made.architecture, {}, layout, capability=_capability(context))
     own = method == model.own_method or (model.own_method is None and entry["family"] == "float")
     exact = architecture.tensor_bytes if own else checkpoint.size if checkpoint is not None and checkpoint.exact else 0
     size = weight_bytes(architecture, entry, layout, capability=_capability(context))
@@ -52,9 +46,8 @@ def weights_on_gpu(context: Context, method: str, layout: Layout, checkpoint: Ch
 
 @remembered
 def served(context: Context, engine: Engine) -> Context:
-    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out.
-
-    Lookup tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own."""
+    """The context as the engine loads the model: without its tower where the spec wants no images and this version leaves it out. Lookup
+    tables count on the GPU unless this version keeps them in the host's memory, and that is not the GPU's own."""
     since = (engine.facts.get("tables_in_host") or {}).get(context.gpu.vendor)
     tables = tuple(m for m in context.model.architecture.matrices if m.role == "lookup")
     if tables and since and version_key(engine.version) >= version_key(since) and not context.gpu.unified:
@@ -121,23 +114,22 @@ def _tower_bytes(architecture: ModelArchitecture) -> int:
 
 def gguf_of(context: Context, method: str, made: Made | None = None) -> GgufSizes:
     """Bytes of a GGUF by place: of the file that a job makes, as a header says, else of the method applied to the model, scaled to a known size."""
-    types = context.book.section("ggml_types")
+    sizes, exact = _gguf(context, method, made)
+    return sizes.scaled(exact)
+
+
+def _gguf(context: Context, method: str, made: Made | None) -> tuple[GgufSizes, int]:
+    """The same as the formula has it, and the bytes that the file is known to have (0: not known, or told by its header tensor by tensor)."""
+    types, model = context.book.section("ggml_types"), context.model
     if made is not None:
-        return gguf_sizes(made.architecture, made.method, types)
-    architecture = context.model.architecture
-    tensors, exact = _file_of(context, method)
-    if tensors:
-        return stored_sizes(architecture.layers, tensors)
-    return gguf_sizes(architecture, context.book.section("methods")[method], types).scaled(exact)
-
-
-def _file_of(context: Context, method: str) -> tuple[tuple[Stored, ...], int]:
-    """The tensors and the bytes of the GGUF that is loaded, as far as they are known: the model's own, or the checkpoint of the method."""
-    model = context.model
-    if method == model.own_method:
-        return model.architecture.stored, model.architecture.tensor_bytes
+        return gguf_sizes(made.architecture, made.method, types), 0
     found = model.checkpoints.get(method)
-    return (found.tensors, found.size) if found else ((), 0)
+    tensors, exact = (found.tensors, found.size) if found else ((), 0)
+    if method == model.own_method:
+        tensors, exact = model.architecture.stored, model.architecture.tensor_bytes
+    if tensors:
+        return stored_sizes(model.architecture.layers, tensors), 0
+    return gguf_sizes(model.architecture, context.book.section("methods")[method], types), exact
 
 
 def parts_on_gpu(

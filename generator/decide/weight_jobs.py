@@ -20,7 +20,7 @@ from generator.quantize.recipe import ignored, made_architecture, not_said, quan
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.sizing.gguf_overrides import read_overrides
-from generator.sizing.split import cuts
+from generator.sizing.tensors import cuts
 from generator.sizing.weights import checkpoint_bytes
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -41,7 +41,9 @@ def _made(context: Context, method: str, said: tuple[tuple[str, object], ...], g
     own = asked(context)
     if name in TOOLS_OF_GGUF:
         entry = _overridden(context, entry)
-        if _asks_for_matrix(entry, book.section("methods")):
+        # types that the quantiser refuses without an importance matrix, where one was set by hand
+        refused = {kind["gguf"]["base"].lower() for kind in book.section("methods").values() if (kind.get("gguf") or {}).get("imatrix") == "required"}
+        if any(str(kind).lower() in refused for kind in ((entry.get("gguf") or {}).get("overrides") or {}).values()):
             values = {**values, "imatrix": True}
         return Made(name, values, entry, architecture, "gguf")
     wide = wide_of(entry, tool, architecture, own)
@@ -67,12 +69,6 @@ def _overridden(context: Context, entry: Method) -> Method:
         place = context.spec.document.place(("quantize", "tensor_types"))
         raise InputError([Problem(p.code, p.message, p.place or place) for p in error.problems]) from None
     return entry
-
-
-def _asks_for_matrix(entry: Method, methods: Mapping[str, Method]) -> bool:
-    """Whether a type that was set by hand is one that the quantiser refuses without an importance matrix."""
-    refused = {method["gguf"]["base"].lower() for method in methods.values() if (method.get("gguf") or {}).get("imatrix") == "required"}
-    return any(str(kind).lower() in refused for kind in ((entry.get("gguf") or {}).get("overrides") or {}).values())
 
 
 @remembered

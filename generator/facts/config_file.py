@@ -1,6 +1,5 @@
-"""A model's `config.json` as engines read it: with ModelOpt's `hf_quant_config.json` beside it, and Python's numbers.
-
-Floor 3; reads these two files."""
+"""A model's `config.json` as engines read it: with ModelOpt's `hf_quant_config.json` beside it, and Python's numbers. Floor 3; reads these
+two files."""
 
 from __future__ import annotations
 
@@ -14,9 +13,8 @@ QUANT_FILE = "hf_quant_config.json"
 
 
 def read_config(path: Path, allowed: Callable[[Path], Path] | None = None) -> Mapping[str, object]:
-    """The config at `path`, with the quantization that the file beside it names; `allowed` raises where that file may not be read.
-
-    Python writes `Infinity` and `NaN` into JSON, and published configs hold them; in other files they are errors."""
+    """The config at `path`, with the quantization that the file beside it names; `allowed` raises where that file may not be read. Python
+    writes `Infinity` and `NaN` into JSON, and published configs hold them; in other files they are errors."""
     config, beside = read_json(path, constants=True), path.with_name(QUANT_FILE)
     if not beside.is_file():
         return config

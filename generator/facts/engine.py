@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from generator.quantity import version_key
+from generator.quantity import in_span, version_key
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook, file_format
 from generator.rulebook.matrix import Statement, cell_of
@@ -69,7 +69,10 @@ class Engine:
     def spelling(self, setting: str) -> Mapping[str, Any] | None:
         """The entry of `flags` that holds for this version; None where there is none."""
         if setting not in self._spelled:
-            self._spelled[setting] = self._look_up(setting)
+            key, spans = version_key(self.version), self.facts["flags"].get(setting, ())
+            # of a version that is not listed only the end of a span is looked at
+            held = (dict(span) for span in spans if in_span(span if self.listed else {"until": span.get("until")}, key))
+            self._spelled[setting] = next(held, None)
         return self._spelled[setting]
 
     def longest_context(self, architecture: ModelArchitecture) -> int:
@@ -95,14 +98,6 @@ class Engine:
                 found += [(name, entry["as"]) for name in entry["numbers"]]
         return tuple(found)
 
-    def _look_up(self, setting: str) -> Mapping[str, object] | None:
-        key = version_key(self.version)
-        for entry in self.facts["flags"].get(setting, ()):
-            since, until = entry.get("since"), entry.get("until")
-            if (since is None or version_key(since) <= key or not self.listed) and (until is None or key < version_key(until)):
-                return dict(entry)
-        return None
-
 
 def resolve_engine(name: str, version: str | None, book: RuleBook) -> Engine:
     """An engine at a version, its default one if none is asked for; one book gives the same object again."""
@@ -126,7 +121,6 @@ def support_of(book: RuleBook, engine: Engine, key: str, architecture: str, shap
 
 def back_ends_of(engine: Mapping[str, Any], architecture: Architecture) -> dict[str, str]:
     """The back ends of an engine (its facts) that hardware can use, in the order in which they are tried, with the class of speeds of each.
-
     Empty for an engine that has no such choice."""
     own, known = architecture["back_end"], engine.get("back_ends") or ()
     ends = architecture.get("back_ends") or {own.partition("_")[0]: own}
@@ -139,9 +133,8 @@ KV_SETTINGS = ("kv_cache_dtype", "cache_type_k")
 
 @remembered
 def kv_support_of(book: RuleBook, engine: Engine, dtype: str, architecture: str, shapes: frozenset[str] = frozenset()) -> tuple[str, str | None]:
-    """The cell of the matrix engine × type of KV cache × architecture for a model of these shapes, and its first source.
-
-    `no` for a type that the engine's part of the matrix leaves out, or that this version has no word for."""
+    """The cell of the matrix engine × type of KV cache × architecture for a model of these shapes, and its first source. `no` for a type
+    that the engine's part of the matrix leaves out, or that this version has no word for."""
     row = book.section("kv_cache").get(engine.name, {}).get(dtype)
     if row is None:
         return "no", None

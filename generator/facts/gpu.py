@@ -71,9 +71,7 @@ RATES = ("bandwidth_gb_per_s", "fp16_tflops", "fp8_tflops", "fp4_tflops", "int8_
 
 
 def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
-    """The GPU of a spec.
-
-    Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
+    """The GPU of a spec. Raises `InputError` for a name that is not in the catalogue (unless the rule set has a fallback), and for an
     unlisted GPU whose architecture can be neither read nor derived."""
     hardware, wanted = spec.hardware, spec.hardware.gpu
     if any(card != wanted for card in hardware.cards):
@@ -90,23 +88,14 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     capacity, basis = _capacity(spec, entry, book)
     kind = book.section("architectures")[entry["architecture"]]
     return Gpu(
-        name=name,
-        vendor=entry["vendor"],
-        architecture=entry["architecture"],
+        name=name, vendor=entry["vendor"], architecture=entry["architecture"],
         compute_capability=float(entry.get("compute_capability") or next(iter(kind.get("compute_capabilities") or ()), 0)),
-        memory_gb=float(entry.get("memory_gb") or capacity * GIB / 1e9),
-        capacity_gib=capacity,
-        basis=basis,
-        bandwidth=float(entry.get("bandwidth_gb_per_s") or 0),
-        interconnect=hardware.interconnect or entry.get("interconnect") or "pcie",
-        multiprocessors=int(entry.get("multiprocessors") or 0),
-        unified=bool(entry.get("unified_memory")),
-        computes=frozenset(kind["computes"]),
-        listed=isinstance(wanted, str) and name in book.section("gpus"),
-        source=first_source(entry.get("source")),
-        fields=cast("Mapping[str, Any]", entry),
-        share_gib=hardware.share_gib,
-    )
+        memory_gb=float(entry.get("memory_gb") or capacity * GIB / 1e9), capacity_gib=capacity, basis=basis,
+        bandwidth=float(entry.get("bandwidth_gb_per_s") or 0), interconnect=hardware.interconnect or entry.get("interconnect") or "pcie",
+        multiprocessors=int(entry.get("multiprocessors") or 0), unified=bool(entry.get("unified_memory")), computes=frozenset(kind["computes"]),
+        listed=isinstance(wanted, str) and name in book.section("gpus"), source=first_source(entry.get("source")),
+        fields=cast("Mapping[str, Any]", entry), share_gib=hardware.share_gib,
+    )  # fmt: skip
 
 
 def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
@@ -125,9 +114,8 @@ def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
 
 
 def _together(cards: list[Gpu]) -> Gpu:
-    """Unequal cards as one kind: layers are spread by memory and read one card after the other, so rates are means by memory.
-
-    What the cards can compute is taken from the first: the engines that spread layers run on each card what it can."""
+    """Unequal cards as one kind: layers are spread by memory and read one card after the other, so rates are means by memory. What the
+    cards can compute is taken from the first: the engines that spread layers run on each card what it can."""
     total, first = sum(card.capacity_gib for card in cards), cards[0]
     known = [key for key in RATES if all(card.fields.get(key) for card in cards)]
     rates = {key: total / sum(card.capacity_gib / card.fields[key] for card in cards) for key in known}

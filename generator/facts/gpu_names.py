@@ -1,6 +1,5 @@
-"""The card that a name means, however makers, drivers and shops write it.
-
-Floor 3, pure. Words that tell no card from another, and accelerators that no engine here serves, are facts (`gpu_names`)."""
+"""The card that a name means, however makers, drivers and shops write it. Floor 3, pure. Words that tell no card from another, and
+accelerators that no engine here serves, are facts (`gpu_names`)."""
 
 from __future__ import annotations
 
@@ -21,9 +20,8 @@ _WORD = re.compile(r"[a-z0-9.]+")
 
 
 def card_of(book: RuleBook, wanted: str) -> str | None:
-    """The catalogue's name of a card; None where it means none, or several.
-
-    A catalogue name whose unit was cut short (`H100-80G`) is a slip, not a spelling of shops."""
+    """The catalogue's name of a card; None where it means none, or several. A catalogue name whose unit was cut short (`H100-80G`) is a
+    slip, not a spelling of shops."""
     if fold(wanted + "b") in book.index("gpus") and wanted[-2:-1].isdigit() and "-" in wanted:
         return None
     return book.index("gpus").get(fold(wanted)) or _cards(book).get(key_of(book, wanted))

@@ -1,6 +1,5 @@
-"""What model hubs beside Hugging Face call the repositories of the catalogue, and how engines load from them.
-
-Floor 3, pure. A repository that no source lists for a hub may be there all the same."""
+"""What model hubs beside Hugging Face call the repositories of the catalogue, and how engines load from them. Floor 3, pure. A repository
+that no source lists for a hub may be there all the same."""
 
 from __future__ import annotations
 

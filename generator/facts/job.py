@@ -16,10 +16,8 @@ WEIGHTS = "weights"
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The resource needs of a job, in bytes; `time_class` is for one A100.
-
-    `gpu_memory` is 0 for CPU jobs, per GPU for training jobs, else the total of all GPUs.
-    `disk` is the sum of download, intermediate files and result."""
+    """The resource needs of a job, in bytes; `time_class` is for one A100. `gpu_memory` is 0 for CPU jobs, per GPU for training jobs, else
+    the total of all GPUs. `disk` is the sum of download, intermediate files and result."""
 
     gpu_memory: int
     host_memory: int

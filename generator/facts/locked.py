@@ -1,8 +1,6 @@
-"""What the lock says of a spec's model, in the form of a catalogue entry.
-
-Floor 3, pure. An entry of the lock goes before the catalogue's for the same id: its config, its commit, and its checkpoints, so that
-only weights that somebody looked at are planned. What a hub cannot say (parsers, purpose) comes from the catalogue: of the model
-itself, or of the one that it was made of."""
+"""What the lock says of a spec's model, in the form of a catalogue entry. Floor 3, pure. An entry of the lock goes before the catalogue's
+for the same id: its config, its commit, and its checkpoints, so that only weights that somebody looked at are planned. What a hub cannot
+say (parsers, purpose) comes from the catalogue: of the model itself, or of the one that it was made of."""
 
 from __future__ import annotations
 
@@ -96,7 +94,12 @@ def checkpoints_of(model: str, lock: Lock, layers: int, book: RuleBook) -> dict[
     order = {name: rank for rank, name in enumerate([*(one.id for several in listed.values() for one in several)])}
     owners = {owner: rank for rank, owner in enumerate((maker, *book.section("publishers")))}
     found: dict[str, list[Checkpoint]] = {}
-    for name, one in sorted(lock.made_of(model), key=lambda pair: (order.get(pair[0], len(order)), owners.get(_owner(pair[0]), len(owners)), pair[0])):
+
+    def place(made: tuple[str, Repository]) -> tuple[int, int, str]:
+        name = made[0]
+        return order.get(name, len(order)), owners.get(name.partition("/")[0], len(owners)), name
+
+    for name, one in sorted(lock.made_of(model), key=place):
         for method, weights in one.weights.items():
             known = next((c for c in listed.get(method, ()) if c.id == name), None)
             found.setdefault(method, []).append(_checkpoint(name, one, weights, known, layers))
@@ -104,19 +107,12 @@ def checkpoints_of(model: str, lock: Lock, layers: int, book: RuleBook) -> dict[
 
 
 def _checkpoint(name: str, one: Repository, weights: Weights, known: Checkpoint | None, layers: int) -> Checkpoint:
-    made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, (), 0, _owner(name))
+    made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, (), 0, name.partition("/")[0])
     header = one.gguf.get(weights.file or "")
     tensors = folded(header.tensors, layers) if header is not None else ()
-    return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit, tensors=tensors, projector=_projector(one))
-
-
-def _projector(one: Repository) -> tuple[str, int] | None:
-    """The file with the vision tower: in float16 or bfloat16 where there is one, as llama.cpp itself prefers."""
-    return min(one.projectors.items(), key=lambda found: ("f16" not in found[0].lower(), found[1]), default=None)
-
-
-def _owner(name: str) -> str:
-    return name.partition("/")[0]
+    # of files with the vision tower the one in float16 or bfloat16, where there is one, as llama.cpp itself prefers
+    projector = min(one.projectors.items(), key=lambda found: ("f16" not in found[0].lower(), found[1]), default=None)
+    return replace(made, file=weights.file or made.file, size=weights.bytes, exact=True, revision=one.commit, tensors=tensors, projector=projector)
 
 
 @remembered

@@ -1,6 +1,5 @@
-"""The model of a spec: its architecture, and where its weights are to be had in which form.
-
-Floor 3; reads only the files that the spec names."""
+"""The model of a spec: its architecture, and where its weights are to be had in which form. Floor 3; reads only the files that the spec
+names."""
 
 from __future__ import annotations
 
@@ -111,10 +110,8 @@ class Model:
 
 
 def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
-    """The model of a spec: by its own files where it names some, else from the catalogue.
-
-    Raises `InputError` for a model that is neither, for files that cannot be read or understood, and for checkpoints
-    of methods that do not exist."""
+    """The model of a spec: by its own files where it names some, else from the catalogue. Raises `InputError` for a model that is neither,
+    for files that cannot be read or understood, and for checkpoints of methods that do not exist."""
     request = spec.model
     name = book.index("models").get(fold(request.id))
     entry: Entry = _entry(book, name) if name is not None else {}
@@ -140,37 +137,23 @@ def resolve_model(spec: DeploymentSpec, book: RuleBook) -> Model:
     if own is not None and own not in methods:
         place = spec.document.place(("model",))
         raise fail("unknown-method", f"the weights are stored as {own!r}, which is no method we know{did_you_mean(own, methods)}", place)
+    stated = request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion")
     return Model(
         id=request.path if request.path and not request.form else ids.get(own_id, own_id),
         revision=None if request.path else (None if locked else request.revision) or (None if request.form or ids else entry.get("revision")),
-        architecture=architecture,
-        basis="fallback" if fallen else basis,
-        listed=name,
-        tags=None if name is None else frozenset(entry.get("tags") or ()),
-        family=entry.get("family"),
-        chat=entry.get("chat"),
-        licence=locked.licence if locked else None,
-        gated=bool(entry.get("gated")) and not request.path and not ids,
-        needs_remote_code=bool(entry.get("trust_remote_code")),
-        tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
-        task=entry.get("task", "generate"),
-        overrides=entry.get("overrides") or {},
-        drafts=entry.get("drafts") or {},
+        architecture=architecture, basis="fallback" if fallen else basis, listed=name,
+        tags=None if name is None else frozenset(entry.get("tags") or ()), family=entry.get("family"), chat=entry.get("chat"),
+        licence=locked.licence if locked else None, gated=bool(entry.get("gated")) and not request.path and not ids,
+        needs_remote_code=bool(entry.get("trust_remote_code")), tokenizer_code=entry.get("trust_remote_code") == "tokenizer",
+        task=entry.get("task", "generate"), overrides=entry.get("overrides") or {}, drafts=entry.get("drafts") or {},
         yarn_original=int(book.section("families").get(architecture.model_type, {}).get("yarn_original", 0)),
-        own_method=own,
-        checkpoints=_checkpoints(spec, listed, book),
-        published=found,
+        own_method=own, checkpoints=_checkpoints(spec, listed, book), published=found,
         tool_call_parser=entry.get("tool_call_parser", family.get("tool_call_parser")) or {},
         reasoning_parser=entry.get("reasoning_parser", family.get("reasoning_parser")) or {},
-        tokenizer_mode=entry.get("tokenizer_mode") or {},
-        tool_template=entry.get("tool_template") or {},
-        min_version=entry.get("min_version") or {},
-        fp16_gb=entry.get("fp16_gb"),
-        billion=(request.parameters / 1e9 if request.parameters and basis == "parameters" else entry.get("parameters_billion"))
-        or architecture.parameters / 1e9,
-        source=first_source(entry.get("source")),
-        config=config,
-    )
+        tokenizer_mode=entry.get("tokenizer_mode") or {}, tool_template=entry.get("tool_template") or {},
+        min_version=entry.get("min_version") or {}, fp16_gb=entry.get("fp16_gb"),
+        billion=stated or architecture.parameters / 1e9, source=first_source(entry.get("source")), config=config,
+    )  # fmt: skip
 
 
 def _locked(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> Locked | None:
@@ -186,17 +169,14 @@ def _locked(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> Locked | None
 def _entry(book: RuleBook, name: str) -> Entry:
     """A catalogue entry with its shape: `same_shape_as` lends a config, `config_overrides` changes parts of it."""
     models = book.section("models")
-    entry = models[name]
-    config = entry.get("config")
+    entry = lender = models[name]
     seen = {name}
-    lender = entry
-    while config is None and lender.get("same_shape_as") not in (None, *seen):
-        seen.add(lender["same_shape_as"])
-        if lender["same_shape_as"] not in models:
-            message = f"{name} has the shape of {lender['same_shape_as']!r}, which is not in the catalogue, or is off"
-            raise InputError(Problem("unknown-model", message))
-        lender = models[lender["same_shape_as"]]
-        config = lender.get("config")
+    while lender.get("config") is None and (other := lender.get("same_shape_as", name)) not in seen:
+        if other not in models:
+            raise InputError(Problem("unknown-model", f"{name} has the shape of {other!r}, which is not in the catalogue, or is off"))
+        seen.add(other)
+        lender = models[other]
+    config = lender.get("config")
     return {**entry, "config": {**(config or {}), **(entry.get("config_overrides") or {})} if config else None}
 
 
@@ -218,7 +198,9 @@ def _architecture(
         from generator.facts.config_file import read_config
 
         with _named_by(spec, "config", request.config):
-            path = _config_path(spec, request.config)
+            path = spec.named_file(("model", "config"), request.config)
+            if os.path.isdir(path):  # noqa: PTH112 - is_dir() raises for long names
+                path = spec.readable(("model", "config"), path / "config.json")
             config = read_config(path, lambda beside: spec.readable(("model", "config"), beside))
             try:
                 architecture = from_config(config, book.section("families"), Place(str(path)))
@@ -286,9 +268,8 @@ WITHOUT = {
 
 @contextlib.contextmanager
 def _named_by(spec: DeploymentSpec, key: str, written: str) -> Iterator[None]:
-    """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside.
-
-    Files are named from where the spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of."""
+    """A file that cannot be read at all is reported where the spec names it; what is wrong inside, inside. Files are named from where the
+    spec's own name stands: what is compared lies in a temporary folder, which nobody wants to hear of."""
     try:
         yield
     except InputError as error:
@@ -304,12 +285,6 @@ def _at_spec(spec: DeploymentSpec, problem: Problem, key: str, written: str, pla
     if problem.code not in ("unreadable", "lfs-pointer"):
         return problem._replace(place=inside)
     return Problem(problem.code, f"{inside.path if inside else written}: {problem.message}{WITHOUT[key]}", place)
-
-
-def _config_path(spec: DeploymentSpec, written: str) -> Path:
-    """A folder stands for the config.json in it."""
-    path = spec.named_file(("model", "config"), written)
-    return spec.readable(("model", "config"), path / "config.json") if os.path.isdir(path) else path  # noqa: PTH112 - is_dir() raises for long names
 
 
 def _safetensors_path(spec: DeploymentSpec, written: str) -> Path:

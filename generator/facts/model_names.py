@@ -1,6 +1,5 @@
-"""Names of prepared checkpoints, which mean a model in a method; and the right name where one is not in the catalogue.
-
-Floor 3, pure. Only names that the catalogue does not have are looked for, so the usual start does not pay for it."""
+"""Names of prepared checkpoints, which mean a model in a method; and the right name where one is not in the catalogue. Floor 3, pure. Only
+names that the catalogue does not have are looked for, so the usual start does not pay for it."""
 
 from __future__ import annotations
 
@@ -25,9 +24,8 @@ def pin_accepts(pin: str, method: str) -> bool:
 
 
 def understood(spec: DeploymentSpec, book: RuleBook) -> DeploymentSpec:
-    """The spec with the catalogue's name of its model; a checkpoint's name, or a GGUF file as `path`, becomes its model with that method pinned.
-
-    A name that is not in the catalogue is left as it is. Raises `InputError` where the spec pins another method."""
+    """The spec with the catalogue's name of its model; a checkpoint's name, or a GGUF file as `path`, becomes its model with that method
+    pinned. A name that is not in the catalogue is left as it is. Raises `InputError` where the spec pins another method."""
     request = spec.model
     gguf = (request.path or "").lower().endswith(".gguf")
     if request.gguf and request.path:

@@ -21,9 +21,8 @@ UNMEASURED = Quality()
 
 
 def quality_of(book: RuleBook, method: str, billion: float, experts: str | None = None) -> Quality:
-    """The row for this method whose class of sizes (in billions of parameters) holds the model; empty where there is none.
-
-    `experts` is the type in which every GGUF of the model has its experts: some rows hold only there."""
+    """The row for this method whose class of sizes (in billions of parameters) holds the model; empty where there is none. `experts` is the
+    type in which every GGUF of the model has its experts: some rows hold only there."""
     for row in book.quality.get(method, ()):
         if row.get("experts") in (None, experts) and row["models_from_billion"] <= billion < row.get("models_below_billion", float("inf")):
             loss = row["loss_percent"]

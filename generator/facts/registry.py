@@ -1,6 +1,5 @@
-"""What an engine's own model registry says of a model: whether this version loads it, and whether it needs the repository's code.
-
-Floor 3, pure."""
+"""What an engine's own model registry says of a model: whether this version loads it, and whether it needs the repository's code. Floor 3,
+pure."""
 
 from __future__ import annotations
 
@@ -12,7 +11,6 @@ from generator.facts.model import Model
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import first_source
 
 Standing = Literal["loads", "newer", "older", "never", "unknown"]
 """`newer`, `older`: only versions after or before this one load the model; `never`: no listed one does; `unknown`: the registry is not known."""
@@ -32,11 +30,6 @@ def needs_code(book: RuleBook, engine: Engine, model: Model) -> bool:
     entry = book.section("registry").get(engine.name, {})
     known = any(_holds(span, engine.version) for span in _spans(entry.get("configs", ()), model.classes))
     return not known or standing(book, engine, model) != "loads"
-
-
-def source_of(book: RuleBook, engine: Engine) -> str | None:
-    """Where an engine's registry was read."""
-    return first_source(book.section("registry").get(engine.name, {}).get("source"))
 
 
 @remembered

@@ -1,6 +1,5 @@
-"""What can be said of a config.json whose `model_type` no rule set has: the nearest known family, and how to add it.
-
-Floor 3, pure. The configs of the catalogue stand for their families."""
+"""What can be said of a config.json whose `model_type` no rule set has: the nearest known family, and how to add it. Floor 3, pure. The
+configs of the catalogue stand for their families."""
 
 from __future__ import annotations
 

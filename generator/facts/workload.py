@@ -11,9 +11,8 @@ from generator.spec.deployment import DeploymentSpec
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Sequences at once, tokens in and out of one, and the context that one may reach.
-
-    `concurrency` is None for `max`: as many as the cache holds. `given` names what the user wrote: it is never lowered."""
+    """Sequences at once, tokens in and out of one, and the context that one may reach. `concurrency` is None for `max`: as many as the
+    cache holds. `given` names what the user wrote: it is never lowered."""
 
     profile: str
     goal: str

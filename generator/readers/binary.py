@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -79,6 +80,17 @@ class Reader:
     def error(self, code: str, message: str) -> InputError:
         """An error of this file, ready to raise."""
         return fail(code, message, Place(self.name))
+
+    def check_spans(self, spans: Iterable[tuple[int, int]], start: int, code: str, gaps: bool) -> None:
+        """Check that tensors, as begin and end behind `start`, do not overlap, have no `gaps` if there may be none, and lie in the file."""
+        previous = 0
+        for begin, end in sorted(spans):
+            if begin < previous or (begin > previous and not gaps):
+                raise self.error(code, "two tensors overlap" + ("" if gaps else ", or there is a gap between them"))
+            previous = end
+        if previous and start + previous > self.size:
+            message = f"the file ends at byte {self.size}, but its tensors end at {start + previous}: an incomplete download?"
+            raise self.error("truncated", message)
 
     def _need(self, end: int) -> None:
         if end > self.size:

@@ -231,16 +231,5 @@ def _tensors(reader: Reader, count: int, alignment: int) -> tuple[GgufTensor, ..
         spans.append((offset, offset + size))
     if len({t.name for t in tensors}) != count:
         raise reader.error("gguf-corrupt", "two tensors have the same name")
-    _check_spans(reader, spans, alignment)
+    reader.check_spans(spans, ceil_to(reader.position, alignment), "gguf-corrupt", gaps=True)
     return tuple(tensors)
-
-
-def _check_spans(reader: Reader, spans: list[tuple[int, int]], alignment: int) -> None:
-    start, previous = ceil_to(reader.position, alignment), 0
-    for begin, end in sorted(spans):
-        if begin < previous:
-            raise reader.error("gguf-corrupt", "two tensors overlap")
-        previous = end
-    if start + previous > reader.size and spans:
-        message = f"the file ends at byte {reader.size}, but its tensors end at {start + previous}: an incomplete download?"
-        raise reader.error("truncated", message)

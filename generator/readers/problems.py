@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import Document, KeyPath
 
-if TYPE_CHECKING:
-
-    class Violation(Protocol):
-        """An error of a JSON Schema validator; `instance` and `validator_value` have the form that its keyword asks for."""
-
-        validator: str
-        validator_value: Any
-        instance: Any
-        schema: Mapping[str, Any]
-        context: Iterable[Violation]
-        absolute_path: Iterable[str | int]
-        schema_path: Collection[str | int]
-
+Violation = Any
+"""An error of a JSON Schema validator; its `instance` and `validator_value` have the form that its keyword asks for."""
 
 WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false", "object": "a mapping", "array": "a list"}
 """Readable names of JSON Schema types."""
 
+SEVERITIES = ("error", "warning", "note")
 LONGEST = 60
 """Maximum length of a value in a message."""
 
@@ -63,8 +53,8 @@ def named(c: str) -> str:
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems sorted by place, without duplicates."""
-    return sorted(set(problems), key=lambda p: (*(p.place or Place("")), p.code, p.message))
+    """Problems by file, line and column, errors first, each once."""
+    return sorted(set(problems), key=lambda p: (*(p.place or Place("", 0, 0)), SEVERITIES.index(p.severity), p.code, p.message))
 
 
 def texts(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, str, bool]]:

@@ -79,7 +79,7 @@ def read_safetensors(path: Path, name: str | None = None, opened: Opened | None 
             tensor, span = _tensor(reader, key, record)
             tensors.append(tensor)
             spans.append(span)
-        _check_spans(reader, spans, 8 + length)
+        reader.check_spans(spans, 8 + length, "safetensors-corrupt", gaps=False)
     return tuple(tensors)
 
 
@@ -155,14 +155,3 @@ def _tensor(reader: Reader, key: str, record: object) -> tuple[SafetensorsTensor
 
 def _counts(value: object) -> TypeGuard[list[int]]:
     return isinstance(value, list) and all(type(v) is int and 0 <= v < 1 << 60 for v in value)
-
-
-def _check_spans(reader: Reader, spans: list[tuple[int, int]], start: int) -> None:
-    previous = 0
-    for begin, end in sorted(spans):
-        if begin != previous:
-            raise reader.error("safetensors-corrupt", "two tensors overlap, or there is a gap between them")
-        previous = end
-    if start + previous > reader.size:
-        message = f"the file ends at byte {reader.size}, but its tensors end at {start + previous}: an incomplete download?"
-        raise reader.error("truncated", message)

@@ -35,9 +35,7 @@ def _place(problem: Problem) -> Place:
 
 
 def _json(found: Sequence[Problem]) -> str:
-    rows = [{**_place(p)._asdict(), "code": p.code, "severity": p.severity, "message": p.message} for p in capped(found)]
-    for row in rows:
-        row["file"] = row.pop("path")
+    rows = [problem._replace(place=_place(problem)).as_json() for problem in capped(found)]
     return json.dumps({"schema_version": SCHEMA_VERSION, "findings": rows, "counts": counted(found)}, indent=2, ensure_ascii=False)
 
 

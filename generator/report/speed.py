@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
-from generator.plan import Performance
+from generator.plan import Candidate, Performance
 from generator.render.plan_json import NO_FIRST, figure, speed_bounds
 from generator.throughput.shapes import Range, Speed
 
@@ -89,8 +89,8 @@ def cost_line(cost: Cost) -> str:
     )
 
 
-def curve_json(asked: Sequence[int], speeds: Sequence[Speed]) -> list[dict[str, object]]:
-    """A curve as plain data."""
+def curve_json(curve: Sequence[tuple[int, Speed]]) -> list[dict[str, object]]:
+    """A curve as plain data: each concurrency with its speed."""
     return [
         {
             "concurrency": concurrency,
@@ -101,30 +101,12 @@ def curve_json(asked: Sequence[int], speeds: Sequence[Speed]) -> list[dict[str, 
             "error_band": speed_bounds(speed),
             "basis": speed.basis,
         }
-        for concurrency, speed in zip(asked, speeds, strict=True)
+        for concurrency, speed in curve
     ]
 
 
-def curve_lines(asked: Sequence[int], speeds: Sequence[Speed]) -> Iterator[str]:
-    """A curve as a table, with the bands of each figure."""
-    head = ("concurrency", "output tokens/s", "per user", "ms per token", "ms to first token", "limited by")
-    rows = [head]
-    for concurrency, speed in zip(asked, speeds, strict=True):
-        rows.append((
-            str(concurrency), _short(speed.output_tokens_per_second), _short(speed.per_user), _short(speed.tpot_ms),
-            _short(speed.ttft_ms) if speed.ttft_ms else "-", speed.limit,
-        ))  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    for row in rows:
-        yield "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)).rstrip()
-    if any(speed.ttft_ms is None for speed in speeds):
-        yield NO_FIRST
-    if any(speed.waiting for speed in speeds):
-        running = max(speed.concurrency for speed in speeds)
-        yield f"kv-capacity: only {running:.0f} sequences run at once; the others queue, and the time to first token includes the wait"
-    for basis in dict.fromkeys(speed.basis for speed in speeds):
-        yield f"bands from: {basis}"
+def curve_text(choice: Candidate | None, curve: Sequence[tuple[int, Speed]]) -> str:
+    """A curve as a table, with the bands of each figure, or why there is none; the wording is in `templates/curve.j2`."""
+    from generator.render.templates import render  # imported lazily: few plans are asked for their curve
 
-
-def _short(found: Range) -> str:
-    return f"{shown(found.value)} ({shown(found.low)}-{shown(found.high)})"
+    return render("curve.j2", choice=choice, curve=curve, shown=shown, no_first=NO_FIRST).rstrip("\n")

@@ -1,4 +1,4 @@
-"""What the entries of a rule set hold, as far as Python reads them by name; `rules/schemas` says the whole form of each.
+"""What the entries of a rule set hold: rows and what they read, GPUs and models key by key; of all other facts only their schema says it.
 
 Floor 1. For type checks only: imported under `TYPE_CHECKING`, as every start would pay for building the types. Which keys are
 always there is said by the schemas and by `facts_check.NEEDED`."""
@@ -7,7 +7,7 @@ always there is said by the schemas and by `facts_check.NEEDED`."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict
 
 Source = str | list[str] | None
 Handbook = Mapping[Literal["memory_gb", "tokens_per_second", "speed"], float]
@@ -19,34 +19,6 @@ Gpu = TypedDict("Gpu", {
     "memory_gib": float, "mig": Mapping[str, Mapping[Literal["memory_gib", "multiprocessors"], float]],
 }, total=False)  # fmt: skip
 """`memory_gib` is only in what a spec says itself."""
-
-Ask = TypedDict("Ask", {
-    "command": list[str], "vendor": str, "device": str, "name": str, "memory": str, "capability": str, "bytes": int, "within": float, "least_gib": float,
-}, total=False)  # fmt: skip
-GpuNames = TypedDict("GpuNames", {
-    "front": list[str], "anywhere": list[str], "elsewhere": list[str], "use": str, "ask": Ask, "source": Source,
-}, total=False)  # fmt: skip
-Architecture = TypedDict("Architecture", {
-    "vendor": str, "title": str, "compute_capabilities": list[float], "computes": list[str], "back_end": str, "back_ends": Mapping[str, str],
-    "speed": Mapping[Literal["compute", "host"], str],
-    "measured": bool, "like": str, "engines": list[str], "source": Source,
-}, total=False)  # fmt: skip
-GgmlType = TypedDict("GgmlType", {"bits_per_weight": float, "block": int})
-
-Clause = TypedDict("Clause", {"type": str, "where": str, "imatrix": bool, "experts": int}, total=False)
-GgufMixture = TypedDict("GgufMixture", {
-    "base": str, "output": str, "token_embedding": str, "lookup": str, "norm": str, "experts": Clause, "experts_8": Mapping[str, str],
-    "class_70b": Mapping[str, Mapping[str, str]], "imatrix": str, "overrides": Mapping[str, str],
-}, total=False)  # fmt: skip
-"""Under the name of each other kind of tensors lies a clause, or several; `overrides` goes before them (what a spec sets by hand too)."""
-
-Method = TypedDict("Method", {
-    "title": str, "family": str, "weight_bits": float, "activation_bits": float, "group_size": int | None, "block": list[int] | None,
-    "scale_bits": int, "zero_bits": int, "zero_point": bool, "strategy": str, "keeps_16bit": list[str], "checkpoint": str,
-    "online": Mapping[str, str], "support_key": Mapping[str, str], "gguf": GgufMixture, "handbook": Handbook, "source": Source,
-    "layout": str, "in_fp8": list[str],
-}, total=False)  # fmt: skip
-"""`layout` and `in_fp8` are only in an entry as one checkpoint has it."""
 
 Checkpoint = TypedDict("Checkpoint", {
     "id": str, "layout": str, "group_size": int, "padded": Mapping[str, int], "types": list[str], "publisher": str, "ignore": list[str],
@@ -61,38 +33,19 @@ Model = TypedDict("Model", {
     "tokenizer_mode": Mapping[str, str], "tool_template": Mapping[str, str], "min_version": Mapping[str, str], "source": Source,
 }, total=False)  # fmt: skip
 
-Family = Mapping[str, Any]
-"""The traits of a `model_type`: `architecture/families.py` has them in types."""
-
-Publisher = TypedDict("Publisher", {"because": str, "source": Source})
-
-Maker = TypedDict("Maker", {
-    "scheme": str, "algorithm": str, "group_sizes": list[int], "stored": Mapping[str, int], "not_for": list[str],
-    "recipe": list[Mapping[str, Mapping[str, object]]], "quantization": Mapping[str, object], "source": list[str],
-}, total=False)  # fmt: skip
-Quantizer = TypedDict("Quantizer", {
-    "title": str, "version": str, "package": str, "program": str, "common": list[str], "requirements": list[str], "layout": str, "layers": str,
-    "all_gpus": bool, "patterns": Mapping[str, list[str]], "also_wide": list[Mapping[Literal["model_types", "roles"], list[str]]],
-    "makes": Mapping[str, Maker], "types": Mapping[str, str],
-}, total=False)  # fmt: skip
-
-TrainingMemory = TypedDict("TrainingMemory", {
-    "kind": str, "teacher": Literal["none", "same", "other"], "teacher_split": bool, "loss": str, "quantisers": bool, "generates": bool,
-    "algorithm": str,
-}, total=False)  # fmt: skip
-TrainingMethod = TypedDict("TrainingMethod", {
-    "library": str, "package": str, "version": str, "requirements": list[str], "settings": Mapping[str, Mapping[str, object]],
-    "numbers": Mapping[str, Mapping[str, str]], "memory": TrainingMemory, "engines": list[str], "note": str, "proven": str, "source": list[str],
-}, total=False)  # fmt: skip
-TrainingJob = TypedDict("TrainingJob", {
-    "title": str, "program": str, "common": list[str], "result": str, "numbers": Mapping[str, Mapping[str, str]],
-    "methods": Mapping[str, TrainingMethod],
-}, total=False)  # fmt: skip
-
-Loss = TypedDict("Loss", {"value": float, "low": float, "high": float})
-Quality = TypedDict("Quality", {
-    "method": str, "models_from_billion": float, "models_below_billion": float, "loss_percent": Loss, "experts": str, "source": Source,
-}, total=False)  # fmt: skip
+Entry = Mapping[str, Any]
+"""An entry of other facts. `rules/schemas/` has the form of each kind, which every rule set is checked against."""
+GpuNames: TypeAlias = Entry
+Architecture: TypeAlias = Entry
+GgmlType: TypeAlias = Entry
+Clause: TypeAlias = Entry
+GgufMixture: TypeAlias = Entry
+Method: TypeAlias = Entry
+Maker: TypeAlias = Entry
+Quantizer: TypeAlias = Entry
+TrainingMethod: TypeAlias = Entry
+TrainingJob: TypeAlias = Entry
+Quality: TypeAlias = Entry
 
 Name = TypedDict("Name", {"stage": str, "type": str, "values": list[str], "from": str, "unit": str, "origin": str}, total=False)
 Threshold = TypedDict("Threshold", {

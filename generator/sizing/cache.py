@@ -23,7 +23,13 @@ class Kept(NamedTuple):
     window: int = 0
 
 
-class _Fields(NamedTuple):
+class CacheCost(NamedTuple):
+    """What the cache costs on the fullest GPU; as it stands, for an engine whose blocks hold tokens of all layers.
+
+    `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the
+    engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's.
+    `grouped`: kinds of layers are cut into groups of equal numbers."""
+
     full: tuple[Kept, ...]
     sliding: tuple[Kept, ...]
     state_layers: int
@@ -34,17 +40,6 @@ class _Fields(NamedTuple):
     sliding_tokens: float = 1.0
     state_ratio: float = 0.0
     grouped: bool = True
-
-
-class CacheCost(_Fields):
-    """What the cache costs on the fullest GPU; as it stands, for an engine whose blocks hold tokens of all layers.
-
-    `full` and `sliding` are its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the
-    engine's unit in tokens, `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's.
-    `grouped`: kinds of layers are cut into groups of equal numbers.
-    """
-
-    __slots__ = ()
 
     @property
     def bytes_per_token(self) -> int:
@@ -106,10 +101,9 @@ def cache_cost(
     architecture: ModelArchitecture, layout: Layout, kv_bits: float, rules: CacheRules, *, batched_tokens: int = 8192, sequences: int = 1,
     sliding_tokens: float = 1.0, state_ratio: float = 0.0,
 ) -> CacheCost:  # fmt: skip
-    """The cost of the cache on the fullest GPU: the pipeline stage with the most layers.
-
-    `kv_bits` are those of one cached value, scales included (q8_0: 8.5). `batched_tokens` is the engine's step;
-    `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio` and `--mamba-full-memory-ratio`."""
+    """The cost of the cache on the fullest GPU: the pipeline stage with the most layers. `kv_bits` are those of one cached value, scales
+    included (q8_0: 8.5). `batched_tokens` is the engine's step; `sliding_tokens` and `state_ratio` are SGLang's `--swa-full-tokens-ratio`
+    and `--mamba-full-memory-ratio`."""
     stages, ways = layout.pipeline_parallel, layout.tensor_parallel
     if rules.by_layer:
         stages, ways = layout.gpus, 1

@@ -11,9 +11,8 @@ Numbers = Callable[[str], float]
 
 
 class Layout(NamedTuple):
-    """How the model is split over GPUs; `replicas` are whole copies of it.
-
-    `data_parallel` ranks each have the attention, split `tensor_parallel` ways, and requests of their own; the experts are spread over all."""
+    """How the model is split over GPUs; `replicas` are whole copies of it. `data_parallel` ranks each have the attention, split
+    `tensor_parallel` ways, and requests of their own; the experts are spread over all."""
 
     tensor_parallel: int = 1
     pipeline_parallel: int = 1
@@ -38,11 +37,9 @@ class Layout(NamedTuple):
 
 
 class Load(NamedTuple):
-    """What the engine is asked to hold at once (tokens, sequences).
-
-    `batched_tokens` is the engine's step size: `max_num_batched_tokens` of vLLM, `chunked_prefill_size` of
-    SGLang, `max_num_tokens` of TensorRT-LLM, `max_batch_prefill_tokens` of TGI, `ubatch-size` of llama.cpp. `verified` tokens of a sequence
-    are sampled in a step: more than one with speculative decoding."""
+    """What the engine is asked to hold at once (tokens, sequences). `batched_tokens` is the engine's step size: `max_num_batched_tokens` of
+    vLLM, `chunked_prefill_size` of SGLang, `max_num_tokens` of TensorRT-LLM, `max_batch_prefill_tokens` of TGI, `ubatch-size` of llama.cpp.
+    `verified` tokens of a sequence are sampled in a step: more than one with speculative decoding."""
 
     max_model_len: int
     max_num_seqs: int
@@ -53,10 +50,8 @@ class Load(NamedTuple):
 
 
 class Device(NamedTuple):
-    """One GPU (or the host's RAM for `cpu`) as sizing sees it.
-
-    `capacity` is what the driver reports, in bytes, or this deployment's share of that, `card` then what the driver reports (0: the same).
-    `unified`: the system runs in the same memory."""
+    """One GPU (or the host's RAM for `cpu`) as sizing sees it. `capacity` is what the driver reports, in bytes, or this deployment's share
+    of that, `card` then what the driver reports (0: the same). `unified`: the system runs in the same memory."""
 
     capacity: int
     vendor: str = "nvidia"
@@ -67,9 +62,8 @@ class Device(NamedTuple):
 
 
 class Fixed(NamedTuple):
-    """Memory that does not depend on how many tokens are cached, in bytes, weights apart.
-
-    `loaded` is the part of `runtime` that comes with the weights, not before them."""
+    """Memory that does not depend on how many tokens are cached, in bytes, weights apart. `loaded` is the part of `runtime` that comes with
+    the weights, not before them."""
 
     activations: int
     cuda_graphs: int
@@ -83,10 +77,8 @@ class Fixed(NamedTuple):
 
 
 class Footprint(NamedTuple):
-    """One GPU's memory under a plan, in bytes.
-
-    `draft` and `adapters` are loaded beside the weights. `kv_cache` is what the engine will allocate, `kv_needed` what the workload needs
-    of it, `budget` what the engine may use in all, `capacity` what the driver reports."""
+    """One GPU's memory under a plan, in bytes. `draft` and `adapters` are loaded beside the weights. `kv_cache` is what the engine will
+    allocate, `kv_needed` what the workload needs of it, `budget` what the engine may use in all, `capacity` what the driver reports."""
 
     weights: int
     kv_cache: int

@@ -1,7 +1,6 @@
-"""What one forward pass of a transformer keeps in memory, in bytes per GPU: shared by the engines that run on PyTorch.
-
-Floor 3, pure. Activations are 16-bit, whatever the weights are stored in: the logged peaks of one model in bf16, FP8
-and INT8 are equal to 0.01 GiB (source `vllm-planner-h100-0-19`)."""
+"""What one forward pass of a transformer keeps in memory, in bytes per GPU: shared by the engines that run on PyTorch. Floor 3, pure.
+Activations are 16-bit, whatever the weights are stored in: the logged peaks of one model in bf16, FP8 and INT8 are equal to 0.01 GiB
+(source `vllm-planner-h100-0-19`)."""
 
 from __future__ import annotations
 
@@ -36,9 +35,8 @@ def forward_bytes(architecture: ModelArchitecture, layout: Layout, tokens: int, 
 
 
 def moe_workspace(architecture: ModelArchitecture, layout: Layout, tokens: float) -> float:
-    """Bytes that the fused Triton kernel for experts keeps alive: T·k·(max(2·I, h) + I)·2, I the expert width per GPU.
-
-    MXFP4 checkpoints run on another kernel, without it (source `vllm-planner-h100-0-19`, gpt-oss-20b)."""
+    """Bytes that the fused Triton kernel for experts keeps alive: T·k·(max(2·I, h) + I)·2, I the expert width per GPU. MXFP4 checkpoints
+    run on another kernel, without it (source `vllm-planner-h100-0-19`, gpt-oss-20b)."""
     if not architecture.experts:
         return 0.0
     quantization = architecture.quantization

@@ -1,7 +1,6 @@
-"""Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone.
-
-Floor 3, pure. The mixtures stand in `rules/facts/methods.yaml` (its header says what the clauses mean); which tensor gets which clause, and
-what happens to rows that no block divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`)."""
+"""Bytes of a GGUF that llama-quantize makes, from an architecture and a method's mixture alone. Floor 3, pure. The mixtures stand in
+`rules/facts/methods.yaml` (its header says what the clauses mean); which tensor gets which clause, and what happens to rows that no block
+divides, is as in llama.cpp's src/llama-quant.cpp (source `lcpp-quant-src`)."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from generator.architecture.shape import ModelArchitecture, Stored
-from generator.quantity import ceil_div
+from generator.quantity import by_identity, ceil_div
 from generator.record import dataclass
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
@@ -20,15 +19,13 @@ from generator.sizing.gguf_mixture import LEFT_OUT, Mixture, tensors
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method
 
-_REMEMBERED = 16_384
 
 
 @dataclass(frozen=True, slots=True)
 class GgufSizes:
-    """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix).
-
-    With tied embeddings the file holds one matrix and a GPU build a second copy, as its output: `output` counts that
-    copy, `file` does not. `experts` are the routed experts of each layer, a part of `layers`; `largest` is one tensor."""
+    """Bytes by place: each layer, the input embeddings, and what follows the last layer (norm and output matrix). With tied embeddings the
+    file holds one matrix and a GPU build a second copy, as its output: `output` counts that copy, `file` does not. `experts` are the routed
+    experts of each layer, a part of `layers`; `largest` is one tensor."""
 
     layers: tuple[int, ...]
     embedding: int
@@ -64,27 +61,12 @@ class Placed(NamedTuple):
         return self.host_dense + self.host_experts
 
 
-_Key = tuple[int, int, int, bool]
-
-_cache: dict[_Key, tuple[object, object, object, GgufSizes]] = {}
-_fullest: dict[tuple[_Key, int], int] = {}
-
-
+@by_identity(3, 16_384)
 def gguf_sizes(architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], imatrix: bool = False) -> GgufSizes:
-    """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place.
-
-    Remembered for the same three objects; they must not change afterwards."""
-    key = (id(architecture), id(method), id(ggml_types), imatrix)
-    found = _cache.get(key)
-    if found is not None:
-        return found[3]
+    """Bytes of the file that `method` (an entry of methods.yaml) makes of `architecture`, by place. Remembered for the same three objects;
+    they must not change afterwards."""
     mixture = Mixture.of(method, ggml_types, architecture, imatrix)
-    sizes = _sizes(architecture.layers, tensors(architecture, mixture), mixture.tied)
-    if len(_cache) >= _REMEMBERED:
-        _cache.clear()
-        _fullest.clear()
-    _cache[key] = (architecture, method, ggml_types, sizes)  # kept alive, so that no other object gets their ids
-    return sizes
+    return _sizes(architecture.layers, tensors(architecture, mixture), mixture.tied)
 
 
 def stored_sizes(layers: int, stored: Iterable[Stored]) -> GgufSizes:
@@ -124,27 +106,17 @@ def gguf_bytes(architecture: ModelArchitecture, method: Method, ggml_types: Mapp
     return gguf_sizes(architecture, method, ggml_types, imatrix).file
 
 
-def gguf_weights(
-    architecture: ModelArchitecture, method: Method, ggml_types: Mapping[str, GgmlType], layout: Layout, cpu: bool = False,
-    imatrix: bool = False, exact: int = 0,
-) -> int:  # fmt: skip
-    """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs.
-
-    Input embeddings stay in host memory; the output counts as one more layer, the last. On the CPU all of the file
-    is in RAM. `exact` is the size that a file's own header gives: the estimate is scaled to it."""
-    sizes = gguf_sizes(architecture, method, ggml_types, imatrix)
-    most = sizes.file
-    if not cpu:
-        key = ((id(architecture), id(method), id(ggml_types), imatrix), layout.pipeline_parallel)
-        if key not in _fullest:
-            _fullest[key] = max(_by_device(sizes, layout.pipeline_parallel))
-        most = ceil_div(_fullest[key], layout.tensor_parallel)
+def fullest(sizes: GgufSizes, layout: Layout, cpu: bool = False, exact: int = 0) -> int:
+    """Bytes of weights on the fullest GPU, the model split by layer over `layout.pipeline_parallel` equal GPUs. Input embeddings stay in
+    host memory; the output counts as one more layer, the last. On the CPU all of the file is in RAM. `exact` is the size that a file's own
+    header gives: the estimate is scaled to it."""
+    most = sizes.file if cpu else ceil_div(_fullest(sizes, layout.pipeline_parallel), layout.tensor_parallel)
     return most * exact // sizes.file if exact and sizes.file else most
 
 
-def fullest(sizes: GgufSizes, layout: Layout, cpu: bool = False) -> int:
-    """The same for a file whose sizes are known by place."""
-    return sizes.file if cpu else ceil_div(max(_by_device(sizes, layout.pipeline_parallel)), layout.tensor_parallel)
+@by_identity(1, 16_384)
+def _fullest(sizes: GgufSizes, devices: int) -> int:
+    return max(_by_device(sizes, devices))
 
 
 def _by_device(sizes: GgufSizes, devices: int) -> list[int]:
@@ -159,7 +131,7 @@ def _by_device(sizes: GgufSizes, devices: int) -> list[int]:
 
 
 def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float]:
-    """Bytes of the fullest of `devices` by place in the model: what `gguf_weights` sums."""
+    """Bytes of the fullest of `devices` by place in the model: what `fullest` sums."""
     if cpu:
         return {"embedding": sizes.embedding, "layers": sum(sizes.layers), "output": sizes.file - sizes.embedding - sum(sizes.layers)}
     totals = _by_device(sizes, devices)
@@ -169,9 +141,8 @@ def places(sizes: GgufSizes, devices: int, cpu: bool = False) -> dict[str, float
 
 
 def on_devices(sizes: GgufSizes, layers: int, devices: int = 1, cpu_experts: int = 0) -> int:
-    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers.
-
-    With `--n-cpu-moe cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory."""
+    """Bytes on the fullest of `devices` with `-ngl layers`: the output, which counts as a layer, and the last layers. With `--n-cpu-moe
+    cpu_experts` the experts of the model's first layers, dense ones counted, stay in the host's memory."""
     if layers < 1:
         return 0
     first = max(0, len(sizes.layers) - (layers - 1))

@@ -71,22 +71,14 @@ class Mixture:
         large = architecture.layers == 80 and 8 * architecture.kv_heads == architecture.attention_heads
         types = {name: (entry["bits_per_weight"] / 8, entry["block"]) for name, entry in ggml_types.items()}
         return cls(
-            base=base,
-            output=gguf["output"],
-            token_embedding=gguf["token_embedding"],
-            lookup=gguf.get("lookup", gguf["token_embedding"]),
-            kept=gguf["norm"],
-            experts=gguf["experts"]["type"] if "experts" in gguf else None,
-            fixed=gguf.get("experts_8", {}) if experts == 8 else {},
-            clauses=clauses,
-            raised=gguf.get("class_70b", {}).get("attn_v", {}) if large else {},
-            types=types,
-            tied=not any(m.role == "lm_head" for m in architecture.matrices),
-            quantized=types[base][1] > 1,
+            base=base, output=gguf["output"], token_embedding=gguf["token_embedding"], lookup=gguf.get("lookup", gguf["token_embedding"]),
+            kept=gguf["norm"], experts=gguf["experts"]["type"] if "experts" in gguf else None,
+            fixed=gguf.get("experts_8", {}) if experts == 8 else {}, clauses=clauses,
+            raised=gguf.get("class_70b", {}).get("attn_v", {}) if large else {}, types=types,
+            tied=not any(m.role == "lm_head" for m in architecture.matrices), quantized=types[base][1] > 1,
             own_experts="mxfp4" if architecture.quantization and architecture.quantization.method == "mxfp4" else None,
-            all_experts=architecture.gguf_experts,
-            overrides=read_overrides(gguf.get("overrides") or {}, types),
-        )
+            all_experts=architecture.gguf_experts, overrides=read_overrides(gguf.get("overrides") or {}, types),
+        )  # fmt: skip
 
     def by_hand(self, kind: _Kind, layer: int | None) -> str | None:
         """The type that an override gives a tensor, or None where the mixture chooses. Not to files in 16 bits."""
@@ -209,9 +201,8 @@ def _types(kind: _Kind, kinds: list[_Kind], architecture: ModelArchitecture, mix
 
 
 def _ordinals(kinds: list[_Kind], category: str, mixture: Mixture) -> dict[tuple[int, str], int]:
-    """The number of each tensor among those of its category, in the quantiser's order: by layer, then by name.
-
-    Tensors that get their type by hand are not counted: the quantiser counts where it chooses."""
+    """The number of each tensor among those of its category, in the quantiser's order: by layer, then by name. Tensors that get their type
+    by hand are not counted: the quantiser counts where it chooses."""
     alike = [kind for kind in kinds if kind.category == category]
     names = sorted((layer, kind.name) for kind in alike for layer in kind.layers if mixture.by_hand(kind, layer) is None)
     return {name: number for number, name in enumerate(names)}

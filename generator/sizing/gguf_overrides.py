@@ -40,14 +40,10 @@ def read_overrides(given: Mapping[str, str], types: Collection[str]) -> tuple[Ov
         if wanted.lower() not in spelt:
             raise fail("bad-tensor-type", f"{wanted!r} is no type of GGUF tensors that is known here{did_you_mean(wanted, types)}")
         layers = match["layers"]
-        found.append(Override(match["kind"], None if layers is None else frozenset(_expanded(layers)), spelt[wanted.lower()]))
+        spans = [span.partition("-") for span in layers.split(",")] if layers else []
+        numbers = frozenset(number for first, _, last in spans for number in range(int(first), int(last or first) + 1))
+        found.append(Override(match["kind"], None if layers is None else numbers, spelt[wanted.lower()]))
     return tuple(found)
-
-
-def _expanded(text: str) -> Iterable[int]:
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        yield from range(int(first), int(last or first) + 1)
 
 
 def layers_key(layers: Iterable[int]) -> str:

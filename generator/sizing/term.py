@@ -1,7 +1,6 @@
-"""Figures that remember how they were made: a memory law runs on plain numbers to decide, and on these to explain.
-
-Floor 3, pure. A law is written once, in plain arithmetic and the functions below. Handed numbers, it costs what arithmetic costs;
-handed `Term`s (`leaf`, `watched`), the same law returns a tree: formula, inputs with their sources, and the parts that it named."""
+"""Figures that remember how they were made: a memory law runs on plain numbers to decide, and on these to explain. Floor 3, pure. A law is
+written once, in plain arithmetic and the functions below. Handed numbers, it costs what arithmetic costs; handed `Term`s (`leaf`,
+`watched`), the same law returns a tree: formula, inputs with their sources, and the parts that it named."""
 
 from __future__ import annotations
 

@@ -6,15 +6,14 @@ bits, scales and zero points, what tensor parallelism replicates, the rotary tab
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from math import lcm
 from typing import TYPE_CHECKING, Literal
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Storage
-from generator.quantity import ceil_div, ceil_to
+from generator.quantity import by_identity, ceil_div, ceil_to
 from generator.sizing.footprint import Layout
-from generator.sizing.tensors import Split, Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
+from generator.sizing.tensors import Tensor, allocated, padded_mxfp4, shape_on_gpu, stored, tensors
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Method
@@ -23,12 +22,6 @@ _VOCABULARY_PADDING = 64
 """vLLM and SGLang pad the vocabulary to a multiple of this (and of the ways it is split)."""
 
 _FP8 = Storage(8)
-_REMEMBERED = 256
-_Sizes = dict[Split, dict[tuple[int, Storage | None], float]]
-"""Bytes of each tensor (by its number) on one GPU, as stored: methods share most of a model's."""
-
-_tensors: OrderedDict[int, tuple[ModelArchitecture, tuple[Tensor, ...], _Sizes]] = OrderedDict()
-_answers: OrderedDict[tuple[object, ...], tuple[object, object, Mapping[str, float]]] = OrderedDict()
 
 
 def weight_bytes(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> int:
@@ -37,20 +30,10 @@ def weight_bytes(architecture: ModelArchitecture, method: Method, layout: Layout
 
 
 def weight_parts(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float = 9.0) -> Mapping[str, float]:
-    """The same bytes by the role of the matrices, and the rotary table; they must not be changed.
-
-    Where the checkpoint is itself quantised with a method of the same family its own layout decides, matrix by matrix;
-    with any other family (another checkpoint of the same model) the method does. `capability` is the GPU's compute
-    capability: the kernels for MXFP4 experts pad their weights differently."""
-    key = (id(architecture), id(method), layout[:3], capability)  # copies of the model are alike
-    known = _answers.get(key)
-    if known is not None and known[0] is architecture and known[1] is method:
-        return known[2]
-    parts = _fullest_stage(architecture, method, layout, capability)
-    _answers[key] = (architecture, method, parts)
-    if len(_answers) > 16 * _REMEMBERED:
-        _answers.popitem(last=False)
-    return parts
+    """The same bytes by the role of the matrices, and the rotary table; they must not be changed. Where the checkpoint is itself quantised
+    with a method of the same family its own layout decides, matrix by matrix; with any other family (another checkpoint of the same model)
+    the method does. `capability` is the GPU's compute capability: the kernels for MXFP4 experts pad their weights differently."""
+    return _fullest_stage(architecture, method, layout._replace(replicas=1), capability)
 
 
 def checkpoint_bytes(architecture: ModelArchitecture, method: Method, files: Literal["loaded", "published", "made"] = "loaded") -> int:
@@ -123,21 +106,20 @@ def storage_of(matrix: Matrix, own: bool, default: Storage | None, method: Metho
     return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
 
 
+@by_identity(2, 4096)
 def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layout, capability: float) -> dict[str, float]:
     own = own_checkpoint(architecture, method)
     default = None if own else method_storage(method)
     stages: list[dict[str, float]] = [{} for _ in range(layout.pipeline_parallel)]
     bounds = stage_bounds(architecture.layers, layout.pipeline_parallel)
-    split = Split(layout.tensor_parallel, layout.expert_parallel, capability, layout.ranks)
-    known, by_split = _tensors_of(architecture)
-    sizes = by_split.setdefault(split, {})
-    for number, tensor in enumerate(known):
+    sizes = _sizes(architecture, layout._replace(pipeline_parallel=1), capability)
+    for number, tensor in enumerate(tensors(architecture)):
         lead = tensor.lead
         storage = storage_of(lead, own, default, method)
         key = (number, storage)
         size = sizes.get(key)
         if size is None:
-            size = sizes[key] = _on_gpu(tensor, architecture, split, storage)
+            size = sizes[key] = _on_gpu(tensor, architecture, layout, capability, storage)
         for stage, share in _shares(tensor, bounds, architecture.tied_embeddings):
             stages[stage][lead.role] = stages[stage].get(lead.role, 0.0) + size * share
     most = max(stages, key=lambda roles: sum(roles.values()))
@@ -145,37 +127,29 @@ def _fullest_stage(architecture: ModelArchitecture, method: Method, layout: Layo
     return {**most, "rotary_table": table} if table else most
 
 
-def _tensors_of(architecture: ModelArchitecture) -> tuple[tuple[Tensor, ...], _Sizes]:
-    known = _tensors.get(id(architecture))
-    if known is None or known[0] is not architecture:
-        known = (architecture, tensors(architecture), {})
-        _tensors[id(architecture)] = known
-        if len(_tensors) > _REMEMBERED:
-            _tensors.popitem(last=False)
-    return known[1:]
+@by_identity(1, 1024)
+def _sizes(architecture: ModelArchitecture, layout: Layout, capability: float) -> dict[tuple[int, Storage | None], float]:
+    """Bytes of each tensor (by its number) on one GPU, as stored: filled as methods ask, which share most of a model's."""
+    return {}
 
 
-def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, split: Split, storage: Storage | None) -> float:
+def _on_gpu(tensor: Tensor, architecture: ModelArchitecture, layout: Layout, capability: float, storage: Storage | None) -> float:
     """Bytes of one such tensor (of one layer) on one GPU, as allocated."""
-    ways, lead = split.tensor_parallel, tensor.lead
-    copies = 1
+    ways, lead, copies = layout.tensor_parallel, tensor.lead, 1
     if lead.shard == "expert" and architecture.experts:
-        copies = ceil_div(architecture.experts, max(ways, split.ranks)) if split.expert_parallel else architecture.experts
+        copies = ceil_div(architecture.experts, layout.ranks) if layout.expert_parallel else architecture.experts
     if lead.shard == "vocab":
         rows = ceil_to(lead.rows, lcm(_VOCABULARY_PADDING, ways)) // ways
         return sum(allocated(size) for size in stored(rows, lead.columns, storage))
-    sizes: list[int] = []
+    sizes: dict[int, int] = {}
     padded = architecture.quantization is not None and architecture.quantization.layout == "mxfp4"
     for matrix in tensor.matrices:
-        rows, columns = shape_on_gpu(matrix, split, architecture.head_dim)
+        rows, columns = shape_on_gpu(matrix, layout, architecture.head_dim)
         if padded and matrix.role == "expert" and storage is not None:
-            rows, columns = padded_mxfp4(matrix, rows, columns, capability=split.capability)
+            rows, columns = padded_mxfp4(matrix, rows, columns, capability)
         for index, size in enumerate(stored(rows, columns, storage, copies)):
-            if index < len(sizes):
-                sizes[index] += size
-            else:
-                sizes.append(size)
-    total = sum(allocated(size) for size in sizes)
+            sizes[index] = sizes.get(index, 0) + size
+    total = sum(allocated(size) for size in sizes.values())
     if lead.name == "attn_kv_b" and storage is not None:
         # the absorbed form of latent attention is computed from an unpacked copy, which stays
         total += allocated(sum(2 * m.columns * ceil_div(m.rows, ways) for m in tensor.matrices))

@@ -1,7 +1,6 @@
-"""How far measurements of a class lie from the estimate.
-
-Floor 4, pure. A band holds at least four of five measurements of its class that the factors were not fitted to
-(`benchmarks/throughput_accuracy`). Where no measurement of the class exists the nearest class stands in, wider."""
+"""How far measurements of a class lie from the estimate. Floor 4, pure. A band holds at least four of five measurements of its class that
+the factors were not fitted to (`benchmarks/throughput_accuracy`). Where no measurement of the class exists the nearest class stands in,
+wider."""
 
 from __future__ import annotations
 

@@ -64,15 +64,15 @@ class Compared(NamedTuple):
 
 def compared(setting: Setting, demand: Demand, calibration: Calibration) -> Compared | None:
     """The values of `estimate` alone, which take little more than half its time; None where there is none."""
-    if setting.unknown():
-        return None
+    return None if setting.unknown() else _run(setting, demand, calibration)[0]
+
+
+def _run(setting: Setting, demand: Demand, calibration: Calibration) -> tuple[Compared, Served]:
     machine = setting.machine(calibration)
-    return _values(setting, demand, machine, served(machine, demand))
-
-
-def _values(setting: Setting, demand: Demand, machine: Machine | LocalMachine, result: Served) -> Compared:
+    result = served(machine, demand)
     known = not isinstance(machine, LocalMachine) or machine.knows_compute
-    return Compared(result.output_per_second * _busy(setting, demand), result.ttft * 1000.0 if known else None, result.tpot * 1000.0)
+    output = result.output_per_second * _busy(setting, demand)
+    return Compared(output, result.ttft * 1000.0 if known else None, result.tpot * 1000.0), result
 
 
 def _busy(setting: Setting, demand: Demand) -> float:
@@ -85,10 +85,8 @@ def estimate(setting: Setting, demand: Demand, calibration: Calibration) -> Spee
     """Speed under a load; None where the hardware is not known well enough (`Setting.unknown` says why)."""
     if setting.unknown():
         return None
-    machine = setting.machine(calibration)
-    result = served(machine, demand)
-    found = band_class(setting, result.running)
-    around, values = calibration.bands.around, _values(setting, demand, machine, result)
+    values, result = _run(setting, demand, calibration)
+    found, around = band_class(setting, result.running), calibration.bands.around
     # an engine that reads prompts first keeps together what came together, so its band reaches from one way of arriving to the other
     other = result.together if ENGINES[setting.engine].speed.prompts_first else result
     full = demand.concurrency is not None and result.running < result.asked

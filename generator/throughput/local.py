@@ -1,8 +1,9 @@
 """llama.cpp and Ollama: one process, layers spread over the GPUs one after the other, weights unpacked as they are read.
 
 Floor 4, pure. At batch 1 a token takes the time to read all weights at the back end's share of the bandwidth, and a fixed time per layer
-for launching kernels, which is what small models on fast cards wait for. Layers and experts that stay in the host's memory are read at the
-share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights are copied to the GPU, once a batch."""
+for launching kernels, which is what small models on fast cards wait for; choosing and gathering experts takes more of them. Layers and
+experts that stay in the host's memory are read at the share of its bandwidth that a CPU beside a GPU reaches; for a prompt their weights
+are copied to the GPU, once a batch."""
 
 from __future__ import annotations
 
@@ -40,6 +41,7 @@ class LocalMachine:
         self.bandwidth = hardware.bandwidth * _share(end, packing, numbers)
         self.host, self.host_experts = hardware.host * numbers("speed.local.host"), hardware.host * numbers("speed.local.host_experts")
         self.layer = max(numbers(f"speed.local.layer.{one}") for one in ((end, "cpu") if in_host.some else (end,)))
+        self.launching = model.layers * (self.layer + (numbers(f"speed.local.expert_layer.{end}") if model.experts else 0.0))
         self.copied = 1.0 / (hardware.link or hardware.host)
         """seconds of copying a byte of the host's to the GPU"""
         self.flops = _flops(hardware, end, numbers)
@@ -50,7 +52,7 @@ class LocalMachine:
         """`tokens` for each of `sequences`; the GPUs work one after the other, so their bytes add up."""
         cached, rows = sequences * self.cache.bytes_at(context) * self.split.pipeline, sequences * tokens
         met = sequences * (1.0 + self.verified_experts * (tokens - 1.0))  # neighbouring tokens share experts
-        return Step(self._reading(met, cached), self._arithmetic(1.0) * (rows - 1.0), 0.0, self.layer * self.model.layers, added=True)
+        return Step(self._reading(met, cached), self._arithmetic(1.0) * (rows - 1.0), 0.0, self.launching, added=True)
 
     def draft(self, drafting: Drafting) -> Step:
         """The steps of a draft for one step of the model."""
@@ -91,10 +93,9 @@ class LocalMachine:
 
 
 def _flops(hardware: HardwareShape, end: str, numbers: Numbers) -> float:
-    """FLOP/s of a prompt, 0 where unknown. CUDA's follow the INT8 peak.
-
-    Quantised weights are multiplied in INT8 (source `lcpp-mmq-int8`), and 16-bit ones with sums in 16 bits, whose peak is half of
-    that on every card, while the data sheet's 16-bit figure is a quarter of it on consumer cards and half on others."""
+    """FLOP/s of a prompt, 0 where unknown. CUDA's follow the INT8 peak. Quantised weights are multiplied in INT8 (source `lcpp-mmq-int8`),
+    and 16-bit ones with sums in 16 bits, whose peak is half of that on every card, while the data sheet's 16-bit figure is a quarter of it
+    on consumer cards and half on others."""
     if hardware.int8_ops and end in ("cuda", "cuda_server"):
         return hardware.int8_ops * numbers(f"speed.local.int8.{end}")
     if hardware.full_flops:

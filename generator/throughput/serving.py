@@ -1,7 +1,6 @@
-"""A batching server under a load: tokens per second, time to the first token, time per token.
-
-Floor 4, pure. In a closed loop each of C sequences asks again as soon as it has its answer, so that over one request
-the server reads C prompts and decodes all C sequences `output_tokens` times."""
+"""A batching server under a load: tokens per second, time to the first token, time per token. Floor 4, pure. In a closed loop each of C
+sequences asks again as soon as it has its answer, so that over one request the server reads C prompts and decodes all C sequences
+`output_tokens` times."""
 
 from __future__ import annotations
 
@@ -24,9 +23,8 @@ class Arrival(NamedTuple):
 
 
 class Served(NamedTuple):
-    """Seconds and tokens/s of one replica; `running` sequences at once, of the `asked`; `prompts` is what they add to a token.
-
-    `together` is what the times would be if all prompts were read in one batch; the output is the same."""
+    """Seconds and tokens/s of one replica; `running` sequences at once, of the `asked`; `prompts` is what they add to a token. `together`
+    is what the times would be if all prompts were read in one batch; the output is the same."""
 
     output_per_second: float
     ttft: float

@@ -1,6 +1,5 @@
-"""What an estimate of speed needs, and what it says.
-
-Floor 4, pure. Bytes are bytes, rates are per second, times are seconds unless a name says `_ms`."""
+"""What an estimate of speed needs, and what it says. Floor 4, pure. Bytes are bytes, rates are per second, times are seconds unless a name
+says `_ms`."""
 
 from __future__ import annotations
 
@@ -80,10 +79,8 @@ class HardwareShape(NamedTuple):
 
 
 class CacheTraffic(NamedTuple):
-    """What one GPU reads of the KV cache for one token of one sequence, in bytes.
-
-    `per_token` of the layers that keep every token, `windows` as (bytes per token, window), `state` bytes per sequence
-    that are read and written whatever its length."""
+    """What one GPU reads of the KV cache for one token of one sequence, in bytes. `per_token` of the layers that keep every token,
+    `windows` as (bytes per token, window), `state` bytes per sequence that are read and written whatever its length."""
 
     per_token: float
     windows: tuple[tuple[float, int], ...] = ()
@@ -145,11 +142,9 @@ class Split(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """The load on the whole deployment.
-
-    `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and `output_tokens` of one,
-    `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds). `burst`: all come at once; else each
-    comes when another is done, and answers differ in length."""
+    """The load on the whole deployment. `concurrency` sequences at once (None: as many as the cache holds), `input_tokens` and
+    `output_tokens` of one, `most` sequences that one replica runs at once (its `max_num_seqs` and what its cache holds). `burst`: all come
+    at once; else each comes when another is done, and answers differ in length."""
 
     concurrency: int | None
     input_tokens: float

@@ -1,7 +1,6 @@
-"""The time of one step of a batching server: decoding a token for each sequence, or reading a prompt.
-
-Floor 4, pure. A step reads its weights and the KV cache of its sequences while it computes, so it takes the longer of
-the two; communication and the host's work come on top. `docs/throughput.md` derives every line."""
+"""The time of one step of a batching server: decoding a token for each sequence, or reading a prompt. Floor 4, pure. A step reads its
+weights and the KV cache of its sequences while it computes, so it takes the longer of the two; communication and the host's work come on
+top. `docs/throughput.md` derives every line."""
 
 from __future__ import annotations
 
@@ -103,10 +102,8 @@ class Machine:
         )  # fmt: skip
 
     def prefill_delay(self, tokens: float) -> float:
-        """Seconds by which a prompt in the batch delays the sequences that are decoding: its arithmetic and messages.
-
-        The weights are read once for both, and the step's latency and host work are there anyway. Stages of a pipeline
-        work on different prompts at a time."""
+        """Seconds by which a prompt in the batch delays the sequences that are decoding: its arithmetic and messages. The weights are read
+        once for both, and the step's latency and host work are there anyway. Stages of a pipeline work on different prompts at a time."""
         busy = self._arithmetic(tokens) + self._bytes_time(tokens, REDUCTIONS * self.model.layers)
         return busy * self.slower / self.split.pipeline
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from generator.errors import InputError, did_you_mean
+from generator.errors import InputError, Problem, did_you_mean
 from generator.readers.json_text import parse
 from generator.verify.catalogue import Catalogue, Option
-from generator.verify.finding import Finding, Text, is_option
+from generator.verify.finding import Text, is_option
 from generator.verify.values import number, old_word, wrong_text
 
 
@@ -20,7 +20,7 @@ class Stray(NamedTuple):
 
     word: Text
     values: list[Text]
-    problems: list[Finding]
+    problems: list[Problem]
 
 
 class Argument(NamedTuple):
@@ -31,7 +31,7 @@ class Argument(NamedTuple):
     inner: str
     values: list[Text]
     word: Text
-    problems: list[Finding]
+    problems: list[Problem]
 
     @property
     def last(self) -> Text:
@@ -81,7 +81,7 @@ def arguments(words: Sequence[Text], known: Catalogue) -> Iterator[Argument | St
             yield Argument(option, name, name.partition(".")[2] if name not in option.names else "", values, word, problems)
 
 
-def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Finding]:
+def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Iterator[Problem]:
     """Every finding in the arguments of a server, without its command (`vllm serve`)."""
     plugins = known.facts.get("plugins") or {}  # an option's words are not all, where a plugin adds to them
     plugged = {option for option, flag in plugins.items() if any(word.text.partition("=")[0] == flag for word in words)}
@@ -91,45 +91,45 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
         if isinstance(one, Stray):
             positionals -= not is_option(one.word.text)
             if positionals < 0 and one.word.known and not is_option(one.word.text):
-                yield Finding("stray-word", f"{one.word.text!r} does not belong to any option of {known.title}", one.word.place)
+                yield Problem("stray-word", f"{one.word.text!r} does not belong to any option of {known.title}", one.word.place)
             continue
         option, name = one.option, one.name
         if option.deprecated:
             use = f": use {option.use}" if option.use else ""
-            yield Finding("deprecated-flag", f"{name} is deprecated in {known.title}{use}", one.word.place, "warning", option.use)
+            yield Problem("deprecated-flag", f"{name} is deprecated in {known.title}{use}", one.word.place, "warning", option.use)
         key = name if one.inner else option.name
         if key in seen and not option.repeatable:
-            yield Finding("repeated-flag", f"{name} is given twice; the last one counts", one.word.place, "warning")
+            yield Problem("repeated-flag", f"{name} is given twice; the last one counts", one.word.place, "warning")
         seen[key] = seen[option.name] = one.word
         if option.kind == "switch":
             if one.values:
-                yield Finding("no-value", f"{name} takes no value", one.last.place)
+                yield Problem("no-value", f"{name} takes no value", one.last.place)
             continue
         for value in one.values:
             what = wrong_text(option, value.text) if value.known and not one.inner else None
             if what and not (what[0] == "wrong-choice" and option.name in plugged):
-                yield Finding(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
+                yield Problem(what[0], f"{name} of {known.title} takes {what[1]}", value.place)
             if new := old_word(option, value.text):
-                yield Finding("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
+                yield Problem("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
         if not one.values and option.nargs not in ("?", "*"):
-            yield Finding("needs-value", f"{name} needs a value", one.word.place)
+            yield Problem("needs-value", f"{name} needs a value", one.word.place)
     if (known.syntax.get("config") or {}).get("flag") in seen:
         return  # what is needed may be in the config file
     for name, word in seen.items():
         for needed in known.taken[name].needs if name in known.taken else ():
             if needed not in seen:
-                yield Finding("missing-companion", f"{name} also needs {needed}", word.place)
+                yield Problem("missing-companion", f"{name} also needs {needed}", word.place)
 
 
-def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Finding]]:
+def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None, list[Problem]]:
     """Name, joined value and option of a word, and the problems of its spelling."""
     name, equals, value = word.text.partition("=")
     joined = Text(value, word.place, word.known) if equals else None
-    problems: list[Finding] = []
+    problems: list[Problem] = []
     if equals and not known.syntax.get("equals"):
-        problems.append(Finding("equals-form", f"{known.engine} does not accept {name}=VALUE: write {name} VALUE", word.place))
+        problems.append(Problem("equals-form", f"{known.engine} does not accept {name}=VALUE: write {name} VALUE", word.place))
     elif equals and name in (known.syntax.get("equals_ignored") or ()):
-        problems.append(Finding("equals-form", f"{known.engine} accepts {name}=FILE but never reads it: write {name} FILE", word.place))
+        problems.append(Problem("equals-form", f"{known.engine} accepts {name}=FILE but never reads it: write {name} FILE", word.place))
     option, spelling = find(name, known)
     if option is None and known.syntax.get("equals") and name[1:2] != "-" and len(name) > 2 and (short := known.taken.get(name[:2])):
         return name[:2], Text(word.text[2:], word.place, word.known), short, []
@@ -138,7 +138,7 @@ def _read(word: Text, known: Catalogue) -> tuple[str, Text | None, Option | None
     return name, joined, option, problems
 
 
-def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
+def find(name: str, known: Catalogue) -> tuple[Option | None, Problem | None]:
     """The option of a name at this version, and the problem of the name (the caller adds its place)."""
     if name in known.taken:
         return known.taken[name], None
@@ -146,25 +146,25 @@ def find(name: str, known: Catalogue) -> tuple[Option | None, Finding | None]:
     if known.syntax.get("dotted") and base != name:
         option, problem = find(base, known)
         if option is not None and option.kind not in ("json", "json_or_string"):
-            return None, Finding("unknown-flag", f"{base} of {known.title} has no sub-keys: {name}")
+            return None, Problem("unknown-flag", f"{base} of {known.title} has no sub-keys: {name}")
         return option, problem
     rule = known.syntax.get("underscores")
     dashed = name[:2] + name[2:].replace("-", "_") if rule == "required" else name.replace("_", "-")
     if dashed in known.taken:
         severity = "warning" if rule in ("accepted", "same") else "error"
-        return known.taken[dashed], Finding("misspelt-flag", f"{name}: {known.engine} spells it {dashed}", severity=severity, use=dashed)
+        return known.taken[dashed], Problem("misspelt-flag", f"{name}: {known.engine} spells it {dashed}", severity=severity, use=dashed)
     for spelled in (name, dashed):
         if spelled in known.gone:
             option = known.gone[spelled]
-            return None, Finding("removed-flag", f"{name} was removed in {known.engine} {option.until}; {option.instead}", use=option.use)
+            return None, Problem("removed-flag", f"{name} was removed in {known.engine} {option.until}; {option.instead}", use=option.use)
         if spelled in known.later:
-            return None, Finding("future-flag", f"{name} is new in {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
+            return None, Problem("future-flag", f"{name} is new in {known.engine} {known.later[spelled].since}; this is {known.checked_as}")
     full = sorted(spelled for spelled in known.taken if dashed.startswith("--") and spelled.startswith(dashed))
     if full and len(name) > 3 and known.syntax.get("abbreviations"):
         what = "the full name" if len(full) == 1 else "one of them; as it is, the server refuses it"
         severity, option = ("warning", known.taken[full[0]]) if len(full) == 1 else ("error", None)
-        return option, Finding("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write {what}", severity=severity, use=full[0])
-    return None, Finding("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
+        return option, Problem("abbreviated-flag", f"{name} is short for {' or '.join(full[:4])}: write {what}", severity=severity, use=full[0])
+    return None, Problem("unknown-flag", f"{known.title} has no {name}{did_you_mean(name, known.taken)}")
 
 
 def _values(option: Option | None, rest: list[Text]) -> list[Text]:

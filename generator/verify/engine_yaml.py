@@ -5,24 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from generator.errors import did_you_mean
+from generator.errors import Problem, did_you_mean
 from generator.readers.document import Document, KeyPath
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, Entry
-from generator.verify.finding import Finding
 from generator.verify.values import old_word, wrong_value
 
 
-def check_config(document: Document, known: Catalogue) -> Iterator[Finding]:
+def check_config(document: Document, known: Catalogue) -> Iterator[Problem]:
     """Every finding in an engine's own YAML file."""
     rules = known.syntax.get("config")
     if rules is None:
-        yield Finding("no-config-file", f"{known.engine} does not read such a file", document.place())
+        yield Problem("no-config-file", f"{known.engine} does not read such a file", document.place())
         return
     if document.data is None:
         return
     if not isinstance(document.data, Mapping):
-        yield Finding("wrong-type", "a mapping is expected", document.place())
+        yield Problem("wrong-type", "a mapping is expected", document.place())
     elif rules["keys"] == "schema":
         yield from _fields(document, (), document.data, known.facts["keys"], known)
     else:
@@ -31,16 +30,16 @@ def check_config(document: Document, known: Catalogue) -> Iterator[Finding]:
         yield from _companions(document, known)
 
 
-def _companions(document: Document, known: Catalogue) -> Iterator[Finding]:
+def _companions(document: Document, known: Catalogue) -> Iterator[Problem]:
     keys = {key.replace("_", "-") for key, value in document.data.items() if value is not False}
     for key in document.data:
         option = known.taken.get(f"--{key.replace('_', '-')}")
         for needed in option.needs if option is not None and option.name[2:] in keys else ():
             if needed[2:] not in keys:
-                yield Finding("missing-companion", f"{key} also needs {needed[2:]}", document.place((key,), key=True))
+                yield Problem("missing-companion", f"{key} also needs {needed[2:]}", document.place((key,), key=True))
 
 
-def _option(document: Document, key: str, value: object, known: Catalogue) -> Iterator[Finding]:
+def _option(document: Document, key: str, value: object, known: Catalogue) -> Iterator[Problem]:
     rules, at = known.syntax["config"], document.place((key,), key=True)
     place = document.place((key,))
     option, problem = find(f"--{key}", known)
@@ -51,56 +50,56 @@ def _option(document: Document, key: str, value: object, known: Catalogue) -> It
     if option is None:
         return
     if option.name in known.refused_by_file:
-        yield Finding("not-in-file", f"{known.title} refuses {key} in its configuration file: write {option.name} on the command line", at)
+        yield Problem("not-in-file", f"{known.title} refuses {key} in its configuration file: write {option.name} on the command line", at)
         return
     if option.deprecated:
-        yield Finding("deprecated-flag", f"{key} is deprecated in {known.title}: use {option.use}", at, "warning", option.use)
+        yield Problem("deprecated-flag", f"{key} is deprecated in {known.title}: use {option.use}", at, "warning", option.use)
     if value is False and option.kind == "switch" and rules["false"] == "dropped":
-        yield Finding("yaml-false", f"{known.engine} silently drops {key}: false; leave it out, or write no-{key}: true", place, use=f"no-{key}: true")
+        yield Problem("yaml-false", f"{known.engine} silently drops {key}: false; leave it out, or write no-{key}: true", place, use=f"no-{key}: true")
     elif what := wrong_value(option, value):
-        yield Finding(what[0], f"{key} of {known.title} takes {what[1]}", place)
+        yield Problem(what[0], f"{key} of {known.title} takes {what[1]}", place)
     elif new := old_word(option, value):
-        yield Finding("deprecated-word", f"{key}: {value} is deprecated in {known.title}: use {new}", place, "warning", new)
+        yield Problem("deprecated-word", f"{key}: {value} is deprecated in {known.title}: use {new}", place, "warning", new)
 
 
-def _fields(document: Document, path: KeyPath, data: Mapping[str, object], fields: Mapping[str, Entry], known: Catalogue) -> Iterator[Finding]:
+def _fields(document: Document, path: KeyPath, data: Mapping[str, object], fields: Mapping[str, Entry], known: Catalogue) -> Iterator[Problem]:
     for key, value in data.items():
         entry = fields.get(key)
         shown = ".".join(map(str, (*path, key)))
         place = document.place((*path, key), key=True)
         if entry is None and not path and key in (known.facts.get("gone_keys") or {}):
             use = known.facts["gone_keys"][key]["use"]
-            yield Finding("removed-key", f"{key} is a key of older releases; use {use}", place, use=use)
+            yield Problem("removed-key", f"{key} is a key of older releases; use {use}", place, use=use)
             continue
         if entry is None:
-            yield Finding("unknown-key", f"{known.title} has no key {shown}{did_you_mean(key, fields)}", place)
+            yield Problem("unknown-key", f"{known.title} has no key {shown}{did_you_mean(key, fields)}", place)
             continue
         if "seen" in entry:
             which = "older" if entry["seen"] == "A" else "newer"
-            yield Finding("unsure-key", f"{shown} appears only in the {which} of the two sources", place, "warning")
+            yield Problem("unsure-key", f"{shown} appears only in the {which} of the two sources", place, "warning")
         yield from _value(document, (*path, key), value, entry["type"], known)
 
 
-def _value(document: Document, path: KeyPath, value: object, kind: str, known: Catalogue) -> Iterator[Finding]:
+def _value(document: Document, path: KeyPath, value: object, kind: str, known: Catalogue) -> Iterator[Problem]:
     shown, place = ".".join(map(str, path)), document.place(path)
     if value is None:
         if not kind.endswith("?") and kind != "any":
-            yield Finding("wrong-type", f"{shown} cannot be null", place)
+            yield Problem("wrong-type", f"{shown} cannot be null", place)
         return
     kind = kind.removesuffix("?")
     name = re.match(r"[A-Za-z_]*", kind)
     fields = known.facts["classes"].get(name and name[0])
     if fields is None:
         if what := _wrong(value, kind):
-            yield Finding(what[0], f"{shown} takes {what[1]}, not {value!r}", place)
+            yield Problem(what[0], f"{shown} takes {what[1]}, not {value!r}", place)
         return
     if not isinstance(value, Mapping):
-        yield Finding("wrong-type", f"{shown} is a mapping, not {value!r}", place)
+        yield Problem("wrong-type", f"{shown} is a mapping, not {value!r}", place)
         return
     if "variants" in fields:
         word = value.get(fields["by"])
         if word not in fields["variants"]:
-            yield Finding("wrong-choice", f"{shown}.{fields['by']} is one of {', '.join(fields['both'])}, not {word!r}", place)
+            yield Problem("wrong-choice", f"{shown}.{fields['by']} is one of {', '.join(fields['both'])}, not {word!r}", place)
             return
         fields = fields["variants"][word]
     yield from _fields(document, path, value, fields, known)

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from generator.errors import Place
+from generator.errors import Place, Problem
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.rulebook.book import RuleBook
 from generator.verify.argv import check_argv
@@ -19,7 +19,6 @@ from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.containers import in_containers
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
-from generator.verify.finding import Finding
 from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile
 from generator.verify.semantics import check_together, given_options
 from generator.verify.served import served_model
@@ -37,7 +36,7 @@ class Report:
     """The result for a file: the number of servers and configurations checked, their versions, the findings, what a machine says, and the servers."""
 
     checked: list[str] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Problem] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     servers: list[tuple[Launch, Catalogue]] = field(default_factory=list)
 
@@ -115,7 +114,7 @@ class _Check:
         self.add(known, found)
         self.judge(launch, known, found)
 
-    def judge(self, launch: Launch, known: Catalogue, found: Sequence[Finding]) -> None:
+    def judge(self, launch: Launch, known: Catalogue, found: Sequence[Problem]) -> None:
         """What the machine that the user asks about makes of a server; without one only the command as it should be, where words are wrong."""
         launch = self._with_config(launch, known)
         self.report.servers.append((launch, known))
@@ -137,13 +136,13 @@ class _Check:
         document = parse_yaml(decode(read_bytes(path, MAX_BYTES), str(path)), str(path))
         return replace(launch, words=[*launch.words, *of_config(document, launch.engine).words])
 
-    def add(self, known: Catalogue, found: Iterable[Finding]) -> None:
+    def add(self, known: Catalogue, found: Iterable[Problem]) -> None:
         """Report what was checked as which version, and what was found."""
         self.report.checked.append(known.title)
         self.report.findings += found
         if known.unlisted:
             message = f"{known.engine} {known.version} is not in the catalogue: checked as {known.checked_as}"
-            self.report.findings.append(Finding("uncatalogued-version", message, Place(self.name), known.unlisted))
+            self.report.findings.append(Problem("uncatalogued-version", message, Place(self.name), known.unlisted))
 
     def known(self, engine: str, version: str | None = None) -> Catalogue:
         """The catalogue of the effective version: the user's, else the file's (header, image), the folder's, the default."""

@@ -1,11 +1,11 @@
-"""A problem of a launch file: code, message, place, and replacement. Floor 6, pure."""
+"""A word of a launch file, and whether it is an option. Floor 6, pure."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
-from generator.errors import Place, Problem
+from generator.errors import Place
 
 _OPTION = re.compile(r"-(?!\.?[0-9])(?s:.)")
 
@@ -21,26 +21,3 @@ class Text(NamedTuple):
     text: str
     place: Place
     known: bool = True
-
-
-class Finding(NamedTuple):
-    """One finding; `use` is the replacement, if known. The place is perhaps not known where it is found."""
-
-    code: str
-    message: str
-    place: Place = Place("")
-    severity: str = "error"
-    use: str | None = None
-
-    @property
-    def problem(self) -> Problem:
-        """The finding as a printable problem."""
-        return Problem(self.code, self.message, self.place, self.severity)
-
-    def as_json(self) -> dict[str, object]:
-        """The finding for `--json`."""
-        path, line, column = self.place
-        return {
-            "code": self.code, "severity": self.severity, "message": self.message,
-            "file": path, "line": line, "column": column, "use": self.use,
-        }  # fmt: skip

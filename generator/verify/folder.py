@@ -40,7 +40,7 @@ def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked, stdin: str 
         whole.verdicts += report.verdicts
     if not files and not problems:
         problems.append(Problem("nothing-to-check", nothing, Place(str(paths[0]))))
-    whole.findings.sort(key=lambda finding: (finding.place, finding.code))
+    whole.findings.sort(key=lambda finding: (finding.place or Place(""), finding.code))
     return whole, files, problems
 
 

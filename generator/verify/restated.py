@@ -26,7 +26,7 @@ from generator.spec.secrets import is_secret_name
 from generator.spec.words import spec_of
 from generator.verify.argv import Argument, Stray, arguments, find
 from generator.verify.catalogue import Catalogue, Option
-from generator.verify.finding import Finding, Text, is_option
+from generator.verify.finding import Text, is_option
 from generator.verify.launches import Launch
 from generator.verify.values import number
 
@@ -40,7 +40,7 @@ class Restated(NamedTuple):
     """A command as plain data of a spec, the findings of what it cannot say, and the settings that the command itself gave."""
 
     data: dict[str, Any]
-    unsaid: list[Finding]
+    unsaid: list[Problem]
     given: dict[str, Text]
 
 
@@ -85,7 +85,7 @@ class _Command:
         self.launch, self.known, self.folder, self.book = launch, known, folder, book
         self.engine = resolve_engine(known.engine, known.version, book)
         self.data: dict[str, Any] = {"hardware": dict(hardware), "pin": {"engine": self.engine.name, "engine_version": self.engine.version}}
-        self.unsaid: list[Finding] = []
+        self.unsaid: list[Problem] = []
         self.given: dict[str, Text] = {}
         self.extra: dict[str, Any] = {}
         self.drafts: object = None
@@ -190,7 +190,7 @@ class _Command:
             self.data.setdefault("deploy", {}).setdefault("env", {})[name] = value.text
 
     def _no(self, name: str, value: Text, because: str) -> None:
-        self.unsaid.append(Finding("not-in-a-spec", f"{name} is left out: {because}", value.place, "warning"))
+        self.unsaid.append(Problem("not-in-a-spec", f"{name} is left out: {because}", value.place, "warning"))
 
     def _served(self) -> None:
         """What drafts tokens, as a spec says it; words that say more stay as they are."""
@@ -234,7 +234,7 @@ class _Command:
             if problem.code != "unknown-model" or (known is None and is_path(str(self.data["model"]["id"]))):
                 raise
             place, until = self.given["model"].place if "model" in self.given else Place(""), f"; until then it counts as {known}" if known else ""
-            self.unsaid.append(Finding("unknown-model", f"{problem.message}{until}", place, "warning"))
+            self.unsaid.append(Problem("unknown-model", f"{problem.message}{until}", place, "warning"))
             return resolve(spec_of(self.data, self.folder), self.book) if known else None
 
     def _stand_in(self, name: str) -> str | None:
@@ -268,7 +268,7 @@ class _Command:
             model |= {"id": named or self._named_like(text) or text, "path": text}
             if text.endswith(".gguf") and not self._method_in(text):
                 self.data["pin"]["quantization"] = usual = self.engine.facts["untyped"]["type"]
-                self.unsaid.append(Finding("not-in-a-spec", f"{text} does not say its type: it counts as {usual}", self.given["model"].place, "warning"))
+                self.unsaid.append(Problem("not-in-a-spec", f"{text} does not say its type: it counts as {usual}", self.given["model"].place, "warning"))
         elif named and "/" in text:
             model |= {"checkpoints": {self._method_in(text) or "bf16": text.partition(":")[0]}}
         elif not named and self.engine.facts.get("untyped", {}).get("library") and "/" not in text:

@@ -8,10 +8,10 @@ import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from generator.errors import Place
+from generator.errors import Place, Problem
 from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Finding, Text
+from generator.verify.finding import Text
 from generator.verify.values import number
 
 Given = dict[str, tuple[Text, str]]
@@ -22,7 +22,7 @@ _MUST: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 }  # fmt: skip
 
 
-def check_together(given: Given, known: Catalogue, model: Mapping[str, str | int] | None = None) -> Iterator[Finding]:
+def check_together(given: Given, known: Catalogue, model: Mapping[str, str | int] | None = None) -> Iterator[Problem]:
     """Findings from the `together` rules of an engine; what is known of the `model` counts as given, as `model.NAME`.
 
     A rule holds where its `option` is given (or has a `default`), all of `when` and none of `unless` (`NAME`, or `NAME VALUE…`: one of
@@ -38,7 +38,7 @@ def check_together(given: Given, known: Catalogue, model: Mapping[str, str | int
         if one is None and "default" in rule and two is not None:
             one = Text(str(rule["default"]), two.place)
         if one is not None and (problem := _problem(rule, one, two, other)):
-            yield Finding(rule.get("row", "not-together"), f"{name} {problem}: {rule['because']}", one.place, rule.get("severity", "error"))
+            yield Problem(rule.get("row", "not-together"), f"{name} {problem}: {rule['because']}", one.place, rule.get("severity", "error"))
 
 
 def _is(given: Given, condition: str) -> bool:

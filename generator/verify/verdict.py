@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from generator.decide.decision import Outcome, decide
-from generator.errors import InputError, Place
+from generator.errors import InputError, Place, Problem
 from generator.facts.engine import resolve_engine
 from generator.plan import Candidate, Rejection
 from generator.quantity import gib
@@ -18,7 +18,6 @@ from generator.rulebook.book import RuleBook
 from generator.spec.words import spec_of
 from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Finding
 from generator.verify.launches import Launch
 from generator.verify.restated import Restated, restated
 
@@ -34,7 +33,7 @@ class Verdict(NamedTuple):
     """What a machine makes of a command: the findings, what was sized (None: nothing was), and the corrected command (empty: as it is)."""
 
     place: Place
-    findings: list[Finding]
+    findings: list[Problem]
     fits: bool | None
     sized: Candidate | None
     command: str
@@ -50,7 +49,7 @@ class Verdict(NamedTuple):
 
 
 def judged(
-    launch: Launch, known: Catalogue, found: Sequence[Finding], hardware: Mapping[str, Any] | None, model: str | None, folder: Path, book: RuleBook
+    launch: Launch, known: Catalogue, found: Sequence[Problem], hardware: Mapping[str, Any] | None, model: str | None, folder: Path, book: RuleBook
 ) -> Verdict:
     """The verdict on one server of a file, in which `found` are the problems of its words; without a machine only the corrected command."""
     place = launch.place.place if launch.place else launch.words[0].place if launch.words else Place("")
@@ -63,17 +62,17 @@ def judged(
         said.data["workload"] = dict(START)
         outcome = decide(spec_of(said.data, folder), book)
     except InputError as error:
-        findings = [Finding(problem.code, problem.message, place, problem.severity) for problem in error.problems]
+        findings = [problem._replace(place=place) for problem in error.problems]
         return Verdict(place, findings, None, None, corrected(launch, known, found, {}, book) if wrong else "")
     choice = outcome.plan.choice
     if choice is not None:
-        findings = [Finding("fits", _fits(choice, said), place, "note")]
+        findings = [Problem("fits", _fits(choice, said), place, "note")]
         sized: Candidate | None = choice
     else:
         nearest = min(outcome.plan.rejected, key=lambda one: (one.candidate.memory is None, len(one.reasons)), default=None)
         findings, sized = [one for one in _refused(nearest, said, place) if one.code not in told], nearest.candidate if nearest else None
         if changes := _in_words(cure(said, outcome, folder, book), said, known, book):
-            findings.append(Finding("would-fit", f"it would with {' '.join(f'{flag} {value}' for flag, value in changes.items())}", place, "note"))
+            findings.append(Problem("would-fit", f"it would with {' '.join(f'{flag} {value}' for flag, value in changes.items())}", place, "note"))
     command = corrected(launch, known, found, changes, book) if wrong or changes else ""
     return Verdict(place, findings, choice is not None, sized, command)
 
@@ -98,21 +97,21 @@ def _fits(choice: Candidate, said: Restated) -> str:
     return f"fits on {_machine(said)}: {gib(memory.total):.1f} of {gib(memory.capacity):.1f} GiB per GPU ({_terms(choice)}, {cache}; estimated)"
 
 
-def _refused(rejection: Rejection | None, said: Restated, place: Place) -> Iterator[Finding]:
+def _refused(rejection: Rejection | None, said: Restated, place: Place) -> Iterator[Problem]:
     """Each reason against the command as an error; a lack of memory by its terms."""
     if rejection is None:
-        yield Finding("nothing-fits", "no layout of this machine is possible", place)
+        yield Problem("nothing-fits", "no layout of this machine is possible", place)
         return
     memory, candidate = rejection.candidate.memory, rejection.candidate
     for reason in rejection.reasons:
         if "memory.headroom" not in reason.read or memory is None:
-            yield Finding(reason.row, reason.because, place)
+            yield Problem(reason.row, reason.because, place)
             continue
         left = memory.budget - (memory.total - memory.kv_cache)
         terms = f"{_terms(candidate)} of {gib(memory.budget):.1f} GiB per GPU"
         cache = f"the KV cache needs {gib(memory.kv_needed):.1f} GiB for a sequence of {candidate.max_model_len} tokens"
         short = f"{cache}, {gib(max(0, left)):.1f} are left beside {terms}" if left > 0 else f"{terms} leave nothing for the KV cache"
-        yield Finding("does-not-fit", f"does not fit on {_machine(said)}: {short} (estimated)", place)
+        yield Problem("does-not-fit", f"does not fit on {_machine(said)}: {short} (estimated)", place)
 
 
 def cure(said: Restated, outcome: Outcome, folder: Path, book: RuleBook) -> dict[str, Any]:
@@ -155,7 +154,7 @@ def _in_words(changes: Mapping[str, Any], said: Restated, known: Catalogue, book
     return found
 
 
-def corrected(launch: Launch, known: Catalogue, found: Iterable[Finding], changes: Mapping[str, str], book: RuleBook) -> str:
+def corrected(launch: Launch, known: Catalogue, found: Iterable[Problem], changes: Mapping[str, str], book: RuleBook) -> str:
     """The command with the words that its findings and the machine ask for, in one line; a secret is a variable."""
     wrong = {finding.place: finding for finding in found if finding.severity != "note"}
     set_to = dict(changes)

@@ -19,7 +19,10 @@ SAMPLE += ["deepseek-ai/DeepSeek-V3.1"]
 KEYS = ["model", "engine", "quantization", "max_model_len", "memory_gib", "output_tokens_per_second", "loss_percent"]
 
 
-@pytest.mark.parametrize(("gpu", "gpus"), [("RTX4090-24GB", 1), ("RTX3090-24GB", 2), ("H100-80GB", 1), ("M3-Max-128GB", 1), ("cpu", 1)], ids=str)
+MACHINES = [("RTX4090-24GB", 1), ("RTX3090-24GB", 2), ("H100-80GB", 1), ("L40S-48GB", 4), ("M3-Max-128GB", 1), ("cpu", 1)]
+
+
+@pytest.mark.parametrize(("gpu", "gpus"), MACHINES, ids=str)
 def test_each_model_is_deployed_as_plan_would(gpu: str, gpus: int, tmp_path: Path) -> None:
     planned = 0
     for model in SAMPLE:
@@ -43,11 +46,12 @@ def test_each_model_is_deployed_as_plan_would(gpu: str, gpus: int, tmp_path: Pat
 
 
 def test_best_first_as_the_rules_say_and_quickly() -> None:
-    """At most 15 ms for each model of the catalogue, all of them read the first time, on a machine that may be three times as busy."""
+    """At most 15 ms for each model of the catalogue, all of them read the first time; eight GPUs on a machine that may be twice as busy."""
     book = load("default")
-    began = time.process_time()
-    rows = run("fits", "rtx 4090", "--json").json
-    assert (time.process_time() - began) / len(book.section("models")) < 0.015 * 3
+    for machine, busy in (("8x H100", 2), ("rtx 4090", 1)):
+        began = time.process_time()
+        rows = run("fits", machine, "--json").json
+        assert (time.process_time() - began) / len(book.section("models")) < 0.015 * busy, machine
     assert all(list(row) == KEYS for row in rows)
     assert len({row["model"] for row in rows}) == len(rows) > 100
     names = [row["model"] for row in rows]

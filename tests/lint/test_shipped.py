@@ -74,6 +74,7 @@ def test_json() -> None:
         "code": "gap",
         "severity": "error",
         "message": "no row sets port: 100 %",
+        "use": None,
     }
 
 

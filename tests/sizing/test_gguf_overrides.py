@@ -13,7 +13,7 @@ from generator.errors import GenDeployError
 from generator.quantity import GIB, MIB
 from generator.quantize.gguf import gguf_needs, gguf_output, overridden
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import gguf_bytes, gguf_weights
+from generator.sizing.gguf import fullest, gguf_bytes, gguf_sizes
 from generator.sizing.gguf_overrides import Override, layers_key, pattern, read_overrides
 
 ASKED: dict[str, dict[str, Any]] = {
@@ -66,8 +66,8 @@ def test_what_is_asked_for_first_holds() -> None:
 def test_a_gpu_gets_what_the_file_has() -> None:
     """The last layers are on the last GPU: wide ones weigh there."""
     plain, wide = Q4_K_M, overridden(Q4_K_M, LLAMA, {"last_layers": 4})
-    one = [gguf_weights(LLAMA, method, GGML_TYPES, Layout()) for method in (plain, wide)]
-    two = [gguf_weights(LLAMA, method, GGML_TYPES, Layout(pipeline_parallel=2)) for method in (plain, wide)]
+    one = [fullest(gguf_sizes(LLAMA, method, GGML_TYPES), Layout()) for method in (plain, wide)]
+    two = [fullest(gguf_sizes(LLAMA, method, GGML_TYPES), Layout(pipeline_parallel=2)) for method in (plain, wide)]
     assert two[1] - two[0] == one[1] - one[0] > 0
 
 

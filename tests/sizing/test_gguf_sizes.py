@@ -16,7 +16,7 @@ from generator.architecture.shape import CacheGroup, Matrix, ModelArchitecture
 from generator.quantity import GB, GIB
 from generator.readers.document import read_json
 from generator.sizing.footprint import Layout
-from generator.sizing.gguf import gguf_bytes, gguf_sizes, gguf_weights
+from generator.sizing.gguf import fullest, gguf_bytes, gguf_sizes
 
 DATA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/gguf_sizes.yaml").read_text(encoding="utf-8"))
 MODELS = {name: model(facts) for name, facts in DATA["models"].items()}
@@ -163,32 +163,32 @@ def test_split_over_gpus() -> None:
     llama = MODELS["llama-3.1-8b"]
     sizes = gguf_sizes(llama, METHODS["gguf-q8_0"], GGML_TYPES)
     assert sizes.file == sum(sizes.layers) + sizes.output + sizes.embedding
-    one = gguf_weights(llama, METHODS["gguf-q8_0"], GGML_TYPES, Layout())
+    one = fullest(gguf_sizes(llama, METHODS["gguf-q8_0"], GGML_TYPES), Layout())
     assert one == sizes.file - sizes.embedding
-    two = gguf_weights(llama, METHODS["gguf-q8_0"], GGML_TYPES, Layout(pipeline_parallel=2))
+    two = fullest(gguf_sizes(llama, METHODS["gguf-q8_0"], GGML_TYPES), Layout(pipeline_parallel=2))
     assert two == max(17 * sizes.layers[0], 15 * sizes.layers[0] + sizes.output)
-    all_gpus = [gguf_weights(llama, Q4_K_M, GGML_TYPES, Layout(pipeline_parallel=n)) for n in (1, 2, 4, 8, 64)]
+    all_gpus = [fullest(gguf_sizes(llama, Q4_K_M, GGML_TYPES), Layout(pipeline_parallel=n)) for n in (1, 2, 4, 8, 64)]
     assert all_gpus == sorted(all_gpus, reverse=True)
     assert all_gpus[-1] == gguf_sizes(llama, Q4_K_M, GGML_TYPES).output
-    assert gguf_weights(llama, Q4_K_M, GGML_TYPES, Layout(), cpu=True) == gguf_bytes(llama, Q4_K_M, GGML_TYPES)
+    assert fullest(gguf_sizes(llama, Q4_K_M, GGML_TYPES), Layout(), cpu=True) == gguf_bytes(llama, Q4_K_M, GGML_TYPES)
 
 
 def test_tied_embeddings_have_a_copy_on_the_gpu() -> None:
     tied = MODELS["qwen2-vl-2b"]
-    assert gguf_weights(tied, Q4_K_M, GGML_TYPES, Layout()) == gguf_bytes(tied, Q4_K_M, GGML_TYPES)
+    assert fullest(gguf_sizes(tied, Q4_K_M, GGML_TYPES), Layout()) == gguf_bytes(tied, Q4_K_M, GGML_TYPES)
 
 
 def test_a_known_size_scales_the_share() -> None:
     llama, two = MODELS["llama-3.1-8b"], Layout(pipeline_parallel=2)
-    file, share = gguf_bytes(llama, Q4_K_M, GGML_TYPES), gguf_weights(llama, Q4_K_M, GGML_TYPES, two)
-    assert gguf_weights(llama, Q4_K_M, GGML_TYPES, two, exact=2 * file) == 2 * share
-    assert gguf_weights(llama, Q4_K_M, GGML_TYPES, Layout(), cpu=True, exact=12345) == 12345
+    file, share = gguf_bytes(llama, Q4_K_M, GGML_TYPES), fullest(gguf_sizes(llama, Q4_K_M, GGML_TYPES), two)
+    assert fullest(gguf_sizes(llama, Q4_K_M, GGML_TYPES), two, exact=2 * file) == 2 * share
+    assert fullest(gguf_sizes(llama, Q4_K_M, GGML_TYPES), Layout(), cpu=True, exact=12345) == 12345
 
 
 def test_asking_again_is_cheap() -> None:
     llama, two = MODELS["llama-3.1-405b"], Layout(pipeline_parallel=2)
-    gguf_weights(llama, Q4_K_M, GGML_TYPES, two)
-    assert min(timeit.repeat(lambda: gguf_weights(llama, Q4_K_M, GGML_TYPES, two), timer=time.process_time, number=200, repeat=5)) / 200 < 30e-6
+    fullest(gguf_sizes(llama, Q4_K_M, GGML_TYPES), two)
+    assert min(timeit.repeat(lambda: fullest(gguf_sizes(llama, Q4_K_M, GGML_TYPES), two), timer=time.process_time, number=200, repeat=5)) / 200 < 30e-6
 
 
 def test_experts_that_come_in_mxfp4_stay_so_in_sixteen_bits() -> None:

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "architecture"))
 from model_configs import architecture
 
-from generator.sizing.split import Cuts, cuts
+from generator.sizing.tensors import Cuts, cuts
 
 CUTS = Cuts(inputs=frozenset({1024}), outputs=frozenset({1536}), expert_inputs=frozenset({768}), expert_outputs=frozenset({640}))
 

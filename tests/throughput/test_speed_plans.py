@@ -92,7 +92,7 @@ def test_a_cpu_of_which_nothing_is_known_gets_a_very_wide_band() -> None:
 
 
 def test_layers_in_the_host_are_slower_and_say_what_that_rests_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    spec = {"model": "Qwen/Qwen2.5-32B-Instruct", "hardware": {"gpu": "RTX4060-8GB", "host_memory_gib": 64}, "workload": {"profile": "dev"}}
+    spec = {"model": "Qwen/Qwen2.5-32B-Instruct", "hardware": {"gpu": "GTX1080-8GB", "host_memory_gib": 64}, "workload": {"profile": "dev"}}
     outcome = plan(spec)
     assert outcome.plan.choice is not None
     found = as_json(outcome.plan)["performance"]

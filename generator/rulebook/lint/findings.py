@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import date
 
-from generator.errors import Place, Problem
+from generator.errors import Problem
+from generator.readers.problems import in_order
 from generator.record import dataclass
 from generator.rulebook.lint.facts import fact_findings
 from generator.rulebook.lint.layers import layer_findings
 from generator.rulebook.lint.tables import table_findings
 from generator.rulebook.overlay import Gathered
 from generator.rulebook.table import bounds_of, names_read
-
-SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,6 @@ def findings(gathered: Gathered, today: date, months: int, reached: Reached | No
         if reached is not None:
             found += _not_reached(gathered, reached)
     return in_order(found)
-
-
-def in_order(found: Iterable[Problem]) -> list[Problem]:
-    """Findings by file, line and column, each once."""
-    return sorted(set(found), key=lambda p: (*(p.place or Place("", 0, 0)), SEVERITIES.index(p.severity), p.code, p.message))
 
 
 def _ages(gathered: Gathered, today: date, months: int) -> Iterator[Problem]:
