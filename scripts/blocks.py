@@ -29,6 +29,7 @@ def put(blocks: Mapping[str, Mapping[str, str]]) -> int:
             changed += 1
             print(f"{name}: {'out of date (run scripts/regenerate.sh)' if check else 'written'}")
             if not check:
+                path.parent.mkdir(exist_ok=True)
                 path.write_text(new, encoding="utf-8")
     return 1 if check and changed else 0
 

@@ -33,11 +33,10 @@ def main() -> int:
     book = load()
     return put(
         {
-            "docs/spec.md": {"profiles": profiles(book)},
-            "docs/rules.md": {"tables": tables(book), "thresholds": thresholds(book), "names": names(book)},
+            **{page: {"profiles": profiles(book)} for page in ("docs/spec.md", "docs/zh/spec.md")},
             "docs/decisions.md": {"worked": worked(book)},
             "docs/engines.md": {"engines": engines(book), "evidence": evidence(book), "settings": settings(book)},
-            "README.md": {"verify-answer": verify_answer(), "sample": sample()},
+            **{page: {"verify-answer": verify_answer(), "sample": sample()} for page in ("README.md", "README.zh-CN.md")},
             "docs/quantize.md": {"quantizers": quantizers(book)},
             "docs/verify.md": {"verify-answer": verify_answer(), "restated": restated()},
             "examples/README.md": {"examples": examples(book)},
@@ -53,7 +52,7 @@ def profiles(book: RuleBook) -> str:
 
 def tables(book: RuleBook) -> str:
     """The decision tables of the default rule set."""
-    data = book.section("policy")["tables"]
+    data: Mapping[str, Any] = book.section("policy")["tables"]
     rows = ((f"`{name}`", entry["asks"], entry["hit"], len(entry["rows"])) for name, entry in data.items())
     return table(("table", "asks", "hit", "rows:"), sorted(rows, key=lambda row: order(str(row[0]))))
 
@@ -99,7 +98,7 @@ def quantizers(book: RuleBook) -> str:
     for row in book.tables["quantize"].rows:
         tool, cell = row.set.get("quantize_tool"), row.when.get("engine")
         if isinstance(tool, str) and cell is not None:
-            engines.setdefault(tool, {}).update(dict.fromkeys(cell if isinstance(cell, list) else [cell]))
+            engines.setdefault(tool, {}).update(dict.fromkeys(cell if isinstance(cell, list) else [str(cell)]))
     rows = []
     for name, tool in book.section("quantizers").items():
         makes = [f"{method} ({maker['scheme']})" for method, maker in (tool.get("makes") or {}).items()]
@@ -110,7 +109,8 @@ def quantizers(book: RuleBook) -> str:
 
 def thresholds(book: RuleBook) -> str:
     """The policy's thresholds, at the newest engine version; those of profiles and of physics stand elsewhere."""
-    kept = {name: {**entry, **entry.get("by_version", [{}])[-1]} for name, entry in book.thresholds.items() if "/default/" in entry["at"]}
+    every: Mapping[str, Mapping[str, Any]] = dict(book.thresholds)
+    kept = {name: {**entry, **entry.get("by_version", [{}])[-1]} for name, entry in every.items() if "/default/" in entry["at"]}
     found = sorted((n, e) for n, e in kept.items() if n.split(".")[0] not in PROFILES or n == "agent.least_context")
     return table(
         ("threshold", "value:", "unit", "meaning", "source"),

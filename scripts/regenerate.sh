@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Regenerate what is committed and generated: the examples' output and the tables in docs/. Run it after a change of rules or templates.
+# Regenerate what is committed and generated: the examples' output, and what is generated in docs/. Run it after a change of rules or templates.
 #   scripts/regenerate.sh          gen-deploy and python are those on PATH (activate the virtual environment first)
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -10,3 +10,6 @@ gen-deploy $(scripts/shown_examples.sh examples/all-engines) -o examples/all-eng
 python scripts/handbook_table.py
 python scripts/doc_tables.py
 python scripts/engine_pages.py
+python scripts/reference.py
+python scripts/how_to.py
+python scripts/translated.py

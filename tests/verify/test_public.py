@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -70,12 +70,15 @@ def test_the_plan_of_a_command_says_the_same(tmp_path: Path) -> None:
 
 def cpu(*words: str) -> float:
     """Seconds of CPU of a Python process."""
+    import resource  # not on Windows
+
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *words], check=False, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.skipif(os.name == "nt", reason="CPU is counted on POSIX only")
 def test_a_hundred_files_are_quick(tmp_path: Path) -> None:
     for i, command in enumerate(commands()[:100]):
         (tmp_path / f"{i}-{command.entry['name']}").write_text(command.entry["text"], encoding="utf-8")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -32,6 +34,7 @@ def test_quoted_words_come_back(words: list[str]) -> None:
     assert all(word.known for word in script.commands[0].words)
 
 
+@pytest.mark.skipif(os.name == "nt" or shutil.which("bash") is None, reason="asks bash")
 @pytest.mark.parametrize(
     "text",
     [

@@ -12,10 +12,14 @@ mixed() {
   exit 1
 }
 <<<<<<< HEAD
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.211971c592b51d8c.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 =======
 [[ -e $here/if-missing-run-gen-deploy.d04a1753c952f3a3.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 >>>>>>> platforms
+=======
+[[ -e $here/if-missing-run-gen-deploy.4dbe092df614a094.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+>>>>>>> refs/heads/docs
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

@@ -12,10 +12,14 @@ mixed() {
   exit 1
 }
 <<<<<<< HEAD
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.78bdd1c695385873.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 =======
 [[ -e $here/if-missing-run-gen-deploy.4c5bd5602b7468ed.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 >>>>>>> platforms
+=======
+[[ -e $here/if-missing-run-gen-deploy.8165f8c875ce0a16.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+>>>>>>> refs/heads/docs
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

@@ -13,10 +13,14 @@ mixed() {
   exit 1
 }
 <<<<<<< HEAD
+<<<<<<< HEAD
 [[ -e $here/if-missing-run-gen-deploy.df6c4df7b72b8e94.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 =======
 [[ -e $here/if-missing-run-gen-deploy.68fd844bc3ace932.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 >>>>>>> platforms
+=======
+[[ -e $here/if-missing-run-gen-deploy.9b68ac895334b79e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+>>>>>>> refs/heads/docs
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"
