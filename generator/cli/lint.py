@@ -26,20 +26,17 @@ MONTHS = 12
 @click.command("lint")
 @options.options(options.tree_rules_option)
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="text", show_default=True, help="The output format.")
-@click.option(
-    "--max-age-months", "months", type=click.IntRange(1), default=MONTHS, show_default=True, help="Sources last read longer ago than this are stale."
-)
 @click.option("--no-cases", is_flag=True, help="Skip the check that cases and examples reach each row.")
 @options.options(options.json_option, options.verbose_option)
-def command(rules: str, kind: str, months: int, no_cases: bool, as_json: bool, verbose: bool) -> int:
+def command(rules: str, kind: str, no_cases: bool, as_json: bool, verbose: bool) -> int:
     """Check a rule set by proof: unreachable rows, gaps, overlaps, stale sources; exit 1 on errors."""
-    return report_on(rules, "json" if as_json else kind, months, no_cases, verbose)
+    return report_on(rules, "json" if as_json else kind, no_cases, verbose)
 
 
-def report_on(rules: str, kind: str = "text", months: int = MONTHS, no_cases: bool = False, verbose: bool = False) -> int:
+def report_on(rules: str, kind: str = "text", no_cases: bool = False, verbose: bool = False) -> int:
     """Print the findings of a rule set; returns the exit code."""
     try:
-        found = lint(rules, date.today(), months, no_cases)
+        found = lint(rules, date.today(), no_cases)
     except InputError as error:
         found = list(error.problems)
     text = as_format(found, kind, verbose)
@@ -48,13 +45,13 @@ def report_on(rules: str, kind: str = "text", months: int = MONTHS, no_cases: bo
     return BAD_INPUT if any(p.severity == "error" for p in found) else DONE
 
 
-def lint(rules: str, today: date, months: int = MONTHS, no_cases: bool = False) -> list[Problem]:
+def lint(rules: str, today: date, no_cases: bool = False) -> list[Problem]:
     """All findings of a rule set; raises `InputError` if its files cannot be read."""
     path = find(rules)
     gathered = gather(path, trust=False)
     looked, problems = (None, []) if no_cases or gathered.problems else _reached(path, gathered)
     shared = len(chain(path)) == 1 and path.resolve() == root_of(path).resolve() / "default"
-    return in_order([*findings(gathered, today, months, looked, shared), *problems])
+    return in_order([*findings(gathered, today, MONTHS, looked, shared), *problems])
 
 
 def _reached(path: Path, gathered: Gathered) -> tuple[Reached | None, list[Problem]]:

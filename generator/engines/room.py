@@ -45,8 +45,7 @@ class EngineRoom(NamedTuple):
     """One engine: its memory law, how it keeps a cache, the source key of each account (`weights` where it has its own), its speed.
 
     `pools` are thresholds that its cache reads, by the argument of `cache_cost`. `adjustable` are the thresholds that may explain a
-    term of its start-up log (`calibrate`), the most likely first. `cold` is the one of what a first start, which compiles, takes from the cache.
-    """
+    term of its start-up log (`calibrate`), the most likely first. `cold` is the one of what a first start, which compiles, takes from the cache."""
 
     memory: EngineMemory
     cache: CacheRules

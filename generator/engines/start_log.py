@@ -81,8 +81,7 @@ Row = tuple[str, Callable[[Logged, str, float, int], None], re.Pattern[str]]
 class LogLines(NamedTuple):
     """What one engine's log is searched for, as `rules/start_logs.yaml` says.
 
-    One of `words` stands on every line that it looks for; with how many such lines are kept. Only this engine writes lines with one of `own`.
-    """
+    One of `words` stands on every line that it looks for; with how many such lines are kept. Only this engine writes lines with one of `own`."""
 
     words: Mapping[str, int]
     own: Sequence[re.Pattern[str]]

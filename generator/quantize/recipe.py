@@ -119,8 +119,7 @@ def made_architecture(config: Mapping[str, object], quantization: Mapping[str, o
 def stored_beside(architecture: ModelArchitecture, stored: Mapping[str, int]) -> int:
     """Bytes of the files of a produced checkpoint beyond `checkpoint_bytes` (negative if they are smaller).
 
-    Engines widen scales and drop packing metadata; the files store both as the tool wrote them (`stored` in `rules/facts/quantizers.yaml`).
-    """
+    Engines widen scales and drop packing metadata; the files store both as the tool wrote them (`stored` in `rules/facts/quantizers.yaml`)."""
     return sum(_stored(m, m.storage, stored) * m.count for m in architecture.matrices if m.storage is not None and m.columns > 1)
 
 

@@ -39,13 +39,11 @@ GpuNames: TypeAlias = Entry
 Architecture: TypeAlias = Entry
 GgmlType: TypeAlias = Entry
 Clause: TypeAlias = Entry
-GgufMixture: TypeAlias = Entry
 Method: TypeAlias = Entry
 Maker: TypeAlias = Entry
 Quantizer: TypeAlias = Entry
 TrainingMethod: TypeAlias = Entry
 TrainingJob: TypeAlias = Entry
-Quality: TypeAlias = Entry
 
 Name = TypedDict("Name", {"stage": str, "type": str, "values": list[str], "from": str, "unit": str, "origin": str}, total=False)
 Threshold = TypedDict("Threshold", {

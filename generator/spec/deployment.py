@@ -63,8 +63,7 @@ class HardwareRequest:
     """The spec's hardware section. `gpu` is a catalogue name or the fields of an unlisted GPU (GiB, GB/s).
 
     With `gpus_auto` the decision sets `gpus_per_node` to the smallest number that meets the objectives. `devices` are the driver's
-    numbers of the cards. `gpus` are groups of unequal cards, of which a decision takes `cards`, one entry each; `at` is where `gpu` stands.
-    """
+    numbers of the cards. `gpus` are groups of unequal cards, of which a decision takes `cards`, one entry each; `at` is where `gpu` stands."""
 
     gpu: str | Mapping[str, object]
     gpus_per_node: int = 1

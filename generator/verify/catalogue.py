@@ -21,8 +21,7 @@ Entry = Mapping[str, Any]
 class Option:
     """One option as one version spells it; `off` are the `names` that switch it off.
 
-    `words` are its allowed values, if known (with `numbers`, whole numbers too); `limits` what a number must be: `least`, `most`, `above`.
-    """
+    `words` are its allowed values, if known (with `numbers`, whole numbers too); `limits` what a number must be: `least`, `most`, `above`."""
 
     name: str
     names: tuple[str, ...]

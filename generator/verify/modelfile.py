@@ -30,8 +30,7 @@ class ModelfileError(ValueError):
 def read(text: str) -> list[Command]:
     """The commands of a Modelfile.
 
-    Raises `ModelfileError` for an unknown command, a name without a value, an unterminated quote, an empty value, and a file without FROM.
-    """
+    Raises `ModelfileError` for an unknown command, a name without a value, an unterminated quote, an empty value, and a file without FROM."""
     return [command for _, command in read_with_lines(text)]
 
 

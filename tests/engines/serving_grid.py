@@ -93,7 +93,7 @@ def asked(engine: str, given: list[Case], *words: str) -> tuple[int, int, list[s
     """How many the engine takes, how many cannot be judged here, and every refusal."""
     python = CACHE / f"{engine}-{VERSIONS[engine]}" / "bin" / "python"
     text = "".join(json.dumps(case.as_json()) + "\n" for case in given)
-    command = [python, HERE / engine / f"check_{engine}.py", *words]
+    command = [str(python), str(HERE / engine / f"check_{engine}.py"), *words]
     done = subprocess.run(command, input=text, text=True, capture_output=True, check=False, env=os.environ | OFFLINE)
     answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert len(answers) == len(given), done.stderr[-2000:]

@@ -10,18 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.1c5b9653891415a4.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *1c5b9653891415a4* ]] || mixed "config.yaml comes from another run than this script"
-=======
-[[ -e $here/if-missing-run-gen-deploy.64da08c1a47a1c20.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *64da08c1a47a1c20* ]] || mixed "config.yaml comes from another run than this script"
->>>>>>> platforms
-=======
-[[ -e $here/if-missing-run-gen-deploy.5a436f47ce1a1362.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *5a436f47ce1a1362* ]] || mixed "config.yaml comes from another run than this script"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.bb2e2b67d0457b41.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *bb2e2b67d0457b41* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, on each machine" >&2

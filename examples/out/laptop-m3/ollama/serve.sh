@@ -10,13 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.685a699408a6212b.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/Modelfile") == *685a699408a6212b* ]] || mixed "Modelfile comes from another run than this script"
-=======
-[[ -e $here/if-missing-run-gen-deploy.878166581f0b7fbc.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/Modelfile") == *878166581f0b7fbc* ]] || mixed "Modelfile comes from another run than this script"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.6faafc037554cd11.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/Modelfile") == *6faafc037554cd11* ]] || mixed "Modelfile comes from another run than this script"
 
 if ! command -v ollama >/dev/null 2>&1; then
   echo "serve.sh: ollama is not on PATH: install Ollama 0.33.0, or use compose.yaml" >&2

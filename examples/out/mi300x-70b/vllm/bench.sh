@@ -11,15 +11,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.78bdd1c695385873.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-=======
-[[ -e $here/if-missing-run-gen-deploy.4c5bd5602b7468ed.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> platforms
-=======
-[[ -e $here/if-missing-run-gen-deploy.8165f8c875ce0a16.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.96949f2dcfb582de.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

@@ -10,18 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.78bdd1c695385873.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *78bdd1c695385873* ]] || mixed "config.yaml comes from another run than this script"
-=======
-[[ -e $here/if-missing-run-gen-deploy.4c5bd5602b7468ed.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *4c5bd5602b7468ed* ]] || mixed "config.yaml comes from another run than this script"
->>>>>>> platforms
-=======
-[[ -e $here/if-missing-run-gen-deploy.8165f8c875ce0a16.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *8165f8c875ce0a16* ]] || mixed "config.yaml comes from another run than this script"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.96949f2dcfb582de.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *96949f2dcfb582de* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2

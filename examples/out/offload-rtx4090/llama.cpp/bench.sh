@@ -11,15 +11,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.b758bc4af2da9dea.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-=======
-[[ -e $here/if-missing-run-gen-deploy.8dfec38ef798703c.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> platforms
-=======
-[[ -e $here/if-missing-run-gen-deploy.e6fec178cd414280.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.fa0825a613d424e8.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

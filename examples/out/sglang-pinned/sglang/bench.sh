@@ -11,11 +11,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.bf30a09a1e8ecdbb.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-=======
-[[ -e $here/if-missing-run-gen-deploy.fc50ee781486434e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.07504cafdf734b60.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

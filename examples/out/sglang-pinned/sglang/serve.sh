@@ -10,13 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.bf30a09a1e8ecdbb.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *bf30a09a1e8ecdbb* ]] || mixed "config.yaml comes from another run than this script"
-=======
-[[ -e $here/if-missing-run-gen-deploy.fc50ee781486434e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *fc50ee781486434e* ]] || mixed "config.yaml comes from another run than this script"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.07504cafdf734b60.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *07504cafdf734b60* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "serve.sh: python3 is not on PATH: install SGLang 0.5.23, or use compose.yaml" >&2

@@ -12,15 +12,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.269177182de93dbe.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-=======
-[[ -e $here/if-missing-run-gen-deploy.a6878ca0a6750b04.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> platforms
-=======
-[[ -e $here/if-missing-run-gen-deploy.888317ff036d1dfd.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.ba5b98751a9b3821.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

@@ -10,13 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.02231c37d896ae2a.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *02231c37d896ae2a* ]] || mixed "config.yaml comes from another run than this script"
-=======
-[[ -e $here/if-missing-run-gen-deploy.a0fd1f2aad722a24.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *a0fd1f2aad722a24* ]] || mixed "config.yaml comes from another run than this script"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.cf9607a5d7aa5c04.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *cf9607a5d7aa5c04* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "serve.sh: python3 is not on PATH: install SGLang 0.5.23, or use compose.yaml" >&2

@@ -12,15 +12,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-<<<<<<< HEAD
-<<<<<<< HEAD
-[[ -e $here/if-missing-run-gen-deploy.501329ee91687f68.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-=======
-[[ -e $here/if-missing-run-gen-deploy.08fe40ed7fa64c38.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> platforms
-=======
-[[ -e $here/if-missing-run-gen-deploy.1426dfd874fd4968.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
->>>>>>> refs/heads/docs
+[[ -e $here/if-missing-run-gen-deploy.93e7fef6a3b0936e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"
