@@ -16,8 +16,7 @@ from generator.quantize.training import least_gpus, training_needs
 from generator.record import dataclass
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import TrainingJob as Entry
-    from generator.rulebook.sections import TrainingMethod
+    from generator.rulebook.sections import Entry, TrainingMethod
 
 MOST_GPUS = 64
 """How far the fewest GPUs that would do are looked for."""

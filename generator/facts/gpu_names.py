@@ -12,7 +12,7 @@ from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import GpuNames
+    from generator.rulebook.sections import Entry
 
 _SIZE = re.compile(r"(\d+)\s*g(?:i?b)?(?![a-z0-9])")
 _LONGEST = 100
@@ -66,6 +66,6 @@ def key_of(book: RuleBook, name: str) -> str:
 
 @remembered
 def _words(book: RuleBook) -> tuple[tuple[str, ...], frozenset[str]]:
-    entries: list[GpuNames] = list(book.section("gpu_names").values())
+    entries: list[Entry] = list(book.section("gpu_names").values())
     front = {fold(word) for entry in entries for word in entry.get("front", ())}
     return tuple(sorted(front, key=len, reverse=True)), frozenset(fold(word) for entry in entries for word in entry.get("anywhere", ()))

@@ -35,7 +35,6 @@ Model = TypedDict("Model", {
 
 Entry = Mapping[str, Any]
 """An entry of other facts. `rules/schemas/` has the form of each kind, which every rule set is checked against."""
-GpuNames: TypeAlias = Entry
 Architecture: TypeAlias = Entry
 GgmlType: TypeAlias = Entry
 Clause: TypeAlias = Entry
@@ -43,7 +42,7 @@ Method: TypeAlias = Entry
 Maker: TypeAlias = Entry
 Quantizer: TypeAlias = Entry
 TrainingMethod: TypeAlias = Entry
-TrainingJob: TypeAlias = Entry
+Quality: TypeAlias = Entry
 
 Name = TypedDict("Name", {"stage": str, "type": str, "values": list[str], "from": str, "unit": str, "origin": str}, total=False)
 Threshold = TypedDict("Threshold", {
