@@ -27,6 +27,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,7 @@ def figures(kind: str) -> dict[str, Any]:
                 else:  # AWQ searches by the rounding: it is left out afterwards
                     entry["with"], entry["alone"] = shares([*transform, f"Quantization{rest}"])
             except Exception as error:
-                entry["error"] = f"{type(error).__name__}: {error}".split("\n")[0][:90]
+                entry["error"] = f"{type(error).__name__}: {error}".split("\n")[0][:60]
             found[method] = entry
         return found
 
@@ -218,7 +219,7 @@ def child(kind: str, answer: Any) -> None:
         try:
             found = figures(kind)
         except BaseException as error:
-            found = {"model": f"{type(error).__name__}: {error}".split("\n")[0][:90]}
+            found = {"model": f"{type(error).__name__}: {error}".split("\n")[0][:60]}
     answer.send(found)
 
 
@@ -278,7 +279,8 @@ def page(results: dict[str, Any]) -> str:
     for method, (name, _, _) in METHODS.items():
         tried = {kind: entry[method] for kind, entry in results.items() if method in entry}
         proved = [kind for kind, entry in tried.items() if is_proved(entry)]
-        lines += [f"      {name}:", f"        proved: [{', '.join(proved)}]", "        figures:"]
+        listed = textwrap.wrap(f"        proved: [{', '.join(proved)}]", 130, subsequent_indent=" " * 10)
+        lines += [f"      {name}:", *listed, "        figures:"]
         for kind, entry in tried.items():
             words = [f"{key}: {entry[key]:.1e}" for key in ("alone", "with", "plain") if key in entry]
             if "error" in entry:

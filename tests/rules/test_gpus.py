@@ -33,7 +33,7 @@ NAMED = [
     "cpu",
 ]  # fmt: skip
 BANDWIDTH = {"nvidia": (100, 8200), "amd": (250, 8200), "intel": (200, 3500), "apple": (60, 850)}
-FP16 = {"nvidia": (20, 2600), "amd": (20, 2600), "intel": (50, 1000), "apple": (1, 100)}
+FP16 = {"nvidia": (18, 2600), "amd": (20, 2600), "intel": (50, 1000), "apple": (1, 100)}
 POWER = {"nvidia": (20, 1450), "amd": (45, 1450), "intel": (100, 650), "apple": (10, 400)}
 
 
