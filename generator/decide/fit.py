@@ -156,7 +156,8 @@ def _with_room(sizer: _Sizer, trial: _Trial, wish: Wish, base: Mapping[str, Any]
                 trial, cap = tried, more
                 break
     limit = min(int(base.get("context_room", 0)), sizer.engine.longest_context(context.model.architecture))
-    if limit > length and context.pinned("max_model_len") is None and "max_context" not in context.workload.given:
+    unasked = context.pinned("max_model_len") is None and "max_context" not in context.workload.given
+    if limit > length and unasked and not base.get("batch_covers_input"):  # a step that must hold a whole prompt was sized for the context asked for
         room, cost = sizer.room(trial), trial.parts.cost
         full = min(held, ceil(sizer.numbers("weak_fit.sequences")))
         others = cost.bytes_for(min(context.workload.tokens, length), held - full) if held > full else 0
