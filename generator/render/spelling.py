@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from generator.errors import internal
+from generator.errors import fail, internal
 from generator.facts.engine import Engine
 from generator.quantity import version_key
 from generator.render.words import Word
@@ -115,7 +115,7 @@ def _word(engine: Engine, name: str, value: object, entry: Entry) -> object:
         raise internal("bad-word", f"{name} of {engine.name} is a whole number, not {value!r}")
     choices = entry.get("choices")
     if choices and value not in choices:
-        raise internal("bad-word", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(map(str, choices))})")
+        raise fail("unknown-value", f"{engine.name} {engine.version} does not support {value!r} for {name} ({', '.join(map(str, choices))})")
     return json.dumps({entry["member"]: value}) if "member" in entry else value
 
 

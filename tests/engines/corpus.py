@@ -142,7 +142,9 @@ def cases(engine: str | None = None, every: int = 1) -> Iterator[Case]:
 
 
 def _of_spec(name: str, text: str, path: Path, engine: str | None, seen: set[str]) -> Iterator[Case]:
-    spec, problems = from_document(parse_yaml(text, path.name), path)
+    document = parse_yaml(text, path.name)
+    document.data.get("deploy", {}).pop("targets", None)  # what a platform refuses of a candidate that lost is no matter here
+    spec, problems = from_document(document, path)
     assert spec is not None, problems
     try:
         outcome = decide(spec, book())

@@ -268,7 +268,7 @@ def test_the_engines_own_data_parallelism_needs_no_nginx() -> None:
     assert not [a.path for a in artifacts(made, [one], book()) if "nginx" in a.path or "nginx" in a.text]
 
 
-@pytest.mark.parametrize(("engine", "hardware"), [("ollama", {}), ("vllm", {"nodes": 2, "gpus_per_node": 2}), ("vllm", {"gpu": "M3-Max-128GB"})])
+@pytest.mark.parametrize(("engine", "hardware"), [("ollama", {}), ("vllm", {"gpu": "M3-Max-128GB"})])
 def test_copies_that_the_files_cannot_start_are_no_plan(engine: str, hardware: dict[str, Any]) -> None:
     one = replace(candidate(engine), replicas=2)
     with pytest.raises(Exception, match="copy") as caught:

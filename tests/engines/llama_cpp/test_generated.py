@@ -93,10 +93,15 @@ def command() -> list[str]:
     return [str(script)] if script.is_file() else [sys.executable, "-m", "generator"]
 
 
+BUILT = "b11312"
+"""The version of the programs that build.sh makes."""
+
+
 def generate(programs: Path, home: Path, spec: dict[str, Any], place: str = "site") -> Generated:
     """Write the spec beside its model, run `gen-deploy` there, and say what came of it."""
     beside = home / place
     beside.mkdir(exist_ok=True)
+    spec["pin"] = {"engine": "llama.cpp", "engine_version": BUILT, **spec.get("pin", {})}
     port = spec.setdefault("deploy", {}).setdefault("port", free_port())
     (beside / "spec.yaml").write_text(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), encoding="utf-8")
     done = subprocess.run([*command(), "spec.yaml", "-o", "out"], capture_output=True, text=True, cwd=beside, timeout=60, check=False)
@@ -256,7 +261,7 @@ def test_another_version_warns_and_starts(programs: Path, quantised: dict[str, P
     program.chmod(0o755)
     with generated.running(path=f"{other}:{os.environ['PATH']}") as server:
         answered(generated, tmp_path)
-        assert "serve.sh: warning: written for llama.cpp b11865" in server.stop().log
+        assert f"serve.sh: warning: written for llama.cpp {BUILT}" in server.stop().log
 
 
 def test_without_the_engine(programs: Path, quantised: dict[str, Path], tmp_path: Path) -> None:
@@ -269,7 +274,7 @@ def test_without_the_engine(programs: Path, quantised: dict[str, Path], tmp_path
     env = {"PATH": str(bare), "HOME": str(tmp_path)}
     done = subprocess.run([generated.serve], capture_output=True, text=True, env=env, timeout=30, check=False)
     assert done.returncode == 127
-    assert done.stderr.startswith("serve.sh: llama-server is not on PATH: install llama.cpp b11865")
+    assert done.stderr.startswith(f"serve.sh: llama-server is not on PATH: install llama.cpp {BUILT}")
 
 
 def test_extra_arguments_reach_the_server(programs: Path, quantised: dict[str, Path], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,11 +33,16 @@ JOB: dict[str, Any] = {
 
 
 @pytest.fixture
-def weights_job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def weights_job(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The module that the three programs share."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # the folder of templates is packaged as it is
     monkeypatch.syspath_prepend(str(PROGRAMS))
-    return importlib.import_module("weights_job")
+    before = {name: sys.modules.pop(name, None) for name in ("proof", "weights_job")}  # another `proof` stands in tests/engines
+    yield importlib.import_module("weights_job")
+    for name, module in before.items():
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
 
 
 def ran(folder: Path, program: str, job: dict[str, Any] | str | None, *words: str) -> subprocess.CompletedProcess[str]:
