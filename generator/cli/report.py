@@ -119,7 +119,7 @@ def entry_of(outcome: Outcome, asked: list[int]) -> Entry:
             final = decided(outcome.context.spec, outcome.context.book)
         found = project.find(Path())
         made = rendered(final, final.context.book, found.out_folder if found else Path("out"), False)
-        files = [(one.path, one.text) for one in made if one.path not in LEFT_OUT]
+        files = [(one.path, one.text) for one in made if one.path not in LEFT_OUT and not one.path.endswith(("bench.sh", ".env"))]
     except GenDeployError as error:
         refusal = str(error)
     return Entry(file, as_json(plan), curve_json(sweeps.curve_of(outcome, asked)), ranked, files, refusal)

@@ -132,7 +132,7 @@ def test_what_has_no_spelling_is_an_error(engine: str) -> None:
     ],
 )
 def test_a_word_the_engine_does_not_know_is_an_error(engine: str, name: str, value: Value) -> None:
-    with pytest.raises(GenDeployError, match="bad-word|unknown-value"):
+    with pytest.raises(GenDeployError, match=r"bad-word|unknown-value"):
         launch(engine, {name: value}).words()
 
 
