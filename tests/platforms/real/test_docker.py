@@ -39,10 +39,10 @@ def import_image(docker: dict[str, str], tar: Path, image: str) -> None:
 def same_argv(told: object, launch_file: Path) -> None:
     """The words behind the program are those of the Compose file, as the plan means them: `python3 -m PACKAGE` is one word to the stub."""
     (service,) = yaml.safe_load(launch_file.read_text(encoding="utf-8"))["services"].values()
-    entry = service.get("entrypoint", [""])
-    wanted = [word.replace("$$", "$") for word in (*entry, *service.get("command", ()))]
+    words = [word.replace("$$", "$") for word in (*service.get("entrypoint", ()), *service.get("command", ()))]
+    program = 3 if words[1:2] == ["-m"] else 1 if "entrypoint" in service else 0
     assert isinstance(told, list)
-    assert told[1:] == wanted[3 if entry[1:2] == ["-m"] else 1 :]
+    assert told[1:] == words[program:]
 
 
 def settled(docker: dict[str, str], name: str, wanted: str, seconds: float) -> None:

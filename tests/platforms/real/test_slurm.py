@@ -130,15 +130,15 @@ def test_two_machines(slurm: dict[str, str], tmp_path: Path, engine: str) -> Non
         starts = [json.loads(line.split("stub: ", 1)[1]) for line in text.splitlines() if "stub: " in line]
         assert len(starts) == 2
         plan = json.loads((place / "plan.json").read_text(encoding="utf-8"))["choice"]
+        heads = {(option(one["argv"], "--master-addr") or option(one["argv"], "--dist-init-addr") or "").split(":")[0] for one in starts}
+        assert len(heads) == 1 and heads <= set(NODES)
         ranks = {option(one["argv"], "--node-rank") for one in starts}
         assert ranks == {"0", "1"}
         for one in starts:
             assert one["env"]["CUDA_VISIBLE_DEVICES"] == "0,1,2,3,4,5,6,7"
-            address = option(one["argv"], "--master-addr") or option(one["argv"], "--dist-init-addr") or ""
-            assert address.split(":")[0] == "n1"
             assert ("--headless" in one["argv"]) == (engine == "vllm" and option(one["argv"], "--node-rank") == "1")
         assert plan["tensor_parallel"] * plan["pipeline_parallel"] == 16
-        found = re.search(r"ready at http://n1:(\d+)", text)
+        found = re.search(r"ready at http://[^:]+:(\d+)", text)
         assert found
         assert "stub answers" in run("bash", str(place / "smoke.sh"), "--timeout", "20", env={**slurm, "BASE_URL": f"http://127.0.0.1:{found[1]}"})
         assert "a-secret" not in text
