@@ -30,6 +30,7 @@ from generator.spec.deployment import DeploymentSpec
 
 MARK = b'<meta name="generator" content="gen-deploy">'
 """What every page has among its first bytes; no other file is replaced."""
+BESIDE = ("bench.sh", ".env")  # ends of files that say nothing of a decision: the measuring script and the seals
 FARTHER = 4
 """A curve goes to at least so many times the concurrency of the plan."""
 DENSE = 256
@@ -119,7 +120,7 @@ def entry_of(outcome: Outcome, asked: list[int]) -> Entry:
             final = decided(outcome.context.spec, outcome.context.book)
         found = project.find(Path())
         made = rendered(final, final.context.book, found.out_folder if found else Path("out"), False)
-        files = [(one.path, one.text) for one in made if one.path not in LEFT_OUT and not one.path.endswith(("bench.sh", ".env"))]
+        files = [(one.path, one.text) for one in made if one.path not in LEFT_OUT and not one.path.endswith(BESIDE)]
     except GenDeployError as error:
         refusal = str(error)
     return Entry(file, as_json(plan), curve_json(sweeps.curve_of(outcome, asked)), ranked, files, refusal)

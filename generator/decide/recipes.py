@@ -22,7 +22,7 @@ def _rows(context: Context, engine: Engine) -> tuple[Mapping[str, Any], ...]:
 
 def needs(context: Context, engine: Engine, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that the model needs where the facts are these: each by the first row that holds. A row whose names are not known yet does not."""
-    return {key: value for row in reversed([*_holding(context, engine, facts)]) for key, value in row["set"].items()} if _rows(context, engine) else {}
+    return {key: value for row in reversed([*_holding(context, engine, facts)]) for key, value in row["set"].items()}
 
 
 def needed(context: Context, engine: Engine, facts: Mapping[str, Any], values: dict[str, Any]) -> list[Trace]:

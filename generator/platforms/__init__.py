@@ -1,5 +1,4 @@
 """Platforms beside script and Compose: one renderer each, all reading the one launch. Floor 6, pure.
-
 What a platform is given and refuses is data (`rules/facts/platforms/`), its wording a template (`templates/platforms/`); a renderer makes
 the values of the templates and reads the files back. It is imported only when it is asked for."""
 
@@ -105,11 +104,10 @@ def _conditions(launch: Launch, inside: bool) -> Iterable[tuple[str, tuple[str, 
         "cache-folder": (bool(launch.deploy.get("cache_dir")), ("deploy", "cache_dir")),
     }  # fmt: skip
     yield from ((condition, path) for condition, (holds, path) in held.items() if holds)
-    plain: Data = {"command": launch.words(), "volumes": []}
-    server, create = served(launch) if inside else (plain, None)
+    server: Data = served(launch)[0] if inside else {"command": launch.words(), "volumes": [], "mounts": []}
     words: list[Word] = server["command"]
     paths = [word.path for word in words if isinstance(word, Beside) and word.path != launch.config_name]
-    paths += [mount["source"] for one in (server, create or {}) for mount in one.get("volumes", ()) if mount["source"] not in OWN_FILES]
+    paths += [mount["source"] for mount in server["mounts"] if mount["source"] not in OWN_FILES]
     if any(isinstance(one, Home) or one.startswith(("./", "../")) for one in (*words, *paths) if isinstance(one, str | Home)):
         yield "relative-path", ("model",)
     if any(":" in str(mount["source"]) for mount in server["volumes"]):
@@ -126,11 +124,12 @@ OWN_FILES = ("./config.yaml", "./Modelfile")
 
 
 def served(launch: Launch) -> tuple[Data, Data | None]:
-    """The container of one server, and the one that creates its model; values are words."""
+    """The container of one server, with the `mounts` of both, and the one that creates its model; values are words."""
     image = image_of(launch)
     if image is None:
         raise internal("no-image", f"{launch.engine.name} has no container image for {launch.vendor}")
-    return server_of(launch, image), creation_of(launch, image) if launch.creates_model else None
+    server, create = server_of(launch, image), creation_of(launch, image) if launch.creates_model else None
+    return {**server, "mounts": [*server["volumes"], *(create or {}).get("volumes", ())]}, create
 
 
 def metrics_of(launch: Launch) -> Mapping[str, str]:

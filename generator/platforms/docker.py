@@ -15,7 +15,7 @@ from generator.render.words import Beside, Home, Ref, Word, expected
 def values(launch: Launch, facts: Facts) -> Data:
     """The server, what creates its model, the mounts of both, and the variables that reach the container by name."""
     server, create = served(launch)
-    mounts = [{**one, "source": _source(launch, one)} for one in (*server["volumes"], *(create or {}).get("volumes", ()))]
+    mounts = [{**one, "source": _source(launch, one)} for one in server["mounts"]]
     passed = {name: value for name, value in server["environment"].items() if isinstance(value, Ref)}
     return {"server": server, "create": create, "mounts": mounts, "passed": passed, "exports": exported(passed)}
 

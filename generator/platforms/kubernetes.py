@@ -31,7 +31,7 @@ def values(launch: Launch, facts: Facts) -> Data:
     sizes, used, health = facts["sizes"], launch.candidate, launch.facts["container"]["health_check"]
     file = re.sub(r"(?m)^#.*\n", "", modelfile(launch, "").text) if create else block(launch.spelled.config)
     config = {launch.config_name or "Modelfile": file} if create or launch.config_name else {}
-    gpus = min(launch.server_gpus, launch.gpus_per_node) if launch.vendor != "cpu" else 0
+    gpus = launch.machine_gpus
     held = used.host.bytes if used.host else used.memory.total if used.memory and launch.vendor == "cpu" else 0
     disk, shm = ceil(launch.start_up.weights / GIB * sizes["volume_factor"]), launch.facts["container"]["shm_gib"]
     return {

@@ -16,7 +16,7 @@ from generator.verify.data import same_words
 
 def values(launch: Launch, facts: Facts) -> Data:
     """The words and variables of the script, and what a machine gives each task; with MPI a task is a GPU."""
-    gpus, mpi = min(launch.server_gpus, launch.gpus_per_node) if launch.vendor != "cpu" else 0, "mpi" in launch.facts and launch.nodes > 1
+    gpus, mpi = launch.machine_gpus, "mpi" in launch.facts and launch.nodes > 1
     tasks, words = gpus if mpi else 1, [*launch.program(), *launch.words()]
     if not launch.deploy.get("port"):  # the script appends the one that it derives from the job
         at = words.index(entry_of(launch.engine, "port")["flag"])

@@ -19,7 +19,7 @@ def values(launch: Launch, facts: Facts) -> Data:
         server, create = served(launch)
         visible = [*range(launch.gpus)] if launch.gpus < launch.gpus_per_node else ["all"]
         found: Data = {
-            **server, "create": create, "mounts": [*server["volumes"], *(create or {}).get("volumes", ())], "own_files": OWN_FILES,
+            **server, "create": create, "own_files": OWN_FILES,
             "words": [*server.get("entrypoint", ())[1:], *server["command"]], "cards": sorted(launch.devices) or visible,
             "health": json.dumps(server["healthcheck"]["test"][1:]), "dollars": True,
         }  # fmt: skip

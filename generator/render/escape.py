@@ -1,5 +1,4 @@
 """How a word is kept from what each platform expands: the only module that knows these rules. Floor 6, pure.
-
 The shell's rule is in `words.py`, Compose's in `compose.py`; each is tested against the real reader."""
 
 from __future__ import annotations

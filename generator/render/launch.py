@@ -104,6 +104,11 @@ class Launch:
         return max(1, ceil_div(self.server_gpus, self.gpus_per_node))
 
     @cached_property
+    def machine_gpus(self) -> int:
+        """GPUs of one server on one machine; 0 where the processor computes."""
+        return 0 if self.vendor == "cpu" else min(self.server_gpus, self.gpus_per_node)
+
+    @cached_property
     def host(self) -> str:
         """The address to listen on."""
         return str(self.candidate.settings.get("host") or self.deploy.get("host") or "127.0.0.1")

@@ -1,5 +1,4 @@
 """The start-up budget: how long a server may take until it answers. Probes, `start_period` and time-outs of all platforms come from it.
-
 Floor 6, pure."""
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ from generator.plan import Candidate, Plan
 from generator.render.weights import weights_of
 from generator.rulebook.book import RuleBook
 
-MB = 1e6
-"""Bytes of the unit of the bandwidths."""
+MB = 1e6  # bytes
 
 
 class Step(NamedTuple):

@@ -1,5 +1,4 @@
 """Decisions as one HTML page without network. Here plan data becomes plain values and positions; words and shapes stand in `templates/report/`.
-
 Floor 7, pure. Every value may be hostile: templates in `report/` escape what they are given."""
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def planned(programs: Path, home: Path, source: Path, method: str, asked: Mappin
     shutil.copy(source, home / place / name)
     spec = {
         "model": {"id": "tiny", "gguf": f"./{name}"}, "hardware": {"gpu": "cpu", "memory_gib": 8}, "workload": dict(SMALL),
-        "pin": {"engine": "llama.cpp", "engine_version": "b11312", "quantization": method}, "quantize": dict(asked),
+        "pin": {"engine": "llama.cpp", "quantization": method}, "quantize": dict(asked),
     }  # fmt: skip
     return generate(programs, home, spec, place)
 
