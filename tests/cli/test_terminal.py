@@ -11,7 +11,8 @@ import pytest
 
 pty = pytest.importorskip("pty")
 ROOT = Path(__file__).resolve().parents[2]
-LONG = ("fits", "RTX4090-24GB", "qwen", "--json")
+LONG = ("fits", "RTX4090-24GB", "--json")
+"""Every model: some seconds, as the line of progress appears only after half a second."""
 
 
 def on_terminal(*words: str, cwd: Path, **env: str) -> tuple[str, str]:
