@@ -13,10 +13,9 @@ from generator.facts.engine import back_ends_of
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
-from generator.throughput.estimate import Calibration, Setting, band_class
+from generator.throughput.estimate import Calibration, Setting, band_class, served
 from generator.throughput.local import LocalMachine, packing_of
 from generator.throughput.model import cache_traffic, hardware_shape, model_shape
-from generator.throughput.serving import served
 from generator.throughput.shapes import Demand, Split
 from generator.throughput.steps import Machine
 

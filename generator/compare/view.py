@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from generator.compare.model import DECISIVE, LEVELS, Move, Totals
 from generator.plan import Plan
-from generator.render.plan_file import kept
+from generator.render.plan_json import kept
 from generator.report.speed import Price
 
 View = Mapping[str, Any]

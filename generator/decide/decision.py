@@ -13,17 +13,15 @@ from generator.decide.automatic import best, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, kv_bits_of, numbers_for, reasons, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, normalised, numbers_for, reasons, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
-from generator.decide.normalised_spec import normalised
 from generator.decide.offload import partly_offloaded, placement_of
-from generator.decide.parallel import UNCUT, Units, arranged, units_of
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
-from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
+from generator.decide.sized import NO_JOB, UNCUT, Units, arranged, download_of, fit_names, revision_of, target_names, target_of, units_of
 from generator.decide.speculative import speculation_json
 from generator.decide.weigh import drafting, projector_bytes, served, weights_on_gpu
 from generator.facts.engine import kv_support_of, resolve_engine

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from generator.decide.beside import adapter_files
-from generator.decide.context import Context, shapes_of
-from generator.decide.recipes import needs
+from generator.decide.context import Context, needs, shapes_of
 from generator.decide.speculative import speculation_for, word_of
-from generator.facts.engine import Engine, back_ends_of, support_of
-from generator.facts.hubs import known_on, way_of
+from generator.facts.engine import Engine, back_ends_of, known_on, needs_code, standing, support_of, way_of
 from generator.facts.model import Checkpoint
 from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
-from generator.facts.registry import needs_code, standing
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS, first_source

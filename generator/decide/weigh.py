@@ -6,10 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from generator.architecture.shape import ModelArchitecture
-from generator.decide.context import Context
+from generator.decide.context import Context, needs
 from generator.decide.job_weights import Made
 from generator.decide.names import spec_names
-from generator.decide.recipes import needs
 from generator.decide.speculative import speculation_for, with_draft
 from generator.facts.engine import Engine
 from generator.facts.model import Checkpoint

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from generator.decide.names import is_loopback
-from generator.render import copies, templates
+from generator.render import templates
 from generator.render.artifact import Artifact
-from generator.render.launch import Launch
+from generator.render.launch import BALANCER, Launch
 from generator.render.spelling import entry_of
 from generator.render.weights import host_path
 from generator.render.words import Beside, Word, bash, comment, expected, plain
@@ -23,7 +23,7 @@ def script(launch: Launch, header: str) -> Artifact:
     env = host_env(launch)
     made = launch.weights.host if launch.candidate.origin == "made" else None
     args, exports = array("args", words), exported(env)
-    sealed = [name for name in (launch.config_name, "Modelfile" if create else None, copies.SCRIPT if launch.copies > 1 else None) if name]
+    sealed = [name for name in (launch.config_name, "Modelfile" if create else None, BALANCER if launch.copies > 1 else None) if name]
     text = templates.render(
         "serve.sh.j2", header=header, what=summary(launch), launch=launch, sealed=sealed, version_command=plain(launch.facts["version_command"]),
         args=args, exports=exports, loopback=is_loopback(launch.host), create=plain(create),

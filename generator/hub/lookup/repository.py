@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from generator.architecture.config import from_config
 from generator.architecture.quantization import with_quant_file
 from generator.errors import Place, fail
-from generator.facts.config_file import QUANT_FILE
+from generator.facts.model import QUANT_FILE
 from generator.hub.lock import LockedFile, Repository, Weights
 from generator.hub.lookup.client import Hub, Info
 from generator.hub.tensors import folded
