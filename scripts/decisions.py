@@ -22,8 +22,7 @@ from typing import Any
 
 import yaml
 
-from generator.compare.model import LEVELS, Change, Comparison, RulesName, in_order
-from generator.compare.view import figures, level, moves, totals, view_of_json, words
+from generator.compare.model import LEVELS, Change, Comparison, RulesName, figures, in_order, level, moves, totals, view_of_json, words
 from generator.report import diff
 from generator.rulebook.book import load
 from generator.spec.grid import grid

@@ -20,11 +20,10 @@ from generator.cli.options import twice
 from generator.cli.output import progress
 from generator.cli.revisions import LOCKED, Side
 from generator.compare.edits import coverage, edits, probes
-from generator.compare.model import Change, Comparison, Edit, RulesName, Tool, in_order
+from generator.compare.model import Change, Comparison, Edit, RulesName, Tool, in_order, totals
 from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
 from generator.compare.stored import LEFT_OUT, Stored
-from generator.compare.view import totals
 from generator.disk.write import RUN
 from generator.disk.written import MANIFEST
 from generator.errors import InputError, Place, Problem
@@ -34,8 +33,7 @@ from generator.record import dataclass
 from generator.render.plan_json import SCHEMA_VERSION
 from generator.report.speed import Price
 from generator.rulebook.book import SECTIONS, RuleBook
-from generator.rulebook.schema_check import accepts
-from generator.rulebook.schemas import schema
+from generator.rulebook.schemas import accepts, schema
 from generator.spec.deployment import DeploymentSpec
 
 Item = TypeVar("Item")

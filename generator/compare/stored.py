@@ -8,8 +8,21 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from generator.compare.causes import MOST, against
-from generator.compare.model import Cause, Change, FileDiff, Kept, Tool
-from generator.compare.view import LAYOUT, View, decisive, level, moves, other_moves, view_of_json, words
+from generator.compare.model import (
+    LAYOUT,
+    Cause,
+    Change,
+    FileDiff,
+    Kept,
+    Tool,
+    View,
+    decisive,
+    level,
+    moves,
+    other_moves,
+    view_of_json,
+    words,
+)
 from generator.decide.decision import Outcome
 from generator.errors import GenDeployError
 from generator.plan import Candidate

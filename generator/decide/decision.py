@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.decide import prefer, rule_of_thumb
+from generator.decide import prefer
 from generator.decide.automatic import best, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
@@ -23,7 +23,7 @@ from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
 from generator.decide.sized import NO_JOB, UNCUT, Units, arranged, download_of, fit_names, revision_of, target_names, target_of, units_of
 from generator.decide.speculative import speculation_json
-from generator.decide.weigh import drafting, projector_bytes, served, weights_on_gpu
+from generator.decide.weigh import drafting, projector_bytes, served, thumb, thumb_footprint, weights_on_gpu
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
@@ -287,7 +287,7 @@ class _Decision:
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Value], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":
-            footprint, kv_cache = rule_of_thumb.thumb_footprint(self.context, pair.method)
+            footprint, kv_cache = thumb_footprint(self.context, pair.method)
             workload = self.context.workload
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
@@ -312,7 +312,7 @@ class _Decision:
         trace: list[Trace] = []
         jobs: list[Job] = []
         for one in best_first:
-            candidate = changed(one.candidate, thumb=rule_of_thumb.thumb(self.context, one.candidate.method))
+            candidate = changed(one.candidate, thumb=thumb(self.context, one.candidate.method))
             if candidate.engine not in seen:
                 engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
                 one, candidate = self._with_job(one, candidate, jobs)

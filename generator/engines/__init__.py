@@ -25,7 +25,7 @@ from generator.sizing.cache import CacheCost, CacheRules
 from generator.sizing.footprint import Layout, Numbers
 
 if TYPE_CHECKING:
-    from generator.engines.benchmark import Benchmark
+    from generator.engines.room import Benchmark
     from generator.engines.start_log import LogParser
 
 _LAWS: Mapping[str, tuple[EngineMemory, type[CacheCost]]] = {
@@ -60,7 +60,7 @@ def log_parsers() -> tuple[LogParser, ...]:
 
 def benchmarks() -> Mapping[str, Benchmark]:
     """The benchmarks that engines bring, by engine."""
-    from generator.engines.benchmark import Benchmark
+    from generator.engines.room import Benchmark
 
     served = {engine: Benchmark(**said["bench"]) for engine, said in shipped("engines.json").items() if "bench" in said}
     return {**served, "llama.cpp": _module("llama.cpp", "bench").BENCH}

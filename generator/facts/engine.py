@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from generator.quantity import in_span, version_key
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook, file_format
-from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import Facts, cell_test, first_source
+from generator.rulebook.table import Facts, Statement, cell_of, cell_test, first_source
 from generator.spec.deployment import HUGGING_FACE
 
 if TYPE_CHECKING:  # every start would pay for building the types

@@ -237,7 +237,7 @@ def _recorded(spec: DeploymentSpec, path: Path, written: str) -> GgufHeader | in
     if spec.lock is None or not spec.lock.local or path.exists():
         return None
     from generator.facts.locked import local_key
-    from generator.hub.tensors import bytes_of
+    from generator.hub.lock import bytes_of
 
     found = spec.lock.local.get(local_key(spec, written))
     return bytes_of(found, Place(str(spec.lock.path))) if isinstance(found, tuple) else found

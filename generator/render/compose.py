@@ -12,10 +12,10 @@ from typing import Any
 
 from generator.errors import internal
 from generator.quantity import in_span, version_key
-from generator.render import modelfile, templates
+from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import BALANCER, BALANCER_INSIDE, CONFIG_INSIDE, LOOPBACK, Launch
-from generator.render.script import summary
+from generator.render.script import modelfile_inside, summary
 from generator.render.seal import FILE
 from generator.render.spelling import entry_of
 from generator.render.weights import container_path
@@ -212,7 +212,7 @@ def _health(launch: Launch) -> Data:
 
 def creation_of(launch: Launch, image: str) -> dict[str, Any]:
     """The one-shot service that creates the model in the running server."""
-    folder, model = modelfile.inside(launch)
+    folder, model = modelfile_inside(launch)
     volumes = [mounted("Modelfile", f"{folder}/Modelfile")]
     if model is not None:
         volumes.append(_bind(launch.weights.name, model, launch.weights.back, read_only=True))

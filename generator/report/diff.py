@@ -179,7 +179,7 @@ def plain(thing: Any) -> Any:
 
 def said(macro: str, *values: object) -> str:
     """A phrase about parts of a comparison."""
-    return phrase("diff/j2", macro, *map(plain, values))
+    return phrase("diff/words.j2", macro, *map(plain, values))
 
 
 def verdict(result: Comparison, unit: str = "spec") -> str:

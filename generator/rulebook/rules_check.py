@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from generator.errors import Place, Problem, did_you_mean
 from generator.readers.document import KeyPath
-from generator.rulebook.matrix import ABOUT, EVERY, matrix_rows, spans
 from generator.rulebook.overlay import Data, Gathered
-from generator.rulebook.table import COMPARISONS, ESTIMATES, LABELS, STAGES, UNCERTAINTY, bounds_of
+from generator.rulebook.table import ABOUT, COMPARISONS, ESTIMATES, EVERY, LABELS, STAGES, UNCERTAINTY, bounds_of, matrix_rows, spans
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Row

@@ -13,9 +13,8 @@ from generator.engines import ENGINES
 from generator.engines.room import EngineSpeed
 from generator.errors import fail
 from generator.sizing.footprint import Numbers
-from generator.throughput.local import LocalMachine, Packing
 from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, ModelShape, Range, Speed, Split
-from generator.throughput.steps import Machine, Step
+from generator.throughput.steps import LocalMachine, Machine, Packing, Step
 
 TOGETHER = 0.5
 """Share of the others' prompts that a sequence waits for before its first token where all come at once and are read in turn: on

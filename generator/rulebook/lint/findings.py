@@ -16,10 +16,9 @@ from generator.readers.document import Document, KeyPath
 from generator.readers.problems import in_order
 from generator.record import dataclass
 from generator.rulebook.lint.tables import table_findings
-from generator.rulebook.matrix import WHEN, cell_of, matrix_rows, word_of
 from generator.rulebook.overlay import MERGED, Data, Gathered
 from generator.rulebook.rules_check import cited, words_of
-from generator.rulebook.table import bounds_of, names_read
+from generator.rulebook.table import WHEN, bounds_of, cell_of, matrix_rows, names_read, word_of
 
 
 @dataclass(frozen=True, slots=True)
