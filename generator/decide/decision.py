@@ -32,7 +32,7 @@ from generator.quantity import grouped
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
-from generator.sizing.footprint import Layout, Load
+from generator.sizing.footprint import Layout, Load, whole_card
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -250,6 +250,8 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(changed(candidate, **split), found))
             return
+        if self.first and self._too_large(pair, layout):
+            return
         one = self._sized(case, layout, split, facts)
         found = (*found, *reasons("reject", SIZED, one.facts, one.sources, self.book))
         if found:
@@ -257,6 +259,16 @@ class _Decision:
             self.rejected.append(Rejection(candidate, found))
         else:
             self.working.append(one)
+
+    def _too_large(self, pair: Pair, layout: Layout) -> bool:
+        """Whether the weights alone are more than a GPU has, so that a row rejects what could only be fitted in vain."""
+        context, bounds = self.context, {"memory.headroom": 0.0, "share.stretched": False}
+        offloads = pair.engine.has("gpu_layers") and (context.spec.hardware.host_memory_gib is not None or context.pinned("cpu_experts"))
+        if offloads or self.book.sizing != "detailed" or not context.model.architecture.caches:
+            return False
+        if not any(row.when.keys() <= bounds.keys() and row.matches(bounds) for row in self.book.tables["reject"].by_stage[SIZED]):
+            return False
+        return weights_on_gpu(served(context, pair.engine), pair.method, layout, pair.checkpoint, pair.made) > whole_card(context.gpu.device)
 
     def _sized(self, case: _Case, layout: Layout, split: Mapping[str, int | None], known: LayoutFacts) -> Ranked:
         """The candidate fitted, with all that is then known of it."""

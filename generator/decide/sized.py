@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from generator.decide.beside import adapter_files, adapter_rank, adapter_slots
 from generator.decide.consider import Pair
-from generator.decide.context import Context, needs
+from generator.decide.context import Context
 from generator.decide.extension import overrides_of
 from generator.decide.fit import Fitted, longest_input
 from generator.decide.job_weights import MADE
-from generator.decide.names import spec_names
+from generator.decide.names import recipe
 from generator.decide.offload import host_tenths
 from generator.decide.speculative import config_of, speculation_for, word_of
 from generator.decide.weigh import tables_in_host
@@ -76,14 +76,10 @@ def with_experts(context: Context, engine: Engine, layout: Layout, units: Units)
         return layout
     if not architecture.experts or architecture.experts % parts or not engine.has("expert_parallel"):
         return layout
-    if _groups(context, layout, units) and _blocks(context, layout, units) and (layout.pipeline_parallel > 1 or not _recipe_spreads(context, engine)):
+    whole = _groups(context, layout, units) and _blocks(context, layout, units)
+    if whole and (layout.pipeline_parallel > 1 or not recipe(context, engine).get("expert_parallel")):
         return layout
     return layout._replace(expert_parallel=True)
-
-
-@remembered
-def _recipe_spreads(context: Context, engine: Engine) -> bool:
-    return bool(needs(context, engine, spec_names(context)[0]).get("expert_parallel"))
 
 
 def _groups(context: Context, layout: Layout, units: Units) -> bool:
