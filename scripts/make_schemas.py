@@ -19,7 +19,7 @@ from output_schemas import outputs  # noqa: E402
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 from generator.rulebook.table import LABELS  # noqa: E402
-from generator.throughput.local import BACK_ENDS  # noqa: E402
+from generator.throughput.steps import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"
