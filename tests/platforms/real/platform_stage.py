@@ -49,6 +49,16 @@ def stub_line(log: str) -> dict[str, object]:
     return found
 
 
+def own_entry(image: str) -> list[str]:
+    """The option of `import` that gives an image its entry point, for the one that is started with its own."""
+    return ["--change", 'ENTRYPOINT ["/app/llama-server"]'] if image.startswith("ghcr.io/ggml-org/llama.cpp:") else []
+
+
+def behind_program(words: list[str], explicit: bool) -> list[str]:
+    """What the stub sees behind its own name: `python3 -m PACKAGE` is one word to it, as an explicit entry point is."""
+    return words[3 if words[1:2] == ["-m"] else 1 if explicit else 0 :]
+
+
 def run(*words: str, env: dict[str, str] | None = None, cwd: Path | None = None, timeout: float = 120) -> str:
     """The output of a program that must succeed."""
     done = subprocess.run(words, capture_output=True, text=True, env=env, cwd=cwd, timeout=timeout, check=False)

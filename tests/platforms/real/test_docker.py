@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from platform_stage import docker, generated, image_tar, planned, run, stub_line
+from platform_stage import behind_program, docker, generated, image_tar, own_entry, planned, run, stub_line
 
 SPECS = [
     {"name": "vllm-pair", "model": "Qwen/Qwen3-32B", "hardware": {"gpu": "A100-80GB", "gpus_per_node": 2}, "pin": {"engine": "vllm", "tensor_parallel": 2}},
@@ -24,25 +24,18 @@ SPECS = [
 ]  # fmt: skip
 
 
-OWN_ENTRY = {"ghcr.io/ggml-org/llama.cpp": "/app/llama-server"}
-"""The entry point of images that are started with their own."""
-
-
 def import_image(docker: dict[str, str], tar: Path, image: str) -> None:
     known = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", env=docker).split()
     if image not in known:
-        entry = OWN_ENTRY.get(image.split(":")[0])
-        change = ["--change", f'ENTRYPOINT ["{entry}"]'] if entry else []
-        run("docker", "import", *change, str(tar), image, env=docker)
+        run("docker", "import", *own_entry(image), str(tar), image, env=docker)
 
 
 def same_argv(told: object, launch_file: Path) -> None:
     """The words behind the program are those of the Compose file, as the plan means them: `python3 -m PACKAGE` is one word to the stub."""
     (service,) = yaml.safe_load(launch_file.read_text(encoding="utf-8"))["services"].values()
     words = [word.replace("$$", "$") for word in (*service.get("entrypoint", ()), *service.get("command", ()))]
-    program = 3 if words[1:2] == ["-m"] else 1 if "entrypoint" in service else 0
     assert isinstance(told, list)
-    assert told[1:] == words[program:]
+    assert told[1:] == behind_program(words, "entrypoint" in service)
 
 
 def settled(docker: dict[str, str], name: str, wanted: str, seconds: float) -> None:
