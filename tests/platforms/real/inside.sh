@@ -8,13 +8,15 @@ set -euo pipefail
 root=$1
 shift
 mount --make-rprivate /
-mount --bind "$root" "$root"
-cd "$root"
+mount -t tmpfs tmpfs /mnt # what is written goes to memory
+mkdir /mnt/{written,work,root}
+mount -t overlay overlay -o "lowerdir=$root,upperdir=/mnt/written,workdir=/mnt/work" /mnt/root
+cd /mnt/root
 mount -t proc proc proc
 mount --rbind /sys sys
 mount --rbind /dev dev
+for folder in run tmp; do mount -t tmpfs tmpfs "$folder"; done
 mkdir -p var/lib/containers etc/containers etc/cdi root
-for folder in run tmp var/lib/containers etc/containers etc/cdi; do mount -t tmpfs tmpfs "$folder"; done
 mkdir run/old run/stage
 mount --bind "${STAGE:?a folder that both sides see}" run/stage
 ip link set lo up

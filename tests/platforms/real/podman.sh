@@ -15,11 +15,11 @@ readonly folder=${GEN_DEPLOY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/gen-deploy}/
 mkdir -p "$folder"
 exec 9>"$folder/podman.lock"
 flock 9
-if [[ ! -d $folder/$suite/proc ]]; then
+if [[ ! -x $folder/$suite/usr/sbin/nft ]]; then
   work=$(mktemp -d "$folder/work.XXXXXX")
   trap 'rm -rf -- "$work"' EXIT
   use_suite "$work" "$suite"
-  apt-get -qq -y --download-only install base-files podman runc conmon netavark catatonit mount
+  apt-get -qq -y --download-only install base-files podman runc conmon netavark catatonit mount nftables
   mkdir "$work/root"
   for deb in "$work"/cache/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$deb" | tar -C "$work/root" -x --exclude=./usr/share/{doc,man,locale}
