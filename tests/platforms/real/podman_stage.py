@@ -6,15 +6,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from platform_stage import HERE, needs, own_entry, run
+from platform_stage import CGROUP, HERE, first_process, needs, own_entry, remove_groups, run
 
-CGROUP = Path("/sys/fs/cgroup")
 CGROUPS = [place / "gen-deploy-proof" for place in (CGROUP / "unified", CGROUP / "systemd") if place.is_dir()] or [CGROUP / "gen-deploy-proof"]
 
 
@@ -50,19 +48,6 @@ class Podman:
         return Path(f"/proc/{self.first}/root{inside}")
 
 
-def ours() -> list[Path]:
-    """The control groups that Podman and these tests made."""
-    return [found for name in ("libpod_parent", "gen-deploy-proof") for found in CGROUP.glob(f"**/{name}/**/")]
-
-
-def removed(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except OSError:
-        return False
-    return True
-
-
 @pytest.fixture(scope="module")
 def podman() -> Iterator[Podman]:
     needs("unshare", "nsenter", "pivot_root", "ip", "flock", "apt-get")
@@ -73,22 +58,11 @@ def podman() -> Iterator[Podman]:
             env={**os.environ, "STAGE": stage},
         )
         try:
-            children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
-            for _ in range(200):
-                assert outer.poll() is None, "the namespaces are not there"
-                first = children.read_text().split()
-                if first and Path(f"/proc/{first[0]}/comm").read_text().strip() == "catatonit":
-                    break
-                time.sleep(0.1)
-            yield Podman(int(first[0]), Path(stage))
+            yield Podman(first_process(outer, "catatonit"), Path(stage))
         finally:
             outer.kill()
             outer.wait(30)
-            for _ in range(50):  # the kernel ends the last processes on its own time
-                left = [found for found in sorted(ours(), reverse=True) if not removed(found)]
-                if not left:
-                    break
-                time.sleep(0.1)
+            remove_groups("libpod_parent", "gen-deploy-proof")
 
 
 @pytest.fixture
