@@ -5,7 +5,7 @@ from __future__ import annotations
 from generator.decide.context import Context
 from generator.spec.deployment import VERSION
 
-_GIVEN = ("host_memory_gib", "host_bandwidth_gb_per_s", "mig", "share_gib", "network", "download_mb_per_s", "disk_mb_per_s")
+_GIVEN = ("host_memory_gib", "host_bandwidth_gb_per_s", "mig", "share_gib", "machine", "network", "download_mb_per_s", "disk_mb_per_s")
 
 
 def normalised(context: Context) -> dict[str, object]:
