@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import combinations
-from typing import NamedTuple
 
 from generator.cli.files import decided
 from generator.errors import InputError, Problem
@@ -16,13 +15,8 @@ from generator.spec.deployment import DeploymentSpec
 EVERY_HOST = ("0.0.0.0", "::")
 
 
-class Place(NamedTuple):
-    """What a deployment takes of its machine."""
-
-    spec: DeploymentSpec
-    host: str
-    ports: set[int]
-    cards: set[int]
+Taken = tuple[DeploymentSpec, str, set[int], set[int]]
+"""A deployment with the host and ports that it listens on, and its cards."""
 
 
 def apart(specs: Sequence[DeploymentSpec], book: RuleBook) -> None:
@@ -35,13 +29,13 @@ def apart(specs: Sequence[DeploymentSpec], book: RuleBook) -> None:
             machines.setdefault(spec.hardware.machine or ("", repr(spec.hardware.gpu)), []).append(spec)
     problems = []
     for here in (found for found in machines.values() if len(found) > 1):
-        places = [place for spec in here for place in _place(spec, book)]
-        problems += [problem for one, other in combinations(places, 2) for problem in _collisions(one, other)]
+        taken = [found for spec in here for found in _taken(spec, book)]
+        problems += [problem for one, other in combinations(taken, 2) for problem in _collisions(one, other)]
     if problems:
         raise InputError(problems)
 
 
-def _place(spec: DeploymentSpec, book: RuleBook) -> Iterator[Place]:
+def _taken(spec: DeploymentSpec, book: RuleBook) -> Iterator[Taken]:
     """Nothing for a spec without a plan, or whose platforms all choose cards and ports themselves."""
     with suppress(InputError):
         plan = decided(spec, book).plan
@@ -49,16 +43,17 @@ def _place(spec: DeploymentSpec, book: RuleBook) -> Iterator[Place]:
         if plan.choice is not None and any(name in OWN or "devices" not in known[name]["refuses"] for name in targets):
             launch = launch_of(plan, plan.choice, book, "")
             inner = range(launch.first_port, launch.first_port + launch.copies) if launch.copies > 1 else ()
-            yield Place(spec, launch.host, {launch.port, *inner}, {*(launch.devices or range(launch.gpus if launch.vendor != "cpu" else 0))})
+            yield spec, launch.host, {launch.port, *inner}, {*(launch.devices or range(launch.gpus if launch.vendor != "cpu" else 0))}
 
 
-def _collisions(one: Place, other: Place) -> Iterator[Problem]:
-    spec, before, name = other.spec, one.spec, f"{one.spec.name} ({one.spec.document.name}) has"
-    if (one.host == other.host or {one.host, other.host} & {*EVERY_HOST}) and (ports := one.ports & other.ports):
-        message = f"{name} port {min(ports)} of this machine too; write another deploy.port, or a hardware.machine in each"
+def _collisions(one: Taken, other: Taken) -> Iterator[Problem]:
+    (before, host, ports, cards), (spec, other_host, other_ports, other_cards) = one, other
+    name = f"{before.name} ({before.document.name}) has"
+    if (host == other_host or {host, other_host} & {*EVERY_HOST}) and (both := ports & other_ports):
+        message = f"{name} port {min(both)} of this machine too; write another deploy.port, or a hardware.machine in each"
         yield spec.problem(_at(spec, "deploy", "port"), "shared-port", message)
-    if (cards := one.cards & other.cards) and None in (before.hardware.share_gib, spec.hardware.share_gib):
-        message = f"{name} card {min(cards)} of this machine too; name other cards, or say share_gib, or another hardware.machine, in both"
+    if (both := cards & other_cards) and None in (before.hardware.share_gib, spec.hardware.share_gib):
+        message = f"{name} card {min(both)} of this machine too; name other cards, or say share_gib, or another hardware.machine, in both"
         yield spec.problem(_at(spec, "hardware", "devices"), "shared-card", message)
 
 

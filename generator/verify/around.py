@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,55 +20,50 @@ from generator.rulebook.book import RuleBook
 from generator.spec.secrets import is_secret_name, secret_in
 from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.containers import containers_of
+from generator.verify.data import below, containers_of
 from generator.verify.finding import Text
 from generator.verify.launches import Launch, of_config
-from generator.verify.room import FAULTS, mappings, said, whole, within
+from generator.verify.room import FAULTS, Room, above, mappings, said, whole, within
 from generator.verify.semantics import given_options
-from generator.verify.values import number
 
 
 class Pods(NamedTuple):
-    """The pods of one template: where it stands, its labels and containers, and how many there are at once."""
+    """The pods of one template: the object that it stands in, its own data, and how many there may be at once."""
 
     document: Document
-    path: KeyPath
-    labels: Mapping[str, Any]
-    spec: Mapping[str, Any]
-    replicas: int
+    data: Mapping[str, Any]
+    most: int
 
 
 def faults(documents: Sequence[Document], servers: Sequence[tuple[Launch, Catalogue]], book: RuleBook, hardware: Any, model: str | None) -> Iterator[Problem]:
     """All findings around the servers of some files; `hardware` and `model` are the user's, where the files do not say them."""
-    pods = [one for document in documents for one in _pods(document)]
+    scaled = {_named(within(one.data, "spec", "scaleTargetRef")): whole(within(one.data, "spec").get("maxReplicas")) for one in documents}
+    pods = [pod for document in documents for pod in _pods(document, scaled)]
     for document in documents:
         for path, one in containers_of(document.data):
             yield from _container(document, path, one)
-        yield from _object(document, documents, pods)
+        yield from _object(document, pods, {within(one.data).get("kind") for one in documents} <= {*shipped(FAULTS)["kinds"]})
     for launch, known in servers:
         launch = _with_config_map(launch, known, documents)
         yield from _secrets(launch, known)
         if launch.room is not None:
-            yield from _world(launch, known)
-            yield from _start(launch, known, book, hardware, model)
+            yield from _world(launch, known, launch.room)
+            yield from _start(launch, known, launch.room, book, hardware, model)
             yield from (said("host-access", launch.room.place, what=what) for what in launch.room.opened)
 
 
-def _pods(document: Document) -> Iterator[Pods]:
-    """The templates of pods in an object, or the pod that it is."""
-    data = document.data
+def _named(reference: Mapping[str, Any], *keys: str) -> str:
+    return f"{reference.get('kind')} {within(reference, *keys).get('name')}"
 
-    def below(value: object, path: KeyPath, group: Mapping[str, Any]) -> Iterator[Pods]:
-        if isinstance(value, Mapping):
-            group = value if "workerTemplate" in value else group
-            if mappings(within(value, "spec").get("containers")):
-                machines, most = whole(group.get("size")) or 1, whole(within(data, "spec").get("replicas"))
-                replicas = (1 if most is None else most) * (machines if path[-1:] != ("leaderTemplate",) else 1)
-                yield Pods(document, path, within(value, "metadata", "labels"), within(value, "spec"), replicas)
-        for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ():
-            yield from below(inner, (*path, key), group)
 
-    return below(data, (), {})
+def _pods(document: Document, scaled: Mapping[str, int | None]) -> Iterator[Pods]:
+    """The templates of pods in an object, or the pod that it is; `scaled` are the most replicas of objects by what scales them."""
+    replicas, data = whole(within(document.data, "spec").get("replicas", 1)), within(document.data)
+    copies = max(1 if replicas is None else replicas, scaled.get(_named(data, "metadata")) or 0)
+    for path, one in below(data):
+        if mappings(within(one, "spec").get("containers")):
+            size = next((whole(group.get("size")) for group in above(data, path) if "workerTemplate" in group), None)
+            yield Pods(document, one, copies * (size or 1))
 
 
 def _container(document: Document, path: KeyPath, one: Mapping[str, Any]) -> Iterator[Problem]:
@@ -88,72 +85,48 @@ def _ports(containers: Sequence[Mapping[str, Any]]) -> set[str]:
     return {str(port[key]) for one in containers for port in mappings(one.get("ports")) for key in ("name", "containerPort") if key in port}
 
 
-def _object(document: Document, documents: Sequence[Document], pods: Sequence[Pods]) -> Iterator[Problem]:
-    """What an object says of others: bounds, labels, ports, volumes; and a secret that it holds."""
-    data: Mapping[str, Any] = document.data if isinstance(document.data, Mapping) else {}
-    spec, kind, title = within(data, "spec"), data.get("kind"), f"{data.get('kind')} {within(data, 'metadata').get('name')}"
+def _object(document: Document, pods: Sequence[Pods], whole_view: bool) -> Iterator[Problem]:
+    """What an object says of others: bounds, labels, ports, volumes; and a secret that it holds. Without the whole view pods may be hidden."""
+    data = within(document.data)
+    spec, kind, title, known = within(data, "spec"), f"{data.get('kind')}", _named(data, "metadata"), shipped(FAULTS)
     least, most = whole(spec.get("minReplicas", 1)), whole(spec.get("maxReplicas"))
     if least is not None and most is not None and least > most:
         yield said("replicas-cross", document.place(("spec", "minReplicas")), least=least, most=most)
-    for where in (("spec", "selector"), ("spec", "podSelector")):
-        found = within(data, *where)
-        wanted = found if kind == "Service" else within(found, "matchLabels")
-        known = {one.data.get("kind") for one in documents if isinstance(one.data, Mapping)} <= {*shipped(FAULTS)["kinds"]}
-        if not wanted or kind in ("ServiceMonitor", "PersistentVolumeClaim") or not known or not pods:
-            continue
-        chosen = [one for one in pods if _near(one, data) and all(_automatic(key) or one.labels.get(key) == value for key, value in wanted.items())]
-        if kind in ("Deployment", "StatefulSet", "ReplicaSet", "DaemonSet"):
-            chosen = [one for one in chosen if one.document is document]
+    near = [pod for pod in pods if len({within(one, "metadata").get("namespace") for one in (pod.document.data, data)} - {None}) < 2]
+    where = ("spec", "podSelector" if "podSelector" in spec else "selector")
+    wanted = within(data, *where, *known["objects"].get(kind, "").split())
+    if wanted and kind in known["objects"] and near and whole_view:
+        own = [pod for pod in near if pod.document is document] or near
+        asked = {key: value for key, value in wanted.items() if not f"{key}".startswith(tuple(known["automatic"]))}.items()
+        chosen = [pod for pod in own if asked <= within(pod.data, "metadata", "labels").items()]
         if not chosen:
             yield said("selector-without-pods", document.place(where), what=title, wanted=", ".join(f"{key}={value}" for key, value in wanted.items()))
-        ports = _ports([one for pod in chosen for one in mappings(pod.spec.get("containers"))])
+        ports = _ports([one for pod in chosen for one in mappings(within(pod.data, "spec").get("containers"))])
         for i, port in enumerate(mappings(spec.get("ports")) if kind == "Service" and chosen else ()):
-            target = str(port.get("targetPort", port.get("port")))
+            target = f"{port.get('targetPort', port.get('port'))}"
             if target not in ports and (ports or not target.isdigit()):
                 yield said("probe-without-port", document.place(("spec", "ports", i)), what=title, port=target, of="a pod that it selects")
-    if kind == "PersistentVolumeClaim" and {*spec.get("accessModes", ())} <= {*shipped(FAULTS)["one_node"]}:
-        claim = within(data, "metadata").get("name")
-        count = sum(_most(pod, documents) for pod in pods if _near(pod, data) and claim in _claims(pod))
-        if count > 1:
-            yield said("one-node-volume", document.place(("spec", "accessModes")), claim=claim, pods=count)
+    if kind == "PersistentVolumeClaim" and not any(mode in f"{spec.get('accessModes')}" for mode in known["shared"]):
+        claim, used = within(data, "metadata").get("name"), 0
+        for pod in (pod for pod in near if within(pod.document.data).get("kind") != "Job"):
+            volumes = mappings(within(pod.data, "spec").get("volumes"))
+            used += pod.most if any(within(volume, "persistentVolumeClaim").get("claimName") == claim for volume in volumes) else 0
+        if used > 1:
+            yield said("one-node-volume", document.place(("spec", "accessModes")), claim=claim, pods=used)
     for field in ("data", "stringData") if kind == "Secret" else ():
         for name, value in within(data, field).items():
-            if _is_secret(str(value), True):
+            if _is_secret(f"{value}", True):
                 yield said("secret-in-file", document.place((field, name)), what=title)
 
 
-def _near(pod: Pods, data: Mapping[str, Any]) -> bool:
-    """Whether pods and an object may be in one namespace: both in the same, or one in whichever it is applied to."""
-    names = [within(one, "metadata").get("namespace") for one in (pod.document.data, data)]
-    return None in names or names[0] == names[1]
-
-
-def _claims(pods: Pods) -> set[Any]:
-    """The claims whose volumes pods keep mounted; a Job gives them back."""
-    volumes = mappings(pods.spec.get("volumes")) if pods.document.data.get("kind") != "Job" else []
-    return {within(volume, "persistentVolumeClaim").get("claimName") for volume in volumes}
-
-
-def _automatic(label: str) -> bool:
-    return label.startswith(tuple(shipped(FAULTS)["automatic"]))
-
-
-def _most(pods: Pods, documents: Sequence[Document]) -> int:
-    """The most pods of a template at once, by its replicas or what scales them."""
-    whom = (pods.document.data["kind"], within(pods.document.data, "metadata").get("name"))
-    scaled = [within(one.data, "spec") for one in documents]
-    targets = [(whole(one.get("maxReplicas")) or 0) for one in scaled if tuple(within(one, "scaleTargetRef").get(key) for key in ("kind", "name")) == whom]
-    return max(pods.replicas, *targets, 0)
-
-
 def _with_config_map(launch: Launch, known: Catalogue, documents: Sequence[Document]) -> Launch:
-    """The server with the options of its configuration file, where a ConfigMap of these files holds it."""
-    flag = (known.syntax.get("config") or {}).get("flag")
-    path = next((after.text for word, after in zip(launch.words, launch.words[1:], strict=False) if word.text == flag), None)
-    for document in documents if path is not None and launch.room is not None else ():
-        text = within(document.data, "data").get(Path(str(path)).name)
-        if isinstance(text, str) and launch.room and within(document.data, "metadata").get("name") in launch.room.maps:
-            return replace(launch, words=[*launch.words, *of_config(parse_yaml(text, document.name), launch.engine).words])
+    """The server with the options of its configuration file, where a ConfigMap that its pod mounts holds it."""
+    flag, maps = (known.syntax.get("config") or {}).get("flag"), launch.room.maps if launch.room else ()
+    path = next((after.text for word, after in pairwise(launch.words) if word.text == flag), "")
+    held = (within(one.data, "data").get(Path(path).name) for one in documents if within(one.data, "metadata").get("name") in (maps if path else ()))
+    with suppress(InputError):  # another program's file
+        for text in (text for text in held if isinstance(text, str)):
+            return replace(launch, words=[*launch.words, *of_config(parse_yaml(text, ""), launch.engine).words])
     return launch
 
 
@@ -169,17 +142,15 @@ def _secrets(launch: Launch, known: Catalogue) -> Iterator[Problem]:
             yield said("secret-in-file", text.place, what=name)
 
 
-def _world(launch: Launch, known: Catalogue) -> Iterator[Problem]:
+def _world(launch: Launch, known: Catalogue, room: Room) -> Iterator[Problem]:
     """The GPUs that the server spreads over against those that it gets, and the rank of each machine."""
-    room, form = launch.room, known.facts.get("world")
+    form = known.facts.get("world")
     given = {name: text for name, (text, _) in given_options(launch.words, launch.env, known).items()}
-    if room is None or form is None or any(not text.known for name, text in given.items() if name in form["gpus"]):
+    if form is None or any(not text.known for name, text in given.items() if name in form["gpus"]):
         return
     counted = [name for name in form["gpus"] if name in given and form.get("within", {}).get(name) not in given]
-    figures = [int(number(given[name].text) or 1) for name in counted]
-    world, told = 1, given.get(form.get("nodes", ""), Text("", room.place))
-    for figure in figures:
-        world *= figure
+    figures = [whole(given[name].text) or 1 for name in counted]
+    world, told = prod(figures), given.get(form.get("nodes", ""), Text("", room.place))
     nodes, gpus = room.nodes or whole(told.text) or 1, whole(given["gpus"].text) if "gpus" in given else room.gpus
     elsewhere = form.get("all") or (known.syntax.get("config") or {}).get("flag") in given  # a configuration that is not among the files
     if gpus is not None and (counted or not elsewhere) and world != nodes * gpus:
@@ -202,26 +173,23 @@ def _names(words: Iterable[str], text: str) -> bool:
 
 def _rates(folder: Path) -> dict[str, Any]:
     """How fast the machine of a generated folder downloads and reads, as the plan above it says."""
-    for above in (folder, *folder.parents[:2]):
+    for one in (folder, *folder.parents[:2]):
         with suppress(InputError):
-            hardware = within(read_json(above / "plan.json"), "spec", "hardware")
-            return {key: hardware[key] for key in ("download_mb_per_s", "disk_mb_per_s") if key in hardware}
+            return {key: rate for key, rate in within(read_json(one / "plan.json"), "spec", "hardware").items() if key.endswith("_mb_per_s")}
     return {}
 
 
-def _start(launch: Launch, known: Catalogue, book: RuleBook, hardware: Any, model: str | None) -> Iterator[Problem]:
+def _start(launch: Launch, known: Catalogue, room: Room, book: RuleBook, hardware: Any, model: str | None) -> Iterator[Problem]:
     """A time to start in that is shorter than download and reading of the weights take, where the model is known."""
-    room = launch.room
-    if room is None or room.seconds is None:
+    if room.seconds is None:
         return
     from generator.decide.decision import decide  # imported lazily: only files that bound a start need it
     from generator.render.start_up import start_up
     from generator.spec.words import spec_of
     from generator.verify.restated import restated
 
-    folder, machine = Path(room.place.path).parent, {**shipped(FAULTS)["stand_in"], "nodes": room.nodes or 1}
-    machine |= {"gpus_per_node": room.gpus} if room.gpus else {}
-    machine |= _rates(folder)
+    folder, given = Path(room.place.path).parent, {"gpus_per_node": room.gpus, "nodes": room.nodes}
+    machine = {**shipped(FAULTS)["stand_in"], **{key: count for key, count in given.items() if count}, **_rates(folder)}
     try:
         plan = decide(spec_of(restated(launch, known, hardware or machine, model, folder, book).data, folder), book).plan
     except InputError:

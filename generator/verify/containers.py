@@ -9,6 +9,7 @@ from dataclasses import replace
 from generator.errors import Place
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
+from generator.verify.data import Container, containers_of
 from generator.verify.finding import Text
 from generator.verify.launches import Launch, commands_at, default_positionals, image_of
 from generator.verify.room import of_pod, of_service
@@ -16,7 +17,6 @@ from generator.verify.shell_words import read_script
 
 Expand = Callable[[str, Place], Text]
 """The text of a value after the expansion of its file."""
-Container = tuple[KeyPath, Mapping[str, object]]
 
 _DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^${}]*)\}")
 _EXPANDED = re.compile(r"\$[A-Za-z_{]")
@@ -30,16 +30,15 @@ def in_containers(document: Document, book: RuleBook, engine: str | None) -> lis
         return None
     if isinstance(services := data.get("services"), Mapping):
         found: list[Container] = [(("services", name), _merged(one)) for name, one in services.items() if isinstance(one, Mapping)]
-        keys, expand = ("entrypoint", "command", "environment"), _compose
-        rooms = [of_service(one, document.place(path)) for path, one in found]
+        keys, expand, room = ("entrypoint", "command", "environment"), _compose, of_service
     elif isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str):
-        found, keys, expand = list(containers_of(data)), ("command", "args", "env"), _kubernetes
-        devices = [*book.section("platforms")["kubernetes"]["gpu_resources"].values()]
-        rooms = [of_pod(data, path, one, document.place(path), devices) for path, one in found]
+        found, keys, expand, room = list(containers_of(data)), ("command", "args", "env"), _kubernetes, of_pod
     else:
         return None
-    containers = zip(found, rooms, strict=True)
-    return [replace(one, room=room) for (path, data), room in containers for one in _container(document, path, data, keys, expand, book, engine)]
+    return [
+        replace(one, room=room(document, path, container))
+        for path, container in found for one in _container(document, path, container, keys, expand, book, engine)
+    ]  # fmt: skip
 
 
 def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
@@ -49,18 +48,6 @@ def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
     for one in reversed(bring if isinstance(bring, list) else [bring]):
         found |= _merged(one) if isinstance(one, Mapping) else {}
     return found | {key: value for key, value in data.items() if key != "<<"}
-
-
-def containers_of(value: object, path: KeyPath = ()) -> Iterator[Container]:
-    """The containers below a value of a manifest, with their paths."""
-    if isinstance(value, Mapping):
-        if "image" in value and any(key in value for key in ("args", "command", "env")):
-            yield path, value
-        for key, inner in value.items():
-            yield from containers_of(inner, (*path, key))
-    elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from containers_of(inner, (*path, i))
 
 
 def _container(

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from generator.errors import Place, Problem
+from generator.readers.document import Document
 from generator.readers.resources import shipped
 
 FAULTS = "faults.json"
@@ -54,7 +55,7 @@ def mappings(value: object) -> list[Mapping[str, Any]]:
 
 def whole(value: object) -> int | None:
     """A count, written as a number or as text; None for other data."""
-    return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
+    return int(value) if isinstance(value, int | str) and re.fullmatch(r"[0-9]{1,9}", str(value)) else None
 
 
 def seconds(value: object) -> float | None:
@@ -70,19 +71,26 @@ def _opened(settings: Iterable[tuple[object, object]]) -> tuple[str, ...]:
     return tuple(f"{name}: {value}" for name, value in settings if str(value).lower() in known.get(name, ()))
 
 
-def of_pod(data: object, path: Sequence[str | int], container: Mapping[str, Any], place: Place, devices: Sequence[str]) -> Room:
-    """The room of a container of Kubernetes; `data` is the object, `path` where the container stands in it."""
-    above: list[Any] = [data]
+def above(data: object, path: Sequence[str | int]) -> list[Mapping[str, Any]]:
+    """The mappings of some data down a path, the outermost first."""
+    found: list[Any] = [data]
     for key in path:
-        above.append(above[-1][key])
-    group = next((one for one in reversed(above) if isinstance(one, Mapping) and "workerTemplate" in one), {})
+        found.append(found[-1][key])
+    return [one for one in found if isinstance(one, Mapping)]
+
+
+def of_pod(document: Document, path: Sequence[str | int], container: Mapping[str, Any]) -> Room:
+    """The room of a container of Kubernetes."""
+    known, around = shipped(FAULTS), above(document.data, path)
     resources = [within(container, "resources", kind) for kind in ("limits", "requests")]
-    gpus = next((whole(one[name]) for one in resources for name in devices if name in one), None)
-    limits = {"startupProbe": budget(within(container, "startupProbe")), "progressDeadlineSeconds": whole(within(data, "spec").get("progressDeadlineSeconds"))}
+    gpus = next((whole(one[name]) for one in resources for name in known["devices"] if name in one), None)
+    deadline = "progressDeadlineSeconds"
+    limits = {"startupProbe": budget(within(container, "startupProbe")), deadline: whole(within(around[0], "spec").get(deadline))}
     limit, least = min(((name, time) for name, time in limits.items() if time), key=lambda one: one[1], default=("", None))
-    maps = tuple(within(volume, "configMap").get("name") for one in above for volume in mappings(within(one).get("volumes")))
-    settings = [item for one in (*above, within(container, "securityContext")) if isinstance(one, Mapping) for item in one.items()]
-    return Room(place, f"{container}", gpus, whole(group.get("size")), least, limit, _opened(settings), maps)
+    maps = tuple(within(volume, "configMap").get("name") for one in around for volume in mappings(one.get("volumes")))
+    settings = [item for one in (*around, within(container, "securityContext")) for item in one.items()]
+    size = next((one["size"] for one in around if "workerTemplate" in one and "size" in one), None)
+    return Room(document.place(tuple(path)), f"{container}", gpus, whole(size), least, limit, _opened(settings), maps)
 
 
 def budget(probe: Mapping[str, Any]) -> int | None:
@@ -91,14 +99,14 @@ def budget(probe: Mapping[str, Any]) -> int | None:
     return None if not probe or first is None or period is None or tries is None else first + period * tries
 
 
-def of_service(service: Mapping[str, Any], place: Place) -> Room:
+def of_service(document: Document, path: Sequence[str | int], container: Mapping[str, Any]) -> Room:
     """The room of a service of Compose."""
-    devices = mappings(within(service, "deploy", "resources", "reservations").get("devices"))
+    devices = mappings(within(container, "deploy", "resources", "reservations").get("devices"))
     counts = [len(one["device_ids"]) if isinstance(one.get("device_ids"), list) else whole(one.get("count")) for one in devices]
-    check = {**shipped(FAULTS)["health"], **within(service, "healthcheck")}
+    check = {**shipped(FAULTS)["health"], **within(container, "healthcheck")}
     start, every, tries = seconds(check.get("start_period")), seconds(check["interval"]), whole(check["retries"])
     least = None if start is None or every is None or tries is None else start + every * tries
-    return Room(place, f"{service}", next(iter(counts), None), None, least, "start_period", _opened(service.items()))
+    return Room(document.place(tuple(path)), f"{container}", next(iter(counts), None), None, least, "start_period", _opened(container.items()))
 
 
 def of_script(text: str, place: Place, words: Sequence[str]) -> Room:
