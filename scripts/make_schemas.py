@@ -752,6 +752,10 @@ def flags() -> Schema:
         "visible": {**WORDS, "description": "Variables that list the GPUs a server sees."},
         "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
         "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
+        "world": mapping(
+            {"gpus": WORDS, "within": words_of, "all": FLAG, "nodes": TEXT, "ranks": WORDS, "others": WORDS, "source": SOURCE}, ("gpus", "source"),
+            "The options whose product is the number of GPUs of a server; how each of several machines is told its rank.",
+        ),
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 

@@ -76,6 +76,7 @@ class HardwareRequest:
     mig: str | None = None
     devices: tuple[int, ...] = ()
     share_gib: float | None = None
+    machine: str | None = None
     network: str | None = None
     download_mb_per_s: float | None = None
     disk_mb_per_s: float | None = None
