@@ -9,6 +9,7 @@ from generator.render.artifact import Artifact
 from generator.render.bench import bench
 from generator.render.compose import compose
 from generator.render.copies import balancer
+from generator.render.evaluation import evaluation
 from generator.render.launch import OWN, launch_of
 from generator.render.modelfile import modelfile
 from generator.render.plan_file import kept, plan_json
@@ -38,6 +39,7 @@ def artifacts(
             found.append(script(launch, header))
             found.append(balancer(launch, header, inside=False))
             found.append(bench(launch, header) if launch.candidate.task == "generate" else None)
+            found.append(evaluation(launch, header))
         found.append(modelfile(launch, header) if launch.creates_model else config(launch, header))
         if others := [one for one in targets if one not in OWN]:
             from generator.platforms import platform_files  # imported lazily: only where a spec asks for one
