@@ -122,8 +122,9 @@ def rows_in_chinese() -> dict[str, str]:
 
 
 def said() -> set[str]:
-    """The codes that the code says, as literals of calls, and those of the hub's errors."""
+    """The codes that the code says, as literals of calls, and those of the tables of the hub's errors and of faults."""
     found = {entry["code"] for entry in json.loads((ROOT / "rules/hub_errors.json").read_text(encoding="utf-8"))["known"]}
+    found |= json.loads((ROOT / "rules/faults.json").read_text(encoding="utf-8"))["says"].keys()
     for path in (ROOT / "generator").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         found |= set(re.findall(r"(?:error|warning|note)\[([a-z-]+)\]", text)) - {"code"}

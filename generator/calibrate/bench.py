@@ -192,4 +192,4 @@ def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> d
     threshold = {"meaning": entry["meaning"], "unit": entry["unit"], "value": fitted.value, "source": "measured-speed", "checked": day}
     source = {"title": f"Benchmark, measured by gen-deploy calibrate ({name})", "where": f"{name} of {day}", "read": day}
     numbers = "A factor measured from a benchmark; everything else is as in the rule set that this one extends."
-    return files(base, "Factors measured from benchmarks", {"measured-speed": source}, {fitted.threshold: threshold}, numbers)
+    return files(base, "Factors measured from benchmarks", {"measured-speed": source}, "thresholds", {fitted.threshold: threshold}, numbers)

@@ -42,7 +42,7 @@ def command(
             show(f"{folder / spec.name}: as generated")
         return DONE
 
-    code = max([code, *(options.attempt(one, spec) for spec in progress(options.aimed(found, targets), "specs"))])
+    code = max([code, *(options.attempt(one, spec) for spec in progress(options.aimed(found, targets, book), "specs"))])
     for name in orphans(folder, [spec.name for spec in found]) if whole else ():
         rows.append({"spec": name, "path": str(folder / name), "kind": "stale"})
         if not as_json:

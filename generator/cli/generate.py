@@ -40,7 +40,7 @@ def command(
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     found, folder, whole, code = options.corpus(specs, out, engine)
-    found = options.aimed(found, targets)
+    found = options.aimed(found, targets, book)
     quiet, warned, results, done = quiet or as_json, Warnings(verbose), list[WriteResult](), list[dict[str, object]]()
     missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, book)]
     if missing:

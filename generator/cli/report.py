@@ -29,7 +29,7 @@ from generator.spec.deployment import DeploymentSpec
 
 MARK = b'<meta name="generator" content="gen-deploy">'
 """What every page has among its first bytes; no other file is replaced."""
-BESIDE = ("bench.sh", ".env")  # ends of files that say nothing of a decision: the measuring script and the seals
+BESIDE = ("bench.sh", "eval.sh", ".env")  # ends of files that say nothing of a decision: the measuring scripts and the seals
 FARTHER = 4
 """A curve goes to at least so many times the concurrency of the plan."""
 DENSE = 256

@@ -206,7 +206,7 @@ def kv_bits_of(book: RuleBook, dtype: str) -> float:
     return float(book.section("kv_cache")["dtypes"][dtype].get("bits_per_value", 16.0))
 
 
-_GIVEN = ("host_memory_gib", "host_bandwidth_gb_per_s", "mig", "share_gib", "network", "download_mb_per_s", "disk_mb_per_s")
+_GIVEN = ("host_memory_gib", "host_bandwidth_gb_per_s", "mig", "share_gib", "machine", "network", "download_mb_per_s", "disk_mb_per_s")
 
 
 def normalised(context: Context) -> dict[str, object]:

@@ -104,8 +104,8 @@ def pair_names(
         "weights.gated": _gated(context, checkpoint),
         "weights.on_hub": on_hub,
     }
-    of_quality = quality.source
-    return names, {**known, "support": source, "quality.loss": of_quality, "quality.loss_steps": of_quality, "quality.over_limit": of_quality}, quality
+    lost = dict.fromkeys(("quality.loss", "quality.loss_steps", "quality.measured_steps", "quality.over_limit"), quality.source)
+    return names, {**known, "support": source, **lost}, quality
 
 
 def _gated(context: Context, checkpoint: Checkpoint | None) -> bool:
@@ -121,7 +121,8 @@ def _gated(context: Context, checkpoint: Checkpoint | None) -> bool:
 def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
     """What a pair's names say of its method alone, and what it loses; the same for all engines."""
     entry, experts = context.book.section("methods")[method], context.model.architecture.gguf_experts
-    quality, mixture = quality_of(context.book, method, context.model.billion, experts), entry.get("gguf") or {}
+    quality, mixture = quality_of(context.book, method, context.model.id, context.model.billion, experts), entry.get("gguf") or {}
+    steps = None if quality.value is None else int(max(0.0, quality.value) / context.book.number("quality.level"))
     limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.spec.pin.get("quantization")
     dtype = dtype_of(context, method)
     names: MethodNames = {
@@ -130,7 +131,7 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
         "method.as_published": experts is not None and mixture.get("experts", {}).get("type") == experts, "dtype": dtype,
         "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
         "quality.loss": quality.value,
-        "quality.loss_steps": None if quality.value is None else int(max(0.0, quality.value) / context.book.number("quality.level")),
+        "quality.loss_steps": steps, "quality.measured_steps": steps if context.model.id in context.book.measured else None,
         "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
     }  # fmt: skip
     return names, quality

@@ -35,7 +35,7 @@ EngineNames = TypedDict("EngineNames", {
 MethodNames = TypedDict("MethodNames", {
     "method": str, "method.family": str, "method.bits": float, "method.pinned": bool, "method.imatrix": bool,
     "method.as_published": bool, "dtype": str, "dtype.narrower": bool, "quality.loss": float | None,
-    "quality.loss_steps": int | None, "quality.over_limit": bool | None,
+    "quality.loss_steps": int | None, "quality.measured_steps": int | None, "quality.over_limit": bool | None,
 })  # fmt: skip
 
 _PairNames = TypedDict("_PairNames", {

@@ -206,6 +206,11 @@ def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Gpu
     shorter = {name.rpartition("-")[0]: name for name in reversed(names) if name.endswith("GB")}  # people leave the memory out
     near = did_you_mean(wanted, names if "gb" in wanted.lower() else shorter)
     near = next((near.replace(repr(short), repr(name)) for short, name in shorter.items() if repr(short) in near), near)
+    from generator.spec.words import machine  # imported lazily: only errors need it
+
+    said = machine(wanted)
+    if len(said) > 1 and card_of(book, str(said["gpu"])) is not None:
+        near = "; write `gpu: {gpu}` and `gpus_per_node: {gpus_per_node}`".format(**said)
     raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is not a known GPU{near} (`gen-deploy list gpus` lists them)"))
 
 

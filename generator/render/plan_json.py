@@ -112,7 +112,10 @@ def figures_json(candidate: Candidate) -> dict[str, object]:
             **({} if kv.cold_tokens is None else {"cold_tokens": kv.cold_tokens}),
         },
         "performance": performance_json(candidate.performance),
-        "quality": {"loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high}, "source": quality.source, "of": quality.of},
+        "quality": {
+            "loss_percent": {"value": quality.value, "low": quality.low, "high": quality.high}, "source": quality.source, "of": quality.of,
+            **({"measured": True} if quality.measured else {}),
+        },
         "rule_of_thumb": dict(candidate.thumb),
     }  # fmt: skip
 

@@ -98,7 +98,7 @@ def rejected(rejections: Iterable[Rejection]) -> list[Data]:
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
     folder = launch.engine.name
-    files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
+    files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh", "eval.sh") if f"{folder}/{name}" in paths}
     return {
         "title": launch.facts["title"], "name": folder, "version": launch.engine.version, "files": files, "url": f"{launch.base_url}/v1",
         "others": [

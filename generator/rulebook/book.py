@@ -229,9 +229,14 @@ class RuleBook:
 
     @cached_property
     def quality(self) -> dict[str, list[typed.Quality]]:
-        """Rows of published quality loss by method."""
+        """Rows of quality loss by method."""
         rows: list[typed.Quality] = self.section("quality")
         return {same[0]["method"]: same for same in grouped(rows, lambda row: row["method"])}
+
+    @cached_property
+    def measured(self) -> frozenset[str]:
+        """Models of which the rules hold a measured loss."""
+        return frozenset(row["model"] for row in self.section("quality") if "model" in row)
 
     @cached_property
     def tables(self) -> dict[str, Table]:

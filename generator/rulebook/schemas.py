@@ -117,8 +117,8 @@ _CHECKS: dict[str, Callable[[Any, object, Schema], bool]] = {
     "if": _if,
 }
 
-_SAYS_NOTHING = frozenset(("$schema", "$id", "$comment", "title", "description", "default", "examples", "then", "else", "form", "units"))
-"""Annotations (`form` and `units` are gen-deploy's own), and keywords that `if` handles."""
+_SAYS_NOTHING = frozenset(("$schema", "$id", "$comment", "title", "description", "default", "examples", "then", "else", "form", "units", "called"))
+"""Annotations (`form`, `units` and `called` are gen-deploy's own), and keywords that `if` handles."""
 
 
 KINDS = {

@@ -77,6 +77,7 @@ class HardwareRequest:
     mig: str | None = None
     devices: tuple[int, ...] = ()
     share_gib: float | None = None
+    machine: str | None = None
     network: str | None = None
     download_mb_per_s: float | None = None
     disk_mb_per_s: float | None = None
@@ -165,7 +166,13 @@ def problems_of(document: Document) -> list[Problem]:
     """All schema violations of a spec, in file order."""
     if accepts(schema(), document.data):
         return []
-    return schema_problems(document, _validator().iter_errors(document.data))
+    return schema_problems(document, _validator().iter_errors(document.data), _homes())
+
+
+def _homes() -> dict[str, str]:
+    """Where each key of a section stands, and the spec's word for what engines and people call otherwise."""
+    keys = {key: f"{name}.{key}" for name, part in schema()["properties"].items() for key in part.get("properties", ())}
+    return {**keys, **{word: home for home, words in schema()["called"].items() for word in words}}
 
 
 def label(stem: str) -> str:
