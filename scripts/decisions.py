@@ -25,7 +25,7 @@ import yaml
 from generator.compare.model import LEVELS, Change, Comparison, RulesName, figures, in_order, level, moves, totals, view_of_json, words
 from generator.report import diff
 from generator.rulebook.book import load
-from generator.spec.grid import grid
+from generator.spec.words import grid
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_OUTCOMES = 5

@@ -14,8 +14,7 @@ from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
 from generator.throughput.estimate import Calibration, Setting, band_class, served
-from generator.throughput.model import cache_traffic, hardware_shape, model_shape
-from generator.throughput.shapes import Demand, Split
+from generator.throughput.shapes import Demand, Split, cache_traffic, hardware_shape, model_shape
 from generator.throughput.steps import LocalMachine, Machine, packing_of
 
 FREE_SHARE, RUN_TIME_GIB, MOST = 0.93, 1.5, 2048

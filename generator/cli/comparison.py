@@ -19,11 +19,11 @@ from generator import __version__
 from generator.cli.options import twice
 from generator.cli.output import progress
 from generator.cli.revisions import LOCKED, Side
+from generator.compare.causes import LEFT_OUT, Stored
 from generator.compare.edits import coverage, edits, probes
 from generator.compare.model import Change, Comparison, Edit, RulesName, Tool, in_order, totals
 from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.stored import LEFT_OUT, Stored
 from generator.disk.write import RUN
 from generator.disk.written import MANIFEST
 from generator.errors import InputError, Place, Problem

@@ -24,7 +24,7 @@ from generator.report.diff import FORMATS, report
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec import project
-from generator.spec.grid import grid as grid_of
+from generator.spec.words import grid as grid_of
 
 Result = TypeVar("Result")
 Labelled = tuple[str, RuleBook]

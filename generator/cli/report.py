@@ -14,7 +14,7 @@ from generator.cli.comparison import Corpus, compared
 from generator.cli.diff import Labelled, over_sides, paths_of
 from generator.cli.files import decided, rendered
 from generator.cli.output import progress, refused, say, tell
-from generator.compare.stored import LEFT_OUT
+from generator.compare.causes import LEFT_OUT
 from generator.decide.decision import Outcome, decide
 from generator.decide.performance import Speeds
 from generator.disk.placing import replace_file

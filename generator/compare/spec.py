@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from generator.compare.causes import causes
+from generator.compare.causes import Stored, by_tool, causes, file_diffs, kept, texts_of
 from generator.compare.edits import laid_over
 from generator.compare.model import (
     Change,
@@ -24,7 +24,6 @@ from generator.compare.model import (
     view_of_json,
     words,
 )
-from generator.compare.stored import Stored, by_tool, file_diffs, kept, texts_of
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
 from generator.report.speed import Price

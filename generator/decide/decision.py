@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.decide import prefer
-from generator.decide.automatic import best, faster, smallest
+from generator.decide.automatic import best, each_set, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
@@ -95,8 +95,6 @@ def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
 def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
     """The outcome for a machine as it is, or for the best of the machines that the spec leaves open."""
     if spec.hardware.gpus and not spec.hardware.cards:
-        from generator.decide.unequal import each_set  # few specs have unequal cards
-
         return best(each_set(spec, book), decided)
     return smallest(spec, book, decided) if spec.hardware.gpus_auto else decided(spec)
 

@@ -17,7 +17,7 @@ from generator.errors import InputError, Problem
 from generator.readers.document import Document, KeyPath, parse_yaml, read_json
 from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook
-from generator.spec.secrets import is_secret_name, secret_in
+from generator.spec.deployment import is_secret_name, secret_in
 from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
 from generator.verify.data import below, containers_of

@@ -21,8 +21,7 @@ from generator.readers.boundary import lies_in
 from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
-from generator.spec.deployment import is_path, schema
-from generator.spec.secrets import is_secret_name
+from generator.spec.deployment import is_path, is_secret_name, schema
 from generator.spec.words import spec_of
 from generator.verify.argv import Argument, Stray, arguments, find
 from generator.verify.catalogue import Catalogue, Option

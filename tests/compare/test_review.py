@@ -16,7 +16,7 @@ from generator.cli.main import main
 from generator.decide.decision import decide
 from generator.report.diff import LISTED, MOST_LINES
 from generator.rulebook.book import load
-from generator.spec.grid import grid
+from generator.spec.words import grid
 
 PROFILES = ("chat", "rag", "batch", "agent", "dev")
 PROJECT = "specs: [specs/*.yaml]\nout: deploy\n"
