@@ -19,7 +19,7 @@ from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import shipped
 from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
-from generator.rulebook.schema_check import Schema, accepts
+from generator.rulebook.schemas import Schema, accepts
 from generator.spec.secrets import secret_problems
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class HardwareRequest:
     mig: str | None = None
     devices: tuple[int, ...] = ()
     share_gib: float | None = None
+    machine: str | None = None
     network: str | None = None
     download_mb_per_s: float | None = None
     disk_mb_per_s: float | None = None
@@ -164,7 +165,13 @@ def problems_of(document: Document) -> list[Problem]:
     """All schema violations of a spec, in file order."""
     if accepts(schema(), document.data):
         return []
-    return schema_problems(document, _validator().iter_errors(document.data))
+    return schema_problems(document, _validator().iter_errors(document.data), _homes())
+
+
+def _homes() -> dict[str, str]:
+    """Where each key of a section stands, and the spec's word for what engines and people call otherwise."""
+    keys = {key: f"{name}.{key}" for name, part in schema()["properties"].items() for key in part.get("properties", ())}
+    return {**keys, **{word: home for home, words in schema()["called"].items() for word in words}}
 
 
 def label(stem: str) -> str:
