@@ -367,6 +367,24 @@ def test_systemd_reads_the_unit(engine: str, tmp_path: Path) -> None:
     assert not ours, ours
 
 
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not here; .ci/platforms has it")
+@pytest.mark.parametrize("engine", engines())
+def test_shellcheck_reads_the_scripts(engine: str, tmp_path: Path) -> None:
+    one = candidate(engine)
+    found = 0
+    for target in ("docker", "slurm", "script"):
+        if target == "slurm" and engine not in ("vllm", "sglang", "tensorrt-llm"):
+            continue
+        for file in artifacts(plan(one, deploy={"targets": [target], "env": {"A": "$B `id` ' \""}}), [one], book()):
+            if file.path.endswith((".sh", ".sbatch")):
+                path = tmp_path / f"{target}-{Path(file.path).name}"
+                path.write_text(file.text)
+                done = subprocess.run(["shellcheck", "--shell=bash", "--severity=warning", str(path)], capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stdout
+                found += 1
+    assert found >= 4
+
+
 QUADLET = Path(os.environ.get("QUADLET_BIN") or "/usr/libexec/podman/quadlet")
 
 
