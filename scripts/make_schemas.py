@@ -19,7 +19,7 @@ from output_schemas import outputs  # noqa: E402
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 from generator.rulebook.table import LABELS  # noqa: E402
-from generator.throughput.local import BACK_ENDS  # noqa: E402
+from generator.throughput.steps import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"
@@ -465,6 +465,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         {
             "method": {"type": "string"}, "models_from_billion": NUMBER, "models_below_billion": NUMBER, "loss_percent": loss, "metric": TEXT,
             "rows": COUNT, "models": WORDS, "source": SOURCE, "notes": TEXT,
+            "model": {**TEXT, "description": "Measured with this model, by its id; it goes before what is published."},
             "experts": {**TEXT, "description": "Only for models whose published experts stay in this GGUF type."},
         },
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
@@ -950,6 +951,7 @@ def quantizers() -> dict[str, Schema]:
             "layers": TEXT, "all_gpus": FLAG,
             "patterns": {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}, "description": "How a role is left in 16 bits."},
             "also_wide": {"type": "array", "items": wide}, "makes": by_name(maker, "By method."), "types": {"type": "object", "additionalProperties": TEXT},
+            "bounds": by_name(by_name(POSITIVE, "What a result may lose."), "GGUF: by nominal bits."),
             "kv_cache": {**free, "description": "What config.json says of scales for an FP8 KV cache."},
             "notes": TEXT, "source": SOURCE, "replaces": DIGEST,
         },

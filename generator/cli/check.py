@@ -12,7 +12,7 @@ from generator.cli.output import chosen, progress, show, show_json, tell
 from generator.disk.written import Finding, compare, orphans
 from generator.errors import DIFFERENCES, DONE
 from generator.readers.resources import shipped
-from generator.report.edits import WAYS_OUT, drift, edit
+from generator.report.summary import WAYS_OUT, drift, edit
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 

@@ -14,8 +14,7 @@ from generator.disk.write import EditedError, WriteResult, remove_spec, write_ru
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, GenDeployError, InputError
 from generator.facts.locked import unknown
-from generator.report.edits import WAYS_OUT, edit
-from generator.report.summary import Warnings, because_of, headline
+from generator.report.summary import WAYS_OUT, Warnings, because_of, edit, headline
 from generator.rulebook.book import RuleBook
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec.deployment import DeploymentSpec

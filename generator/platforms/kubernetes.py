@@ -14,7 +14,7 @@ from generator.platforms import Data, Facts, metrics_of, served
 from generator.quantity import GIB, gib
 from generator.render.escape import pod
 from generator.render.launch import Launch
-from generator.render.modelfile import modelfile
+from generator.render.script import modelfile
 from generator.render.spelling import entry_of
 from generator.render.words import Ref, Word
 from generator.render.yaml_text import block

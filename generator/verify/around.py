@@ -184,7 +184,7 @@ def _start(launch: Launch, known: Catalogue, room: Room, book: RuleBook, hardwar
     if room.seconds is None:
         return
     from generator.decide.decision import decide  # imported lazily: only files that bound a start need it
-    from generator.render.start_up import start_up
+    from generator.render.weights import start_up
     from generator.spec.words import spec_of
     from generator.verify.restated import restated
 
