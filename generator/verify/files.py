@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ class _Check:
         flag = (known.syntax.get("config") or {}).get("flag")
         named = next((value for word, value in pairwise(launch.words) if word.text == flag), None)
         path = self.folder / Path(named.text).name if named is not None else None
-        if path is None or self.name == STDIN or not path.is_file():
+        if path is None or self.name == STDIN or not isfile(path):  # noqa: PTH113 (of a name that is too long, pathlib raises an error)
             return launch
         document = parse_yaml(decode(read_bytes(path, MAX_BYTES), str(path)), str(path))
         return replace(launch, words=[*launch.words, *of_config(document, launch.engine).words])

@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
+from os.path import isfile
 from pathlib import Path
 from posixpath import basename
 from typing import Any, NamedTuple
@@ -273,7 +274,8 @@ class _Command:
         elif not named and self.engine.facts.get("untyped", {}).get("library") and "/" not in text:
             model |= {"id": self._of_library(text)}
         beside = self.folder / text / "config.json"
-        if text and not text.startswith("/") and beside.is_file() and lies_in(beside, [str(self.folder.resolve())]):
+        there = isfile(beside)  # noqa: PTH113 (of a name that is too long, pathlib raises an error)
+        if text and not text.startswith("/") and there and lies_in(beside, [str(self.folder.resolve())]):
             model = {**model, "id": text if is_path(text) else f"./{text}", "config": str(beside)}
             model.pop("path", None)
         elif model.get("path") == model["id"]:

@@ -109,7 +109,7 @@ def test_bounds_that_cross_are_found(least: object, most: object, wrong: bool, r
 
 STRANGE = ["ports: 1", "ports: [1]", "startupProbe: 3", "startupProbe: {httpGet: [x]}", "startupProbe: {httpGet: {port: null}}", "resources: []",
            "resources: {limits: 1}", "resources: {limits: {nvidia.com/gpu: [1]}}", "startupProbe: {periodSeconds: x}", "securityContext: []",
-           "volumeMounts: {a: 1}"]  # fmt: skip
+           "volumeMounts: {a: 1}", f"command: [vllm, serve, {'m' * 5000}, --config, {'c' * 5000}]\n      startupProbe: {{periodSeconds: 1}}"]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", STRANGE)
