@@ -19,7 +19,7 @@ from output_schemas import outputs  # noqa: E402
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 from generator.rulebook.table import LABELS  # noqa: E402
-from generator.throughput.local import BACK_ENDS  # noqa: E402
+from generator.throughput.steps import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"
@@ -753,6 +753,10 @@ def flags() -> Schema:
         "visible": {**WORDS, "description": "Variables that list the GPUs a server sees."},
         "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
         "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
+        "world": mapping(
+            {"gpus": WORDS, "within": words_of, "all": FLAG, "nodes": TEXT, "ranks": WORDS, "others": WORDS, "source": SOURCE}, ("gpus", "source"),
+            "The options whose product is the number of GPUs of a server; how each of several machines is told its rank.",
+        ),
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 

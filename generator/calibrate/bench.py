@@ -14,8 +14,8 @@ from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
 from generator.engines import ENGINES, benchmarks
-from generator.engines.benchmark import Result, figure_of
 from generator.engines.llama_cpp import bench as llama_bench
+from generator.engines.room import Result, figure_of
 from generator.errors import InputError, Place, fail
 from generator.plan import Candidate
 from generator.readers.document import decode, read_bytes

@@ -8,10 +8,23 @@ from typing import NamedTuple
 
 from generator.compare.causes import causes
 from generator.compare.edits import laid_over
-from generator.compare.files import file_diffs, texts_of
-from generator.compare.model import Change, Edit, Kept, Move
-from generator.compare.stored import Stored, by_tool, kept
-from generator.compare.view import Figures, View, decisive, figures, level, moves, other_moves, view, view_of_json, words
+from generator.compare.model import (
+    Change,
+    Edit,
+    Figures,
+    Kept,
+    Move,
+    View,
+    decisive,
+    figures,
+    level,
+    moves,
+    other_moves,
+    view,
+    view_of_json,
+    words,
+)
+from generator.compare.stored import Stored, by_tool, file_diffs, kept, texts_of
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
 from generator.report.speed import Price

@@ -29,7 +29,7 @@ EngineNames = TypedDict("EngineNames", {
     "engine.version_between": bool,
     "engine.lacks_model": bool, "engine.needs_remote_code": bool, "engine.pinned": bool, "engine.serves_task": bool,
     "engine.extends_context": bool, "engine.speculates": bool, "engine.serves_adapters": bool, "engine.loads_hub": bool,
-    "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
+    "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None, "recipe.kv_cache": str | None, "context.beyond_engine": bool,
 })  # fmt: skip
 
 MethodNames = TypedDict("MethodNames", {
@@ -39,7 +39,7 @@ MethodNames = TypedDict("MethodNames", {
 })  # fmt: skip
 
 _PairNames = TypedDict("_PairNames", {
-    "context.beyond_engine": bool, "checkpoint.fp8_cache": bool, "recipe.kv_cache": str | None, "engine.reads_format": bool, "engine.reads_layout": bool,
+    "checkpoint.fp8_cache": bool, "engine.reads_format": bool, "engine.reads_layout": bool,
     "pair.pinned": bool, "weights.on_hub": bool | None, "support": str, "weights.origin": str, "weights.gated": bool,
 })  # fmt: skip
 

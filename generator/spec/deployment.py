@@ -19,7 +19,7 @@ from generator.readers.problems import in_order, schema_problems, text_problems
 from generator.readers.resources import shipped
 from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
-from generator.rulebook.schema_check import Schema, accepts
+from generator.rulebook.schemas import Schema, accepts
 from generator.spec.secrets import secret_problems
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class HardwareRequest:
     mig: str | None = None
     devices: tuple[int, ...] = ()
     share_gib: float | None = None
+    machine: str | None = None
     network: str | None = None
     download_mb_per_s: float | None = None
     disk_mb_per_s: float | None = None
