@@ -137,7 +137,7 @@ def table(merged: Schema) -> Schema:
         for key, entry in settings.items()
     }
     ranked = [name for name, entry in names.items() if entry["type"] in ("number", "flag")]
-    ordered = {name: {"description": entry["meaning"], "$ref": "#/$defs/places"} for name, entry in names.items()}
+    ordered = {name: {"$ref": "#/$defs/places"} for name in names}  # what each means stands under `when`
     row = mapping(
         {
             "id": ID,
