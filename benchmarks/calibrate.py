@@ -16,8 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from generator.calibrate.logs import WORDS
-from generator.calibrate.text import MAX_BYTES
+from generator.calibrate.text import MAX_BYTES, WORDS
 
 STARTED = Path(__file__).resolve().parents[1] / "tests" / "data" / "logs" / "vllm-0.11.0-l4.log"
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: L4-24GB}\nworkload: {max_context: 8192}\n"

@@ -19,7 +19,7 @@ from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook, load
 
 ROOT = Path(generator.__file__).resolve().parent
-EXCEPT = {"decide/job_weights.py", "decide/weight_jobs.py", "render/quantize_gguf.py", "decide/offload.py"}
+EXCEPT = {"decide/job_weights.py", "decide/weight_jobs.py", "render/quantize.py", "decide/offload.py"}
 """Three modules name the tools that make GGUF files, which are called like the engines; the fourth reads thresholds of the only law
 under which layers stay on the host."""
 

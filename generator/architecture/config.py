@@ -1,6 +1,15 @@
 """A model's architecture from its Hugging Face `config.json`. Floor 3, pure. The rules list the traits of each `model_type` (`families`);
-an unlisted type is an error, never a guess. Layers for speculative decoding only (MTP, next-n) are separate (`unloaded`): engines load them
-on request. The rotary table is vLLM's: as long as the scaled context, in the model's dtype."""
+an unlisted type is an error, never a guess. Layers for speculative decoding only (MTP, next-n) are separate: engines load them
+on request. The rotary table is vLLM's: as long as the scaled context, in the model's dtype.
+
+Towers and projectors of vision and audio are small beside the language model: engines split a tower's layers like the model's, and keep
+it in 16 bits (read in Transformers' models; of audio towers conformers only). Checkpoint tensors that no engine loads for serving, taken
+from published checkpoints and the ignored names of Transformers' models; other families are not known well enough and not counted:
+
+    layers.N.…   one more layer than the model has: DeepSeek-V3 and GLM-4.5, with an embedding and an output of its own; GLM-5
+    mtp.…        a module of its own: Qwen3-Next and later, Nemotron 3, DeepSeek-V4; mtp_layers.… in MiMo-7B
+    k_proj …     of layers that use another layer's keys and values: Gemma 4
+"""
 
 from __future__ import annotations
 
@@ -8,18 +17,19 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from generator.architecture.attention import compressed, grouped
 from generator.architecture.experts import Experts, read_experts
 from generator.architecture.families import Families, Family, family_of
 from generator.architecture.fields import MAX_LAYERS, MAX_TOKENS, Fields
-from generator.architecture.parts import collected, matrix
+from generator.architecture.parts import Part, StorageOf, collected, matrix
 from generator.architecture.quantization import Scheme, read_quantization
-from generator.architecture.shape import CheckpointQuantization, Matrix, ModelArchitecture, Role
+from generator.architecture.shape import CheckpointQuantization, Encoder, Matrix, ModelArchitecture, Role
 from generator.architecture.stacks import STACKS, Context, Stack, hybrid_blocks
-from generator.architecture.tables import Sizes, numbers_of, parts_of
-from generator.architecture.unloaded import unloaded
-from generator.architecture.vision import audio_tower, tower
+from generator.architecture.tables import Sizes, numbers_of, parts_of, tables
+from generator.architecture.windows import head_counts, heads_of, layer_types
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.quantity import ceil_to
+from generator.readers.resources import shipped
 
 _UNSCALED = ("", "default", "su", "longrope", "llama3", "mrope", "proportional", "yarn")
 """Kinds of rope scaling that `max_position_embeddings` already includes."""
@@ -198,3 +208,140 @@ def _rotary(fields: Fields, family: Family, stack: Stack, context: int) -> tuple
     if fields.has("rope_local_base_freq") or (parameters is not None and parameters.child("sliding_attention")):
         rows *= 2
     return dim, rows
+
+
+_MOST = 16
+_COUNTS = ("mtp_num_hidden_layers", "num_mtp_layers")
+_NEXT = "num_nextn_predict_layers"
+
+
+def unloaded(context: Context, stack: Stack, scheme: Scheme | None, vocab: int) -> tuple[list[Matrix], bool]:
+    """The matrices, and whether quantization tools copy them: llm-compressor and GPTQModel do if the config counts them. Transformers does
+    not load them, so other derived checkpoints lack them."""
+    fields, kept = context.fields, context.family.mtp
+    if context.family.stack == "shared-kv":
+        return _unused_keys(context), False
+    if not kept:
+        return [], False
+    count = fields.integer(*_COUNTS, _NEXT, low=0, high=_MOST, default=0)
+    found: list[Matrix] = []
+    for index in range(count):
+        prefix = f"layers.{context.layers + index}." if kept != "module" else f"mtp.layers.{index}."
+        found += collected([(_layer(context, stack, index), [0])], _below(scheme, prefix) if scheme else None)
+        found += _around(context, vocab if kept == "layer-with-embeddings" else 0)
+    return [replace(matrix, shard="replicated") for matrix in found], fields.has(*_COUNTS)
+
+
+def _below(scheme: Scheme, prefix: str) -> StorageOf:
+    """Queries a scheme for modules below `prefix`, independent of the collected layer."""
+    return lambda module, layer: scheme.decides(prefix + module)
+
+
+def _layer(context: Context, stack: Stack, index: int) -> list[Part]:
+    """The parts of one such layer: as the model's last layer, or as the config says."""
+    fields, kind = context.fields, context.family.stack
+    if kind == "mixers":
+        blocks = hybrid_blocks(fields)
+        known = shipped("layers.json")["mixers"]
+        said = fields.sequence("mtp_layers_block_type", str) or list(fields.word("mtp_hybrid_override_pattern"))
+        wanted = [known.get(word, word) for word in said]
+        return [p for word in wanted if word in blocks for p in _parts_of(stack, blocks.index(word))]
+    last = _parts_of(stack, context.layers - 1)
+    if kind == "compressed" and context.experts is not None:
+        ratios = fields.integers("compress_ratios", context.layers, 0, 1 << 20) or []
+        ratio = ratios[context.layers + index] if len(ratios) > context.layers + index else 0
+        replaced = {part.name for part in compressed(fields, context.hidden, ratios[context.layers - 1])[0]}
+        return [*compressed(fields, context.hidden, ratio)[0], *(part for part in last if part.name not in replaced)]
+    return last
+
+
+def _parts_of(stack: Stack, layer: int) -> list[Part]:
+    return [part for parts, layers in stack.parts if layer in layers for part in parts]
+
+
+def _around(context: Context, vocab: int) -> list[Matrix]:
+    """The connection of the layer to the model: a projection of state and embedding, norms, and its own embeddings."""
+    hidden = context.hidden
+    found = [Matrix("nextn.eh_proj", "mtp", hidden, 2 * hidden, 1), Matrix("nextn.norms", "norm", hidden, 3, 1)]
+    if vocab:
+        found += [Matrix(f"nextn.{name}", "mtp", vocab, hidden, 1) for name in ("embed_tokens", "shared_head_head")]
+    return found
+
+
+def _unused_keys(context: Context) -> list[Matrix]:
+    """Keys and values of layers that reuse those of an earlier layer."""
+    fields = context.fields
+    shared = min(context.layers, fields.integer("num_kv_shared_layers", low=0, default=0))
+    full = head_counts(fields, context.family, context.hidden)
+    found: list[Matrix] = []
+    types = layer_types(fields, context.family, context.layers)[context.layers - shared :]
+    for word in sorted(set(types)):
+        heads = heads_of(fields, full, context.family, word, context.tokens)
+        with_keys, without = (grouped(replace(heads, own_kv=own), context.hidden, context.family, fields) for own in (True, False))
+        found += [Matrix(p.name, p.role, p.rows, p.columns, p.many * types.count(word)) for p in with_keys if p not in without]
+    return found
+
+
+_WITH_PROJECTOR = ("plain", "rotary")
+"""Towers whose projector is the model's; the others bring their own."""
+_TELLING = {
+    "num_position_embeddings": "deepstack", "depth": "merger", "vt_hidden_size": "merged-patches", "width": "resampler",
+    "pooling_kernel_size": "pooled",
+}  # fmt: skip
+"""Keys of a tower's config that tell its kind, where the rules do not list its `model_type`."""
+
+
+def tower(config: Fields, text_hidden: int, text_width: int, families: Families) -> tuple[list[Matrix], Encoder | None]:
+    """The matrices of the vision tower that `config` describes and what it runs with; empty without one. `text_width` is that of the
+    feed-forward layers."""
+    fields = config.child("vision_config", "visual", "vision_tower")
+    if fields is None or not fields.values:
+        return [], None
+    family = family_of(families, fields.word("model_type"))
+    fields = fields.completed(family)
+    kind = (family.tower if family else "") or next((kind for key, kind in _TELLING.items() if fields.has(key)), "plain")
+    kind = "plain-merger" if kind == "merger" and fields.has("embed_dim") else kind
+    around = family_of(families, config.word("model_type"))
+    try:
+        image_tokens = config.integer("mm_tokens_per_image", default=0)
+        sizes = Sizes(kind, fields, {"text_hidden": text_hidden, "text_width": text_width, "image_tokens": image_tokens})
+        found = parts_of(kind, sizes, "vision")
+        runs = _encoder(found, sizes)
+        if kind in _WITH_PROJECTOR:
+            projector = f"{(around.projector if around else '') or kind} projector"
+            found += parts_of(projector, Sizes(projector, config, sizes), "vision")
+        return _matrices("v", found), runs
+    except InputError as error:
+        if family is not None and family.tower:
+            raise
+        lacks = error.problems[0].message.removeprefix("model config: ")
+        message = f"model config: a vision tower of model_type {fields.word('model_type')[:60]!r} is not known, and read like others {lacks}"
+        raise fail("unknown-architecture", message, config.place) from None
+
+
+def _encoder(found: list[Part], sizes: Sizes) -> Encoder | None:
+    """What a tower runs with, where its table says how many patches stand behind a token. In attention the three projections, both of
+    rotated and joined queries and keys, and the result are alive; in a feed-forward layer its width before and after the activation (source
+    `vllm-encoder-profile`)."""
+    if not sizes.get("patches_of_token"):
+        return None
+    by_name = {part.name: part for part in found}
+    embedding, up, down = by_name["patch_embd"], by_name["ffn_up"], by_name["ffn_down"]
+    attention = by_name["attn_qkv"].rows + 5 * by_name["attn_output"].columns
+    return Encoder(
+        sizes.get("largest_image", 0), sizes["patches_of_token"], sizes.get("outputs", 1), sizes.get("interpolated", 0),
+        embedding.columns, embedding.rows, attention, up.rows + down.columns,
+    )  # fmt: skip
+
+
+def audio_tower(config: Fields, text_hidden: int, families: Families) -> list[Matrix]:
+    """The matrices of the audio tower that `config` describes; empty without one or for an unknown one."""
+    fields = config.child("audio_config")
+    family = family_of(families, fields.word("model_type")) if fields is not None else None
+    if fields is None or family is None or tables().get(family.tower, {}).get("is") != "audio tower":
+        return []
+    return _matrices("a", parts_of(family.tower, Sizes(family.tower, fields, {"text_hidden": text_hidden}), "vision"))
+
+
+def _matrices(prefix: str, found: list[Part]) -> list[Matrix]:
+    return [Matrix(f"{prefix}.{part.name}", "vision", part.rows, part.columns, part.many, part.shard) for part in found]

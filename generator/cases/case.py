@@ -12,9 +12,8 @@ from typing import Any
 
 from generator.errors import InputError, Place, Problem, fail
 from generator.hub.lock import read_lock
-from generator.readers.boundary import checkout, lies_in, readable_from
 from generator.readers.document import Document, KeyPath, read_yaml
-from generator.readers.resources import shown
+from generator.readers.resources import checkout, lies_in, readable_from, shown
 from generator.record import dataclass
 from generator.rulebook.renamed import all_renamed
 from generator.rulebook.rulesets import CASES, MAX_RULE_BYTES, root_of

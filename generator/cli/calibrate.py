@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from generator.calibrate import bench, quality, report
-from generator.calibrate.compare import compare
-from generator.calibrate.logs import read_log
+from generator.calibrate import bench, quality
+from generator.calibrate.compare import compare, data, row, text
 from generator.calibrate.measure import Measured, measure
 from generator.calibrate.overlay import overlay
+from generator.calibrate.text import read_log
 from generator.cli import options
 from generator.cli.output import show, show_json, tell
 from generator.decide.context import resolve
@@ -87,10 +87,10 @@ def _start_logs(logs: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, ba
         return overlay(book, base, versions.pop()[1], list(measured.values()), dated)
 
     if share:
-        rows = [report.row(comparison) for _, comparison in compared]
+        rows = [row(comparison) for _, comparison in compared]
         return rows, [block({"starts": rows})], files
     named = [(path.name, comparison, ones) for path, comparison, ones in found]
-    return [report.data(*one) for one in named], [report.text(*one) for one in named], files
+    return [data(*one) for one in named], [text(*one) for one in named], files
 
 
 def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, base: str) -> Found:
@@ -137,6 +137,6 @@ def _write_files(folder: Path, files: Mapping[str, str]) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         raise WriteError(Problem("not-empty", f"{folder} is not empty; nothing was written"))
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
     tell(f"wrote {', '.join(sorted(files))} into {folder}; use it with --rules {folder}")

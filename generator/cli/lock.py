@@ -1,9 +1,11 @@
-"""`gen-deploy lock`: look up on the model hub what the specs name, and record what was chosen."""
+"""`gen-deploy lock`: look up on the model hub what the specs name, and record what was chosen.
+
+The lock is written whole or not at all, and merged with what another run wrote meanwhile."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,10 +16,11 @@ from generator.cli import options
 from generator.cli.output import answer, progress, say_errors, show, show_json, tell
 from generator.decide.decision import decide
 from generator.decide.kept import choice_of
-from generator.disk.lock_file import write_lock
-from generator.errors import DONE, GenDeployError, InputError, Problem
+from generator.disk.placing import replace_file
+from generator.disk.write import locked
+from generator.errors import DONE, GenDeployError, InputError, Problem, WriteError
 from generator.facts.locked import key_of
-from generator.hub.lock import EMPTY, Choice, Lock
+from generator.hub.lock import EMPTY, Choice, Lock, read_lock, text_of
 from generator.quantity import gib, grouped
 from generator.render.compose import image_of
 from generator.render.launch import launch_of
@@ -169,3 +172,18 @@ def _list(specs: Sequence[DeploymentSpec], book: RuleBook, as_json: bool) -> int
         lines += [f"  {row['bytes']:>15}  {row['digest']}  {row['file']}" for row in mine]
     return answer(list(rows.values()), "\n".join(lines), as_json, versioned=False)
 
+
+def write_lock(path: Path, change: Callable[[Lock], Lock]) -> bool:
+    """Put the changed lock in the place of the one that is there; returns whether its text differs.
+
+    `change` gets the lock as it is now, which may be newer than the one that the caller read. Raises `WriteError`, and `InputError` for a
+    lock that cannot be read."""
+    try:
+        with locked(path.parent):
+            text = text_of(change(read_lock(path) if path.exists() else EMPTY)).encode()
+            if path.exists() and path.read_bytes() == text:
+                return False
+            replace_file(path, text)
+    except OSError as error:
+        raise WriteError(Problem("cannot-write", f"{path}: {error.strerror or error}")) from None
+    return True

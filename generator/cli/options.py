@@ -61,7 +61,7 @@ def aimed(specs: list[DeploymentSpec], targets: tuple[str, ...], book: RuleBook)
     """The specs with these targets in place of their own, where there are any; raises `InputError` where two collide on one machine."""
     found = [replace(spec, deploy={**spec.deploy, "targets": list(targets)}) for spec in specs] if targets else specs
     if sum(bool(spec.hardware.devices or spec.hardware.machine) for spec in found) > 1:
-        from generator.cli.neighbours import apart  # imported lazily: few runs say which machine a spec is for
+        from generator.cli.files import apart  # imported lazily: few runs say which machine a spec is for
 
         apart(found, book)
     return found

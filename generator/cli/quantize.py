@@ -20,7 +20,7 @@ from generator.facts.job import job_json, needs_json
 from generator.readers.resources import shipped
 from generator.render.artifact import Artifact
 from generator.render.files import header_of, job_files
-from generator.render.training import training_files
+from generator.render.quantize import training_files
 from generator.report.summary import chosen_line, job_lines, needs_lines
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec

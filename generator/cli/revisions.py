@@ -15,8 +15,8 @@ from generator.disk.git import SUBMODULE, Entry, Repo, export
 from generator.errors import InputError, did_you_mean, fail
 from generator.facts.model import QUANT_FILE
 from generator.hub.lock import Lock, entries_of, read_lock
-from generator.readers.boundary import readable_from
 from generator.readers.document import MAX_CONFIG_BYTES, decode, parse_yaml, read_bytes, read_yaml
+from generator.readers.resources import readable_from
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook, load, sections_of
 from generator.rulebook.rulesets import SHIPPED, extended_by, put_together

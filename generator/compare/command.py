@@ -18,7 +18,7 @@ from generator.rulebook.book import RuleBook
 from generator.spec.words import spec_of
 from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Text, is_option
+from generator.verify.data import Text, is_option
 from generator.verify.launches import Launch, of_config
 from generator.verify.restated import WORDS, Restated, defaults_of, settings_of
 from generator.verify.values import number

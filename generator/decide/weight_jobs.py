@@ -15,11 +15,11 @@ from generator.facts.model import Checkpoint, config_of
 from generator.plan import Candidate
 from generator.quantity import GIB
 from generator.quantize.gguf import gguf_needs, gguf_output, overridden
-from generator.quantize.needs import job_needs
 from generator.quantize.recipe import ignored, made_architecture, not_said, quantization_of, recipe_of, stored_beside, wide_of
+from generator.quantize.training import job_needs
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
-from generator.sizing.gguf_overrides import read_overrides
+from generator.sizing.gguf_mixture import read_overrides
 from generator.sizing.tensors import cuts
 from generator.sizing.weights import checkpoint_bytes
 

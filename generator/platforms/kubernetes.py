@@ -12,11 +12,10 @@ from generator.decide.names import is_loopback
 from generator.errors import internal
 from generator.platforms import Data, Facts, metrics_of, served
 from generator.quantity import GIB, gib
-from generator.render.escape import pod
 from generator.render.launch import Launch
 from generator.render.script import modelfile
 from generator.render.spelling import entry_of
-from generator.render.words import Ref, Word
+from generator.render.words import Ref, Word, pod
 from generator.render.yaml_text import block
 from generator.verify.data import containers_of, read_alike, same_data
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 
 from generator.errors import internal
 from generator.platforms import OWN_FILES, Data, Facts, served
-from generator.render.escape import unit_words
 from generator.render.launch import Launch
 from generator.render.script import host_env
-from generator.render.words import Beside, Ref, Word
+from generator.render.words import Beside, Ref, Word, unit_words
 
 
 def values(launch: Launch, facts: Facts) -> Data:

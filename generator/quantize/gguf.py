@@ -1,7 +1,7 @@
 """GGUF files produced by a job: their size with individual tensor types, and the job's resource needs.
 
 Floor 3, pure. Individual tensor types become part of a method's entry (`gguf: {overrides}`), so that the
-file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_overrides` defines the form of keys."""
+file, the weights on a GPU and the job's command have one origin; `generator.sizing.gguf_mixture` defines the form of keys."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from generator.facts.job import Needs
 from generator.quantity import GIB
 from generator.sizing.footprint import Numbers
 from generator.sizing.gguf import gguf_bytes
-from generator.sizing.gguf_mixture import quantizable
-from generator.sizing.gguf_overrides import layers_key
+from generator.sizing.gguf_mixture import layers_key, quantizable
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import GgmlType, Method

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from generator.plan import Candidate, Plan
 from generator.render.artifact import Artifact
-from generator.render.bench import bench
+from generator.render.bench import bench, evaluation, smoke
 from generator.render.compose import balancer, compose
-from generator.render.evaluation import evaluation
 from generator.render.launch import OWN, launch_of
 from generator.render.plan_json import kept, plan_json
 from generator.render.plan_md import plan_md
 from generator.render.script import config, modelfile, script
 from generator.render.seal import draft, is_seal, sealed
-from generator.render.smoke import smoke
 from generator.render.words import comment
 from generator.rulebook.book import RuleBook
 

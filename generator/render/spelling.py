@@ -14,7 +14,7 @@ from generator.errors import fail, internal
 from generator.facts.engine import Engine
 from generator.quantity import version_key
 from generator.render.words import Word
-from generator.verify.finding import is_option
+from generator.verify.data import is_option
 
 LAUNCH = ("model", "model_url", "mmproj_url", "hf_repo", "hf_file", "served_name", "host", "port", "api_key")
 """Settings of location and model: the code that builds the command places them."""

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 
 from generator.readers.resources import folder
 from generator.render import yaml_text
-from generator.render.escape import pod, unit
 from generator.render.markdown import cell, code, did, inputs, md, number, quiet, said, short
-from generator.render.words import bash, comment
+from generator.render.words import bash, comment, pod, unit
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -1,13 +1,17 @@
-"""Which ggml type each tensor of a GGUF gets, as llama-quantize chooses it. Floor 3, pure. See `generator.sizing.gguf`."""
+"""Which ggml type each tensor of a GGUF gets, as llama-quantize chooses it. Floor 3, pure. See `generator.sizing.gguf`. Types by hand, as
+`--tensor-type` takes them, name a kind of tensor (`attn_v`), layers (`blk.0-1,30-31`) or both (`blk.0-1.ffn_down`); the first that matches
+holds, before the mixture. Source `lcpp-quant-src`: src/llama-quant.cpp searches a pattern in the lower-case name of a tensor."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from generator.architecture.shape import Matrix, ModelArchitecture, Role, Stored
+from generator.errors import did_you_mean, fail
+from generator.quantity import ranges
 from generator.record import dataclass
-from generator.sizing.gguf_overrides import Override, read_overrides
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Clause, GgmlType, Method
@@ -250,3 +254,49 @@ def _category(matrix: Matrix) -> str:
     if name in _ATTENTION_V:
         return "attn_v"
     return next((c for c in ("ffn_gate", "ffn_up", "ffn_down") if name.startswith(c)), name)
+
+
+_LAYERS = r"[0-9]{1,4}(?:-[0-9]{1,4})?"
+_KEY = re.compile(rf"(?:blk\.(?P<layers>{_LAYERS}(?:,{_LAYERS})*))?(?:(?(layers)\.)(?P<kind>[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*))?")
+
+
+class Override(NamedTuple):
+    """The type of some tensors: of a kind (None: of every kind) in some layers (None: wherever they lie)."""
+
+    kind: str | None
+    layers: frozenset[int] | None
+    type: str
+
+    def matches(self, kind: str, layer: int | None) -> bool:
+        """Whether a tensor gets this type; `layer` is None outside of the layers."""
+        return self.kind in (None, kind) and (self.layers is None or layer in self.layers)
+
+
+def read_overrides(given: Mapping[str, str], types: Collection[str]) -> tuple[Override, ...]:
+    """The overrides by their keys, types in ggml's own spelling; raises `InputError` for other keys and types."""
+    spelt = {name.lower(): name for name in types}
+    found = []
+    for key, wanted in given.items():
+        match = _KEY.fullmatch(key)
+        if not key or match is None or key == "blk" or (key.startswith("blk.") and match["layers"] is None):
+            raise fail("bad-tensor-kind", f"{key!r} is no kind of tensor: it is written like attn_v, blk.0-1 or blk.0-1.ffn_down")
+        if wanted.lower() not in spelt:
+            raise fail("bad-tensor-type", f"{wanted!r} is no type of GGUF tensors that is known here{did_you_mean(wanted, types)}")
+        layers = match["layers"]
+        spans = [span.partition("-") for span in layers.split(",")] if layers else []
+        numbers = frozenset(number for first, _, last in spans for number in range(int(first), int(last or first) + 1))
+        found.append(Override(match["kind"], None if layers is None else numbers, spelt[wanted.lower()]))
+    return tuple(found)
+
+
+def layers_key(layers: Iterable[int]) -> str:
+    """The key of all tensors in some layers: `blk.0-1,30-31`."""
+    return f"blk.{ranges(layers)}"
+
+
+def pattern(override: Override) -> str:
+    """The regular expression (ECMAScript) that matches the names of these tensors, and no other's."""
+    kind = "" if override.kind is None else re.escape(override.kind) + r"\.weight$"
+    if override.layers is None:
+        return rf"^(blk\.[0-9]+\.)?{kind}"
+    return rf"^blk\.({'|'.join(map(str, sorted(override.layers)))})\.{kind}"

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from generator.errors import InputError, Problem
-from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
 from generator.readers.problems import in_order, schema_problems, text_problems, texts
-from generator.readers.resources import shipped
+from generator.readers.resources import WAY_OUT, lies_in, shipped
 from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
 from generator.rulebook.schemas import Schema, accepts

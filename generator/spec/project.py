@@ -18,10 +18,9 @@ from typing import Any
 
 from generator import __version__
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
-from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_in, readable_from
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
+from generator.readers.resources import WAY_OUT, checkout, in_a_repository, lies_in, readable_from, shown
 from generator.readers.resources import folder as shipped
-from generator.readers.resources import shown
 from generator.record import dataclass
 from generator.rulebook.rulesets import SHIPPED, layers
 

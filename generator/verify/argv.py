@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from generator.errors import InputError, Problem, did_you_mean
 from generator.readers.json_text import parse
 from generator.verify.catalogue import Catalogue, Option
-from generator.verify.finding import Text, is_option
+from generator.verify.data import Text, is_option
 from generator.verify.values import number, old_word, wrong_text
 
 
@@ -113,7 +113,7 @@ def check_argv(words: Sequence[Text], known: Catalogue, positionals: int) -> Ite
                 yield Problem("deprecated-word", f"{known.title} reads {name} {value.text} as {new}: write {new}", value.place, "warning", new)
         if not one.values and option.nargs not in ("?", "*"):
             yield Problem("needs-value", f"{name} needs a value", one.word.place)
-    if (known.syntax.get("config") or {}).get("flag") in seen:
+    if known.config_flag in seen:
         return  # what is needed may be in the config file
     for name, word in seen.items():
         for needed in known.taken[name].needs if name in known.taken else ():

@@ -5,10 +5,8 @@ Floor 6, pure but for the files beside a command. Words, cures and what platform
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from itertools import pairwise
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +18,8 @@ from generator.rulebook.book import RuleBook
 from generator.spec.deployment import is_secret_name, secret_in
 from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.data import below, containers_of
-from generator.verify.finding import Text
-from generator.verify.launches import Launch, of_config
+from generator.verify.data import Text, below, containers_of
+from generator.verify.launches import Launch, with_config
 from generator.verify.room import FAULTS, Room, above, mappings, said, whole, within
 from generator.verify.semantics import given_options
 
@@ -44,7 +41,8 @@ def faults(documents: Sequence[Document], servers: Sequence[tuple[Launch, Catalo
             yield from _container(document, path, one)
         yield from _object(document, pods, {within(one.data).get("kind") for one in documents} <= {*shipped(FAULTS)["kinds"]})
     for launch, known in servers:
-        launch = _with_config_map(launch, known, documents)
+        maps = launch.room.maps if launch.room else ()
+        launch = with_config(launch, known.config_flag, lambda name, maps=maps: _mapped(name, maps, documents))  # type: ignore[misc]
         yield from _secrets(launch, known)
         if launch.room is not None:
             yield from _world(launch, known, launch.room)
@@ -119,15 +117,14 @@ def _object(document: Document, pods: Sequence[Pods], whole_view: bool) -> Itera
                 yield said("secret-in-file", document.place((field, name)), what=title)
 
 
-def _with_config_map(launch: Launch, known: Catalogue, documents: Sequence[Document]) -> Launch:
-    """The server with the options of its configuration file, where a ConfigMap that its pod mounts holds it."""
-    flag, maps = (known.syntax.get("config") or {}).get("flag"), launch.room.maps if launch.room else ()
-    path = next((after.text for word, after in pairwise(launch.words) if word.text == flag), "")
-    held = (within(one.data, "data").get(Path(path).name) for one in documents if within(one.data, "metadata").get("name") in (maps if path else ()))
+def _mapped(name: str, maps: Collection[object], documents: Sequence[Document]) -> Document | None:
+    """A configuration file that a ConfigMap of these names holds."""
     with suppress(InputError):  # another program's file
-        for text in (text for text in held if isinstance(text, str)):
-            return replace(launch, words=[*launch.words, *of_config(parse_yaml(text, ""), launch.engine).words])
-    return launch
+        for one in documents:
+            text = within(one.data, "data").get(name) if within(one.data, "metadata").get("name") in maps else None
+            if isinstance(text, str):
+                return parse_yaml(text, "")
+    return None
 
 
 def _is_secret(text: str, named: bool) -> bool:
@@ -152,7 +149,7 @@ def _world(launch: Launch, known: Catalogue, room: Room) -> Iterator[Problem]:
     figures = [whole(given[name].text) or 1 for name in counted]
     world, told = prod(figures), given.get(form.get("nodes", ""), Text("", room.place))
     nodes, gpus = room.nodes or whole(told.text) or 1, whole(given["gpus"].text) if "gpus" in given else room.gpus
-    elsewhere = form.get("all") or (known.syntax.get("config") or {}).get("flag") in given  # a configuration that is not among the files
+    elsewhere = form.get("all") or known.config_flag in given  # a configuration that is not among the files
     if gpus is not None and (counted or not elsewhere) and world != nodes * gpus:
         code = "world-size" if world > nodes * gpus else "idle-devices"
         how = " x ".join(f"{name} {figure}" for name, figure in zip(counted, figures, strict=True)) or "one, unless it is told"

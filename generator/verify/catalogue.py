@@ -72,6 +72,11 @@ class Catalogue:
         return "note" if min(listed) < wanted < max(listed) else "warning"
 
     @property
+    def config_flag(self) -> str | None:
+        """The option that names the engine's own configuration file."""
+        return (self.syntax.get("config") or {}).get("flag")
+
+    @property
     def refused_by_file(self) -> frozenset[str]:
         """The options that the engine takes on its command line only, though its configuration file holds the others."""
         rule = (self.syntax.get("config") or {}).get("refuses")

@@ -9,8 +9,7 @@ from dataclasses import replace
 from generator.errors import Place
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
-from generator.verify.data import Container, containers_of
-from generator.verify.finding import Text
+from generator.verify.data import Container, Text, containers_of
 from generator.verify.launches import Launch, commands_at, default_positionals, image_of
 from generator.verify.room import of_pod, of_service
 from generator.verify.shell_words import read_script

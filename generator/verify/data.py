@@ -1,23 +1,40 @@
-"""Generated YAML, JSON and shell text, parsed again and compared with what was meant. Floor 6, pure."""
+"""Words of a launch file; and generated YAML, JSON and shell text, parsed again and compared with what was meant. Floor 6, pure."""
 
 from __future__ import annotations
 
 import json
 import marshal
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-from generator.errors import internal
+from generator.errors import Place, internal
 from generator.readers.document import KeyPath, parse_yaml
 
 Container = tuple[KeyPath, Mapping[str, Any]]
 _Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _resolver: Any = yaml.resolver.Resolver()
+
+
+_OPTION = re.compile(r"-(?!\.?[0-9])(?s:.)")
+
+
+def is_option(word: str) -> bool:
+    """Whether an option parser reads a word as an option: a dash with more after it than a number (`-`, `-1` and `-.5` are values)."""
+    return _OPTION.match(word) is not None
+
+
+class Text(NamedTuple):
+    """A word of a launch file with its place; `known` is false if a variable determines it."""
+
+    text: str
+    place: Place
+    known: bool = True
 
 
 def same_yaml(text: str, data: object, name: str) -> None:

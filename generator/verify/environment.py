@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from generator.errors import Place, Problem, did_you_mean
 from generator.quantity import version_key
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Text
+from generator.verify.data import Text
 from generator.verify.modelfile import ModelfileError, read_with_lines
 from generator.verify.values import wrong_text
 

@@ -13,9 +13,9 @@ from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 from generator.verify.argv import find
 from generator.verify.catalogue import Catalogue, catalogue
+from generator.verify.data import Text, is_option
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env
-from generator.verify.finding import Text, is_option
 from generator.verify.modelfile import ModelfileError, quote
 from generator.verify.values import wrong_text, wrong_value
 

@@ -7,23 +7,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from generator.errors import Place, Problem
+from generator.architecture.shape import ModelArchitecture
+from generator.errors import InputError, Place, Problem, fold
+from generator.facts.model import shape_of
+from generator.facts.model_names import repositories
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.rulebook.book import RuleBook
 from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.containers import in_containers
+from generator.verify.data import is_option
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
-from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile
+from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile, with_config
 from generator.verify.room import of_script
-from generator.verify.semantics import check_together, given_options
-from generator.verify.served import served_model
+from generator.verify.semantics import Given, check_together, given_options
 
 if TYPE_CHECKING:
     from generator.verify.verdict import Verdict
@@ -122,7 +124,7 @@ class _Check:
 
     def judge(self, launch: Launch, known: Catalogue, found: Sequence[Problem]) -> None:
         """What the machine that the user asks about makes of a server; without one only the command as it should be, where words are wrong."""
-        launch = self._with_config(launch, known)
+        launch = with_config(launch, known.config_flag, self._config)
         self.report.servers.append((launch, known))
         if self.asked.hardware is None and not any(finding.severity == "error" for finding in found):
             return
@@ -132,15 +134,12 @@ class _Check:
         self.report.verdicts.append(verdict)
         self.report.findings += verdict.findings
 
-    def _with_config(self, launch: Launch, known: Catalogue) -> Launch:
-        """The server with the options of its configuration file, where that lies beside the launch file."""
-        flag = (known.syntax.get("config") or {}).get("flag")
-        named = next((value for word, value in pairwise(launch.words) if word.text == flag), None)
-        path = self.folder / Path(named.text).name if named is not None else None
-        if path is None or self.name == STDIN or not isfile(path):  # noqa: PTH113 (of a name that is too long, pathlib raises an error)
-            return launch
-        document = parse_yaml(decode(read_bytes(path, MAX_BYTES), str(path)), str(path))
-        return replace(launch, words=[*launch.words, *of_config(document, launch.engine).words])
+    def _config(self, name: str) -> Document | None:
+        """A configuration file that lies beside the launch file."""
+        path = self.folder / name
+        if self.name == STDIN or not isfile(path):  # noqa: PTH113 (of a name that is too long, pathlib raises an error)
+            return None
+        return parse_yaml(decode(read_bytes(path, MAX_BYTES), str(path)), str(path))
 
     def add(self, known: Catalogue, found: Iterable[Problem]) -> None:
         """Report what was checked as which version, and what was found."""
@@ -213,3 +212,37 @@ def _commands_of(path: Path, text: str) -> str:
     if run and not re.search(r"^Exec *=", text, re.MULTILINE):
         out.append(run)
     return "\n".join(out)
+
+
+def served_model(launch: Launch, given: Given, known: Catalogue, folder: Path, book: RuleBook, named: str | None = None) -> Mapping[str, str | int]:
+    """What rules of `together` can ask of the model, `named` by the user or else by the server; empty where it is not known, or no rule asks."""
+    if not any("model." in f"{rule}" and rule["option"] in given for rule in known.facts.get("together") or ()):
+        return {}
+    first = launch.words[0] if launch.positionals and launch.words and not is_option(launch.words[0].text) else None
+    options = [f"--{entry.get('key')}" for entry in book.section("engines")[known.engine]["flags"]["model"]]
+    word = first or next((given[option][0] for option in options if option in given), None)
+    model = named or (word.text if word is not None and word.known else "")
+    layout = ""
+    try:
+        config = folder / model / "config.json"
+        if model and not Path(model).is_absolute() and config.resolve().is_relative_to(folder.resolve()) and config.is_file():
+            from generator.architecture.config import from_config  # rarely needed
+            from generator.facts.model import read_config
+
+            shape: ModelArchitecture | None = from_config(read_config(config), book.section("families"))
+        else:
+            listed = book.index("models").get(fold(model))
+            if listed is None and (prepared := repositories(book).get(fold(model))):
+                repository, listed, methods = prepared
+                made = book.section("models")[listed]["checkpoints"].get(methods[0]) or []
+                files = made if isinstance(made, list) else [made]
+                layout = next((str(one.get("layout", "")) for one in files if one["id"] == repository), "")
+            shape = shape_of(listed, book) if listed else None
+    except (InputError, OSError, ValueError):
+        return {}
+    if shape is None:
+        return {}
+    layout = layout or (shape.quantization.layout if shape.quantization else "")
+    context = max(shape.max_context, shape.yarn_context)
+    facts: dict[str, str | int] = {"attention_heads": shape.attention_heads, "max_context": context, "layers": shape.layers, "model_type": shape.model_type}
+    return {**facts, **({"layout": layout} if layout else {}), **({"multimodal": "yes"} if shape.multimodal else {})}

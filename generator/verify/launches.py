@@ -5,7 +5,7 @@ Floor 6, pure. Words are only parsed; nothing is looked up or run."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from posixpath import basename
@@ -13,7 +13,7 @@ from posixpath import basename
 from generator.errors import Place
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
-from generator.verify.finding import Text
+from generator.verify.data import Text
 from generator.verify.modelfile import read_with_lines
 from generator.verify.room import Room
 from generator.verify.shell_words import SHELLS, read_script
@@ -108,6 +108,13 @@ def of_config(document: Document, engine: str) -> Launch:
         texts = [str(one) for one in value] if isinstance(value, list) else [] if value is True else [str(value)]
         words += [Text(name, place), *(Text(text, place) for text in texts)] if value is not False else []
     return Launch(engine, None, words, 0, {}, Text("", document.place()))
+
+
+def with_config(launch: Launch, flag: str | None, read: Callable[[str], Document | None]) -> Launch:
+    """The server with the options of the configuration file that `flag` names; `read` gives it by its name, where it is at hand."""
+    path = next((after.text for word, after in pairwise(launch.words) if word.text == flag), "")
+    document = read(basename(path)) if path else None
+    return launch if document is None else replace(launch, words=[*launch.words, *of_config(document, launch.engine).words])
 
 
 def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

@@ -18,15 +18,14 @@ from generator.decide.gates import gates
 from generator.errors import InputError, Place, Problem, fold
 from generator.facts.engine import Engine, resolve_engine
 from generator.quantity import in_span, version_key
-from generator.readers.boundary import lies_in
-from generator.readers.resources import shipped
+from generator.readers.resources import lies_in, shipped
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
 from generator.spec.deployment import is_path, is_secret_name, schema
 from generator.spec.words import spec_of
 from generator.verify.argv import Argument, Stray, arguments, find
 from generator.verify.catalogue import Catalogue, Option
-from generator.verify.finding import Text, is_option
+from generator.verify.data import Text, is_option
 from generator.verify.launches import Launch
 from generator.verify.values import number
 

@@ -11,7 +11,7 @@ from typing import Any
 from generator.errors import Place, Problem
 from generator.verify.argv import Argument, arguments
 from generator.verify.catalogue import Catalogue
-from generator.verify.finding import Text
+from generator.verify.data import Text
 from generator.verify.values import number
 
 Given = dict[str, tuple[Text, str]]

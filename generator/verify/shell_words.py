@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from generator.errors import Place
-from generator.verify.finding import Text
+from generator.verify.data import Text
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)((?s:.*))\}")

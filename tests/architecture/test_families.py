@@ -14,7 +14,7 @@ import yaml
 from shipped_families import FAMILIES
 from test_docs import described
 
-from generator.architecture import vision
+from generator.architecture import config as reading
 from generator.architecture.config import from_config
 from generator.architecture.families import ABOUT, Family, family_of, family_of_gguf
 from generator.architecture.gguf import from_gguf
@@ -38,9 +38,9 @@ def test_the_schema_and_the_code_have_the_same_words() -> None:
     assert {field.name for field in dataclasses.fields(Family)} | set(ABOUT) == set(TRAITS)
     assert set(TRAITS["stack"]["enum"]) == set(STACKS)
     kinds = {name: table["is"] for name, table in tables().items()}
-    assert set(TRAITS["tower"]["enum"]) == {name for name, kind in kinds.items() if kind in ("tower", "audio tower")} >= {*vision._TELLING.values()}
+    assert set(TRAITS["tower"]["enum"]) == {name for name, kind in kinds.items() if kind in ("tower", "audio tower")} >= {*reading._TELLING.values()}
     assert set(TRAITS["linear"]["enum"]) == {name for name, kind in kinds.items() if kind == "state"}
-    projectors = {f"{word} projector" for word in (*TRAITS["projector"]["enum"], *vision._WITH_PROJECTOR)}
+    projectors = {f"{word} projector" for word in (*TRAITS["projector"]["enum"], *reading._WITH_PROJECTOR)}
     assert projectors == {name for name, kind in kinds.items() if kind == "projector"}
 
 

@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.calibrate.logs import WORDS, parse_log, read_log
-from generator.calibrate.text import MAX_LINE, sift
+from generator.calibrate.text import MAX_LINE, WORDS, parse_log, read_log, sift
 from generator.engines.start_log import Logged
 from generator.errors import InputError
 

@@ -13,11 +13,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
 
 from command import run
 
+from generator.cli.verify import check_paths
 from generator.errors import Problem
 from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook, load
 from generator.verify.files import NOBODY
-from generator.verify.folder import check_paths
 from generator.verify.room import FAULTS
 
 HERE = Path(__file__).parent

@@ -12,11 +12,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "render"))
 
 from render_plans import candidate, engines, plan
 
+from generator.cli.verify import check_paths
 from generator.plan import Candidate
 from generator.render.files import artifacts
 from generator.rulebook.book import RuleBook, load
 from generator.verify.files import NOBODY, check_text
-from generator.verify.folder import check_paths
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from generator.cli.main import main
-from generator.readers.boundary import ALLOW, lies_in
+from generator.readers.resources import ALLOW, lies_in
 
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: L4-24GB}\n"
 CONFIG = {

@@ -9,8 +9,8 @@ import pytest
 
 from generator.architecture.shape import ModelArchitecture
 from generator.facts.model import config_of, shape_of
-from generator.quantize.needs import job_needs, time_class
 from generator.quantize.recipe import Wide, ignored, made_architecture, not_said, quantization_of, recipe_of, stored_beside, wide_of
+from generator.quantize.training import job_needs, time_class
 from generator.rulebook.book import RuleBook, load
 from generator.sizing.weights import checkpoint_bytes
 

@@ -13,7 +13,7 @@ from generator.errors import GenDeployError
 from generator.plan import Value
 from generator.render.launch import Launch, launch_of
 from generator.render.spelling import LAUNCH, check_dashes
-from generator.verify.finding import is_option
+from generator.verify.data import is_option
 
 ARGV = [e for e in engines() if e != "ollama"]
 SAMPLES: dict[str, list[Value]] = {

@@ -23,7 +23,7 @@ from render_plans import plan as made_plan
 from generator.decide.context import resolve
 from generator.decide.training import training_job
 from generator.render.files import artifacts, job_files
-from generator.render.training import training_files
+from generator.render.quantize import training_files
 
 MIRROR = {"HF_ENDPOINT": "https://hf-mirror.com/$x 'y'", "HTTPS_PROXY": "http://proxy.corp:3128"}
 LINES = ["export HF_ENDPOINT='https://hf-mirror.com/$x '\"'\"'y'\"'\"''", "export HTTPS_PROXY=http://proxy.corp:3128"]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from generator.errors import GenDeployError
 from generator.facts.job import Calibration, Job, Needs
-from generator.render.quantize_gguf import ModelSource, quantize_gguf
+from generator.render.quantize import ModelSource, quantize_gguf
 from generator.render.seal import sealed
 
 BYTES = 50_000

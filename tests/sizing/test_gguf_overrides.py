@@ -14,7 +14,7 @@ from generator.quantity import GIB, MIB
 from generator.quantize.gguf import gguf_needs, gguf_output, overridden
 from generator.sizing.footprint import Layout
 from generator.sizing.gguf import fullest, gguf_bytes, gguf_sizes
-from generator.sizing.gguf_overrides import Override, layers_key, pattern, read_overrides
+from generator.sizing.gguf_mixture import Override, layers_key, pattern, read_overrides
 
 ASKED: dict[str, dict[str, Any]] = {
     "ends": {"first_layers": 3, "last_layers": 2},

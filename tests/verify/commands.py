@@ -18,8 +18,8 @@ from generator.errors import InputError
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook, load
 from generator.spec.words import machine
+from generator.verify.data import is_option
 from generator.verify.files import Asked, Report, check_text
-from generator.verify.finding import is_option
 from generator.verify.restated import restated
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import pytest
 from generator.errors import Place
 from generator.verify.argv import check_argv, find
 from generator.verify.catalogue import Catalogue, Option
-from generator.verify.finding import Text
+from generator.verify.data import Text
 from generator.verify.semantics import check_together, given_options
 
 OPTIONS = (

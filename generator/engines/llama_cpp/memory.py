@@ -12,8 +12,7 @@ from generator.architecture.shape import Matrix, ModelArchitecture
 from generator.quantity import GIB, MIB, by_identity, ceil_to
 from generator.record import dataclass
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
-from generator.sizing.forward import FLOAT, HALF
+from generator.sizing.footprint import FLOAT, HALF, Device, Fixed, Layout, Load, Numbers
 from generator.sizing.term import largest, part, smallest, whole
 
 

@@ -14,8 +14,7 @@ from math import ceil, floor
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, MIB, ceil_div
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
-from generator.sizing.forward import forward_bytes, moe_workspace
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, forward_bytes, free_share, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
 

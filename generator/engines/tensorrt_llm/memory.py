@@ -10,8 +10,7 @@ from math import floor, log2
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
-from generator.sizing.forward import FLOAT, forward_bytes, moe_workspace
+from generator.sizing.footprint import FLOAT, Device, Fixed, Layout, Load, Numbers, forward_bytes, free_share, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
 
 

@@ -10,8 +10,7 @@ from math import floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, of_card, whole_card
-from generator.sizing.forward import forward_bytes, hidden_bytes, moe_workspace
+from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, forward_bytes, hidden_bytes, moe_workspace, of_card, whole_card
 from generator.sizing.term import largest, part, whole
 
 

@@ -19,8 +19,20 @@ from math import ceil, floor
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, ceil_div, ceil_to
 from generator.sizing.cache import CacheCost
-from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share, of_card, whole_card
-from generator.sizing.forward import HALF, forward_bytes, hidden_bytes, moe_workspace
+from generator.sizing.footprint import (
+    HALF,
+    Device,
+    Fixed,
+    Layout,
+    Load,
+    Numbers,
+    forward_bytes,
+    free_share,
+    hidden_bytes,
+    moe_workspace,
+    of_card,
+    whole_card,
+)
 from generator.sizing.term import largest, part, smallest, whole
 
 

@@ -34,8 +34,7 @@ from generator.quantity import MIB
 from generator.quantize.gguf import gguf_output, overridden
 from generator.readers.gguf_header import read_gguf
 from generator.sizing.gguf import gguf_bytes, gguf_sizes
-from generator.sizing.gguf_mixture import Mixture, quantizable, tensors
-from generator.sizing.gguf_overrides import pattern, read_overrides
+from generator.sizing.gguf_mixture import Mixture, pattern, quantizable, read_overrides, tensors
 
 pytestmark = pytest.mark.llama_cpp
 
