@@ -394,6 +394,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "fp8_cache": {**FLAG, "description": "It has scales for an FP8 KV cache."},
             "ignore": {**WORDS, "description": "Roles that its maker left in 16 bits besides embeddings and norms; an empty list: none."},
             "in_fp8": {**WORDS, "description": "Roles that its maker stored in FP8 in whatever method, such as lookup tables."},
+            "narrow": {**WORDS, "description": "Roles that most makers leave in 16 bits and its maker did not, such as lm_head."},
             "bytes": {**COUNT, "description": "Of its safetensors files, where a source has it exactly."},
             "gb": {**POSITIVE, "description": "The same in decimal GB, as rounded by the source; of a whole repository where only that is said."},
             "gib": by_name(POSITIVE, "Sizes of GGUF files by type in GiB, as rounded by the source."),
@@ -449,6 +450,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         "The mixture: which GGML type each tensor gets, and where.",
     )  # fmt: skip
     note = mapping({"models": WORDS, "keeps_16bit": WORDS, "notes": TEXT, "source": SOURCE})
+    made = mapping({"group_size": GROUP, "ignore": WORDS, "in_fp8": WORDS, "narrow": WORDS, "source": SOURCE, "notes": TEXT}, ("source",))
     method = mapping(
         {
             "title": TEXT, "family": {"enum": ["float", "fp8", "int8", "int4", "fp4", "gguf"]}, "weight_bits": BITS, "activation_bits": BITS,
@@ -456,6 +458,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             "scale_bits": COUNT, "zero_bits": COUNT, "zero_point": FLAG,
             "desc_act": FLAG, "strategy": TEXT, "kernel": TEXT, "keeps_16bit": WORDS, "checkpoint": {"enum": ["native", "prepared", "published"]},
             "online": by_engine, "support_key": {"type": "object", "additionalProperties": TEXT}, "gguf": gguf, "model_notes": {"type": "array", "items": note},
+            "makers": by_name(made, "What a maker of checkpoints does otherwise, for those that a spec names and the catalogue lacks."),
             "use": TEXT, "handbook": HANDBOOK, "source": SOURCE, "notes": TEXT, "replaces": DIGEST,
         }
     )  # fmt: skip

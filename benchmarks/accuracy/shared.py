@@ -3,7 +3,8 @@
     python benchmarks/accuracy/shared.py              # a table; --rows for each row
     python benchmarks/accuracy/shared.py FILE.yaml
 
-A row's spec is planned as it stands. Rows with `apart` (a draft beside the model, a shared card) are scored on their own; rows with
+A row's spec is planned as it stands. Rows with `apart` (a shared card, a draft that no spec can name) are scored on
+their own, as are those with a draft; rows with
 `holdout` come from sources that were set aside before any error was looked at.
 """
 
@@ -69,6 +70,7 @@ def predicted(row: Row, folder: Path) -> dict[str, float]:
     if candidate is None or candidate.memory is None or candidate.kv_cache is None:
         raise GenDeployError(Problem("not-sized", f"{row['id']}: no candidate is sized"))
     told = {term: gib(getattr(candidate.memory, term)) for term in TERMS if hasattr(candidate.memory, term)}
+    told["weights"] += gib(candidate.memory.draft)  # the engine's line has both
     return {**told, "consumed": told["weights"] + told["runtime"], "kv_tokens": float(candidate.kv_cache.tokens)}
 
 
@@ -88,7 +90,7 @@ def figures(rows: list[Row]) -> Iterator[Figure]:
 
 def kind(row: Row) -> str:
     """Where a row counts."""
-    return "apart" if "apart" in row else "hold-out" if row.get("holdout") else "dev"
+    return "apart" if "apart" in row else "draft" if "serve" in row["spec"] else "hold-out" if row.get("holdout") else "dev"
 
 
 def table(found: list[Figure]) -> list[str]:
@@ -96,10 +98,10 @@ def table(found: list[Figure]) -> list[str]:
     cells: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for one in found:
         cells[one.row["spec"]["pin"]["engine"], one.term, kind(one.row)].append(one.percent)
-    lines = ["| engine | term | dev | hold-out | apart |", "|---|---|---:|---:|---:|"]
+    lines = ["| engine | term | dev | hold-out | draft | apart |", "|---|---|---:|---:|---:|---:|"]
     for engine in sorted({key[0] for key in cells}):
         for term in TERMS:
-            told = [summary(cells.get((engine, term, name), [])) for name in ("dev", "hold-out", "apart")]
+            told = [summary(cells.get((engine, term, name), [])) for name in ("dev", "hold-out", "draft", "apart")]
             if any(cell != "-" for cell in told):
                 lines.append(f"| {engine} | {term} | {' | '.join(told)} |")
     return lines

@@ -68,7 +68,8 @@ class CacheGroup:
     `chunked` marks sliding layers with fixed chunks as windows (Llama 4): some engines keep all tokens. `stride` is the number of tokens
     per latent vector. `index_bytes` per token and layer are kept for an indexer (sparse attention), not split. `state_bytes` and the rest
     are of one layer: `state_bytes` counts `conv_values` in 16 bits and `ssm_values` in `ssm_bits` (0: the engine chooses; 32 are counted).
-    `fp8_bytes` are kept beside the values of a token where these have 8 bits: rotated ones stay in 16, and scales."""
+    `fp8_bytes` are kept beside the values of a token where these have 8 bits: rotated ones stay in 16, and scales. `states` are those that a
+    sequence has of a layer: with a draft one for each token that a step verifies."""
 
     kind: Literal["full", "sliding", "latent", "state", "partial"]
     layers: int
@@ -85,6 +86,7 @@ class CacheGroup:
     conv_values: int = 0
     ssm_values: int = 0
     ssm_bits: int = 0
+    states: int = 1
 
 
 class Encoder(NamedTuple):

@@ -114,11 +114,8 @@ def config_of(engine: Engine, found: Speculation) -> str:
 def with_draft(architecture: ModelArchitecture, found: Speculation, pooled: bool) -> ModelArchitecture:
     """The architecture with the draft's caches beside its own. In a pool a sequence has a state for each token that a step verifies, to go
     back to (source `vllm-mamba-drafts`)."""
-    times = 1 + found.tokens if pooled else 1
-    kept = [
-        replace(one, state_bytes=one.state_bytes * times, conv_values=one.conv_values * times, ssm_values=one.ssm_values * times)
-        for one in architecture.caches
-    ]  # fmt: skip
+    states = 1 + found.tokens if pooled else 1
+    kept = [replace(one, states=states) if one.kind == "state" else one for one in architecture.caches]
     return replace(architecture, caches=(*kept, *found.caches))
 
 

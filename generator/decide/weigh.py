@@ -162,18 +162,19 @@ def _capability(context: Context) -> float:
 def _as_published(context: Context, method: str, checkpoint: Checkpoint | None) -> Method:
     """The method as the makers of a checkpoint applied it: the entry of `methods`, or one made of it and remembered with the rules."""
     entry = context.book.section("methods")[method]
-    if checkpoint is None or checkpoint.origin != "published" or entry["family"] in ("float", "gguf"):
+    if checkpoint is None or checkpoint.origin == "given" or entry["family"] in ("float", "gguf"):
         return entry
     group, wide = checkpoint.group_size or entry.get("group_size"), tuple(checkpoint.ignore or ())
-    if group == entry.get("group_size") and not wide and not checkpoint.in_fp8:
+    if group == entry.get("group_size") and not (wide or checkpoint.in_fp8 or checkpoint.narrow):
         return entry
-    return _published_with(context.book, method, group, wide, checkpoint.in_fp8)
+    return _published_with(context.book, method, group, wide, checkpoint.in_fp8, checkpoint.narrow)
 
 
 @remembered
-def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...], in_fp8: tuple[str, ...]) -> Method:
+def _published_with(book: RuleBook, method: str, group: int | None, wide: tuple[str, ...], in_fp8: tuple[str, ...], narrow: tuple[str, ...]) -> Method:
     entry = book.section("methods")[method]
-    return {**entry, "group_size": group, "keeps_16bit": [*entry.get("keeps_16bit", ()), *wide], "in_fp8": [*in_fp8]}
+    usual = [role for role in entry.get("keeps_16bit", ()) if role not in narrow]
+    return {**entry, "group_size": group, "keeps_16bit": [*usual, *wide], "in_fp8": [*in_fp8], "narrow": [*narrow]}
 
 
 HALF_BITS = 16

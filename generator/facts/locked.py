@@ -107,7 +107,7 @@ def checkpoints_of(model: str, lock: Lock, layers: int, book: RuleBook) -> dict[
 
 
 def _checkpoint(name: str, one: Repository, weights: Weights, known: Checkpoint | None, layers: int) -> Checkpoint:
-    made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, (), 0, name.partition("/")[0])
+    made = known or Checkpoint(name, "published", weights.layout, weights.group_size, None, None, {}, weights.ignore, publisher=name.partition("/")[0])
     header = one.gguf.get(weights.file or "")
     tensors = folded(header.tensors, layers) if header is not None else ()
     # of files with the vision tower the one in float16 or bfloat16, where there is one, as llama.cpp itself prefers

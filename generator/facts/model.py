@@ -38,10 +38,10 @@ class Checkpoint:
     `origin` is `named` (the spec names it), `published` (the catalogue lists it) or `given` (the model itself is in
     this form); `layout` the form in which they lie, `file` a file's name or the word to find it by (GGUF), `padded`
     lengths of matrices that its maker rounded up so that they divide. `ignore` names the roles of the architecture that
-    its maker left in 16 bits (None: not known), `in_fp8` those stored in FP8 in whatever method, `size` is that of its files in bytes, as
-    exact as the source (0: not known), `exact` whether somebody looked it up, at the commit `revision`; `fp8_cache`: it has scales for an FP8
-    KV cache. `tensors` are those of a GGUF whose header is known; they go before `size` and before the method's mixture. `projector` is the file of
-    its vision tower, with its bytes."""
+    its maker left in 16 bits (None: not known), `in_fp8` those stored in FP8 in whatever method, `narrow` those of the method that most makers
+    leave in 16 bits, `size` is that of its files in bytes, as exact as the source (0: not known), `exact` whether somebody looked it up, at the
+    commit `revision`; `fp8_cache`: it has scales for an FP8 KV cache. `tensors` are those of a GGUF whose header is known;
+    they go before `size` and before the method's mixture. `projector` is the file of its vision tower, with its bytes."""
 
     id: str
     origin: str
@@ -52,6 +52,7 @@ class Checkpoint:
     padded: Mapping[int, int] = field(default_factory=dict)
     ignore: tuple[str, ...] | None = None
     in_fp8: tuple[str, ...] = ()
+    narrow: tuple[str, ...] = ()
     size: int = 0
     publisher: str | None = None
     exact: bool = False
@@ -320,13 +321,14 @@ def _checkpoint(method: str, listed: Listed, word: str | None) -> Checkpoint:
     return Checkpoint(
         listed["id"], "published", listed.get("layout"), listed.get("group_size"), None, source,
         {int(k): v for k, v in (listed.get("padded") or {}).items()}, None if ignore is None else tuple(ignore), tuple(listed.get("in_fp8", ())),
-        listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
+        tuple(listed.get("narrow", ())), listed.get("bytes") or round(1e9 * (listed.get("gb") or 0)), listed.get("publisher") or listed["id"].partition("/")[0],
         fp8_cache=bool(listed.get("fp8_cache")),
     )  # fmt: skip
 
 
 def _checkpoints(spec: DeploymentSpec, listed: Mapping[str, tuple[Checkpoint, ...]], book: RuleBook) -> dict[str, Checkpoint]:
-    """The best checkpoint of each method: what the spec names, with what the catalogue knows of it, else the first that is listed."""
+    """The best checkpoint of each method: what the spec names, with what the catalogue knows of it or else of its maker's habits, else the first
+    that is listed."""
     methods, request = book.section("methods"), spec.model
     found = {} if request.form or request.path else {method: several[0] for method, several in listed.items()}
     for method, target in request.checkpoints.items():
@@ -337,6 +339,9 @@ def _checkpoints(spec: DeploymentSpec, listed: Mapping[str, tuple[Checkpoint, ..
         known = next((one for one in listed.get(method, ()) if fold(one.id) in (fold(target), fold(request.prepared or ""))), None)
         layout = "gguf" if method.startswith("gguf") else None
         word = method.removeprefix("gguf-") if layout else None
+        if known is None and word is None:
+            habit: Listed | None = (methods[method].get("makers") or {}).get(target.partition("/")[0])
+            known = _checkpoint(method, {**habit, "id": target}, None) if habit else None
         found[method] = replace(known, id=target, origin="named") if known else Checkpoint(target, "named", layout, None, word, None)
     return found
 

@@ -22,7 +22,7 @@ Gpu = TypedDict("Gpu", {
 
 Checkpoint = TypedDict("Checkpoint", {
     "id": str, "layout": str, "group_size": int, "padded": Mapping[str, int], "types": list[str], "publisher": str, "ignore": list[str],
-    "in_fp8": list[str], "fp8_cache": bool, "bytes": int, "gb": float, "gib": Mapping[str, float], "file": str, "source": Source,
+    "in_fp8": list[str], "narrow": list[str], "fp8_cache": bool, "bytes": int, "gb": float, "gib": Mapping[str, float], "file": str, "source": Source,
 }, total=False)  # fmt: skip
 Model = TypedDict("Model", {
     "family": str, "aliases": list[str], "config": Mapping[str, object] | None, "same_shape_as": str, "config_overrides": Mapping[str, object],

@@ -24,7 +24,7 @@ class Kept(NamedTuple):
 
 class CacheCost(NamedTuple):
     """What the cache costs on the fullest GPU; as it stands, for an engine whose blocks hold tokens of all layers. `full` and `sliding` are
-    its layers that keep tokens, `state_layers` those that keep `state_layer_bytes` per sequence. `block` is the engine's unit in tokens,
+    its layers that keep tokens, `state_layers` those that keep `states` of `state_layer_bytes` per sequence. `block` is the engine's unit in tokens,
     `batched_tokens` its step, `sequences` the slots of a server. `sliding_tokens` and `state_ratio` are SGLang's. `grouped`: kinds of
     layers are cut into groups of equal numbers."""
 
@@ -38,6 +38,7 @@ class CacheCost(NamedTuple):
     sliding_tokens: float = 1.0
     state_ratio: float = 0.0
     grouped: bool = True
+    states: int = 1
 
     @property
     def bytes_per_token(self) -> int:
@@ -47,7 +48,7 @@ class CacheCost(NamedTuple):
     @property
     def state_bytes(self) -> int:
         """Bytes per sequence, whatever its length."""
-        return self.state_layers * self.state_layer_bytes
+        return self.state_layers * self.state_layer_bytes * self.states
 
     @property
     def full_per_token(self) -> float:
@@ -111,6 +112,7 @@ def cache_cost(
     full: dict[float, int] = {}
     sliding: list[Kept] = []
     state_layers = state_bytes = 0
+    states = max([group.states for group in architecture.caches], default=1)
     for group in architecture.caches:
         layers = group.layers if most == total else ceil_div(group.layers * most, total)
         if group.kind == "state":
@@ -128,7 +130,7 @@ def cache_cost(
     kept = tuple([Kept(layers, per_token) for per_token, layers in full.items()])
     grouped = not any(group.kind == "partial" for group in architecture.caches)
     return rules.counted(
-        kept, tuple(sliding), state_layers, state_bytes, rules.block, batched_tokens, sequences, sliding_tokens, state_ratio, grouped
+        kept, tuple(sliding), state_layers, state_bytes, rules.block, batched_tokens, sequences, sliding_tokens, state_ratio, grouped, states
     )
 
 

@@ -99,8 +99,8 @@ def storage_of(matrix: Matrix, own: bool, default: Storage | None, method: Metho
     keeps = method.get("keeps_16bit", ())
     if matrix.role in method.get("in_fp8", ()):
         return _FP8
-    quantised = matrix.quantizable and matrix.role != "lm_head" and matrix.role not in keeps
-    return default if quantised or (matrix.storage is not None and matrix.role not in keeps) else None
+    narrow = matrix.quantizable or matrix.storage is not None or matrix.role in method.get("narrow", ())
+    return default if narrow and matrix.role not in keeps else None
 
 
 @by_identity(2, 4096)

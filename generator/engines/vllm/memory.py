@@ -58,7 +58,7 @@ class PagedCache(CacheCost):
             held += ceil_to(max(0, min(self.batched_tokens, tokens - kept.window)), block)
             size += ceil_to(kept.layers, group) * kept.per_token * held
         if self.state_layers:
-            size += ceil_to(self.state_layers, group) * self._state_page(block) * sequences
+            size += ceil_to(self.state_layers, group) * self._state_page(block) * self._held * sequences
         return ceil(size)
 
     def least_for(self, cap: int) -> int:
@@ -95,6 +95,11 @@ class PagedCache(CacheCost):
     def _state_page(self, block: int) -> float:
         return max(float(self.state_layer_bytes), block * self._widest)
 
+    @property
+    def _held(self) -> int:
+        """Pages of states that a sequence holds: with a draft that of the block before, too (source `vllm-mamba-drafts`)."""
+        return self.states + (self.states > 1)
+
     def _request(self, tokens: int) -> float:
         """vLLM's bound for one sequence: windows hold a whole step besides."""
         group, block = self._pages()
@@ -102,7 +107,7 @@ class PagedCache(CacheCost):
         for kept in self.sliding:
             held = min(kept.window - 1 + self.batched_tokens, tokens)
             size += ceil_to(kept.layers, group) * kept.per_token * (ceil_to(held, block) + block)
-        return size + (ceil_to(self.state_layers, group) * self._state_page(block) if self.state_layers else 0.0)
+        return size + (ceil_to(self.state_layers, group) * self._state_page(block) * self._held if self.state_layers else 0.0)
 
 
 def fixed(architecture: ModelArchitecture, layout: Layout, load: Load, device: Device, weights: int, numbers: Numbers) -> Fixed:
