@@ -17,7 +17,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.b2335424ac608dba.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.4a3ed646657ee56a.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 model="$here"/../../../models/my-tuned-14b
 made_of=./models/my-tuned-14b
@@ -182,6 +182,7 @@ if prover="$(program llama-perplexity 2>/dev/null)"; then
     die 1 "llama-perplexity failed on the result: $(tail -n 3 ./proof.part.txt)"
   figure() { sed -nE "s/^$1[[:space:]]*:[[:space:]]*([-+.0-9a-z]+).*/\1/p" ./proof.part.txt; }
   kl="$(figure 'Mean +KLD')" same="$(figure 'Same top p')" before="$(figure 'Mean PPL\(base\)')" after="$(figure 'Mean PPL\(Q\)')"
+  [[ -n $kl && -n $after ]] || die 1 "llama-perplexity printed no comparison: $(tail -n 3 ./proof.part.txt)"
   # What is no number (NaN of a broken result) is beyond every bound.
   verdict=accepted
   if [[ ! $kl =~ ^-?[0-9.]+$ || ! $after =~ ^[0-9.]+$ ]] || awk "BEGIN { exit !($kl > 0.35) }"; then
