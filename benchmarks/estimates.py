@@ -10,8 +10,7 @@ from benchmarks.throughput_accuracy.predict import MOST, _setting
 from benchmarks.throughput_accuracy.rows import NAMES, Case
 from generator.decide.context import numbers_of
 from generator.rulebook.book import RuleBook
-from generator.throughput.estimate import Calibration
-from generator.throughput.serving import served
+from generator.throughput.estimate import Calibration, served
 from generator.throughput.shapes import Demand
 
 EIGHT_BIT_CACHE = ("tensorrt-llm", "sglang")

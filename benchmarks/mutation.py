@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from generator.cases.case import case_files, read_cases
-from generator.cases.corpus import example_files
+from generator.cases.compare import example_files
 from generator.decide.decision import decide
 from generator.errors import GenDeployError
 from generator.plan import Plan

@@ -22,11 +22,10 @@ from typing import Any
 
 import yaml
 
-from generator.compare.model import LEVELS, Change, Comparison, RulesName, in_order
-from generator.compare.view import figures, level, moves, totals, view_of_json, words
-from generator.report import diff_words
+from generator.compare.model import LEVELS, Change, Comparison, RulesName, figures, in_order, level, moves, totals, view_of_json, words
+from generator.report import diff
 from generator.rulebook.book import load
-from generator.spec.grid import grid
+from generator.spec.words import grid
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_OUTCOMES = 5
@@ -66,7 +65,7 @@ def section(result: Comparison, base: str) -> Iterator[str]:
     """The section in Markdown: the sum, then the outcomes of each kind, most frequent first."""
     yield "### Decisions"
     yield ""
-    yield f"Over the grid of {result.specs} deployments, against {base}: {diff_words.verdict(result, 'deployment')}"
+    yield f"Over the grid of {result.specs} deployments, against {base}: {diff.verdict(result, 'deployment')}"
     yield ""
     by_level: dict[str, list[Change]] = {}
     for change in result.decisive:
@@ -77,8 +76,8 @@ def section(result: Comparison, base: str) -> Iterator[str]:
         for change in found:
             counts.setdefault(_outcome(change), []).append(change.name)
         ordered = sorted(counts.items(), key=lambda pair: -len(pair[1]))
-        yield f"- {diff_words.said('level', kind, len(found))}:"
-        yield from (f"  - {len(names)} × {outcome} ({diff_words.said('listed', names, 2)})" for outcome, names in ordered[:MOST_OUTCOMES])
+        yield f"- {diff.said('level', kind, len(found))}:"
+        yield from (f"  - {len(names)} × {outcome} ({diff.said('listed', names, 2)})" for outcome, names in ordered[:MOST_OUTCOMES])
         if len(ordered) > MOST_OUTCOMES:
             yield f"  - and {sum(len(names) for _, names in ordered[MOST_OUTCOMES:])} more, in other ways"
 

@@ -19,7 +19,7 @@ from output_schemas import outputs  # noqa: E402
 from generator.rulebook.rules_check import catalogue_words  # noqa: E402
 from generator.rulebook.rulesets import put_together  # noqa: E402
 from generator.rulebook.table import LABELS  # noqa: E402
-from generator.throughput.local import BACK_ENDS  # noqa: E402
+from generator.throughput.steps import BACK_ENDS  # noqa: E402
 
 Schema = dict[str, Any]
 FOLDER = ROOT / "rules" / "schemas"
@@ -137,7 +137,7 @@ def table(merged: Schema) -> Schema:
         for key, entry in settings.items()
     }
     ranked = [name for name, entry in names.items() if entry["type"] in ("number", "flag")]
-    ordered = {name: {"description": entry["meaning"], "$ref": "#/$defs/places"} for name, entry in names.items()}
+    ordered = {name: {"$ref": "#/$defs/places"} for name in names}  # what each means stands under `when`
     row = mapping(
         {
             "id": ID,
@@ -465,6 +465,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
         {
             "method": {"type": "string"}, "models_from_billion": NUMBER, "models_below_billion": NUMBER, "loss_percent": loss, "metric": TEXT,
             "rows": COUNT, "models": WORDS, "source": SOURCE, "notes": TEXT,
+            "model": {**TEXT, "description": "Measured with this model, by its id; it goes before what is published."},
             "experts": {**TEXT, "description": "Only for models whose published experts stay in this GGUF type."},
         },
         ("method", "models_from_billion", "loss_percent", "metric", "source"),
@@ -752,6 +753,10 @@ def flags() -> Schema:
         "visible": {**WORDS, "description": "Variables that list the GPUs a server sees."},
         "deprecated_parameters": WORDS, "unset": {**words_of, "description": "Parameters of a Modelfile that are worth a word when missing, and why."},
         "together": {"type": "array", "items": pair, "description": "Options that do not go together."},
+        "world": mapping(
+            {"gpus": WORDS, "within": words_of, "all": FLAG, "nodes": TEXT, "ranks": WORDS, "others": WORDS, "source": SOURCE}, ("gpus", "source"),
+            "The options whose product is the number of GPUs of a server; how each of several machines is told its rank.",
+        ),
     }  # fmt: skip
     return document("Every option of an engine, by version", properties, ("engine", "options"))
 
@@ -946,6 +951,7 @@ def quantizers() -> dict[str, Schema]:
             "layers": TEXT, "all_gpus": FLAG,
             "patterns": {"type": "object", "additionalProperties": {"type": "array", "items": TEXT}, "description": "How a role is left in 16 bits."},
             "also_wide": {"type": "array", "items": wide}, "makes": by_name(maker, "By method."), "types": {"type": "object", "additionalProperties": TEXT},
+            "bounds": by_name(by_name(POSITIVE, "What a result may lose."), "GGUF: by nominal bits."),
             "kv_cache": {**free, "description": "What config.json says of scales for an FP8 KV cache."},
             "notes": TEXT, "source": SOURCE, "replaces": DIGEST,
         },

@@ -69,6 +69,15 @@ OF_A_LOG = thing(
 OF_A_RESULT = thing(
     {"schema_version": VERSION, "result": TEXT, "candidate": TEXT, "figures": many(thing({"name": TEXT, "unit": TEXT, "ratio": NUMBER}))}
 )
+OF_A_LOSS = thing(
+    {"schema_version": VERSION, "result": TEXT, "model": TEXT, "method": TEXT, "date": TEXT, "metric": TEXT, "measured": OBJECT, "published": OBJECT}
+)
+INTERVAL = {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2, "description": "Two standard errors to each side."}
+SCORE = thing(
+    {
+        "task": TEXT, "items": COUNT, "measured": NUMBER, "baseline": MAYBE_NUMBER, "loss_percent": MAYBE_NUMBER, "interval": INTERVAL, "seconds": NUMBER,
+    }
+)  # fmt: skip
 PATHS = many({**TEXT, "description": "A path below the spec's folder."})
 RULES = thing({"label": TEXT, "name": TEXT, "digest": TEXT})
 
@@ -172,11 +181,19 @@ def outputs() -> dict[str, Schema]:
             {"repository": TEXT, "commit": TEXT, "file": TEXT, "bytes": COUNT, "digest": TEXT},
         ),
         "calibrate-json": {
-            **_head("gen-deploy calibrate --json: predicted against logged memory, or estimated against measured speed"),
+            **_head("gen-deploy calibrate --json: predicted against logged memory, estimated against measured speed, or published against measured loss"),
             **one_or_many(
-                {"anyOf": [OF_A_LOG, OF_A_RESULT]}
+                {"anyOf": [OF_A_LOG, OF_A_RESULT, OF_A_LOSS]}
             ),
         },
+        "eval-json": printed(
+            "eval.json: what eval.sh measured",
+            {
+                "date": TEXT, "model": TEXT, "revision": MAYBE, "checkpoint": TEXT, "method": TEXT, "engine": TEXT, "engine_version": TEXT, "profile": TEXT,
+                "text": {**TEXT, "description": "The digest of the text of the perplexity."},
+                "tasks": many(SCORE), "skipped": many(thing({"task": TEXT, "because": TEXT})),
+            },
+        ),
         "quantize-json": {
             **_head("gen-deploy quantize --json: the job that makes the weights, or another compression job"),
             **one_or_many(

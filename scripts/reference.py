@@ -27,9 +27,9 @@ SAID_BY = {"Problem": 0, "fail": 0, "Finding": 0, "error": 0, "refused": 0, "int
 """Calls of the code that make a message, and which of their words is its code."""
 INDIRECT = {
     "not-together": ("generator/verify/semantics.py", '"not-together"'),
-    "requires": ("generator/spec/requires.py", '= CODE = "requires"'),
+    "requires": ("generator/spec/project.py", '= CODE = "requires"'),
     "stale-source": ("generator/rulebook/lint/findings.py", 'f"stale-{what}"'),
-    "unknown-kv-cache-dtype": ("generator/decide/pins.py", "f\"unknown-{key.replace('_', '-')}\""),
+    "unknown-kv-cache-dtype": ("generator/decide/context.py", "f\"unknown-{key.replace('_', '-')}\""),
     "wrong-value": ("generator/verify/engine_yaml.py", '"wrong-value"'),
 }
 """Codes that are put together where they are said: the module, and its text that does it."""
@@ -122,8 +122,9 @@ def rows_in_chinese() -> dict[str, str]:
 
 
 def said() -> set[str]:
-    """The codes that the code says, as literals of calls, and those of the hub's errors."""
+    """The codes that the code says, as literals of calls, and those of the tables of the hub's errors and of faults."""
     found = {entry["code"] for entry in json.loads((ROOT / "rules/hub_errors.json").read_text(encoding="utf-8"))["known"]}
+    found |= json.loads((ROOT / "rules/faults.json").read_text(encoding="utf-8"))["says"].keys()
     for path in (ROOT / "generator").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         found |= set(re.findall(r"(?:error|warning|note)\[([a-z-]+)\]", text)) - {"code"}

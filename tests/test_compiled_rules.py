@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from generator.readers import resources
-from generator.rulebook import compiled as compiled_rules
-from generator.rulebook.book import SECTIONS, RuleBook, compile_to, load, sections_of
-from generator.rulebook.compiled import Damaged
+from generator.rulebook.book import SECTIONS, Damaged, RuleBook, compile_to, load, open_compiled, sections_of, write_compiled
 from generator.rulebook.rulesets import SHIPPED, find, fingerprint, layers, put_together
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,8 +134,8 @@ def test_an_edit_of_a_rule_is_seen_at_once(tmp_path: Path) -> None:
 
 def test_a_compiled_set_of_other_rules_is_not_opened(tmp_path: Path) -> None:
     compile_to(tmp_path / "set", "handbook")
-    assert compiled_rules.opened(tmp_path / "set", fingerprint(layers(find("handbook")))) is not None
-    assert compiled_rules.opened(tmp_path / "set", "another fingerprint") is None
+    assert open_compiled(tmp_path / "set", fingerprint(layers(find("handbook")))) is not None
+    assert open_compiled(tmp_path / "set", "another fingerprint") is None
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,13 +143,13 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "rename", full)
-    assert not compiled_rules.write(tmp_path / "set", "f", {"policy": {}})
+    assert not write_compiled(tmp_path / "set", "f", {"policy": {}})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_section_is_damage(tmp_path: Path) -> None:
-    compiled_rules.write(tmp_path / "set", "f", {"policy": {}})
-    found = compiled_rules.opened(tmp_path / "set", "f")
+    write_compiled(tmp_path / "set", "f", {"policy": {}})
+    found = open_compiled(tmp_path / "set", "f")
     assert found is not None
     with pytest.raises(Damaged):
         found.section("models")

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 import generator
 from generator.engines import ENGINES, benchmarks, log_parsers
-from generator.engines.benchmark import BenchLoad
+from generator.engines.room import BenchLoad
 from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook, load
 

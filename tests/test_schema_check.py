@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema.validators import Draft202012Validator
 
-from generator.rulebook.schema_check import accepts
+from generator.rulebook.schemas import accepts
 from generator.spec.deployment import schema
 
 VALIDATOR = Draft202012Validator(schema())

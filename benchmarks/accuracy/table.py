@@ -56,7 +56,7 @@ def thumb_gb(bits: float, row: dict[str, Any], folder: str) -> float:
     from starts import book, spec
 
     from generator.decide.context import resolve
-    from generator.decide.rule_of_thumb import HALF_BITS, fp16_gb
+    from generator.decide.weigh import HALF_BITS, fp16_gb
     from generator.spec.deployment import read_spec
 
     path = Path(folder) / "thumb.yaml"

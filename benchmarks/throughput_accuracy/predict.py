@@ -13,12 +13,9 @@ from generator.facts.engine import back_ends_of
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Layout
-from generator.throughput.estimate import Calibration, Setting, band_class
-from generator.throughput.local import LocalMachine, packing_of
-from generator.throughput.model import cache_traffic, hardware_shape, model_shape
-from generator.throughput.serving import served
-from generator.throughput.shapes import Demand, Split
-from generator.throughput.steps import Machine
+from generator.throughput.estimate import Calibration, Setting, band_class, served
+from generator.throughput.shapes import Demand, Split, cache_traffic, hardware_shape, model_shape
+from generator.throughput.steps import LocalMachine, Machine, packing_of
 
 FREE_SHARE, RUN_TIME_GIB, MOST = 0.93, 1.5, 2048
 """Of the memory beside the weights what holds keys and values, what a server takes besides, sequences that benchmarks allow."""

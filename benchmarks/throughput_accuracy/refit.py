@@ -28,8 +28,7 @@ from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepar
 from benchmarks.throughput_accuracy.score import metric_of, table
 from generator.decide.context import numbers_of
 from generator.rulebook.book import RuleBook, load
-from generator.throughput.bands import Bands
-from generator.throughput.estimate import LOCAL, Calibration
+from generator.throughput.estimate import LOCAL, Bands, Calibration
 
 THRESHOLDS = Path(__file__).resolve().parents[2] / "rules" / "physics" / "speed.yaml"
 PRIORS = Path(__file__).parent / "priors.yaml"

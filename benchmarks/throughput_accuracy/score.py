@@ -17,8 +17,7 @@ from statistics import median
 from benchmarks.throughput_accuracy.predict import Prepared, predictions, prepare
 from generator.decide.context import numbers_of
 from generator.rulebook.book import load
-from generator.throughput.bands import Bands
-from generator.throughput.estimate import Calibration, band_class
+from generator.throughput.estimate import Bands, Calibration, band_class
 
 
 def metric_of(one: Prepared) -> str:

@@ -14,8 +14,8 @@ from generator.calibrate.overlay import files
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
 from generator.engines import ENGINES, benchmarks
-from generator.engines.benchmark import Result, figure_of
 from generator.engines.llama_cpp import bench as llama_bench
+from generator.engines.room import Result, figure_of
 from generator.errors import InputError, Place, fail
 from generator.plan import Candidate
 from generator.readers.document import decode, read_bytes
@@ -192,4 +192,4 @@ def overlay(book: RuleBook, base: str, fitted: Fitted, name: str, day: str) -> d
     threshold = {"meaning": entry["meaning"], "unit": entry["unit"], "value": fitted.value, "source": "measured-speed", "checked": day}
     source = {"title": f"Benchmark, measured by gen-deploy calibrate ({name})", "where": f"{name} of {day}", "read": day}
     numbers = "A factor measured from a benchmark; everything else is as in the rule set that this one extends."
-    return files(base, "Factors measured from benchmarks", {"measured-speed": source}, {fitted.threshold: threshold}, numbers)
+    return files(base, "Factors measured from benchmarks", {"measured-speed": source}, "thresholds", {fitted.threshold: threshold}, numbers)

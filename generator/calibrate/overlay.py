@@ -25,16 +25,16 @@ def overlay(book: RuleBook, base: str, version: str | None, measured: Sequence[M
         }
     }
     numbers = "Numbers measured from start-up logs; all others are as in the rule set that this one extends."
-    return files(base, "Constants measured from start-up logs", sources, thresholds, numbers)
+    return files(base, "Constants measured from start-up logs", sources, "thresholds", thresholds, numbers)
 
 
-def files(base: str, title: str, sources: Mapping[str, Mapping[str, str]], thresholds: Mapping[str, Mapping[str, object]], numbers: str) -> dict[str, str]:
-    """A rule set over `base` with thresholds of its own; `numbers` is the comment above them."""
+def files(base: str, title: str, sources: Mapping[str, Mapping[str, str]], section: str, entries: object, about_them: str) -> dict[str, str]:
+    """A rule set over `base` with entries of a section (`thresholds`, `quality`) of its own, and the comment above them."""
     about = {"extends": base, "ruleset": {"name": "measured", "title": title, "sizing": "detailed"}}
     return {
         "ruleset.yaml": _page("A rule set of your own over another: use it with --rules DIR.", about),
         "sources.yaml": _page("Where the numbers beside this file come from.", {"sources": sources}),
-        "thresholds.yaml": _page(numbers, {"thresholds": thresholds}),
+        f"{section}.yaml": _page(about_them, {section: entries}),
     }
 
 

@@ -1,15 +1,84 @@
-"""Comparison of a case with the actual decision: each failed expectation at its place, with the actual value. Floor 7, pure."""
+"""Comparison of a case with the actual decision: each failed expectation at its place, with the actual value; and the specs for examining a
+rule set: its cases, and the examples or the project's specs. Floor 7; reads the specs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from math import isclose
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from generator.cases.case import Case
-from generator.cases.observed import Observed, observe
+from generator.cases.case import Case, case_files, read_cases
+from generator.decide.decision import Outcome, decide
 from generator.errors import GenDeployError, Place, Problem, did_you_mean
+from generator.plan import Rejection
+from generator.record import dataclass
+from generator.render.plan_json import as_json
 from generator.rulebook.book import RuleBook
+from generator.rulebook.rules_check import HITS
+from generator.rulebook.rulesets import root_of
+from generator.spec.deployment import DeploymentSpec, read_spec
+from generator.spec.project import Project
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One decision, or the problems instead of one."""
+
+    outcome: Outcome | None
+    problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The plan as JSON data; empty without a plan."""
+        return as_json(self.outcome.plan) if self.outcome else {}
+
+    @cached_property
+    def rows(self) -> dict[str, set[str]]:
+        """The rows involved, by table: rows that set a value, warned, rejected a candidate, or ranked candidates."""
+        found: dict[str, set[str]] = {table: set() for table in HITS}
+        if self.outcome is None:
+            return found
+        plan = self.outcome.plan
+        for step in plan.trace:
+            found.setdefault(step.step, set()).add(step.row)
+        found["reject"] |= {reason.row for rejection in plan.rejected for reason in rejection.reasons}
+        if plan.choice is not None and "fits" in self.outcome.context.book.tables:
+            found["fits"] = {row.id for row in self.outcome.context.book.tables["fits"].rows if row.matches(plan.facts)}
+        found["warn"] |= {reason.row for reason in plan.warnings}
+        return found
+
+    @property
+    def engines(self) -> set[str]:
+        """Engines with a viable candidate."""
+        return {one.candidate.engine for one in self.outcome.ranked} if self.outcome else set()
+
+    def rejected(self, word: str) -> list[Rejection]:
+        """The rejected candidates of `ENGINE[/METHOD[/tpN…]]`."""
+        assert self.outcome is not None
+        return [r for r in self.outcome.plan.rejected if f"{r.candidate.id}/".startswith(f"{word}/")]
+
+    def figure(self, path: str) -> object:
+        """A figure of the plan by its path, such as `memory.weights`; None if missing."""
+        value: object = self.plan
+        for word in path.split("."):
+            value = value.get(word) if isinstance(value, Mapping) else None
+        return value
+
+
+def observe(spec: DeploymentSpec, book: RuleBook) -> Observed:
+    """Decide one spec; its problems are part of the result."""
+    try:
+        return Observed(decide(spec, book))
+    except GenDeployError as error:
+        return Observed(None, error.problems)
+
+
+def reached(seen: Iterable[Observed]) -> frozenset[tuple[str, str]]:
+    """All rows involved in these decisions, as (table, row)."""
+    return frozenset((table, row) for one in seen for table, rows in one.rows.items() for row in rows)
+
 
 CLOSE = 1e-6
 
@@ -154,3 +223,39 @@ def _shown(value: object) -> str:
 def problems_of(result: Result) -> list[Problem]:
     """The differences of a case as problems."""
     return [Problem("case-failed", f"{result.case.id}: {one.message}", one.place) for one in result.differences]
+
+
+EXAMPLES = "examples"
+POLICIES = "policies"
+
+
+def example_files(rules: Path, project: Project | None = None) -> list[Path]:
+    """Example specs of a rule set: the project's, and the examples beside the rules for a set within a rules folder."""
+    found: list[Path] = []
+    if project is not None:
+        found += project.spec_files()
+    root = root_of(rules).resolve()
+    if rules.resolve().parent == root:
+        folder = root.parent / EXAMPLES
+        found += [path for path in sorted(folder.rglob("*.yaml")) if POLICIES not in path.relative_to(folder).parts]
+    return list({path.resolve(): path for path in found}.values())
+
+
+def without_cases(rules: Path) -> bool:
+    """Whether a set within a rules folder has no cases, as in an installation: only the repository contains them."""
+    return rules.resolve().parent == root_of(rules).resolve() and not case_files(rules)
+
+
+def examples_seen(paths: Iterable[Path], book: RuleBook) -> Iterator[tuple[Path, Observed]]:
+    """The decision of each valid example spec."""
+    for path in paths:
+        try:
+            spec = read_spec(path)
+        except GenDeployError:
+            continue
+        yield path, observe(spec, book)
+
+
+def cases_run(rules: Path, book: RuleBook, watched: Callable[[list[Case], str], Iterable[Case]] = lambda cases, what: cases) -> list[Result]:
+    """Every case of a rule set, run, as `watched` hands them on; raises `InputError` for an invalid case."""
+    return [run(case, book) for case in watched(read_cases(case_files(rules)), "cases")]

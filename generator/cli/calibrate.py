@@ -1,4 +1,5 @@
-"""`gen-deploy calibrate`: compare predicted with logged memory, or estimated with measured speed; write what was measured as a rule set."""
+"""`gen-deploy calibrate`: compare predicted with logged memory, estimated with measured speed, published with measured loss; write what was
+measured as a rule set."""
 
 from __future__ import annotations
 
@@ -8,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from generator.calibrate import bench, report
+from generator.calibrate import bench, quality, report
 from generator.calibrate.compare import compare
 from generator.calibrate.logs import read_log
 from generator.calibrate.measure import Measured, measure
 from generator.calibrate.overlay import overlay
 from generator.cli import options
 from generator.cli.output import show, show_json, tell
+from generator.decide.context import resolve
 from generator.decide.decision import decide
 from generator.errors import DONE, Problem, UsageError, WriteError, printable
 from generator.render.yaml_text import block
@@ -26,26 +28,32 @@ from generator.spec.deployment import DeploymentSpec
 @click.command("calibrate")
 @click.argument("logs", nargs=-1, type=click.Path(path_type=Path), metavar="[LOG...]")
 @click.option("--bench", "results", multiple=True, type=click.Path(path_type=Path), metavar="RESULT", help="A benchmark result (bench.sh) instead of logs.")
+@click.option("--quality", "losses", multiple=True, type=click.Path(path_type=Path), metavar="RESULT", help="A result of eval.sh instead of logs.")
 @click.option("--spec", "spec_file", required=True, type=click.Path(path_type=Path), metavar="SPEC", help="The spec of the deployed server.")
 @click.option("--write", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write the measured constants as a rule set into DIR.")
 @click.option("--share", is_flag=True, help="Print the logs as rows of truth data to paste into an issue: no names, no paths.")
 @options.options(options.rules_option, options.json_option, options.quiet_option)
 def command(
-    logs: tuple[Path, ...], results: tuple[Path, ...], spec_file: Path, folder: Path | None, share: bool, rules: str, as_json: bool, quiet: bool
-) -> int:
+    logs: tuple[Path, ...], results: tuple[Path, ...], losses: tuple[Path, ...], spec_file: Path, folder: Path | None, share: bool, rules: str,
+    as_json: bool, quiet: bool,
+) -> int:  # fmt: skip
     """Compare the memory predicted for SPEC with each LOG, term by term, and report deviations.
 
     LOG is a start-up log of vLLM, SGLang, TensorRT-LLM, llama.cpp (--log-verbosity 4) or Ollama, or an excerpt with a figure; its
-    settings are used for the prediction. With --bench, compare the speed of a running server as measured by `bench.sh`. Only logs, results and SPEC are read.
+    settings are used for the prediction. With --bench, compare the speed of a running server as measured by `bench.sh`; with --quality, the published loss of
+    the method with the loss that `eval.sh` measured. Only logs, results and SPEC are read.
     """
     book = load(rules)
     if book.sizing != "detailed":
         raise UsageError(Problem("no-terms", f"the rule set {book.name!r} sizes by a rule of thumb and has no terms to compare"))
     spec = options.read_spec(spec_file)
-    if bool(logs) is bool(results) or (share and results):
-        raise UsageError(Problem("usage", "give either start-up logs (LOG...) or benchmark results (--bench, without --share)"))
+    if sum(map(bool, (logs, results, losses))) != 1 or (share and not logs):
+        raise UsageError(Problem("usage", "give start-up logs (LOG...), or benchmark results (--bench), or losses (--quality); --share takes logs"))
     base = rules if rules in SHIPPED else str(Path(rules).resolve())
-    objects, texts, overlay_files = _benchmarks(results, spec, book, base) if results else _start_logs(logs, spec, book, base, share)
+    if losses:
+        objects, texts, overlay_files = _losses(losses, spec, book, base)
+    else:
+        objects, texts, overlay_files = _benchmarks(results, spec, book, base) if results else _start_logs(logs, spec, book, base, share)
     if as_json:
         show_json(objects[0] if len(objects) == 1 else objects)
     elif not quiet:
@@ -106,6 +114,14 @@ def _benchmarks(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook,
         return bench.overlay(book, base, fitted[0], printable(results[0].name), last_written(results[0]))
 
     return objects, texts, files
+
+
+def _losses(results: tuple[Path, ...], spec: DeploymentSpec, book: RuleBook, base: str) -> Found:
+    """Compare each measured loss with what the rules hold of its method; the overlay has all of them."""
+    context = resolve(spec, book)
+    found = [quality.read_loss(path, context) for path in results]
+    objects = [quality.as_json(one, quality.published(one, context)) for one in found]
+    return objects, list(map(quality.text, objects)), lambda: quality.overlay(base, found)
 
 
 def last_written(path: Path) -> str:

@@ -12,7 +12,7 @@ from generator.cli.output import chosen, progress, show, show_json, tell
 from generator.disk.written import Finding, compare, orphans
 from generator.errors import DIFFERENCES, DONE
 from generator.readers.resources import shipped
-from generator.report.edits import WAYS_OUT, drift, edit
+from generator.report.summary import WAYS_OUT, drift, edit
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 
@@ -42,7 +42,7 @@ def command(
             show(f"{folder / spec.name}: as generated")
         return DONE
 
-    code = max([code, *(options.attempt(one, spec) for spec in progress(options.aimed(found, targets), "specs"))])
+    code = max([code, *(options.attempt(one, spec) for spec in progress(options.aimed(found, targets, book), "specs"))])
     for name in orphans(folder, [spec.name for spec in found]) if whole else ():
         rows.append({"spec": name, "path": str(folder / name), "kind": "stale"})
         if not as_json:

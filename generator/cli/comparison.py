@@ -1,27 +1,76 @@
-"""Compare a corpus of specs under two rule sets. Floor 8: uses all available processors."""
+"""Compare a corpus of specs under two rule sets, and with what a base has committed. Floor 8: uses all available processors by forks, so that
+rule sets are read once; without fork, a single process does all the work."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import posixpath
-from collections.abc import Mapping
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import field, replace
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any, TypeVar
 
-from generator.cli import pool
+from generator import __version__
 from generator.cli.options import twice
+from generator.cli.output import progress
 from generator.cli.revisions import LOCKED, Side
-from generator.cli.stored import stored_of
-from generator.compare.coverage import coverage, probes
-from generator.compare.edits import edits
-from generator.compare.model import Change, Comparison, Edit, RulesName, in_order
+from generator.compare.causes import LEFT_OUT, Stored
+from generator.compare.edits import coverage, edits, probes
+from generator.compare.model import Change, Comparison, Edit, RulesName, Tool, in_order, totals
 from generator.compare.spec import Compared, Was, attributed, relevant
 from generator.compare.spec import compared as compared_spec
-from generator.compare.view import totals
-from generator.errors import InputError, Problem
+from generator.disk.write import RUN
+from generator.disk.written import MANIFEST
+from generator.errors import InputError, Place, Problem
+from generator.readers.document import MAX_CONFIG_BYTES
+from generator.readers.json_text import parse_or_none
 from generator.record import dataclass
+from generator.render.plan_json import SCHEMA_VERSION
 from generator.report.speed import Price
 from generator.rulebook.book import SECTIONS, RuleBook
+from generator.rulebook.schemas import accepts, schema
 from generator.spec.deployment import DeploymentSpec
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+WORTH = 16
+"""Minimum items per process: fewer finish before a new process has started."""
+
+_work: Callable[[int], object] | None = None
+
+
+def each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """`function` of every item, in order. Results are sent between processes, so they must be plain data."""
+    global _work
+    processes = min(processors(), len(items) // WORTH)
+    if processes < 2 or sys.platform != "linux":
+        return [function(item) for item in progress(items, "decisions")]
+    _work = lambda index: function(items[index])  # noqa: E731
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})  # only this process handles them and ends the others
+    try:
+        with multiprocessing.get_context("fork").Pool(processes, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            return list(progress(pool.imap(_one, range(len(items)), chunksize=4), "decisions", len(items)))
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _work = None
+
+
+def _one(index: int) -> Any:
+    assert _work is not None
+    return _work(index)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
 
 TRIALS = 400
 """Budget of decisions for tracing changes to edits; further changes are explained by their rows only."""
@@ -96,7 +145,7 @@ def compared(
     def work(path: str) -> Compared:
         return compared_spec(corpus.specs[path], corpus.before.get(path, Was()), (other if same else one, other), path, prices)
 
-    results = dict(zip(paths, pool.each(work, paths), strict=True))
+    results = dict(zip(paths, each(work, paths), strict=True))
     changes = in_order([change for result in results.values() for change in result.changes])
     problems = [Problem("cannot-plan", r.problem, corpus.specs[path].document.place()) for path, r in results.items() if r.problem is not None]
     changes, traced = _attributed(changes, corpus, one, other, found)
@@ -129,5 +178,57 @@ def _attributed(changes: list[Change], corpus: Corpus, old: RuleBook, new: RuleB
     def work(i: int) -> Change:
         return attributed(changes[i], corpus.specs[changes[i].spec], old, new, found)
 
-    done = dict(zip(sorted(chosen), pool.each(work, sorted(chosen)), strict=True))
+    done = dict(zip(sorted(chosen), each(work, sorted(chosen)), strict=True))
     return [done.get(i, change) for i, change in enumerate(changes)], traced
+
+
+MAX_FILES_BYTES = 4 << 20
+"""The committed files of one spec that are compared at most."""
+
+
+def stored_of(side: Side, book: RuleBook) -> tuple[dict[str, Stored], list[Problem]]:
+    """What a commit has in its output folder, by spec name; with a warning for each plan that cannot be read.
+
+    Nothing where the project's own rules do not decide what is written (they size by a rule of thumb)."""
+    if side.project is None or book.sizing != "detailed":
+        return {}, []
+    kept = [path for path in side.entries if path.endswith("/plan.json") and posixpath.dirname(posixpath.dirname(path)) == side.out]
+    plans, problems = _plans(_contents(side, kept), side.label)
+    made = parse_or_none(_contents(side, [f"{side.out}/{RUN}"]).get(f"{side.out}/{RUN}", b""))
+    made = made if isinstance(made, dict) else {}
+    version, rules = str(made.get("generator") or "").removeprefix("gen-deploy ") or None, made.get("rules")
+    tool = Tool(side.label, version, __version__, (str(rules.get("digest")) if isinstance(rules, dict) else None, book.digest))
+    return {name: Stored(plan, partial(_texts, side, name), "", tool) for name, plan in plans.items()}, problems
+
+
+def _texts(side: Side, name: str) -> dict[str, str]:
+    """The committed launch files of a spec, by path below its folder; none where they are too large to be ours."""
+    folder = f"{side.out}/{name}/"
+    paths = [path for path in side.entries if path.startswith(folder) and path.removeprefix(folder) not in (*LEFT_OUT, MANIFEST)]
+    if side.repo.size(side.entries[path].sha for path in paths) > MAX_FILES_BYTES:
+        return {}
+    return {path.removeprefix(folder): raw.decode("utf-8", "replace") for path, raw in _contents(side, paths).items()}
+
+
+def _contents(side: Side, paths: list[str]) -> dict[str, bytes]:
+    known = {path: side.entries[path].sha for path in paths if path in side.entries}
+    raw = side.repo.contents(known.values())
+    return {path: raw[sha] for path, sha in known.items()}
+
+
+def _plans(files: Mapping[str, bytes], label: str) -> tuple[dict[str, Mapping[str, object]], list[Problem]]:
+    """The plans of a commit's files by the folder that each is in, and a warning for each of the others."""
+    found: dict[str, Mapping[str, object]] = {}
+    problems = []
+    for path, raw in files.items():
+        place = Place(f"{label}:{path}", 1, 1)
+        data = parse_or_none(raw) if len(raw) <= MAX_CONFIG_BYTES else None
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version != SCHEMA_VERSION:
+            message = f"schema_version is {version}, but this gen-deploy reads {SCHEMA_VERSION}: compare with the gen-deploy version that wrote the plan"
+            problems.append(Problem("unknown-schema", message, place, "warning"))
+        elif isinstance(data, dict) and accepts(schema("plan"), data):
+            found[PurePosixPath(path).parent.name] = data
+        else:
+            problems.append(Problem("no-plan", "not a plan written by gen-deploy", place, "warning"))
+    return found, problems

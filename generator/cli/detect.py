@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from generator.cli.output import tell
 from generator.errors import fail, printable
-from generator.facts.gpu_names import card_of, sizes_of
+from generator.facts.gpu import card_of, sizes_of
 from generator.quantity import GIB
 from generator.rulebook.book import RuleBook
 

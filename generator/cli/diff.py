@@ -18,13 +18,13 @@ from generator.cli.revisions import Side, book_of
 from generator.cli.sweep import prices_of, prices_option
 from generator.compare.model import Comparison
 from generator.disk import git
-from generator.disk.signals import scratch_folder
+from generator.disk.placing import scratch_folder
 from generator.errors import BAD_INPUT, DIFFERENCES, DONE, InputError, Problem, UsageError
 from generator.report.diff import FORMATS, report
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec import project
-from generator.spec.grid import grid as grid_of
+from generator.spec.words import grid as grid_of
 
 Result = TypeVar("Result")
 Labelled = tuple[str, RuleBook]

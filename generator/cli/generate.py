@@ -14,8 +14,7 @@ from generator.disk.write import EditedError, WriteResult, remove_spec, write_ru
 from generator.disk.written import orphans
 from generator.errors import DIFFERENCES, DONE, GenDeployError, InputError
 from generator.facts.locked import unknown
-from generator.report.edits import WAYS_OUT, edit
-from generator.report.summary import Warnings, because_of, headline
+from generator.report.summary import WAYS_OUT, Warnings, because_of, edit, headline
 from generator.rulebook.book import RuleBook
 from generator.rulebook.rulesets import SHIPPED
 from generator.spec.deployment import DeploymentSpec
@@ -41,7 +40,7 @@ def command(
 
     Without SPEC, every spec of the project file gen-deploy.yaml."""
     found, folder, whole, code = options.corpus(specs, out, engine)
-    found = options.aimed(found, targets)
+    found = options.aimed(found, targets, book)
     quiet, warned, results, done = quiet or as_json, Warnings(verbose), list[WriteResult](), list[dict[str, object]]()
     missing = [] if locked else [spec for spec in found if "/" in spec.model.id and unknown(spec, book)]
     if missing:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
-from generator.cases.observed import reached
+from generator.cases.compare import cases_run, example_files, examples_seen, reached, without_cases
 from generator.cli import options
 from generator.cli.output import progress, show
 from generator.errors import BAD_INPUT, DONE, GenDeployError, InputError, Problem

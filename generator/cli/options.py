@@ -57,9 +57,14 @@ def known_targets(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def aimed(specs: list[DeploymentSpec], targets: tuple[str, ...]) -> list[DeploymentSpec]:
-    """The specs with these targets in place of their own, where there are any."""
-    return [replace(spec, deploy={**spec.deploy, "targets": list(targets)}) for spec in specs] if targets else specs
+def aimed(specs: list[DeploymentSpec], targets: tuple[str, ...], book: RuleBook) -> list[DeploymentSpec]:
+    """The specs with these targets in place of their own, where there are any; raises `InputError` where two collide on one machine."""
+    found = [replace(spec, deploy={**spec.deploy, "targets": list(targets)}) for spec in specs] if targets else specs
+    if sum(bool(spec.hardware.devices or spec.hardware.machine) for spec in found) > 1:
+        from generator.cli.neighbours import apart  # imported lazily: few runs say which machine a spec is for
+
+        apart(found, book)
+    return found
 
 
 rules_option, book_option, tree_rules_option = _rules_option("rules"), _rules_option("book"), _rules_option("rules", tree=True)

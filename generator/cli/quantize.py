@@ -21,8 +21,7 @@ from generator.readers.resources import shipped
 from generator.render.artifact import Artifact
 from generator.render.files import header_of, job_files
 from generator.render.training import training_files
-from generator.report.job import job_lines, needs_lines
-from generator.report.summary import chosen_line
+from generator.report.summary import chosen_line, job_lines, needs_lines
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import DeploymentSpec
 

@@ -14,14 +14,13 @@ from generator.cli.comparison import Corpus, compared
 from generator.cli.diff import Labelled, over_sides, paths_of
 from generator.cli.files import decided, rendered
 from generator.cli.output import progress, refused, say, tell
-from generator.compare.files import LEFT_OUT
+from generator.compare.causes import LEFT_OUT
 from generator.decide.decision import Outcome, decide
 from generator.decide.performance import Speeds
 from generator.disk.placing import replace_file
 from generator.errors import BAD_INPUT, DONE, NOTHING_FITS, GenDeployError, InputError, Problem, UsageError, WriteError
 from generator.render.plan_json import as_json, choice_json, figures_json
-from generator.report.diff import view
-from generator.report.diff_words import cause_lines, said
+from generator.report.diff import cause_lines, said, view
 from generator.report.page import Entry, page
 from generator.report.speed import curve_json
 from generator.rulebook.book import RuleBook
@@ -30,7 +29,7 @@ from generator.spec.deployment import DeploymentSpec
 
 MARK = b'<meta name="generator" content="gen-deploy">'
 """What every page has among its first bytes; no other file is replaced."""
-BESIDE = ("bench.sh", ".env")  # ends of files that say nothing of a decision: the measuring script and the seals
+BESIDE = ("bench.sh", "eval.sh", ".env")  # ends of files that say nothing of a decision: the measuring scripts and the seals
 FARTHER = 4
 """A curve goes to at least so many times the concurrency of the plan."""
 DENSE = 256

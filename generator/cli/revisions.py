@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from generator.disk.git import SUBMODULE, Entry, Repo, export
 from generator.errors import InputError, did_you_mean, fail
-from generator.facts.config_file import QUANT_FILE
+from generator.facts.model import QUANT_FILE
 from generator.hub.lock import Lock, entries_of, read_lock
 from generator.readers.boundary import readable_from
 from generator.readers.document import MAX_CONFIG_BYTES, decode, parse_yaml, read_bytes, read_yaml

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from generator.cases.corpus import cases_run, example_files, examples_seen, without_cases
+from generator.cases.compare import cases_run, example_files, examples_seen, without_cases
 from generator.cli import options
 from generator.cli.output import answer
 from generator.errors import InputError

@@ -11,7 +11,7 @@ import click
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
 from generator.errors import InputError, Problem, UsageError, did_you_mean, fail
-from generator.facts.gpu_names import card_of
+from generator.facts.gpu import card_of
 from generator.readers.document import read_yaml
 from generator.report.speed import Cost, Price, cost_json, cost_line
 from generator.rulebook.book import RuleBook

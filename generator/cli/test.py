@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from generator.cases.case import case_files, chosen, read_cases
-from generator.cases.compare import Result, problems_of, run
-from generator.cases.corpus import without_cases
+from generator.cases.compare import Result, problems_of, run, without_cases
 from generator.cli import options
 from generator.cli.output import progress, show, show_json, tell
 from generator.errors import BAD_INPUT, DONE, Problem, UsageError

@@ -6,12 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from generator.compare.causes import causes
+from generator.compare.causes import Stored, by_tool, causes, file_diffs, kept, texts_of
 from generator.compare.edits import laid_over
-from generator.compare.files import file_diffs, texts_of
-from generator.compare.model import Change, Edit, Kept, Move
-from generator.compare.stored import Stored, by_tool, kept
-from generator.compare.view import Figures, View, decisive, figures, level, moves, other_moves, view, view_of_json, words
+from generator.compare.model import (
+    Change,
+    Edit,
+    Figures,
+    Kept,
+    Move,
+    View,
+    decisive,
+    figures,
+    level,
+    moves,
+    other_moves,
+    view,
+    view_of_json,
+    words,
+)
 from generator.decide.decision import Outcome, decide
 from generator.errors import InputError, Problem
 from generator.report.speed import Price

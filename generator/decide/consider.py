@@ -8,8 +8,7 @@ from typing import NamedTuple
 from generator.decide.context import Context, shapes_of
 from generator.decide.job_weights import MADE, Made, can_be_source, values_for
 from generator.decide.names import pair_names, spec_names
-from generator.facts.engine import Engine, back_ends_of, resolve_engine, support_of
-from generator.facts.hubs import known_on
+from generator.facts.engine import Engine, back_ends_of, known_on, resolve_engine, support_of
 from generator.facts.model import Checkpoint
 from generator.facts.model_names import GGUF, pin_accepts
 from generator.rulebook.book import file_format

@@ -15,8 +15,7 @@ from generator.decide.automatic import counts
 from generator.decide.context import Context
 from generator.decide.decision import works
 from generator.errors import InputError
-from generator.facts.engine import resolve_engine
-from generator.facts.registry import standing
+from generator.facts.engine import resolve_engine, standing
 from generator.plan import Candidate, Plan
 from generator.quantity import version_key
 from generator.rulebook.book import RuleBook

@@ -8,24 +8,22 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from generator.decide import prefer, rule_of_thumb
-from generator.decide.automatic import best, faster, smallest
+from generator.decide import prefer
+from generator.decide.automatic import best, each_set, faster, smallest
 from generator.decide.beside import beside
 from generator.decide.breakdown import host_of, terms_of
 from generator.decide.consider import Pair, layouts, pairs, stages, suited
-from generator.decide.context import Context, kv_bits_of, numbers_for, reasons, resolve, shapes_of, trace_of
+from generator.decide.context import Context, kv_bits_of, normalised, numbers_for, reasons, resolve, shapes_of, trace_of
 from generator.decide.fit import Fitted, Wish, fit
 from generator.decide.job_weights import comes_last
 from generator.decide.names import pair_names, spec_names
-from generator.decide.normalised_spec import normalised
 from generator.decide.offload import partly_offloaded, placement_of
-from generator.decide.parallel import UNCUT, Units, arranged, units_of
 from generator.decide.performance import Speeds
 from generator.decide.prefer import Contests, Order, Ranked
 from generator.decide.settings import collected, emitted, fit_base, fit_reads
-from generator.decide.sized import NO_JOB, download_of, fit_names, revision_of, target_names, target_of
+from generator.decide.sized import NO_JOB, UNCUT, Units, arranged, download_of, fit_names, revision_of, target_names, target_of, units_of
 from generator.decide.speculative import speculation_json
-from generator.decide.weigh import drafting, projector_bytes, served, weights_on_gpu
+from generator.decide.weigh import drafting, projector_bytes, served, thumb, thumb_footprint, weights_on_gpu
 from generator.facts.engine import kv_support_of, resolve_engine
 from generator.facts.job import Job, moved
 from generator.facts.quality import Quality
@@ -34,7 +32,7 @@ from generator.quantity import grouped
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import LAYOUT, PAIR, SIZED, SPEC, Row
-from generator.sizing.footprint import Layout, Load
+from generator.sizing.footprint import Layout, Load, whole_card
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
@@ -97,8 +95,6 @@ def best_of_ready(spec: DeploymentSpec, book: RuleBook) -> Ranked | None:
 def _decided(spec: DeploymentSpec, book: RuleBook, decided: Callable[[DeploymentSpec], Outcome]) -> Outcome:
     """The outcome for a machine as it is, or for the best of the machines that the spec leaves open."""
     if spec.hardware.gpus and not spec.hardware.cards:
-        from generator.decide.unequal import each_set  # few specs have unequal cards
-
         return best(each_set(spec, book), decided)
     return smallest(spec, book, decided) if spec.hardware.gpus_auto else decided(spec)
 
@@ -252,6 +248,8 @@ class _Decision:
         if found and not self._wants_figures(pair):
             self.rejected.append(Rejection(changed(candidate, **split), found))
             return
+        if self.first and self._too_large(pair, layout):
+            return
         one = self._sized(case, layout, split, facts)
         found = (*found, *reasons("reject", SIZED, one.facts, one.sources, self.book))
         if found:
@@ -259,6 +257,16 @@ class _Decision:
             self.rejected.append(Rejection(candidate, found))
         else:
             self.working.append(one)
+
+    def _too_large(self, pair: Pair, layout: Layout) -> bool:
+        """Whether the weights alone are more than a GPU has, so that a row rejects what could only be fitted in vain."""
+        context, bounds = self.context, {"memory.headroom": 0.0, "share.stretched": False}
+        offloads = pair.engine.has("gpu_layers") and (context.spec.hardware.host_memory_gib is not None or context.pinned("cpu_experts"))
+        if offloads or self.book.sizing != "detailed" or not context.model.architecture.caches:
+            return False
+        if not any(row.when.keys() <= bounds.keys() and row.matches(bounds) for row in self.book.tables["reject"].by_stage[SIZED]):
+            return False
+        return weights_on_gpu(served(context, pair.engine), pair.method, layout, pair.checkpoint, pair.made) > whole_card(context.gpu.device)
 
     def _sized(self, case: _Case, layout: Layout, split: Mapping[str, int | None], known: LayoutFacts) -> Ranked:
         """The candidate fitted, with all that is then known of it."""
@@ -289,7 +297,7 @@ class _Decision:
 
     def _fitted(self, pair: Pair, layout: Layout, base: Mapping[str, Value], kv_dtype: str) -> Fitted:
         if self.book.sizing == "rule-of-thumb":
-            footprint, kv_cache = rule_of_thumb.thumb_footprint(self.context, pair.method)
+            footprint, kv_cache = thumb_footprint(self.context, pair.method)
             workload = self.context.workload
             load = Load(workload.max_context, workload.concurrency or 1, int(base["max_num_batched_tokens"]))
             asked = Wish(load.max_model_len, load.max_model_len, load.max_num_seqs, load.max_num_seqs, load.batched_tokens, load.batched_tokens)
@@ -314,7 +322,7 @@ class _Decision:
         trace: list[Trace] = []
         jobs: list[Job] = []
         for one in best_first:
-            candidate = changed(one.candidate, thumb=rule_of_thumb.thumb(self.context, one.candidate.method))
+            candidate = changed(one.candidate, thumb=thumb(self.context, one.candidate.method))
             if candidate.engine not in seen:
                 engine = resolve_engine(candidate.engine, candidate.engine_version, self.book)
                 one, candidate = self._with_job(one, candidate, jobs)

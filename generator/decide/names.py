@@ -4,18 +4,15 @@ over those of the stages before."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generator.decide.beside import adapter_files
-from generator.decide.context import Context, shapes_of
-from generator.decide.recipes import needs
+from generator.decide.context import Context, needs, shapes_of
 from generator.decide.speculative import speculation_for, word_of
-from generator.facts.engine import Engine, back_ends_of, support_of
-from generator.facts.hubs import known_on, way_of
+from generator.facts.engine import Engine, back_ends_of, known_on, needs_code, standing, support_of, way_of
 from generator.facts.model import Checkpoint
 from generator.facts.model_names import pin_accepts
 from generator.facts.quality import Quality, quality_of
-from generator.facts.registry import needs_code, standing
 from generator.quantity import version_key
 from generator.rulebook.memo import remembered
 from generator.rulebook.table import LABELS, first_source
@@ -94,13 +91,11 @@ def pair_names(
     known_there = known_on(book, elsewhere, checkpoint.id if checkpoint else model.id)
     on_hub = None if elsewhere is None else True if known_there else False if origin == "published" else None
     support, source = support_of(book, engine, key, gpu.architecture, shapes_of(context))
-    of_method, quality = _method_names(context, method)
+    (of_engine, known), (of_method, quality) = _engine_names(context, engine), _method_names(context, method)
     names: PairNames = {
-        **_engine_names(context, engine),
+        **of_engine,
         **of_method,
-        "context.beyond_engine": 0 < engine.longest_context(model.architecture) < context.workload.max_context,
         "checkpoint.fp8_cache": own is not None and own.fp8_cache if origin == "given" else checkpoint is not None and checkpoint.fp8_cache,
-        "recipe.kv_cache": needs(context, engine, spec_names(context)[0]).get("kv_cache_dtype"),
         "engine.reads_format": engine.reads(entry),
         "engine.reads_layout": layout not in (engine.facts.get("unread_layouts") or ()),
         "pair.pinned": context.spec.pin.get("engine") == engine.name and "quantization" in context.spec.pin,
@@ -109,10 +104,8 @@ def pair_names(
         "weights.gated": _gated(context, checkpoint),
         "weights.on_hub": on_hub,
     }
-    registry = first_source(book.section("registry").get(engine.name, {}).get("source"))
-    hub = first_source(way_of(engine.facts, elsewhere).get("source"))
-    known = {"support": source, "engine.loads_hub": hub, **dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)}
-    return names, {**known, "quality.loss": quality.source, "quality.loss_steps": quality.source, "quality.over_limit": quality.source}, quality
+    lost = dict.fromkeys(("quality.loss", "quality.loss_steps", "quality.measured_steps", "quality.over_limit"), quality.source)
+    return names, {**known, "support": source, **lost}, quality
 
 
 def _gated(context: Context, checkpoint: Checkpoint | None) -> bool:
@@ -128,7 +121,8 @@ def _gated(context: Context, checkpoint: Checkpoint | None) -> bool:
 def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
     """What a pair's names say of its method alone, and what it loses; the same for all engines."""
     entry, experts = context.book.section("methods")[method], context.model.architecture.gguf_experts
-    quality, mixture = quality_of(context.book, method, context.model.billion, experts), entry.get("gguf") or {}
+    quality, mixture = quality_of(context.book, method, context.model.id, context.model.billion, experts), entry.get("gguf") or {}
+    steps = None if quality.value is None else int(max(0.0, quality.value) / context.book.number("quality.level"))
     limit, wanted = context.spec.workload.get("max_quality_loss_percent"), context.spec.pin.get("quantization")
     dtype = dtype_of(context, method)
     names: MethodNames = {
@@ -137,20 +131,27 @@ def _method_names(context: Context, method: str) -> tuple[MethodNames, Quality]:
         "method.as_published": experts is not None and mixture.get("experts", {}).get("type") == experts, "dtype": dtype,
         "dtype.narrower": dtype == "float16" and context.model.architecture.dtype == "bf16" and entry["family"] != "gguf",
         "quality.loss": quality.value,
-        "quality.loss_steps": None if quality.value is None else int(max(0.0, quality.value) / context.book.number("quality.level")),
+        "quality.loss_steps": steps, "quality.measured_steps": steps if context.model.id in context.book.measured else None,
         "quality.over_limit": None if limit is None or quality.value is None else quality.value > limit,
     }  # fmt: skip
     return names, quality
 
 
 @remembered
-def _engine_names(context: Context, engine: Engine) -> EngineNames:
-    """What a pair's names say of its engine alone; the same for all its methods."""
+def recipe(context: Context, engine: Engine) -> Mapping[str, Any]:
+    """What the model needs of an engine whatever the method and the layout."""
+    return needs(context, engine, spec_names(context)[0])
+
+
+@remembered
+def _engine_names(context: Context, engine: Engine) -> tuple[EngineNames, Sources]:
+    """What a pair's names say of its engine alone, and the sources of that; the same for all its methods."""
     least, loads = context.model.min_version.get(engine.name), standing(context.book, engine, context.model)
     found = speculation_for(context, engine)
     # what computes: the pinned back end, else the first that this hardware can use; None where there is no such choice
     ends = back_ends_of(engine.facts, context.book.section("architectures")[context.gpu.architecture])
-    return {
+    way, registry = way_of(engine.facts, context.spec.model.elsewhere), first_source(context.book.section("registry").get(engine.name, {}).get("source"))
+    names: EngineNames = {
         "engine": engine.name, "engine.back_end": context.pinned("back_end") or next(iter(ends), None), "engine.status": engine.facts["status"],
         "engine.runs_on_vendor": context.gpu.vendor in engine.facts["vendors"], "engine.version_listed": engine.listed,
         "engine.version_between": engine.between,
@@ -164,11 +165,14 @@ def _engine_names(context: Context, engine: Engine) -> EngineNames:
         "engine.serves_adapters": engine.has("lora_modules") or (engine.has("lora_files") and adapter_files(context.spec) is not None),
         "engine.extends_context": engine.has("config_overrides") or engine.has("rope_scaling"),
         "engine.serves_task": engine.serves(context.task),
-        "engine.loads_hub": "refused" not in way_of(engine.facts, context.spec.model.elsewhere),
+        "engine.loads_hub": "refused" not in way,
         "engine.api_key": "api_key_env" in engine.facts or engine.has("api_key"),
         "tools.parser": engine.takes("tool_call_parser", context.model.tool_call_parser.get(engine.name)),
-        "tools.template": context.model.tool_template.get(engine.name),
+        "tools.template": context.model.tool_template.get(engine.name), "recipe.kv_cache": recipe(context, engine).get("kv_cache_dtype"),
+        "context.beyond_engine": 0 < engine.longest_context(context.model.architecture) < context.workload.max_context,
     }  # fmt: skip
+    of_registry = dict.fromkeys(("engine.too_old", "engine.dropped", "engine.lacks_model"), registry)
+    return names, {"engine.loads_hub": first_source(way.get("source")), **of_registry}
 
 
 def dtype_of(context: Context, method: str) -> str:

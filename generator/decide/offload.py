@@ -23,8 +23,7 @@ from generator.quantity import GIB, ceil_div
 from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Fixed, Footprint, Layout, Load, Numbers, headroom
 from generator.sizing.gguf import GgufSizes, Placed, balanced, on_devices, placed
-from generator.throughput.model import model_shape
-from generator.throughput.shapes import InHost, ModelShape
+from generator.throughput.shapes import InHost, ModelShape, model_shape
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook.sections import Method

@@ -16,9 +16,19 @@ from generator.rulebook.memo import remembered
 from generator.rulebook.table import Facts, Row
 from generator.sizing.footprint import Layout
 from generator.throughput.estimate import LOCAL, Calibration, Setting, compared, estimate, most_within
-from generator.throughput.local import packing_of
-from generator.throughput.model import cache_traffic, hardware_shape, model_shape
-from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, Speed, Split
+from generator.throughput.shapes import (
+    CacheTraffic,
+    Demand,
+    Drafting,
+    HardwareShape,
+    InHost,
+    Speed,
+    Split,
+    cache_traffic,
+    hardware_shape,
+    model_shape,
+)
+from generator.throughput.steps import packing_of
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.decide.vocabulary import SpeedNames

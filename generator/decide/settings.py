@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from generator.decide.context import Context, set_value, trace_of
+from generator.decide.context import Context, needed, set_value, trace_of
 from generator.decide.names import spec_names
-from generator.decide.recipes import needed
 from generator.errors import fail
 from generator.facts.engine import Engine
 from generator.plan import Trace, Value

@@ -126,7 +126,7 @@ def _teacher(context: Context, facts: TrainingMethod) -> tuple[dict[str, object]
     entry = _loaded(context, said["id"], said.get("revision"))
     if said.get("config"):
         from generator.architecture.config import from_config
-        from generator.facts.config_file import read_config
+        from generator.facts.model import read_config
 
         path = context.spec.named_file(("quantize", "teacher", "config"), str(said["config"]))
         config = read_config(path, lambda beside: context.spec.readable(("quantize", "teacher", "config"), beside))

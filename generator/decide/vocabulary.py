@@ -29,17 +29,17 @@ EngineNames = TypedDict("EngineNames", {
     "engine.version_between": bool,
     "engine.lacks_model": bool, "engine.needs_remote_code": bool, "engine.pinned": bool, "engine.serves_task": bool,
     "engine.extends_context": bool, "engine.speculates": bool, "engine.serves_adapters": bool, "engine.loads_hub": bool,
-    "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None,
+    "engine.api_key": bool, "tools.parser": bool, "tools.template": str | None, "recipe.kv_cache": str | None, "context.beyond_engine": bool,
 })  # fmt: skip
 
 MethodNames = TypedDict("MethodNames", {
     "method": str, "method.family": str, "method.bits": float, "method.pinned": bool, "method.imatrix": bool,
     "method.as_published": bool, "dtype": str, "dtype.narrower": bool, "quality.loss": float | None,
-    "quality.loss_steps": int | None, "quality.over_limit": bool | None,
+    "quality.loss_steps": int | None, "quality.measured_steps": int | None, "quality.over_limit": bool | None,
 })  # fmt: skip
 
 _PairNames = TypedDict("_PairNames", {
-    "context.beyond_engine": bool, "checkpoint.fp8_cache": bool, "recipe.kv_cache": str | None, "engine.reads_format": bool, "engine.reads_layout": bool,
+    "checkpoint.fp8_cache": bool, "engine.reads_format": bool, "engine.reads_layout": bool,
     "pair.pinned": bool, "weights.on_hub": bool | None, "support": str, "weights.origin": str, "weights.gated": bool,
 })  # fmt: skip
 

@@ -134,7 +134,7 @@ def job_of(context: Context, candidate: Candidate, made: Made) -> Job:
             made.tool, candidate.engine_version if candidate.engine == "llama.cpp" else tool["version"], candidate.method, scheme, output, size, bits, needs,
             dtype=_dtype(context), tolerance=numbers("quantize.tolerance"),
             tensor_types=dict((made.method.get("gguf") or {}).get("overrides") or {}), calibration=calibration if imatrix else None, imatrix=imatrix,
-            source="lcpp-quant",
+            bounds=(tool.get("bounds") or {}).get(str(entry["weight_bits"]), {}), source="lcpp-quant",
         )  # fmt: skip
     maker = tool["makes"][candidate.method]
     size = checkpoint_bytes(made.architecture, {}, files="made") + stored_beside(made.architecture, maker.get("stored") or {})

@@ -18,8 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from generator.disk import written
-from generator.disk.placing import Placed, make_folders, replace_file
-from generator.disk.signals import held
+from generator.disk.placing import Placed, held, make_folders, replace_file
 from generator.errors import Problem, WriteError, printable
 from generator.record import dataclass
 from generator.render.artifact import Artifact

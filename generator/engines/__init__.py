@@ -11,22 +11,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from generator.architecture.shape import ModelArchitecture
-from generator.engines.llama_cpp.cache import SlotCache, UnifiedCache
-from generator.engines.llama_cpp.memory import LlamaCppMemory
+from generator.engines.llama_cpp.memory import LlamaCppMemory, SlotCache, UnifiedCache
 from generator.engines.room import EngineMemory, EngineRoom, EngineSpeed
 from generator.engines.sglang import memory as sglang
-from generator.engines.sglang.cache import PooledCache
+from generator.engines.sglang.memory import PooledCache
 from generator.engines.tensorrt_llm import memory as tensorrt_llm
 from generator.engines.tgi import memory as tgi
 from generator.engines.vllm import memory as vllm
-from generator.engines.vllm.cache import PagedCache
+from generator.engines.vllm.memory import PagedCache
 from generator.readers.resources import shipped
 from generator.sizing import cache
 from generator.sizing.cache import CacheCost, CacheRules
 from generator.sizing.footprint import Layout, Numbers
 
 if TYPE_CHECKING:
-    from generator.engines.benchmark import Benchmark
+    from generator.engines.room import Benchmark
     from generator.engines.start_log import LogParser
 
 _LAWS: Mapping[str, tuple[EngineMemory, type[CacheCost]]] = {
@@ -61,7 +60,7 @@ def log_parsers() -> tuple[LogParser, ...]:
 
 def benchmarks() -> Mapping[str, Benchmark]:
     """The benchmarks that engines bring, by engine."""
-    from generator.engines.benchmark import Benchmark
+    from generator.engines.room import Benchmark
 
     served = {engine: Benchmark(**said["bench"]) for engine, said in shipped("engines.json").items() if "bench" in said}
     return {**served, "llama.cpp": _module("llama.cpp", "bench").BENCH}

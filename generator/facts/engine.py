@@ -1,20 +1,22 @@
-"""The engine versions of a spec, and what the matrices say of a method and a type of KV cache. Floor 3, pure."""
+"""The engine versions of a spec; what the matrices say of a method and a type of KV cache, an engine's own registry of a model (whether this
+version loads it, and whether it needs the repository's code), and model hubs beside Hugging Face. Floor 3, pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from generator.quantity import in_span, version_key
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook, file_format
-from generator.rulebook.matrix import Statement, cell_of
 from generator.rulebook.memo import remembered
-from generator.rulebook.table import Facts, cell_test, first_source
+from generator.rulebook.table import Facts, Statement, cell_of, cell_test, first_source
+from generator.spec.deployment import HUGGING_FACE
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.architecture.shape import ModelArchitecture
+    from generator.facts.model import Model
     from generator.rulebook.sections import Architecture
     from generator.sizing.footprint import Device
 
@@ -160,3 +162,65 @@ def _cell(book: RuleBook, row: Sequence[Statement], engine: Engine, architecture
         return "no", first_source(entry.get("source"))
     said = cell_of(row, architecture, book.section("architectures"), engine.version, shapes)
     return (said[0], first_source(said[1].get("source"))) if said else ("unknown", None)
+
+
+@remembered
+def names_on(book: RuleBook, hub: str | None) -> Mapping[str, str]:
+    """A hub's names of the catalogue's repositories; none for Hugging Face (None), whose names these are."""
+    entry = book.section("hubs")[hub] if hub else {}
+    return {**{name: name for name in entry.get("same", ())}, **entry.get("names", {})}
+
+
+def known_on(book: RuleBook, hub: str | None, repository: str) -> bool:
+    """Whether the catalogue knows that a hub has a repository under this name; always for Hugging Face (None)."""
+    return hub is None or repository in names_on(book, hub).values()
+
+
+def way_of(facts: Mapping[str, Any], hub: str | None) -> Mapping[str, Any]:
+    """How an engine (its facts) loads from a hub: variables, prefix of names, cache; `refused` where it does not. Nothing said: like its own client."""
+    unsaid = {} if hub in (None, HUGGING_FACE) else {"refused": "not known to load from there"}
+    found: Mapping[str, Any] = (facts.get("loads_from") or {}).get(hub or HUGGING_FACE, unsaid)
+    return found
+
+
+Standing = Literal["loads", "newer", "older", "never", "unknown"]
+"""`newer`, `older`: only versions after or before this one load the model; `never`: no listed one does; `unknown`: the registry is not known."""
+
+Span = Mapping[str, object]
+
+
+def standing(book: RuleBook, engine: Engine, model: Model) -> Standing:
+    """Whether this version of an engine loads a model, by its `architectures` or its family (`model_type`)."""
+    return _standing(book, engine, model.classes)
+
+
+def needs_code(book: RuleBook, engine: Engine, model: Model) -> bool:
+    """Whether an engine runs code of the model's repository: for its tokenizer, or for what the engine does not have itself."""
+    if not model.needs_remote_code or model.tokenizer_code:
+        return model.needs_remote_code
+    entry = book.section("registry").get(engine.name, {})
+    known = any(_holds(span, engine.version) for span in _spans(entry.get("configs", ()), model.classes))
+    return not known or standing(book, engine, model) != "loads"
+
+
+@remembered
+def _standing(book: RuleBook, engine: Engine, classes: tuple[str, ...]) -> Standing:
+    entry = book.section("registry").get(engine.name)
+    if entry is None or not classes:
+        return "unknown"
+    found = _spans(entry["architectures"], classes)
+    if not found:
+        return "never" if entry.get("complete") else "unknown"
+    if any(_holds(span, engine.version) for span in found):
+        return "loads"
+    key = version_key(engine.version)
+    return "newer" if any("since" in span and version_key(str(span["since"])) > key for span in found) else "older"
+
+
+def _spans(spans: Iterable[Span], classes: tuple[str, ...]) -> list[Span]:
+    return [span for span in spans if any(name in span["names"] for name in classes)]  # type: ignore[operator]  # a list
+
+
+def _holds(span: Span, version: str) -> bool:
+    key = version_key(version)
+    return version_key(str(span.get("since", "0"))) <= key and ("until" not in span or key < version_key(str(span["until"])))

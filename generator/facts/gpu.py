@@ -1,25 +1,85 @@
-"""The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives. Floor 3, pure."""
+"""The GPU (or host) of a spec: from the catalogue, or from the fields that the spec gives; and the card that a name means,
+however makers, drivers and shops write it. Words that tell no card from another, and accelerators that no engine here serves, are facts
+(`gpu_names`). Floor 3, pure."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import field, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any, cast
 
-from generator.errors import InputError, did_you_mean
-from generator.facts.gpu_names import card_of, served_elsewhere, sizes_of
+from generator.errors import InputError, did_you_mean, fold
 from generator.quantity import GIB
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook
+from generator.rulebook.memo import remembered
 from generator.rulebook.table import first_source
 from generator.sizing.footprint import Device
 from generator.spec.deployment import DeploymentSpec
 
 if TYPE_CHECKING:  # every start would pay for building the types
-    from generator.rulebook.sections import Gpu as Entry
+    from generator.rulebook.sections import Entry
+    from generator.rulebook.sections import Gpu as GpuEntry
+
+_SIZE = re.compile(r"(\d+)\s*g(?:i?b)?(?![a-z0-9])")
+_LONGEST = 100
+_WORD = re.compile(r"[a-z0-9.]+")
+
+
+def card_of(book: RuleBook, wanted: str) -> str | None:
+    """The catalogue's name of a card; None where it means none, or several. A catalogue name whose unit was cut short (`H100-80G`) is a
+    slip, not a spelling of shops."""
+    if fold(wanted + "b") in book.index("gpus") and wanted[-2:-1].isdigit() and "-" in wanted:
+        return None
+    return book.index("gpus").get(fold(wanted)) or _cards(book).get(key_of(book, wanted))
+
+
+def sizes_of(book: RuleBook, wanted: str) -> list[str]:
+    """The cards that a name without a memory size may mean."""
+    key = key_of(book, wanted)
+    rest = re.compile(re.escape(key) + r"(pcie|nvl)?[1-9]\d*gb") if key else None
+    return sorted({name for card, name in _cards(book).items() if rest is not None and rest.fullmatch(card)})
+
+
+def served_elsewhere(book: RuleBook, wanted: str) -> tuple[str, str] | None:
+    """The family of an accelerator that no engine of the catalogue serves, and what does."""
+    word, key = fold(wanted), key_of(book, wanted)
+    for family, entry in book.section("gpu_names").items():
+        if any(start in (word[: len(start)], key[: len(start)]) for start in map(fold, entry.get("elsewhere", ()))):
+            return family, entry["use"]
+    return None
+
+
+@remembered
+def _cards(book: RuleBook) -> Mapping[str, str]:
+    gpus = book.section("gpus")
+    found = {key_of(book, alias): name for name, entry in gpus.items() for alias in entry.get("aliases") or ()}
+    return found | {key_of(book, name): name for name in gpus}
+
+
+def key_of(book: RuleBook, name: str) -> str:
+    """A name without the words that tell nothing, the memory size last."""
+    if len(name) > _LONGEST:
+        return fold(name)
+    front, anywhere = _words(book)
+    written = _SIZE.sub(r"\1gb", name.lower().replace("(r)", " ").replace("(tm)", " "))
+    words = [word for word in _WORD.findall(written) if word not in anywhere]
+    size = [word for word in words if re.fullmatch(r"\d+gb", word)]
+    key = "".join(word for word in words if word not in size)
+    while lead := next((word for word in front if key.startswith(word) and key != word), ""):
+        key = key[len(lead) :]
+    return key + "".join(size[:1])
+
+
+@remembered
+def _words(book: RuleBook) -> tuple[tuple[str, ...], frozenset[str]]:
+    entries: list[Entry] = list(book.section("gpu_names").values())
+    front = {fold(word) for entry in entries for word in entry.get("front", ())}
+    return tuple(sorted(front, key=len, reverse=True)), frozenset(fold(word) for entry in entries for word in entry.get("anywhere", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +136,7 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     hardware, wanted = spec.hardware, spec.hardware.gpu
     if any(card != wanted for card in hardware.cards):
         return _together([resolve_gpu(replace(spec, hardware=replace(hardware, gpu=card, cards=())), book) for card in hardware.cards])
-    entry: Entry
+    entry: GpuEntry
     if isinstance(wanted, str):
         name, entry = _listed(spec, wanted, book)
     else:
@@ -98,7 +158,7 @@ def resolve_gpu(spec: DeploymentSpec, book: RuleBook) -> Gpu:
     )  # fmt: skip
 
 
-def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
+def _slice(spec: DeploymentSpec, name: str, entry: GpuEntry) -> GpuEntry:
     """One MIG slice of a GPU: its own memory, with its part of the bandwidth and of the arithmetic, and no link to another slice."""
     profiles = entry.get("mig") or {}
     found = profiles.get(spec.hardware.mig or "")
@@ -110,7 +170,7 @@ def _slice(spec: DeploymentSpec, name: str, entry: Entry) -> Entry:
     memory, cores = found["memory_gib"] / full["memory_gib"], found["multiprocessors"] / full["multiprocessors"]
     scaled = {key: value * (memory if key == "bandwidth_gb_per_s" else cores) for key, value in entry.items() if key in RATES}  # type: ignore[operator]
     own = {"capacity_gib": found["memory_gib"], "memory_gb": found["memory_gib"] * GIB / 1e9, "multiprocessors": found["multiprocessors"]}
-    return cast("Entry", {**entry, **scaled, **own, "interconnect": "none", "interconnect_gb_per_s": 0})
+    return cast("GpuEntry", {**entry, **scaled, **own, "interconnect": "none", "interconnect_gb_per_s": 0})
 
 
 def _together(cards: list[Gpu]) -> Gpu:
@@ -127,7 +187,7 @@ def _together(cards: list[Gpu]) -> Gpu:
     )  # fmt: skip
 
 
-def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Entry]:
+def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, GpuEntry]:
     gpus = book.section("gpus")
     name = card_of(book, wanted)
     if name is not None:
@@ -146,10 +206,15 @@ def _listed(spec: DeploymentSpec, wanted: str, book: RuleBook) -> tuple[str, Ent
     shorter = {name.rpartition("-")[0]: name for name in reversed(names) if name.endswith("GB")}  # people leave the memory out
     near = did_you_mean(wanted, names if "gb" in wanted.lower() else shorter)
     near = next((near.replace(repr(short), repr(name)) for short, name in shorter.items() if repr(short) in near), near)
+    from generator.spec.words import machine  # imported lazily: only errors need it
+
+    said = machine(wanted)
+    if len(said) > 1 and card_of(book, str(said["gpu"])) is not None:
+        near = "; write `gpu: {gpu}` and `gpus_per_node: {gpus_per_node}`".format(**said)
     raise InputError(spec.problem(place, "unknown-gpu", f"{wanted!r} is not a known GPU{near} (`gen-deploy list gpus` lists them)"))
 
 
-def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) -> Entry:
+def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) -> GpuEntry:
     def wrong(key: str, code: str, message: str) -> InputError:
         return InputError(spec.problem((*spec.hardware.at, *([key] if key else [])), code, message))
 
@@ -175,10 +240,10 @@ def _described(spec: DeploymentSpec, wanted: Mapping[str, Any], book: RuleBook) 
         raise wrong("vendor", "bad-value", f"{architecture} is an architecture of {made_by}, not of {vendor}")
     if made_by == "nvidia" and capability is None:
         capability = architectures[architecture]["compute_capabilities"][0]
-    return cast("Entry", {**wanted, "vendor": made_by, "architecture": architecture, "compute_capability": capability})
+    return cast("GpuEntry", {**wanted, "vendor": made_by, "architecture": architecture, "compute_capability": capability})
 
 
-def _capacity(spec: DeploymentSpec, entry: Entry, book: RuleBook) -> tuple[float, str]:
+def _capacity(spec: DeploymentSpec, entry: GpuEntry, book: RuleBook) -> tuple[float, str]:
     """What the driver reports, in GiB, and where that comes from."""
     if spec.hardware.memory_gib is not None:
         return spec.hardware.memory_gib, "spec"

@@ -69,7 +69,7 @@ def locked_of(spec: DeploymentSpec, listed: Entry, book: RuleBook) -> Locked | N
 
 
 def _locked(found: Repository, name: str, lock: Lock, listed: Entry, book: RuleBook) -> Locked:
-    from generator.hub.tensors import bytes_of  # imported lazily: many specs have no lock
+    from generator.hub.lock import bytes_of  # imported lazily: many specs have no lock
 
     models, place = book.section("models"), Place(str(lock.path))
     base = next((models[one] for one in found.base_model if one in models), cast("Entry", {}))

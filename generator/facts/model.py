@@ -1,20 +1,23 @@
 """The model of a spec: its architecture, and where its weights are to be had in which form. Floor 3; reads only the files that the spec
-names."""
+names, a config.json as
+engines read it: with ModelOpt's `hf_quant_config.json` beside it, and Python's numbers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from generator.architecture.quantization import with_quant_file
 from generator.architecture.shape import ModelArchitecture, Stored
 from generator.errors import InputError, Place, Problem, did_you_mean, fail, fold
-from generator.facts.hubs import names_on
+from generator.facts.engine import names_on
 from generator.facts.model_names import unknown_model
 from generator.quantity import GIB
+from generator.readers.document import read_json
 from generator.record import dataclass
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
@@ -195,7 +198,7 @@ def _architecture(
             return from_gguf(header, book.section("families"), book.section("methods")), "gguf", None
     if request.config:
         from generator.architecture.config import UnknownFamily, from_config
-        from generator.facts.config_file import read_config
+        from generator.facts.model import read_config
 
         with _named_by(spec, "config", request.config):
             path = spec.named_file(("model", "config"), request.config)
@@ -234,7 +237,7 @@ def _recorded(spec: DeploymentSpec, path: Path, written: str) -> GgufHeader | in
     if spec.lock is None or not spec.lock.local or path.exists():
         return None
     from generator.facts.locked import local_key
-    from generator.hub.tensors import bytes_of
+    from generator.hub.lock import bytes_of
 
     found = spec.lock.local.get(local_key(spec, written))
     return bytes_of(found, Place(str(spec.lock.path))) if isinstance(found, tuple) else found
@@ -336,3 +339,15 @@ def _checkpoints(spec: DeploymentSpec, listed: Mapping[str, tuple[Checkpoint, ..
         word = method.removeprefix("gguf-") if layout else None
         found[method] = replace(known, id=target, origin="named") if known else Checkpoint(target, "named", layout, None, word, None)
     return found
+
+
+QUANT_FILE = "hf_quant_config.json"
+
+
+def read_config(path: Path, allowed: Callable[[Path], Path] | None = None) -> Mapping[str, object]:
+    """The config at `path`, with the quantization that the file beside it names; `allowed` raises where that file may not be read. Python
+    writes `Infinity` and `NaN` into JSON, and published configs hold them; in other files they are errors."""
+    config, beside = read_json(path, constants=True), path.with_name(QUANT_FILE)
+    if not beside.is_file():
+        return config
+    return with_quant_file(config, read_json(allowed(beside) if allowed else beside, constants=True))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from posixpath import basename, normpath
 
 from generator.errors import InputError, Problem, did_you_mean, fold
-from generator.facts.hubs import names_on
+from generator.facts.engine import names_on
 from generator.rulebook.book import RuleBook
 from generator.rulebook.memo import remembered
 from generator.spec.deployment import DeploymentSpec, is_path

@@ -1,4 +1,4 @@
-"""Published quality loss of a method, by the size of the model. Floor 3, pure."""
+"""Quality loss of a method: measured with this model, else published by the size of the model. Floor 3, pure."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ if TYPE_CHECKING:
 
 
 class Quality(NamedTuple):
-    """Loss against 16 bits in percent, from published evaluations; None where there is none. `of`: the models, sizes and scores that it is of."""
+    """Loss against 16 bits in percent, from published evaluations; None where there is none. `of`: the models, sizes and scores that it is of.
+    `measured`: by the owner of the rule set, with this model."""
 
     value: float | None = None
     low: float | None = None
     high: float | None = None
     source: str | None = None
     of: str | None = None
+    measured: bool = False
 
 
 UNMEASURED = Quality()
 
 
-def quality_of(book: RuleBook, method: str, billion: float, experts: str | None = None) -> Quality:
-    """The row for this method whose class of sizes (in billions of parameters) holds the model; empty where there is none. `experts` is the
-    type in which every GGUF of the model has its experts: some rows hold only there."""
-    for row in book.quality.get(method, ()):
+def quality_of(book: RuleBook, method: str, model: str, billion: float, experts: str | None = None) -> Quality:
+    """What was measured of this method with this `model`, else the row whose class of sizes (in billions of parameters) holds it; empty where
+    there is none. `experts` is the type in which every GGUF of the model has its experts: some rows hold only there."""
+    rows = book.quality.get(method, ())
+    for row in (*(row for row in rows if row.get("model") == model), *(row for row in rows if "model" not in row)):
         if row.get("experts") in (None, experts) and row["models_from_billion"] <= billion < row.get("models_below_billion", float("inf")):
             loss = row["loss_percent"]
-            return Quality(loss["value"], loss["low"], loss["high"], first_source(row.get("source")), _of(row))
+            return Quality(loss["value"], loss["low"], loss["high"], first_source(row.get("source")), _of(row), "model" in row)
     return Quality()
 
 

@@ -14,12 +14,11 @@ from generator.platforms import Data, Facts, metrics_of, served
 from generator.quantity import GIB, gib
 from generator.render.escape import pod
 from generator.render.launch import Launch
-from generator.render.modelfile import modelfile
+from generator.render.script import modelfile
 from generator.render.spelling import entry_of
 from generator.render.words import Ref, Word
 from generator.render.yaml_text import block
-from generator.verify.containers import containers_of
-from generator.verify.data import read_alike, same_data
+from generator.verify.data import containers_of, read_alike, same_data
 
 RANK, HEAD = Ref("LWS_WORKER_INDEX"), "LWS_LEADER_ADDRESS"
 """What LeaderWorkerSet tells each pod of a group."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from generator.errors import Place, Problem, did_you_mean
@@ -19,9 +19,11 @@ LONGEST = 60
 """Maximum length of a value in a message."""
 
 
-def schema_problems(document: Document, errors: Iterable[Violation]) -> list[Problem]:
-    """The errors of a JSON Schema validator as problems, each once, in the order of the file."""
-    return in_order(problem for error in _leaves(errors) for problem in _problems(document, error))
+def schema_problems(document: Document, errors: Iterable[Violation], homes: Mapping[str, str] = {}) -> list[Problem]:
+    """The errors of a JSON Schema validator as problems, each once, in the order of the file.
+
+    `homes` says for a key that is not known where it stands what to write instead: `pin.engine` for `engine`."""
+    return in_order(problem for error in _leaves(errors) for problem in _problems(document, error, homes))
 
 
 def text_problems(document: Document) -> list[Problem]:
@@ -79,7 +81,7 @@ def _leaves(errors: Iterable[Violation]) -> Iterator[Violation]:
             yield error
 
 
-def _problems(document: Document, error: Violation) -> Iterator[Problem]:
+def _problems(document: Document, error: Violation, homes: Mapping[str, str]) -> Iterator[Problem]:
     path: KeyPath = tuple(error.absolute_path)
     value, rule = error.instance, error.validator_value
     place = document.place(path)
@@ -95,7 +97,8 @@ def _problems(document: Document, error: Violation) -> Iterator[Problem]:
             for key in value:
                 if key not in known:
                     at = document.place((*path, key), key=True)
-                    yield Problem("unknown-key", f"{_shown(key)} is not a known key{_near(key, known)}{_one_of(known)}", at)
+                    instead = f" here; write `{homes[key]}`" if key in homes else f"{_near(key, known)}{_one_of(known)}"
+                    yield Problem("unknown-key", f"{_shown(key)} is not a known key{instead}", at)
         case "required":
             for key in rule:
                 if key not in value:
@@ -116,11 +119,12 @@ def _problems(document: Document, error: Violation) -> Iterator[Problem]:
             rule = [word for word in error.schema["type"] if word != "string"]
             yield Problem("wrong-type", f"{name} must be {_types(rule)}{form}, not {_shown(value)}{_hint(rule, value)}", place)
         case "type":
-            yield Problem("wrong-type", f"{name} must be {_types(rule)}, not {_shown(value)}{_hint(rule, value)}", place)
+            hint = _hint(rule, value)
+            yield Problem("wrong-type", f"{name} must be {_types(rule)}{'' if hint else form}, not {_shown(value)}{hint}", place)
         case "minimum" | "exclusiveMinimum" | "maximum" | "exclusiveMaximum":
             yield Problem("out-of-range", f"{name} must be {BOUNDS[error.validator]} {rule:,.10g}, not {_shown(value)}", place)
         case "anyOf":
-            yield from _any_of(document, error, name)
+            yield from _any_of(document, error, name, homes)
         case "pattern":
             if value.isprintable():
                 yield Problem("bad-text", f"{_shown(value)} is no {name.replace('_', ' ')}{form}{_foreign(value)}", place)
@@ -143,11 +147,11 @@ def _foreign(value: str) -> str:
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "more than", "maximum": "at most", "exclusiveMaximum": "less than"}
 
 
-def _any_of(document: Document, error: Violation, name: str) -> Iterator[Problem]:
+def _any_of(document: Document, error: Violation, name: str, homes: Mapping[str, str]) -> Iterator[Problem]:
     """Of several alternatives, the one with the right type but a wrong value; else all of them."""
     for inner in error.context:
         if inner.validator not in ("type", "const", "enum"):
-            yield from _problems(document, inner)
+            yield from _problems(document, inner, homes)
             return
     forms = [_types(part["type"]) if "type" in part else f"`{part['const']}`" for part in error.validator_value]
     value, types = error.instance, [part["type"] for part in error.validator_value if "type" in part]

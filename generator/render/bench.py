@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 
 from generator.engines import benchmarks
-from generator.engines.benchmark import BenchLoad, Benchmark
+from generator.engines.room import BenchLoad, Benchmark
 from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.launch import Launch

@@ -1,7 +1,8 @@
 """`compose.yaml`: the engine's container image with the same command line as the script.
 
 Floor 6, pure. `services` describes the containers in words, which other platforms read too; `escaped` makes Compose's own text of them:
-it expands `$` in every value, so data doubles it."""
+it expands `$` in every value, so data doubles it. Several copies of a model behind one address are servers of their own behind nginx,
+where the engine's own data parallelism makes no whole copies (`copies` of an engine's facts)."""
 
 from __future__ import annotations
 
@@ -11,10 +12,10 @@ from typing import Any
 
 from generator.errors import internal
 from generator.quantity import in_span, version_key
-from generator.render import copies, modelfile, templates
+from generator.render import templates
 from generator.render.artifact import Artifact
-from generator.render.launch import CONFIG_INSIDE, Launch
-from generator.render.script import summary
+from generator.render.launch import BALANCER, BALANCER_INSIDE, CONFIG_INSIDE, LOOPBACK, Launch
+from generator.render.script import modelfile_inside, summary
 from generator.render.seal import FILE
 from generator.render.spelling import entry_of
 from generator.render.weights import container_path
@@ -23,7 +24,7 @@ from generator.render.yaml_text import block
 from generator.spec.deployment import is_path
 from generator.verify.data import same_yaml
 
-Data = dict[str, object]
+Data = dict[str, Any]
 AMD = ("/dev/kfd", "/dev/dri")
 """The devices of AMD's GPUs that ROCm needs."""
 
@@ -85,7 +86,7 @@ def services(launch: Launch, image: str) -> Data:
     """The services of a Compose file: the server, and for Ollama the creation of the model."""
     one = server_of(launch, image)
     if launch.copies > 1:
-        return copies.of_compose(launch, {key: value for key, value in one.items() if key != "ports"}, one["ports"])
+        return of_compose(launch, {key: value for key, value in one.items() if key != "ports"}, one["ports"])
     return {launch.engine.name: one, **({"create": creation_of(launch, image)} if launch.creates_model else {})}
 
 
@@ -165,7 +166,7 @@ def _mounts(launch: Launch) -> list[Data]:
         return []
     mounts = []
     if launch.config_name:
-        mounts.append(copies.mounted(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
+        mounts.append(mounted(launch.config_name, f"{CONFIG_INSIDE}/{launch.config_name}"))
     places = [*launch.candidate.adapters.values(), str((launch.candidate.speculative or {}).get("model") or "")]
     mounts += [_bind(place, place, launch.back, read_only=True) for place in dict.fromkeys(filter(is_path, places))]  # where the words say
     if launch.weights.local:
@@ -211,8 +212,8 @@ def _health(launch: Launch) -> Data:
 
 def creation_of(launch: Launch, image: str) -> dict[str, Any]:
     """The one-shot service that creates the model in the running server."""
-    folder, model = modelfile.inside(launch)
-    volumes = [copies.mounted("Modelfile", f"{folder}/Modelfile")]
+    folder, model = modelfile_inside(launch)
+    volumes = [mounted("Modelfile", f"{folder}/Modelfile")]
     if model is not None:
         volumes.append(_bind(launch.weights.name, model, launch.weights.back, read_only=True))
     volumes += [_bind(place, place, launch.back, read_only=True) for place in launch.candidate.adapters.values()]  # what ADAPTER names
@@ -228,3 +229,54 @@ def creation_of(launch: Launch, image: str) -> dict[str, Any]:
         "depends_on": {launch.engine.name: {"condition": "service_healthy"}},
         "restart": "on-failure",
     }
+
+
+SERVICE = "nginx"
+
+
+def balancer(launch: Launch, header: str, inside: bool) -> Artifact | None:
+    """The configuration of nginx on this machine or in a container; None for one server."""
+    if launch.copies == 1:
+        return None
+    port = launch.facts["container"]["port"]
+    host = f"[{launch.host}]" if ":" in launch.host else launch.host
+    text = templates.render(
+        "nginx.conf.j2",
+        header=header,
+        seal=launch.seal,
+        facts=launch.facts["copies"]["balancer"],
+        listen=port if inside else f"{host}:{launch.port}",
+        servers=[f"{name}:{port}" for name in _names(launch)] if inside else [f"{LOOPBACK}:{launch.first_port + i}" for i in range(launch.copies)],
+    )
+    return Artifact(f"{launch.engine.name}/{BALANCER_INSIDE if inside else BALANCER}", text)
+
+
+def of_compose(launch: Launch, server: Data, ports: list[str]) -> Data:
+    """A service for each copy, all like the first but for their GPUs, and one for nginx, which has the published ports."""
+    names, variable = _names(launch), str(launch.variable)
+    given = str(server["environment"].get(variable) or "").split(",")
+    all_gpus = given if len(given) >= launch.gpus else [str(i) for i in range(launch.gpus)]
+    size = launch.server_gpus
+    own = [{variable: ",".join(all_gpus[i * size : (i + 1) * size])} for i in range(launch.copies)]
+    services: Data = {names[0]: {**server, "environment": {**server["environment"], **own[0]}}}
+    services |= {name: {"extends": {"service": names[0]}, "environment": gpus} for name, gpus in zip(names[1:], own[1:], strict=True)}
+    services[SERVICE] = {
+        "image": launch.facts["copies"]["balancer"]["image"],
+        "entrypoint": ["nginx"],
+        "command": ["-e", "stderr", "-p", "/tmp", "-c", f"{CONFIG_INSIDE}/{BALANCER_INSIDE}"],
+        "env_file": server["env_file"],
+        "ports": ports,
+        "volumes": [mounted(BALANCER_INSIDE, f"{CONFIG_INSIDE}/{BALANCER_INSIDE}")],
+        "depends_on": {name: {"condition": "service_healthy", "restart": True} for name in names},
+        "restart": server["restart"],
+    }
+    return services
+
+
+def mounted(name: str, target: str) -> Data:
+    """A file of this folder in a container."""
+    return {"type": "bind", "source": f"./{name}", "target": target, "read_only": True}
+
+
+def _names(launch: Launch) -> list[str]:
+    return [f"{launch.engine.name}-{i + 1}" for i in range(launch.copies)]

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from generator.plan import Candidate, Plan
 from generator.render.artifact import Artifact
 from generator.render.bench import bench
-from generator.render.compose import compose
-from generator.render.copies import balancer
+from generator.render.compose import balancer, compose
+from generator.render.evaluation import evaluation
 from generator.render.launch import OWN, launch_of
-from generator.render.modelfile import modelfile
-from generator.render.plan_file import kept, plan_json
+from generator.render.plan_json import kept, plan_json
 from generator.render.plan_md import plan_md
-from generator.render.script import config, script
+from generator.render.script import config, modelfile, script
 from generator.render.seal import draft, is_seal, sealed
 from generator.render.smoke import smoke
 from generator.render.words import comment
@@ -38,6 +37,7 @@ def artifacts(
             found.append(script(launch, header))
             found.append(balancer(launch, header, inside=False))
             found.append(bench(launch, header) if launch.candidate.task == "generate" else None)
+            found.append(evaluation(launch, header))
         found.append(modelfile(launch, header) if launch.creates_model else config(launch, header))
         if others := [one for one in targets if one not in OWN]:
             from generator.platforms import platform_files  # imported lazily: only where a spec asks for one

@@ -10,21 +10,21 @@ from posixpath import basename
 from typing import Any
 
 from generator.errors import internal
-from generator.facts.engine import Engine, resolve_engine
-from generator.facts.hubs import way_of
+from generator.facts.engine import Engine, resolve_engine, way_of
 from generator.plan import Candidate, Plan
 from generator.quantity import ceil_div
 from generator.record import dataclass
 from generator.render.seal import draft
 from generator.render.spelling import LAUNCH, Spelled, check_dashes, entry_of, put, spell, takes_file
-from generator.render.start_up import StartUp, start_up
-from generator.render.weights import Weights, weights_of
+from generator.render.weights import StartUp, Weights, start_up, weights_of
 from generator.render.words import Beside, Home, Ref, Word
 from generator.rulebook.book import RuleBook
 
 OWN = ("script", "compose")
 """The targets of this room, which are the default; the others are rooms of their own."""
 CONFIG_INSIDE = "/gen-deploy"
+BALANCER, BALANCER_INSIDE = "nginx.conf", "nginx.compose.conf"
+"""What nginx in front of several copies reads on this machine, and in its container."""
 LAST_PORT = 65535
 LOOPBACK = "127.0.0.1"
 VISIBLE = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES", "intel": "ZE_AFFINITY_MASK"}

@@ -14,8 +14,8 @@ from generator.render import templates
 from generator.render.artifact import Artifact
 from generator.render.compose import image_of
 from generator.render.launch import OWN, Launch
-from generator.render.notes import notes
 from generator.render.seal import with_digest
+from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 
 BAR = 60
@@ -98,7 +98,7 @@ def rejected(rejections: Iterable[Rejection]) -> list[Data]:
 
 def _run(launch: Launch, paths: Sequence[str]) -> Data:
     folder = launch.engine.name
-    files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh") if f"{folder}/{name}" in paths}
+    files = {name: f"{folder}/{name}" for name in ("serve.sh", "compose.yaml", "bench.sh", "eval.sh") if f"{folder}/{name}" in paths}
     return {
         "title": launch.facts["title"], "name": folder, "version": launch.engine.version, "files": files, "url": f"{launch.base_url}/v1",
         "others": [
@@ -108,3 +108,10 @@ def _run(launch: Launch, paths: Sequence[str]) -> Data:
         "nodes": launch.nodes, "loopback": is_loopback(launch.host), "model": launch.request_name,
         "image": image_of(launch) if "compose.yaml" in files else None,
     }  # fmt: skip
+
+
+def notes(launch: Launch) -> list[str]:
+    """What to read before running the files of one engine: sentences in Markdown, most severe first, worded in `templates/notes.md.j2`."""
+    said = any("expose.api_key" in warning.read for warning in launch.plan.warnings)
+    exposed = not is_loopback(launch.host) and not said
+    return render("notes.md.j2", launch=launch, exposed=exposed, image=image_of(launch)).splitlines()

@@ -20,7 +20,7 @@ from generator.render.words import comment
 from generator.rulebook.book import RuleBook
 from generator.spec.deployment import is_path
 
-IGNORED = "weights/\nweights.*\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"
+IGNORED = "weights/\nweights.*\njob-report.json\nsource/\n*.gguf\n*.part.*\njob-env/\n.running\n__pycache__/\n*.log\n"
 """Output of a job, complete or interrupted, is never committed."""
 SEED = 42
 """Seed of the choice of calibration texts: any number works; the same number gives the same weights."""
@@ -32,7 +32,8 @@ def quantize(job: Job, plan: Plan, book: RuleBook, header: str, back: str) -> tu
     tool = book.section("quantizers")[job.tool]
     variables: Mapping[str, str] = (plan.spec.get("deploy") or {}).get("env") or {}
     if "program" not in tool:
-        return quantize_gguf(job, source_of(plan, back), header, seal, variables), ignored
+        shared = [Artifact(f"{job.folder}/{name}", program(name)) for name in tool.get("common") or ()]
+        return quantize_gguf(job, source_of(plan, back), header, seal, variables), *shared, ignored
     recipe = job.recipe
     data = job_data(job, plan, back)
     title = comment(tool["title"])

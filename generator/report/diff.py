@@ -1,21 +1,22 @@
-"""A comparison in each of its formats; what a terminal and a comment say stands in `templates/diff/`.
+"""A comparison in each of its formats, and its changes by their common cause; what a terminal and a comment say stands in `templates/diff/`.
 
-Floor 7, pure. Every value may come from a pull request."""
+Floor 7, pure. Phrases are not escaped for a format; every value may come from a pull request."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from itertools import zip_longest
 from typing import Any
 
-from generator.compare.model import LEVELS, Comparison
+from generator.compare.model import DECISIVE, LEVELS, Change, Comparison, Edit
 from generator.errors import one_line, printable
+from generator.quantity import grouped
 from generator.render.markdown import cell, short
-from generator.render.templates import render
-from generator.report import diff_words as words
-from generator.report.diff_words import LISTED, Group, as_told, groups, outcomes, plain, said
+from generator.render.templates import phrase, render
 from generator.report.findings import command
 
 FORMATS = ("text", "markdown", "json", "github")
@@ -43,16 +44,16 @@ def report(result: Comparison, form: str, verbose: bool = False) -> str:
 
 def data_of(result: Comparison, unit: str = "spec") -> dict[str, Any]:
     """A comparison as plain data, for JSON."""
-    data: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "verdict": words.verdict(result, unit), **plain(result)}
+    data: dict[str, Any] = {"schema_version": SCHEMA_VERSION, "verdict": verdict(result, unit), **plain(result)}
     data |= {"changed": len({change.spec for change in result.decisive}), "edits_traced": data.pop("traced")}
     data["groups"] = [
-        {"edits": list(one[0].edits), "cause": words.cause_of(one, result), "specs": [change.name for change in one]}
+        {"edits": list(one[0].edits), "cause": cause_of(one, result), "specs": [change.name for change in one]}
         for one in groups(result.decisive)
     ]
     covered = {one["edit"]: one for one in data.pop("coverage")}
     data["changes"] = [{**plain(change), "decisive": change.decisive} for change in result.changes]
     data["edits"] = [{**plain(e), "id": e.id, "changes": result.affected(e), "coverage": covered.get(e.id)} for e in result.edits]
-    data["grid"] = data_of(result.grid, words.GRID) if result.grid else None
+    data["grid"] = data_of(result.grid, GRID) if result.grid else None
     return data
 
 
@@ -60,12 +61,12 @@ def view(result: Comparison, every: bool, unit: str = "spec") -> dict[str, Any]:
     """What the templates read; `every` change on its own, or only those of decisions, many with one cause together."""
     told = [[change] for change in result.changes] if every else as_told(result.decisive)
     return {
-        "verdict": words.verdict(result, unit), "old": plain(result.old), "new": plain(result.new), "tool": plain(result.tool),
+        "verdict": verdict(result, unit), "old": plain(result.old), "new": plain(result.new), "tool": plain(result.tool),
         "changed": [_group(group, result, every) for group in told],
-        "edits": [{"words": said("edit", e), "at": e.at, "authority": said("authority", e), "effect": words.effect(e, result)} for e in result.edits],
-        "others": words.others_line(result), "files": words.files_line(result), "kept": words.kept_lines(result),
+        "edits": [{"words": said("edit", e), "at": e.at, "authority": said("authority", e), "effect": effect(e, result)} for e in result.edits],
+        "others": others_line(result), "files": files_line(result), "kept": kept_lines(result),
         "diffs": [{"name": change.name, "files": plain(change.files)} for change in result.changes],
-        "grid": view(result.grid, every, words.GRID) if result.grid else None,
+        "grid": view(result.grid, every, GRID) if result.grid else None,
     }  # fmt: skip
 
 
@@ -74,14 +75,14 @@ def _group(group: Group, result: Comparison, every: bool) -> dict[str, Any]:
     told = [([change.name for change in same], same[0]) for same in outcomes(group)]
     shown = [
         {"count": len(names), "names": names, "listed": said("listed", list(map(short, names))), "head": said("headline", change),
-         "cause": next(iter(words.cause_lines(change, result, 1)), "")}
+         "cause": next(iter(cause_lines(change, result, 1)), "")}
         for names, change in told
     ]  # fmt: skip
     becauses = [" ".join(cause.because.split()) for cause in first.causes]
     return {
-        "count": len(group), "large": large, "by": first.by, "cause": words.cause_of(group, result) if large else "",
+        "count": len(group), "large": large, "by": first.by, "cause": cause_of(group, result) if large else "",
         "name": short(first.name), "head": said("headline", first, every), "outcomes": shown,
-        "causes": [{"line": line, "because": because} for line, because in zip_longest(words.cause_lines(first, result), becauses, fillvalue="")],
+        "causes": [{"line": line, "because": because} for line, because in zip_longest(cause_lines(first, result), becauses, fillvalue="")],
         "moved": said("moved", first.moves, True) if None not in (first.old, first.new) and first.old != first.new else "",
     }  # fmt: skip
 
@@ -120,7 +121,7 @@ def markdown(result: Comparison, verbose: bool = False) -> str:
 
 def _files(result: Comparison) -> Iterator[str]:
     changes = [change for change in result.changes if change.files]
-    if line := words.files_line(result):
+    if line := files_line(result):
         yield f"\n{line[0].upper()}{line[1:]}."
     for change in changes:
         title = f"{escaped(change.name)}: {'1 file' if len(change.files) == 1 else f'{len(change.files)} files'}"
@@ -144,15 +145,128 @@ def workflow_commands(result: Comparison) -> Iterator[str]:
     for group in as_told(result.decisive):
         change = group[0]
         kind = "error" if change.level == LEVELS[0] else "warning"
-        more = [f"and {len(group) - 1} more specs, {words.cause_of(group, result)}"] if len(group) > LISTED else []
-        message = "\n".join([f"{change.name}: {said('headline', change)}", *words.cause_lines(change, result), *more])
+        more = [f"and {len(group) - 1} more specs, {cause_of(group, result)}"] if len(group) > LISTED else []
+        message = "\n".join([f"{change.name}: {said('headline', change)}", *cause_lines(change, result), *more])
         yield command(kind, message, file=change.spec, line="1", title="gen-deploy diff")
     for edit in result.edits:
         file, _, line = edit.at.rpartition(":")
         place = {"file": file, "line": line} if file and line.isdigit() else {}
-        yield command("notice", f"{said('edit', edit)}: {words.effect(edit, result)}", **place, title="rules edited")
+        yield command("notice", f"{said('edit', edit)}: {effect(edit, result)}", **place, title="rules edited")
     if result.grid is not None:
-        yield command("notice", words.verdict(result.grid, words.GRID), title="gen-deploy diff, grid")
-    for line in words.kept_lines(result):
+        yield command("notice", verdict(result.grid, GRID), title="gen-deploy diff, grid")
+    for line in kept_lines(result):
         yield command("notice", line, title="gen-deploy.lock")
-    yield command("notice", words.verdict(result), title="gen-deploy diff")
+    yield command("notice", verdict(result), title="gen-deploy diff")
+
+
+GRID = "deployment"
+"""The word for a spec of the grid."""
+LISTED = 5
+"""Changes of one cause that are told one by one; more are told together."""
+
+Group = Sequence[Change]
+"""Changes with one cause, most severe first: the same edits of the rules, else the same row, else an edited spec."""
+
+
+def plain(thing: Any) -> Any:
+    """Data classes and named tuples as mappings by field, at any depth."""
+    if is_dataclass(thing):
+        return {field.name: plain(getattr(thing, field.name)) for field in fields(thing)}
+    if hasattr(thing, "_asdict"):
+        return {name: plain(value) for name, value in thing._asdict().items()}
+    return [plain(one) for one in thing] if isinstance(thing, list | tuple) else thing
+
+
+def said(macro: str, *values: object) -> str:
+    """A phrase about parts of a comparison."""
+    return phrase("diff/words.j2", macro, *map(plain, values))
+
+
+def verdict(result: Comparison, unit: str = "spec") -> str:
+    """The summary: how many specs decide differently and how, and what all decisions come to."""
+    levels, totals = _levels(result.decisive), plain(result.totals)
+    text = render(
+        "diff/verdict.j2", unit=unit, specs=result.specs, unplanned=result.unplanned, changed=sum(levels.values()), levels=levels, totals=totals
+    )
+    return " ".join(text.split())
+
+
+def _levels(changes: Iterable[Change]) -> dict[str, int]:
+    """How many specs have each level as their most severe one (changes are sorted by severity)."""
+    worst: dict[str, str] = {}
+    for change in changes:
+        worst.setdefault(change.spec, change.level)
+    return dict(Counter(worst.values()))
+
+
+def others_line(result: Comparison) -> str:
+    """Informational changes, and added and removed specs, in a line."""
+    counts = {level: count for level, count in _levels(result.changes).items() if LEVELS.index(level) > DECISIVE}
+    return said("others", counts, result.added, result.removed, result.unplanned)
+
+
+def files_line(result: Comparison) -> str:
+    """The number of changed files and lines."""
+    return said("files", [file for change in result.changes for file in change.files], len({change.spec for change in result.changes if change.files}))
+
+
+def cause_lines(change: Change, result: Comparison, most: int | None = None) -> list[str]:
+    """The rows behind a change; the first line names the edits that no row mentions."""
+    causes = change.causes[:most]
+    told = {move.key for cause in causes for move in cause.read} | {cause.row for cause in causes}
+    named = _by(edit for edit in result.edits if edit.id in change.edits and edit.name not in told)
+    if not causes:
+        return [named] if named else []
+    return [said("cause", cause, "" if i else named) for i, cause in enumerate(causes)]
+
+
+def _by(edits: Iterable[Edit]) -> str:
+    words = [said("edit", edit) for edit in edits]
+    return f"by {said('listed', words, 3)}" if words else ""
+
+
+def cause_of(group: Group, result: Comparison) -> str:
+    """The common cause of a large group: the edits behind it, else the row of its first change."""
+    first = group[0]
+    lines = [_by(edit for edit in result.edits if edit.id in first.edits), *cause_lines(first, result, 1), said("edited_words", first.by)]
+    return next(filter(None, lines), "cause unknown")
+
+
+def effect(edit: Edit, result: Comparison) -> str:
+    """The effect of an edit: the specs it changes, or none; and how many specs its row is about, in the grid too."""
+    grid, figures = result.grid, any(edit.id in change.edits for change in result.changes)
+    in_grid = {"count": len(grid.affected(edit)), "about": _covered(edit, grid, GRID)} if grid is not None else None
+    return said("effect", edit, result.affected(edit), figures, result.traced, _covered(edit, result, "spec"), in_grid)
+
+
+def _covered(edit: Edit, result: Comparison, unit: str) -> str:
+    """How many of the specs that a changed row asks for did change; nothing where it asks nothing of a spec."""
+    found = next((one for one in result.coverage if one.edit == edit.id), None)
+    return said("covered", found, len(set(result.affected(edit)) & set(found.specs)), unit) if found is not None else ""
+
+
+def kept_lines(result: Comparison) -> list[str]:
+    """What the lock keeps against the rules, and what it cannot keep: a line each, that begins with `kept:`, `kept as before:` or `not kept:`."""
+    return [line.strip() for line in render("diff/kept.j2", kept=plain(result.kept)).splitlines() if line.strip()]
+
+
+def groups(changes: Sequence[Change]) -> list[list[Change]]:
+    """The changes by cause; the order is that of the most severe change of each."""
+    return grouped(changes, _cause)
+
+
+def as_told(changes: Sequence[Change]) -> list[list[Change]]:
+    """The large groups, and each other change on its own, in the order of the changes."""
+    told = [part for group in groups(changes) for part in ([group] if len(group) > LISTED else [[change] for change in group])]
+    return sorted(told, key=lambda group: changes.index(group[0]))
+
+
+def outcomes(group: Group) -> list[list[Change]]:
+    """The changes of a group by outcome, the most frequent first within a level."""
+    alike = grouped(group, lambda change: (change.level, change.old, change.new, str(change.moves[:1]) if change.old == change.new else ""))
+    return sorted(alike, key=lambda changes: (LEVELS.index(changes[0].level), -len(changes)))
+
+
+def _cause(change: Change) -> tuple[object, ...]:
+    first = change.causes[0] if change.causes else None
+    return (change.edits,) if change.edits else (change.by, first and (first.table, first.row, first.did))

@@ -13,8 +13,8 @@ from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import grouped
 from generator.render.plan_json import as_json, reason_json
 from generator.render.plan_md import TERMS, bar
-from generator.render.start_up import start_up
 from generator.render.templates import render
+from generator.render.weights import start_up
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import Row
 

@@ -1,4 +1,4 @@
-"""A decision in a few lines, for a terminal. Floor 7, pure."""
+"""For a terminal: a decision or a job in a few lines, and the edits of generated files with how to resolve them. Floor 7, pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from generator.errors import MOST_IN_FILE, printable
+from generator.facts.job import Job, Needs
 from generator.plan import Candidate, Plan, Reason, Rejection
 from generator.quantity import gib, grouped
-from generator.report.job import job_lines
 from generator.report.speed import concurrency_text, ranged, speed_lines
 from generator.throughput.shapes import Range
 
@@ -198,3 +198,51 @@ def _estimate(rejection: Rejection) -> str:
     if memory is None or any("memory.headroom" in reason.read for reason in rejection.reasons):
         return ""
     return f" (it would need {gib(memory.total - memory.kv_cache + memory.kv_needed):.1f} of {gib(memory.budget):.1f} GiB)"
+
+
+def job_lines(job: Job) -> list[str]:
+    """The job's tool, its result, and its resource needs."""
+    return needs_lines(job.needs, 1, job)
+
+
+def needs_lines(needs: Needs, gpus: int, job: Job | None = None) -> list[str]:
+    """The resource needs of a job; all `gpus` need the same."""
+    from generator.render.templates import render  # imported lazily: few plans have a job
+
+    return printable(render("job.j2", job=job, needs=needs, gpus=gpus)).splitlines()
+
+
+MOST_LINES = 40
+"""Maximum number of diff lines in a message; `-v` shows all."""
+
+WAYS_OUT = """\
+To keep an edit, move it into the spec; engine flags go into
+`deploy: {extra_args: {ENGINE: {FLAG: VALUE}}}`. Then run again with --force.
+To discard it, run again with --force."""
+
+
+def unified(old: bytes | str | None, new: bytes | str | None, old_name: str, new_name: str) -> list[str]:
+    """The unified diff of two texts, without line ends; control characters are shown escaped."""
+    from difflib import unified_diff  # imported lazily: few runs find edits
+
+    found = unified_diff(_split(old), _split(new), old_name, new_name, lineterm="")
+    return [printable(line.expandtabs(4)) if line.isascii() else printable(line) for line in found]
+
+
+def edit(path: str, now: bytes | None, found: bytes | None, whole: bool = False) -> list[str]:
+    """The manual edit of a file, as a diff from the generated text to the file on disk; in part unless `whole`."""
+    lines = unified(now, found, f"{path} (generated)", f"{path} (on disk)")
+    if not whole and len(lines) > MOST_LINES + 1:
+        lines = [*lines[:MOST_LINES], f"… {len(lines) - MOST_LINES} more lines (-v shows all)"]
+    return [f"    {line}" for line in lines]
+
+
+def drift(path: str, now: bytes | None, found: bytes | None) -> list[str]:
+    """The changes that regeneration would make to a file."""
+    return [f"    {line}" for line in unified(found, now, f"{path} (on disk)", f"{path} (generated)")]
+
+
+def _split(text: bytes | str | None) -> list[str]:
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    return (text or "").splitlines()

@@ -1,10 +1,18 @@
 """A rule set in memory: lazily loaded sections, thresholds by version, compiled tables.
 
 Floor 1. A shipped set is compiled to JSON (one file per section) when the wheel is built, in a checkout when it is first read. If
-what was compiled does not match the current YAML, and for all other folders, the YAML itself is read."""
+what was compiled does not match the current YAML, and for all other folders, the YAML itself is read. Of a compiled set
+an index names the files of each section by their folders (a set keeps only what differs from the set beside it) and the fingerprint of the
+input: a folder is valid only if that is of the same YAML, byte for byte, a section only if its hash is that of the index. Damaged files are
+treated as missing. The sets lie beside the code, in a wheel as in a checkout, and are as safe as it."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +21,91 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from generator.errors import fail, fold
 from generator.quantity import grouped, version_key
 from generator.readers import resources
-from generator.rulebook import compiled as compiled_rules
 from generator.rulebook.rulesets import SHIPPED, find, fingerprint, layers, put_together
 from generator.rulebook.table import LABELS, STAGES, Table, build_table
 
 if TYPE_CHECKING:  # every start would pay for building the types
     from generator.rulebook import sections as typed
+
+INDEX = "index.json"
+
+
+class Damaged(Exception):
+    """A compiled section is missing or corrupt."""
+
+
+class Compiled:
+    """A compiled set with lazily read sections."""
+
+    def __init__(self, beside: Path, hashes: Mapping[str, Mapping[str, str]]) -> None:
+        """`beside` is the folder of all sets; `hashes` those of the files of each section, by the folder that they are in."""
+        self._beside, self._hashes = beside, hashes
+
+    def section(self, name: str) -> object:
+        """A section's data: that of the first file, with the entries of the next laid over it; raises `Damaged`."""
+        parts = []
+        try:
+            for folder, wanted in self._hashes[name].items():
+                raw = (self._beside / folder / f"{name}.json").read_bytes()
+                if hashlib.sha256(raw).hexdigest() != wanted:
+                    raise Damaged(name)
+                parts.append(json.loads(raw))
+            return parts[0] if len(parts) == 1 else {key: value for part in parts for key, value in part.items()}
+        except (OSError, ValueError, LookupError, AttributeError, RecursionError):
+            raise Damaged(name) from None
+
+
+def open_compiled(folder: Path, fingerprint: str) -> Compiled | None:
+    """The compiled set in a folder, if its fingerprint matches."""
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+        same = index["fingerprint"] == fingerprint and isinstance(index["sections"], dict)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return Compiled(folder.parent, index["sections"]) if same else None
+
+
+def write_compiled(folder: Path, fingerprint: str, sections: Mapping[str, object], like: Path | None = None) -> bool:
+    """Write a compiled set, completely or not at all; False if impossible (a full disk, a checkout of another user).
+
+    What `like`, a set beside it, has too is not written again.
+    An existing set is replaced. If two processes write at once, one wins, and both results are equal."""
+    staging = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
+        staging.chmod(0o755)
+        hashes: dict[str, dict[str, str]] = {}
+        for name, data in sections.items():
+            lower = (like / f"{name}.json").read_bytes() if like else b"null"
+            rest = _beyond(json.loads(lower), data)
+            hashes[name] = {like.name: hashlib.sha256(lower).hexdigest()} if like and rest is not data else {}
+            if rest or not hashes[name]:
+                raw = _text(rest).encode()
+                (staging / f"{name}.json").write_bytes(raw)
+                hashes[name][folder.name] = hashlib.sha256(raw).hexdigest()
+        (staging / INDEX).write_text(json.dumps({"fingerprint": fingerprint, "sections": hashes}, indent=1), encoding="utf-8")
+        if os.path.lexists(folder):  # damaged or outdated: a process reading it falls back to YAML
+            folder.rename(staging / "old")
+        staging.rename(folder)
+        shutil.rmtree(folder / "old", ignore_errors=True)
+    except OSError:
+        if staging is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+        return False
+    return True
+
+
+def _beyond(lower: object, data: object) -> object:
+    """The entries that laid over `lower` give `data` in its order; `data` itself where there are none."""
+    if isinstance(lower, dict) and isinstance(data, dict) and list(lower) == list(data)[: len(lower)]:
+        return {key: value for key, value in data.items() if key not in lower or _text(value) != _text(lower[key])}
+    return {} if _text(lower) == _text(data) else data
+
+
+def _text(data: object) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
 
 POLICY = ("ruleset", "names", "settings", "thresholds", "tables")
 SECTIONS = (
@@ -36,7 +123,7 @@ class RuleBook:
     """One rule set. Sections are plain data, named after their files."""
 
     def __init__(
-        self, sections: dict[str, object] | None, compiled: compiled_rules.Compiled | None = None, again: Callable[[], dict[str, object]] | None = None
+        self, sections: dict[str, object] | None, compiled: Compiled | None = None, again: Callable[[], dict[str, object]] | None = None
     ) -> None:
         """`sections` in memory, or a compiled set; `again` reads the YAML if the compiled set is damaged."""
         self._sections = sections or {}
@@ -67,7 +154,7 @@ class RuleBook:
                 raise
         try:
             self._sections[name] = self._compiled.section(name)
-        except compiled_rules.Damaged:
+        except Damaged:
             assert self._again is not None  # always given with a compiled set
             self._sections = self._again() | self._sections
         return self._sections[name]
@@ -142,9 +229,14 @@ class RuleBook:
 
     @cached_property
     def quality(self) -> dict[str, list[typed.Quality]]:
-        """Rows of published quality loss by method."""
+        """Rows of quality loss by method."""
         rows: list[typed.Quality] = self.section("quality")
         return {same[0]["method"]: same for same in grouped(rows, lambda row: row["method"])}
+
+    @cached_property
+    def measured(self) -> frozenset[str]:
+        """Models of which the rules hold a measured loss."""
+        return frozenset(row["model"] for row in self.section("quality") if "model" in row)
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -170,10 +262,10 @@ def load(name_or_dir: str = "default") -> RuleBook:
 
     def compiled_now() -> dict[str, object]:
         sections = sections_of(put_together(path, trust=False))
-        compiled_rules.write(built, made_from, sections)
+        write_compiled(built, made_from, sections)
         return sections
 
-    found = compiled_rules.opened(built, made_from)
+    found = open_compiled(built, made_from)
     return RuleBook(compiled_now()) if found is None else RuleBook(None, found, compiled_now)
 
 
@@ -190,5 +282,5 @@ def compile_to(target: Path, name: str) -> None:
     What it shares with the first one, if that lies beside it, is not written again."""
     path, first = find(name), target.parent / SHIPPED[0]
     like = first if first != target and first.is_dir() else None
-    if not compiled_rules.write(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False)), like):
+    if not write_compiled(target, fingerprint(layers(path)), sections_of(put_together(path, trust=False)), like):
         raise fail("cannot-write", f"cannot write the compiled rules to {target}")

@@ -102,7 +102,7 @@ def fingerprint(files: list[list[Path]]) -> str:
     base = f"{folder('rules').parent}{os.sep}"
     digest = hashlib.sha256()
     here = Path(__file__).parent
-    code = [*(here / name for name in ("rulesets.py", "overlay.py", "rules_check.py", "facts_check.py", "book.py")), here.parent / "readers" / "document.py"]
+    code = [*(here / name for name in ("rulesets.py", "overlay.py", "rules_check.py", "book.py")), here.parent / "readers" / "document.py"]
     for path in [*code, *(p for layer in files for p in layer)]:
         raw = read_bytes(path, MAX_RULE_BYTES)
         digest.update(f"{path.name if path in code else str(path).removeprefix(base)}\0{len(raw)}\0".encode() + raw)

@@ -1,12 +1,14 @@
 """The spec as frozen data, and all problems of its file at once, each at its place.
 
-Floor 2, pure except for reading the schema. Defaults that depend on the profile are rules, not code."""
+Floor 2, pure except for reading the schema. Defaults that depend on the profile are rules, not code. Secrets are
+detected by key name or form, and refused before any message can repeat them: their names and forms are data (`rules/secrets.json`) outside
+the rule sets, so no rule set can switch them off."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,12 +17,11 @@ from typing import TYPE_CHECKING, Any
 from generator.errors import InputError, Problem
 from generator.readers.boundary import WAY_OUT, lies_in
 from generator.readers.document import Document, KeyPath, read_yaml
-from generator.readers.problems import in_order, schema_problems, text_problems
+from generator.readers.problems import in_order, schema_problems, text_problems, texts
 from generator.readers.resources import shipped
 from generator.record import dataclass
 from generator.rulebook.renamed import in_spec
-from generator.rulebook.schema_check import Schema, accepts
-from generator.spec.secrets import secret_problems
+from generator.rulebook.schemas import Schema, accepts
 
 if TYPE_CHECKING:
     from generator.hub.lock import Lock
@@ -76,6 +77,7 @@ class HardwareRequest:
     mig: str | None = None
     devices: tuple[int, ...] = ()
     share_gib: float | None = None
+    machine: str | None = None
     network: str | None = None
     download_mb_per_s: float | None = None
     disk_mb_per_s: float | None = None
@@ -164,7 +166,13 @@ def problems_of(document: Document) -> list[Problem]:
     """All schema violations of a spec, in file order."""
     if accepts(schema(), document.data):
         return []
-    return schema_problems(document, _validator().iter_errors(document.data))
+    return schema_problems(document, _validator().iter_errors(document.data), _homes())
+
+
+def _homes() -> dict[str, str]:
+    """Where each key of a section stands, and the spec's word for what engines and people call otherwise."""
+    keys = {key: f"{name}.{key}" for name, part in schema()["properties"].items() for key in part.get("properties", ())}
+    return {**keys, **{word: home for home, words in schema()["called"].items() for word in words}}
 
 
 def label(stem: str) -> str:
@@ -274,3 +282,60 @@ def with_lock(spec: DeploymentSpec) -> DeploymentSpec:
     from generator.hub.lock import read_lock  # imported lazily: many specs have no lock
 
     return replace(spec, lock=read_lock(path))
+
+
+SECRETS = "secrets.json"
+ELSEWHERE = "set it in the environment that starts the server; for the API key of clients, name its variable in deploy.api_key_from"
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option or variable with this name holds a secret."""
+    known = shipped(SECRETS)["names"]
+    words = " " + re.sub(r"[-_.]+|(?<=[a-z0-9])(?=[A-Z])", " ", name).lower().rstrip(" 0123456789")
+    return words.endswith(tuple(f" {end}" for end in known["ends"])) and not words.endswith(tuple(f" {end}" for end in known["not"]))
+
+
+def secret_in(text: str) -> str | None:
+    """The kind of secret found in a text; None for none."""
+    for shape in shipped(SECRETS)["values"]:
+        if shape["holds"] in text and re.search(shape["pattern"], text):
+            return str(shape["title"])
+    return None
+
+
+def secret_problems(document: Document) -> list[Problem]:
+    """All secrets in a spec, at their places; no message repeats a secret."""
+    found = []
+    for path, text, key in texts((), document.data):
+        if title := secret_in(text):
+            where = "a key" if key else ".".join(map(str, path))
+            found.append(_refused(document, path, f"{where} holds {title}", key))
+    for path, value in _settings(document.data):
+        if is_secret_name(str(path[-1])) and _is_text(value) and not secret_in(str(value)):
+            found.append(_refused(document, path, f"{'.'.join(map(str, path))} is a secret by its name", False))
+    return found
+
+
+def _refused(document: Document, path: KeyPath, what: str, key: bool) -> Problem:
+    return Problem("secret", f"{what}, and no file may contain one: {ELSEWHERE}", document.place(path, key))
+
+
+def _is_text(value: object) -> bool:
+    """Whether a value could be a secret, unlike switches and words such as `auto`."""
+    values = value if isinstance(value, list) else [value]
+    return any(isinstance(one, str | int | float) and not isinstance(one, bool) and str(one).lower() not in shipped(SECRETS)["harmless"] for one in values)
+
+
+def _settings(data: object) -> Iterator[tuple[KeyPath, object]]:
+    """The spec's free-form names: environment variables, and options by engine, with the keys inside them."""
+    deploy = data.get("deploy") if isinstance(data, dict) else None
+    if isinstance(deploy, dict):
+        for key in ("env", "extra_args"):
+            yield from _leaves(("deploy", key), deploy.get(key))
+
+
+def _leaves(path: KeyPath, value: object) -> Iterator[tuple[KeyPath, object]]:
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield from _leaves((*path, name), inner)
+    if not isinstance(value, dict):
+        yield path, value

@@ -1,7 +1,7 @@
 """The project file `gen-deploy.yaml`: one corpus of specs, one output folder, one rule set for every command.
 
 Floor 2; reads the project file and lists folders below it. A project may be untrusted: the paths it names must stay inside it,
-symlinks resolved, and outside `.git`."""
+symlinks resolved, and outside `.git`. `requires` are the versions of gen-deploy that may work on it, such as `>=0.4,<0.5`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import takewhile
+from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path, PurePosixPath
+from typing import Any
 
+from generator import __version__
 from generator.errors import InputError, Place, Problem, did_you_mean, fail
 from generator.readers.boundary import WAY_OUT, checkout, in_a_repository, lies_in, readable_from
 from generator.readers.document import Document, decode, parse_yaml, read_bytes
@@ -21,7 +24,6 @@ from generator.readers.resources import folder as shipped
 from generator.readers.resources import shown
 from generator.record import dataclass
 from generator.rulebook.rulesets import SHIPPED, layers
-from generator.spec import requires
 
 FILE = "gen-deploy.yaml"
 LOCK = "gen-deploy.lock"
@@ -141,8 +143,8 @@ def parse(text: str, name: str, folder: Path, past: bool = False) -> Project:
     data = document.data
     if not isinstance(data, dict):
         raise fail("wrong-type", f"a project file is a mapping with {', '.join(f'`{key}`' for key in KEYS)}", document.place())
-    required = () if past else requires.problems(document)
-    if any(problem.code == requires.CODE for problem in required):  # what another version reads is not this one's to judge
+    required = () if past else requires_problems(document)
+    if any(problem.code == CODE for problem in required):  # what another version reads is not this one's to judge
         raise InputError(required)
     problems = [*required, *_problems(document)]
     if problems:
@@ -250,3 +252,46 @@ def _test(part: str) -> Callable[[str], object]:
     hidden = part.startswith(".")
     pattern = re.compile(fnmatch.translate(part))
     return lambda name: (hidden or not name.startswith(".")) and pattern.match(name)
+
+
+KEY = CODE = "requires"
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {">=": ge, "<=": le, "==": eq, "!=": ne, ">": gt, "<": lt}
+MOST_CLAUSES = 10
+_CLAUSE = re.compile(r"(>=|<=|>|<|~=(?=[^.]*\.)) *([0-9]{1,6}(?:\.[0-9]{1,6}){0,3})|(==|!=) *([0-9]{1,6}(?:\.[0-9]{1,6}){0,3}(?:\.\*)?)")
+
+
+def requires_problems(document: Document, installed: str = __version__) -> list[Problem]:
+    """The problem of a project file that requires another version than the installed one, or says so in an unknown form; else none."""
+    if KEY not in document.data:
+        return []
+    written, place = document.data[KEY], document.place((KEY,))
+    if not isinstance(written, str):
+        return [Problem("wrong-type", f'requires: versions are expected, in quotes: ">=0.4,<0.5", not {written!r}', place)]
+    clauses = [_CLAUSE.fullmatch(part.strip()) for part in written.split(",")[: MOST_CLAUSES + 1]]
+    if len(clauses) > MOST_CLAUSES or not all(clauses):
+        message = f'requires: {written[:100]!r} is not a list of versions such as ">=0.4,<0.5" (>=, <=, >, <, ==, != and ~=; at most {MOST_CLAUSES})'
+        return [Problem("bad-value", message, place)]
+    if all(_holds(clause[1] or clause[3], clause[2] or clause[4], installed) for clause in clauses if clause):
+        return []
+    message = f"this project requires gen-deploy {written}, but {installed} is installed: no file was touched"
+    return [Problem(CODE, f"{message}; install one that it allows (`pip install 'gen-deploy{written}'`), or change `requires`", place)]
+
+
+def _holds(comparison: str, version: str, installed: str) -> bool:
+    """Whether the installed version satisfies one clause; `~=0.4.2` is `>=0.4.2,==0.4.*`, and a pre-release of 0.5 is not below 0.5."""
+    has, final = _release(installed)
+    if comparison == "~=":
+        return _holds(">=", version, installed) and _holds("==", f"{version.rpartition('.')[0]}.*", installed)
+    if version.endswith(".*"):
+        series = [int(part) for part in version.removesuffix(".*").split(".")]
+        return COMPARISONS[comparison](list(has[: len(series)]), series)
+    wanted, _ = _release(version)
+    return COMPARISONS[comparison]((has, final or comparison == "<"), (wanted, True))
+
+
+def _release(version: str) -> tuple[tuple[int, ...], bool]:
+    """The numbers of a version, and whether it is no pre-release (`0.5.0rc1`, `0.5.0.dev3`)."""
+    numbers = re.match(r"[0-9]+(?:\.[0-9]+)*", version)
+    found = numbers[0] if numbers else "0"
+    parts = [int(part) for part in found.split(".")]
+    return tuple(parts + [0] * (4 - len(parts))), re.match(r"\.?(a|b|rc|dev)", version[len(found) :]) is None

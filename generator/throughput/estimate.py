@@ -1,16 +1,144 @@
-"""The estimate of one candidate's speed under a load. Floor 4, pure."""
+"""The estimate of one candidate's speed under a load, and how far measurements of its class lie from that. Floor 4, pure.
+
+Of a batching server: tokens per second, time to the first token, time per token. In a closed loop each of C sequences asks again as soon as
+it has its answer, so that over one request the server reads C prompts and decodes all C sequences `output_tokens` times. A band holds at
+least four of five measurements of its class that the factors were not fitted to (`benchmarks/throughput_accuracy`). Where no measurement of
+the class exists the nearest class stands in, wider."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from generator.engines import ENGINES
+from generator.engines.room import EngineSpeed
+from generator.errors import fail
 from generator.sizing.footprint import Numbers
-from generator.throughput.bands import Bands, Class, class_of
-from generator.throughput.local import LocalMachine, Packing
-from generator.throughput.serving import Served, served
-from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, ModelShape, Speed, Split
-from generator.throughput.steps import Machine
+from generator.throughput.shapes import CacheTraffic, Demand, Drafting, HardwareShape, InHost, ModelShape, Range, Speed, Split
+from generator.throughput.steps import LocalMachine, Machine, Packing, Step
+
+TOGETHER = 0.5
+"""Share of the others' prompts that a sequence waits for before its first token where all come at once and are read in turn: on
+average, half. Those that one batch reads together wait for all of it, so the most is 1."""
+
+
+class Arrival(NamedTuple):
+    """Seconds under one way of arriving: of the first token, of each further one."""
+
+    ttft: float
+    tpot: float
+
+
+class Served(NamedTuple):
+    """Seconds and tokens/s of one replica; `running` sequences at once, of the `asked`; `prompts` is what they add to a token. `together`
+    is what the times would be if all prompts were read in one batch; the output is the same."""
+
+    output_per_second: float
+    ttft: float
+    tpot: float
+    step: Step
+    prompts: float
+    running: float
+    asked: float
+    together: Arrival
+
+    @property
+    def limit(self) -> str:
+        """What takes the largest part of a token's time; reading prompts is arithmetic."""
+        return self.step._replace(compute=self.step.compute + self.prompts).limit
+
+
+def _each_token(machine: Machine | LocalMachine, running: float, context: float) -> Step:
+    """The time of a token of each sequence: of a step, or of its share of what a draft lets a step yield."""
+    drafting = machine.drafting
+    if drafting is None:
+        return machine.decode(running, context)
+    verified, draft, more = machine.decode(running, context, drafting.tokens + 1), machine.draft(drafting), drafting.each_step
+    memory, compute, communication, host = ((one + other) / more for one, other in zip(verified[:4], draft[:4], strict=True))
+    return Step(memory, compute, communication, host, verified.added)
+
+
+def served(machine: Machine | LocalMachine, demand: Demand) -> Served:
+    """One replica under its share of the load. Over its life a sequence makes its tokens and waits for the prompts of the others: for a
+    share of them before its own first token, for the rest between its tokens, so that `ttft` + (output_tokens - 1) x `tpot` is the whole
+    request whatever the share. With C asked and m places, a closed loop keeps all m busy: m / request answers a second, and by Little's law
+    (C = rate x time) a request spends C / m x request here, of which it waits (C - m) / m x request for a place."""
+    asked = demand.most if demand.concurrency is None else max(1.0, demand.concurrency / machine.split.replicas)
+    running = max(1.0, min(asked, demand.most))
+    answer = max(1.0, demand.output_tokens)
+    step = _each_token(machine, running, demand.input_tokens + answer / 2.0)
+    others = (running - 1.0) * machine.prefill_delay(demand.input_tokens)
+    front = machine.first_base + (running - 1.0) * machine.first_sequence
+    first = machine.prefill(demand.input_tokens).total + step.total
+
+    request = front + first + others + (answer - 1.0) * step.total
+    wait = (asked - running) / running * request
+
+    def arriving(ahead: float) -> Arrival:
+        """With that share of the others' prompts before the first token; a single token has nothing after it."""
+        ahead = ahead if answer >= 2.0 else 1.0
+        return Arrival(wait + front + first + ahead * others, step.total + (1.0 - ahead) * others / max(1.0, answer - 1.0))
+
+    mine = arriving(TOGETHER if demand.burst else machine.queue)
+    # where there is always a next request, the front end has it ready
+    rate = running * answer / (request if demand.concurrency is not None else request - front)
+    return Served(rate, mine.ttft, mine.tpot, step, mine.tpot - step.total, running, asked, arriving(1.0))
+
+
+ASSUMED = "; the speed of the host's memory is assumed (hardware.host_bandwidth_gb_per_s says it), "
+
+
+class Class(NamedTuple):
+    """A class of measurements: its word in the thresholds, what a reader is told, whether its rows were measured, and
+    whether the speed of the host's memory is assumed."""
+
+    word: str
+    said: str
+    measured: bool
+    host: bool = False
+
+    def beside_host(self, band: str, known: bool) -> Class:
+        """The class where the CPU reads a part of the weights: rows of all back ends together."""
+        return Class(f"{band}.host" if known else f"{band}.host_assumed", f"{self.said}, weights in the host's memory", True, not known)
+
+    @property
+    def basis(self) -> str:
+        """What the band rests on, for a reader."""
+        few = "" if self.measured else "; few or no measurements of this case, so the band is wider"
+        beside = "two channels of a desktop's" if self.measured else "so the band is very wide"
+        return self.said + few + (ASSUMED + beside if self.host else "")
+
+
+def class_of(engine: EngineSpeed, moe: bool, back_end: str | None, batch: float, data_centre: bool) -> Class:
+    """The class of a candidate: engine and kind of model; for a local engine the back end and whether it batches."""
+    kind = "mixture of experts" if moe else "dense"
+    if back_end is not None:
+        end = {"cuda": "cuda", "cuda_server": "cuda", "metal": "metal", "cpu": "cpu"}.get(back_end, "other")
+        said = f"{engine.title}, {back_end.replace('_', ' ')}, one sequence at a time, {kind}"
+        return Class(f"{engine.band}.{end}", said, batch <= 1 and not moe and end != "cpu")
+    return Class(f"{engine.band}.{'moe' if moe else 'dense'}", f"{engine.title}, {kind}, data-centre GPUs", data_centre and engine.measured)
+
+
+class Bands:
+    """The bands of a rule set; each class's bounds are looked up once."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self._numbers = numbers
+        self._known: dict[tuple[str, bool, bool, str], tuple[float, float]] = {}
+
+    def around(self, value: float, found: Class, metric: str, other: float | None = None) -> Range:
+        """The value with its bounds, for `tpot`, `ttft` or `throughput`; `other` is a second value that the bounds hold for too."""
+        key = (found.word, found.measured, found.host, metric)
+        known = self._known.get(key)
+        if known is None:
+            wider = 1.0 if found.measured else self._numbers("speed.band.unmeasured") * (self._numbers("speed.band.host") if found.host else 1.0)
+            late = max(wider, self._numbers("speed.band.unmeasured_late")) if metric == "ttft" and not found.measured else wider
+            low, high = (self._numbers(f"speed.band.{found.word}.{metric}.{end}") for end in ("low", "high"))
+            if min(low, wider) <= 0.0:  # rates are inverses of times
+                raise fail("bad-threshold", f"speed.band.{found.word}.{metric}.low and the factors that widen bands must be above 0")
+            known = self._known[key] = (low / wider, high * late)
+        other = value if other is None else other
+        return Range(value, min(value, other) * known[0], max(value, other) * known[1])
+
 
 LOCAL = frozenset(name for name, room in ENGINES.items() if room.speed.local)
 

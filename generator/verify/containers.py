@@ -6,16 +6,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from generator.errors import Place, Problem
+from generator.errors import Place
 from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
+from generator.verify.data import Container, containers_of
 from generator.verify.finding import Text
 from generator.verify.launches import Launch, commands_at, default_positionals, image_of
+from generator.verify.room import of_pod, of_service
 from generator.verify.shell_words import read_script
 
 Expand = Callable[[str, Place], Text]
 """The text of a value after the expansion of its file."""
-Container = tuple[KeyPath, Mapping[str, object]]
 
 _DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:?-([^${}]*)\}")
 _EXPANDED = re.compile(r"\$[A-Za-z_{]")
@@ -29,12 +30,15 @@ def in_containers(document: Document, book: RuleBook, engine: str | None) -> lis
         return None
     if isinstance(services := data.get("services"), Mapping):
         found: list[Container] = [(("services", name), _merged(one)) for name, one in services.items() if isinstance(one, Mapping)]
-        keys, expand = ("entrypoint", "command", "environment"), _compose
+        keys, expand, room = ("entrypoint", "command", "environment"), _compose, of_service
     elif isinstance(data.get("kind"), str) and isinstance(data.get("apiVersion"), str):
-        found, keys, expand = list(containers_of(data)), ("command", "args", "env"), _kubernetes
+        found, keys, expand, room = list(containers_of(data)), ("command", "args", "env"), _kubernetes, of_pod
     else:
         return None
-    return [launch for path, container in found for launch in _container(document, path, container, keys, expand, book, engine)]
+    return [
+        replace(one, room=room(document, path, container))
+        for path, container in found for one in _container(document, path, container, keys, expand, book, engine)
+    ]  # fmt: skip
 
 
 def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
@@ -44,44 +48,6 @@ def _merged(data: Mapping[str, object]) -> Mapping[str, object]:
     for one in reversed(bring if isinstance(bring, list) else [bring]):
         found |= _merged(one) if isinstance(one, Mapping) else {}
     return found | {key: value for key, value in data.items() if key != "<<"}
-
-
-def faults(document: Document) -> Iterator[Problem]:
-    """What no schema sees in an object of Kubernetes: GPUs that are requested and not limited alike, probes of no port, bounds that cross."""
-    for path, one in containers_of(document.data):
-        requests, limits = (_within(one, "resources", key) for key in ("requests", "limits"))
-        for name in [*requests, *(name for name in limits if name not in requests)]:
-            if "/" in str(name) and str(requests.get(name, limits.get(name))) != str(limits.get(name)):
-                message = f"{name}: a device is requested as often as its limit says, or the API server refuses the pod"
-                yield Problem("device-request", message, document.place((*path, "resources")))
-        listed = one.get("ports")
-        ports = {str(port.get(key)) for port in (listed if isinstance(listed, list) else ()) if isinstance(port, Mapping) for key in ("name", "containerPort")}
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            port = _within(one, probe, "httpGet").get("port", "")
-            if str(port) not in {"", *ports} and (ports or not str(port).isdigit()):
-                yield Problem("probe-without-port", f"{probe} asks port {port}, which the container does not name", document.place((*path, probe)))
-    spec = _within(document.data, "spec")
-    least, most = spec.get("minReplicas", 1), spec.get("maxReplicas")
-    if isinstance(least, int) and isinstance(most, int) and least > most:
-        yield Problem("replicas-cross", f"minReplicas {least} is more than maxReplicas {most}", document.place(("spec", "minReplicas")))
-
-
-def _within(value: object, *keys: str) -> Mapping[str, object]:
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value if isinstance(value, Mapping) else {}
-
-
-def containers_of(value: object, path: KeyPath = ()) -> Iterator[Container]:
-    """The containers below a value of a manifest, with their paths."""
-    if isinstance(value, Mapping):
-        if "image" in value and any(key in value for key in ("args", "command", "env")):
-            yield path, value
-        for key, inner in value.items():
-            yield from containers_of(inner, (*path, key))
-    elif isinstance(value, list):
-        for i, inner in enumerate(value):
-            yield from containers_of(inner, (*path, i))
 
 
 def _container(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import marshal
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from generator.errors import internal
-from generator.readers.document import parse_yaml
+from generator.readers.document import KeyPath, parse_yaml
 
+Container = tuple[KeyPath, Mapping[str, Any]]
 _Loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _resolver: Any = yaml.resolver.Resolver()
 
@@ -72,3 +73,16 @@ def same_data(read: object, expected: object) -> bool:
     """Whether two values are equal, types and order of keys included."""
     one, other = (json.dumps(value, default=repr) for value in (read, expected))
     return one == other
+
+
+def below(value: object, path: KeyPath = ()) -> Iterator[Container]:
+    """The mappings of some data, with their paths."""
+    if isinstance(value, Mapping):
+        yield path, value
+    for key, inner in value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ():
+        yield from below(inner, (*path, key))
+
+
+def containers_of(value: object) -> Iterator[Container]:
+    """The containers in a manifest, with their paths."""
+    return ((path, one) for path, one in below(value) if "image" in one and any(key in one for key in ("args", "command", "env")))

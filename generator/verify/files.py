@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from os.path import isfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ from generator.readers.document import Document, decode, parse_yaml, read_bytes
 from generator.rulebook.book import RuleBook
 from generator.verify.argv import check_argv
 from generator.verify.catalogue import Catalogue, catalogue
-from generator.verify.containers import faults, in_containers
+from generator.verify.containers import in_containers
 from generator.verify.engine_yaml import check_config
 from generator.verify.environment import check_env, check_modelfile
 from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile
+from generator.verify.room import of_script
 from generator.verify.semantics import check_together, given_options
 from generator.verify.served import served_model
 
@@ -33,12 +35,14 @@ _HEADER = re.compile(r"^# (.+?) (\S+), ", re.MULTILINE)
 
 @dataclass
 class Report:
-    """The result for a file: the number of servers and configurations checked, their versions, the findings, what a machine says, and the servers."""
+    """The result for a file: the number of servers and configurations checked, their versions, the findings, what a machine says, the servers,
+    and the documents of Compose and Kubernetes."""
 
     checked: list[str] = field(default_factory=list)
     findings: list[Problem] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     servers: list[tuple[Launch, Catalogue]] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def check_text(name: str, text: str, book: RuleBook, asked: Asked = NOBODY, told
             check.yaml(document)
     elif path.suffix in SCRIPTS and names_a_server(text, book):
         for launch in in_script(_commands_of(path, text), name, book):
-            check.launch(launch)
+            place = launch.place.place if launch.place else Place(name)
+            check.launch(replace(launch, room=of_script(text, place, [word.text for word in launch.around])))
     return check.report
 
 
@@ -96,7 +101,7 @@ class _Check:
         engine = wanted or self.told.engine
         for launch in (servers := in_containers(document, self.book, wanted)) or ():
             self.launch(launch)
-        self.report.findings += faults(document) if servers is not None else ()
+        self.report.documents += [document] if servers is not None else []
         if servers is None and engine is not None and engine in self.book.section("flags") and Path(self.name).suffix != ".json":
             known = self.known(engine)
             self.add(known, wrong := list(check_config(document, known)))
@@ -132,7 +137,7 @@ class _Check:
         flag = (known.syntax.get("config") or {}).get("flag")
         named = next((value for word, value in pairwise(launch.words) if word.text == flag), None)
         path = self.folder / Path(named.text).name if named is not None else None
-        if path is None or self.name == STDIN or not path.is_file():
+        if path is None or self.name == STDIN or not isfile(path):  # noqa: PTH113 (of a name that is too long, pathlib raises an error)
             return launch
         document = parse_yaml(decode(read_bytes(path, MAX_BYTES), str(path)), str(path))
         return replace(launch, words=[*launch.words, *of_config(document, launch.engine).words])

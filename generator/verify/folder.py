@@ -12,6 +12,7 @@ from pathlib import Path
 from generator.errors import InputError, Place, Problem
 from generator.readers.document import read_json
 from generator.rulebook.book import RuleBook
+from generator.verify.around import faults as around
 from generator.verify.files import SCRIPTS, STDIN, Asked, Report, check_file, check_text
 
 SUFFIXES = (*SCRIPTS, ".yaml", ".yml")
@@ -38,6 +39,9 @@ def check_paths(paths: Sequence[Path], book: RuleBook, asked: Asked, stdin: str 
         whole.checked += report.checked
         whole.findings += report.findings
         whole.verdicts += report.verdicts
+        whole.servers += report.servers
+        whole.documents += report.documents
+    whole.findings += around(whole.documents, whole.servers, book, asked.hardware, asked.model)
     if not files and not problems:
         problems.append(Problem("nothing-to-check", nothing, Place(str(paths[0]))))
     whole.findings.sort(key=lambda finding: (finding.place or Place(""), finding.code))

@@ -15,6 +15,7 @@ from generator.readers.document import Document, KeyPath
 from generator.rulebook.book import RuleBook
 from generator.verify.finding import Text
 from generator.verify.modelfile import read_with_lines
+from generator.verify.room import Room
 from generator.verify.shell_words import SHELLS, read_script
 
 _VERSION = re.compile(r"(?:^|[-v])(b\d{3,}|\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc)\d+|-rc\d+)?)(?=$|[^0-9.])")
@@ -28,7 +29,8 @@ _SCRIPT = re.compile(r"-[a-z]*c\Z")
 class Launch:
     """A server started by a file. `version` is the one named in the file, None if there is none.
 
-    `model` and `parameters` are those of a Modelfile."""
+    `model` and `parameters` are those of a Modelfile; `around` are the words of a
+    `docker run` before those of the server, and `room` is what a platform gives it."""
 
     engine: str
     version: str | None
@@ -38,6 +40,8 @@ class Launch:
     place: Text | None = None
     model: Text | None = None
     parameters: Mapping[str, list[Text]] = field(default_factory=dict)
+    around: Sequence[Text] = ()
+    room: Room | None = None
 
 
 def in_script(text: str, name: str, book: RuleBook, start: Place | None = None) -> Iterator[Launch]:
@@ -65,7 +69,7 @@ def in_words(words: Sequence[Text], book: RuleBook) -> list[Launch]:
                 prefix = [str(one) for one in book.section("engines")[image[0]]["container"]["prefix"]]
                 rest = rest[len(prefix) :] if [w.text for w in rest[: len(prefix)]] == prefix else rest
                 found = [Launch(image[0], image[1], rest, default_positionals(image[0], book), {}, word)]
-            return [replace(one, version=one.version or image[1], env={**env, **one.env}) for one in found]
+            return [replace(one, version=one.version or image[1], env={**env, **one.env}, around=words[:at]) for one in found]
         if found := commands_at(words[at:], book):
             return [replace(one, env={**env, **one.env}) for one in found]
         name, equals, value = word.text.partition("=")

@@ -8,6 +8,7 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
+from os.path import isfile
 from pathlib import Path
 from posixpath import basename
 from typing import Any, NamedTuple
@@ -21,8 +22,7 @@ from generator.readers.boundary import lies_in
 from generator.readers.resources import shipped
 from generator.rulebook.book import RuleBook
 from generator.rulebook.table import cell_test
-from generator.spec.deployment import is_path, schema
-from generator.spec.secrets import is_secret_name
+from generator.spec.deployment import is_path, is_secret_name, schema
 from generator.spec.words import spec_of
 from generator.verify.argv import Argument, Stray, arguments, find
 from generator.verify.catalogue import Catalogue, Option
@@ -274,7 +274,8 @@ class _Command:
         elif not named and self.engine.facts.get("untyped", {}).get("library") and "/" not in text:
             model |= {"id": self._of_library(text)}
         beside = self.folder / text / "config.json"
-        if text and not text.startswith("/") and beside.is_file() and lies_in(beside, [str(self.folder.resolve())]):
+        there = isfile(beside)  # noqa: PTH113 (of a name that is too long, pathlib raises an error)
+        if text and not text.startswith("/") and there and lies_in(beside, [str(self.folder.resolve())]):
             model = {**model, "id": text if is_path(text) else f"./{text}", "config": str(beside)}
             model.pop("path", None)
         elif model.get("path") == model["id"]:

@@ -31,7 +31,7 @@ def served_model(launch: Launch, given: Given, known: Catalogue, folder: Path, b
         config = folder / model / "config.json"
         if model and not Path(model).is_absolute() and config.resolve().is_relative_to(folder.resolve()) and config.is_file():
             from generator.architecture.config import from_config  # rarely needed
-            from generator.facts.config_file import read_config
+            from generator.facts.model import read_config
 
             shape: ModelArchitecture | None = from_config(read_config(config), book.section("families"))
         else:

@@ -22,8 +22,7 @@ from test_properties import quick, written
 from generator.errors import InputError
 from generator.readers.document import parse_yaml
 from generator.rulebook.book import load
-from generator.spec.deployment import from_document, schema
-from generator.spec.secrets import is_secret_name, secret_in
+from generator.spec.deployment import from_document, is_secret_name, schema, secret_in
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE: dict[str, Any] = {"model": {"id": "Qwen/Qwen2.5-7B-Instruct", "parameters": 7e9}, "hardware": {"gpu": {"memory_gib": 80, "compute_capability": 8.0}}}

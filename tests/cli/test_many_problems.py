@@ -16,7 +16,7 @@ from generator.cli.lint import lint
 from generator.cli.main import main
 from generator.errors import MOST_IN_FILE, MOST_OF_KIND, Place, Problem, capped
 from generator.rulebook.book import load
-from generator.rulebook.lint.cells import MOST_STEPS
+from generator.rulebook.lint.tables import MOST_STEPS
 
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: A100-80GB}\n"
 

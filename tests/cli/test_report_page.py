@@ -193,7 +193,7 @@ def test_the_page_shows_the_files_that_the_main_job_writes(tmp_path: Path, monke
     assert run("report", "t4-chat.yaml", "-o", "page.html").code == 0
     shown = {node.attributes["data-file"]: node.text.removeprefix("\n") for node in read(tmp_path / "page.html").find("pre") if "data-file" in node.attributes}
     written = {str(p.relative_to("out/t4-chat")): p.read_text() for p in Path("out/t4-chat").rglob("*") if p.is_file()}
-    for name in [name for name in written if name in ("PLAN.md", "plan.json", "manifest.json") or name.endswith(("bench.sh", ".env"))]:
+    for name in [name for name in written if name in ("PLAN.md", "plan.json", "manifest.json") or name.endswith(("bench.sh", "eval.sh", ".env"))]:
         del written[name]
     assert shown == written
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from generator.disk import signals
+from generator.disk.placing import held
 from generator.disk.write import LOCK
 
 if sys.platform != "linux":
@@ -194,7 +194,7 @@ def test_a_signal_waits_until_a_folder_is_made() -> None:
 
     def make() -> None:
         nonlocal waited
-        with signals.held():
+        with held():
             signal.raise_signal(signal.SIGINT)
             waited = True
 

@@ -29,8 +29,7 @@ from generator.compare.model import (
     Totals,
     in_order,
 )
-from generator.report.diff import FORMATS, MARKER, MOST_BYTES, MOST_LINES, report
-from generator.report.diff_words import said
+from generator.report.diff import FORMATS, MARKER, MOST_BYTES, MOST_LINES, report, said
 
 GOLDEN = Path(__file__).with_name("golden")
 FLOOR = Move("headroom.floor", 0.02, 0.06)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("resource", reason="the benchmark reads the memory of a process, which Windows does not say this way")
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks/diff.py"
 
 

@@ -14,10 +14,9 @@ from repository import ENVIRONMENT, repository, rules_tree, spec
 
 from generator.cli.main import main
 from generator.decide.decision import decide
-from generator.report.diff import MOST_LINES
-from generator.report.diff_words import LISTED
+from generator.report.diff import LISTED, MOST_LINES
 from generator.rulebook.book import load
-from generator.spec.grid import grid
+from generator.spec.words import grid
 
 PROFILES = ("chat", "rag", "batch", "agent", "dev")
 PROJECT = "specs: [specs/*.yaml]\nout: deploy\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generator.compare.view import level, moves
+from generator.compare.model import level, moves
 
 NEW = {"engine": "vllm", "quantization": "awq", "tensor_parallel": 1, "task": "generate", "adapters": {}, "settings": {"max_model_len": 4096}}
 OLD = {key: value for key, value in NEW.items() if key not in ("task", "adapters")}

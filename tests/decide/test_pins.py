@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from plans import book, spec_of
 
-from generator.decide.pins import check_pins
+from generator.decide.context import check_pins
 from generator.errors import InputError
 
 BASE = {"model": "Qwen/Qwen2.5-7B-Instruct", "hardware": {"gpu": "A100-80GB", "gpus_per_node": 2}}

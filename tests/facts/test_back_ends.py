@@ -12,7 +12,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decide"))
 from plans import book, spec_of
 
-from generator.compare.view import level, moves
+from generator.compare.model import level, moves
 from generator.decide.decision import decide
 from generator.errors import InputError
 from generator.facts.engine import back_ends_of

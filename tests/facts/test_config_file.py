@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from generator.errors import InputError
-from generator.facts.config_file import QUANT_FILE, read_config
+from generator.facts.model import QUANT_FILE, read_config
 from generator.readers.document import read_json
 
 CONFIG = '{"model_type": "nemotron_h", "time_step_limit": [0.0, Infinity], "low": -Infinity, "odd": NaN}'

@@ -12,8 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decide"))
 from plans import book, spec_of
 
 from generator.errors import InputError
-from generator.facts.gpu import Gpu, resolve_gpu
-from generator.facts.gpu_names import sizes_of
+from generator.facts.gpu import Gpu, resolve_gpu, sizes_of
 
 
 def gpu(hardware: dict[str, Any], rules: str = "default") -> Gpu:

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "decide"))
 from plans import book, spec_of
 
 from generator.errors import InputError
-from generator.facts.hubs import names_on
+from generator.facts.engine import names_on
 from generator.facts.model import resolve_model
 from generator.facts.model_names import understood, unknown_model
 from generator.spec.deployment import DeploymentSpec

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from generator.facts.engine import resolve_engine
+from generator.facts.engine import needs_code, resolve_engine, standing
 from generator.facts.model import Model, resolve_model
-from generator.facts.registry import needs_code, standing
 from generator.quantity import version_key
 from generator.readers.document import Document
 from generator.rulebook.book import RuleBook, load

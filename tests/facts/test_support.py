@@ -15,7 +15,7 @@ from plans import book
 
 from generator.facts.engine import resolve_engine, support_of
 from generator.rulebook.book import RuleBook, load
-from generator.rulebook.matrix import cell_of, word_of
+from generator.rulebook.table import cell_of, word_of
 
 ROOT = Path(__file__).resolve().parents[2]
 LETTERS = {"y": "yes", "d": "degraded", "p": "plugin", "u": "unknown", "n": "no"}

@@ -13,6 +13,8 @@
 # Environment       GEN_DEPLOY_CACHE   where it is kept; default ${XDG_CACHE_HOME:-~/.cache}/gen-deploy
 set -euo pipefail
 exec 3>&1 1>&2
+# shellcheck source=tests/hostile/suite.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/suite.sh"
 
 readonly suite=trixie package=docker-compose
 readonly inside=usr/libexec/docker/cli-plugins/docker-compose
@@ -51,19 +53,9 @@ exec 9>"$root/lock"
 flock 9
 if works "$program"; then answer "$program"; fi
 
-# The mirror that this machine's own sources name, with another suite, and lists of its own: nothing of the machine is changed.
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/\?$' || true)
-[[ -n $mirror ]] || die "the sources of apt name no mirror of Debian"
-keys=/usr/share/keyrings/debian-archive-keyring.gpg
-[[ -r $keys ]] || die "there is no $keys"
 work=$(mktemp -d "$root/work.XXXXXX")
 trap 'rm -rf -- "$work"' EXIT
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/state"
-printf 'deb [signed-by=%s] %s %s main\n' "$keys" "$mirror" "$suite" >"$work/sources.list"
-printf '%s\n' "Dir::Etc::sourcelist \"$work/sources.list\";" 'Dir::Etc::sourceparts "-";' "Dir::State::lists \"$work/lists\";" \
-  "Dir::Cache \"$work/cache\";" 'Acquire::Languages "none";' 'APT::Sandbox::User "";' >"$work/apt.conf"
-export APT_CONFIG=$work/apt.conf
-apt-get --quiet --quiet update
+use_suite "$work" "$suite"
 (cd "$work" && apt-get --quiet --quiet download "$package")
 dpkg-deb --extract "$work/$package"_*.deb "$work/entry"
 works "$work/entry/$inside" || die "what was fetched does not run"

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from generator.decide.decision import decide
 from generator.errors import InputError, Place
-from generator.hub.lock import Lock, LockedFile, Repository, Weights, read_lock, text_of
-from generator.hub.tensors import bytes_of, folded, gguf_folded, gguf_unfolded
+from generator.hub.lock import Lock, LockedFile, Repository, Weights, bytes_of, folded, gguf_folded, gguf_unfolded, read_lock, text_of
 from generator.readers.gguf_header import GgufArray, GgufHeader, GgufTensor
 from generator.readers.resources import shipped
 from generator.readers.safetensors_header import DTYPE_BITS, SafetensorsTensor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ sys.path[:0] = [str(ROOT / "tests" / "engines" / "llama_cpp")]
 from binaries import folder  # noqa: E402
 from server import Server, ServerError, free_port  # noqa: E402
 
-pytestmark = pytest.mark.llama_cpp
+pytestmark = [pytest.mark.llama_cpp, pytest.mark.skipif(shutil.which("bash") is None, reason="serve.sh needs bash")]
 SPEC = """model: acme/tiny
 hardware: {{gpu: cpu, memory_gib: 8}}
 workload: {{concurrency: 1, input_tokens: 100, output_tokens: 50, max_context: 512}}

@@ -20,8 +20,7 @@ from repositories import sharded
 
 from generator.architecture.config import from_config
 from generator.architecture.shape import ModelArchitecture
-from generator.hub.lock import Lock, read_lock
-from generator.hub.tensors import bytes_of
+from generator.hub.lock import Lock, bytes_of, read_lock
 from generator.rulebook.book import load
 from generator.sizing.weights import checkpoint_bytes
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.rulebook.lint.cells import OTHER, Box, Space
+from generator.rulebook.lint.tables import OTHER, Box, Space
 from generator.rulebook.sections import Name, Threshold
 from generator.rulebook.table import cell_test
 

@@ -6,7 +6,7 @@ import pytest
 
 from generator.quantity import version_key
 from generator.readers.document import Document
-from generator.rulebook.lint.facts import Entry, meet, range_findings
+from generator.rulebook.lint.findings import Entry, meet, range_findings
 
 KNOWN = {version_key(version) for version in ("1.0", "1.2", "1.10", "2.0")}
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from generator.rulebook.lint.layers import words_read
+from generator.rulebook.lint.findings import words_read
 from generator.rulebook.rulesets import find, gather
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -34,6 +34,7 @@ SRUN = """#!/bin/bash
 while [[ $1 == --* ]]; do shift; done
 for ((node = 0; node < SLURM_NODES; node++)); do SLURM_NODEID=$node "$@" || exit; done
 """
+SLEEP = "#!/bin/bash\nexec /bin/sleep 0.02\n"  # a script that looks again every two seconds need not be waited for
 SCONTROL = "#!/bin/bash\nprintf 'localhost\\nother\\n'\n"
 
 
@@ -52,7 +53,7 @@ def run(script: Path, work: Path, nodes: int = 1, creates: bool = False) -> list
     if not stubs.is_dir():
         stubs.mkdir(parents=True)
         programs = dict.fromkeys(("vllm", "python3", "trtllm-serve", "trtllm-llmapi-launch"), STUB)
-        for name, text in {**programs, "docker": DOCKER, "srun": SRUN, "scontrol": SCONTROL}.items():
+        for name, text in {**programs, "docker": DOCKER, "srun": SRUN, "scontrol": SCONTROL, "sleep": SLEEP}.items():
             (stubs / name).write_text(text)
             (stubs / name).chmod(0o755)
     for old in work.glob("out.*"):

@@ -367,6 +367,24 @@ def test_systemd_reads_the_unit(engine: str, tmp_path: Path) -> None:
     assert not ours, ours
 
 
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not here; .ci/platforms has it")
+@pytest.mark.parametrize("engine", engines())
+def test_shellcheck_reads_the_scripts(engine: str, tmp_path: Path) -> None:
+    one = candidate(engine)
+    found = 0
+    for target in ("docker", "slurm", "script"):
+        if target == "slurm" and engine not in ("vllm", "sglang", "tensorrt-llm"):
+            continue
+        for file in artifacts(plan(one, deploy={"targets": [target], "env": {"A": "$B `id` ' \""}}), [one], book()):
+            if file.path.endswith((".sh", ".sbatch")):
+                path = tmp_path / f"{target}-{Path(file.path).name}"
+                path.write_text(file.text)
+                done = subprocess.run(["shellcheck", "--shell=bash", "--severity=warning", str(path)], capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stdout
+                found += 1
+    assert found >= 4
+
+
 QUADLET = Path(os.environ.get("QUADLET_BIN") or "/usr/libexec/podman/quadlet")
 
 
@@ -391,17 +409,22 @@ def test_podman_reads_generated_words(tmp_path: Path) -> None:
         assert name in read
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not here; .ci/platforms has it")
-def test_kubectl_reads_the_manifests(tmp_path: Path) -> None:
+KUBECTLS = (os.environ.get("KUBECTL_BINS") or shutil.which("kubectl") or "").split(":")
+"""Programs of several versions; .ci/platforms names two."""
+
+
+@pytest.mark.skipif(not KUBECTLS[0], reason="kubectl is not here; .ci/platforms has it")
+@pytest.mark.parametrize("kubectl", KUBECTLS)
+def test_kubectl_reads_the_manifests(kubectl: str, tmp_path: Path) -> None:
     """Its typed decoder keeps every field, and kustomize finds every file."""
     one = candidate("vllm")
     launch = launch_of(plan(one, deploy={"env": {"N": "1e3", "D": "$(A) $$"}}), one, book(), "../../..")
     _, files = written(launch, tmp_path, "kubernetes")
     folder = tmp_path / "vllm/kubernetes"
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    done = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True)
     assert done.stdout.count("kind: ") >= 6
     kept = subprocess.run(
-        ["kubectl", "set", "env", "--local", "-f", str(folder / "deployment.yaml"), "Z=1", "-o", "yaml"], capture_output=True, text=True, check=True
+        [kubectl, "set", "env", "--local", "-f", str(folder / "deployment.yaml"), "Z=1", "-o", "yaml"], capture_output=True, text=True, check=True
     )
     (read,) = readers.documents(kept.stdout)
     (meant_,) = readers.documents(files["kubernetes/deployment.yaml"])

@@ -15,12 +15,21 @@ from render_plans import candidate, engines, plan
 from generator.plan import Candidate
 from generator.render.files import artifacts
 from generator.rulebook.book import RuleBook, load
-from generator.verify.files import check_text
+from generator.verify.files import NOBODY, check_text
+from generator.verify.folder import check_paths
 
 
 @pytest.fixture(scope="module")
 def rules() -> RuleBook:
     return load("default")
+
+
+def codes(name: str, text: str, rules: RuleBook, folder: Path) -> list[str]:
+    """The codes of what is found in a file and around its servers."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return [finding.code for finding in check_paths([path], rules, NOBODY)[0].findings]
 
 
 def files_of(engine: str, rules: RuleBook) -> dict[str, str]:
@@ -81,11 +90,11 @@ OBJECTS = [
 
 
 @pytest.mark.parametrize(("name", "right", "wrong", "code"), OBJECTS)
-def test_what_no_schema_sees_is_found(name: str, right: str, wrong: str, code: str | None, rules: RuleBook) -> None:
+def test_what_no_schema_sees_is_found(name: str, right: str, wrong: str, code: str | None, rules: RuleBook, tmp_path: Path) -> None:
     text = files_of("vllm", rules)[name]
     if code is not None:
         assert right in text, name
-    found = [finding.code for finding in check_text(name, text.replace(right, wrong, 1), rules).findings]
+    found = codes(name, text.replace(right, wrong, 1), rules, tmp_path)
     assert found == [] if code is None else code in found
 
 
@@ -93,16 +102,17 @@ HPA = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{na
 
 
 @pytest.mark.parametrize(("least", "most", "wrong"), [(3, 2, True), (2, 2, False), ("x", 2, False), (1, "null", False)])
-def test_bounds_that_cross_are_found(least: object, most: object, wrong: bool, rules: RuleBook) -> None:
-    found = [finding.code for finding in check_text("hpa.yaml", HPA.format(least, most), rules).findings]
+def test_bounds_that_cross_are_found(least: object, most: object, wrong: bool, rules: RuleBook, tmp_path: Path) -> None:
+    found = codes("hpa.yaml", HPA.format(least, most), rules, tmp_path)
     assert found == (["replicas-cross"] if wrong else [])
 
 
 STRANGE = ["ports: 1", "ports: [1]", "startupProbe: 3", "startupProbe: {httpGet: [x]}", "startupProbe: {httpGet: {port: null}}", "resources: []",
-           "resources: {limits: 1}"]  # fmt: skip
+           "resources: {limits: 1}", "resources: {limits: {nvidia.com/gpu: [1]}}", "startupProbe: {periodSeconds: x}", "securityContext: []",
+           "volumeMounts: {a: 1}", f"command: [vllm, serve, {'m' * 5000}, --config, {'c' * 5000}]\n      startupProbe: {{periodSeconds: 1}}"]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", STRANGE)
-def test_objects_of_another_form_do_no_harm(line: str, rules: RuleBook) -> None:
+def test_objects_of_another_form_do_no_harm(line: str, rules: RuleBook, tmp_path: Path) -> None:
     text = f"apiVersion: v1\nkind: Pod\nspec:\n  containers:\n    - image: vllm/vllm-openai:v0.33.0\n      args: [m]\n      {line}\n"
-    check_text("pod.yaml", text, rules)
+    codes("pod.yaml", text, rules, tmp_path)

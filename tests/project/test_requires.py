@@ -11,7 +11,7 @@ import pytest
 from generator import __version__
 from generator.cli.main import main
 from generator.readers.document import parse_yaml
-from generator.spec.requires import problems
+from generator.spec.project import requires_problems
 
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware: {gpu: L4-24GB}\n"
 VERSIONS = {
@@ -29,7 +29,7 @@ VERSIONS = {
 
 @pytest.mark.parametrize(("written", "version", "holds"), [(w, v, h) for w, known in VERSIONS.items() for v, h in known.items()])
 def test_versions(written: str, version: str, holds: bool) -> None:
-    found = problems(parse_yaml(f"requires: '{written}'\n", "gen-deploy.yaml"), version)
+    found = requires_problems(parse_yaml(f"requires: '{written}'\n", "gen-deploy.yaml"), version)
     assert [problem.code for problem in found] == ([] if holds else ["requires"])
 
 

@@ -23,7 +23,7 @@ from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
 from generator.readers.document import parse_yaml
 from generator.render.files import artifacts
 from generator.render.markdown import cell, code, md, quiet
-from generator.render.plan_file import kept
+from generator.render.plan_json import kept
 from generator.render.plan_md import bar
 from generator.render.seal import sealed_itself
 from generator.render.words import comment

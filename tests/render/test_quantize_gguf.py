@@ -9,6 +9,7 @@ import stat
 import subprocess
 import time
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -203,7 +204,7 @@ def test_texts_of_the_spec(site: Site) -> None:
     assert words[5:] == [
         "--output-file", "./imatrix.part.gguf", "--output-format", "gguf", "--no-ppl", "--gpu-layers", "0", "--chunks", "8", "--ctx-size", "512",
     ]  # fmt: skip
-    assert site.calls[3][1:3] == ["--imatrix", "imatrix.gguf"]
+    assert site.calls[3][1:3] == ["--imatrix", f"imatrix-{sha256(b'words').hexdigest()[:12]}.gguf"]
 
 
 def test_chats_become_text(site: Site) -> None:

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from generator.errors import InputError
-from generator.facts.gpu import resolve_gpu
-from generator.facts.gpu_names import card_of, key_of, served_elsewhere, sizes_of
+from generator.facts.gpu import card_of, key_of, resolve_gpu, served_elsewhere, sizes_of
 from generator.readers.document import read_yaml
 from generator.rulebook.book import load
 from generator.spec.deployment import read_spec

@@ -16,7 +16,7 @@ from generator.facts.engine import kv_support_of, resolve_engine, support_of
 from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook, load
 from generator.spec.deployment import from_document
-from generator.throughput.model import hardware_shape
+from generator.throughput.shapes import hardware_shape
 
 if TYPE_CHECKING:
     from generator.rulebook.sections import Gpu

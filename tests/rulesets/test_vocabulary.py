@@ -12,9 +12,8 @@ from generator.decide.consider import pairs
 from generator.decide.context import Context, resolve
 from generator.decide.decision import decide
 from generator.decide.names import pair_names, spec_names
-from generator.decide.parallel import layout_names, units_of
 from generator.decide.performance import NO_NAMES
-from generator.decide.sized import NO_JOB, target_names
+from generator.decide.sized import NO_JOB, layout_names, target_names, units_of
 from generator.readers.document import parse_yaml
 from generator.rulebook.book import RuleBook, load
 from generator.rulebook.rulesets import gather

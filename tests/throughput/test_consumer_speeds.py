@@ -12,8 +12,7 @@ from benchmarks.throughput_accuracy.predict import predictions, prepare
 from benchmarks.throughput_accuracy.score import table
 from generator.decide.context import numbers_of
 from generator.rulebook.book import load
-from generator.throughput.bands import Bands
-from generator.throughput.estimate import Calibration
+from generator.throughput.estimate import Bands, Calibration
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "throughput"
 BARS = {  # file, class: rows, median error, share in the band

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from test_monotone import EXAMPLES, calibration, candidates, loads, no_less, speed
 
 from generator.engines import ENGINES
-from generator.throughput.estimate import Setting
-from generator.throughput.serving import Served, served
+from generator.throughput.estimate import Served, Setting, served
 from generator.throughput.shapes import Demand, Split
 from generator.throughput.steps import Step
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from generator.throughput.serving import served
+from generator.throughput.estimate import served
 from generator.throughput.shapes import Demand, Split
 from generator.throughput.steps import Step
 

@@ -12,8 +12,7 @@ from benchmarks.throughput_accuracy.rows import tensor_of
 from benchmarks.throughput_accuracy.score import table
 from generator.decide.context import numbers_of
 from generator.rulebook.book import load
-from generator.throughput.bands import Bands
-from generator.throughput.estimate import Calibration
+from generator.throughput.estimate import Bands, Calibration
 
 FILE = Path(__file__).resolve().parents[1] / "data" / "throughput" / "measured.csv"
 BARS = {

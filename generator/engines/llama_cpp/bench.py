@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from generator.engines.benchmark import BenchLoad, Benchmark, Result, Word, figure_of
+from generator.engines.room import BenchLoad, Benchmark, Result, Word, figure_of
 from generator.errors import Place, fail
 
 

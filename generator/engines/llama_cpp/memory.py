@@ -6,13 +6,110 @@ all (`--kv-unified`), and a mask over all of its cells."""
 
 from __future__ import annotations
 
-from generator.architecture.shape import ModelArchitecture
-from generator.engines.llama_cpp.graph import layer_width
-from generator.quantity import GIB, MIB, ceil_to
+from math import ceil
+
+from generator.architecture.shape import Matrix, ModelArchitecture
+from generator.quantity import GIB, MIB, by_identity, ceil_to
 from generator.record import dataclass
+from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers
 from generator.sizing.forward import FLOAT, HALF
 from generator.sizing.term import largest, part, smallest, whole
+
+
+@by_identity(1, 512)
+def layer_width(architecture: ModelArchitecture, cpu: bool, ffn_copies: int, hidden_copies: int) -> int:
+    """The fp32 values per token that the widest layer keeps alive at once, by the table of docs/memory.md.
+
+    Counted from the graphs and checked against the real allocator on headers of published shapes, with a vocabulary so small that the logits
+    do not matter (`tests/engines/llama_cpp/test_real_sizes.py`)."""
+    text = {m.name: m for m in architecture.matrices if m.role not in ("vision", "mtp")}
+    hidden = architecture.hidden_size
+    latent = architecture.mla and ("attn_kv_b" in text or "attn_k_b" in text)
+    query = architecture.attention_heads * architecture.head_dim if cpu and not latent else hidden
+    rest = (hidden_copies - 1) * hidden + max(query, hidden)
+    widths = [_dense(architecture, text, ffn_copies) + rest]
+    if _fused(text):
+        widths[0] -= hidden
+    if architecture.experts:
+        used = architecture.experts_per_token
+        active = used * architecture.moe_intermediate_size
+        widths = [ffn_copies * active + rest]
+        queries = architecture.attention_heads * _latent_dim(architecture) + hidden if latent else query
+        widths.append(2 * used * hidden + active + queries + hidden)
+    if latent:
+        widths.append(_latent(architecture, text) + hidden_copies * hidden)
+    if "ssm_in" in text and "ssm_out" in text:
+        inner = text["ssm_out"].columns
+        convolved = text["ssm_conv1d"].rows if "ssm_conv1d" in text else inner
+        widths.append(text["ssm_in"].rows + 2 * convolved + 2 * inner + 2 * hidden)
+    return max(widths)
+
+
+def _dense(architecture: ModelArchitecture, text: dict[str, Matrix], copies: int) -> int:
+    """The feed-forward part of a dense layer; without a gate there is one copy fewer."""
+    gated = not text or "ffn_up" not in text or "ffn_gate" in text or _fused(text)
+    return (copies if gated else copies - 1) * architecture.intermediate_size
+
+
+def _fused(text: dict[str, Matrix]) -> bool:
+    up, down = text.get("ffn_up"), text.get("ffn_down")
+    return up is not None and down is not None and "ffn_gate" not in text and up.rows == 2 * down.columns
+
+
+def _latent_dim(architecture: ModelArchitecture) -> int:
+    return max((c.latent_dim for c in architecture.caches if c.kind == "latent"), default=0)
+
+
+def _latent(architecture: ModelArchitecture, text: dict[str, Matrix]) -> int:
+    """MLA: queries with the absorbed key projection, what attention returns, the queries before, and the values."""
+    heads = max(1, architecture.attention_heads)
+    query = next((text[name].rows // heads for name in ("attn_q_b", "attn_q") if name in text), 0)
+    rank = text["attn_kv_b"].columns if "attn_kv_b" in text else text["attn_k_b"].rows
+    value = text["attn_output"].columns // heads if "attn_output" in text else 0
+    return heads * (_latent_dim(architecture) + rank + query + value)
+
+
+CELL_PADDING = 256
+"""Cells are padded to a multiple of this."""
+
+
+class SlotCache(CacheCost):
+    """A cache for each slot, as `--parallel N` has it: cells for its context; sliding layers keep a window and a micro-batch. The layers are
+    spread over the GPUs (source `llama-cpp-measured`)."""
+
+    __slots__ = ()
+
+    def bytes_for(self, tokens_per_sequence: int, sequences: int) -> int:
+        """Bytes of the caches of so many slots."""
+        return ceil(self._cells(tokens_per_sequence, 1) * sequences) + self.state_bytes * sequences
+
+    def tokens_in(self, pool_bytes: int, max_model_len: int) -> int:
+        """Tokens that a pool holds: whole slots times their length."""
+        if pool_bytes <= 0 or max_model_len <= 0:
+            return 0
+        one = self.bytes_for(max_model_len, 1)
+        return int(pool_bytes / one * max_model_len) if one else 0
+
+    def _cells(self, tokens: int, sharing: int) -> float:
+        """Bytes of one cache that so many slots share."""
+        cells = ceil_to(tokens * sharing, CELL_PADDING)
+        size = cells * self.full_per_token
+        for kept in self.sliding:
+            wanted = smallest(cells, kept.window * sharing + smallest(cells, self.batched_tokens))
+            size += ceil_to(wanted, CELL_PADDING) * kept.layers * kept.per_token
+        return size
+
+
+class UnifiedCache(SlotCache):
+    """One cache for all slots."""
+
+    __slots__ = ()
+
+    def bytes_for(self, tokens_per_sequence: int, sequences: int) -> int:
+        """Bytes of the cache that so many slots share."""
+        return ceil(self._cells(tokens_per_sequence, sequences)) + self.state_bytes * sequences
+
 
 _INPUTS = 2 * 4 + 4 + 2 * 2 * 8
 """Bytes of a token's inputs: its number, its position, whether it is an output, its cells in two caches of K and V."""

@@ -9,13 +9,41 @@ Until 0.5.16 the fp32 scales that MXFP4 experts are loaded with stay beside the 
 
 from __future__ import annotations
 
-from math import floor
+from math import ceil, floor
 
 from generator.architecture.shape import ModelArchitecture
 from generator.quantity import GIB, MIB, ceil_div
+from generator.sizing.cache import CacheCost
 from generator.sizing.footprint import Device, Fixed, Layout, Load, Numbers, free_share
 from generator.sizing.forward import forward_bytes, moe_workspace
 from generator.sizing.term import largest, part, smallest, whole
+
+
+class PooledCache(CacheCost):
+    """One pool for full and one for sliding layers, in a fixed ratio of tokens, and one for states, in a fixed ratio of bytes (source
+    `sglang-kv-cache-configurator`). `sliding_tokens` is the size of the sliding one per token of the full one, `state_ratio` the
+    bytes for states per byte for keys and values."""
+
+    __slots__ = ()
+
+    @property
+    def _pooled_per_token(self) -> float:
+        """Bytes per token of the pools for keys and values."""
+        return self.full_per_token + (self.sliding_tokens if self.full else 1.0) * self.sliding_per_token
+
+    def bytes_for(self, tokens_per_sequence: int, sequences: int) -> int:
+        """Bytes that `sequences` of `tokens_per_sequence` need in the pools."""
+        keys = ceil(tokens_per_sequence * sequences * self._pooled_per_token)
+        states = self.state_bytes * sequences
+        return keys + max(states, ceil(keys * self.state_ratio)) if states and keys else keys + states
+
+    def tokens_in(self, pool_bytes: int, max_model_len: int) -> int:
+        """Tokens that the pools hold."""
+        if pool_bytes <= 0 or max_model_len <= 0 or not (self.sliding or self.state_layers):
+            return super().tokens_in(pool_bytes, max_model_len)
+        pool = pool_bytes / (1 + self.state_ratio) if self.state_layers else pool_bytes
+        return int(pool / self._pooled_per_token) if self._pooled_per_token else 0
+
 
 _WEIGHT_ONLY_MXFP4 = (9, 12)
 """Major compute capabilities on which SGLang runs MXFP4 experts of such a checkpoint through Marlin."""

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the real llama.cpp programs that the tests start: llama-server,
-# llama-quantize, llama-imatrix and llama-fit-params. Prints the directory that
+# llama-quantize, llama-imatrix, llama-fit-params and llama-perplexity. Prints the directory that
 # holds them on stdout, and nothing else there; every message goes to stderr.
 # Beside it lies convert/, the converter of the same commit with its modules.
 #
@@ -48,7 +48,7 @@ readonly sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 # --version says the same as an upstream build of this commit.
 readonly commit=0c1e57098
 readonly number=11312
-readonly programs=(llama-server llama-quantize llama-imatrix llama-fit-params)
+readonly programs=(llama-server llama-quantize llama-imatrix llama-fit-params llama-perplexity)
 readonly converter=(convert_hf_to_gguf.py conversion gguf-py)
 readonly tools=(cmake==3.31.10 ninja==1.13.0)
 readonly options=(

@@ -7,6 +7,7 @@ converter of the same commit.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -135,7 +136,53 @@ def test_the_result_is_what_was_planned(name: str, job: str, programs: Path, six
     assert generated.plan["quantize"]["output_size_gib"] == round(size / 2**30, 3)
     assert bits == pytest.approx(generated.plan["quantize"]["bits_per_weight"], abs=0.001)
     if imatrix:
-        assert (made.parent / "imatrix.gguf").is_file()
+        assert len(list(made.parent.glob("imatrix-*.gguf"))) == 1
+
+
+@pytest.fixture(scope="module")
+def proving(programs: Path) -> Path:
+    if not (programs / "llama-perplexity").is_file():
+        pytest.skip("this build has no llama-perplexity: run tests/engines/llama_cpp/build.sh again")
+    return programs
+
+
+def test_what_was_lost_is_measured_and_a_broken_result_is_kept_apart(proving: Path, sixteen: dict[str, Path], tmp_path: Path) -> None:
+    """The second quantiser writes the right tensors of another model: types and bytes are as planned, the weights are garbage."""
+    generated = planned(proving, tmp_path, sixteen["llama"], "gguf-q8_0", {})
+    report, weights = generated.folder / "quantize" / "job-report.json", generated.folder / "quantize" / "weights"
+    done = make(generated, tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(report.read_text())
+    assert found["verdict"] == "accepted" and 0 <= found["kl"] < found["kl_bound"] == 0.01
+    assert found["agreement_percent"] > 90 and found["perplexity_result"] == pytest.approx(found["perplexity_source"], rel=0.01)
+    write_tiny_gguf(tmp_path / "other.gguf", DEEP["llama"], seed=7)
+    broken, real = tmp_path / "broken", proving / "llama-quantize"
+    broken.mkdir()
+    (broken / "llama-quantize").write_text(
+        f'#!/bin/bash\n[[ $1 != --dry-run ]] || exec "{real}" "$@"\nexec "{real}" "{tmp_path}/other.gguf" "${{@: -2}}"\n'
+    )
+    (broken / "llama-quantize").chmod(0o755)
+    done = make(generated, tmp_path, "--force", path=f"{broken}:{proving}:{os.environ['PATH']}")
+    assert done.returncode == 4 and "kept apart" in done.stderr, done.stderr[-2000:]
+    assert json.loads(report.read_text())["verdict"] == "rejected"
+    assert (weights.parent / "weights.rejected" / "model-Q8_0.gguf").is_file()
+    assert not list(weights.glob("*.part.*"))
+
+
+def test_a_matrix_of_other_texts_is_made_again(observed: Path, sixteen: dict[str, Path], tmp_path: Path) -> None:
+    generated = planned(observed, tmp_path, sixteen["llama"], *JOBS["iq4_xs-imatrix"])
+    texts, weights = tmp_path / "site" / "texts.txt", generated.folder / "quantize" / "weights"
+    texts.write_text(TEXT)
+    assert make(generated, tmp_path).returncode == 0
+    (first,) = weights.glob("imatrix-*.gguf")
+    assert "the result exists already" in make(generated, tmp_path).stderr
+    again = make(generated, tmp_path, "--force")
+    assert again.returncode == 0 and "computing the importance matrix" not in again.stderr
+    texts.write_text(TEXT.replace("lazy", "idle"))
+    again = make(generated, tmp_path)
+    assert again.returncode == 0 and "computing the importance matrix" in again.stderr
+    (second,) = weights.glob("imatrix-*.gguf")
+    assert second.name != first.name
 
 
 @pytest.mark.parametrize("job", ["q4_k_m", "parts"])

@@ -25,7 +25,7 @@ root=$folder/root
 for deb in *.deb; do dpkg-deb -x "$deb" "$root"; done
 ln -sf "python3.$minor" "$root/usr/bin/python3"
 mkdir -p "$root"/{tmp,root,proc,sys,dev,etc,usr/local/bin}
-busybox=$(find "$root" -name busybox -type f | head -1)
+busybox=$(find "$root" -path "*/bin/busybox" -type f | head -1)
 mkdir -p "$root/bin"
 for name in sh sleep cat; do ln -sf "${busybox#"$root"}" "$root/bin/$name"; done
 printf 'root:x:0:0:root:/root:/bin/sh\n' >"$root/etc/passwd"

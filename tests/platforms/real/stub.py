@@ -1,5 +1,8 @@
 #!/usr/bin/python3
-"""A stand-in for an engine: prints what it was started with, waits as long as /stub-wait says, then answers.
+"""A stand-in for an engine: prints what it was started with, waits as long as it is told, then answers.
+
+The wait, seconds, is told by /stub-wait, by `stub-wait` in the folder of HF_HOME, or by STUB_WAIT. Where `stub-clock` lies in that folder,
+the seconds that it says are the time, so that a test moves it on.
 
 It runs inside the image that `image.sh` makes and under Slurm, so it needs nothing but Python's standard library. One JSON line
 on stdout says its argv and the environment that a plan decides; the port is that of `--port`, or of `--host` with `PORT` or Ollama's host."""
@@ -8,20 +11,33 @@ import contextlib
 import json
 import os
 import re
+import signal
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-STARTED = time.monotonic()
+BESIDE = Path(os.environ.get("HF_HOME", "/nowhere"))
 TOLD = ("HF_HOME", "NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "SLURM_PROCID", "LWS_WORKER_INDEX", "LWS_LEADER_ADDRESS", "LWS_GROUP_SIZE")
 
 
-def wait_seconds() -> float:
+def told(path: Path, otherwise: float) -> float:
     try:
-        return float(Path("/stub-wait").read_text())
+        return float(path.read_text())
     except OSError:
-        return float(os.environ.get("STUB_WAIT", "0"))
+        return otherwise
+
+
+def now() -> float:
+    return told(BESIDE / "stub-clock", time.monotonic())
+
+
+STARTED = now()
+
+
+def loading() -> bool:
+    wait = told(Path("/stub-wait"), told(BESIDE / "stub-wait", float(os.environ.get("STUB_WAIT", "0"))))
+    return now() - STARTED < wait
 
 
 def port() -> int:
@@ -43,7 +59,7 @@ class Answers(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def do_GET(self) -> None:
-        if time.monotonic() - STARTED < wait_seconds():
+        if loading():
             self.say(503, {"status": "loading"})
         else:
             self.say(200, {"status": "ok", "data": [{"id": "stub"}]})
@@ -59,6 +75,7 @@ class Answers(BaseHTTPRequestHandler):
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # the first process of a container has no default for it
     print("stub: " + json.dumps({"argv": sys.argv, "env": {name: os.environ[name] for name in TOLD if name in os.environ}}), flush=True)
     rank = sys.argv[sys.argv.index("--node-rank") + 1] if "--node-rank" in sys.argv else "0"
     if rank != "0":  # only the head serves

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from platform_stage import docker, generated, image_tar, planned, run, stub_line
+from platform_stage import Docker, behind_program, docker, generated, image_tar, own_entry, planned, run, stub_line
 
 SPECS = [
     {"name": "vllm-pair", "model": "Qwen/Qwen3-32B", "hardware": {"gpu": "A100-80GB", "gpus_per_node": 2}, "pin": {"engine": "vllm", "tensor_parallel": 2}},
@@ -24,31 +24,24 @@ SPECS = [
 ]  # fmt: skip
 
 
-OWN_ENTRY = {"ghcr.io/ggml-org/llama.cpp": "/app/llama-server"}
-"""The entry point of images that are started with their own."""
-
-
-def import_image(docker: dict[str, str], tar: Path, image: str) -> None:
-    known = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", env=docker).split()
+def import_image(docker: Docker, tar: Path, image: str) -> None:
+    known = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", env=docker.env).split()
     if image not in known:
-        entry = OWN_ENTRY.get(image.split(":")[0])
-        change = ["--change", f'ENTRYPOINT ["{entry}"]'] if entry else []
-        run("docker", "import", *change, str(tar), image, env=docker)
+        run("docker", "import", *own_entry(image), str(tar), image, env=docker.env)
 
 
 def same_argv(told: object, launch_file: Path) -> None:
     """The words behind the program are those of the Compose file, as the plan means them: `python3 -m PACKAGE` is one word to the stub."""
     (service,) = yaml.safe_load(launch_file.read_text(encoding="utf-8"))["services"].values()
     words = [word.replace("$$", "$") for word in (*service.get("entrypoint", ()), *service.get("command", ()))]
-    program = 3 if words[1:2] == ["-m"] else 1 if "entrypoint" in service else 0
     assert isinstance(told, list)
-    assert told[1:] == words[program:]
+    assert told[1:] == behind_program(words, "entrypoint" in service)
 
 
-def settled(docker: dict[str, str], name: str, wanted: str, seconds: float) -> None:
+def settled(docker: Docker, name: str, wanted: str, seconds: float) -> None:
     end = time.monotonic() + seconds
     while True:
-        state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", name, env=docker))
+        state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", name, env=docker.env))
         if (state.get("Health") or {}).get("Status") == wanted:
             return
         assert state["Running"] and time.monotonic() < end, json.dumps(state)[-2000:]
@@ -56,11 +49,11 @@ def settled(docker: dict[str, str], name: str, wanted: str, seconds: float) -> N
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: str(spec["name"]))
-def test_compose(docker: dict[str, str], image_tar: Path, tmp_path: Path, spec: dict[str, object]) -> None:
+def test_compose(docker: Docker, image_tar: Path, tmp_path: Path, spec: dict[str, object]) -> None:
     place = generated(tmp_path, spec)
     (engine,) = [child for child in place.iterdir() if (child / "compose.yaml").is_file()]
     compose = os.environ.get("COMPOSE_BIN") or run("bash", "tests/hostile/compose.sh").strip()
-    env = {**docker, "HF_TOKEN": "a-secret", "HTTP_PROXY": "http://127.0.0.1:9"}
+    env = {**docker.env, "HF_TOKEN": "a-secret", "HTTP_PROXY": "http://127.0.0.1:9"}
     config = json.loads(run(compose, "config", "--format", "json", env=env, cwd=engine))
     (service,) = config["services"].values()
     import_image(docker, image_tar, service["image"])
@@ -68,7 +61,7 @@ def test_compose(docker: dict[str, str], image_tar: Path, tmp_path: Path, spec: 
         run(compose, "up", "-d", env=env, cwd=engine, timeout=300)
         (name,) = run(compose, "ps", "-q", env=env, cwd=engine).split()
         settled(docker, name, "healthy", 90)
-        told = stub_line(run("docker", "logs", name, env=docker))
+        told = stub_line(run("docker", "logs", name, env=docker.env))
         same_argv(told["argv"], engine / "compose.yaml")
         devices = (spec["hardware"] if isinstance(spec["hardware"], dict) else {}).get("devices")
         gpus = planned(place)["choice"]
@@ -76,27 +69,27 @@ def test_compose(docker: dict[str, str], image_tar: Path, tmp_path: Path, spec: 
         count = gpus["tensor_parallel"] * gpus["pipeline_parallel"] * gpus["replicas"]
         visible = told["env"]["NVIDIA_VISIBLE_DEVICES"] if isinstance(told["env"], dict) else ""
         assert visible == (",".join(map(str, devices)) if devices else ",".join(map(str, range(count))))
-        assert "stub answers" in run("bash", str(place / "smoke.sh"), "--timeout", "30", env=env)
+        assert "stub answers" in docker.inside("bash", str(place / "smoke.sh"), "--timeout", "30", HTTP_PROXY=env["HTTP_PROXY"])
     finally:
         subprocess.run([compose, "down", "-v", "-t", "1"], env=env, cwd=engine, capture_output=True, timeout=120, check=False)
-    assert not run("docker", "ps", "-aq", env=docker).split()
-    assert not run("docker", "volume", "ls", "-q", env=docker).split()
+    assert not run("docker", "ps", "-aq", env=docker.env).split()
+    assert not run("docker", "volume", "ls", "-q", env=docker.env).split()
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: str(spec["name"]))
-def test_docker_run(docker: dict[str, str], image_tar: Path, tmp_path: Path, spec: dict[str, object]) -> None:
+def test_docker_run(docker: Docker, image_tar: Path, tmp_path: Path, spec: dict[str, object]) -> None:
     place = generated(tmp_path, spec, "--target", "docker", "--target", "compose")
     (script,) = place.glob("*/docker.sh")
     engine = script.parent
     compose = os.environ.get("COMPOSE_BIN") or run("bash", "tests/hostile/compose.sh").strip()
-    (service,) = json.loads(run(compose, "config", "--format", "json", env={**docker, "HF_TOKEN": "x"}, cwd=engine))["services"].values()
+    (service,) = json.loads(run(compose, "config", "--format", "json", env={**docker.env, "HF_TOKEN": "x"}, cwd=engine))["services"].values()
     import_image(docker, image_tar, service["image"])
-    started = subprocess.Popen(["bash", str(script)], env={**docker, "HF_TOKEN": "a-secret"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    started = subprocess.Popen(["bash", str(script)], env={**docker.env, "HF_TOKEN": "a-secret"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        assert "stub answers" in run("bash", str(place / "smoke.sh"), "--timeout", "60", env=docker)
-        told = stub_line(run("docker", "logs", str(spec["name"]), env=docker))
+        assert "stub answers" in docker.inside("bash", str(place / "smoke.sh"), "--timeout", "60")
+        told = stub_line(run("docker", "logs", str(spec["name"]), env=docker.env))
         same_argv(told["argv"], engine / "compose.yaml")
     finally:
-        subprocess.run(["docker", "rm", "-f", str(spec["name"])], env=docker, capture_output=True, check=False)
+        subprocess.run(["docker", "rm", "-f", str(spec["name"])], env=docker.env, capture_output=True, check=False)
         started.communicate(timeout=60)
-        subprocess.run(["docker", "volume", "prune", "-f"], env=docker, capture_output=True, check=False)
+        subprocess.run(["docker", "volume", "prune", "-f"], env=docker.env, capture_output=True, check=False)

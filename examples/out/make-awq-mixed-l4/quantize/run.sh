@@ -11,9 +11,9 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.69b872e24a55c036.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/job.yaml") == *69b872e24a55c036* ]] || mixed "job.yaml comes from another run than this script"
-[[ $(<"$here/recipe.yaml") == *69b872e24a55c036* ]] || mixed "recipe.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.69209c97f5fcc313.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/job.yaml") == *69209c97f5fcc313* ]] || mixed "job.yaml comes from another run than this script"
+[[ $(<"$here/recipe.yaml") == *69209c97f5fcc313* ]] || mixed "recipe.yaml comes from another run than this script"
 
 python="${PYTHON:-python3}"
 

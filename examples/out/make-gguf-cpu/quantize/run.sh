@@ -9,7 +9,7 @@
 #
 # LLAMA_CPP names a checkout of llama.cpp (https://github.com/ggml-org/llama.cpp, tag b11865), built in its build/; by default the programs
 # are taken from PATH. PYTHON selects the Python interpreter (default: python3).
-# A step is skipped if its result exists. Exits with 3 if the size of the result deviates from the plan.
+# A step is skipped if its result exists. Exits with 3 if the size of the result deviates from the plan, with 4 if it lost too much against its source.
 set -euo pipefail
 here="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
 # Mixed files of two runs of gen-deploy must not start.
@@ -17,7 +17,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.8f6d0ffb8d49729c.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.b2335424ac608dba.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 model="$here"/../../../models/my-tuned-14b
 made_of=./models/my-tuned-14b
@@ -69,7 +69,7 @@ rm -f -- ./*.part.gguf ./*.part.txt
 
 if [[ -f .made-of && $(cat .made-of) != "$made_of" ]]; then
   [[ -n $force ]] || die 1 "weights/ contains files of another model ($(cat .made-of)): delete it, or use --force"
-  rm -rf -- source source.part imatrix.gguf model-*.gguf .made-of .recipe
+  rm -rf -- source source.part imatrix-*.gguf model-*.gguf .made-of .recipe
 fi
 printf '%s\n' "$made_of" >.made-of
 
@@ -172,6 +172,33 @@ fi
 # ---- the types of the plan
 say "quantizing to Q4_K_M"
 "$quantizer" ${tensor_types[@]+"${tensor_types[@]}"} "$sixteen" ./result.part.gguf Q4_K_M </dev/null
+
+# ---- what was lost: the same texts through source and result
+if prover="$(program llama-perplexity 2>/dev/null)"; then
+  say "comparing with the source"
+  "$prover" --model "$sixteen" --file "$here/held_back.txt" --kl-divergence-base ./base.part.txt --ctx-size 256 --chunks 8 </dev/null >./proof.part.txt 2>&1 ||
+    die 1 "llama-perplexity failed on the source: $(tail -n 3 ./proof.part.txt)"
+  "$prover" --model ./result.part.gguf --kl-divergence --kl-divergence-base ./base.part.txt --ctx-size 256 --chunks 8 </dev/null >./proof.part.txt 2>&1 ||
+    die 1 "llama-perplexity failed on the result: $(tail -n 3 ./proof.part.txt)"
+  figure() { sed -nE "s/^$1[[:space:]]*:[[:space:]]*([-+.0-9a-z]+).*/\1/p" ./proof.part.txt; }
+  kl="$(figure 'Mean +KLD')" same="$(figure 'Same top p')" before="$(figure 'Mean PPL\(base\)')" after="$(figure 'Mean PPL\(Q\)')"
+  # What is no number (NaN of a broken result) is beyond every bound.
+  verdict=accepted
+  if [[ ! $kl =~ ^-?[0-9.]+$ || ! $after =~ ^[0-9.]+$ ]] || awk "BEGIN { exit !($kl > 0.35) }"; then
+    verdict=rejected
+  fi
+  number() { [[ $1 =~ ^-?[0-9]+([.][0-9]+)?$ ]] && printf '%s' "$1" || printf null; }
+  printf '{"kl": %s, "kl_bound": 0.35, "agreement_percent": %s, "perplexity_source": %s, "perplexity_result": %s, "verdict": "%s"}\n' \
+    "$(number "$kl")" "$(number "$same")" "$(number "$before")" "$(number "$after")" "$verdict" >"$here/job-report.json"
+  say "against the source: KL divergence $kl, the same first choice for $same %, perplexity $before -> $after"
+  if [[ $verdict == rejected ]]; then
+    mkdir -p -- "$here/weights.rejected"
+    mv -f -- ./result.part.gguf "$here/weights.rejected/$result"
+    die 4 "KL divergence is ${kl:-unknown}, at most 0.35 is expected of this type: the result is kept apart, in weights.rejected"
+  fi
+else
+  say "warning: llama-perplexity is not on PATH; what the result lost against its source is not known"
+fi
 mv -f -- ./result.part.gguf "./$result"
 printf '%s\n' "$recipe" >.recipe
 [[ -n $keep ]] || rm -f -- "$sixteen"
