@@ -163,7 +163,14 @@ class Asker:
         words = list(case["words"])
         if case.get("config") is not None and "--config" in words:
             path = self.folder / "config.yaml"
-            path.write_text(case["config"])
+            text = case["config"]
+            if engine_config and case.get("model", {}).get("config") and "speculative-config:" in text:
+                import yaml
+
+                data = yaml.safe_load(text)
+                data["speculative-config"] = self._drafted(case, data["speculative-config"])
+                text = yaml.safe_dump(data)
+            path.write_text(text)
             words[words.index("--config") + 1] = str(path)
         for i, word in enumerate(words):
             if word.startswith("${HEAD_ADDRESS") or word.startswith("$HEAD_ADDRESS"):
@@ -176,6 +183,16 @@ class Asker:
             words = [str(self._model(case)) if word == case["checkpoint"] else word for word in words]
         return words
 
+    def _drafted(self, case: dict[str, Any], word: str) -> str:
+        """The word with a folder in place of a draft that is on the hub: a stand-in, the model itself with one layer (and an Eagle-3 head)."""
+        said = json.loads(word) if word.startswith("{") else {}
+        if said.get("method") not in ("draft_model", "eagle3") or not said.get("model"):
+            return word
+        config = {**case["model"]["config"], "num_hidden_layers": 1, "layer_types": None, "max_window_layers": 1}
+        if said["method"] == "eagle3":
+            config |= {"architectures": ["LlamaForCausalLMEagle3"], "model_type": "llama", "draft_vocab_size": 32000}
+        return json.dumps({**said, "model": str(self._folder(config))})
+
     def _model(self, case: dict[str, Any]) -> Path:
         """A folder with the config.json of the case's model, as its checkpoint would have it."""
         config = dict(case["model"]["config"])
@@ -185,6 +202,12 @@ class Asker:
             if "group_size" in quantised and case["model"]["group_sizes"].get(case["checkpoint"]):
                 quantised["group_size"] = case["model"]["group_sizes"][case["checkpoint"]]
             config["quantization_config"] = quantised
+        if config.get("model_type") == "xlm-roberta":  # as it is published; the catalogue leaves it out
+            config.setdefault("position_embedding_type", "absolute")
+        return self._folder(config)
+
+    def _folder(self, config: dict[str, Any]) -> Path:
+        """A folder with this config.json and a tokenizer."""
         text = json.dumps(config, sort_keys=True)
         folder = self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]  # a path must not change its model: both cache by path
         if not folder.exists():

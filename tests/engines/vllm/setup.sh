@@ -27,6 +27,9 @@ pip=("$folder/bin/python" -m pip install --quiet --disable-pip-version-check --n
   outlines_core==0.2.14 "setuptools<81" six uvloop loguru >&2
 "${pip[@]}" --no-deps compressed-tensors==0.17.0 depyf==0.20.0 astor xgrammar==0.2.8 apache-tvm-ffi==0.1.11 \
   "llguidance>=1.7.0,<1.8.0" lm-format-enforcer==0.11.3 interegular opentelemetry-api >&2
+# Models that see need torchvision; its compiled operators want CUDA and are never called here, so it must not look for them.
+"${pip[@]}" --no-deps torchvision==0.28.0 >&2
+sed -i '/register_fake("torchvision::/d' "$folder"/lib/python*/site-packages/torchvision/_meta_registrations.py
 VLLM_TARGET_DEVICE=cpu "$folder/bin/vllm" serve --help=all > /dev/null
 touch "$folder/.ready"
 echo "$folder/bin/python"
