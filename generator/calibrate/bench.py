@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from generator.calibrate.overlay import files
+from generator.calibrate.measure import files
 from generator.decide.decision import Outcome
 from generator.decide.performance import Speeds
 from generator.engines import ENGINES, benchmarks

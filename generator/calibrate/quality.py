@@ -10,7 +10,7 @@ from math import isfinite, sqrt
 from pathlib import Path
 from typing import Any
 
-from generator.calibrate.overlay import files
+from generator.calibrate.measure import files
 from generator.decide.context import Context
 from generator.errors import Place, fail, printable
 from generator.facts.quality import Quality, quality_of

@@ -11,8 +11,7 @@ import click
 
 from generator.calibrate import bench, quality
 from generator.calibrate.compare import compare, data, row, text
-from generator.calibrate.measure import Measured, measure
-from generator.calibrate.overlay import overlay
+from generator.calibrate.measure import Measured, measure, overlay
 from generator.calibrate.text import read_log
 from generator.cli import options
 from generator.cli.output import show, show_json, tell

@@ -225,7 +225,7 @@ def _architecture(
     listed = shape_of(name, book) if name is not None and entry else None
     if listed is not None:
         return listed, "catalogue", entry["config"]
-    from generator.architecture.typical import typical
+    from generator.facts.unlisted import typical
 
     parameters = request.parameters or 1e9 * float(entry.get("parameters_billion") or 0)
     if not parameters:

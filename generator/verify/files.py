@@ -22,7 +22,7 @@ from generator.verify.catalogue import Catalogue, catalogue
 from generator.verify.containers import in_containers
 from generator.verify.data import is_option
 from generator.verify.engine_yaml import check_config
-from generator.verify.environment import check_env, check_modelfile
+from generator.verify.extra import check_env, check_modelfile
 from generator.verify.launches import Launch, in_script, names_a_server, of_config, of_modelfile, with_config
 from generator.verify.room import of_script
 from generator.verify.semantics import Given, check_together, given_options

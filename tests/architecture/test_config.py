@@ -14,8 +14,8 @@ from model_configs import NAMES, TRUTH, architecture, config
 from shipped_families import from_config
 
 from generator.architecture.shape import CacheGroup
-from generator.architecture.typical import typical
 from generator.errors import InputError, Place
+from generator.facts.unlisted import typical
 
 MODELS = Path(__file__).resolve().parents[2] / "rules/facts/models"
 

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from render_plans import book, candidate, engines, plan
 
+from generator.cli.explain import explain
 from generator.cli.main import main
 from generator.errors import GenDeployError
 from generator.plan import Candidate, Plan, Read, Reason, Rejection, Trace
@@ -28,7 +29,6 @@ from generator.render.plan_md import bar
 from generator.render.seal import sealed_itself
 from generator.render.words import comment
 from generator.render.yaml_text import block
-from generator.report.explain import explain
 from generator.verify.data import same_data, same_words, same_yaml
 
 ROOT = Path(__file__).resolve().parents[2]

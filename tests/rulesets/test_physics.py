@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from generator.calibrate.measure import Measured
-from generator.calibrate.overlay import overlay
+from generator.calibrate.measure import Measured, overlay
 from generator.cli.lint import lint
 from generator.decide.decision import Outcome, decide
 from generator.readers.document import parse_yaml
