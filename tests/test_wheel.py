@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SPEC = "model: Qwen/Qwen2.5-7B-Instruct\nhardware:\n  gpu: A100-80GB\n"
 SOURCES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "generator", "rules", "templates")
 EPOCH = "1796083200"
-MOST = 1_510_000
+MOST = 1_485_000
 """Bytes of the wheel. Two fifths are Python, a quarter the YAML of the rules, a sixth their compiled form."""
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from generator.calibrate.measure import Measured
 from generator.decide.context import numbers_of
 from generator.decide.decision import Outcome, decide
 from generator.engines import ENGINES, cache_cost
@@ -21,6 +20,9 @@ from generator.render.templates import render
 from generator.rulebook.book import RuleBook
 from generator.sizing.footprint import Device, Fixed, Layout, Load
 from generator.spec.deployment import DeploymentSpec
+
+if TYPE_CHECKING:
+    from generator.calibrate.measure import Measured  # which imports the comparison
 
 TERMS = (
     ("weights", "weights", "GiB"), ("activations", "activations", "GiB"), ("cuda_graphs", "CUDA graphs", "GiB"),
