@@ -207,13 +207,17 @@ class _Command:
 
     def _ranks(self) -> None:
         """Data parallelism as ranks of attention that share the experts, where the command says so; else it means copies."""
-        deploy, pin = self.data.get("deploy", {}), self.data["pin"]
-        attention, experts = self.engine.spelling("enable_attention_ranks"), self.given.get("expert_parallel")
-        if deploy.get("replicas", 1) > 1 and (attention["key"] in self.extra if attention else pin.get("expert_parallel")):
-            pin["data_parallel"] = ranks = deploy.pop("replicas")
-            if attention:  # its option counts the GPUs of all ranks
+        deploy, pin, experts = self.data.get("deploy", {}), self.data["pin"], self.given.get("expert_parallel")
+        own, switches = ([span["key"] for span in self.engine.facts["flags"].get(name, ())] for name in ("attention_ranks", "enable_attention_ranks"))
+        said = self.extra.keys() & {*own, *switches}
+        ranks = next((self.extra[key] for key in said if key in own and isinstance(self.extra[key], int)), deploy.get("replicas", 1))
+        if ranks > 1 and (said if own else pin.get("expert_parallel")):
+            pin["data_parallel"] = ranks
+            deploy.pop("replicas", None)
+            if own:  # its option counts the GPUs of all ranks
                 pin["tensor_parallel"] = max(1, pin.get("tensor_parallel", 1) // ranks)
-                del self.extra[attention["key"]]
+            for key in said:
+                del self.extra[key]
         whole = pin.get("tensor_parallel", 1) * pin.get("data_parallel", 1)
         if pin.get("expert_parallel") and experts and (number(experts.text) or whole) != whole:  # some of the ranks only
             self.extra[(self.engine.spelling("expert_parallel") or {})["key"]] = int(experts.text)

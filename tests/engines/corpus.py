@@ -41,6 +41,14 @@ MODELS = (
     "Qwen/Qwen3-8B", "Qwen/Qwen3-30B-A3B", "mistralai/Mistral-7B-Instruct-v0.3", "mistralai/Mixtral-8x7B-Instruct-v0.1",
     "google/gemma-3-27b-it", "openai/gpt-oss-20b", "openai/gpt-oss-120b", "deepseek-ai/DeepSeek-V3", "zai-org/GLM-4.5-Air", "microsoft/phi-4",
 )  # fmt: skip
+NOT_DENSE = (
+    "Qwen/Qwen3-VL-8B-Instruct", "Qwen/Qwen3-VL-30B-A3B-Instruct", "mistralai/Mistral-Small-3.2-24B-Instruct-2506", "google/gemma-4-31B-it",
+    "meta-llama/Llama-4-Scout-17B-16E-Instruct", "Qwen/Qwen3-Next-80B-A3B-Instruct", "Qwen/Qwen3-Coder-Next", "Qwen/Qwen3.5-35B-A3B", "Qwen/Qwen3.6-27B",
+    "Qwen/Qwen3.8-27B", "nvidia/NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "Qwen/Qwen3-Embedding-0.6B", "Qwen/Qwen3-Embedding-8B", "Qwen/Qwen3-Reranker-4B",
+    "BAAI/bge-m3", "BAAI/bge-reranker-v2-m3", "intfloat/multilingual-e5-large", "Qwen/Qwen3-30B-A3B-Instruct-2507", "Qwen/Qwen3-235B-A22B-Instruct-2507",
+    "MiniMaxAI/MiniMax-M2.7", "deepseek-ai/DeepSeek-V4-Flash",
+)  # fmt: skip
+"""Models that see, hybrids, embeddings and rerankers, and mixtures: with those above each kind has as many as the dense ones."""
 MACHINES = (
     ("T4-16GB", 1), ("A10G-24GB", 2), ("L4-24GB", 4), ("RTX4090-24GB", 1), ("A100-40GB", 2), ("A100-80GB", 4), ("L40S-48GB", 2),
     ("H100-80GB", 1), ("H100-80GB", 8), ("H200-141GB", 8), ("B200-180GB", 2), ("MI300X-192GB", 4), ("M3-Max-128GB", 1),
@@ -51,6 +59,7 @@ MORE = ("0.10.1", "0.11.1", "0.14.0", "0.17.0", "0.20.0", "0.25.0", "0.27.0", "0
 OLDER = {
     "vllm": ("0.10.0", "0.10.2", "0.11.0", "0.12.0", "0.13.0", "0.14.1", "0.15.1", "0.17.1", "0.19.1", "0.20.2", "0.23.0", "0.26.0", "0.28.0", "0.32.0", *MORE),
     "tgi": ("3.3.7",),
+    "llama.cpp": ("b11312",),  # the one that the tests build
     "sglang": ("0.5.1", "0.5.3", "0.5.6", "0.5.9", "0.5.12", "0.5.14", "0.5.18", "0.5.22"),
 }
 PINS: tuple[dict[str, Any], ...] = (
@@ -115,6 +124,8 @@ def grid_specs() -> Iterator[tuple[str, dict[str, Any]]]:
         if profile == "agent":
             deploy |= {"api_key_from": "KEY", "host": "0.0.0.0"}
         yield f"{model}/{count}x{gpu}/{profile}", _spec(model, gpu, count, profile, pin, deploy)
+    for model, (gpu, count) in itertools.product(NOT_DENSE, (("RTX4090-24GB", 1), ("L40S-48GB", 2), ("A100-80GB", 4), ("H100-80GB", 8))):
+        yield f"{model}/{count}x{gpu}/other", _spec(model, gpu, count, next(profiles), dict(next(pins)), {})
     newer = {engine: os.environ.get(f"{engine.upper()}_VERSION") for engine in ("vllm", "sglang")}  # one that was just harvested
     for engine, versions in {engine: dict.fromkeys((*older, *filter(None, (newer.get(engine),)))) for engine, older in OLDER.items()}.items():
         for version, model, machine in itertools.product(versions, MODELS[:6], (("A100-80GB", 4), ("H100-80GB", 8), ("L4-24GB", 4))):

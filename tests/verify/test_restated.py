@@ -51,6 +51,7 @@ def test_a_secret_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFi
     ("command", "tensor", "data"),
     [
         ("sglang serve --model-path deepseek-ai/DeepSeek-V3 --tp-size 8 --dp-size 8 --enable-dp-attention", 1, 8),
+        ("sglang serve --model-path deepseek-ai/DeepSeek-V3 --tp-size 8 --attn-dp-size 8", 1, 8),
         ("vllm serve deepseek-ai/DeepSeek-V3 -dp 8 --enable-expert-parallel", 1, 8),
         ("vllm serve Qwen/Qwen3-8B -dp 8", 1, None),
     ],
