@@ -446,7 +446,7 @@ def fact_parts(merged: Schema) -> dict[str, Schema]:
             **{key: {"anyOf": [clause, {"type": "array", "minItems": 1, "items": clause}]} for key in tensors},
             "class_70b": mapping({"attn_v": raised}), "imatrix": {"enum": ["required"]}, "overrides": raised,
         },
-        ("base",),
+        ("base", "output", "token_embedding", "norm"),
         "The mixture: which GGML type each tensor gets, and where.",
     )  # fmt: skip
     note = mapping({"models": WORDS, "keeps_16bit": WORDS, "notes": TEXT, "source": SOURCE})

@@ -39,7 +39,7 @@ def test_generate_plan_and_check(tmp_path: Path) -> None:
     assert "vllm" in planned.stdout
     written = run(spec, "-o", out, cwd=tmp_path)
     assert written.returncode == 0, written.stderr
-    assert "9 written" in written.stdout
+    assert "10 written" in written.stdout
     checked = run("check", spec, "-o", out, cwd=tmp_path)
     assert (checked.returncode, checked.stdout) == (0, f"{out / 't4-chat'}: as generated\n")
     changed = run(spec, "-o", out, "--engine", "llama.cpp", "--prune", cwd=tmp_path)
