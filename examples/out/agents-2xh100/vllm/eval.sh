@@ -15,7 +15,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.cd5e15fa08b91d2e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.b77bdf96287abfe7.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 python="${PYTHON:-python3}"
 command -v "$python" >/dev/null 2>&1 || {
@@ -304,7 +304,7 @@ def by_llama_perplexity():
     )
     chunks = max(map(int, re.findall(r"^\s*(\d+)\s+[\d.]+ ±", printed, re.MULTILINE)), default=0)
     if not (ratio and kl and same and before and after):
-        raise Skip("llama-perplexity printed no comparison; is it another version?")
+        raise Skip("llama-perplexity printed no comparison: run this again, as a busy machine may lose its last lines; or is it another version?")
     growth, error = float(ratio[1]), float(ratio[2])
     return {
         "items": chunks * 127, "measured": float(after[1]), "baseline": float(before[1]), "kl": float(kl[1]), "agreement_percent": float(same[1]),

@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.cd5e15fa08b91d2e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *cd5e15fa08b91d2e* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.b77bdf96287abfe7.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *b77bdf96287abfe7* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2

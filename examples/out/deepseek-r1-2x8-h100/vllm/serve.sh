@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.7222d119ebbdf92e.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *7222d119ebbdf92e* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.f51675f52cbfcdf9.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *f51675f52cbfcdf9* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, on each machine" >&2

@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.c779e0233871c071.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *c779e0233871c071* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.86f7a7762726ed66.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *86f7a7762726ed66* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2

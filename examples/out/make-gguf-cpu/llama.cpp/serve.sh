@@ -10,7 +10,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.957b7b396e907010.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.b7adb625ba333608.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 if ! command -v llama-server >/dev/null 2>&1; then
   echo "serve.sh: llama-server is not on PATH: install llama.cpp b11865, or use compose.yaml" >&2

@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.6e278e64743d30db.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *6e278e64743d30db* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.fe0cb6aabc18cabc.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *fe0cb6aabc18cabc* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v vllm >/dev/null 2>&1; then
   echo "serve.sh: vllm is not on PATH: install vLLM 0.33.0, or use compose.yaml" >&2

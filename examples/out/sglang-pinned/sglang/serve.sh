@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.ad187c3f8b589626.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *ad187c3f8b589626* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.a3c2a8e11e386f30.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *a3c2a8e11e386f30* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "serve.sh: python3 is not on PATH: install SGLang 0.5.23, or use compose.yaml" >&2

@@ -12,7 +12,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.2da3dda3770c53b6.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.be2f10a0dc036be1.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.2da3dda3770c53b6.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *2da3dda3770c53b6* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.be2f10a0dc036be1.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *be2f10a0dc036be1* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v trtllm-serve >/dev/null 2>&1; then
   echo "serve.sh: trtllm-serve is not on PATH: install TensorRT-LLM 1.3.0rc24, or use compose.yaml" >&2

@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.c4e99cfa52266ed7.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/Modelfile") == *c4e99cfa52266ed7* ]] || mixed "Modelfile comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.cbaeb07424f9cdc3.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/Modelfile") == *cbaeb07424f9cdc3* ]] || mixed "Modelfile comes from another run than this script"
 
 if ! command -v ollama >/dev/null 2>&1; then
   echo "serve.sh: ollama is not on PATH: install Ollama 0.33.0, or use compose.yaml" >&2

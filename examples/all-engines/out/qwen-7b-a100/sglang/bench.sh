@@ -11,7 +11,7 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.5da2be1e51b28f39.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ -e $here/if-missing-run-gen-deploy.fcd967b8f7b90c14.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
 
 # The server is asked directly: a proxy cannot reach this machine's own addresses.
 export no_proxy="${no_proxy:-${NO_PROXY:-}},localhost,127.0.0.1,::1"

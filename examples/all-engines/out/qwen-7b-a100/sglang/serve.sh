@@ -10,8 +10,8 @@ mixed() {
   printf '%s: %s: run gen-deploy again\n' "${BASH_SOURCE[0]##*/}" "$1" >&2
   exit 1
 }
-[[ -e $here/if-missing-run-gen-deploy.5da2be1e51b28f39.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
-[[ $(<"$here/config.yaml") == *5da2be1e51b28f39* ]] || mixed "config.yaml comes from another run than this script"
+[[ -e $here/if-missing-run-gen-deploy.fcd967b8f7b90c14.env ]] || mixed "this script comes from an earlier or interrupted run of gen-deploy"
+[[ $(<"$here/config.yaml") == *fcd967b8f7b90c14* ]] || mixed "config.yaml comes from another run than this script"
 
 if ! command -v python3 >/dev/null 2>&1; then
   echo "serve.sh: python3 is not on PATH: install SGLang 0.5.23, or use compose.yaml" >&2
