@@ -196,6 +196,8 @@ def wish_of(context: Context, engine: Engine, layout: Layout, base: Mapping[str,
     least_batched = batched if pinned is not None else min(batched, int(base["batched_tokens_least"]))
     if pinned is None and base.get("batch_covers_input"):
         batched = least_batched = max(batched, longest_input(context, length))
+    elif base.get("batch_covers_input") and context.task != "generate" and not length_fixed:
+        length, least_length = min(length, batched), min(least_length, batched)  # a text longer than the step that was pinned cannot be read
     if pinned is None and base.get("batch_covers_sequences"):  # the scheduler cannot run more sequences in a step than it has tokens for
         batched, least_batched = max(batched, sequences, cap or 0), max(least_batched, least, cap or 0)
     return Wish(length, least_length, sequences, least, batched, least_batched, cap, first)
