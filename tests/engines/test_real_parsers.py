@@ -25,12 +25,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gen-
 WHOLE = os.environ.get("GEN_DEPLOY_CORPUS") == "all"
 VERSIONS = {"vllm": os.environ.get("VLLM_VERSION", "0.33.0"), "sglang": os.environ.get("SGLANG_VERSION", "0.5.23")}
 """The releases that setup.sh sets up; another one is asked by its variable, as .github/workflows/engines.yml does."""
-UNJUDGED = (
-    "failed to be inspected", "Unknown quantization method: mxfp4", "Unknown quantization method: gptq.", "failed to tokenize reasoning strings",
-    "requires platform support for Mamba cache state snapshots",
-)  # fmt: skip
-"""What only says that there is no GPU or no tokenizer here: a model's own code that could not be loaded, a method or a cache that SGLang has on
-GPUs only, words that vLLM looks up in the model's tokenizer."""
+UNJUDGED = ("failed to be inspected", "Unknown quantization method: mxfp4", "Unknown quantization method: gptq.")
+"""What only says that there is no GPU here: a model's own code that could not be loaded, a method SGLang registers on GPUs only."""
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 

@@ -91,6 +91,9 @@ def pretend_cuda() -> None:
     platform = type("PretendedCuda", (CudaPlatformBase,), {name: classmethod(answer) for name, answer in answers.items()})
     torch.cuda.device_count = lambda: Gpu.count
     platforms._current_platform = platform()
+    from vllm.config.reasoning import ReasoningConfig
+
+    ReasoningConfig.initialize_token_ids = lambda self, model_config: None  # the stand-in's tokenizer has none of a model's own words
 
 
 def _tokenizer(folder: Path) -> None:
