@@ -1,7 +1,7 @@
 """A GGUF file's header as a `ModelArchitecture`: exact bytes, and the shape for sizing. Floor 3, pure. Supports every text-generating
-llama.cpp architecture whose keys describe the caches of its layers. The cache
-of each layer is as llama.cpp allocates it by the file's keys: sliding-window layers from the file if it names them, else llama.cpp's default
-(`gguf_windows` of the family); without either, a window is an error."""
+llama.cpp architecture whose keys describe the caches of its layers. The cache of each layer is as llama.cpp allocates it by the file's keys:
+sliding-window layers from the file if it names them, else llama.cpp's default (`gguf_windows` of the family); without either, a window is
+an error."""
 
 from __future__ import annotations
 

@@ -85,9 +85,7 @@ def decided(spec: DeploymentSpec, book: RuleBook) -> Outcome:
     return final
 
 
-EVERY_HOST = ("0.0.0.0", "::")
-
-
+EVERY_HOST = {"0.0.0.0", "::"}
 Taken = tuple[DeploymentSpec, str, set[int], set[int]]
 """A deployment with the host and ports that it listens on, and its cards."""
 
@@ -122,7 +120,7 @@ def _taken(spec: DeploymentSpec, book: RuleBook) -> Iterator[Taken]:
 def _collisions(one: Taken, other: Taken) -> Iterator[Problem]:
     (before, host, ports, cards), (spec, other_host, other_ports, other_cards) = one, other
     name = f"{before.name} ({before.document.name}) has"
-    if (host == other_host or {host, other_host} & {*EVERY_HOST}) and (both := ports & other_ports):
+    if (host == other_host or {host, other_host} & EVERY_HOST) and (both := ports & other_ports):
         message = f"{name} port {min(both)} of this machine too; write another deploy.port, or a hardware.machine in each"
         yield spec.problem(_at(spec, "deploy", "port"), "shared-port", message)
     if (both := cards & other_cards) and None in (before.hardware.share_gib, spec.hardware.share_gib):

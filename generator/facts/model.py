@@ -1,6 +1,5 @@
 """The model of a spec: its architecture, and where its weights are to be had in which form. Floor 3; reads only the files that the spec
-names, a config.json as
-engines read it: with ModelOpt's `hf_quant_config.json` beside it, and Python's numbers."""
+names, a config.json as engines read it: with ModelOpt's `hf_quant_config.json` beside it, and Python's numbers."""
 
 from __future__ import annotations
 

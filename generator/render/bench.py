@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from generator.engines import benchmarks
 from generator.engines.room import BenchLoad, Benchmark
@@ -161,5 +162,6 @@ def evaluation(launch: Launch, header: str) -> Artifact | None:
     return Artifact(f"{launch.engine.name}/eval.sh", text, executable=True)
 
 
+@cache
 def _shipped(name: str) -> str:
     return (folder("templates") / name).read_text(encoding="utf-8").rstrip("\n")

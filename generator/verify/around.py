@@ -73,7 +73,7 @@ def _container(document: Document, path: KeyPath, one: Mapping[str, Any]) -> Ite
     ports = _ports([one])
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         port = str((within(one, probe, "httpGet") or within(one, probe, "tcpSocket")).get("port", ""))
-        if port not in {"", *ports} and (ports or not port.isdigit()):
+        if port and _closed(port, ports):
             yield said("probe-without-port", document.place((*path, probe)), what=probe, port=port, of="the container")
     if one.get("livenessProbe") and not one.get("startupProbe"):
         yield said("early-liveness", document.place((*path, "livenessProbe")))
@@ -81,6 +81,11 @@ def _container(document: Document, path: KeyPath, one: Mapping[str, Any]) -> Ite
 
 def _ports(containers: Sequence[Mapping[str, Any]]) -> set[str]:
     return {str(port[key]) for one in containers for port in mappings(one.get("ports")) for key in ("name", "containerPort") if key in port}
+
+
+def _closed(port: str, ports: set[str]) -> bool:
+    """Whether no container opens a port; where none says what it opens, only a name cannot be right."""
+    return port not in ports and (bool(ports) or not port.isdigit())
 
 
 def _object(document: Document, pods: Sequence[Pods], whole_view: bool) -> Iterator[Problem]:
@@ -102,7 +107,7 @@ def _object(document: Document, pods: Sequence[Pods], whole_view: bool) -> Itera
         ports = _ports([one for pod in chosen for one in mappings(within(pod.data, "spec").get("containers"))])
         for i, port in enumerate(mappings(spec.get("ports")) if kind == "Service" and chosen else ()):
             target = f"{port.get('targetPort', port.get('port'))}"
-            if target not in ports and (ports or not target.isdigit()):
+            if _closed(target, ports):
                 yield said("probe-without-port", document.place(("spec", "ports", i)), what=title, port=target, of="a pod that it selects")
     if kind == "PersistentVolumeClaim" and not any(mode in f"{spec.get('accessModes')}" for mode in known["shared"]):
         claim, used = within(data, "metadata").get("name"), 0
